@@ -1,0 +1,71 @@
+# `make demo` shows pulse, `make test` proves it; each sets up what it needs. Stamps live in the virtual environment,
+# so removing .venv starts afresh, and a second run only looks at dates.
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMPS := $(VENV)/.stamps
+DATAPLANE := src/pulse/_dataplane.abi3.so
+RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find crates -name Cargo.toml -o -name '*.rs')
+
+# A build never fetches a toolchain of its own.
+export MATURIN_NO_INSTALL_RUST := 1
+export MATURIN_PEP517_ARGS := --locked
+export PYO3_PYTHON := $(abspath $(PY))
+# Evaluated when a recipe runs: the Rust may have been installed by the one before.
+WITH_RUST := PATH="$(abspath $(VENV))/bin:$$(tools/setup.sh rust-path)"
+
+.PHONY: setup demo test lint bench clean lock
+.DELETE_ON_ERROR:
+
+setup: $(DATAPLANE)
+
+$(STAMPS)/build: tools/setup.sh
+	@tools/setup.sh build
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/python: requirements.lock $(STAMPS)/build
+	@echo "setting up $(VENV)"
+	@"$$(tools/setup.sh python)" -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@touch $@
+
+# One release build serves the demo, the tests and the benches.
+$(DATAPLANE): $(RUST) $(STAMPS)/python
+	@echo "building the data plane (minutes the first time)"
+	@$(WITH_RUST) $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(STAMPS)/test: tools/setup.sh $(STAMPS)/build
+	@tools/setup.sh test
+	@touch $@
+
+$(STAMPS)/lint: tools/setup.sh $(STAMPS)/build
+	@tools/setup.sh lint
+	@touch $@
+
+demo: setup
+	@$(VENV)/bin/pulse demo
+
+test: setup $(STAMPS)/test
+	$(WITH_RUST) cargo test --locked --quiet --package pulse-dataplane
+	$(PY) -m pytest
+
+lint: setup $(STAMPS)/lint
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(PY) -m mypy.stubtest pulse._dataplane
+	$(VENV)/bin/lint-imports
+	$(WITH_RUST) cargo fmt --check
+	$(WITH_RUST) cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
+	$(VENV)/bin/codespell
+
+bench: setup $(STAMPS)/test
+	$(PY) bench/throughput.py
+
+# After a change of pyproject.toml: hashes of every release, and no word about where they come from.
+lock:
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --quiet --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) target $(DATAPLANE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

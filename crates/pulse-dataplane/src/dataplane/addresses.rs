@@ -1,0 +1,126 @@
+//! The table of addresses, from what Python names.
+//!
+//! Invariant: a node that stays keeps its `Peer`, and with it its keys, counters and waiting packets.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwapOption;
+
+use crate::NodeId;
+use crate::stats::Traffic;
+use crate::tables::{Addresses, Owner, Peer};
+use crate::verify::short;
+
+/// Who owns a prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ownership {
+    /// The network address; bits after `length` are ignored.
+    pub network: IpAddr,
+    /// Bits of the prefix.
+    pub length: u8,
+    /// The node behind it.
+    pub node: NodeId,
+    /// Packets to it go to the node.
+    pub destination: bool,
+    /// Packets from it may come from the node.
+    pub source: bool,
+}
+
+impl Ownership {
+    fn is_host(&self) -> bool {
+        self.length == if self.network.is_ipv4() { 32 } else { 128 }
+    }
+}
+
+/// A table of these owners, longest prefix first; of two owners of one prefix the first named counts.
+pub(super) fn build(owners: &[Ownership], before: &Addresses) -> Result<Addresses, String> {
+    let peers = peers(owners, before)?;
+    let mut table = Addresses { peers, ..Addresses::default() };
+    for owned in owners {
+        let Some(peer) = table.peers.get(&owned.node) else { continue };
+        let owner = Owner { peer: Arc::clone(peer), destination: owned.destination, source: owned.source };
+        if owned.is_host() {
+            table.hosts.entry(owned.network).or_insert(owner);
+        } else {
+            table.networks.push((owned.network, owned.length, owner));
+        }
+    }
+    table.networks.sort_by_key(|(_, length, _)| std::cmp::Reverse(*length));
+    Ok(table)
+}
+
+fn peers(owners: &[Ownership], before: &Addresses) -> Result<HashMap<NodeId, Arc<Peer>>, String> {
+    let mut own: HashMap<NodeId, (Option<Ipv4Addr>, Option<Ipv6Addr>)> = HashMap::new();
+    for owned in owners {
+        let (v4, v6) = own.entry(owned.node).or_default();
+        match owned.network {
+            IpAddr::V4(address) if owned.is_host() => drop(v4.get_or_insert(address)),
+            IpAddr::V6(address) if owned.is_host() => drop(v6.get_or_insert(address)),
+            _ => {}
+        }
+    }
+    let peer = |(node, addresses)| match addresses {
+        (Some(handle), Some(v6)) => Ok((node, kept_or_new(before, node, handle, v6))),
+        _ => Err(format!("node {} needs its own /32 and its own /128", short(&node))),
+    };
+    own.into_iter().map(peer).collect()
+}
+
+fn kept_or_new(before: &Addresses, node: NodeId, handle: Ipv4Addr, v6: Ipv6Addr) -> Arc<Peer> {
+    let kept = before.peers.get(&node).filter(|peer| peer.handle == handle && peer.v6 == v6);
+    kept.cloned().unwrap_or_else(|| {
+        Arc::new(Peer {
+            node,
+            handle,
+            v6,
+            sealer: ArcSwapOption::empty(),
+            waiting: Mutex::new(VecDeque::new()),
+            traffic: Traffic::default(),
+            last_used: AtomicU64::new(0),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn owns(prefix: &str, node: u8) -> Ownership {
+        let (network, length) = prefix.split_once('/').unwrap();
+        let (network, length) = (network.parse().unwrap(), length.parse().unwrap());
+        Ownership { network, length, node: [node; 32], destination: true, source: true }
+    }
+
+    fn mesh() -> Vec<Ownership> {
+        vec![owns("10.100.0.1/32", 1), owns("fd00::1/128", 1), owns("10.100.0.2/32", 2), owns("fd00::2/128", 2)]
+    }
+
+    #[test]
+    fn the_longest_prefix_wins() {
+        let behind = [owns("10.0.0.0/8", 1), owns("10.1.0.0/16", 2)];
+        let table = build(&[&mesh()[..], &behind].concat(), &Addresses::default()).unwrap();
+        let owner = |address: &str| table.owner(address.parse().unwrap()).map(|owner| owner.peer.node[0]);
+        assert_eq!(owner("10.100.0.2"), Some(2));
+        assert_eq!(owner("10.1.9.9"), Some(2));
+        assert_eq!(owner("10.2.9.9"), Some(1));
+        assert_eq!(owner("192.0.2.1"), None);
+    }
+
+    #[test]
+    fn a_node_that_stays_keeps_its_peer() {
+        let before = build(&mesh(), &Addresses::default()).unwrap();
+        let after = build(&[&mesh()[..2], &[owns("10.100.0.9/32", 2), owns("fd00::2/128", 2)]].concat(), &before).unwrap();
+        assert!(Arc::ptr_eq(&before.peers[&[1; 32]], &after.peers[&[1; 32]]));
+        assert!(!Arc::ptr_eq(&before.peers[&[2; 32]], &after.peers[&[2; 32]]));
+    }
+
+    #[test]
+    fn a_node_without_a_mesh_address_of_each_family_is_refused() {
+        let lone = build(&[owns("10.100.0.1/32", 1)], &Addresses::default());
+        assert!(lone.unwrap_err().contains("/128"));
+    }
+}

@@ -1,0 +1,391 @@
+//! The data plane as a whole: what Python holds.
+//!
+//! One thread runs the runtime of links, sessions and splices; the packet threads are their own. Every call
+//! returns at once; what becomes of it arrives on the bus. Invariant: `close` never hangs, and dropping only
+//! signals.
+
+mod addresses;
+mod routes;
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::{fmt, io};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
+
+pub use addresses::Ownership;
+
+use crate::event::{Bus, Event};
+use crate::forward::{Packets, attach_tun, detach_tun};
+use crate::hello::MESSAGE_MAX;
+use crate::inbox::Inbox;
+use crate::link::{Links, Settings};
+use crate::session::Sessions;
+use crate::socket::Socket;
+use crate::stats::Drops;
+use crate::tables::{Peer, Shared};
+use crate::tls::Identity;
+use crate::verify::Trust;
+use crate::{Handle, LinkId, NodeId, link, session};
+
+/// Packets, or runs of them, that may wait for a quinn endpoint.
+const INBOX: usize = 1024;
+/// Longest RPC.
+const REQUEST_MAX: usize = 1 << 20;
+
+/// Why a call could not be done.
+#[derive(Debug)]
+pub enum Error {
+    /// `close` was called.
+    Closed,
+    /// An argument that cannot be meant; the text names it.
+    Invalid(String),
+    /// The system refused.
+    System(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => formatter.write_str("data plane is closed"),
+            Self::Invalid(what) => formatter.write_str(what),
+            Self::System(error) => error.fmt(formatter),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+/// What a call gives.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that ends with `close`.
+#[derive(Debug)]
+struct Running {
+    shared: Arc<Shared>,
+    settings: Arc<Settings>,
+    links: Links,
+    sessions: Sessions,
+}
+
+/// The data plane of one node.
+#[derive(Debug)]
+pub struct Dataplane {
+    running: ArcSwapOption<Running>,
+    /// The eventfd of the bus once more: whoever polls it may do so until this value dies.
+    wake: OwnedFd,
+    /// Events that were left when it was closed.
+    rest: Mutex<Vec<Event>>,
+    thread: Mutex<Option<Thread>>,
+}
+
+#[derive(Debug)]
+struct Thread {
+    stop: oneshot::Sender<()>,
+    handle: JoinHandle<()>,
+}
+
+/// One snapshot of what is counted.
+#[derive(Debug)]
+pub struct Statistics {
+    /// Live links.
+    pub links: Vec<link::Snapshot>,
+    /// Every node that packets can be sent to.
+    pub peers: Vec<Arc<Peer>>,
+    /// Live sessions.
+    pub sessions: Vec<session::Snapshot>,
+    /// Packets dropped by reason.
+    pub drops: Vec<(&'static str, u64)>,
+}
+
+impl Dataplane {
+    /// Take over the bound UDP socket `udp` and start.
+    pub fn new(udp: OwnedFd) -> io::Result<Self> {
+        let (wanted, wants) = unbounded_channel();
+        let shared = Arc::new(Shared {
+            socket: Socket::new(udp)?,
+            bus: Bus::new()?,
+            drops: Drops::default(),
+            me: ArcSwapOption::empty(),
+            links: ArcSwap::default(),
+            openers: ArcSwap::default(),
+            addresses: ArcSwap::default(),
+            routes: ArcSwap::default(),
+            tun: ArcSwapOption::empty(),
+            link_inbox: Inbox::new(INBOX),
+            session_inbox: Inbox::new(INBOX),
+            wanted,
+        });
+        // SAFETY: the bus outlives this borrow, and its eventfd with it.
+        let wake = unsafe { std::os::fd::BorrowedFd::borrow_raw(shared.bus.fileno()) }.as_fd().try_clone_to_owned()?;
+        let (stop, stopped) = oneshot::channel();
+        let (ready, started) = mpsc::channel();
+        let name = std::thread::Builder::new().name("pulse-runtime".into());
+        let handle = name.spawn(move || run(shared, wants, stopped, &ready))?;
+        let running = started.recv().map_err(|_| io::Error::other("the runtime thread broke down"))??;
+        Ok(Self {
+            running: ArcSwapOption::from_pointee(running),
+            wake,
+            rest: Mutex::default(),
+            thread: Mutex::new(Some(Thread { stop, handle })),
+        })
+    }
+
+    /// An eventfd that is readable while there are events.
+    pub fn fileno(&self) -> RawFd {
+        self.wake.as_raw_fd()
+    }
+
+    /// At most `most` events, oldest first; after `close` what was left.
+    pub fn drain(&self, most: usize) -> Vec<Event> {
+        let Some(running) = self.running.load_full() else {
+            let mut rest = lock(&self.rest);
+            let most = most.min(rest.len());
+            return rest.drain(..most).collect();
+        };
+        let events = running.shared.bus.drain(most);
+        running.links.drained(&events);
+        events
+    }
+
+    /// Where the socket is bound.
+    pub fn local_addr(&self) -> Result<SocketAddr> {
+        Ok(self.running()?.shared.socket.local_addr()?)
+    }
+
+    /// The random id of this life of the node.
+    pub fn boot_id(&self) -> Result<[u8; 16]> {
+        Ok(self.running()?.settings.boot)
+    }
+
+    /// Show this certificate (DER chain, leaf first; key PKCS#8 DER) in all handshakes from now on.
+    pub fn install_identity(&self, chain: &[Vec<u8>], key: &[u8]) -> Result<()> {
+        let running = self.running()?;
+        running.links.install_identity(Identity::new(chain, key).map_err(Error::Invalid)?);
+        Ok(running.sessions.identity_changed()?)
+    }
+
+    /// Judge by `trust` from now on; closes every link and session it does not cover.
+    pub fn install_trust(&self, trust: Trust) -> Result<()> {
+        if trust.objects.len() > MESSAGE_MAX {
+            return Err(Error::Invalid("the objects for joiners are longer than 64 KiB".into()));
+        }
+        let running = self.running()?;
+        running.links.install_trust(trust);
+        Ok(running.sessions.trust_changed()?)
+    }
+
+    /// Knock at a join lane: `JoinGreeted` or `JoinFailed` follows.
+    pub fn join(&self, address: SocketAddr, pinned: bool) -> Result<u64> {
+        Ok(self.running()?.links.join(address, pinned))
+    }
+
+    /// Send the request of a join that was greeted.
+    pub fn send_join(&self, join: u64, request: Vec<u8>) -> Result<()> {
+        at_most(request.len(), MESSAGE_MAX, "a join request", "64 KiB")?;
+        self.running()?.links.send_join(join, request);
+        Ok(())
+    }
+
+    /// Hang up a join; no event follows.
+    pub fn cancel_join(&self, join: u64) -> Result<()> {
+        self.running()?.links.cancel_join(join);
+        Ok(())
+    }
+
+    /// Answer a stranger that asks to join through us; empty hangs up.
+    pub fn answer_join(&self, offer: u64, answer: Vec<u8>) -> Result<()> {
+        at_most(answer.len(), MESSAGE_MAX, "a join answer", "64 KiB")?;
+        self.running()?.links.answer_join(offer, answer);
+        Ok(())
+    }
+
+    /// Dial a link: `LinkUp` or `DialFailed` follows.
+    pub fn dial(&self, address: SocketAddr, expect: Option<NodeId>, replaces: LinkId) -> Result<u64> {
+        Ok(self.running()?.links.dial(address, expect, replaces))
+    }
+
+    /// Close a link; `LinkDown` follows.
+    pub fn close_link(&self, link: LinkId, reason: &str) -> Result<()> {
+        self.running()?.links.close_link(link, reason);
+        Ok(())
+    }
+
+    /// Close the session with `node`.
+    pub fn close_session(&self, node: NodeId, reason: &str) -> Result<()> {
+        self.running()?.sessions.close_session(node, reason);
+        Ok(())
+    }
+
+    /// Queue a control message; false if the link is gone or too many wait.
+    pub fn send(&self, link: LinkId, message: Vec<u8>) -> Result<bool> {
+        at_most(message.len(), MESSAGE_MAX, "a message", "64 KiB")?;
+        Ok(self.running()?.links.send(link, message))
+    }
+
+    /// RPC: `Response` follows, at the latest after `limit`.
+    pub fn request(&self, node: NodeId, payload: Vec<u8>, limit: Duration) -> Result<u64> {
+        at_most(payload.len(), REQUEST_MAX, "a request", "1 MiB")?;
+        Ok(self.running()?.sessions.request(node, payload, limit))
+    }
+
+    /// Answer an RPC.
+    pub fn respond(&self, request: u64, payload: Vec<u8>) -> Result<()> {
+        at_most(payload.len(), REQUEST_MAX, "a response", "1 MiB")?;
+        self.running()?.sessions.respond(request, payload);
+        Ok(())
+    }
+
+    /// Open a stream: `StreamAccepted` or `StreamRefused` follows.
+    pub fn open_stream(&self, node: NodeId, header: Vec<u8>) -> Result<u64> {
+        Ok(self.running()?.sessions.open_stream(node, header))
+    }
+
+    /// Accept an offered stream and splice it with `fd`.
+    pub fn accept_stream(&self, stream: u64, fd: OwnedFd) -> Result<()> {
+        self.running()?.sessions.accept_stream(stream, fd);
+        Ok(())
+    }
+
+    /// Refuse an offered stream.
+    pub fn refuse_stream(&self, stream: u64, code: u32) -> Result<()> {
+        self.running()?.sessions.refuse_stream(stream, code);
+        Ok(())
+    }
+
+    /// Splice our accepted stream with `fd`.
+    pub fn splice(&self, stream: u64, fd: OwnedFd) -> Result<()> {
+        self.running()?.sessions.splice(stream, fd);
+        Ok(())
+    }
+
+    /// Reset a stream.
+    pub fn cancel_stream(&self, stream: u64) -> Result<()> {
+        self.running()?.sessions.cancel_stream(stream);
+        Ok(())
+    }
+
+    /// The whole table of routes: links to each handle, best first. Links that are gone are skipped; sessions
+    /// whose first link changed are kicked.
+    pub fn replace_routes(&self, routes: &[(Handle, Vec<(LinkId, u32)>)]) -> Result<()> {
+        let running = self.running()?;
+        let table = routes::build(routes, &running.shared.links.load());
+        let changed = routes::changed(&running.shared.routes.load(), &table);
+        running.shared.routes.store(Arc::new(table));
+        running.sessions.kick(&changed);
+        Ok(())
+    }
+
+    /// The whole table of who owns which address. A node's mesh addresses are its first /32 and first /128.
+    pub fn replace_addresses(&self, owners: &[Ownership]) -> Result<()> {
+        let running = self.running()?;
+        let table = addresses::build(owners, &running.shared.addresses.load()).map_err(Error::Invalid)?;
+        running.shared.addresses.store(Arc::new(table));
+        Ok(())
+    }
+
+    /// Make a TUN device and carry its packets; the kernel's name for it.
+    pub fn attach_tun(&self, name: &str, queues: usize) -> Result<String> {
+        Ok(attach_tun(&self.running()?.shared, name, queues)?)
+    }
+
+    /// Remove the TUN device, if there is one.
+    pub fn detach_tun(&self) -> Result<()> {
+        detach_tun(&self.running()?.shared);
+        Ok(())
+    }
+
+    /// Go on with another bound UDP socket.
+    pub fn rebind(&self, udp: OwnedFd) -> Result<()> {
+        Ok(self.running()?.links.rebind(udp)?)
+    }
+
+    /// What is counted, now.
+    pub fn statistics(&self) -> Result<Statistics> {
+        let running = self.running()?;
+        Ok(Statistics {
+            links: running.links.snapshot(),
+            peers: running.shared.addresses.load().peers.values().cloned().collect(),
+            sessions: running.sessions.snapshot(),
+            drops: running.shared.drops.snapshot(),
+        })
+    }
+
+    /// Say goodbye to all peers and end: the socket is closed and no thread is left.
+    pub fn close(&self) {
+        let Some(Thread { stop, handle }) = lock(&self.thread).take() else { return };
+        let _ = stop.send(());
+        // The thread's own waits are bounded, and a panic in it ends it all the same.
+        let _ = handle.join();
+        if let Some(running) = self.running.swap(None) {
+            *lock(&self.rest) = running.shared.bus.drain(usize::MAX);
+        }
+    }
+
+    fn running(&self) -> Result<Arc<Running>> {
+        self.running.load_full().ok_or(Error::Closed)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn at_most(length: usize, most: usize, what: &str, limit: &str) -> Result<()> {
+    if length <= most { Ok(()) } else { Err(Error::Invalid(format!("{what} is longer than {limit}"))) }
+}
+
+/// The runtime thread, from start to end. It ends when told to, or when the `Dataplane` was dropped.
+fn run(
+    shared: Arc<Shared>,
+    wants: UnboundedReceiver<NodeId>,
+    stopped: oneshot::Receiver<()>,
+    ready: &mpsc::Sender<io::Result<Running>>,
+) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return drop(ready.send(Err(error))),
+    };
+    runtime.block_on(async {
+        match start(shared, wants) {
+            Ok((running, packets)) => {
+                let (links, sessions) = (running.links.clone(), running.sessions.clone());
+                let shared = Arc::clone(&running.shared);
+                let _ = ready.send(Ok(running));
+                let _told_or_dropped = stopped.await;
+                // Sessions travel over links, and both over the packet threads: inside out.
+                sessions.shutdown().await;
+                links.shutdown().await;
+                detach_tun(&shared);
+                packets.stop();
+            }
+            Err(error) => drop(ready.send(Err(error))),
+        }
+    });
+    // Never waits for a task that is stuck.
+    runtime.shutdown_background();
+}
+
+fn start(shared: Arc<Shared>, wants: UnboundedReceiver<NodeId>) -> io::Result<(Running, Packets)> {
+    let settings = Arc::new(Settings::new()?);
+    settings.writable.follow(shared.socket.fd())?;
+    let sessions = Sessions::start(Arc::clone(&shared), Arc::clone(&settings), wants)?;
+    let moved = {
+        let sessions = sessions.clone();
+        Arc::new(move |handles: &[Handle]| sessions.kick(handles))
+    };
+    let links = Links::start(Arc::clone(&shared), Arc::clone(&settings), moved)?;
+    let packets = Packets::start(Arc::clone(&shared))?;
+    Ok((Running { shared, settings, links, sessions }, packets))
+}

@@ -1,0 +1,119 @@
+//! What happens to one packet, both ways.
+//!
+//! Invariant: one turn of a thread works on one snapshot of the tables and ends with everything it took in
+//! sent, written, handed to quinn, waiting for a session or counted as dropped.
+
+mod frames;
+mod incoming;
+mod outgoing;
+mod runs;
+mod slots;
+#[cfg(test)]
+mod testing;
+mod train;
+mod waiting;
+mod ways;
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+pub use frames::{send_frames, send_frames_to};
+use incoming::Incoming;
+use outgoing::Outgoing;
+pub use waiting::release_waiting;
+
+use crate::signal::Signal;
+use crate::stats::{Drop, Drops};
+use crate::tables::Shared;
+use crate::tun::Tun;
+
+/// How long a detach waits for the UDP thread to finish its turn: far longer than any turn.
+const RELEASE: Duration = Duration::from_millis(200);
+
+/// The thread that takes in all that arrives on the UDP socket.
+#[derive(Debug)]
+pub struct Packets {
+    stop: Arc<Signal>,
+    thread: JoinHandle<()>,
+}
+
+impl Packets {
+    /// Start it.
+    pub fn start(shared: Arc<Shared>) -> io::Result<Self> {
+        let stop = Arc::new(Signal::new()?);
+        let mut incoming = Incoming::new(shared, Arc::clone(&stop));
+        let thread = spawn("pulse-udp".to_owned(), move || incoming.run())?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Stop it and wait for the end of its turn.
+    pub fn stop(self) {
+        self.stop.raise();
+        let _panicked = self.thread.join();
+    }
+}
+
+/// Create the TUN device `name` with so many queues, each read by a thread of its own, in place of any other;
+/// the kernel's name for it. Errors as `Tun::create`.
+pub fn attach_tun(shared: &Arc<Shared>, name: &str, queues: usize) -> io::Result<String> {
+    detach_tun(shared);
+    attach(shared, Tun::create(name, queues.max(1))?)
+}
+
+/// Put a device to use that exists already.
+pub fn attach(shared: &Arc<Shared>, tun: Tun) -> io::Result<String> {
+    detach_tun(shared);
+    let tun = Arc::new(tun);
+    shared.tun.store(Some(Arc::clone(&tun)));
+    for queue in 0..tun.queues() {
+        let mut outgoing = Outgoing::new(Arc::clone(shared), Arc::clone(&tun), queue);
+        let started = spawn(format!("pulse-tun-{queue}"), move || outgoing.run());
+        tun.read_by(started.inspect_err(|_| detach_tun(shared))?);
+    }
+    Ok(tun.name.clone())
+}
+
+/// Stop reading the TUN device and remove it; nothing happens if there is none.
+pub fn detach_tun(shared: &Shared) {
+    let Some(mut tun) = shared.tun.swap(None) else { return };
+    tun.stop();
+    // The name is free for another device only once the last holder let go: the UDP thread, for a turn.
+    let begin = Instant::now();
+    while begin.elapsed() < RELEASE {
+        match Arc::try_unwrap(tun) {
+            Ok(_closed) => return,
+            Err(held) => tun = held,
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name).spawn(work)
+}
+
+/// Run one turn; a panic in it costs that turn only and is counted.
+fn guarded<T>(drops: &Drops, turn: impl FnOnce() -> T) -> Option<T> {
+    let result = catch_unwind(AssertUnwindSafe(turn));
+    if result.is_err() {
+        drops.count(Drop::Panicked);
+    }
+    result.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_a_turn_is_counted_and_ends_nothing_else() {
+        let drops = Drops::default();
+        let empty: [u8; 0] = [];
+        assert_eq!(guarded(&drops, || empty[std::hint::black_box(0)]), None);
+        assert_eq!(guarded(&drops, || 7), Some(7));
+        assert_eq!(drops.get(Drop::Panicked), 1);
+    }
+}

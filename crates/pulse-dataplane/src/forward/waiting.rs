@@ -1,0 +1,78 @@
+//! Packets for a peer that no session has keys for yet.
+//!
+//! Invariant: at most 64 a peer wait, for at most a second; whole and with finished checksums, because nobody
+//! knows yet how they will leave.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::ways::direct_link;
+use crate::offload::{Vnet, finish_each};
+use crate::seal::{RECORD_HEADER, RECORD_OVERHEAD, RecordSealer};
+use crate::stats::Drop;
+use crate::tables::{Link, Peer, Shared, Waiting};
+
+const MOST: usize = 64;
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// Let the packets of one super-packet wait; the first of them asks for a session.
+pub fn hold(shared: &Shared, peer: &Peer, vnet: &Vnet, super_packet: &mut [u8]) {
+    let since = Instant::now();
+    let mut packets = vec![];
+    if !finish_each(vnet, super_packet, |packet| packets.push(Waiting { packet, since })) {
+        return shared.drops.count(Drop::BadPacket);
+    }
+    let mut queue = queue(peer);
+    let late = queue.iter().take_while(|waiting| waiting.since.elapsed() > LONGEST).count();
+    queue.drain(..late);
+    let first = queue.is_empty();
+    let room = MOST.saturating_sub(queue.len());
+    let lost = packets.len().saturating_sub(room);
+    queue.extend(packets.into_iter().take(room));
+    drop(queue);
+    shared.drops.add(Drop::NoSession, (late + lost) as u64);
+    if first {
+        // Nobody listens only while the data plane closes.
+        let _closing = shared.wanted.send(peer.node);
+    }
+    // Keys that came between our look and our queueing found an empty queue.
+    if peer.sealer.load().is_some() {
+        release_waiting(shared, peer);
+    }
+}
+
+/// Seal and send what waited for `peer`, whose sealer is set. Never blocks: what the socket does not take is
+/// dropped and counted.
+pub fn release_waiting(shared: &Shared, peer: &Peer) {
+    let Some(sealer) = peer.sealer.load_full() else { return };
+    let packets = std::mem::take(&mut *queue(peer));
+    if packets.is_empty() {
+        return;
+    }
+    let routes = shared.routes.load();
+    let Some(link) = direct_link(&routes, peer) else {
+        return shared.drops.add(Drop::NoRoute, packets.len() as u64);
+    };
+    for waiting in packets {
+        let sent = if waiting.since.elapsed() > LONGEST { Err(Drop::NoSession) } else { send(shared, link, &sealer, &waiting.packet) };
+        match sent {
+            Ok(()) => peer.traffic.sent(1, waiting.packet.len() as u64),
+            Err(reason) => shared.drops.count(reason),
+        }
+    }
+}
+
+fn send(shared: &Shared, link: &Arc<Link>, sealer: &RecordSealer, packet: &[u8]) -> Result<(), Drop> {
+    let counter = sealer.reserve(1).ok_or(Drop::KeyUsedUp)?;
+    let mut record = vec![0; RECORD_OVERHEAD + packet.len()];
+    record[RECORD_HEADER..][..packet.len()].copy_from_slice(packet);
+    sealer.seal(counter, false, &mut record);
+    shared.socket.send_gso(&record, record.len(), **link.remote.load()).map_err(|_| Drop::SendFailed)?;
+    link.traffic.sent(1, record.len() as u64);
+    Ok(())
+}
+
+fn queue(peer: &Peer) -> MutexGuard<'_, VecDeque<Waiting>> {
+    peer.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,211 @@
+//! The swap of record keys as a pure machine: facts in, steps out; keys and time come in by argument.
+//!
+//! Invariant: we open under an index before we name it, and seal under theirs only once they open under it,
+//! so no record is lost to a swap. The lower id starts every swap, so two never cross.
+
+use std::time::{Duration, Instant};
+
+use ring::agreement::{self, EphemeralPrivateKey, UnparsedPublicKey, X25519};
+use ring::error::Unspecified;
+use ring::rand::SecureRandom;
+
+use super::Binding;
+use crate::NodeId;
+
+/// When a swap is due, and how long an old index still opens.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// A key that was used is replaced at this age.
+    pub age: Duration,
+    /// A key is replaced after this many records, both directions counted.
+    pub records: u64,
+    /// The old index is erased this long after the peer is known to seal under the new one.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { age: Duration::from_secs(600), records: 1 << 31, grace: Duration::from_secs(10) }
+    }
+}
+
+/// What one side names in a swap: its fresh public key and the index under which it will receive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// X25519 public key.
+    pub public: [u8; 32],
+    /// Receive index, free at the side that names it.
+    pub index: u32,
+}
+
+/// A fresh private key and a free receive index, made by the shell.
+#[derive(Debug)]
+pub struct Fresh {
+    key: EphemeralPrivateKey,
+    offer: Offer,
+}
+
+impl Fresh {
+    /// A key of `random` for receive index `index`.
+    pub fn generate(random: &dyn SecureRandom, index: u32) -> Result<Self, Unspecified> {
+        let key = EphemeralPrivateKey::generate(&X25519, random)?;
+        let public = key.compute_public_key()?.as_ref().try_into().map_err(|_| Unspecified)?;
+        Ok(Self { key, offer: Offer { public, index } })
+    }
+}
+
+/// What the shell has to do, in this order.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Open records under our `index` with `secret`.
+    Open {
+        /// Our receive index.
+        index: u32,
+        /// Secret of their direction.
+        secret: [u8; 32],
+    },
+    /// Send our offer.
+    Offer(Offer),
+    /// Seal under their `index` with `secret` from now on.
+    Seal {
+        /// Their receive index.
+        index: u32,
+        /// Secret of our direction.
+        secret: [u8; 32],
+    },
+    /// Tell them that we seal under this index of theirs.
+    SayUsed(u32),
+    /// Forget our `index` and its key.
+    Erase(u32),
+}
+
+impl std::fmt::Debug for Step {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Open { index, .. } => write!(formatter, "Open({index})"),
+            Self::Offer(offer) => write!(formatter, "Offer({})", offer.index),
+            Self::Seal { index, .. } => write!(formatter, "Seal({index})"),
+            Self::SayUsed(index) => write!(formatter, "SayUsed({index})"),
+            Self::Erase(index) => write!(formatter, "Erase({index})"),
+        }
+    }
+}
+
+/// The newest keys both sides know.
+#[derive(Debug)]
+struct Generation {
+    index: u32,
+    /// They seal under it: had their word, or a record opened.
+    confirmed: bool,
+    since: Instant,
+    /// The count of packets when it was agreed.
+    packets: u64,
+}
+
+/// The record keys of one session.
+#[derive(Debug)]
+pub struct Swap {
+    us: NodeId,
+    them: NodeId,
+    exporter: [u8; 32],
+    limits: Limits,
+    asked: Option<Fresh>,
+    held: Option<(u32, [u8; 32])>,
+    newest: Option<Generation>,
+    retiring: Vec<(u32, Option<Instant>)>,
+}
+
+impl Swap {
+    /// No keys yet; `exporter` is the session's.
+    pub fn new(us: NodeId, them: NodeId, exporter: [u8; 32], limits: Limits) -> Self {
+        Self { us, them, exporter, limits, asked: None, held: None, newest: None, retiring: Vec::new() }
+    }
+
+    /// True if we should `start` a swap now. `packets` counts those exchanged with the peer, both ways.
+    pub fn due(&self, now: Instant, packets: u64) -> bool {
+        if self.us > self.them || self.asked.is_some() {
+            return false;
+        }
+        let Some(newest) = &self.newest else { return true };
+        let used = packets.saturating_sub(newest.packets);
+        let aged = now.saturating_duration_since(newest.since) >= self.limits.age;
+        newest.confirmed && (used >= self.limits.records || (used > 0 && aged))
+    }
+
+    /// Begin a swap with `fresh`.
+    pub fn start(&mut self, fresh: Fresh) -> Vec<Step> {
+        let offer = fresh.offer.clone();
+        self.asked = Some(fresh);
+        vec![Step::Offer(offer)]
+    }
+
+    /// Their offer came; the higher id answers it with a key of `fresh`.
+    pub fn offered(
+        &mut self,
+        theirs: &Offer,
+        fresh: impl FnOnce() -> Result<Fresh, Unspecified>,
+        now: Instant,
+        packets: u64,
+    ) -> Result<Vec<Step>, Unspecified> {
+        let answer = self.us > self.them;
+        let ours = if answer { fresh()? } else { self.asked.take().ok_or(Unspecified)? };
+        let offer = ours.offer.clone();
+        let (seal, open) = self.agree(ours, theirs)?;
+        self.renew(offer.index, now, packets);
+        let opened = Step::Open { index: offer.index, secret: open };
+        if answer {
+            self.held = Some((theirs.index, seal));
+            return Ok(vec![opened, Step::Offer(offer)]);
+        }
+        Ok(vec![opened, Step::Seal { index: theirs.index, secret: seal }, Step::SayUsed(theirs.index)])
+    }
+
+    /// They seal under our `index`: we had their word, or a record opened under it.
+    pub fn confirmed(&mut self, index: u32, now: Instant) -> Vec<Step> {
+        let Some(newest) = self.newest.as_mut().filter(|newest| newest.index == index) else { return Vec::new() };
+        newest.confirmed = true;
+        let erase_at = now + self.limits.grace;
+        for (_, at) in &mut self.retiring {
+            at.get_or_insert(erase_at);
+        }
+        let Some((index, secret)) = self.held.take() else { return Vec::new() };
+        vec![Step::Seal { index, secret }, Step::SayUsed(index)]
+    }
+
+    /// Time has passed: what is to be erased now.
+    pub fn tick(&mut self, now: Instant) -> Vec<Step> {
+        let expired = |at: &Option<Instant>| at.is_some_and(|at| at <= now);
+        let steps = self.retiring.iter().filter(|(_, at)| expired(at)).map(|(index, _)| Step::Erase(*index)).collect();
+        self.retiring.retain(|(_, at)| !expired(at));
+        steps
+    }
+
+    /// The receive index whose first record we wait for.
+    pub fn unconfirmed(&self) -> Option<u32> {
+        self.newest.as_ref().filter(|newest| !newest.confirmed).map(|newest| newest.index)
+    }
+
+    fn renew(&mut self, index: u32, now: Instant, packets: u64) {
+        let newest = Generation { index, confirmed: false, since: now, packets };
+        if let Some(old) = self.newest.replace(newest) {
+            self.retiring.push((old.index, None));
+        }
+    }
+
+    /// The secrets (to seal, to open) of our key and their offer.
+    fn agree(&self, ours: Fresh, theirs: &Offer) -> Result<([u8; 32], [u8; 32]), Unspecified> {
+        let we_are_lower = self.us < self.them;
+        let (lower, higher) = if we_are_lower { (self.us, self.them) } else { (self.them, self.us) };
+        let index = ours.offer.index;
+        let (lower_index, higher_index) = if we_are_lower { (index, theirs.index) } else { (theirs.index, index) };
+        let binding = Binding { exporter: self.exporter, lower, higher, lower_index, higher_index };
+        let public = UnparsedPublicKey::new(&X25519, theirs.public);
+        let secrets = agreement::agree_ephemeral(ours.key, &public, |shared| binding.secrets(shared))??;
+        let pair = (secrets.lower_to_higher, secrets.higher_to_lower);
+        Ok(if we_are_lower { pair } else { (pair.1, pair.0) })
+    }
+}
+
+#[cfg(test)]
+#[path = "swap_tests.rs"]
+mod tests;

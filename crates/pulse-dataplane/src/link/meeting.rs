@@ -1,0 +1,212 @@
+//! From a verified connection to a link: both hellos, the choice between two links, the hop keys.
+//!
+//! Invariant: a link is announced only after both hellos; frames can be opened before the peer can send any.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::time::timeout;
+
+use super::Desk;
+use super::carrier::{Candidate, Carrier, Close, Ended, Reader, Writer, explain_failure};
+use super::life;
+use super::rank::{Standing, Verdict};
+use super::registry::Live;
+use crate::event::Event;
+use crate::hello::{Hello, random, read_message, write_message};
+use crate::probe::Probes;
+use crate::seal::{HopOpener, HopSealer};
+use crate::stats::Traffic;
+use crate::tables::Link;
+use crate::{LinkId, NodeId};
+
+/// How long a peer may take for its hello.
+const HELLO_DEADLINE: Duration = Duration::from_secs(3);
+/// How long an accepted link waits for our own dial to the same node.
+const SETTLE_DEADLINE: Duration = Duration::from_secs(2);
+/// How long a replaced link still receives: what the peer sent over it is on its way.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Make a link of a connection we dialled; `dial` is what Python knows it by.
+pub(crate) async fn greet(desk: &Arc<Desk>, mut candidate: Candidate, dial: u64, replaces: LinkId) -> Result<(), Ended> {
+    let node = candidate.certified.node;
+    let lower = desk.is_lower_than(&node);
+    let Some(_greeting) = desk.registry.greet(node, replaces, lower) else {
+        return Err(duplicate(&*candidate.carrier));
+    };
+    let ours = desk.settings.hello(free_index(desk).map_err(broken)?, replaces);
+    say(&mut candidate, &ours).await?;
+    let theirs = hear(&mut candidate).await?;
+    let meeting = Meeting { dial, replaces, lower };
+    let (live, halves) = establish(desk, candidate, &ours, theirs, true)?;
+    meeting.stand(desk, live, halves)
+}
+
+/// Make a link of a connection the peer dialled.
+pub(crate) async fn welcome(desk: &Arc<Desk>, mut candidate: Candidate) -> Result<(), Ended> {
+    let node = candidate.certified.node;
+    let lower = desk.is_lower_than(&node);
+    let theirs = hear(&mut candidate).await?;
+    let replaces = theirs.replaces;
+    if lower {
+        // Our own dial is about to win: had we answered this one first, the link would change hands twice.
+        let _ = timeout(SETTLE_DEADLINE, desk.registry.settled(&node)).await;
+    }
+    let ours = desk.settings.hello(free_index(desk).map_err(broken)?, 0);
+    let standing = Standing {
+        dialled: false,
+        boot: theirs.boot,
+        ours: ours.index,
+        theirs: theirs.index,
+        replaces,
+        suspect: false,
+    };
+    if desk.registry.judge(&node, &standing, lower) == Verdict::OldStays {
+        return Err(duplicate(&*candidate.carrier));
+    }
+    let (live, mut halves) = establish(desk, candidate, &ours, theirs, false)?;
+    if let Err(error) = write_message(&mut halves.writer, &ours.encode().map_err(broken)?).await {
+        desk.remove_from_tables(&live.link);
+        return Err(explain_failure(&*live.carrier, &error).await);
+    }
+    Meeting { dial: 0, replaces, lower }.stand(desk, live, halves)
+}
+
+struct Meeting {
+    dial: u64,
+    replaces: LinkId,
+    lower: bool,
+}
+
+/// The two halves of the control stream, and what waits to be written.
+pub(crate) struct Halves {
+    pub(crate) reader: Reader,
+    pub(crate) writer: Writer,
+    pub(crate) queue: tokio::sync::mpsc::Receiver<Vec<u8>>,
+}
+
+impl Meeting {
+    /// Both hellos are through: announce the link and send off the one it replaces.
+    fn stand(&self, desk: &Arc<Desk>, live: Arc<Live>, halves: Halves) -> Result<(), Ended> {
+        let Ok(replaced) = desk.registry.stand(&live, self.replaces, self.lower) else {
+            desk.remove_from_tables(&live.link);
+            return Err(duplicate(&*live.carrier));
+        };
+        desk.shared.bus.emit(Event::LinkUp {
+            link: live.link.index,
+            dial: self.dial,
+            node: live.certified.node,
+            certificate: live.certified.der.clone(),
+            transport: live.carrier.transport(),
+            observed: live.carrier.remote(),
+            hello: live.hello.clone(),
+        });
+        if let Some((old, verdict)) = replaced {
+            retire(old, verdict, live.link.index);
+        }
+        life::start(desk, live, halves);
+        Ok(())
+    }
+}
+
+fn retire(old: Arc<Live>, verdict: Verdict, successor: LinkId) {
+    let reason = format!("replaced by link {successor}");
+    old.decide(&reason);
+    if verdict == Verdict::OldIsDead {
+        return old.close(Close::Duplicate, &reason);
+    }
+    tokio::spawn(async move {
+        tokio::time::sleep(GRACE).await;
+        old.close(Close::Duplicate, &reason);
+    });
+}
+
+fn duplicate(carrier: &dyn Carrier) -> Ended {
+    let text = "another link to this node stays";
+    carrier.close(Close::Duplicate, text);
+    Ended::new("duplicate", text)
+}
+
+async fn say(candidate: &mut Candidate, hello: &Hello) -> Result<(), Ended> {
+    let bytes = hello.encode().map_err(broken)?;
+    match write_message(&mut candidate.writer, &bytes).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(explain_failure(&*candidate.carrier, &error).await),
+    }
+}
+
+async fn hear(candidate: &mut Candidate) -> Result<Hello, Ended> {
+    let heard = timeout(HELLO_DEADLINE, read_message(&mut candidate.reader)).await;
+    let decoded = match heard {
+        Err(_) => return Err(refuse(&*candidate.carrier, "timeout", "no hello within 3 s")),
+        Ok(Ok(None)) => return Err(refuse(&*candidate.carrier, "broken", "it said no hello")),
+        Ok(Ok(Some(bytes))) => Hello::decode(&bytes),
+        Ok(Err(error)) => return Err(explain_failure(&*candidate.carrier, &error).await),
+    };
+    match decoded {
+        Ok(hello) if hello.index != 0 && hello.version != 0 => Ok(hello),
+        Ok(_) => Err(refuse(&*candidate.carrier, "broken", "its hello names no index or version")),
+        Err(error) => Err(refuse(&*candidate.carrier, "broken", &error.to_string())),
+    }
+}
+
+fn refuse(carrier: &dyn Carrier, code: &'static str, text: &str) -> Ended {
+    carrier.close(Close::Broken, text);
+    Ended::new(code, text)
+}
+
+fn broken(error: io::Error) -> Ended {
+    Ended::new("broken", error.to_string())
+}
+
+/// Agree on hop keys and let the packet threads see the link.
+fn establish(
+    desk: &Desk,
+    candidate: Candidate,
+    ours: &Hello,
+    theirs: Hello,
+    dialled: bool,
+) -> Result<(Arc<Live>, Halves), Ended> {
+    let Candidate { carrier, certified, reader, writer } = candidate;
+    let me = desk.me().ok_or_else(|| Ended::new("identity", "our certificate was taken away"))?;
+    let cipher = ours.cipher(&theirs);
+    let to_peer = hop_key(&*carrier, &me, &certified.node).map_err(broken)?;
+    let from_peer = hop_key(&*carrier, &certified.node, &me).map_err(broken)?;
+    let link = Arc::new(Link {
+        index: ours.index,
+        node: certified.node,
+        handle: certified.v4,
+        remote: ArcSwap::from_pointee(carrier.remote()),
+        sealer: HopSealer::new(theirs.index, &to_peer, cipher),
+        opener: HopOpener::new(&from_peer, cipher),
+        probes: Probes::default(),
+        traffic: Traffic::default(),
+        suspect: AtomicBool::new(false),
+    });
+    desk.shared.links.rcu(|links| {
+        let mut links = HashMap::clone(links);
+        links.insert(link.index, Arc::clone(&link));
+        links
+    });
+    let (live, queue) = Live::new(link, carrier, certified, theirs, dialled);
+    Ok((Arc::new(live), Halves { reader, writer, queue }))
+}
+
+/// One key a direction; it lives as long as the link.
+fn hop_key(carrier: &dyn Carrier, sender: &NodeId, receiver: &NodeId) -> io::Result<[u8; 32]> {
+    carrier.export(b"EXPORTER-pulse hop v1", &[sender.as_slice(), receiver].concat())
+}
+
+/// An index to receive under that no link has; random, so that a stray frame of a former life fits none.
+fn free_index(desk: &Desk) -> io::Result<LinkId> {
+    loop {
+        let index = LinkId::from_be_bytes(random()?);
+        if index != 0 && !desk.shared.links.load().contains_key(&index) {
+            return Ok(index);
+        }
+    }
+}

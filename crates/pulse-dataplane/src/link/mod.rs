@@ -1,0 +1,288 @@
+//! Links: two adjacent nodes joined by one mutually verified connection.
+//!
+//! `quic` makes connections, `meeting` makes links of them, `life` keeps them; `registry` knows them all.
+//! Invariant: everything about links happens on the runtime; other threads only ask for it.
+
+mod carrier;
+mod gate;
+mod knock;
+mod life;
+mod meeting;
+mod quic;
+mod rank;
+mod registry;
+mod settings;
+mod writable;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use std::{fmt, io};
+
+use quinn::{Endpoint, VarInt};
+use tokio::runtime::Handle as Runtime;
+use tokio::time::timeout;
+
+pub(crate) use carrier::Ended;
+pub(crate) use gate::Rates;
+pub(crate) use quic::{explain, join_transport};
+pub use settings::Settings;
+pub use writable::Writable;
+
+use crate::event::{Event, Level};
+use crate::hello::MESSAGE_MAX;
+use crate::join::JoinLane;
+use crate::tables::{Hop, Link, Routes, Shared};
+use crate::tls::{Identity, ThrowAway};
+use crate::verify::Trust;
+use crate::{Handle, LinkId, NodeId};
+use carrier::Close;
+use gate::Gate;
+use registry::Registry;
+
+/// A dial that made no link until then failed.
+const DIAL_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a shutdown waits until the peers had the word.
+const GOODBYE: Duration = Duration::from_millis(300);
+
+/// Called with the handles whose path changed.
+pub type Moved = Arc<dyn Fn(&[Handle]) + Send + Sync>;
+
+/// The links of one data plane. Cheap to clone; every method but `shutdown` may be called from any thread
+/// and returns at once: what becomes of it is told by events.
+#[derive(Debug, Clone)]
+pub struct Links(Arc<Desk>);
+
+/// One live link, for statistics.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The link as the packet threads see it.
+    pub link: Arc<Link>,
+    /// `quic`.
+    pub transport: &'static str,
+    /// Time since the hellos.
+    pub age: Duration,
+}
+
+pub(crate) struct Desk {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) registry: Registry,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) joins: JoinLane,
+    gate: Mutex<Gate>,
+    opened: AtomicBool,
+    runtime: Runtime,
+    next: AtomicU64,
+    moved: Moved,
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Desk").field("registry", &self.registry).finish_non_exhaustive()
+    }
+}
+
+impl Links {
+    /// Start the link and join lanes; must be called on the runtime. `settings.writable` follows the socket
+    /// already. Nothing is accepted before an identity and trust are installed.
+    pub fn start(shared: Arc<Shared>, settings: Arc<Settings>, moved: Moved) -> io::Result<Self> {
+        let now = Instant::now();
+        let desk = Arc::new(Desk {
+            endpoint: quic::endpoint(&shared, &settings.writable)?,
+            joins: JoinLane::new(ThrowAway::new().map_err(io::Error::other)?, now),
+            gate: Mutex::new(Gate::new(now)),
+            opened: AtomicBool::new(false),
+            runtime: Runtime::current(),
+            registry: Registry::default(),
+            next: AtomicU64::new(1),
+            shared,
+            settings,
+            moved,
+        });
+        tokio::spawn(knock::accept(Arc::clone(&desk)));
+        Ok(Self(desk))
+    }
+
+    /// Show `identity` in all handshakes from now on. Live links stay, unless the id is another.
+    pub fn install_identity(&self, identity: Identity) {
+        let desk = &self.0;
+        let me = identity.me();
+        desk.settings.identity.store(Some(Arc::new(identity)));
+        let before = desk.shared.me.swap(Some(Arc::new(me.clone())));
+        desk.open();
+        if before.is_some_and(|before| before.node != me.node) {
+            desk.close_all(Close::Leaving, "this node took another identity");
+        }
+    }
+
+    /// Judge all handshakes by `trust` from now on, and close the links it does not cover.
+    pub fn install_trust(&self, trust: Trust) {
+        let desk = &self.0;
+        desk.settings.trust.store(Some(Arc::new(trust)));
+        desk.open();
+        for live in desk.registry.all() {
+            if let Err(refusal) = desk.settings.judge(&live.certified.der) {
+                live.decide(&refusal.to_string());
+                live.close(Close::Untrusted, "not trusted any more");
+            }
+        }
+    }
+
+    /// Dial a link; `LinkUp` or `DialFailed` follows under the id returned.
+    pub fn dial(&self, address: SocketAddr, expect: Option<NodeId>, replaces: LinkId) -> u64 {
+        let desk = Arc::clone(&self.0);
+        let dial = desk.next_id();
+        self.0.spawn(async move {
+            let dialling = Arc::clone(&desk);
+            let dialled = desk.watched(DIAL_DEADLINE, async move {
+                knock::dial(&dialling, address, expect, dial, replaces).await
+            });
+            if let Err(Ended { code, text: detail }) = dialled.await {
+                desk.shared.bus.emit(Event::DialFailed { dial, code, detail });
+            }
+        });
+        dial
+    }
+
+    /// Close a link; `LinkDown` follows. An unknown one is ignored.
+    pub fn close_link(&self, link: LinkId, reason: &str) {
+        if let Some(live) = self.0.registry.get(link) {
+            live.close(Close::Leaving, reason);
+        }
+    }
+
+    /// Queue a control message (≤ 64 KiB); false if the link is gone or too many wait.
+    pub fn send(&self, link: LinkId, message: Vec<u8>) -> bool {
+        message.len() <= MESSAGE_MAX
+            && self.0.registry.get(link).is_some_and(|live| live.outgoing.try_send(message).is_ok())
+    }
+
+    /// Python has taken these events: the streams of their links may be read on.
+    pub fn drained(&self, events: &[Event]) {
+        let mut counts: HashMap<LinkId, usize> = HashMap::new();
+        for event in events {
+            if let Event::Message { link, .. } = event {
+                *counts.entry(*link).or_default() += 1;
+            }
+        }
+        for (link, count) in counts {
+            if let Some(live) = self.0.registry.get(link) {
+                live.undrained.add_permits(count);
+            }
+        }
+    }
+
+    /// Go on with another socket, which is installed in `Shared` already.
+    pub fn rebind(&self, fd: OwnedFd) -> io::Result<()> {
+        let desk = &self.0;
+        desk.shared.socket.rebind(fd)?;
+        let _runtime = desk.runtime.enter();
+        desk.settings.writable.follow(desk.shared.socket.fd())?;
+        desk.endpoint.rebind_abstract(quic::socket(&desk.shared, &desk.settings.writable))
+    }
+
+    /// The live links.
+    pub fn snapshot(&self) -> Vec<Snapshot> {
+        let all = self.0.registry.all().into_iter();
+        all.map(|live| Snapshot {
+            link: Arc::clone(&live.link),
+            transport: live.carrier.transport(),
+            age: live.since.elapsed(),
+        })
+        .collect()
+    }
+
+    /// For the join lane.
+    pub(crate) fn desk(&self) -> &Arc<Desk> {
+        &self.0
+    }
+
+    /// Close every link and wait (≤ 300 ms) until the peers had the word.
+    pub async fn shutdown(&self) {
+        self.0.close_all(Close::Leaving, "leaving");
+        self.0.endpoint.close(VarInt::from_u32(Close::Leaving as u32), b"leaving");
+        let _ = timeout(GOODBYE, self.0.endpoint.wait_idle()).await;
+    }
+}
+
+impl Desk {
+    /// A new id for a dial, join or offer.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Run something on the runtime.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
+    }
+
+    /// Run something that may fail, panic or take too long, and say which.
+    pub(crate) async fn watched<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        task: impl Future<Output = Result<T, Ended>> + Send + 'static,
+    ) -> Result<T, Ended> {
+        let running = tokio::spawn(timeout(deadline, task)).await;
+        let in_time = running.map_err(|error| {
+            self.shared.bus.log(Level::Error, format!("a task broke down, this is a fault of pulse: {error}"));
+            Ended::new("broken", "it broke down, our log says how")
+        })?;
+        in_time.unwrap_or_else(|_| Err(Ended::new("timeout", format!("not done within {} s", deadline.as_secs()))))
+    }
+
+    pub(crate) fn me(&self) -> Option<NodeId> {
+        self.shared.me.load().as_ref().map(|me| me.node)
+    }
+
+    fn is_lower_than(&self, node: &NodeId) -> bool {
+        self.me().is_some_and(|me| me < *node)
+    }
+
+    /// Accept handshakes, now that identity and trust are there. Each gets a config of its own (`knock`); this
+    /// one carries the key of the Retry tokens, so it is set once.
+    fn open(&self) {
+        let Some(config) = knock::first_config(self) else { return };
+        if !self.opened.swap(true, Ordering::Relaxed) {
+            self.endpoint.set_server_config(Some(config));
+        }
+    }
+
+    fn close_all(&self, why: Close, reason: &str) {
+        for live in self.registry.all() {
+            live.close(why, reason);
+        }
+    }
+
+    /// Take a link from the packet threads; what it carried goes elsewhere at once, if there is an elsewhere.
+    fn remove_from_tables(&self, link: &Link) {
+        link.suspect.store(true, Ordering::Relaxed);
+        self.shared.links.rcu(|links| {
+            let mut links = HashMap::clone(links);
+            links.remove(&link.index);
+            links
+        });
+        self.moved(link);
+        self.shared.routes.rcu(|routes| Routes(without(routes, link.index)));
+    }
+
+    /// Paths that use `link` may be others now.
+    fn moved(&self, link: &Link) {
+        let routes = self.shared.routes.load();
+        let uses = |(handle, hops): (&Handle, &Vec<Hop>)| {
+            hops.iter().any(|hop| hop.link.index == link.index).then_some(*handle)
+        };
+        let handles: Vec<Handle> = routes.0.iter().filter_map(uses).collect();
+        if !handles.is_empty() {
+            (self.moved)(&handles);
+        }
+    }
+}
+
+fn without(routes: &Routes, link: LinkId) -> HashMap<Handle, Vec<Hop>> {
+    let keep = |hops: &Vec<Hop>| hops.iter().filter(|hop| hop.link.index != link).cloned().collect();
+    routes.0.iter().map(|(handle, hops)| (*handle, keep(hops))).collect()
+}

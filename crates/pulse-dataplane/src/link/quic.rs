@@ -1,0 +1,203 @@
+//! QUIC over the shared UDP socket: the endpoint of links and joins, and what a link needs of a connection.
+//!
+//! Invariant: packets come from the UDP thread through the inbox and leave through the shared socket; no
+//! send error but "would block" ever reaches quinn, as it would end the connection.
+
+use std::future::Future;
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use quinn::udp::{RecvMeta, Transmit};
+use quinn::{
+    AsyncUdpSocket, Connection, ConnectionError, Endpoint, EndpointConfig, TokioRuntime, TransportConfig, UdpPoller, VarInt,
+};
+
+use super::carrier::{Carrier, Close, Ended};
+use super::writable::Writable;
+use crate::tables::Shared;
+
+/// Fits every underlay that carries QUIC at all (RFC 9000 §14).
+const DATAGRAM: u16 = 1200;
+/// Silence after which QUIC gives up; the backstop of our own probes.
+pub(crate) const IDLE: Duration = Duration::from_millis(3500);
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// What a close may say.
+const CLOSE_TEXT: usize = 100;
+
+/// The face of the shared socket that quinn wants.
+#[derive(Debug)]
+struct LinkSocket {
+    shared: Arc<Shared>,
+    writable: Arc<Writable>,
+}
+
+impl AsyncUdpSocket for LinkSocket {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        self.writable.poller()
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.writable.send(|| self.shared.socket.send_transmit(transmit))
+    }
+
+    fn poll_recv(
+        &self,
+        context: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        self.shared.link_inbox.poll(context, buffers, meta)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.shared.socket.local_addr()
+    }
+
+    /// Also keeps quinn from searching for a larger packet size.
+    fn may_fragment(&self) -> bool {
+        true
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        64
+    }
+
+    fn max_receive_segments(&self) -> usize {
+        64
+    }
+}
+
+/// The endpoint of links and joins. It accepts nothing before it is given a server config.
+pub(crate) fn endpoint(shared: &Arc<Shared>, writable: &Arc<Writable>) -> io::Result<Endpoint> {
+    let mut config = EndpointConfig::default();
+    // The first byte of a datagram tells QUIC from frames: its bit must stay.
+    config.grease_quic_bit(false);
+    Endpoint::new_with_abstract_socket(config, None, socket(shared, writable), Arc::new(TokioRuntime))
+}
+
+/// The socket under the endpoint; a new one after a rebind makes quinn ping every peer.
+pub(crate) fn socket(shared: &Arc<Shared>, writable: &Arc<Writable>) -> Arc<dyn AsyncUdpSocket> {
+    Arc::new(LinkSocket { shared: Arc::clone(shared), writable: Arc::clone(writable) })
+}
+
+/// Transport settings of links.
+pub(crate) fn link_transport() -> Arc<TransportConfig> {
+    let mut transport = common_transport(IDLE);
+    transport.keep_alive_interval(Some(KEEP_ALIVE));
+    Arc::new(transport)
+}
+
+/// Transport settings of joins, which may be silent for as long as `deadline`.
+pub(crate) fn join_transport(deadline: Duration) -> Arc<TransportConfig> {
+    Arc::new(common_transport(deadline))
+}
+
+fn common_transport(idle: Duration) -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    transport
+        .initial_mtu(DATAGRAM)
+        .min_mtu(DATAGRAM)
+        .mtu_discovery_config(None)
+        .max_idle_timeout(Some(VarInt::from_u32(u32::try_from(idle.as_millis()).unwrap_or(u32::MAX)).into()))
+        .initial_rtt(Duration::from_millis(100))
+        .stream_receive_window(VarInt::from_u32(1 << 20))
+        .receive_window(VarInt::from_u32(2 << 20))
+        .send_window(2 << 20)
+        .max_concurrent_bidi_streams(VarInt::from_u32(16))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .datagram_receive_buffer_size(None)
+        .allow_spin(false);
+    transport
+}
+
+impl Carrier for Connection {
+    fn transport(&self) -> &'static str {
+        "quic"
+    }
+
+    fn remote(&self) -> SocketAddr {
+        self.remote_address()
+    }
+
+    fn export(&self, label: &[u8], context: &[u8]) -> io::Result<[u8; 32]> {
+        let mut secret = [0; 32];
+        let exported = self.export_keying_material(&mut secret, label, context);
+        exported.map(|()| secret).map_err(|_| io::Error::other("the exporter refused"))
+    }
+
+    fn close(&self, why: Close, text: &str) {
+        let text = &text.as_bytes()[..text.len().min(CLOSE_TEXT)];
+        Self::close(self, VarInt::from_u32(why as u32), text);
+    }
+
+    fn is_over(&self) -> bool {
+        self.close_reason().is_some()
+    }
+
+    fn ended(&self) -> Pin<Box<dyn Future<Output = Ended> + Send + '_>> {
+        Box::pin(async { explain(&self.closed().await) })
+    }
+}
+
+/// Why a connection ended, for `DialFailed` and for people.
+pub(crate) fn explain(error: &ConnectionError) -> Ended {
+    match error {
+        ConnectionError::TimedOut => Ended::new("timeout", format!("silent for {:.1} s", IDLE.as_secs_f64())),
+        ConnectionError::Reset => Ended::new("broken", "the peer has restarted"),
+        ConnectionError::LocallyClosed => Ended::new("broken", "closed by us"),
+        ConnectionError::ApplicationClosed(close) => closed_by_peer(close.error_code, &close.reason),
+        ConnectionError::ConnectionClosed(close) if is_alert(close.error_code.into()) => {
+            Ended::new("refused", "the peer refused us; its log says why")
+        }
+        ConnectionError::TransportError(error) if is_alert(error.code.into()) => {
+            Ended::new("certificate", printable(error.reason.as_bytes()))
+        }
+        other => Ended::new("broken", printable(other.to_string().as_bytes())),
+    }
+}
+
+fn closed_by_peer(code: VarInt, reason: &[u8]) -> Ended {
+    let is = |close: Close| code == VarInt::from_u32(close as u32);
+    if is(Close::Duplicate) {
+        return Ended::new("duplicate", "another link to this node stays");
+    }
+    if is(Close::Oneself) {
+        return Ended::new("self", "the address is our own");
+    }
+    let code = if is(Close::Untrusted) { "refused" } else { "broken" };
+    Ended::new(code, format!("closed by peer: {}", printable(reason)))
+}
+
+/// TLS alerts travel as 0x100 + alert (RFC 9001 §4.8).
+fn is_alert(code: u64) -> bool {
+    (0x100..0x200).contains(&code)
+}
+
+/// Text of a peer, fit for a log: no control characters, not long.
+fn printable(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).chars().filter(|letter| !letter.is_control()).take(CLOSE_TEXT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_cannot_put_control_characters_into_our_log() {
+        let ended = closed_by_peer(VarInt::from_u32(0), b"bye\x1b[2J\n\xff");
+        assert_eq!(ended.text, "closed by peer: bye[2J\u{fffd}");
+        assert_eq!(printable(&[b'x'; 5000]).len(), CLOSE_TEXT);
+    }
+
+    #[test]
+    fn each_end_has_its_word() {
+        assert_eq!(explain(&ConnectionError::TimedOut), Ended::new("timeout", "silent for 3.5 s"));
+        assert_eq!(closed_by_peer(VarInt::from_u32(0x10), b"").code, "duplicate");
+        assert_eq!(closed_by_peer(VarInt::from_u32(0x11), b"").code, "self");
+        assert_eq!(closed_by_peer(VarInt::from_u32(0x12), b"").code, "refused");
+    }
+}

@@ -1,0 +1,18 @@
+//! Super-packets: what lets 64 kB cross the kernel border in one call.
+//!
+//! The TUN hands us TCP and UDP segments still joined and their checksums unfinished; we split them into
+//! packets that fit the path, and join what arrives before it is written back.
+//! Invariant: joining after splitting gives the same super-packet back, bit for bit.
+
+pub mod checksum;
+mod coalesce;
+mod shape;
+mod split;
+#[cfg(test)]
+mod testing;
+mod vnet;
+
+pub use coalesce::{Coalescer, Sink};
+pub use shape::{Shape, destination, ends};
+pub use split::{MOST_HEADERS, Split, finish_each, settle};
+pub use vnet::{Gso, VNET_HEADER, Vnet};

@@ -1,0 +1,223 @@
+//! Records: one IP packet, sealed end to end.
+//!
+//! ```text
+//! 0x23 | flags 1 | rsv 2 | index 4 | counter 8 | AEAD(IP packet) | tag 16       AAD = the first 16 bytes
+//! ```
+//! Invariant: a record is sealed once and is the same bytes on every path; its key dies at 2^32 of them.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::{Cipher, Key, TAG, Window};
+use crate::NodeId;
+use crate::stats::Drop;
+
+/// First byte of a record.
+pub const RECORD: u8 = 0x23;
+/// Bytes before the packet.
+pub const RECORD_HEADER: usize = 16;
+/// Bytes a record adds to its packet.
+pub const RECORD_OVERHEAD: usize = RECORD_HEADER + TAG;
+
+/// The packet's IPv4 header checksum and its TCP or UDP checksum are left to the receiver.
+const CHECKSUM_PARTIAL: u8 = 1;
+
+/// The session swaps keys at 2^31 records; twice that is where this side stops by itself.
+const LAST_COUNTER: u64 = 1 << 32;
+
+/// Seals records to one node.
+#[derive(Debug)]
+pub struct RecordSealer {
+    /// The index the node chose for this key.
+    pub index: u32,
+    key: Key,
+    next: AtomicU64,
+}
+
+impl RecordSealer {
+    /// A sealer whose first counter is 0; `secret` must be fresh.
+    pub fn new(index: u32, secret: &[u8; 32], cipher: Cipher) -> Self {
+        Self { index, key: Key::new(secret, cipher), next: AtomicU64::new(0) }
+    }
+
+    /// Records sealed (or at least numbered) so far.
+    pub fn sealed(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// Take the next `count` counters for ourselves alone; the first of them, or none if the key is used up.
+    pub fn reserve(&self, count: u64) -> Option<u64> {
+        let first = self.next.fetch_add(count, Ordering::Relaxed);
+        (first.saturating_add(count) <= LAST_COUNTER).then_some(first)
+    }
+
+    /// Seal in place: `record` is 16 bytes of room, the packet, 16 bytes of room.
+    pub fn seal(&self, counter: u64, checksum_partial: bool, record: &mut [u8]) {
+        let (header, body) = record.split_at_mut(RECORD_HEADER);
+        header[..4].copy_from_slice(&[RECORD, if checksum_partial { CHECKSUM_PARTIAL } else { 0 }, 0, 0]);
+        header[4..8].copy_from_slice(&self.index.to_be_bytes());
+        header[8..].copy_from_slice(&counter.to_be_bytes());
+        self.key.seal(counter, header, body);
+    }
+}
+
+/// Opens records from one node.
+#[derive(Debug)]
+pub struct RecordOpener {
+    /// The index we chose for this key.
+    pub index: u32,
+    /// Who seals under it.
+    pub node: NodeId,
+    /// Its IPv4 mesh address, from its certificate.
+    pub v4: Ipv4Addr,
+    /// Its IPv6 mesh address, from its certificate.
+    pub v6: Ipv6Addr,
+    /// Told once, when the first record opened.
+    pub first_use: Notify,
+    /// True from then on.
+    pub used: AtomicBool,
+    key: Key,
+    window: Mutex<Window>,
+}
+
+impl RecordOpener {
+    /// An opener that has seen nothing yet.
+    pub fn new(index: u32, node: NodeId, v4: Ipv4Addr, v6: Ipv6Addr, secret: &[u8; 32], cipher: Cipher) -> Self {
+        let (key, window) = (Key::new(secret, cipher), Mutex::default());
+        Self { index, node, v4, v6, first_use: Notify::new(), used: AtomicBool::new(false), key, window }
+    }
+
+    /// Begin a run of records: the window is locked once for all of them.
+    pub fn run(&self) -> RecordRun<'_> {
+        RecordRun { opener: self, window: self.window.lock().unwrap_or_else(PoisonError::into_inner) }
+    }
+}
+
+/// A run of records under one index.
+#[derive(Debug)]
+pub struct RecordRun<'a> {
+    opener: &'a RecordOpener,
+    window: MutexGuard<'a, Window>,
+}
+
+impl RecordRun<'_> {
+    /// Open in place: the packet, and whether its checksums are left to us.
+    pub fn open<'b>(&mut self, record: &'b mut [u8]) -> Result<(&'b mut [u8], bool), Drop> {
+        if record.len() < RECORD_OVERHEAD {
+            return Err(Drop::Truncated);
+        }
+        let (header, body) = record.split_at_mut(RECORD_HEADER);
+        let counter = u64::from_be_bytes(std::array::from_fn(|at| header[8 + at]));
+        let packet = self.opener.key.open(counter, header, body).ok_or(Drop::BadSeal)?;
+        if !self.window.accept(counter) {
+            return Err(Drop::Replayed);
+        }
+        self.note_first_use();
+        Ok((packet, header[1] & CHECKSUM_PARTIAL != 0))
+    }
+
+    fn note_first_use(&self) {
+        if !self.opener.used.load(Ordering::Relaxed) {
+            self.opener.used.store(true, Ordering::Relaxed);
+            self.opener.first_use.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::{check, hex, quoted};
+
+    const SECRET: [u8; 32] = [3; 32];
+
+    fn ends() -> (RecordSealer, RecordOpener) {
+        let (v4, v6) = (Ipv4Addr::new(10, 100, 0, 1), Ipv6Addr::LOCALHOST);
+        (RecordSealer::new(5, &SECRET, Cipher::Aes128Gcm), RecordOpener::new(5, [1; 32], v4, v6, &SECRET, Cipher::Aes128Gcm))
+    }
+
+    fn sealed(sealer: &RecordSealer, packet: &[u8], partial: bool) -> Vec<u8> {
+        let mut record = [&[0; RECORD_HEADER], packet, &[0; TAG]].concat();
+        sealer.seal(sealer.reserve(1).unwrap_or_default(), partial, &mut record);
+        record
+    }
+
+    #[test]
+    fn a_record_opens_to_its_packet_and_flag() {
+        let (sealer, opener) = ends();
+        for partial in [true, false] {
+            let mut record = sealed(&sealer, b"packet", partial);
+            let opened = opener.run().open(&mut record).map(|(packet, partial)| (packet.to_vec(), partial));
+            assert_eq!(opened, Ok((b"packet".to_vec(), partial)));
+        }
+        assert_eq!(sealer.sealed(), 2);
+    }
+
+    #[test]
+    fn no_bit_of_a_record_can_change() {
+        let (sealer, opener) = ends();
+        let record = sealed(&sealer, b"packet", false);
+        for bit in 0..record.len() * 8 {
+            let mut changed = record.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(opener.run().open(&mut changed).err(), Some(Drop::BadSeal), "bit {bit}");
+        }
+        assert!(!opener.used.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn a_second_copy_and_a_stump_are_refused() {
+        let (sealer, opener) = ends();
+        let record = sealed(&sealer, b"packet", false);
+        assert!(opener.run().open(&mut record.clone()).is_ok());
+        assert_eq!(opener.run().open(&mut record.clone()).err(), Some(Drop::Replayed));
+        assert_eq!(opener.run().open(&mut [RECORD; RECORD_OVERHEAD - 1]).err(), Some(Drop::Truncated));
+    }
+
+    #[tokio::test]
+    async fn the_first_record_that_opens_says_so() {
+        let (sealer, opener) = ends();
+        assert!(opener.run().open(&mut sealed(&sealer, b"packet", false)).is_ok());
+        opener.first_use.notified().await;
+        assert!(opener.used.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn a_key_is_used_up_at_its_last_counter() {
+        let (sealer, _) = ends();
+        assert_eq!(sealer.reserve(LAST_COUNTER - 1), Some(0));
+        assert_eq!(sealer.reserve(2), None);
+        assert_eq!(sealer.reserve(1), None);
+    }
+
+    #[test]
+    fn the_vectors_hold() {
+        let about = "record = header 16 | sealed packet | tag 16; aad = the header; nonce = 4 zero bytes | counter; AES-128 uses the first 16 bytes of the secret; flag 1 = checksums left to the receiver";
+        let secret: [u8; 32] = std::array::from_fn(|at| at as u8);
+        let packet: Vec<u8> = [&[0x45, 0, 0, 28][..], &[0; 24]].concat();
+        let cases = [
+            ("AES-128-GCM, first counter", Cipher::Aes128Gcm, 0, false),
+            ("AES-128-GCM, checksum partial", Cipher::Aes128Gcm, 1 << 31, true),
+            ("ChaCha20-Poly1305, checksum partial", Cipher::ChaCha20Poly1305, 0xffff_ffff, true),
+        ];
+        let vectors = cases.map(|(name, cipher, counter, partial)| {
+            let sealer = RecordSealer::new(0xa1b2c3d4, &secret, cipher);
+            let mut record = [&[0; RECORD_HEADER][..], &packet, &[0; TAG]].concat();
+            sealer.seal(counter, partial, &mut record);
+            vec![
+                ("name", quoted(name)),
+                ("cipher", quoted(format!("{cipher:?}"))),
+                ("secret_hex", hex(&secret)),
+                ("index", sealer.index.to_string()),
+                ("counter", counter.to_string()),
+                ("checksum_partial", partial.to_string()),
+                ("packet_hex", hex(&packet)),
+                ("bytes_hex", hex(&record)),
+            ]
+        });
+        check("record.json", about, &vectors);
+    }
+}

@@ -1,0 +1,104 @@
+//! Which counters were seen: refuses every second copy of a packet.
+//!
+//! Invariant: of all counters up to the highest, exactly the last 65,536 can still be told apart;
+//! older ones are refused. Multipath and a switch of path reorder by thousands, hence the size.
+
+/// Counters that can still be told apart.
+pub const WINDOW: u64 = 65_536;
+
+/// The replay window of one key. Ask it only after the seal opened: a forged counter must not move it.
+#[derive(Debug)]
+pub struct Window {
+    highest: u64,
+    seen: Box<[u64]>,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { highest: 0, seen: vec![0; (WINDOW / 64) as usize].into() }
+    }
+}
+
+impl Window {
+    /// Mark `counter`; false if it was seen before or is too old to know.
+    pub fn accept(&mut self, counter: u64) -> bool {
+        if counter > self.highest {
+            self.advance(counter);
+        } else if self.highest - counter >= WINDOW {
+            return false;
+        }
+        let (word, bit) = self.place(counter);
+        let fresh = *word & bit == 0;
+        *word |= bit;
+        fresh
+    }
+
+    /// Forget what falls out: the places of all counters in (highest, counter].
+    fn advance(&mut self, counter: u64) {
+        let mut left = counter - self.highest;
+        if left >= WINDOW {
+            self.seen.fill(0);
+            left = 0;
+        }
+        while left > 0 {
+            let next = counter - left + 1;
+            let (word, bit) = self.place(next);
+            let whole = next % 64 == 0 && left >= 64;
+            *word &= if whole { 0 } else { !bit };
+            left -= if whole { 64 } else { 1 };
+        }
+        self.highest = counter;
+    }
+
+    fn place(&mut self, counter: u64) -> (&mut u64, u64) {
+        (&mut self.seen[(counter % WINDOW / 64) as usize], 1 << (counter % 64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The same promise, kept by a set.
+    #[derive(Default)]
+    struct Naive {
+        highest: u64,
+        seen: HashSet<u64>,
+    }
+
+    impl Naive {
+        fn accept(&mut self, counter: u64) -> bool {
+            self.highest = self.highest.max(counter);
+            self.highest - counter < WINDOW && self.seen.insert(counter)
+        }
+    }
+
+    fn step() -> impl Strategy<Value = i64> {
+        prop_oneof![4 => -3..4_i64, 2 => -200..200_i64, 1 => -70_000..70_000_i64, 1 => 65_500..65_600_i64, 1 => -65_600..-65_500_i64]
+    }
+
+    proptest! {
+        #[test]
+        fn accepts_what_a_plain_set_accepts(start in 0..200_000_u64, steps in prop::collection::vec(step(), 1..400)) {
+            let (mut window, mut naive, mut counter) = (Window::default(), Naive::default(), start);
+            for step in steps {
+                counter = counter.saturating_add_signed(step);
+                prop_assert_eq!(window.accept(counter), naive.accept(counter), "counter {}", counter);
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_counter_and_the_last_are_accepted_once() {
+        let mut window = Window::default();
+        assert!(window.accept(0));
+        assert!(!window.accept(0));
+        assert!(window.accept(u64::MAX));
+        assert!(!window.accept(u64::MAX));
+        assert!(!window.accept(0));
+    }
+}

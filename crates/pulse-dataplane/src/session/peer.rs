@@ -1,0 +1,261 @@
+//! One session from the first hello to its end.
+//!
+//! Invariant: the session ends when its connection does, and everything that ends it closes the connection; its
+//! streams end on their own then, each with its event.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use quinn::{RecvStream, SendStream, VarInt};
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Snapshot;
+use super::close;
+use super::control::Message;
+use super::desk::Desk;
+use super::greeting::Greeted;
+use super::keyring::{Keyring, Sealing};
+use crate::hello::{read_message, write_message};
+use crate::stream::{Carrier, Load};
+use crate::verify::Certified;
+
+/// Control messages that may wait for us.
+const CONTROL_QUEUE: usize = 16;
+
+/// The loser of a tie-break serves what began on it, and closes once it had no stream for this long; by then the
+/// winner's keys are agreed and the last records under the loser's have arrived.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A datagram whose arrival is all it is for.
+const KICK: &[u8] = &[0];
+
+/// One session, hellos exchanged.
+#[derive(Debug)]
+pub struct Session {
+    /// Names it among all sessions of this process.
+    pub id: u64,
+    /// What streams need of it.
+    pub carrier: Carrier,
+    /// The peer's certificate.
+    pub certified: Certified,
+    /// The peer's boot id.
+    pub boot: [u8; 16],
+    /// Its newest sealer.
+    pub sealing: Arc<Sealing>,
+    /// When the hellos were exchanged.
+    pub since: Instant,
+    reason: OnceLock<String>,
+}
+
+impl Session {
+    /// True once its connection is closed.
+    pub fn is_closed(&self) -> bool {
+        self.carrier.connection.close_reason().is_some()
+    }
+
+    /// Close it; the first reason given is the one that is told.
+    pub fn close(&self, code: VarInt, reason: &str) {
+        if self.is_closed() {
+            // Closing again would make quinn forget who closed it first.
+            return;
+        }
+        let reason = self.reason.get_or_init(|| reason.to_owned());
+        self.carrier.connection.close(code, reason.as_bytes());
+    }
+
+    /// Make the peer answer at once, over whatever path there is now: transfers resume, or it says that it no longer
+    /// knows this session.
+    pub fn kick(&self) {
+        let _ = self.carrier.connection.send_datagram(Bytes::from_static(KICK));
+    }
+
+    /// Its figures.
+    pub fn snapshot(&self) -> Snapshot {
+        let figures = self.carrier.connection.stats();
+        Snapshot {
+            node: self.carrier.node,
+            rtt: figures.path.rtt,
+            sent: figures.udp_tx.bytes,
+            received: figures.udp_rx.bytes,
+            streams: self.carrier.load.open(),
+            age: self.since.elapsed(),
+        }
+    }
+
+    /// Why it ended, or is about to.
+    pub fn ending(&self) -> String {
+        match (self.carrier.connection.close_reason(), self.reason.get()) {
+            (Some(quinn::ConnectionError::LocallyClosed) | None, Some(reason)) => reason.clone(),
+            (Some(error), _) => close::reason(&error),
+            (None, None) => "closed".to_owned(),
+        }
+    }
+}
+
+/// What runs one session.
+#[derive(Debug)]
+pub struct Runner {
+    desk: Arc<Desk>,
+    session: Arc<Session>,
+    keyring: Keyring,
+    send: SendStream,
+    recv: Option<RecvStream>,
+    activity: Activity,
+}
+
+/// When the session last had something to do.
+#[derive(Debug)]
+struct Activity {
+    packets: u64,
+    record: Instant,
+    stream: Instant,
+    replaced: Option<Instant>,
+}
+
+/// Make a session of a connection that was greeted.
+pub fn begin(desk: &Arc<Desk>, greeted: Greeted) -> Result<(Arc<Session>, Runner), String> {
+    let keyring = greeted.keyring(desk)?;
+    let since = Instant::now();
+    let session = Arc::new(Session {
+        id: desk.streams.next_id(),
+        carrier: Carrier {
+            node: greeted.certified.node,
+            connection: greeted.connection,
+            load: Arc::new(Load::default()),
+        },
+        certified: greeted.certified,
+        boot: greeted.theirs.boot,
+        sealing: keyring.sealing(),
+        since,
+        reason: OnceLock::new(),
+    });
+    let activity = Activity { packets: 0, record: since, stream: since, replaced: None };
+    let (desk, runner_session) = (Arc::clone(desk), Arc::clone(&session));
+    let runner =
+        Runner { desk, session: runner_session, keyring, send: greeted.send, recv: Some(greeted.recv), activity };
+    Ok((session, runner))
+}
+
+impl Runner {
+    /// Run the session to its end; a panic inside ends this session only.
+    pub async fn run(mut self) {
+        let (desk, session) = (Arc::clone(&self.desk), Arc::clone(&self.session));
+        let mut tasks = JoinSet::new();
+        if AssertUnwindSafe(self.serve(&mut tasks)).catch_unwind().await.is_err() {
+            desk.panicked(&session);
+        }
+        desk.ended(&session);
+        // The keys go with the session.
+        drop(self);
+        while let Some(done) = tasks.join_next().await {
+            report(&desk, &session, &done);
+        }
+        desk.look_again(session.carrier.node).await;
+    }
+
+    async fn serve(&mut self, tasks: &mut JoinSet<()>) {
+        let connection = self.session.carrier.connection.clone();
+        let (sender, mut inbox) = channel(CONTROL_QUEUE);
+        if let Some(recv) = self.recv.take() {
+            tasks.spawn(read_control(recv, sender, Arc::clone(&self.session)));
+        }
+        let mut clock = interval(self.desk.tuning.tick);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = connection.closed() => return,
+                Some(message) = inbox.recv() => self.heard(message).await,
+                Ok(halves) = connection.accept_bi() => self.offered(tasks, halves),
+                // A kick: its arrival was all it is for.
+                Ok(_) = connection.read_datagram() => {}
+                index = self.keyring.first_record() => self.confirmed(index).await,
+                _ = clock.tick() => self.tick().await,
+                Some(done) = tasks.join_next(), if !tasks.is_empty() => report(&self.desk, &self.session, &done),
+            }
+        }
+    }
+
+    fn offered(&self, tasks: &mut JoinSet<()>, halves: (SendStream, RecvStream)) {
+        let (desk, carrier) = (Arc::clone(&self.desk), self.session.carrier.clone());
+        tasks.spawn(async move { desk.streams.accepted(&carrier, halves).await });
+    }
+
+    async fn heard(&mut self, message: Message) {
+        match message {
+            Message::Keys(offer) => {
+                let answer = self.keyring.offered(&offer, Instant::now());
+                self.say(answer).await;
+            }
+            Message::KeysUsed(index) => self.confirmed(index).await,
+            Message::Unknown(_) => self.desk.count_skipped(),
+        }
+    }
+
+    async fn confirmed(&mut self, index: u32) {
+        let words = self.keyring.confirmed(index, Instant::now());
+        self.say(Ok(words)).await;
+    }
+
+    /// Send control messages; a swap of keys that failed ends the session.
+    async fn say(&mut self, messages: Result<Vec<Message>, ring::error::Unspecified>) {
+        let Ok(messages) = messages else { return self.session.close(close::PROTOCOL, "key agreement failed") };
+        for message in messages {
+            // A failed write means that the connection ended, which the loop sees.
+            let _ = write_message(&mut self.send, &message.encode()).await;
+        }
+    }
+
+    async fn tick(&mut self) {
+        let now = Instant::now();
+        #[cfg(test)]
+        self.desk.fault(&self.session.carrier.node);
+        let words = self.keyring.tick(now);
+        self.say(words).await;
+        self.observe(now);
+        if self.desk.settings.now() > self.session.certified.not_after {
+            self.session.close(close::REFUSED, "the peer's certificate expired");
+        } else if self.activity.replaced.is_some_and(|at| now.duration_since(at.max(self.activity.stream)) >= LINGER) {
+            self.session.close(close::DUPLICATE, "another session replaced it");
+        } else if now.duration_since(self.activity.stream.max(self.activity.record)) >= self.desk.tuning.idle {
+            self.session.close(close::IDLE, "idle");
+        }
+    }
+
+    fn observe(&mut self, now: Instant) {
+        if self.session.sealing.is_replaced() {
+            self.activity.replaced.get_or_insert(now);
+        }
+        if self.session.carrier.load.open() > 0 {
+            self.activity.stream = now;
+        }
+        let Some(peer) = self.desk.peer(&self.session.carrier.node) else { return };
+        let packets = peer.traffic.packets();
+        if packets != self.activity.packets {
+            self.activity.packets = packets;
+            self.activity.record = now;
+            self.desk.used(&peer);
+        }
+    }
+}
+
+fn report(desk: &Desk, session: &Session, done: &Result<(), JoinError>) {
+    if done.as_ref().is_err_and(JoinError::is_panic) {
+        desk.panicked(session);
+    }
+}
+
+/// Read control messages one by one; whatever is none ends the session.
+async fn read_control(mut recv: RecvStream, inbox: Sender<Message>, session: Arc<Session>) {
+    while let Ok(Some(bytes)) = read_message(&mut recv).await {
+        let Some(message) = Message::decode(&bytes) else { break };
+        if inbox.send(message).await.is_err() {
+            return;
+        }
+    }
+    session.close(close::PROTOCOL, "its control stream broke");
+}

@@ -1,0 +1,224 @@
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::world::{Authority, Node, YEAR, join, join_as, pair, pair_with, quick};
+use crate::event::{Event, Level};
+use crate::session::Tuning;
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// A session between both, opened by an RPC.
+async fn connect(one: &Node, other: &Node) {
+    let request = one.sessions.request(other.id, b"?".to_vec(), LONG);
+    other.answer(<[u8]>::to_vec).await;
+    assert!(one.response(request).await.is_ok());
+}
+
+#[tokio::test]
+async fn traffic_opens_a_session_and_is_told_once() {
+    let (_, low, high) = pair();
+    for _ in 0..10 {
+        low.shared.wanted.send(high.id).unwrap();
+    }
+    low.up().await;
+    high.up().await;
+    low.event(|event| matches!(event, Event::PeerWanted { node } if *node == high.id).then_some(())).await;
+    assert_eq!(low.count(|event| matches!(event, Event::PeerWanted { .. } | Event::SessionUp { .. })), 0);
+}
+
+#[tokio::test]
+async fn two_nodes_that_dial_each_other_at_once_keep_one_session() {
+    let (_, low, high) = pair();
+    let requests =
+        (low.sessions.request(high.id, b"1".to_vec(), LONG), high.sessions.request(low.id, b"2".to_vec(), LONG));
+    tokio::join!(low.answer(<[u8]>::to_vec), high.answer(<[u8]>::to_vec));
+    assert!(low.response(requests.0).await.is_ok());
+    assert!(high.response(requests.1).await.is_ok());
+    low.up().await;
+    high.up().await;
+    for node in [&low, &high] {
+        node.until(|node| node.sessions.desk.sessions().len() == 1).await;
+        assert_eq!(node.count(|event| matches!(event, Event::SessionDown { .. } | Event::SessionUp { .. })), 0);
+    }
+    assert_eq!(low.sessions.desk.sessions()[0].carrier.connection.side(), quinn::Side::Client);
+    assert_eq!(high.sessions.desk.sessions()[0].carrier.connection.side(), quinn::Side::Server);
+}
+
+#[tokio::test]
+async fn the_loser_finishes_what_began_on_it() {
+    let (_, low, high) = pair();
+    // The higher id's session comes up and has a request open when the lower id's dial arrives.
+    let request = high.sessions.request(low.id, b"slow".to_vec(), LONG);
+    low.up().await;
+    let endpoint = low.sessions.desk.endpoint.get().unwrap();
+    let (identity, trust) = low.settings.both().unwrap();
+    let (config, _) = crate::session::endpoint::client(&identity, &trust).unwrap();
+    let name = crate::verify::pinned_name(Some(&high.id));
+    let connection =
+        endpoint.connect_with(config, super::super::socket::address_of(high.v4), &name).unwrap().await.unwrap();
+    let greeted = super::super::greeting::greet(&low.sessions.desk, connection, true).await.unwrap();
+    low.sessions.desk.settle(greeted, true).unwrap();
+    high.until(|high| high.sessions.desk.sessions().len() == 2).await;
+    sleep(Duration::from_millis(100)).await;
+    low.answer(<[u8]>::to_vec).await;
+    assert_eq!(high.response(request).await, Ok(b"slow".to_vec()));
+    for node in [&low, &high] {
+        node.until(|node| node.sessions.desk.sessions().len() == 1).await;
+    }
+    connect(&low, &high).await;
+}
+
+#[tokio::test]
+async fn a_session_ends_when_trust_no_longer_covers_its_peer() {
+    let (authority, low, high) = pair();
+    connect(&low, &high).await;
+    low.revoke(&authority, high.id);
+    assert!(low.down().await.contains("revoked"));
+    assert_eq!(high.down().await, "the peer closed it: refused");
+    let request = low.sessions.request(high.id, b"?".to_vec(), LONG);
+    assert_eq!(low.response(request).await, Err("unreachable"));
+    let request = high.sessions.request(low.id, b"?".to_vec(), LONG);
+    assert_eq!(high.response(request).await, Err("unreachable"));
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_peers_certificate() {
+    let authority = Authority::new();
+    let identity = |last, life| authority.identity(Ipv4Addr::new(10, 100, 0, last), life);
+    let node = Node::new(&authority, identity(1, YEAR), quick());
+    let brief = Node::new(&authority, identity(2, Duration::from_secs(3)), quick());
+    join(&node, &brief);
+    connect(&node, &brief).await;
+    assert_eq!(node.down().await, "the peer's certificate expired");
+}
+
+#[tokio::test]
+async fn a_peer_at_an_address_that_is_not_in_its_certificate_is_refused() {
+    let authority = Authority::new();
+    let node = |last| Node::new(&authority, authority.identity(Ipv4Addr::new(10, 100, 0, last), YEAR), quick());
+    let (here, there) = (node(1), node(2));
+    let wrong = Ipv4Addr::new(10, 100, 0, 77);
+    join_as(&here, &there, wrong);
+    // Frames from `there` bear the wrong source too, as a liar's would.
+    there.shared.me.store(Some(Arc::new(crate::tables::Me {
+        v4: wrong,
+        ..there.settings.identity.load().as_ref().unwrap().me()
+    })));
+    let request = here.sessions.request(there.id, b"?".to_vec(), LONG);
+    assert_eq!(here.response(request).await, Err("unreachable"));
+    let said = |text: &str| text.contains("which is not its address");
+    here.event(|event| matches!(event, Event::Log { text, .. } if said(text)).then_some(())).await;
+    assert_eq!(here.count(|event| matches!(event, Event::SessionUp { .. })), 0);
+    let request = there.sessions.request(here.id, b"?".to_vec(), Duration::from_secs(1));
+    assert!(there.response(request).await.is_err());
+    assert_eq!(here.count(|event| matches!(event, Event::SessionUp { .. })), 0);
+}
+
+#[tokio::test]
+async fn a_panic_inside_a_session_ends_that_session_only() {
+    let (_, low, high) = pair();
+    connect(&low, &high).await;
+    *low.sessions.desk.faulty.lock().unwrap() = Some(high.id);
+    assert_eq!(low.down().await, "internal error");
+    assert_eq!(high.down().await, "the peer closed it: internal error");
+    let is_error = |event: &Event| matches!(event, Event::Log { level: Level::Error, .. });
+    low.event(|event| is_error(event).then_some(())).await;
+    assert_eq!(low.sessions.panics(), 1);
+    connect(&low, &high).await;
+}
+
+#[tokio::test]
+async fn a_session_with_nothing_to_do_closes() {
+    let (_, low, high) = pair_with(Tuning { idle: Duration::from_millis(200), ..quick() });
+    connect(&low, &high).await;
+    let reasons = [low.down().await, high.down().await];
+    assert!(reasons.iter().any(|reason| reason == "idle"), "{reasons:?}");
+}
+
+#[tokio::test]
+async fn records_keep_a_session_open() {
+    let (_, low, high) = pair_with(Tuning { idle: Duration::from_millis(200), ..quick() });
+    connect(&low, &high).await;
+    for _ in 0..30 {
+        low.peer(&high).traffic.sent(1, 100);
+        high.peer(&low).traffic.received(1, 100);
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(low.count(|event| matches!(event, Event::SessionDown { .. })), 0);
+}
+
+#[tokio::test]
+async fn a_kick_resumes_a_transfer_that_waited_for_its_path() {
+    let (_, low, high) = pair();
+    connect(&low, &high).await;
+    high.cut();
+    let request = low.sessions.request(high.id, vec![7; 100_000], LONG);
+    // Long enough for the retransmission timer to back off to a second and more.
+    sleep(Duration::from_millis(1500)).await;
+    high.route(low.v4);
+    let restored = std::time::Instant::now();
+    low.sessions.kick(&[high.v4]);
+    high.sessions.kick(&[low.v4]);
+    high.answer(|_| Vec::new()).await;
+    assert!(low.response(request).await.is_ok());
+    assert!(restored.elapsed() < Duration::from_millis(500), "{:?}", restored.elapsed());
+}
+
+#[tokio::test]
+async fn a_kick_makes_a_dial_begin_anew() {
+    let (_, low, high) = pair();
+    high.cut();
+    let request = low.sessions.request(high.id, b"?".to_vec(), LONG);
+    sleep(Duration::from_millis(1200)).await;
+    high.route(low.v4);
+    low.sessions.kick(&[high.v4]);
+    high.answer(<[u8]>::to_vec).await;
+    assert!(low.response(request).await.is_ok());
+}
+
+/// A node, and a peer of it that ended without a word and is back with the same key.
+async fn restarted() -> (Node, Node) {
+    let authority = Authority::new();
+    let stays = Node::new(&authority, authority.identity(Ipv4Addr::new(10, 100, 0, 1), YEAR), quick());
+    let lives = Arc::new(authority.identity(Ipv4Addr::new(10, 100, 0, 2), YEAR));
+    let before = Node::new(&authority, Arc::clone(&lives), quick());
+    join(&before, &stays);
+    connect(&before, &stays).await;
+    stays.up().await;
+    before.cut();
+    drop(before);
+    let after = Node::new(&authority, lives, quick());
+    join(&after, &stays);
+    (stays, after)
+}
+
+#[tokio::test]
+async fn a_restarted_peer_replaces_its_old_session_at_once() {
+    let (stays, after) = restarted().await;
+    connect(&after, &stays).await;
+    assert_eq!(stays.down().await, "the peer restarted");
+    stays.up().await;
+}
+
+#[tokio::test]
+async fn a_restarted_peer_says_that_it_forgot_the_old_session() {
+    let (stays, after) = restarted().await;
+    let request = stays.sessions.request(after.id, b"still there?".to_vec(), LONG);
+    assert_eq!(stays.response(request).await, Err("unreachable"));
+    assert_eq!(stays.down().await, "the peer no longer knows it");
+    connect(&stays, &after).await;
+}
+
+#[tokio::test]
+async fn a_shutdown_tells_the_peers() {
+    let (_, low, high) = pair();
+    connect(&low, &high).await;
+    low.sessions.shutdown().await;
+    assert_eq!(high.down().await, "the peer closed it: leaving");
+    assert_eq!(low.down().await, "leaving");
+    let request = low.sessions.request(high.id, b"?".to_vec(), LONG);
+    assert_eq!(low.response(request).await, Err("unreachable"));
+}

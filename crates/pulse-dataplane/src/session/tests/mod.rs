@@ -1,0 +1,9 @@
+//! Sessions between two nodes, over real frames.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::default_trait_access)]
+
+mod keys;
+mod lifecycle;
+mod rpc;
+mod streams;
+mod world;

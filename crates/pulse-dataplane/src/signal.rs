@@ -1,0 +1,97 @@
+//! Waking a thread that sleeps in poll(2).
+//!
+//! Invariant: a raised signal is seen by everyone who waits from then on, until it is cleared.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A flag with a descriptor: threads that work look at the flag, threads that sleep poll the descriptor.
+#[derive(Debug)]
+pub struct Signal {
+    raised: AtomicBool,
+    wake: OwnedFd,
+}
+
+impl Signal {
+    /// A signal that is not raised.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: eventfd takes no pointers.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: fd was just made and nobody else owns it.
+        let wake = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Self { raised: AtomicBool::new(false), wake })
+    }
+
+    /// Raise it; again and again is the same as once.
+    pub fn raise(&self) {
+        if !self.raised.swap(true, Ordering::SeqCst) {
+            let one = 1_u64;
+            // SAFETY: the buffer is 8 bytes long, as an eventfd write needs.
+            unsafe { libc::write(self.wake.as_raw_fd(), (&raw const one).cast(), 8) };
+        }
+    }
+
+    /// True once raised.
+    pub fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::SeqCst)
+    }
+
+    /// Take it down again: true if it was raised. Only one thread may do this.
+    pub fn clear(&self) -> bool {
+        if !self.is_raised() {
+            return false;
+        }
+        let mut value = 0_u64;
+        // SAFETY: the buffer is 8 bytes long, as an eventfd read needs.
+        unsafe { libc::read(self.wake.as_raw_fd(), (&raw mut value).cast(), 8) };
+        self.raised.swap(false, Ordering::SeqCst)
+    }
+}
+
+impl AsFd for Signal {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+}
+
+/// Sleep until `fd` has one of `events` (POLLIN, POLLOUT), an error, or one of `signals` is raised.
+pub fn wait(fd: BorrowedFd<'_>, events: i16, signals: &[&Signal]) -> io::Result<()> {
+    let of = |fd: BorrowedFd<'_>, events| libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
+    // Two signals are all that any thread listens to; poll ignores a negative descriptor.
+    let mut fds = [of(fd, events), UNUSED, UNUSED];
+    for (slot, signal) in fds[1..].iter_mut().zip(signals) {
+        *slot = of(signal.as_fd(), libc::POLLIN);
+    }
+    // SAFETY: fds is an array of as many valid pollfd as its length says.
+    if unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, -1) } < 0 {
+        let error = io::Error::last_os_error();
+        return if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) };
+    }
+    Ok(())
+}
+
+const UNUSED: libc::pollfd = libc::pollfd { fd: -1, events: 0, revents: 0 };
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_raised_signal_ends_a_wait_until_it_is_cleared() -> io::Result<()> {
+        let (signal, idle) = (Arc::new(Signal::new()?), Signal::new()?);
+        let other = Arc::clone(&signal);
+        let thread = std::thread::spawn(move || other.raise());
+        wait(idle.as_fd(), libc::POLLIN, &[&signal])?;
+        assert!(thread.join().is_ok());
+        assert!(signal.clear());
+        assert!(!signal.clear());
+        assert!(!signal.is_raised());
+        Ok(())
+    }
+}

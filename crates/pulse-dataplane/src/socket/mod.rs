@@ -1,0 +1,183 @@
+//! The one UDP socket: links, frames and records all leave and arrive here.
+//!
+//! Invariant: a send is at most 64 segments and 65,000 bytes, never a fragment; whoever holds an address
+//! of this socket holds it in one form (`canonical`), so addresses compare by `==`.
+
+mod address;
+mod batch;
+mod send;
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use quinn::udp::{EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
+use socket2::SockRef;
+
+pub use batch::{Batch, Received};
+
+use crate::signal::{Signal, wait};
+
+/// Segments the kernel takes in one send (UDP_MAX_SEGMENTS of all kernels that have GSO).
+pub const MOST_SEGMENTS: usize = 64;
+/// Bytes in one send: a UDP datagram's 65,507, rounded down.
+pub const MOST_BYTES: usize = 65_000;
+/// What 2-core machines needed for 5 Gbit/s; more than 5 ms of it.
+const BUFFER: usize = 7 << 20;
+
+/// The socket all threads share; `rebind` puts another in its place.
+#[derive(Debug)]
+pub struct Socket {
+    bound: ArcSwap<Bound>,
+    rebound: Signal,
+}
+
+/// One bound descriptor and what we learned about it.
+#[derive(Debug)]
+struct Bound {
+    fd: Arc<OwnedFd>,
+    state: UdpSocketState,
+    ipv6: bool,
+    /// False once the kernel refused to segment for us.
+    gso: AtomicBool,
+}
+
+impl Socket {
+    /// Take over a bound UDP socket: AF_INET6 (dual-stack if it was made so) or AF_INET.
+    pub fn new(fd: OwnedFd) -> io::Result<Self> {
+        Ok(Self { bound: ArcSwap::from_pointee(Bound::new(fd)?), rebound: Signal::new()? })
+    }
+
+    /// Put another bound socket in this one's place; the receiving thread follows at once.
+    pub fn rebind(&self, fd: OwnedFd) -> io::Result<()> {
+        self.bound.store(Arc::new(Bound::new(fd)?));
+        self.rebound.raise();
+        Ok(())
+    }
+
+    /// The descriptor in use now.
+    pub fn fd(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.bound.load().fd)
+    }
+
+    /// Where it is bound.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        let address = SockRef::from(&*self.fd()).local_addr()?;
+        address.as_socket().ok_or_else(|| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))
+    }
+
+    /// The one form of `address` on this socket: on an IPv6 socket IPv4 is `::ffff:a.b.c.d`, the flow label
+    /// is 0 and only link-local addresses keep their scope.
+    pub fn canonical(&self, address: SocketAddr) -> SocketAddr {
+        address::canonical(address, self.bound.load().ipv6)
+    }
+
+    /// Send datagrams of `stride` bytes (the last may be shorter) that lie back to back, without waiting.
+    /// After `WouldBlock` some may have left; sending all again is harmless to QUIC and to replay windows.
+    pub fn send_gso(&self, bytes: &[u8], stride: usize, to: SocketAddr) -> io::Result<()> {
+        self.bound.load().send(bytes, stride, to, None, None)
+    }
+
+    /// As `send_gso`, but waits while the socket's buffer is full: back-pressure. `stop` ends the wait with
+    /// `Interrupted`.
+    pub fn send_blocking(&self, bytes: &[u8], stride: usize, to: SocketAddr, stop: &Signal) -> io::Result<()> {
+        let most = most_bytes(stride, self.bound.load().segments());
+        bytes.chunks(most).try_for_each(|batch| {
+            loop {
+                let bound = self.bound.load_full();
+                match bound.send(batch, stride, to, None, None) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => bound.wait_writable(stop)?,
+                    done => return done,
+                }
+            }
+        })
+    }
+
+    /// A transmit of a quinn endpoint. The only error is `WouldBlock`: QUIC takes the rest as loss.
+    pub fn send_transmit(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        let stride = transmit.segment_size.unwrap_or(transmit.contents.len());
+        match self.bound.load().send(transmit.contents, stride, transmit.destination, transmit.ecn, transmit.src_ip) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Fill `batch` with what has arrived; `WouldBlock` if nothing has.
+    pub fn recv_batch(&self, batch: &mut Batch) -> io::Result<()> {
+        batch.fill(|slices: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta]| {
+            let bound = self.bound.load();
+            bound.state.recv((&*bound.fd).into(), slices, meta)
+        })
+    }
+
+    /// Sleep until something arrives, `stop` is raised or the socket was replaced.
+    pub fn wait_readable(&self, stop: &Signal) -> io::Result<()> {
+        self.rebound.clear();
+        wait(self.fd().as_fd(), libc::POLLIN, &[stop, &self.rebound])
+    }
+}
+
+impl Bound {
+    fn new(fd: OwnedFd) -> io::Result<Self> {
+        // Non-blocking, receive coalescing (GRO), don't-fragment, ECN and packet info, as QUIC needs them.
+        let state = UdpSocketState::new((&fd).into())?;
+        let ipv6 = SockRef::from(&fd).local_addr()?.is_ipv6();
+        grow_buffers(&fd);
+        Ok(Self { fd: Arc::new(fd), state, ipv6, gso: AtomicBool::new(true) })
+    }
+
+    fn segments(&self) -> usize {
+        if self.gso.load(Ordering::Relaxed) { MOST_SEGMENTS } else { 1 }
+    }
+
+    fn send(&self, bytes: &[u8], stride: usize, to: SocketAddr, ecn: Option<EcnCodepoint>, source: Option<IpAddr>) -> io::Result<()> {
+        let to = address::canonical(to, self.ipv6);
+        let message = send::Message { fd: self.fd.as_raw_fd(), to: to.into(), ecn, source };
+        for batch in bytes.chunks(most_bytes(stride, self.segments())) {
+            match message.send(batch, stride) {
+                Err(error) if batch.len() > stride && refuses_gso(&error) => self.send_singly(&message, batch, stride)?,
+                sent => sent?,
+            }
+        }
+        Ok(())
+    }
+
+    /// EINVAL also means "one segment is too long for this path": GSO is given up only if single ones leave.
+    fn send_singly(&self, message: &send::Message, bytes: &[u8], stride: usize) -> io::Result<()> {
+        bytes.chunks(stride).try_for_each(|datagram| message.send(datagram, stride))?;
+        self.gso.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn wait_writable(&self, stop: &Signal) -> io::Result<()> {
+        if stop.is_raised() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        wait(self.fd.as_fd(), libc::POLLOUT, &[stop])
+    }
+}
+
+fn refuses_gso(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL))
+}
+
+fn most_bytes(stride: usize, segments: usize) -> usize {
+    let stride = stride.max(1);
+    (MOST_BYTES / stride).clamp(1, segments) * stride
+}
+
+/// Past the system's limit if we may, else up to it.
+fn grow_buffers(fd: &OwnedFd) {
+    for (force, plain) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
+        let size = BUFFER as libc::c_int;
+        let set = |option| {
+            let length = size_of::<libc::c_int>() as libc::socklen_t;
+            // SAFETY: the value is one c_int, as both options want, and outlives the call.
+            unsafe { libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, option, (&raw const size).cast(), length) == 0 }
+        };
+        let _limited = set(force) || set(plain);
+    }
+}

@@ -1,0 +1,120 @@
+//! Counters: why packets were dropped, and what each link and peer carried.
+//!
+//! Invariant: counting is one relaxed add; reading is a snapshot that may be a few packets old.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! drops {
+    ($($(#[$doc:meta])* $name:ident = $text:literal),+ $(,)?) => {
+        /// Why a packet was dropped.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Drop { $($(#[$doc])* $name),+ }
+
+        /// The reasons as metrics and `statistics()` name them, in the order of `Drop`.
+        pub const DROP_NAMES: &[&str] = &[$($text),+];
+    };
+}
+
+drops! {
+    /// First byte of a datagram that is nobody's.
+    UnknownKind = "unknown_kind",
+    /// Shorter than its own header.
+    Truncated = "truncated",
+    /// No link or record key under that index.
+    UnknownIndex = "unknown_index",
+    /// The seal did not open.
+    BadSeal = "bad_seal",
+    /// Counter seen before or too old.
+    Replayed = "replayed",
+    /// A frame for a node that is not us.
+    NotForUs = "not_for_us",
+    /// Inner packet that is not IPv4 or IPv6, or lies about its length.
+    BadPacket = "bad_packet",
+    /// Inner source address that is not the sender's.
+    SpoofedSource = "spoofed_source",
+    /// Inner destination that is not ours.
+    ForeignDestination = "foreign_destination",
+    /// Packet from the TUN for an address that is no node's.
+    UnknownDestination = "unknown_destination",
+    /// No link leads to the peer.
+    NoRoute = "no_route",
+    /// A session was not up in time, or too many packets waited for it.
+    NoSession = "no_session",
+    /// A queue was full.
+    QueueFull = "queue_full",
+    /// The kernel refused the send.
+    SendFailed = "send_failed",
+    /// The kernel refused the write to the TUN.
+    TunWriteFailed = "tun_write_failed",
+    /// A record key is used up and its successor is not there yet.
+    KeyUsedUp = "key_used_up",
+    /// Multicast or broadcast: a mesh has none.
+    Multicast = "multicast",
+    /// A packet thread met a bug of ours; it lost the batch it was working on, and goes on.
+    Panicked = "panicked",
+}
+
+/// One counter a reason.
+#[derive(Debug)]
+pub struct Drops([AtomicU64; DROP_NAMES.len()]);
+
+impl Default for Drops {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
+
+impl Drops {
+    /// Count one packet.
+    pub fn count(&self, reason: Drop) {
+        self.add(reason, 1);
+    }
+
+    /// Count several packets at once.
+    pub fn add(&self, reason: Drop, packets: u64) {
+        self.0[reason as usize].fetch_add(packets, Ordering::Relaxed);
+    }
+
+    /// Packets dropped for `reason` so far.
+    pub fn get(&self, reason: Drop) -> u64 {
+        self.0[reason as usize].load(Ordering::Relaxed)
+    }
+
+    /// Every reason with its count.
+    pub fn snapshot(&self) -> Vec<(&'static str, u64)> {
+        DROP_NAMES.iter().zip(&self.0).map(|(name, count)| (*name, count.load(Ordering::Relaxed))).collect()
+    }
+}
+
+/// Packets and bytes both ways; inner bytes for a peer, outer bytes for a link.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Packets sent.
+    pub packets_out: AtomicU64,
+    /// Bytes sent.
+    pub bytes_out: AtomicU64,
+    /// Packets received.
+    pub packets_in: AtomicU64,
+    /// Bytes received.
+    pub bytes_in: AtomicU64,
+}
+
+impl Traffic {
+    /// Count a batch that left.
+    pub fn sent(&self, packets: u64, bytes: u64) {
+        self.packets_out.fetch_add(packets, Ordering::Relaxed);
+        self.bytes_out.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Count a batch that came.
+    pub fn received(&self, packets: u64, bytes: u64) {
+        self.packets_in.fetch_add(packets, Ordering::Relaxed);
+        self.bytes_in.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Packets both ways: whoever asks twice knows whether there was traffic, without a clock a packet.
+    pub fn packets(&self) -> u64 {
+        self.packets_out.load(Ordering::Relaxed) + self.packets_in.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,111 @@
+//! Streams to a destination behind the peer: offered, judged by Python at the far end, then spliced.
+//!
+//! Invariant: a stream of ours ends in exactly one `StreamRefused` or `StreamClosed`; one of theirs in
+//! `StreamClosed`, unless we refused it ourselves.
+
+use tokio::time::timeout;
+
+use super::pipe::{Kind, Pipe};
+use super::splice::{Local, Moved, splice};
+use super::{Carrier, Order, Streams, Ticket, refusal};
+use crate::event::{Event, Level};
+
+/// Offers of one peer that may wait for an answer at a time.
+pub const PENDING_LIMIT: usize = 256;
+
+/// Run one stream of ours; `carrier` resolves once there is a session, or to a refusal code.
+pub(super) async fn open(
+    streams: &Streams,
+    mut ticket: Ticket<Order>,
+    carrier: impl Future<Output = Result<Carrier, u32>>,
+    header: &[u8],
+) {
+    let stream = ticket.id;
+    let offered = timeout(streams.deadlines.answer, offer(carrier, header));
+    let outcome = tokio::select! {
+        outcome = offered => outcome.unwrap_or(Err(refusal::TIMEOUT)),
+        // Any order before the answer gives the stream up.
+        _ = ticket.next() => Err(refusal::CANCELLED),
+    };
+    match outcome {
+        Err(code) => streams.shared.bus.emit(Event::StreamRefused { stream, code }),
+        Ok((carrier, pipe)) => {
+            streams.shared.bus.emit(Event::StreamAccepted { stream });
+            carry(streams, &carrier, ticket, pipe).await;
+        }
+    }
+}
+
+async fn offer(carrier: impl Future<Output = Result<Carrier, u32>>, header: &[u8]) -> Result<(Carrier, Pipe), u32> {
+    let carrier = carrier.await?;
+    let _open = carrier.load.stream();
+    let mut pipe = Pipe::new(carrier.connection.open_bi().await.map_err(|_| refusal::LOST)?);
+    pipe.write_header(Kind::Tcp, header).await.map_err(|_| refusal::LOST)?;
+    pipe.answer().await?;
+    Ok((carrier.clone(), pipe))
+}
+
+/// The far side accepted: splice with the descriptor we are given.
+async fn carry(streams: &Streams, carrier: &Carrier, mut ticket: Ticket<Order>, pipe: Pipe) {
+    let _open = carrier.load.stream();
+    let order = tokio::select! {
+        order = timeout(streams.deadlines.answer, ticket.next()) => order.ok().flatten(),
+        _ = pipe.send.stopped() => None,
+    };
+    let moved = Moved::default();
+    if let Some(local) = order.and_then(|order| streams.local(order)) {
+        run(local, pipe, &mut ticket, &moved).await;
+    }
+    closed(streams, ticket.id, &moved);
+}
+
+/// A stream of theirs: ask Python, answer, splice.
+pub(super) async fn accepted(streams: &Streams, carrier: &Carrier, pipe: Pipe, header: Vec<u8>) {
+    let Some(pending) = carrier.load.offer() else { return pipe.refuse(refusal::BUSY).await };
+    let mut ticket = streams.orders.open(streams.next_id());
+    let stream = ticket.id;
+    streams.shared.bus.emit(Event::StreamOffered { stream, node: carrier.node, header });
+    let order = tokio::select! {
+        order = timeout(streams.deadlines.answer, ticket.next()) => order.ok().flatten(),
+        _ = pipe.send.stopped() => Some(Order::Cancel),
+    };
+    drop(pending);
+    let moved = Moved::default();
+    match order {
+        Some(Order::Refuse(code)) => return pipe.refuse(code).await,
+        Some(Order::Cancel) => {}
+        None => pipe.refuse(refusal::TIMEOUT).await,
+        Some(order) => answer(streams, &mut ticket, pipe, order, &moved).await,
+    }
+    closed(streams, stream, &moved);
+}
+
+async fn answer(streams: &Streams, ticket: &mut Ticket<Order>, mut pipe: Pipe, order: Order, moved: &Moved) {
+    let Some(local) = streams.local(order) else { return pipe.refuse(refusal::LOST).await };
+    if pipe.accept().await.is_ok() {
+        run(local, pipe, ticket, moved).await;
+    }
+}
+
+/// Splice until the end or an order to cancel; other orders make no sense by now.
+async fn run(local: Local, pipe: Pipe, ticket: &mut Ticket<Order>, moved: &Moved) {
+    let cancelled = async { while !matches!(ticket.next().await, Some(Order::Cancel) | None) {} };
+    tokio::select! {
+        () = splice(local, pipe, moved) => {}
+        () = cancelled => {}
+    }
+}
+
+fn closed(streams: &Streams, stream: u64, moved: &Moved) {
+    let (sent, received) = moved.both();
+    streams.shared.bus.emit(Event::StreamClosed { stream, sent, received });
+}
+
+impl Streams {
+    /// The socket of an order to splice, if it is one and can be used.
+    fn local(&self, order: Order) -> Option<Local> {
+        let Order::Splice(fd) = order else { return None };
+        let failed = |error| self.shared.bus.log(Level::Warning, format!("stream descriptor not usable: {error}"));
+        Local::new(fd).map_err(failed).ok()
+    }
+}

@@ -1,0 +1,183 @@
+//! What the packet threads look things up in, and the one value that holds it all.
+//!
+//! Invariant: tables are immutable snapshots, swapped whole; counters, windows and keys live in `Arc`s
+//! *outside* them, so that a swap can never reset a counter and reuse a nonce.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::event::Bus;
+use crate::inbox::Inbox;
+use crate::probe::Probes;
+use crate::seal::{HopOpener, HopSealer, RecordOpener, RecordSealer};
+use crate::socket::Socket;
+use crate::stats::{Drops, Traffic};
+use crate::tun::Tun;
+use crate::{Handle, LinkId, NodeId};
+
+/// Everything the threads of one data plane share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The one UDP socket.
+    pub socket: Socket,
+    /// What Python hears.
+    pub bus: Bus,
+    /// Why packets were dropped.
+    pub drops: Drops,
+    /// Our own mesh addresses and id; none before `install_identity`.
+    pub me: ArcSwapOption<Me>,
+    /// Links by our receive index.
+    pub links: ArcSwap<HashMap<LinkId, Arc<Link>>>,
+    /// Record keys by our receive index.
+    pub openers: ArcSwap<HashMap<u32, Arc<RecordOpener>>>,
+    /// Which node an address belongs to.
+    pub addresses: ArcSwap<Addresses>,
+    /// Which links lead to a node.
+    pub routes: ArcSwap<Routes>,
+    /// The TUN device, while attached.
+    pub tun: ArcSwapOption<Tun>,
+    /// QUIC packets of links and joins.
+    pub link_inbox: Inbox,
+    /// QUIC packets of sessions, unwrapped from frames.
+    pub session_inbox: Inbox,
+    /// Nodes the TUN thread wants a session with; read by the session task.
+    pub wanted: UnboundedSender<NodeId>,
+}
+
+/// Who we are, as far as packets are concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Me {
+    /// Our id.
+    pub node: NodeId,
+    /// Our IPv4 mesh address.
+    pub v4: Ipv4Addr,
+    /// Our IPv6 mesh address.
+    pub v6: Ipv6Addr,
+}
+
+/// One live link, as the packet threads see it.
+#[derive(Debug)]
+pub struct Link {
+    /// Our receive index.
+    pub index: LinkId,
+    /// The verified neighbour.
+    pub node: NodeId,
+    /// Its handle.
+    pub handle: Handle,
+    /// Where frames and bare records for it go; moved only by an echoed probe.
+    pub remote: ArcSwap<SocketAddr>,
+    /// Seals frames to it.
+    pub sealer: HopSealer,
+    /// Opens frames from it.
+    pub opener: HopOpener,
+    /// RTT, jitter and loss from our probes.
+    pub probes: Probes,
+    /// What it carried.
+    pub traffic: Traffic,
+    /// Three echoes in a row are missing.
+    pub suspect: AtomicBool,
+}
+
+/// One node that IP packets can be sent to; lives as long as an address names it.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its id.
+    pub node: NodeId,
+    /// Its handle.
+    pub handle: Handle,
+    /// Its IPv6 mesh address.
+    pub v6: Ipv6Addr,
+    /// Seals records to it; none while no session has agreed on keys.
+    pub sealer: ArcSwapOption<RecordSealer>,
+    /// Packets that wait for the session; see `forward`.
+    pub waiting: Mutex<VecDeque<Waiting>>,
+    /// What was carried, in inner bytes.
+    pub traffic: Traffic,
+    /// Coarse time (seconds of the data plane) of the last packet to it, kept by the session task.
+    pub last_used: AtomicU64,
+}
+
+/// A packet that waits for a session; its checksum is whole.
+#[derive(Debug)]
+pub struct Waiting {
+    /// The IP packet.
+    pub packet: Vec<u8>,
+    /// When it came.
+    pub since: std::time::Instant,
+}
+
+/// What lies behind a prefix.
+#[derive(Debug, Clone)]
+pub struct Owner {
+    /// The node.
+    pub peer: Arc<Peer>,
+    /// Packets to the prefix go to it.
+    pub destination: bool,
+    /// Packets from the prefix may come from it.
+    pub source: bool,
+}
+
+/// Longest-prefix match from address to node. Mesh addresses are host prefixes and cost one look-up.
+#[derive(Debug, Default)]
+pub struct Addresses {
+    /// Host prefixes.
+    pub hosts: HashMap<IpAddr, Owner>,
+    /// All others, longest first: (network, length, owner).
+    pub networks: Vec<(IpAddr, u8, Owner)>,
+    /// Each node once.
+    pub peers: HashMap<NodeId, Arc<Peer>>,
+}
+
+impl Addresses {
+    /// The owner of `address`.
+    pub fn owner(&self, address: IpAddr) -> Option<&Owner> {
+        self.hosts.get(&address).or_else(|| self.networks.iter().find(|(network, length, _)| contains(*network, *length, address)).map(|(_, _, owner)| owner))
+    }
+
+    /// The peer whose handle is `handle`.
+    pub fn by_handle(&self, handle: Handle) -> Option<&Arc<Peer>> {
+        self.hosts.get(&IpAddr::V4(handle)).map(|owner| &owner.peer)
+    }
+}
+
+/// True if `address` lies in `network`/`length`.
+pub fn contains(network: IpAddr, length: u8, address: IpAddr) -> bool {
+    match (network, address) {
+        (IpAddr::V4(network), IpAddr::V4(address)) => {
+            let shift = 32 - u32::from(length.min(32));
+            network.to_bits().checked_shr(shift).unwrap_or(0) == address.to_bits().checked_shr(shift).unwrap_or(0)
+        }
+        (IpAddr::V6(network), IpAddr::V6(address)) => {
+            let shift = 128 - u32::from(length.min(128));
+            network.to_bits().checked_shr(shift).unwrap_or(0) == address.to_bits().checked_shr(shift).unwrap_or(0)
+        }
+        _ => false,
+    }
+}
+
+/// Which links lead to a node, best first.
+#[derive(Debug, Default)]
+pub struct Routes(pub HashMap<Handle, Vec<Hop>>);
+
+/// One way out.
+#[derive(Debug, Clone)]
+pub struct Hop {
+    /// The first link.
+    pub link: Arc<Link>,
+    /// Its share of the flows.
+    pub weight: u32,
+}
+
+impl Routes {
+    /// The link to use for `handle`: the first that is not suspect, else the first.
+    pub fn first(&self, handle: Handle) -> Option<&Arc<Link>> {
+        let hops = self.0.get(&handle)?;
+        let healthy = hops.iter().find(|hop| !hop.link.suspect.load(std::sync::atomic::Ordering::Relaxed));
+        healthy.or(hops.first()).map(|hop| &hop.link)
+    }
+}

@@ -1,0 +1,198 @@
+"""The Rust data plane as Python sees it: plain calls that return at once, and events to drain.
+
+Shapes: ids of links, dials, joins, offers, requests and streams are positive ints; a node id is 32 `bytes`;
+addresses of sockets are text, "192.0.2.1:443" or "[2001:db8::1]:443"; times are float seconds.
+Errors: ValueError for arguments that cannot be meant, RuntimeError("data plane is closed") after close(),
+OSError (with errno) where the system refused. No call waits for the network.
+
+Events, as `drain()` returns them (first the kind, then the fields in this order):
+
+    ("LinkUp", link: int, dial: int, node: bytes, certificate: bytes, transport: str, observed: str,
+               version: int, boot: bytes, index: int, replaces: int, clock: float, revocations: bytes, features: int)
+        dial is 0 on the side that accepted; transport is "quic"; observed is where we see the peer; from `version`
+        on it is the peer's hello (boot 16 bytes, revocations = SHA-256 of its revoked ids, sorted and joined)
+    ("LinkDown", link: int, node: bytes, reason: str)
+    ("LinkSuspect", link: int, node: bytes, suspect: bool)
+    ("DialFailed", dial: int, code: str, detail: str)
+        code: "address", "identity" (none installed), "timeout", "unreachable", "certificate" (we refused theirs),
+        "refused" (they refused us), "self", "duplicate" (a link to that node is there or wins), "broken"
+    ("Message", link: int, payload: bytes)
+    ("JoinOffered", offer: int, source: str, request: bytes)
+    ("JoinGreeted", join: int, leaf: bytes, objects: bytes)     objects is empty unless pinned
+    ("JoinAnswered", join: int, answer: bytes)
+    ("JoinFailed", join: int, code: str, detail: str)            code: "address", "timeout", "unreachable", "refused", "broken"
+    ("PeerWanted", node: bytes)
+    ("NoRoute", node: bytes)
+    ("Request", request: int, node: bytes, payload: bytes)
+    ("Response", request: int, payload: bytes | None, code: str)  payload is None when it failed, code is "" when it did not
+    ("StreamOffered", stream: int, node: bytes, header: bytes)
+    ("StreamAccepted", stream: int)
+    ("StreamRefused", stream: int, code: int)
+    ("StreamClosed", stream: int, sent: int, received: int)      bytes from the descriptor to the stream, and back
+    ("SessionUp", node: bytes)
+    ("SessionDown", node: bytes, reason: str)
+    ("TunGone", reason: str)
+    ("Log", level: int, text: str)                               level as `logging` numbers it
+"""
+
+from collections.abc import Sequence
+from typing import Any, final
+
+def version() -> str:
+    """Version of the crate: the same as that of the Python package."""
+
+@final
+class LinkStatistics:
+    """One live link; counts are frames and bytes on the wire since it came up."""
+
+    @property
+    def link(self) -> int: ...
+    @property
+    def node(self) -> bytes: ...
+    @property
+    def transport(self) -> str: ...
+    @property
+    def remote(self) -> str:
+        """Where frames go."""
+    @property
+    def rtt(self) -> float | None:
+        """Smoothed seconds; None before the first echo."""
+    @property
+    def jitter(self) -> float: ...
+    @property
+    def loss(self) -> float:
+        """Share of the last 100 probes without an echo, 0 to 1."""
+    @property
+    def suspect(self) -> bool: ...
+    @property
+    def age(self) -> float: ...
+    @property
+    def packets_out(self) -> int: ...
+    @property
+    def bytes_out(self) -> int: ...
+    @property
+    def packets_in(self) -> int: ...
+    @property
+    def bytes_in(self) -> int: ...
+
+@final
+class PeerStatistics:
+    """One node that packets can be sent to; counts are IP packets and their bytes."""
+
+    @property
+    def node(self) -> bytes: ...
+    @property
+    def packets_out(self) -> int: ...
+    @property
+    def bytes_out(self) -> int: ...
+    @property
+    def packets_in(self) -> int: ...
+    @property
+    def bytes_in(self) -> int: ...
+
+@final
+class SessionStatistics:
+    """One live session; counts are bytes of QUIC packets."""
+
+    @property
+    def node(self) -> bytes: ...
+    @property
+    def rtt(self) -> float: ...
+    @property
+    def age(self) -> float: ...
+    @property
+    def streams(self) -> int: ...
+    @property
+    def bytes_out(self) -> int: ...
+    @property
+    def bytes_in(self) -> int: ...
+
+@final
+class Statistics:
+    """One snapshot."""
+
+    @property
+    def links(self) -> list[LinkStatistics]: ...
+    @property
+    def peers(self) -> list[PeerStatistics]: ...
+    @property
+    def sessions(self) -> list[SessionStatistics]: ...
+    @property
+    def drops(self) -> dict[str, int]:
+        """Packets dropped, by reason; every reason is there."""
+
+@final
+class Dataplane:
+    """The data plane of one node. Any thread may call; events come to whoever drains."""
+
+    def __new__(cls, udp: int) -> Dataplane:
+        """Take over `udp`, the descriptor of a bound UDP socket (dual-stack AF_INET6, or AF_INET)."""
+    def fileno(self) -> int:
+        """An eventfd that is readable while there are events; valid until this object dies, even after close()."""
+    def drain(self, most: int = 1024) -> list[tuple[Any, ...]]:
+        """At most `most` events, oldest first; readable again at once if more are left."""
+    def local_address(self) -> str:
+        """Where the UDP socket is bound."""
+    def boot_id(self) -> bytes:
+        """The 16 random bytes our hellos show for this life of the node."""
+    def install_identity(self, chain: Sequence[bytes], key: bytes) -> None:
+        """Certificate chain (DER, leaf first) and its key (PKCS#8 DER), for all handshakes from now on.
+
+        ValueError if they do not fit each other or the leaf is no node certificate. Live links stay, unless the id is
+        another.
+        """
+    def install_trust(
+        self, cas: Sequence[bytes], network: str, revoked: Sequence[bytes], time_floor: float, objects: bytes = b""
+    ) -> None:
+        """Whom to trust: CA certificates (DER), the network label, revoked node ids, the newest CA-signed time.
+
+        Closes every link and session this no longer covers. `objects` (≤ 64 KiB, opaque) is what the join lane shows
+        a joiner who pinned the CA.
+        """
+    def join(self, address: str, pinned: bool) -> int:
+        """Knock at the join lane of `address`: JoinGreeted or JoinFailed follows. Needs no identity.
+
+        Pinned: the lane shows its leaf and objects. Else a throw-away certificate and no objects.
+        """
+    def send_join(self, join: int, request: bytes) -> None:
+        """After JoinGreeted, send the request (≤ 64 KiB): JoinAnswered or JoinFailed follows. An ended join is ignored."""
+    def cancel_join(self, join: int) -> None:
+        """Hang up, as when the lane's leaf does not satisfy; no event follows."""
+    def answer_join(self, offer: int, answer: bytes) -> None:
+        """Answer a JoinOffered (≤ 64 KiB; empty hangs up). One that is gone (10 s) is ignored."""
+    def dial(self, address: str, expect: bytes | None, replaces: int = 0) -> int:
+        """Make a link: LinkUp with this dial id, or DialFailed, follows within 10 s.
+
+        Any other node than `expect` (a node id) is refused. `replaces` is the link this one takes over from.
+        """
+    def close_link(self, link: int, reason: str) -> None:
+        """Close; the peer hears `reason` (≤ 100 bytes of it). LinkDown follows. An unknown link is ignored."""
+    def close_session(self, node: bytes, reason: str) -> None: ...
+    def send(self, link: int, message: bytes) -> bool:
+        """Queue a control message (≤ 64 KiB); False if the link is gone or 256 wait already."""
+    def request(self, node: bytes, payload: bytes, timeout: float) -> int:
+        """RPC (≤ 1 MiB): Response follows, at the latest after `timeout`."""
+    def respond(self, request: int, payload: bytes) -> None: ...
+    def open_stream(self, node: bytes, header: bytes) -> int:
+        """StreamAccepted or StreamRefused follows."""
+    def accept_stream(self, stream: int, fd: int) -> None:
+        """Accept a StreamOffered and splice it with the stream socket `fd`, which is taken over."""
+    def refuse_stream(self, stream: int, code: int) -> None: ...
+    def splice(self, stream: int, fd: int) -> None:
+        """After StreamAccepted, splice with the stream socket `fd`, which is taken over."""
+    def cancel_stream(self, stream: int) -> None: ...
+    def replace_routes(self, routes: dict[str, list[tuple[int, int]]]) -> None:
+        """Handle to [(link, weight), …], best first: the whole table. Links that are gone are skipped."""
+    def replace_addresses(self, owners: Sequence[tuple[str, bytes, bool, bool]]) -> None:
+        """(prefix, node, may be a destination, may be a source): the whole table.
+
+        Each node's mesh addresses come as its first /32 and its first /128; every node needs both.
+        """
+    def attach_tun(self, name: str, queues: int = 1) -> str:
+        """Make and read the TUN device `name`; returns the name the kernel gave it."""
+    def detach_tun(self) -> None: ...
+    def rebind(self, udp: int) -> None:
+        """Go on with another bound UDP socket, whose descriptor is taken over."""
+    def statistics(self) -> Statistics: ...
+    def close(self) -> None:
+        """Say goodbye to all peers and end (≤ 1 s). Calling it again does nothing."""

@@ -1,0 +1,23 @@
+"""`/api/ca/…`: the CA's journal."""
+
+from starlette.requests import Request
+
+from pulse import schemas
+from pulse.api.control import Control
+from pulse.api.routes import Endpoint
+
+
+async def log(control: Control, _: Request, query: schemas.JournalQuery) -> list[schemas.JournalEntry]:
+    """Entries of the CA's journal after number `after`, oldest first."""
+    return await control.ca_log(query.after, query.limit)
+
+
+async def verify(control: Control, _: Request) -> schemas.JournalCheck:
+    """Walk the journal's hash chain."""
+    return await control.ca_verify()
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/api/ca/log", log),
+    Endpoint("GET", "/api/ca/verify", verify),
+)

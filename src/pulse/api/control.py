@@ -1,0 +1,57 @@
+"""What the control API can ask of a node: the protocol that `services/control.py` implements."""
+
+from typing import Protocol
+
+from pulse import schemas
+
+
+class Control(Protocol):
+    """One node, as its owner commands it; every method may raise PulseError."""
+
+    async def status(self) -> schemas.Status:
+        """The mesh as this node sees it."""
+        ...
+
+    async def identity(self) -> schemas.NodeIdentity:
+        """Who this node is."""
+        ...
+
+    async def certificate(self) -> schemas.CertificateInfo:
+        """This node's certificate."""
+        ...
+
+    async def create_token(self, wanted: schemas.TokenRequest) -> schemas.TokenCreated:
+        """Make a join token."""
+        ...
+
+    async def list_tokens(self) -> list[schemas.TokenInfo]:
+        """Every token, oldest first."""
+        ...
+
+    async def revoke_token(self, prefix: str) -> schemas.TokenInfo:
+        """End a token."""
+        ...
+
+    async def master_token(self) -> schemas.MasterToken:
+        """The token this CA always accepts."""
+        ...
+
+    async def invite(self, wanted: schemas.TokenRequest) -> schemas.Invite:
+        """Make a line to paste on the next machine."""
+        ...
+
+    async def ca_log(self, after: int, limit: int) -> list[schemas.JournalEntry]:
+        """Entries of the CA's journal after number `after`, oldest first."""
+        ...
+
+    async def ca_verify(self) -> schemas.JournalCheck:
+        """Walk the journal's hash chain."""
+        ...
+
+    async def ping(self, wanted: schemas.PingRequest) -> schemas.PingReply:
+        """Ask another node and measure."""
+        ...
+
+    async def stop(self) -> schemas.Stopping:
+        """Take leave."""
+        ...

@@ -1,0 +1,100 @@
+"""The command tree: every command by name, none of its code until it is asked for.
+
+Invariant: whatever goes wrong ends here, as `error: …` on standard error and an exit code from `pulse.errors`.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from cyclopts import App, CycloptsError, Parameter
+
+from pulse.cli.argv import withdraw_secrets
+from pulse.cli.options import NodeFlags
+from pulse.errors import ConfigError, PulseError
+
+COMMANDS = {
+    "start": ("pulse.cli.daemon:start", "Start a node in the background."),
+    "stop": ("pulse.cli.daemon:stop", "Stop the node and wait until it is gone."),
+    "join": ("pulse.cli.daemon:join", "Make this machine a member of a network, once."),
+    "invite": ("pulse.cli.tokens:invite", "Make a line to paste on the next machine."),
+    "id": ("pulse.cli.nodes:identity", "Show who this node is."),
+    "cert": ("pulse.cli.nodes:certificate", "Show this node's certificate and when it ends."),
+    "status": ("pulse.cli.status:status", "Show whether all is well, and the nodes of the mesh."),
+    "ping": ("pulse.cli.nodes:ping", "Ask a node for a sign of life, and measure."),
+    "token": ("pulse.cli.tokens:app", "Show the CA's master token; make, list and revoke others."),
+    "ca": ("pulse.cli.ca:app", "The certificate authority."),
+    "lab": ("pulse.cli.lab:app", "Hosts and cables on this machine, to try a mesh on."),
+    "demo": ("pulse.cli.demo:app", "Show on this machine what pulse does."),
+    "version": ("pulse.cli.version:version", "Show the version of pulse and of its data plane."),
+}
+"""Where each command lives, and what the overview says of it."""
+
+INTERRUPTED = 130
+
+app = App(
+    name="pulse",
+    version_flags=[],
+    help_format="plaintext",
+    help_formatter="default" if sys.stdout.isatty() else "plain",
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,
+    default_parameter=Parameter(negative="", show_default=False),
+)
+for _name, (_place, _help) in COMMANDS.items():
+    app.command(_place, name=_name, help=_help)
+app.command("pulse.cli.version:version", name="--version", show=False)
+app.command("pulse.cli.daemon:detached", name="detached", show=False)
+
+
+@app.default
+def pulse(*peers: str, flags: NodeFlags | None = None) -> None:
+    """Run a node of an encrypted mesh network in the foreground, or give a command.
+
+    Parameters
+    ----------
+    peers
+        Nodes to dial first, host:port; the first start may join by an invite (pls_…).
+    """
+    from pulse.cli import daemon, mistakes
+
+    for peer in peers:
+        mistakes.check_peer(peer, COMMANDS)
+    daemon.run(peers, flags or NodeFlags())
+
+
+def main() -> None:
+    """Run the command line; never returns."""
+    arguments = sys.argv[1:]
+    try:
+        withdraw_secrets(arguments)
+        raise SystemExit(_caught(lambda: _run(arguments)))
+    except BrokenPipeError:
+        # Whoever read us has gone; Python would complain at exit once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+
+
+def _run(arguments: Sequence[str]) -> int:
+    if arguments and arguments[0] not in app:
+        from pulse.cli import mistakes
+
+        mistakes.check_peer(arguments[0], COMMANDS)
+    try:
+        return app(arguments, exit_on_error=False, print_error=False) or 0
+    except CycloptsError as error:
+        from pulse.cli import mistakes
+
+        raise ConfigError(mistakes.explained(error)) from error
+
+
+def _caught(command: Callable[[], int]) -> int:
+    try:
+        code = command()
+        sys.stdout.flush()
+    except PulseError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code

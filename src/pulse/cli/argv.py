@@ -1,0 +1,73 @@
+"""Secrets leave the command line: everybody on the machine may read /proc/<pid>/cmdline.
+
+A command that was typed with a secret executes itself again; each secret is then named by the descriptor of a
+pipe that holds it (`--token /dev/fd/3`). Invariant: only the first instants of a process show what was typed.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from pulse.errors import ConfigError
+
+SECRET_FLAGS: Final = ("--token", "--ca-token")
+INVITE_PREFIX: Final = "pls_"
+
+_PIPE_HOLDS: Final = 32 * 1024
+"""Characters that a pipe takes without a reader; nothing so long is a token."""
+
+_DESCRIPTOR = re.compile(r"/dev/fd/(\d{1,9})")
+
+
+def withdraw_secrets(arguments: Sequence[str]) -> None:
+    """Execute this command again without secrets in its arguments; returns if there are none."""
+    hidden = [_hide(word, before) for word, before in zip(arguments, ["", *arguments], strict=False)]
+    if hidden == [*arguments]:
+        return
+    started_with = sys.orig_argv[: -len(arguments)]
+    if sys.orig_argv[len(started_with) :] != [*arguments] or "-c" in started_with:
+        started_with = [sys.executable, "-m", "pulse"]
+    sys.stdout.flush()
+    os.execv(sys.executable, [*started_with, *hidden])
+
+
+def revealed(word: str, flag: str = "") -> str:
+    """The secret a word stands for: that of `/dev/fd/N`, a line of standard input for `-`, else the word itself.
+
+    Raises ConfigError that names `flag` if there is none to be read.
+    """
+    if word == "-":
+        return _only_word(sys.stdin.readline(), flag, "standard input")
+    named = _DESCRIPTOR.fullmatch(word)
+    if named is None:
+        return word
+    try:
+        with os.fdopen(int(named[1]), encoding="utf-8") as pipe:
+            return _only_word(pipe.read(), flag, word)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{flag}: {word} cannot be read".removeprefix(": ")) from error
+
+
+def _only_word(text: str, flag: str, source: str) -> str:
+    if not text.strip():
+        raise ConfigError(f"{flag}: {source} is empty".removeprefix(": "))
+    return text.strip()
+
+
+def _hide(word: str, before: str) -> str:
+    flag, equals, value = word.partition("=")
+    if equals and flag in SECRET_FLAGS:
+        return f"{flag}={_in_pipe(value)}"
+    return _in_pipe(word) if before in SECRET_FLAGS or word.startswith(INVITE_PREFIX) else word
+
+
+def _in_pipe(secret: str) -> str:
+    if secret in {"", "-"} or _DESCRIPTOR.fullmatch(secret) or len(secret) > _PIPE_HOLDS:
+        return secret
+    reader, writer = os.pipe()
+    os.set_inheritable(reader, True)
+    os.write(writer, secret.encode(errors="surrogateescape"))
+    os.close(writer)
+    return f"/dev/fd/{reader}"

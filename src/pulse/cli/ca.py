@@ -1,0 +1,71 @@
+"""`pulse ca log`: what the CA did, and that nobody changed the record of it.
+
+Invariant: the journal is read over the control API; a broken chain is an error, not a remark.
+"""
+
+import time
+from typing import Annotated, Final
+
+from cyclopts import App, Parameter
+
+from pulse import schemas
+from pulse.cli.output import print_json
+from pulse.cli.values import DataDir, Json, moment
+from pulse.client import connect
+from pulse.errors import ConfigError, Damaged
+
+EVERY: Final = 1.0
+"""Seconds between two looks of --follow."""
+
+app = App(name="ca", help="The certificate authority.")
+
+
+@app.command
+def log(
+    *,
+    verify: Annotated[bool, Parameter(help="Check the journal's hash chain from its first entry.")] = False,
+    lines: Annotated[int, Parameter(name=["--lines", "-n"], help="How many of the newest entries.")] = 50,
+    follow: Annotated[bool, Parameter(name=["--follow", "-f"], help="Go on with new entries until Ctrl-C.")] = False,
+    json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show the CA's journal, oldest first; with --json one object a line."""
+    if lines < 0:
+        raise ConfigError(f"--lines: {lines} is no number of entries")
+    with connect(data_dir) as client:
+        if verify:
+            _show_check(client.ca_verify(), json=json)
+            return
+        tail = client.ca_tail(max(lines, 1))
+        _show(tail[-lines:] if lines else [], json=json)
+        newest = tail[-1].seq if tail else 0
+        while follow:
+            time.sleep(EVERY)
+            newest = _show(client.ca_log(newest), json=json) or newest
+
+
+def _show_check(found: schemas.JournalCheck, *, json: bool) -> None:
+    if json:
+        print_json(found)
+    if found.broken is not None:
+        raise Damaged(
+            f"entry {found.broken} of the CA's journal is not what pulse wrote: {found.reason}.\n"
+            "Compare the ledger with a backup, and find out who could write to it."
+        )
+    if not json:
+        print(f"all {found.entries} entries hold")
+
+
+def _show(entries: list[schemas.JournalEntry], *, json: bool) -> int:
+    """Number of the last entry shown, 0 if there was none."""
+    for entry in entries:
+        if json:
+            print_json(entry)
+        else:
+            print(_line(entry), flush=True)
+    return entries[-1].seq if entries else 0
+
+
+def _line(entry: schemas.JournalEntry) -> str:
+    fields = "  ".join(f"{name}={value}" for name, value in entry.fields.items() if value is not None)
+    return f"{entry.seq:>5}  {moment(entry.time)}  {entry.event:<18}  {fields}".rstrip()

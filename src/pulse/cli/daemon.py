@@ -1,0 +1,218 @@
+"""`pulse`, `pulse start`, `pulse stop`, `pulse join`: nodes come and go.
+
+Invariant: whatever a node writes is closed to others (umask 077), and its code is imported only where one runs.
+"""
+
+import os
+import select
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Final
+
+import msgspec
+from cyclopts import Parameter
+
+from pulse import schemas, settings
+from pulse.cli import detached as pipe
+from pulse.cli.argv import INVITE_PREFIX, revealed
+from pulse.cli.options import Config, LogLevel, Network, NodeDir, NodeFlags, Token, TokenFile
+from pulse.cli.output import print_json, print_pairs, tick
+from pulse.cli.values import DataDir, Json, spaced
+from pulse.client import connect
+from pulse.config import NodeConfig
+from pulse.errors import ConfigError, NotFound, PulseError, SystemRefused
+
+PATIENCE: Final = 15.0
+"""Seconds a node has to take its leave."""
+
+PRIVATE: Final = 0o077
+
+
+def run(peers: tuple[str, ...], flags: NodeFlags) -> None:
+    """Run a node in the foreground until SIGTERM, SIGINT or `pulse stop`."""
+    config = _settings(flags.given(), peers, flags.config)
+    _check_purpose(config)
+    os.umask(PRIVATE)
+    _live(config, tick, _show_started)
+
+
+def start(*peers: str, flags: NodeFlags | None = None) -> None:
+    """Start a node in the background; returns once it is up.
+
+    Parameters
+    ----------
+    peers
+        Nodes to dial first, host:port; the first start may join by an invite (pls_…).
+    """
+    flags = flags or NodeFlags()
+    config = _settings(flags.given(), peers, flags.config)
+    _check_purpose(config)
+    os.umask(PRIVATE)
+    _show_started(pipe.spawn(config, tick))
+
+
+def detached(descriptor: int, /) -> None:
+    """Run the node that `pulse start` described on standard input, and report to the pipe `descriptor`."""
+    os.umask(PRIVATE)
+    report = pipe.Report(descriptor)
+    try:
+        config = pipe.receive()
+        os.chdir("/")
+        _live(config, report.step, report.up)
+    except PulseError as error:
+        report.failed(error)
+        raise
+    finally:
+        report.close()
+
+
+def stop(*, data_dir: DataDir = None) -> None:
+    """Stop the node and wait until it is gone."""
+    with connect(data_dir) as client:
+        pid = client.stop().pid
+    if not _wait_gone(pid, PATIENCE):
+        raise PulseError(
+            f"the node (process {pid}) has not ended within {PATIENCE:.0f} s.\n"
+            f"See its log; to end it at once: kill -9 {pid}"
+        )
+    print(f"stopped (process {pid})")
+
+
+def join(
+    node: Annotated[str | None, Parameter(help="An invite (pls_…), or host:port of any node of the network.")] = None,
+    /,
+    *,
+    token: Token = None,
+    token_file: TokenFile = None,
+    name: Annotated[str | None, Parameter(help="Name to ask for (this machine's host name).")] = None,
+    network: Network = None,
+    data_dir: NodeDir = None,
+    config: Config = None,
+    log_level: LogLevel = None,
+    json: Json = False,
+) -> None:
+    """Make this machine a member of a network, once; then start it."""
+    flags: dict[str, object] = {
+        "token": token, "token-file": token_file, "network": network, "data-dir": data_dir,
+        "log-level": log_level, "name": name,
+    }  # fmt: skip
+    flags = {flag: value for flag, value in flags.items() if value is not None}
+    door = () if node is None else (revealed(node),)
+    if door and not door[0].startswith(INVITE_PREFIX):
+        flags["join"], door = door[0], ()
+    wanted = _settings(flags, door, config)
+    _check_door(wanted)
+    os.umask(PRIVATE)
+    joined = _join(wanted, (lambda _: None) if json else tick)
+    if json:
+        print_json(joined)
+    else:
+        print("Start it: pulse start --tun          (see it: pulse status)")
+
+
+def _settings(flags: dict[str, object], peers: tuple[str, ...], file: Path | None) -> NodeConfig:
+    """The merged settings, secrets read, paths absolute: the same wherever the node then runs."""
+    for secret in ("token", "ca-token"):
+        if isinstance(typed := flags.get(secret), str):
+            flags[secret] = revealed(typed, f"--{secret}")
+    if flags.get("token-file") == "-":
+        flags["token"] = revealed(str(flags.pop("token-file")), "--token-file")
+    config = settings.load(flags, tuple(map(revealed, peers)), file)
+    return msgspec.structs.replace(
+        config,
+        node=msgspec.structs.replace(config.node, data_dir=str(config.data_dir)),
+        control=msgspec.structs.replace(config.control, socket=str(config.socket)),
+    )
+
+
+def _check_purpose(config: NodeConfig) -> None:
+    """Raise NotFound, with what to do, if there is neither a network to be in nor one to make or join."""
+    if config.ca.enabled or _is_member(config):
+        return
+    if not config.relays and not config.join.invite:
+        raise NotFound(
+            f"this machine is in no network yet (nothing in {config.data_dir}).\n"
+            "Make one:  pulse --ca --scribe --tun --addr <name or address others reach>:8443\n"
+            "Join one:  pulse join pls_…    (the line that `pulse invite` prints on a node of it)"
+        )
+    _check_door(config)
+
+
+def _check_door(config: NodeConfig) -> None:
+    """Raise ConfigError unless it is known where to join and with what."""
+    if config.join.invite:
+        return
+    if not config.relays:
+        raise ConfigError("to join takes an invite (pls_…), or host:port of a node and its --token")
+    if not config.join.token:
+        raise ConfigError(
+            f"no token to join through {config.relays[0]} with.\n"
+            "Make one on the CA (pulse token create --ttl 1h --max-uses 1) and give it as --token"
+        )
+
+
+def _is_member(config: NodeConfig) -> bool:
+    try:
+        os.stat(config.identity_dir)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        # Closed to us: the node says to whom it belongs.
+        return True
+    return True
+
+
+def _live(config: NodeConfig, step: Callable[[str], None], ready: Callable[[schemas.Started], None]) -> None:
+    """Join if need be, then run the node to its end."""
+    import asyncio
+
+    node = _node()
+    if not config.ca.enabled and not _is_member(config):
+        asyncio.run(node.join(config, step))
+    asyncio.run(node.run(config, ready))
+
+
+def _join(config: NodeConfig, step: Callable[[str], None]) -> schemas.Joined:
+    import asyncio
+
+    return asyncio.run(_node().join(config, step))
+
+
+def _node() -> ModuleType:
+    try:
+        from pulse import node
+    except ImportError as error:
+        raise SystemRefused(f"this pulse is incomplete: {error}.\nInstall it again; from source: make setup") from error
+    return node
+
+
+def _wait_gone(pid: int, patience: float) -> bool:
+    """True once the process has ended, be it reaped or not."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        ended = select.poll()
+        ended.register(descriptor, select.POLLIN)
+        return bool(ended.poll(patience * 1000))
+    finally:
+        os.close(descriptor)
+
+
+def _show_started(started: schemas.Started) -> None:
+    node = started.node
+    keep = f"made now; CA {spaced(node.ca_hash)}, keep {started.data_dir} safe"
+    pairs = [
+        ("network", f"{node.network:<15}  {keep if started.made else f'CA {spaced(node.ca_hash)}'}"),
+        ("node", f"{node.name:<15}  {node.id[:12]}   {node.v4}   {node.v6}"),
+        ("listening", f"udp {started.listen}, advertised {', '.join(started.advertised) or 'nowhere'}"),
+    ]
+    if started.tun:
+        pairs.append(("tun", started.tun))
+    print_pairs(pairs)
+    if started.invite:
+        print(f"\nOn the next machine:\n  pulse join {started.invite}        good for 1 hour and one machine")
+    sys.stdout.flush()

@@ -1,0 +1,97 @@
+"""What to say of a command line that makes no sense: what is wrong, and the nearest thing that is right.
+
+Invariant: a word that could be a mistyped command never becomes a peer.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from cyclopts import CycloptsError, MissingArgumentError, RepeatArgumentError, UnknownOptionError, UnusedCliTokensError
+from cyclopts.exceptions import UnknownCommandError
+
+from pulse.errors import ConfigError
+from pulse.settings import LATER
+
+LATER_FLAGS: Final = {
+    "--tcp": "node.tcp_listen",
+    "--scribe-listen": "scribe.listen",
+    "--socks": "socks",
+    "--socks-listen": "socks",
+    "--dns": "dns",
+    "--dns-listen": "dns",
+    "--fec": "tun.fec",
+    "--exit": "exit",
+    "--exit-cidrs": "exit",
+}
+"""Flags of settings that this version does not have yet."""
+
+LATER_COMMANDS: Final = frozenset(
+    "acl bulk completion connect dns doctor events forward groups install-service logs name pin remote-config restart "
+    "revoke route setup stats tag template top unpin untag why".split()
+)
+"""Commands of the design that this version does not have yet."""
+
+_COMMAND: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+def check_peer(word: str, commands: Iterable[str]) -> None:
+    """Raise ConfigError if a word in the place of a peer reads as a command."""
+    if not _COMMAND.fullmatch(word) or word.startswith("pls_"):
+        return
+    if word in commands:
+        raise ConfigError(f'"{word}" is a command: it goes first, its flags after it (pulse {word} --help).')
+    if word in LATER_COMMANDS:
+        raise ConfigError(f'"pulse {word}" is not in this version of pulse. See what is: pulse --help')
+    near = nearest(word, commands)
+    meant = f" Did you mean: pulse {near}?" if near else " See them: pulse --help"
+    raise ConfigError(f'no command "{word}".{meant} (To start a node with a peer, write host:port.)')
+
+
+def explained(error: CycloptsError) -> str:
+    """What to say of an error of the parser."""
+    command = " ".join(("pulse", *(error.command_chain or ())))
+    match error:
+        case UnknownOptionError():
+            return _unknown_flag(error, command)
+        case UnusedCliTokensError() | UnknownCommandError():
+            return _unused_word(error, command)
+        case MissingArgumentError():
+            return _missing(error, command)
+        case RepeatArgumentError():
+            return f"{error.token.keyword} is given twice. Give it once"
+    error.verbose = False
+    text = str(error)
+    return f"{text[:1].lower()}{text[1:]}\nSee: {command} --help"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word most like `word`, or nothing."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1)), "")
+
+
+def _unknown_flag(error: UnknownOptionError, command: str) -> str:
+    flag = (error.token.keyword or error.token.value).partition("=")[0]
+    if flag in LATER_FLAGS:
+        return f"{flag}: {LATER[LATER_FLAGS[flag]]} is not in this version of pulse. Leave it out"
+    near = nearest(flag, [name for argument in error.argument_collection for name in argument.names])
+    return f'{command} has no flag "{flag}". {f"Did you mean: {near}?" if near else f"See: {command} --help"}'
+
+
+def _unused_word(error: UnusedCliTokensError | UnknownCommandError, command: str) -> str:
+    word = (error.unused_tokens or [""])[0]
+    inner = [name for name in error.app or () if not name.startswith("-")]
+    if not inner:
+        return f'{command} takes no "{word}" here. See: {command} --help'
+    near = nearest(word, inner)
+    told = command.removeprefix("pulse ")
+    return f'no command "{told} {word}". Did you mean: {command} {near or "|".join(inner)}?'
+
+
+def _missing(error: MissingArgumentError, command: str) -> str:
+    argument = error.argument
+    name = error.keyword or (argument.name if argument else "")
+    if name.startswith("-"):
+        return f"{name} needs a value. See: {command} --help"
+    return f"{command} needs {name.upper()}. See: {command} --help"

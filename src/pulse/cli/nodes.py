@@ -1,0 +1,108 @@
+"""`pulse id`, `pulse cert`, `pulse ping`: this node and one other.
+
+Invariant: parse, one call a line printed, print.
+"""
+
+import time
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+
+from pulse import schemas
+from pulse.cli.output import print_json, print_pairs
+from pulse.cli.values import DataDir, Json, day, milliseconds, spaced, span
+from pulse.client import Client, connect
+from pulse.errors import ConfigError, LinkError
+
+PAUSE: Final = 1.0
+"""Seconds between two pings."""
+
+
+def identity(*, json: Json = False, data_dir: DataDir = None) -> None:
+    """Show who this node is: its id, name and mesh addresses."""
+    with connect(data_dir) as client:
+        node = client.identity()
+    if json:
+        print_json(node)
+        return
+    print_pairs([
+        ("node", node.id),
+        ("name", node.name),
+        ("addresses", f"{node.v4}  {node.v6}"),
+        ("network", f"{node.network}, CA {spaced(node.ca_hash)}"),
+        ("roles", " ".join(node.roles) or "–"),
+    ])  # fmt: skip
+
+
+def certificate(*, json: Json = False, data_dir: DataDir = None) -> None:
+    """Show this node's certificate and when it ends."""
+    with connect(data_dir) as client:
+        found = client.certificate()
+    if json:
+        print_json(found)
+        return
+    left = f"{span(found.left)} left" if found.left > 0 else f"ended {span(-found.left)} ago: nobody talks to this node"
+    pinned = "checked at join" if found.pinned else "trusted on first use: compare it with `pulse id` on the CA"
+    print_pairs([
+        ("certificate", f"{found.name}, {found.serial}"),
+        ("node", found.id),
+        ("addresses", "  ".join(found.addresses)),
+        ("valid", f"{day(found.not_before)} to {day(found.not_after)}, {left}"),
+        ("tags", " ".join(found.tags) or "–"),
+        ("CA", f"{spaced(found.ca_hash)}, {pinned}"),
+    ])  # fmt: skip
+
+
+def ping(
+    node: str,
+    /,
+    *,
+    count: Annotated[int, Parameter(name=["--count", "-c"])] = 4,
+    timeout: float = 5.0,
+    json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Ask a node for a sign of life over its session, and measure.
+
+    Parameters
+    ----------
+    node
+        Its name, its mesh address, or the first digits of its id.
+    count
+        How often to ask.
+    timeout
+        Seconds to wait for each answer, 60 at most.
+    """
+    if count < 1 or not 0 < timeout <= 60:
+        raise ConfigError("pulse ping asks at least once (-c 1), and waits up to 60 seconds (--timeout 5)")
+    rounds: list[float] = []
+    with connect(data_dir) as client:
+        for turn in range(count):
+            if turn:
+                time.sleep(PAUSE)
+            rounds += _ask(client, node, timeout, json=json, last=turn == count - 1 and not rounds)
+    if count > 1 and not json:
+        mean = sum(rounds) / len(rounds)
+        print(f"{len(rounds)} of {count} answered: {milliseconds(min(rounds))} at best, {milliseconds(mean)} on average")
+
+
+def _ask(client: Client, node: str, timeout: float, *, json: bool, last: bool) -> list[float]:
+    """Round trip of one answer, or nothing; raises LinkError where this was the last hope."""
+    try:
+        reply = client.ping(node, timeout)
+    except LinkError as error:
+        if last:
+            raise
+        if not json:
+            print(f"no answer: {error}", flush=True)
+        return []
+    if json:
+        print_json(reply)
+    else:
+        print(_told(reply), flush=True)
+    return [reply.rtt]
+
+
+def _told(reply: schemas.PingReply) -> str:
+    way = f"{reply.link} over {reply.via}" if reply.via else reply.link
+    return f"{reply.name or reply.id[:12]} ({reply.v4}) answered in {milliseconds(reply.rtt)} by {way}"

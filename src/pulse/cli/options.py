@@ -1,0 +1,51 @@
+"""The flags of a node, declared once for `pulse`, `pulse start` and `pulse join`.
+
+Invariant: a flag here is a setting of `pulse.settings`; what was not typed is None and decides nothing.
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from cyclopts import Parameter
+
+SECRETS: Final = ("token", "ca-token")
+
+Config = Annotated[Path | None, Parameter(help="TOML file with settings; flags and PULSE_… variables go before it.")]
+NodeDir = Annotated[str | None, Parameter(help="Where the node keeps its state (~/.pulse; for root /var/lib/pulse).")]
+Network = Annotated[str | None, Parameter(help="Name of the network; one that differs from what is joined is refused.")]
+Token = Annotated[
+    str | None, Parameter(help="Join token, or - to read it from standard input.", allow_leading_hyphen=True)
+]
+TokenFile = Annotated[str | None, Parameter(help="File that holds the join token, or -.", allow_leading_hyphen=True)]
+LogLevel = Annotated[Literal["debug", "info", "warn", "error"] | None, Parameter(help="How much is logged (info).")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFlags:
+    """What can be said of a node that is started."""
+
+    config: Config = None
+    data_dir: NodeDir = None
+    addr: Annotated[str | None, Parameter(help="Address told to others, host:port (:8443).")] = None
+    listen: Annotated[str | None, Parameter(help="Address to bind, [host]:port (the same as --addr).")] = None
+    network: Network = None
+    join: Annotated[str | None, Parameter(help="Node to join through if this machine is no member yet.")] = None
+    token: Token = None
+    token_file: TokenFile = None
+    log_level: LogLevel = None
+    ca: Annotated[bool | None, Parameter(help="Be the certificate authority; makes the network at first.")] = None
+    ca_token: Annotated[
+        str | None, Parameter(help="Token the CA accepts from everybody (--token).", allow_leading_hyphen=True)
+    ] = None
+    force_time: Annotated[bool | None, Parameter(help="Let the CA sign although its clock leapt.")] = None
+    scribe: Annotated[bool | None, Parameter(help="Be the network config authority.")] = None
+    tun: Annotated[bool | None, Parameter(help="Make a network interface with the mesh addresses (Linux).")] = None
+    tun_queues: Annotated[int | None, Parameter(help="Queues of the interface, 1 to 16 (1).")] = None
+    mesh_cidr: Annotated[str | None, Parameter(help="IPv4 range of a new network (10.100.0.0/16).")] = None
+
+    def given(self) -> dict[str, object]:
+        """Value by flag, as `settings.load` takes them: only what was typed, without --config."""
+        values = {field.name.replace("_", "-"): getattr(self, field.name) for field in fields(self)}
+        return {flag: value for flag, value in values.items() if value is not None and flag != "config"}

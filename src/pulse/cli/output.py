@@ -1,0 +1,96 @@
+"""How answers are printed: JSON for programs, plain columns in a pipe, rich tables on a terminal.
+
+Invariant: rich is imported for a terminal only, and nothing but layout differs between the two.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+PIPE_WIDTH: Final = 80
+
+Row = Sequence[str]
+
+
+def is_terminal() -> bool:
+    """True if a person reads standard output."""
+    return sys.stdout.isatty()
+
+
+def width() -> int:
+    """Columns to fit into."""
+    return shutil.get_terminal_size((PIPE_WIDTH, 24)).columns if is_terminal() else PIPE_WIDTH
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on one line."""
+    print(msgspec.json.encode(value).decode())
+
+
+def print_table(header: Row, rows: Sequence[Row], right: frozenset[str] = frozenset()) -> None:
+    """Columns under `header`; those named in `right` are aligned to the right."""
+    if is_terminal():
+        _print_rich(header, rows, right)
+    else:
+        print("\n".join(plain_lines(header, rows, right)))
+
+
+def plain_lines(header: Row, rows: Sequence[Row], right: frozenset[str] = frozenset()) -> list[str]:
+    """The table as text: two spaces between columns, nothing cut."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = []
+    for row in (header, *rows):
+        cells = [
+            cell.rjust(wide) if name in right else cell.ljust(wide)
+            for name, cell, wide in zip(header, row, widths, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
+    """Names and values, one a line."""
+    wide = max(len(name) for name, _ in pairs)
+    print("\n".join(f"{name.ljust(wide)}  {value}" for name, value in pairs))
+
+
+def beside(left: str, right: str) -> str:
+    """Both on one line, the second at the right margin, or below where it does not fit."""
+    room = width() - len(left) - len(right)
+    return f"{left}{' ' * room}{right}" if room >= 2 else f"{left}\n{right}"
+
+
+def tick(text: str) -> None:
+    """A step is done."""
+    print(f"✓ {text}" if _takes_ticks() else f"ok: {text}", flush=True)
+
+
+def _takes_ticks() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def clear_screen() -> None:
+    """Begin at the top of an empty screen."""
+    print("\x1b[H\x1b[2J", end="")
+
+
+def is_colourful() -> bool:
+    """False where colour is not wanted (no-color.org)."""
+    return is_terminal() and not os.environ.get("NO_COLOR")
+
+
+def _print_rich(header: Row, rows: Sequence[Row], right: frozenset[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for name in header:
+        table.add_column(name, justify="right" if name in right else "left", no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(highlight=False, no_color=not is_colourful()).print(table)

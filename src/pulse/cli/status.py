@@ -1,0 +1,82 @@
+"""`pulse status`: whether all is well, then every node this one knows.
+
+Invariant: the first line is the node's own sentence; nothing is judged here.
+"""
+
+import time
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+
+from pulse import schemas
+from pulse.cli.output import beside, clear_screen, is_terminal, print_json, print_table
+from pulse.cli.values import MINUTE, DataDir, Json, milliseconds, percent, span
+from pulse.client import Client, connect
+
+EVERY: Final = 1.0
+"""Seconds between two looks of --watch."""
+
+HEADER: Final = ("NODE", "ADDRESS", "LINK", "VIA", "RTT", "LOSS", "SEEN", "ROLES")
+RIGHT: Final = frozenset({"RTT", "LOSS", "SEEN"})
+
+
+def status(
+    *,
+    json: Json = False,
+    watch: Annotated[bool, Parameter(help="Look again each second until Ctrl-C.")] = False,
+    check: Annotated[bool, Parameter(help="Exit with 1 if not all is well.")] = False,
+    data_dir: DataDir = None,
+) -> int:
+    """Show whether all is well, and the nodes of the mesh."""
+    with connect(data_dir) as client:
+        found = client.status()
+        _show(found, json=json, fresh=watch)
+        while watch:
+            found = _later(client)
+            _show(found, json=json, fresh=True)
+    return 1 if check and not found.well else 0
+
+
+def _later(client: Client) -> schemas.Status:
+    time.sleep(EVERY)
+    return client.status()
+
+
+def _show(found: schemas.Status, *, json: bool, fresh: bool) -> None:
+    if json:
+        print_json(found)
+    else:
+        if fresh and is_terminal():
+            clear_screen()
+        _draw(found)
+
+
+def _draw(found: schemas.Status) -> None:
+    node = found.node
+    print(beside(found.sentence, f"{node.network} · {node.name} {node.v4} · up {span(found.uptime)}"))
+    if found.peers:
+        print()
+        print_table(HEADER, [_row(peer) for peer in found.peers], RIGHT)
+    notes = [f"{peer.name}: {peer.last_error}" for peer in found.peers if peer.link == "-" and peer.last_error]
+    if notes:
+        print("\n" + "\n".join(notes))
+
+
+def _row(peer: schemas.PeerRow) -> tuple[str, ...]:
+    linked = peer.link != "-"
+    return (
+        peer.name or peer.id[:12],
+        peer.v4,
+        f"{peer.link}?" if peer.suspect else peer.link,
+        peer.via or "–",
+        milliseconds(peer.rtt if linked else None),
+        percent(peer.loss if linked else None),
+        _seen(peer.seen),
+        " ".join(peer.roles) or "–",
+    )
+
+
+def _seen(ago: float | None) -> str:
+    if ago is None:
+        return "–"
+    return "now" if ago < MINUTE / 12 else span(ago)

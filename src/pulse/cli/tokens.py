@@ -1,0 +1,151 @@
+"""`pulse token …` and `pulse invite`: what lets a machine in. On the CA only.
+
+Invariant: what goes to standard output is what one would paste; all else goes beside it.
+"""
+
+import sys
+from typing import Annotated, Final
+
+from cyclopts import App, Parameter
+
+from pulse import clock, schemas
+from pulse.cli.output import is_terminal, print_json, print_table
+from pulse.cli.values import HOUR, SHORT_ID, DataDir, Duration, Json, counted, span, spelled_span
+from pulse.client import connect
+from pulse.errors import ConfigError
+
+MOST_USES: Final = 1_000_000
+
+Ttl = Annotated[Duration, Parameter(help="How long it is good for, such as 30m, 4h or 7d.")]
+Tags = Annotated[list[str] | None, Parameter(name="--tag", help="Tag of whoever joins with it; may be repeated.")]
+Name = Annotated[str | None, Parameter(help="Name of the one machine that joins with it.")]
+
+app = App(name="token", help="Show the CA's master token; make, list and revoke others.")
+
+
+@app.default
+def master(*, json: Json = False, data_dir: DataDir = None) -> None:
+    """Show the token the CA accepts from any machine at any time."""
+    with connect(data_dir) as client:
+        found = client.master_token()
+    if json:
+        print_json(found)
+    else:
+        print(found.token)
+
+
+@app.command
+def create(
+    *,
+    ttl: Ttl | None = None,
+    max_uses: int = 0,
+    tag: Tags = None,
+    name: Name = None,
+    json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a join token and print it, this once.
+
+    Parameters
+    ----------
+    max_uses
+        How many machines may join with it; 0 for no limit.
+    """
+    request = _request(ttl, max_uses, tag, name)
+    with connect(data_dir) as client:
+        created = client.create_token(request)
+    if json:
+        print_json(created)
+        return
+    print(created.token, flush=True)
+    print(_terms(request), file=sys.stderr)
+
+
+@app.command(name="list")
+def list_tokens(*, json: Json = False, data_dir: DataDir = None) -> None:
+    """List the CA's tokens: everything but their secrets."""
+    with connect(data_dir) as client:
+        found = client.list_tokens()
+    if json:
+        print_json(found)
+    elif found:
+        now = clock.wall()
+        print_table(("TOKEN", "STATE", "USES", "ENDS", "TAGS", "NAME"), [_row(token, now) for token in found])
+    else:
+        print("no tokens (make one: pulse token create --ttl 1h --max-uses 1)")
+
+
+@app.command
+def revoke(token: str, /, *, json: Json = False, data_dir: DataDir = None) -> None:
+    """Revoke a token: nobody joins with it any more; who did so stays.
+
+    Parameters
+    ----------
+    token
+        The first digits of its name, as `pulse token list` shows it.
+    """
+    with connect(data_dir) as client:
+        found = client.revoke_token(token)
+    if json:
+        print_json(found)
+    else:
+        print(f"revoked {found.id[:SHORT_ID]}, used by {counted(found.uses, 'machine')}")
+
+
+def invite(
+    *,
+    ttl: Ttl = HOUR,
+    max_uses: int = 1,
+    tag: Tags = None,
+    name: Name = None,
+    json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Make an invite: one line to paste on the next machine.
+
+    Parameters
+    ----------
+    max_uses
+        How many machines may join with it; 0 for no limit.
+    """
+    request = _request(ttl, max_uses, tag, name)
+    with connect(data_dir) as client:
+        made = client.invite(request)
+    if json:
+        print_json(made)
+        return
+    print(f"pulse join {made.invite}" if is_terminal() else made.invite, flush=True)
+    print(_terms(request), file=sys.stderr)
+
+
+def _request(ttl: float | None, max_uses: int, tags: list[str] | None, name: str | None) -> schemas.TokenRequest:
+    if not 0 <= max_uses <= MOST_USES:
+        raise ConfigError(f"--max-uses: {max_uses} is out of range. Write 1 to {MOST_USES}, or 0 for no limit")
+    return schemas.TokenRequest(ttl, 1 if name and not max_uses else max_uses, tags or [], name)
+
+
+def _terms(request: schemas.TokenRequest) -> str:
+    time = "until it is revoked" if request.ttl is None else f"for {spelled_span(request.ttl)}"
+    machines = "any number of machines" if not request.max_uses else _machines(request.max_uses)
+    return f"good {time} and {machines}"
+
+
+def _machines(count: int) -> str:
+    return "one machine" if count == 1 else f"{count} machines"
+
+
+def _row(token: schemas.TokenInfo, now: float) -> tuple[str, ...]:
+    return (
+        token.id[:SHORT_ID],
+        token.state.replace("_", " ") + (" (master)" if token.master else ""),
+        f"{token.uses} of {token.max_uses}" if token.max_uses else str(token.uses),
+        _end(token.expires, now),
+        " ".join(token.tags) or "–",
+        token.name or "–",
+    )
+
+
+def _end(at: float | None, now: float) -> str:
+    if at is None:
+        return "never"
+    return f"in {span(at - now)}" if at > now else f"{span(now - at)} ago"

@@ -1,0 +1,91 @@
+"""What people type and read: durations, sizes of time, names, in the same words everywhere.
+
+Invariant: a value that cannot be read is refused with an example of one that can.
+"""
+
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from cyclopts import Parameter
+
+from pulse.errors import ConfigError
+
+MINUTE: Final = 60.0
+HOUR: Final = 3600.0
+DAY: Final = 86400.0
+
+SHORT_ID: Final = 12
+"""Digits of a node id shown beside names."""
+
+_UNITS: Final = {"s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
+_PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_DURATION = re.compile(rf"(?:{_PART.pattern})+")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `30m`, `4h`, `7d` or `1h30m`; raises ConfigError."""
+    if not _DURATION.fullmatch(text):
+        raise ConfigError(f'"{text}" is no duration. Write 30s, 15m, 4h, 7d or 1h30m')
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    if seconds <= 0:
+        raise ConfigError(f'"{text}" is no time at all. Write 30s, 15m, 4h or 7d')
+    return seconds
+
+
+def _converted_duration(_: Any, tokens: Sequence[Any]) -> float:
+    return parse_duration(tokens[0].value)
+
+
+Duration = Annotated[float, Parameter(converter=_converted_duration, n_tokens=1)]
+DataDir = Annotated[Path | None, Parameter(help="Data directory of the node to ask; the one that runs here if left out.")]
+Json = Annotated[bool, Parameter(help="Print JSON, for programs.")]
+
+
+def span(seconds: float) -> str:
+    """A length of time in one unit: `45 s`, `10 min`, `2 h`, `3 d`."""
+    if seconds < MINUTE:
+        return f"{seconds:.0f} s"
+    if seconds < HOUR:
+        return f"{seconds // MINUTE:.0f} min"
+    return f"{seconds // HOUR:.0f} h" if seconds < 2 * DAY else f"{seconds // DAY:.0f} d"
+
+
+def spelled_span(seconds: float) -> str:
+    """A length of time in words: `1 hour`, `90 minutes`, `7 days`."""
+    for unit, word in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1.0, "second")):
+        if seconds >= unit and round(seconds) % unit == 0:
+            return counted(int(seconds // unit), word)
+    return counted(max(1, round(seconds)), "second")
+
+
+def counted(number: int, word: str) -> str:
+    """`1 machine`, `3 machines`."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """A round trip as `22.8 ms`."""
+    return "–" if seconds is None else f"{seconds * 1000:.1f} ms"
+
+
+def percent(part: float | None) -> str:
+    """A part from 0 to 1 as `0 %`, `0.4 %`."""
+    return "–" if part is None else f"{part * 100:.1f}".removesuffix(".0") + " %"
+
+
+def day(at: float) -> str:
+    """The day, UTC, of seconds since 1970."""
+    return time.strftime("%Y-%m-%d", time.gmtime(at))
+
+
+def moment(at: float) -> str:
+    """The second, UTC, of seconds since 1970."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+def spaced(ca_hash: str) -> str:
+    """The short form of a CA hash: `a91f 22c0 77e4`."""
+    return f"{ca_hash[:4]} {ca_hash[4:8]} {ca_hash[8:12]}"

@@ -1,0 +1,225 @@
+"""The typed client of a node's control API: one call, one answer, over a Unix socket.
+
+Invariant: no event loop and no cryptography is imported here, so `pulse status` answers at once; an error of
+the node arrives as the same class with the same words.
+"""
+
+import contextlib
+import os
+import socket
+import struct
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlencode
+
+import h11
+import msgspec
+
+from pulse import schemas
+from pulse.config import SERVICE_SOCKET, SOCKET_NAME, absolute, socket_in
+from pulse.errors import ConfigError, LinkError, NotFound, PulseError, Refused
+
+TIMEOUT: Final = 10.0
+"""Seconds a node has to answer; it is on this machine."""
+
+_CHUNK: Final = 65536
+_LONGEST_SOCKET_PATH: Final = 107
+_ERRORS: Final = {kind.__name__: kind for kind in PulseError.__subclasses__()}
+_T = TypeVar("_T")
+
+
+class _Channel:
+    """HTTP/1.1 on one Unix socket; the standard library's client would load ssl, which costs more than the call."""
+
+    def __init__(self, path: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self.socket.connect(os.fspath(path))
+        except OSError:
+            self.socket.close()
+            raise
+        self._http = h11.Connection(h11.CLIENT)
+
+    def exchange(self, method: str, target: str, content: bytes, timeout: float) -> tuple[int, bytes]:
+        """Say a request; the status and the body of the answer. Raises OSError or h11.ProtocolError."""
+        self.socket.settimeout(timeout)
+        headers = [("Host", "localhost"), ("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
+        request = h11.Request(method=method, target=target, headers=headers)
+        said = [self._http.send(event) or b"" for event in (request, h11.Data(content), h11.EndOfMessage())]
+        self.socket.sendall(b"".join(said))
+        answer = self._next()
+        body = bytearray()
+        while isinstance(event := self._next(), h11.Data):
+            body += event.data
+        if self._http.our_state is h11.DONE:
+            self._http.start_next_cycle()
+        return answer.status_code, bytes(body)
+
+    def _next(self) -> Any:
+        """The next event that means something to us."""
+        while (event := self._http.next_event()) is h11.NEED_DATA or isinstance(event, h11.InformationalResponse):
+            if event is h11.NEED_DATA:
+                self._http.receive_data(self.socket.recv(_CHUNK))
+        if isinstance(event, h11.ConnectionClosed):
+            raise ConnectionResetError
+        return event
+
+
+class Client:
+    """A connection to the node that listens on the Unix socket `path`; closes with `with`."""
+
+    def __init__(self, path: Path, timeout: float = TIMEOUT) -> None:
+        """Connect; raises LinkError if nobody listens there, Refused if we may not."""
+        self.path = path
+        self._timeout = timeout
+        try:
+            self._channel = _Channel(path)
+        except PermissionError as error:
+            raise Refused(
+                f"the node at {path} is not yours to control ({_owner(path)}).\n"
+                "Use sudo, or become a member of its group: usermod -aG pulse <you>"
+            ) from error
+        except OSError as error:
+            raise LinkError(f"no node answers at {path}: {error.strerror or error}") from error
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._channel.socket.close()
+
+    @property
+    def pid(self) -> int:
+        """Process of the node, by the kernel's word; 0 if it lives where we cannot see it."""
+        size = struct.calcsize("3i")
+        credentials = self._channel.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+        return int(struct.unpack("3i", credentials)[0])
+
+    def status(self) -> schemas.Status:
+        """The state of the mesh."""
+        return self._get("/api/status", schemas.Status)
+
+    def identity(self) -> schemas.NodeIdentity:
+        """Who the node is."""
+        return self._get("/api/id", schemas.NodeIdentity)
+
+    def certificate(self) -> schemas.CertificateInfo:
+        """The node's certificate."""
+        return self._get("/api/cert", schemas.CertificateInfo)
+
+    def stop(self) -> schemas.Stopping:
+        """Ask the node to stop; it is still there when this returns."""
+        return self._call("POST", "/api/stop", schemas.Stopping)
+
+    def create_token(self, request: schemas.TokenRequest) -> schemas.TokenCreated:
+        """Make a token."""
+        return self._call("POST", "/api/tokens", schemas.TokenCreated, request)
+
+    def list_tokens(self) -> list[schemas.TokenInfo]:
+        """Every token of the CA, oldest first."""
+        return self._get("/api/tokens", list[schemas.TokenInfo])
+
+    def revoke_token(self, prefix: str) -> schemas.TokenInfo:
+        """End the token whose id begins with `prefix`."""
+        if not prefix.isalnum():
+            raise NotFound(
+                f'"{prefix}" begins no token\'s id: those are digits and letters a to f.\nSee them: pulse token list'
+            )
+        return self._call("DELETE", f"/api/tokens/{quote(prefix)}", schemas.TokenInfo)
+
+    def master_token(self) -> schemas.MasterToken:
+        """The token the CA always accepts."""
+        return self._get("/api/tokens/master", schemas.MasterToken)
+
+    def invite(self, request: schemas.TokenRequest) -> schemas.Invite:
+        """Make an invite."""
+        return self._call("POST", "/api/invite", schemas.Invite, request)
+
+    def ca_log(self, after: int = 0, limit: int = 1000) -> list[schemas.JournalEntry]:
+        """At most `limit` (≤ 1000) entries of the CA's journal after number `after`, oldest first."""
+        query = urlencode({"after": after, "limit": limit})
+        return self._get(f"/api/ca/log?{query}", list[schemas.JournalEntry])
+
+    def ca_tail(self, count: int) -> list[schemas.JournalEntry]:
+        """The newest `count` entries of the CA's journal, oldest first."""
+        newest: deque[schemas.JournalEntry] = deque(maxlen=count)
+        after = 0
+        while page := self.ca_log(after):
+            newest.extend(page)
+            after = page[-1].seq
+        return [*newest]
+
+    def ca_verify(self) -> schemas.JournalCheck:
+        """Check the CA's journal from its first entry."""
+        return self._get("/api/ca/verify", schemas.JournalCheck)
+
+    def ping(self, node: str, timeout: float = 5.0) -> schemas.PingReply:
+        """One echo; raises LinkError if none comes within `timeout` seconds (at most 60)."""
+        request = schemas.PingRequest(node, timeout)
+        return self._call("POST", "/api/ping", schemas.PingReply, request, patience=timeout)
+
+    def _get(self, path: str, kind: type[_T]) -> _T:
+        return self._call("GET", path, kind)
+
+    def _call(
+        self, method: str, path: str, kind: type[_T], body: schemas.Body | None = None, *, patience: float = 0.0
+    ) -> _T:
+        """One call; `patience` is how many seconds longer than usual the answer may take."""
+        content = b"" if body is None else msgspec.json.encode(body)
+        seconds = self._timeout + patience
+        try:
+            status, data = self._channel.exchange(method, path, content, seconds)
+        except TimeoutError as error:
+            raise LinkError(f"the node at {self.path} did not answer within {seconds:g} s") from error
+        except (OSError, h11.ProtocolError) as error:
+            raise LinkError(f"the node at {self.path} hung up ({type(error).__name__}). Is it stopping?") from error
+        if status >= 400:
+            raise _error(data, status)
+        try:
+            return msgspec.json.decode(data, type=kind)
+        except msgspec.DecodeError as error:
+            raise LinkError(f"the node at {self.path} speaks another version of pulse: restart it") from error
+
+
+def connect(data_dir: Path | None = None, environment: Mapping[str, str] = os.environ) -> Client:
+    """The node that runs here; raises LinkError that says which sockets were asked."""
+    asked = candidates(data_dir, environment)
+    for path in asked:
+        if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+            raise ConfigError(f"{path} is too long for a Unix socket: set [control] socket to a shorter path")
+        with contextlib.suppress(LinkError):
+            return Client(path)
+    where = ", ".join(str(path) for path in asked)
+    raise LinkError(f"no pulse node is running here (asked {where}).\nStart one: pulse start")
+
+
+def candidates(data_dir: Path | None = None, environment: Mapping[str, str] = os.environ) -> list[Path]:
+    """Sockets to ask, in order. A data directory that was named is the only one meant: another node won't do."""
+    if data_dir is not None:
+        return [socket_in(absolute(str(data_dir)))]
+    if environment.get("PULSE_CONTROL_SOCKET"):
+        return [absolute(environment["PULSE_CONTROL_SOCKET"])]
+    if environment.get("PULSE_DATA_DIR"):
+        return [socket_in(absolute(environment["PULSE_DATA_DIR"]))]
+    return [Path.home() / ".pulse" / SOCKET_NAME, SERVICE_SOCKET]
+
+
+def _owner(path: Path) -> str:
+    try:
+        return f"it belongs to uid {path.stat().st_uid}"
+    except OSError:
+        return "its directory is closed to you"
+
+
+def _error(data: bytes, status: int) -> PulseError:
+    try:
+        problem = msgspec.json.decode(data, type=schemas.Problem)
+    except msgspec.DecodeError:
+        return PulseError(f"the node answered with HTTP status {status} and no word of why")
+    return _ERRORS.get(problem.error, PulseError)(problem.detail or problem.title)

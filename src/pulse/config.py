@@ -1,0 +1,252 @@
+"""The settings of a node: one frozen value, and what follows from it.
+
+Where settings come from is the business of `settings.py`. Invariant: what people see of a NodeConfig holds no secret.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Network, ip_address
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from pulse.core.types import is_network_name, is_node_name
+from pulse.errors import ConfigError
+
+DEFAULT_PORT: Final = 8443
+SERVICE_DATA_DIR: Final = Path("/var/lib/pulse")
+SERVICE_SOCKET: Final = Path("/run/pulse/pulse.sock")
+SOCKET_NAME: Final = "pulse.sock"
+
+HIDDEN: Final = "(hidden)"
+
+LogLevel = Literal["debug", "info", "warn", "error"]
+LogFormat = Literal["text", "json"]
+
+_SECRETS: Final = frozenset({"token", "invite", "join_token"})
+_PRIVATE: Final = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
+"""RFC 1918 and RFC 6598: ranges that hide nobody's real address."""
+
+_LONGEST_PREFIX: Final = 29
+"""The smallest mesh has six addresses."""
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of the sections: unknown keys are errors, and secrets don't show."""
+
+    def __repr__(self) -> str:
+        values = msgspec.structs.asdict(self)
+        shown = (f"{key}={HIDDEN if value and key in _SECRETS else repr(value)}" for key, value in values.items())
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class Node(Section, frozen=True):
+    """Where the node is and what it is called."""
+
+    addr: str = f":{DEFAULT_PORT}"
+    """Advertised `host:port`; without a host the addresses of this machine are advertised."""
+    listen: str = ""
+    """`[host]:port` to bind; the same as `addr` if left out."""
+    name: str = ""
+    """Name to ask for when joining; this machine's host name if left out."""
+    data_dir: str = ""
+    network_id: str = ""
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "text"
+
+
+class Bootstrap(Section, frozen=True):
+    """Whom to dial first."""
+
+    peers: tuple[str, ...] = ()
+
+
+class Join(Section, frozen=True):
+    """How to join at the first start."""
+
+    relay_addr: str = ""
+    token: str = ""
+    token_file: str = ""
+    """Empty once the settings are merged: `token` has what the file held."""
+    invite: str = ""
+    """A `pls_` code: stands for address, network and token."""
+
+
+class Ca(Section, frozen=True):
+    """The certificate authority."""
+
+    enabled: bool = False
+    join_token: str = ""
+    force_time: bool = False
+    """Sign although the clock leapt by more than 7 days."""
+
+
+class Scribe(Section, frozen=True):
+    """The network config authority."""
+
+    enabled: bool = False
+
+
+class Tun(Section, frozen=True):
+    """The TUN device."""
+
+    enabled: bool = False
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,15}$")] = "pulse0"
+    cidr: str = ""
+    """Mesh range, chosen where the network is made."""
+    queues: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
+
+
+class Persist(Section, frozen=True):
+    """The table of known peers, kept for a quick restart."""
+
+    enabled: bool = True
+
+
+class Control(Section, frozen=True):
+    """The control API."""
+
+    socket: str = ""
+
+
+class NodeConfig(Section, frozen=True):
+    """Every setting of a node."""
+
+    node: Node = Node()
+    bootstrap: Bootstrap = Bootstrap()
+    join: Join = Join()
+    ca: Ca = Ca()
+    scribe: Scribe = Scribe()
+    tun: Tun = Tun()
+    persist: Persist = Persist()
+    control: Control = Control()
+
+    def __repr__(self) -> str:
+        """Names the data directory only: tokens must not reach a log."""
+        return f"NodeConfig({self.data_dir})"
+
+    @property
+    def data_dir(self) -> Path:
+        """Where the node keeps its state; absolute."""
+        return absolute(self.node.data_dir) if self.node.data_dir else default_data_dir()
+
+    @property
+    def identity_dir(self) -> Path:
+        """Key and certificate; it exists once this machine is a member."""
+        return self.data_dir / "identity"
+
+    @property
+    def relays(self) -> tuple[str, ...]:
+        """Whom to join through and to dial first, `host:port` each."""
+        named = (self.join.relay_addr, *self.bootstrap.peers) if self.join.relay_addr else self.bootstrap.peers
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def ca_token(self) -> str:
+        """The master token the CA is told to accept: `--ca-token`, else `--token`; empty if none was."""
+        return self.ca.join_token or self.join.token
+
+    @property
+    def mesh_range(self) -> IPv4Network | None:
+        """The mesh's range, if one was asked for."""
+        return _mesh_range(self.tun.cidr) if self.tun.cidr else None
+
+    @property
+    def socket(self) -> Path:
+        """Where the control API listens."""
+        return absolute(self.control.socket) if self.control.socket else socket_in(self.data_dir)
+
+    @property
+    def listen(self) -> tuple[str, int]:
+        """Host (empty: all addresses) and port to bind: `listen`, else `addr`, whose name may be another machine's."""
+        if self.node.listen:
+            return split(self.node.listen, "node.listen")
+        host, port = self.advertised
+        return (host if is_ip(host) else ""), port
+
+    @property
+    def advertised(self) -> tuple[str, int]:
+        """Host (empty: this machine's addresses) and port others are told."""
+        return split(self.node.addr, "node.addr")
+
+
+def default_data_dir() -> Path:
+    """`~/.pulse`; for root /var/lib/pulse, whatever HOME sudo left."""
+    return SERVICE_DATA_DIR if os.geteuid() == 0 else Path.home() / ".pulse"
+
+
+def socket_in(data_dir: Path) -> Path:
+    """The control socket of the node that lives in `data_dir`; a service's is where every user finds it."""
+    return SERVICE_SOCKET if data_dir == SERVICE_DATA_DIR else data_dir / SOCKET_NAME
+
+
+def is_ip(host: str) -> bool:
+    """True if `host` is an IP address and not a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def split(address: str, path: str) -> tuple[str, int]:
+    """Host (may be empty) and port of `host:port`, `:port` or `[v6]:port`. Raises ConfigError that names `path`."""
+    host, colon, port = address.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    if not colon or not (port.isascii() and port.isdecimal()) or not 0 < int(port) < 65536 or not _is_host(host, bare):
+        raise ConfigError(f'{path}: "{address}" is no address. Write host:port, :port or [ipv6]:port')
+    return bare, int(port)
+
+
+def _is_host(host: str, bare: str) -> bool:
+    if ":" in bare or host != bare:
+        return is_ip(bare) and host == f"[{bare}]"
+    return re.fullmatch(r"[A-Za-z0-9_.-]*", bare) is not None
+
+
+def check(config: NodeConfig, called: Callable[[str], str] = str) -> None:
+    """Judge what types cannot: addresses, the network's name and the range.
+
+    `called` gives a TOML path the name people know it under. Raises ConfigError.
+    """
+    split(config.node.addr, called("node.addr"))
+    if config.node.listen:
+        split(config.node.listen, called("node.listen"))
+    for path, address in (("join.relay_addr", config.join.relay_addr), *_peers(config)):
+        if address and not split(address, called(path))[0]:
+            raise ConfigError(f'{called(path)}: "{address}" names no host. Write host:port')
+    if config.node.network_id and not is_network_name(config.node.network_id):
+        raise ConfigError(
+            f'{called("node.network_id")}: "{config.node.network_id}" cannot name a network: '
+            'lower case letters, digits and "-" inside, at most 63'
+        )
+    if config.node.name and not is_node_name(config.node.name):
+        raise ConfigError(
+            f'node.name: "{config.node.name}" cannot name a node: a DNS label in lower case that reads as no node id'
+        )
+    if config.tun.cidr:
+        _mesh_range(config.tun.cidr, called("tun.cidr"))
+
+
+def _peers(config: NodeConfig) -> Iterator[tuple[str, str]]:
+    return (("bootstrap.peers", peer) for peer in config.bootstrap.peers)
+
+
+def _mesh_range(text: str, path: str = "tun.cidr") -> IPv4Network:
+    try:
+        found = IPv4Network(text)
+    except ValueError as error:
+        raise ConfigError(f'{path}: "{text}" is no IPv4 range. Write it like 10.100.0.0/16') from error
+    if not any(found.subnet_of(private) for private in _PRIVATE):
+        allowed = ", ".join(map(str, _PRIVATE))
+        raise ConfigError(f"{path}: {found} would hide addresses of the Internet. Take a range inside {allowed}")
+    if found.prefixlen > _LONGEST_PREFIX:
+        raise ConfigError(f"{path}: {found} is too small for a mesh. Take /{_LONGEST_PREFIX} or wider")
+    return found
+
+
+def absolute(path: str) -> Path:
+    """The path without `~` and `.`; symbolic links stay as people typed them."""
+    return Path(os.path.abspath(os.path.expanduser(path)))

@@ -1,0 +1,105 @@
+"""What the core can ask for: the only ways it reaches the world.
+
+Machines return effects and never act; `services/mesh.py` performs them, the simulation records them.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pulse.core.types import LinkId, NodeId
+
+DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
+"""Severities, numbered as `logging` numbers them, which the core may not import."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Try to link with whoever answers at `address` (`host:port`; names are resolved outside)."""
+
+    attempt: int
+    address: str
+    expect: NodeId | None
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLink:
+    """End a link; the neighbour is told the reason in general words."""
+
+    link: LinkId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendMessage:
+    """Send a control message to a neighbour."""
+
+    link: LinkId
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What lies behind a prefix, for the data plane's address table."""
+
+    prefix: str
+    node: NodeId
+    destination: bool = True
+    source: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TablesChanged:
+    """The data plane's tables are these from now on."""
+
+    routes: Mapping[ipaddress.IPv4Address, tuple[tuple[LinkId, int], ...]]
+    """Handle of a node to the links that lead to it, each with its share of the flows."""
+    owners: tuple[Owner, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrustChanged:
+    """Revocations, authorities or the time floor changed: the data plane must be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRoles:
+    """Keep a roles object on disk, as the exact bytes that were signed."""
+
+    epoch: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """Keep a network config on disk, as the exact bytes that were signed."""
+
+    scribe_epoch: int
+    generation: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRevocation:
+    """Keep a revocation on disk, as the exact bytes that were signed."""
+
+    node: NodeId
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StorePeers:
+    """The table of known peers changed; write it when convenient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A line for the log; addresses and names only at DEBUG."""
+
+    event: str
+    level: int = INFO
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+
+Store = StoreRoles | StoreConfig | StoreRevocation
+Effect = Dial | CloseLink | SendMessage | TablesChanged | TrustChanged | Store | StorePeers | Log

@@ -1,0 +1,138 @@
+"""What can happen to a mesh: the only ways the world reaches the core.
+
+Each fact is told once, in the past tense, by the shell (`services`) or by the simulation.
+"""
+
+from dataclasses import dataclass
+
+from pulse.core.types import LinkId, NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class PeerHello:
+    """What a neighbour said of itself when the link came up."""
+
+    version: int
+    boot: bytes
+    """16 random bytes: another value means another run of that node."""
+    clock: float
+    """Its wall clock, in seconds since 1970."""
+    revocations: bytes
+    """Hash of the revocations it holds."""
+    features: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """A verified neighbour: certificates and hellos are exchanged both ways."""
+
+    link: LinkId
+    dial: int
+    """The dial that made it; 0 if the neighbour dialled us."""
+    node: NodeId
+    certificate: bytes
+    transport: str
+    observed: str
+    """`host:port` where we see the neighbour."""
+    hello: PeerHello
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    """A link ended, whoever ended it."""
+
+    link: LinkId
+    node: NodeId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSuspect:
+    """Three echoes in a row went missing on a link, or they are back."""
+
+    link: LinkId
+    node: NodeId
+    suspect: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed:
+    """A dial ended without a link; `code` is one word, `detail` is for people."""
+
+    dial: int
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """A control message of a neighbour, not decoded yet."""
+
+    link: LinkId
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SessionUp:
+    """An end-to-end session with a node is up."""
+
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDown:
+    """An end-to-end session with a node ended."""
+
+    node: NodeId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerWanted:
+    """Traffic for a node after 60 s of none."""
+
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoute:
+    """Traffic for a node that no link leads to."""
+
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSample:
+    """Figures of one link as the data plane measured them; times in seconds, loss from 0 to 1."""
+
+    link: LinkId
+    rtt: float | None
+    jitter: float
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinksSampled:
+    """One reading of the figures of all links."""
+
+    samples: tuple[LinkSample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AddressesChanged:
+    """An address or a route of this machine changed, or it woke from sleep."""
+
+
+Fact = (
+    LinkUp
+    | LinkDown
+    | LinkSuspect
+    | DialFailed
+    | MessageReceived
+    | SessionUp
+    | SessionDown
+    | PeerWanted
+    | NoRoute
+    | LinksSampled
+    | AddressesChanged
+)

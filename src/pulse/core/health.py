@@ -1,0 +1,78 @@
+"""The first line of `pulse status`: is all well and, if not, the one thing to do first.
+
+Invariant: every complaint names what it is about and what to do; the most pressing comes first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+DAY = 86400.0
+
+EXPIRY_WARNING = 20 * DAY
+"""A 90-day certificate is renewed with 30 days left; ten days of failing is worth a word."""
+
+CLOCK_WARNING = 300.0
+"""Seconds between our clock and the neighbours' median from which time-boxed rules are judged with care."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerHealth:
+    """What matters of one peer."""
+
+    name: str
+    linked: bool
+    configured: bool
+    """A person named it, so its absence is worth a word."""
+    last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What the sentence is made from; times in seconds."""
+
+    peers: Sequence[PeerHealth]
+    certificate_left: float
+    clock_offset: float
+    """Our wall clock minus the median of the neighbours'."""
+    tun_wanted: bool
+    tun_problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The verdict."""
+
+    well: bool
+    sentence: str
+
+
+def judge(vitals: Vitals) -> Health:
+    """The sentence for these vitals."""
+    complaints = [*_complaints(vitals)]
+    if complaints:
+        count = "1 thing" if len(complaints) == 1 else f"{len(complaints)} things"
+        return Health(False, f"{count} to see to: {complaints[0]}.")
+    direct = sum(peer.linked for peer in vitals.peers)
+    if not vitals.peers:
+        return Health(True, "All well, and alone: no other node has joined yet (pulse invite).")
+    nodes = len(vitals.peers) + 1
+    away = len(vitals.peers) - direct
+    return Health(True, f"All well. {nodes} nodes, {direct} direct" + (f", {away} away." if away else "."))
+
+
+def _complaints(vitals: Vitals) -> list[str]:
+    found: list[str] = []
+    if vitals.certificate_left <= 0:
+        found.append("this node's certificate has ended, so nobody talks to it (pulse cert)")
+    if vitals.tun_wanted and vitals.tun_problem:
+        found.append(f"no mesh addresses: {vitals.tun_problem}")
+    for peer in vitals.peers:
+        if peer.configured and not peer.linked:
+            why = f": {peer.last_error}" if peer.last_error else ""
+            found.append(f"{peer.name} is not reached{why} (is it up? is its UDP port open?)")
+    if abs(vitals.clock_offset) > CLOCK_WARNING:
+        ahead = "ahead of" if vitals.clock_offset > 0 else "behind"
+        found.append(f"this clock is {abs(vitals.clock_offset) / 60:.0f} min {ahead} the neighbours' (set the time)")
+    if 0 < vitals.certificate_left < EXPIRY_WARNING:
+        found.append(f"this node's certificate ends in {vitals.certificate_left / DAY:.0f} days (pulse cert)")
+    return found

@@ -1,0 +1,207 @@
+"""What nodes say to each other, and the one codec for it.
+
+    link control stream   u32 length ‖ msgpack [tag, field, …]                 ≤ 64 KiB
+    session RPC           msgpack [method, body]  →  msgpack [tag, field, …]   ≤ 1 MiB
+
+Fields are append-only, unknown trailing fields are ignored, an unknown tag becomes `Unknown`.
+Invariant: decoding gives a value of the named types or raises ProtocolError, whatever the bytes.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+
+from pulse import errors
+from pulse.core.types import Digest, Nonce, Port, ShortText
+from pulse.errors import ProtocolError, PulseError
+
+MESSAGE_LIMIT: Final = 64 * 1024
+"""Bytes of one message on a link's control stream."""
+
+RPC_LIMIT: Final = 1024 * 1024
+"""Bytes of one RPC request or answer."""
+
+LATEST: Final = 253_402_300_799
+"""Seconds since 1970 at the end of year 9999: what a time from a peer may be at most."""
+
+U8 = Annotated[int, msgspec.Meta(ge=0, le=2**8 - 1)]
+U32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+U53 = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+"""Counters: exact in JSON too, and far above anything that counts up by itself."""
+U64 = Annotated[int, msgspec.Meta(ge=0)]
+"""Bit sets; msgpack itself holds them under 2^64."""
+Time = Annotated[float, msgspec.Meta(ge=0, le=LATEST)]
+"""Seconds since 1970 by the sender's wall clock."""
+
+_T = TypeVar("_T")
+
+
+class Wire(msgspec.Struct, frozen=True, array_like=True):
+    """Base of wire messages: fields are append-only, new ones have a default."""
+
+
+class ObjectKind(IntEnum):
+    """What an object is; the number is part of what its signature covers."""
+
+    SUCCESSION = 1
+    ROLES = 2
+    REVOCATION = 3
+    CONFIG = 4
+    CERTIFICATE = 5
+    """A leaf in DER: signed by X.509's rules, not by ours."""
+
+
+class Hello(Wire, frozen=True, tag=1):
+    """First message on a link; the data plane sends and reads it, Python compares its codec."""
+
+    version: U8
+    boot: Nonce
+    """Random, made at process start."""
+    index: U32
+    """Under which the sender receives frames of this link."""
+    replaces: U32
+    """Index of the link this one replaces, or 0."""
+    clock: Time
+    revocations: Digest
+    features: U64 = 0
+
+
+class Observed(Wire, frozen=True, tag=2):
+    """Tell a neighbour the address we see it at; that is how it learns its own."""
+
+    host: ShortText
+    port: Port
+
+
+class Item(Wire, frozen=True):
+    """One object in its exact bytes; receivers skip kinds they do not know."""
+
+    kind: U8
+    data: Annotated[bytes, msgspec.Meta(min_length=1, max_length=MESSAGE_LIMIT)]
+
+
+class Objects(Wire, frozen=True, tag=6):
+    """Signed objects that go first and outside budgets."""
+
+    items: Annotated[list[Item], msgspec.Meta(max_length=1024)]
+
+
+class Leaving(Wire, frozen=True, tag=9):
+    """The sender stops on purpose: route around it now, do not wait for silence."""
+
+    reason: ShortText
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A message of a later release: skipped and counted."""
+
+    tag: int
+
+
+Message = Hello | Observed | Objects | Leaving
+
+
+class _Head(Wire, frozen=True):
+    tag: U32
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_head = msgspec.msgpack.Decoder(_Head)
+_messages: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+_TAGS: Final = frozenset(kind.__struct_config__.tag for kind in (Hello, Observed, Objects, Leaving))
+
+
+def pack(value: Wire) -> bytes:
+    """Bytes of any wire struct."""
+    return _encode(value)
+
+
+def unpack(decoder: msgspec.msgpack.Decoder[_T], data: bytes, what: str, limit: int) -> _T:
+    """Decode at most `limit` bytes; raises ProtocolError that names `what`."""
+    if len(data) > limit:
+        raise ProtocolError(f"{what} of {len(data)} bytes; {limit} are allowed")
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"undecodable {what}: {error}") from error
+
+
+def encode(message: Wire) -> bytes:
+    """Bytes of a link message; raises ProtocolError for one too long to send."""
+    data = _encode(message)
+    if len(data) > MESSAGE_LIMIT:
+        raise ProtocolError(f"message of {len(data)} bytes; {MESSAGE_LIMIT} are allowed")
+    return data
+
+
+def decode(data: bytes) -> Message | Unknown:
+    """A link message, or `Unknown` for a tag of a later release; raises ProtocolError."""
+    tag = unpack(_head, data, "message", MESSAGE_LIMIT).tag
+    if tag not in _TAGS:
+        return Unknown(tag)
+    return unpack(_messages, data, "message", MESSAGE_LIMIT)
+
+
+class Call(Wire, frozen=True):
+    """An RPC request; `body` is for the method to decode."""
+
+    method: ShortText
+    body: Annotated[bytes, msgspec.Meta(max_length=RPC_LIMIT)]
+
+
+class Result(Wire, frozen=True, tag=1):
+    """The method ran; `body` is its answer."""
+
+    body: Annotated[bytes, msgspec.Meta(max_length=RPC_LIMIT)]
+
+
+class Failure(Wire, frozen=True, tag=2):
+    """The method said no: the name of an error of pulse and its text."""
+
+    error: ShortText
+    text: Annotated[str, msgspec.Meta(max_length=1024)]
+
+
+_calls = msgspec.msgpack.Decoder(Call)
+_answers: msgspec.msgpack.Decoder[Result | Failure] = msgspec.msgpack.Decoder(Result | Failure)
+_TELLABLE: Final = (errors.Refused, errors.NotFound, errors.Conflict, errors.LinkError, errors.SystemRefused)
+
+
+def encode_call(method: str, body: bytes) -> bytes:
+    """An RPC request."""
+    return _encode(Call(method, body))
+
+
+def decode_call(data: bytes) -> Call:
+    """The RPC request in `data`; raises ProtocolError."""
+    return unpack(_calls, data, "request", RPC_LIMIT)
+
+
+def encode_result(body: bytes) -> bytes:
+    """The answer of a method that ran."""
+    return _encode(Result(body))
+
+
+def encode_failure(error: PulseError) -> bytes:
+    """The answer of a method that said no."""
+    return _encode(Failure(type(error).__name__, str(error)[:1024]))
+
+
+def decode_answer(data: bytes) -> bytes:
+    """The body of an RPC answer; raises what the far side raised, or ProtocolError."""
+    answer = unpack(_answers, data, "answer", RPC_LIMIT)
+    if isinstance(answer, Result):
+        return answer.body
+    text = printable(answer.text)
+    for kind in _TELLABLE:
+        if kind.__name__ == answer.error:
+            raise kind(text)
+    raise PulseError(text)
+
+
+def printable(text: str) -> str:
+    """`text` without characters that could move a terminal's cursor."""
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)

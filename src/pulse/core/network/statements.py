@@ -1,0 +1,173 @@
+"""What CA and scribe have said so far: roles, revocations and the network config in force.
+
+Objects arrive from disk and from neighbours alike; each is checked, compared with what we hold, and kept as
+the exact bytes that were signed. Invariant: what is held never goes back to a lower number.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+
+from pulse.core.effects import (
+    ERROR,
+    INFO,
+    WARNING,
+    Effect,
+    Log,
+    Store,
+    StoreConfig,
+    StoreRevocation,
+    StoreRoles,
+    TrustChanged,
+)
+from pulse.core.messages import Item, ObjectKind, Objects
+from pulse.core.network.netconfig import SignedConfig, compare_configs, open_config, reaches_floor
+from pulse.core.trust.certificates import Authority
+from pulse.core.trust.join import Floors
+from pulse.core.trust.revocation import Revocation, RevocationSet, open_revocation
+from pulse.core.trust.roles import Roles, SignedRoles, compare_roles, open_roles
+from pulse.core.trust.signed import Comparison
+from pulse.core.types import SHORT_ID, Network, NodeId
+from pulse.errors import PulseError, Refused
+
+BATCH = 48 * 1024
+"""Bytes of objects in one message: well under what a message may have."""
+
+ITEM_OVERHEAD = 16
+"""Bytes an object costs beside its own."""
+
+NO_FLOORS = Floors()
+"""Those of a network where nothing but the CA's first config was ever signed."""
+
+
+@dataclass(slots=True)
+class Statements:
+    """The signed objects this node holds."""
+
+    network: Network
+    authorities: Sequence[Authority]
+    ca_nodes: Callable[[], frozenset[NodeId]]
+    """The CA's own nodes, whom no scribe can revoke."""
+    scribe_key: Callable[[NodeId], bytes | None]
+    """Public key of a node whose certificate we hold."""
+    floors: Floors = NO_FLOORS
+    """Least numbers to believe, as told at join."""
+    _roles: SignedRoles | None = None
+    _config: SignedConfig | None = None
+    _revocations: RevocationSet = field(default_factory=RevocationSet)
+
+    # Facts
+
+    def object_received(self, kind: int, data: bytes) -> list[Effect]:
+        """A signed object arrived; kinds of later releases are skipped. Raises ProtocolError or Refused."""
+        match kind:
+            case ObjectKind.ROLES:
+                return self._roles_received(open_roles(data, self.network, self.authorities))
+            case ObjectKind.CONFIG:
+                opened = open_config(data, self.network, self.authorities, self.roles, self._scribe_key())
+                return self._config_received(opened)
+            case ObjectKind.REVOCATION:
+                return self._revocation_received(self._open_revocation(data))
+            case _:
+                return [Log("object of an unknown kind skipped", INFO, {"kind": kind})]
+
+    def restored(self, kind: ObjectKind, data: bytes) -> list[Effect]:
+        """An object we had on disk: as if received, but not stored again. What no longer counts is left out."""
+        try:
+            effects = self.object_received(kind, data)
+        except PulseError as error:
+            return [Log("stored object left out", WARNING, {"kind": kind.name.lower(), "error": str(error)})]
+        return [effect for effect in effects if not isinstance(effect, Store)]
+
+    # Queries
+
+    @property
+    def roles(self) -> Roles:
+        """The roles in force."""
+        return self._roles.roles if self._roles else Roles()
+
+    @property
+    def config(self) -> SignedConfig | None:
+        """The network config in force; None before the first one came."""
+        return self._config
+
+    @property
+    def in_force(self) -> bool:
+        """True once a config at or above our floor is held; until then no packet passes."""
+        return self._config is not None and reaches_floor(self._config, self.floors)
+
+    def mesh_cidr(self) -> IPv4Network | None:
+        """The mesh's range; None before a config came."""
+        return self._config.mesh_cidr if self._config else None
+
+    def newest(self) -> Floors:
+        """What a node that joins now may believe at least."""
+        scribe_epoch, generation = self._config.number if self._config else (0, 1)
+        return Floors(self.roles.epoch, scribe_epoch, generation)
+
+    def revoked(self) -> frozenset[NodeId]:
+        """Nodes that are out for good."""
+        return self._revocations.nodes(self.roles.scribe_epoch)
+
+    def announcements(self) -> list[Objects]:
+        """All that is held, as a neighbour is told it: what gives the right to the rest comes first."""
+        held = [Item(ObjectKind.ROLES, self._roles.data)] if self._roles else []
+        held += [Item(ObjectKind.REVOCATION, each.data) for each in self._counting()]
+        held += [Item(ObjectKind.CONFIG, self._config.data)] if self._config else []
+        return _packed(held)
+
+    # Details
+
+    def _counting(self) -> tuple[Revocation, ...]:
+        return self._revocations.counting(self.roles.scribe_epoch)
+
+    def _scribe_key(self) -> bytes | None:
+        return self.scribe_key(self.roles.scribe) if self.roles.scribe else None
+
+    def _open_revocation(self, data: bytes) -> Revocation:
+        return open_revocation(data, self.network, self.authorities, self._scribe_key(), self.ca_nodes())
+
+    def _roles_received(self, theirs: SignedRoles) -> list[Effect]:
+        if theirs.roles.epoch < self.floors.roles_epoch:
+            raise Refused(f"roles of epoch {theirs.roles.epoch}; at join they were at {self.floors.roles_epoch}")
+        verdict = compare_roles(self._roles, theirs) if self._roles else Comparison.NEWER
+        alarm = _alarm("roles", verdict)
+        if not verdict.takes_theirs:
+            return alarm
+        self._roles = theirs
+        log = Log("roles in force", INFO, {"epoch": theirs.roles.epoch})
+        return [*alarm, StoreRoles(theirs.roles.epoch, theirs.data), TrustChanged(), log]
+
+    def _config_received(self, theirs: SignedConfig) -> list[Effect]:
+        verdict = compare_configs(self._config, theirs) if self._config else Comparison.NEWER
+        alarm = _alarm("config", verdict)
+        if not verdict.takes_theirs:
+            return alarm
+        self._config = theirs
+        log = Log("network config in force", INFO, {"version": ".".join(map(str, theirs.number))})
+        return [*alarm, StoreConfig(*theirs.number, theirs.data), log]
+
+    def _revocation_received(self, revocation: Revocation) -> list[Effect]:
+        if not self._revocations.merge(revocation):
+            return []
+        log = Log("node revoked", INFO, {"node": revocation.node[:SHORT_ID]})
+        return [StoreRevocation(revocation.node, revocation.data), TrustChanged(), log]
+
+
+def _packed(items: Sequence[Item]) -> list[Objects]:
+    batches: list[list[Item]] = []
+    room = 0
+    for item in items:
+        size = len(item.data) + ITEM_OVERHEAD
+        if size > room:
+            batches.append([])
+            room = BATCH
+        batches[-1].append(item)
+        room -= size
+    return [Objects(batch) for batch in batches]
+
+
+def _alarm(what: str, verdict: Comparison) -> list[Effect]:
+    if not verdict.is_alarm:
+        return []
+    return [Log("one signer signed two objects under one number", ERROR, {"object": what})]

@@ -1,0 +1,115 @@
+"""Nodes that are out for good: one signed object each, and the union of all that count.
+
+The CA's word counts always; a scribe's only under the scribe epoch of the roles in force and never against
+a CA node. Nothing takes a node out of the set: its machine comes back with a new key.
+Invariant: merging is commutative and idempotent, so all nodes that saw the same objects have one hash.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from pulse.core.messages import U53, ObjectKind, Time, Wire, pack, unpack
+from pulse.core.trust.certificates import Authority
+from pulse.core.trust.identity import Signer, node_bytes, node_from_bytes
+from pulse.core.trust.signed import OBJECT_LIMIT, seal, unseal
+from pulse.core.types import SHORT_ID, Digest, Network, NodeId, ShortText
+from pulse.errors import Refused
+
+BY_CA = 0
+"""Stands in place of a scribe epoch when the CA revokes."""
+
+
+class _Revocation(Wire, frozen=True):
+    node: Digest
+    scribe_epoch: U53
+    time: Time
+    reason: ShortText
+
+
+_payloads = msgspec.msgpack.Decoder(_Revocation)
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """One node revoked, in the exact bytes that were signed."""
+
+    data: bytes
+    node: NodeId
+    scribe_epoch: int
+    time: float
+    """Seconds since 1970 by the signer's clock; shown to people, decides nothing."""
+    reason: str
+
+    @property
+    def rank(self) -> tuple[bool, int, bytes]:
+        """Of two objects for one node the lower rank is kept: the CA's, then the newest scribe's, then lower bytes."""
+        return self.scribe_epoch != BY_CA, -self.scribe_epoch, self.data
+
+
+def sign_revocation(
+    network: Network, node: NodeId, signer: Signer, *, scribe_epoch: int = BY_CA, time: float, reason: str = ""
+) -> Revocation:
+    """Revoke `node` with the CA's key, or with the scribe's under its `scribe_epoch`."""
+    payload = pack(_Revocation(node_bytes(node), scribe_epoch, time, reason[:64]))
+    return Revocation(seal(ObjectKind.REVOCATION, network, payload, signer), node, scribe_epoch, time, reason[:64])
+
+
+def open_revocation(
+    data: bytes,
+    network: Network,
+    authorities: Sequence[Authority],
+    scribe_key: bytes | None = None,
+    ca_nodes: Collection[NodeId] = (),
+) -> Revocation:
+    """Read and check a revocation; `scribe_key` is that of the scribe the roles in force name.
+
+    Raises ProtocolError or Refused; whether a scribe's epoch counts is `RevocationSet`'s to say.
+    """
+    ca_keys = [authority.public_key for authority in authorities]
+    keys = ca_keys if scribe_key is None else [*ca_keys, scribe_key]
+    opened = unseal(data, ObjectKind.REVOCATION, network, keys)
+    wire = unpack(_payloads, opened.payload, "revocation", OBJECT_LIMIT)
+    node = node_from_bytes(wire.node)
+    if (wire.scribe_epoch == BY_CA) != (opened.signed_by in ca_keys):
+        raise Refused(f"revocation of {node[:SHORT_ID]} is not signed by whom it claims")
+    if wire.scribe_epoch != BY_CA and node in ca_nodes:
+        raise Refused(f"a scribe cannot revoke the CA's node {node[:SHORT_ID]}")
+    return Revocation(data, node, wire.scribe_epoch, wire.time, wire.reason)
+
+
+class RevocationSet:
+    """The union of the revocations seen, one object a node."""
+
+    def __init__(self, revocations: Iterable[Revocation] = ()) -> None:
+        self._held: dict[NodeId, Revocation] = {}
+        for each in revocations:
+            self.merge(each)
+
+    def merge(self, revocation: Revocation) -> bool:
+        """Take in one opened object; True if the set changed and neighbours should hear of it."""
+        held = self._held.get(revocation.node)
+        if held is not None and held.rank <= revocation.rank:
+            return False
+        self._held[revocation.node] = revocation
+        return True
+
+    def counting(self, scribe_epoch: int) -> tuple[Revocation, ...]:
+        """Those that count under the roles in force, ordered by node id."""
+        entitled = (BY_CA, scribe_epoch)
+        return tuple(each for _, each in sorted(self._held.items()) if each.scribe_epoch in entitled)
+
+    def nodes(self, scribe_epoch: int) -> frozenset[NodeId]:
+        """Ids of the nodes that are out."""
+        return frozenset(each.node for each in self.counting(scribe_epoch))
+
+    def digest(self, scribe_epoch: int) -> bytes:
+        """What hellos compare, 32 bytes; see `digest_of`."""
+        return digest_of(each.node for each in self.counting(scribe_epoch))
+
+
+def digest_of(nodes: Iterable[NodeId]) -> bytes:
+    """SHA-256 over the sorted 32-byte ids, one after the other; nobody revoked is SHA-256 of nothing."""
+    return hashlib.sha256(b"".join(sorted(map(node_bytes, set(nodes))))).digest()

@@ -1,0 +1,80 @@
+"""Who is scribe and who operates: one CA-signed object that a higher epoch replaces whole.
+
+No times are in it, so no clock can bring an old one back. Invariant: only a CA's signature makes roles.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import msgspec
+
+from pulse.core.messages import U53, ObjectKind, Wire, pack, unpack
+from pulse.core.trust.certificates import Authority
+from pulse.core.trust.identity import Signer, node_bytes, node_from_bytes
+from pulse.core.trust.signed import OBJECT_LIMIT, Comparison, compare, seal, unseal
+from pulse.core.types import Digest, Network, NodeId
+from pulse.errors import Refused
+
+OPERATORS_LIMIT: Final = 256
+
+
+class _Roles(Wire, frozen=True):
+    epoch: U53
+    scribe: Digest | None
+    scribe_epoch: U53
+    operators: Annotated[list[Digest], msgspec.Meta(max_length=OPERATORS_LIMIT)]
+
+
+_payloads = msgspec.msgpack.Decoder(_Roles)
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The roles of a network; before the first object is made: epoch 0, nobody."""
+
+    epoch: int = 0
+    scribe: NodeId | None = None
+    scribe_epoch: int = 0
+    """One more at each new scribe; the first has 1, and 0 means the CA's own first config."""
+    operators: frozenset[NodeId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRoles:
+    """Roles in their exact bytes."""
+
+    data: bytes
+    roles: Roles
+
+
+def sign_roles(network: Network, roles: Roles, signer: Signer) -> SignedRoles:
+    """Sign `roles` with the CA's key; raises Refused for more operators than an object holds."""
+    if len(roles.operators) > OPERATORS_LIMIT:
+        raise Refused(f"{len(roles.operators)} operators; {OPERATORS_LIMIT} are allowed")
+    scribe = None if roles.scribe is None else node_bytes(roles.scribe)
+    operators = [node_bytes(node) for node in sorted(roles.operators)]
+    payload = pack(_Roles(roles.epoch, scribe, roles.scribe_epoch, operators))
+    return SignedRoles(seal(ObjectKind.ROLES, network, payload, signer), roles)
+
+
+def open_roles(data: bytes, network: Network, authorities: Sequence[Authority]) -> SignedRoles:
+    """Read and check a roles object; raises ProtocolError or Refused."""
+    opened = unseal(data, ObjectKind.ROLES, network, (authority.public_key for authority in authorities))
+    wire = unpack(_payloads, opened.payload, "roles object", OBJECT_LIMIT)
+    if (wire.scribe is None) != (wire.scribe_epoch == 0):
+        raise Refused("roles object names a scribe without an epoch, or an epoch without a scribe")
+    scribe = None if wire.scribe is None else node_from_bytes(wire.scribe)
+    return SignedRoles(
+        data, Roles(wire.epoch, scribe, wire.scribe_epoch, frozenset(map(node_from_bytes, wire.operators)))
+    )
+
+
+def compare_roles(ours: SignedRoles, theirs: SignedRoles) -> Comparison:
+    """How another roles object stands to ours; both must have been opened."""
+    return compare(_rank(ours), _rank(theirs))
+
+
+def _rank(signed: SignedRoles) -> tuple[tuple[int, ...], bytes]:
+    return (signed.roles.epoch,), hashlib.sha256(signed.data).digest()

@@ -1,0 +1,63 @@
+"""The words of the core: ids, addresses and bounds that every other module builds on."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Annotated, NewType
+
+import msgspec
+
+NodeId = NewType("NodeId", str)
+"""64 hex digits: SHA-256 of a node's SubjectPublicKeyInfo."""
+
+LinkId = NewType("LinkId", int)
+"""Our name of a link: the index under which we receive its frames."""
+
+SHORT_ID = 12
+"""Digits of a node id shown to people."""
+
+LEAST_PREFIX = 4
+"""Digits of a node id people must type at least."""
+
+Text = Annotated[str, msgspec.Meta(max_length=255)]
+ShortText = Annotated[str, msgspec.Meta(max_length=64)]
+Digest = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+Nonce = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+Der = Annotated[bytes, msgspec.Meta(min_length=1, max_length=8192)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+
+_NETWORK_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_ID_PREFIX = re.compile(r"[0-9a-f]{4,64}")
+
+
+def is_network_name(text: str) -> bool:
+    """True if `text` can name a network: a DNS label in lower case."""
+    return _NETWORK_NAME.fullmatch(text) is not None
+
+
+def is_node_name(text: str) -> bool:
+    """True if `text` can name a node: a DNS label in lower case that does not read as an id prefix."""
+    return _NODE_NAME.fullmatch(text) is not None and _ID_PREFIX.fullmatch(text) is None
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A mesh: its name and the hash of its first CA key, neither of which ever changes."""
+
+    name: str
+    ca_hash: str
+    """64 hex digits: SHA-256 of the first CA's SubjectPublicKeyInfo."""
+
+    @property
+    def label(self) -> str:
+        """`<name>.<hash>`, as certificates and signed objects carry it."""
+        return f"{self.name}.{self.ca_hash}"
+
+
+@dataclass(frozen=True, slots=True)
+class MeshAddresses:
+    """The two addresses of a node inside the mesh; the IPv4 one is its handle on the wire."""
+
+    v4: ipaddress.IPv4Address
+    v6: ipaddress.IPv6Address

@@ -1,0 +1,105 @@
+"""Network namespaces, cables, switches and routes, made with the `ip` command.
+
+Invariant: interfaces are made inside their namespaces, so nothing of a lab ever shows on the host but the names of its
+namespaces, and those are unique; making one that exists fails.
+"""
+
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from pulse.errors import SystemRefused
+from pulse.lab.plan import Hop, Port, Segment, v4_network, v6_network
+
+NAMESPACES: Final = Path("/run/netns")
+
+
+def ip(*arguments: str, stdin: str = "") -> str:
+    """Run `ip` and return what it printed. Raises SystemRefused with its complaint."""
+    command = ["ip", *arguments]
+    try:
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=60)
+    except FileNotFoundError as error:
+        raise SystemRefused("the lab needs the command ip.\nInstall it: apt-get install iproute2") from error
+    if done.returncode:
+        what = " ".join(command) + (f" < {stdin!r}" if stdin else "")
+        raise SystemRefused(f"the lab could not be built: {what}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def batch(namespace: str, commands: Iterable[str]) -> None:
+    """Run several `ip` commands in a namespace, up to the first that fails. Raises SystemRefused."""
+    ip("-n", namespace, "-batch", "-", stdin="\n".join(commands) + "\n")
+
+
+def make_namespace(namespace: str, *, router: bool) -> None:
+    """Make a namespace with its loopback up. Raises SystemRefused, also if the name is taken."""
+    ip("netns", "add", namespace)
+    # Addresses here are unique by construction; looking for duplicates would only make IPv6 late by seconds.
+    settings = {"ipv6/conf/all/accept_dad": 0, "ipv6/conf/default/accept_dad": 0}
+    if router:
+        settings |= {"ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1}
+    script = "".join(f"echo {value} > /proc/sys/net/{name}\n" for name, value in settings.items())
+    ip("netns", "exec", namespace, "sh", "-ec", script)
+    batch(namespace, ["link set lo up"])
+
+
+def make_switch(namespace: str, segment: Segment) -> None:
+    """Make the bridge that a switched segment's cables end in."""
+    batch(namespace, [f"link add {bridge(segment)} mtu {segment.mtu} type bridge", f"link set {bridge(segment)} up"])
+
+
+def bridge(segment: Segment) -> str:
+    """Name the bridge of a segment."""
+    return f"br{segment.number}"
+
+
+def lay_cable(ends: tuple[tuple[str, str], tuple[str, str]], mtu: int) -> None:
+    """Join two interfaces, each given as (namespace, name), by a veth pair."""
+    (here, name), (there, peer) = ends
+    ip(
+        *("link", "add", name, "netns", here, "mtu", str(mtu), "type", "veth"),
+        *("peer", "name", peer, "netns", there, "mtu", str(mtu)),
+    )
+
+
+def address(namespace: str, port: Port) -> None:
+    """Give a port its addresses and bring it up."""
+    batch(
+        namespace,
+        [
+            f"address add {port.v4} dev {port.interface}",
+            f"address add {port.v6} dev {port.interface} nodad",
+            f"link set {port.interface} up",
+        ],
+    )
+
+
+def plug_in(namespace: str, segment: Segment, interface: str) -> None:
+    """Put the far end of a cable into a switch."""
+    batch(namespace, [f"link set {interface} master {bridge(segment)}", f"link set {interface} up"])
+
+
+def add_hops(namespace: str, hops: Iterable[Hop]) -> None:
+    """Add the routes of one host."""
+    commands = []
+    for hop in hops:
+        number = hop.to.number
+        commands += [f"route add {v4_network(number)} via {hop.via.v4.ip}"]
+        commands += [f"route add {v6_network(number)} via {hop.via.v6.ip}"]
+    if commands:
+        batch(namespace, commands)
+
+
+def processes_in(namespace: str) -> list[int]:
+    """List the processes whose network is that namespace; none if it is gone."""
+    if not (NAMESPACES / namespace).exists():
+        return []
+    return [int(pid) for pid in ip("netns", "pids", namespace).split()]
+
+
+def remove_namespace(namespace: str) -> None:
+    """Remove a namespace and, with it, its interfaces; one that is gone is fine. Raises SystemRefused."""
+    if (NAMESPACES / namespace).exists():
+        ip("netns", "delete", namespace)

@@ -1,0 +1,261 @@
+"""The data plane behind the protocol `Links`: tuples become facts, node ids become hex digits.
+
+Invariant: this is the only module that imports `pulse._dataplane`; it decides nothing.
+"""
+
+import asyncio
+import errno
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pulse import _dataplane
+from pulse.core import facts
+from pulse.core.effects import TablesChanged
+from pulse.core.types import LinkId, NodeId
+from pulse.errors import LinkError, SystemRefused
+from pulse.net.links import JoinOffer, PeerTraffic, Request, Trust
+
+log = logging.getLogger(__name__)
+
+_SENTENCES = {
+    "timeout": "no answer",
+    "unreachable": "it cannot be reached: no link leads there",
+    "refused": "it refused the connection",
+    "too_large": "the message is too large",
+    "busy": "it has too much to do; try again",
+}
+
+
+@dataclass(slots=True)
+class Lane:
+    """The joiner's side of one conversation on a join lane."""
+
+    _dataplane: _dataplane.Dataplane
+    _join: int
+    _next: asyncio.Future[tuple[bytes, ...]]
+    leaf: bytes = b""
+    objects: bytes = b""
+
+    async def opened(self) -> None:
+        """Wait for the greeting. Raises LinkError."""
+        self.leaf, self.objects = await self._next
+
+    async def send(self, request: bytes) -> bytes:
+        """Send the request and wait for the answer. Raises LinkError."""
+        self._next = asyncio.get_running_loop().create_future()
+        self._dataplane.send_join(self._join, request)
+        (answer,) = await self._next
+        return answer
+
+    def happened(self, *values: bytes) -> None:
+        """The next step of the conversation arrived."""
+        if not self._next.done():
+            self._next.set_result(values)
+
+    def failed(self, code: str, detail: str) -> None:
+        """The conversation ended before its time."""
+        if not self._next.done():
+            self._next.set_exception(LinkError(_sentence(code, detail)))
+
+
+@dataclass(slots=True)
+class DataplaneLinks:
+    """One data plane, drained by the asyncio loop it was started on."""
+
+    _dataplane: _dataplane.Dataplane
+    _facts: list[facts.Fact] = field(default_factory=list)
+    _told: asyncio.Event = field(default_factory=asyncio.Event)
+    _offers: asyncio.Queue[JoinOffer] = field(default_factory=asyncio.Queue)
+    """Bounded by the join lane, which holds at most 64 conversations."""
+    _requests: asyncio.Queue[Request] = field(default_factory=asyncio.Queue)
+    """Bounded by the sessions, which hold at most 64 open requests a peer."""
+    _tun_gone: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    _lanes: dict[int, Lane] = field(default_factory=dict)
+    _answers: dict[int, asyncio.Future[bytes]] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, udp: int) -> "DataplaneLinks":
+        """Start a data plane on a bound UDP socket, whose descriptor it takes over."""
+        links = cls(_dataplane.Dataplane(udp))
+        asyncio.get_running_loop().add_reader(links._dataplane.fileno(), links._drain)
+        return links
+
+    def close(self) -> None:
+        """End every link and session and free the socket; takes well under a second."""
+        asyncio.get_running_loop().remove_reader(self._dataplane.fileno())
+        self._dataplane.close()
+
+    # What happened
+
+    async def wait_facts(self) -> list[facts.Fact]:
+        await self._told.wait()
+        self._told.clear()
+        told, self._facts = self._facts, []
+        return told
+
+    async def wait_offer(self) -> JoinOffer:
+        return await self._offers.get()
+
+    async def wait_request(self) -> Request:
+        return await self._requests.get()
+
+    async def wait_tun_gone(self) -> str:
+        return await self._tun_gone.get()
+
+    def _drain(self) -> None:
+        for kind, *values in self._dataplane.drain():
+            _ON_EVENT[kind](self, *values)
+
+    def _tell(self, fact: facts.Fact) -> None:
+        self._facts.append(fact)
+        self._told.set()
+
+    # What is asked
+
+    def install_identity(self, chain: Sequence[bytes], key: bytes) -> None:
+        self._dataplane.install_identity(list(chain), key)
+
+    def install_trust(self, trust: Trust) -> None:
+        self._dataplane.install_trust(
+            list(trust.authorities), trust.network, [_raw(node) for node in trust.revoked], trust.time_floor,
+            trust.greeting,
+        )  # fmt: skip
+
+    async def join(self, address: str, *, pinned: bool) -> Lane:
+        join = self._dataplane.join(address, pinned)
+        lane = self._lanes[join] = Lane(self._dataplane, join, asyncio.get_running_loop().create_future())
+        await lane.opened()
+        return lane
+
+    def answer_join(self, offer: int, answer: bytes) -> None:
+        self._dataplane.answer_join(offer, answer)
+
+    def dial(self, address: str, expect: NodeId | None) -> int:
+        return self._dataplane.dial(address, _raw(expect) if expect else None)
+
+    def close_link(self, link: LinkId, reason: str) -> None:
+        self._dataplane.close_link(link, reason)
+
+    def send(self, link: LinkId, message: bytes) -> bool:
+        return self._dataplane.send(link, message)
+
+    async def request(self, node: NodeId, payload: bytes, timeout: float) -> bytes:
+        request = self._dataplane.request(_raw(node), payload, timeout)
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._answers[request] = answer
+        try:
+            return await answer
+        finally:
+            del self._answers[request]
+
+    def respond(self, request: int, payload: bytes) -> None:
+        self._dataplane.respond(request, payload)
+
+    def replace_tables(self, tables: TablesChanged) -> None:
+        self._dataplane.replace_addresses(
+            [(owner.prefix, _raw(owner.node), owner.destination, owner.source) for owner in tables.owners]
+        )
+        self._dataplane.replace_routes({str(handle): list(hops) for handle, hops in tables.routes.items()})
+
+    def attach_tun(self, name: str, queues: int) -> str:
+        try:
+            return self._dataplane.attach_tun(name, queues)
+        except OSError as error:
+            raise SystemRefused(_tun_refusal(name, error)) from error
+
+    def detach_tun(self) -> None:
+        self._dataplane.detach_tun()
+
+    # Figures
+
+    def sample(self) -> tuple[facts.LinkSample, ...]:
+        return tuple(
+            facts.LinkSample(LinkId(link.link), link.rtt, link.jitter, link.loss)
+            for link in self._dataplane.statistics().links
+        )
+
+    def traffic(self) -> list[PeerTraffic]:
+        return [
+            PeerTraffic(_hex(peer.node), peer.packets_out, peer.bytes_out, peer.packets_in, peer.bytes_in)
+            for peer in self._dataplane.statistics().peers
+        ]
+
+    def drops(self) -> dict[str, int]:
+        return dict(self._dataplane.statistics().drops)
+
+    # Answers to what was asked before
+
+    def _greeted(self, join: int, leaf: bytes, objects: bytes) -> None:
+        if lane := self._lanes.get(join):
+            lane.happened(leaf, objects)
+
+    def _answered(self, join: int, answer: bytes) -> None:
+        if lane := self._lanes.pop(join, None):
+            lane.happened(answer)
+
+    def _join_failed(self, join: int, code: str, detail: str) -> None:
+        if lane := self._lanes.pop(join, None):
+            lane.failed(code, detail)
+
+    def _response(self, request: int, payload: bytes | None, code: str) -> None:
+        answer = self._answers.get(request)
+        if answer is None or answer.done():
+            return
+        if payload is None:
+            answer.set_exception(LinkError(_sentence(code, "")))
+        else:
+            answer.set_result(payload)
+
+    def _link_up(self, *event: Any) -> None:
+        link, dial, node, certificate, transport, observed, *said = event
+        version, boot, _, _, clock, revocations, features = said
+        hello = facts.PeerHello(version, boot, clock, revocations, features)
+        self._tell(facts.LinkUp(LinkId(link), dial, _hex(node), certificate, transport, observed, hello))
+
+
+_ON_EVENT: dict[str, Callable[..., None]] = {
+    "LinkUp": DataplaneLinks._link_up,
+    "LinkDown": lambda self, link, node, why: self._tell(facts.LinkDown(LinkId(link), _hex(node), why)),
+    "LinkSuspect": lambda self, link, node, so: self._tell(facts.LinkSuspect(LinkId(link), _hex(node), so)),
+    "DialFailed": lambda self, dial, code, detail: self._tell(facts.DialFailed(dial, code, _sentence(code, detail))),
+    "Message": lambda self, link, payload: self._tell(facts.MessageReceived(LinkId(link), payload)),
+    "JoinOffered": lambda self, *offer: self._offers.put_nowait(JoinOffer(*offer)),
+    "JoinGreeted": DataplaneLinks._greeted,
+    "JoinAnswered": DataplaneLinks._answered,
+    "JoinFailed": DataplaneLinks._join_failed,
+    "PeerWanted": lambda self, node: self._tell(facts.PeerWanted(_hex(node))),
+    "NoRoute": lambda self, node: self._tell(facts.NoRoute(_hex(node))),
+    "Request": lambda self, number, node, payload: self._requests.put_nowait(Request(number, _hex(node), payload)),
+    "Response": DataplaneLinks._response,
+    "SessionUp": lambda self, node: self._tell(facts.SessionUp(_hex(node))),
+    "SessionDown": lambda self, node, why: self._tell(facts.SessionDown(_hex(node), why)),
+    "TunGone": lambda self, why: self._tun_gone.put_nowait(why),
+    "Log": lambda _, level, text: log.log(level, text),
+}
+
+
+def _raw(node: NodeId) -> bytes:
+    return bytes.fromhex(node)
+
+
+def _hex(node: bytes) -> NodeId:
+    return NodeId(node.hex())
+
+
+def _sentence(code: str, detail: str) -> str:
+    return detail or _SENTENCES.get(code, code)
+
+
+def _tun_refusal(name: str, error: OSError) -> str:
+    without = "or without --tun (SOCKS, forwards and the SDK need no rights)"
+    match error.errno:
+        case errno.EPERM | errno.EACCES:
+            return f"cannot create {name}: this user lacks CAP_NET_ADMIN. Run it with sudo, {without}"
+        case errno.ENOENT | errno.ENODEV | errno.ENXIO:
+            return f"cannot create {name}: there is no /dev/net/tun. Load it (modprobe tun), or run {without[3:]}"
+        case errno.EBUSY:
+            return f"cannot create {name}: another program uses it. Stop that, or choose a name: [tun] name"
+        case _:
+            return f"cannot create {name}: {error.strerror}. Run it {without[3:]}"

@@ -1,0 +1,94 @@
+"""Turns `Dial` into dials: resolves names and races all addresses a name has.
+
+Invariant: each attempt of the core ends in exactly one fact: `LinkUp` or `DialFailed`.
+"""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+from pulse.core.effects import Dial
+from pulse.core.facts import DialFailed, Fact, LinkUp
+from pulse.core.types import NodeId
+from pulse.net.addresses import is_literal, resolve, split
+from pulse.net.links import Links
+
+
+@dataclass(slots=True)
+class _Race:
+    """One attempt of the core and the dials that run for it."""
+
+    attempt: int
+    running: set[int] = field(default_factory=set)
+    over: bool = False
+    """The core was told: another dial of it that succeeds is a link like one the neighbour made."""
+    failed: DialFailed | None = None
+    """What to tell if nothing succeeds; that one of a name's addresses is ours tells nothing of the others."""
+
+
+@dataclass(slots=True)
+class Dialler:
+    """Dials for the mesh; `translate` maps what comes of them back to the mesh's attempts."""
+
+    links: Links
+    _races: dict[int, _Race] = field(default_factory=dict)
+    _names: asyncio.Queue[Dial] = field(default_factory=asyncio.Queue)
+    """Bounded by the dials the core allows in flight."""
+    _failed: list[DialFailed] = field(default_factory=list)
+    _settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def dial(self, wanted: Dial) -> None:
+        """Begin an attempt."""
+        if is_literal(split(wanted.address)[0]):
+            self._race(wanted.attempt, [wanted.address], wanted.expect)
+        else:
+            self._names.put_nowait(wanted)
+
+    def translate(self, fact: Fact) -> Fact | None:
+        """The fact in the mesh's terms; None for one that only settles a part of a race."""
+        match fact:
+            case LinkUp(dial=dial) if race := self._races.pop(dial, None):
+                first, race.over = not race.over, True
+                return replace(fact, dial=race.attempt if first else 0)
+            case DialFailed(dial=dial) if race := self._races.pop(dial, None):
+                return _lost(race, fact)
+            case _:
+                return fact
+
+    async def wait_failed(self) -> list[DialFailed]:
+        """Wait for attempts that failed before any dial began."""
+        await self._settled.wait()
+        self._settled.clear()
+        failed, self._failed = self._failed, []
+        return failed
+
+    async def run(self) -> None:
+        """Resolve names, each on its own so that a slow one holds up nobody."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                tasks.create_task(self._resolve(await self._names.get()))
+
+    async def _resolve(self, wanted: Dial) -> None:
+        try:
+            addresses = await resolve(wanted.address)
+        except OSError as error:
+            self._failed.append(DialFailed(wanted.attempt, "name", str(error)))
+            self._settled.set()
+            return
+        self._race(wanted.attempt, addresses, wanted.expect)
+
+    def _race(self, attempt: int, addresses: list[str], expect: NodeId | None) -> None:
+        race = _Race(attempt)
+        for address in addresses:
+            dial = self.links.dial(address, expect)
+            race.running.add(dial)
+            self._races[dial] = race
+
+
+def _lost(race: _Race, fact: DialFailed) -> DialFailed | None:
+    race.running.discard(fact.dial)
+    if race.failed is None or fact.code != "self":
+        race.failed = replace(fact, dial=race.attempt)
+    if race.over or (race.running and fact.code != "duplicate"):
+        return None
+    race.over = True
+    return race.failed

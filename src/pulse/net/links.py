@@ -1,0 +1,149 @@
+"""The data plane as services see it: the protocol that `net/dataplane.py` and the tests' fakes implement.
+
+Invariant: calls return at once; what comes of them arrives as facts, in order, through `wait_facts`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pulse.core.effects import TablesChanged
+from pulse.core.facts import Fact, LinkSample
+from pulse.core.types import LinkId, NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whom the data plane believes, and what its join lane shows first."""
+
+    authorities: tuple[bytes, ...]
+    """CA certificates, DER, newest last."""
+    network: str
+    """The network's label."""
+    revoked: tuple[NodeId, ...]
+    time_floor: float
+    """Newest time signed by the CA that we have seen, in seconds since 1970."""
+    greeting: bytes = b""
+    """CA certificates and succession statements for the pinned join lane."""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinOffer:
+    """A stranger's join request that waits for an answer."""
+
+    offer: int
+    source: str
+    request: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An RPC of a verified peer that waits for an answer."""
+
+    request: int
+    node: NodeId
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerTraffic:
+    """Inner packets and bytes exchanged with a node since the data plane started."""
+
+    node: NodeId
+    packets_out: int
+    bytes_out: int
+    packets_in: int
+    bytes_in: int
+
+
+class JoinLane(Protocol):
+    """One conversation on a node's join lane, from the joiner's side."""
+
+    leaf: bytes
+    """The certificate the lane showed, DER; a throw-away one unless the lane was pinned."""
+    objects: bytes
+    """What the lane showed of its authorities; empty unless the lane was pinned."""
+
+    async def send(self, request: bytes) -> bytes:
+        """Send the request and wait for the answer. Raises LinkError."""
+        ...
+
+
+class Links(Protocol):
+    """Links, sessions and tables of one node."""
+
+    async def wait_facts(self) -> list[Fact]:
+        """Wait for at least one fact; all that are there, oldest first."""
+        ...
+
+    async def wait_offer(self) -> JoinOffer:
+        """Wait for the next join request."""
+        ...
+
+    async def wait_request(self) -> Request:
+        """Wait for the next RPC."""
+        ...
+
+    async def wait_tun_gone(self) -> str:
+        """Wait until the TUN device is gone; the reason."""
+        ...
+
+    def install_identity(self, chain: Sequence[bytes], key: bytes) -> None:
+        """Show this certificate (leaf first) from the next handshake on; `key` is PKCS #8 DER."""
+        ...
+
+    def install_trust(self, trust: Trust) -> None:
+        """Believe these from now on, and close what they no longer cover."""
+        ...
+
+    async def join(self, address: str, *, pinned: bool) -> JoinLane:
+        """Open the join lane of the node at `address` (`ip:port`). Raises LinkError."""
+        ...
+
+    def answer_join(self, offer: int, answer: bytes) -> None:
+        """Answer a join request and end its conversation."""
+        ...
+
+    def dial(self, address: str, expect: NodeId | None) -> int:
+        """Try to link with the node at `address` (`ip:port`); the number `LinkUp` or `DialFailed` will name."""
+        ...
+
+    def close_link(self, link: LinkId, reason: str) -> None:
+        """End a link."""
+        ...
+
+    def send(self, link: LinkId, message: bytes) -> bool:
+        """Queue a control message; False if the link is gone or its queue full."""
+        ...
+
+    async def request(self, node: NodeId, payload: bytes, timeout: float) -> bytes:
+        """Ask a node over its session. Raises LinkError after `timeout` seconds or if it cannot be reached."""
+        ...
+
+    def respond(self, request: int, payload: bytes) -> None:
+        """Answer an RPC."""
+        ...
+
+    def replace_tables(self, tables: TablesChanged) -> None:
+        """Route and address packets by these tables from now on."""
+        ...
+
+    def attach_tun(self, name: str, queues: int) -> str:
+        """Create the TUN device; its name. Raises SystemRefused."""
+        ...
+
+    def detach_tun(self) -> None:
+        """Remove the TUN device."""
+        ...
+
+    def sample(self) -> tuple[LinkSample, ...]:
+        """The newest figures of every link."""
+        ...
+
+    def traffic(self) -> list[PeerTraffic]:
+        """What was exchanged with each node."""
+        ...
+
+    def drops(self) -> dict[str, int]:
+        """Packets dropped so far, by reason."""
+        ...

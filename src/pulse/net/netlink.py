@@ -1,0 +1,266 @@
+"""The kernel's network configuration over rtnetlink: links, addresses and routes, a quarter of a millisecond each.
+
+Invariant: whatever the kernel refuses is raised as SystemRefused, which names what was asked, the kernel's own reason
+and what to do. Layouts: rtnetlink(7), linux/{netlink,if_link,if_addr,rtnetlink}.h.
+"""
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_interface, ip_network
+from types import TracebackType
+from typing import Final, Self
+
+from pulse.errors import SystemRefused
+
+Interface = IPv4Interface | IPv6Interface
+Prefix = IPv4Network | IPv6Network
+
+MAIN_TABLE: Final = 254
+
+_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
+_REPLACE, _EXCLUSIVE, _CREATE = 0x100, 0x200, 0x400
+_INTERRUPTED = 0x10
+_CAPPED, _ACK_TLVS = 0x100, 0x200
+_ERROR, _DONE, _OVERRUN = 2, 3, 4
+_SET_LINK, _GET_LINK = 19, 18
+_NEW_ADDRESS, _GET_ADDRESS = 20, 22
+_NEW_ROUTE, _DELETE_ROUTE, _GET_ROUTE = 24, 25, 26
+
+_IFLA_IFNAME, _IFLA_MTU, _IFLA_GSO_MAX_SIZE, _IFLA_GSO_IPV4_MAX_SIZE = 3, 4, 41, 63
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
+_IFA_F_NODAD = 0x02
+_RTA_DST, _RTA_OIF, _RTA_TABLE = 1, 4, 15
+_RTPROT_PULSE: Final = 112
+_UNICAST = 1
+_ROUTE_TYPES = {_UNICAST: "unicast", 2: "local"}
+_UP: Final = 1
+_SOL_NETLINK, _CAP_ACK, _EXT_ACK, _STRICT = 270, 10, 11, 12
+_NLMSGERR_ATTR_MSG: Final = 1
+_NAME_LIMIT: Final = 15
+_HEADER = struct.Struct("=IHHII")
+_DUMPS: Final = 4
+"""How often a listing is asked again when the tables change under it."""
+
+_ADVICE = {
+    errno.EPERM: "Run it with sudo or as a service: changing the network takes CAP_NET_ADMIN.",
+    errno.EACCES: "Run it with sudo or as a service: changing the network takes CAP_NET_ADMIN.",
+    errno.ENODEV: "Look whether the interface is still there: ip link",
+    errno.EEXIST: "Something else put it there: see ip route, and remove that first.",
+    errno.ESRCH: "It is gone already: see ip route",
+    errno.ENETDOWN: "The interface is down: ip link set it up first.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HostAddress:
+    """An address of this host and the interface that has it."""
+
+    interface: str
+    address: Interface
+
+
+@dataclass(frozen=True, slots=True)
+class HostRoute:
+    """A route of this host; `kind` is `unicast`, or `local` for its own addresses; `interface` may be empty."""
+
+    destination: Prefix
+    interface: str
+    kind: str
+    table: int = MAIN_TABLE
+
+
+class Netlink:
+    """One rtnetlink socket in the network namespace it was opened in; use it from one thread."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        self._socket.bind((0, 0))
+        for option in (_CAP_ACK, _EXT_ACK, _STRICT):
+            self._socket.setsockopt(_SOL_NETLINK, option, 1)
+        self._sequence = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def set_link(
+        self, name: str, *, up: bool | None = None, mtu: int | None = None, gso_max_size: int | None = None
+    ) -> None:
+        """Change what is given of interface `name`; sizes are in bytes. Raises SystemRefused."""
+        attributes = b""
+        if mtu is not None:
+            attributes += _number(_IFLA_MTU, mtu)
+        if gso_max_size is not None:
+            attributes += _number(_IFLA_GSO_MAX_SIZE, gso_max_size) + _number(_IFLA_GSO_IPV4_MAX_SIZE, gso_max_size)
+        flags, mask = (_UP if up else 0), (0 if up is None else _UP)
+        header = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, self._index(name), flags, mask)
+        self._ask(f"cannot set up interface {name}", _SET_LINK, 0, header + attributes)
+
+    def add_address(self, name: str, address: Interface) -> None:
+        """Give interface `name` this address, with the route its prefix brings; having it already is fine.
+
+        Raises SystemRefused.
+        """
+        host = address.ip.packed
+        header = struct.pack("=BBBBI", _family(address), address.network.prefixlen, 0, 0, self._index(name))
+        # A mesh address is unique by certificate, and an IPv6 one that waits for duplicates cannot be bound meanwhile.
+        attributes = _bytes(_IFA_LOCAL, host) + _bytes(_IFA_ADDRESS, host) + _number(_IFA_FLAGS, _IFA_F_NODAD)
+        self._ask(f"cannot give {address} to {name}", _NEW_ADDRESS, _CREATE | _REPLACE, header + attributes)
+
+    def add_route(self, destination: Prefix, name: str, table: int = MAIN_TABLE) -> None:
+        """Send `destination` to interface `name`. Raises SystemRefused, also if there is such a route already."""
+        body = _route(destination, self._index(name), table)
+        self._ask(f"cannot route {destination} to {name}", _NEW_ROUTE, _CREATE | _EXCLUSIVE, body)
+
+    def delete_route(self, destination: Prefix, name: str, table: int = MAIN_TABLE) -> None:
+        """Undo `add_route`. Raises SystemRefused, also if there is no such route."""
+        body = _route(destination, self._index(name), table)
+        self._ask(f"cannot remove the route {destination} to {name}", _DELETE_ROUTE, 0, body)
+
+    def addresses(self) -> list[HostAddress]:
+        """List the addresses of all interfaces, in the kernel's order."""
+        names = self._link_names()
+        found = []
+        for body in self._list(_GET_ADDRESS, struct.pack("=BBBBI", 0, 0, 0, 0, 0)):
+            prefix_length, index = body[1], _unpack(body, 4)
+            attributes = _attributes(body, 8)
+            host = attributes.get(_IFA_LOCAL) or attributes[_IFA_ADDRESS]
+            found.append(HostAddress(names.get(index, ""), ip_interface((host, prefix_length))))
+        return found
+
+    def routes(self) -> list[HostRoute]:
+        """List the unicast and local routes of all tables, in the kernel's order."""
+        names = self._link_names()
+        found = []
+        for body in self._list(_GET_ROUTE, struct.pack("=BBBBBBBBI", 0, 0, 0, 0, 0, 0, 0, 0, 0)):
+            if (kind := _ROUTE_TYPES.get(body[7])) is None:
+                continue
+            attributes = _attributes(body, 12)
+            interface = names.get(_unpack(attributes.get(_RTA_OIF, bytes(4))), "")
+            found.append(HostRoute(_destination(body, attributes), interface, kind, _table(body, attributes)))
+        return found
+
+    def _link_names(self) -> dict[int, str]:
+        links = self._list(_GET_LINK, struct.pack("=BxHiII", 0, 0, 0, 0, 0))
+        return {_unpack(body, 4): _attributes(body, 16)[_IFLA_IFNAME].rstrip(b"\0").decode() for body in links}
+
+    def _index(self, name: str) -> int:
+        """Find an interface where this socket is, which need not be where this thread is."""
+        if not 0 < len(name.encode()) <= _NAME_LIMIT:
+            raise SystemRefused(f'"{name}" cannot name a network interface: 1 to {_NAME_LIMIT} bytes are allowed')
+        named = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + _bytes(_IFLA_IFNAME, name.encode() + b"\0")
+        return _unpack(self._ask(f"there is no network interface {name}", _GET_LINK, 0, named), 4)
+
+    def _ask(self, what: str, kind: int, flags: int, body: bytes) -> bytes:
+        """Send one request, wait for its acknowledgement and return the object that came before it, if one did."""
+        self._send(kind, _REQUEST | _ACK | flags, body)
+        answer = b""
+        for answer_kind, answer_flags, answer_body in self._answers():
+            if answer_kind == _ERROR:
+                _judge(what, answer_flags, answer_body)
+                break
+            answer = answer_body
+        return answer
+
+    def _list(self, kind: int, body: bytes) -> list[bytes]:
+        """Every object of one kind; asked again if the tables changed meanwhile, for then some may be missing."""
+        for _ in range(_DUMPS):
+            self._send(kind, _REQUEST | _DUMP, body)
+            found, whole = [], True
+            for kind_, flags, answer in self._answers():
+                whole = whole and not flags & _INTERRUPTED
+                if kind_ == _DONE:
+                    break
+                if kind_ == _ERROR:
+                    _judge("cannot list the network configuration", flags, answer)
+                found.append(answer)
+            if whole:
+                break
+        return found
+
+    def _send(self, kind: int, flags: int, body: bytes) -> None:
+        self._sequence += 1
+        self._socket.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, self._sequence, 0) + body)
+
+    def _answers(self) -> Iterator[tuple[int, int, bytes]]:
+        """Yield `(kind, flags, body)` of what answers the last request, for as long as the caller wants more."""
+        while True:
+            datagram, offset = self._socket.recv(1 << 18), 0
+            while offset < len(datagram):
+                length, kind, flags, sequence, _ = _HEADER.unpack_from(datagram, offset)
+                if sequence == self._sequence and kind != _OVERRUN:
+                    yield kind, flags, datagram[offset + _HEADER.size : offset + length]
+                offset += _aligned(length)
+
+
+def _judge(what: str, flags: int, answer: bytes) -> None:
+    """Raise what an NLMSG_ERROR says, unless it says zero."""
+    (code,) = struct.unpack_from("=i", answer)
+    if code == 0:
+        return
+    reason = os.strerror(-code)
+    if flags & _ACK_TLVS:
+        echoed = 4 + (_HEADER.size if flags & _CAPPED else _aligned(_unpack(answer, 4)))
+        text = _attributes(answer, echoed).get(_NLMSGERR_ATTR_MSG)
+        reason = f"{reason} ({text.rstrip(bytes(1)).decode()})" if text else reason
+    raise SystemRefused(f"{what}: {reason}.\n{_ADVICE.get(-code, 'See ip link, ip address and ip route.')}")
+
+
+def _route(destination: Prefix, index: int, table: int) -> bytes:
+    short = table if table < 256 else 0
+    scope = 253 if destination.version == 4 else 0  # "link": reached without a gateway; IPv6 has no scopes
+    family, length = _family(destination), destination.prefixlen
+    header = struct.pack("=BBBBBBBBI", family, length, 0, 0, short, _RTPROT_PULSE, scope, _UNICAST, 0)
+    to = _bytes(_RTA_DST, destination.network_address.packed)
+    return header + to + _number(_RTA_OIF, index) + _number(_RTA_TABLE, table)
+
+
+def _destination(body: bytes, attributes: Mapping[int, bytes]) -> Prefix:
+    nothing = bytes(4 if body[0] == socket.AF_INET else 16)
+    return ip_network((attributes.get(_RTA_DST, nothing), body[1]))
+
+
+def _table(body: bytes, attributes: Mapping[int, bytes]) -> int:
+    return _unpack(attributes[_RTA_TABLE]) if _RTA_TABLE in attributes else body[4]
+
+
+def _family(address: Interface | Prefix) -> int:
+    return socket.AF_INET if address.version == 4 else socket.AF_INET6
+
+
+def _aligned(length: int) -> int:
+    return (length + 3) & ~3
+
+
+def _bytes(kind: int, value: bytes) -> bytes:
+    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def _number(kind: int, value: int) -> bytes:
+    return _bytes(kind, struct.pack("=I", value))
+
+
+def _unpack(data: bytes, offset: int = 0) -> int:
+    (number,) = struct.unpack_from("=I", data, offset)
+    return int(number)
+
+
+def _attributes(body: bytes, offset: int) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    while offset + 4 <= len(body):
+        length, kind = struct.unpack_from("=HH", body, offset)
+        if length < 4:
+            break
+        found[kind & 0x3FFF] = body[offset + 4 : offset + length]
+        offset += _aligned(length)
+    return found

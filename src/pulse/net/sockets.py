@@ -1,0 +1,68 @@
+"""Binds the one UDP socket of a node, and says in words why that failed."""
+
+import errno
+import os
+import socket
+from typing import Any
+
+from pulse.errors import Conflict, SystemRefused
+
+PRIVILEGED = 1024
+
+
+def bind_udp(host: str, port: int) -> socket.socket:
+    """A UDP socket on `host` (empty: every address, IPv6 and IPv4) and `port`.
+
+    Raises Conflict if the port is taken, SystemRefused if the system allows it not at all.
+    """
+    where = f"{host or '*'}:{port}"
+    try:
+        return _bind(host, port)
+    except OSError as error:
+        match error.errno:
+            case errno.EADDRINUSE:
+                raise Conflict(
+                    f"UDP port {port} is in use by another program.\n"
+                    f"See which: ss -ulpn 'sport = :{port}'. Or listen elsewhere: --listen :{port + 1}"
+                ) from error
+            case errno.EACCES | errno.EPERM:
+                raise SystemRefused(_no_right(port)) from error
+            case errno.EADDRNOTAVAIL:
+                raise SystemRefused(
+                    f"cannot listen on {where}: this machine does not have that address.\n"
+                    f"See its addresses: ip addr. To listen on all of them: --listen :{port}"
+                ) from error
+            case _:
+                raise SystemRefused(f"cannot listen on {where}: {os.strerror(error.errno or 0)}") from error
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    if host:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        return _bound(socket.socket(family, kind, proto), address)
+    try:
+        both = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        both.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    except OSError as error:
+        if error.errno != errno.EAFNOSUPPORT:
+            raise
+        return _bound(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), ("0.0.0.0", port))  # noqa: S104 (asked for)
+    return _bound(both, ("::", port))
+
+
+def _bound(sock: socket.socket, address: tuple[Any, ...]) -> socket.socket:
+    try:
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _no_right(port: int) -> str:
+    if port < PRIVILEGED:
+        return (
+            f"cannot listen on port {port}: ports below {PRIVILEGED} need root or CAP_NET_BIND_SERVICE.\n"
+            f"Run it with sudo, or listen elsewhere: --listen :8443"
+        )
+    return f"cannot listen on port {port}: the system does not allow it (a sandbox or a firewall policy?)"

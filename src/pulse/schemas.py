@@ -1,0 +1,215 @@
+"""What the control API says and hears: shared by the API and its client.
+
+Fields are append-only; times are seconds since 1970, durations seconds; ids are 64 hex digits.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+
+
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of what is heard: unknown fields are errors."""
+
+
+class View(msgspec.Struct, frozen=True):
+    """Base of what is said: a later release may say more."""
+
+
+class Problem(View, frozen=True):
+    """An error (RFC 9457); `error` is the name of its class in `pulse.errors`."""
+
+    title: str
+    status: int
+    detail: str
+    error: str = "PulseError"
+    type: str = "about:blank"
+
+
+class NodeIdentity(View, frozen=True):
+    """Who this node is."""
+
+    id: str
+    name: str
+    network: str
+    ca_hash: str
+    v4: str
+    v6: str
+    roles: list[str]
+
+
+class CertificateInfo(View, frozen=True):
+    """This node's certificate."""
+
+    id: str
+    name: str
+    tags: list[str]
+    addresses: list[str]
+    serial: str
+    not_before: float
+    not_after: float
+    left: float
+    """Seconds until it ends; negative if it ended."""
+    ca_hash: str
+    pinned: bool
+    """True if the CA was checked against an invite or token at join."""
+
+
+class PeerRow(View, frozen=True):
+    """One other node, as the status shows it."""
+
+    id: str
+    name: str
+    v4: str
+    v6: str
+    roles: list[str]
+    link: str
+    """`quic`, `direct_quic`, `websocket`, or `-` while there is no path."""
+    via: str
+    rtt: float | None
+    jitter: float | None
+    loss: float | None
+    suspect: bool
+    seen: float | None
+    """Seconds since it was last linked; 0 for now, None for not yet in this run."""
+    address: str
+    """Where its link leads, or where it was tried."""
+    last_error: str
+    bytes_in: int
+    bytes_out: int
+
+
+class Status(View, frozen=True):
+    """The mesh as this node sees it."""
+
+    well: bool
+    sentence: str
+    node: NodeIdentity
+    version: str
+    uptime: float
+    listen: str
+    tun: str
+    """Name of the TUN device, or empty."""
+    certificate_left: float
+    peers: list[PeerRow]
+    drops: dict[str, int]
+
+
+class TokenRequest(Body, frozen=True):
+    """A token to make; `ttl` in seconds, none for ever; `max_uses` 0 for no limit."""
+
+    ttl: float | None = None
+    max_uses: Count = 0
+    tags: Annotated[list[str], msgspec.Meta(max_length=32)] = []
+    name: str | None = None
+
+
+class TokenInfo(View, frozen=True):
+    """A token as the CA knows it: everything but its secret."""
+
+    id: str
+    created: float
+    expires: float | None
+    max_uses: int
+    uses: int
+    tags: list[str]
+    name: str | None
+    master: bool
+    state: str
+    """`good`, `expired`, `used_up` or `revoked`."""
+
+
+class TokenCreated(View, frozen=True):
+    """A new token; the text is shown this once."""
+
+    token: str
+    info: TokenInfo
+
+
+class MasterToken(View, frozen=True):
+    """The token this CA accepts for any machine, any time."""
+
+    token: str
+
+
+class Invite(View, frozen=True):
+    """A line to paste on the next machine."""
+
+    invite: str
+    addresses: list[str]
+    info: TokenInfo
+
+
+class JournalEntry(View, frozen=True):
+    """One entry of the CA's journal."""
+
+    seq: int
+    time: float
+    event: str
+    fields: dict[str, str | int | float | None]
+
+
+class JournalQuery(Body, frozen=True):
+    """Which entries of the journal: at most `limit` after number `after`, oldest first."""
+
+    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+
+
+class JournalCheck(View, frozen=True):
+    """What walking the journal's hash chain found; `broken` is the first bad entry."""
+
+    entries: int
+    broken: int | None
+    reason: str
+
+
+class PingRequest(Body, frozen=True):
+    """Ask a node over its session and measure."""
+
+    node: str
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=60)] = 5.0
+
+
+class PingReply(View, frozen=True):
+    """One answer."""
+
+    id: str
+    name: str
+    v4: str
+    rtt: float
+    link: str
+    via: str
+
+
+class Started(View, frozen=True):
+    """What a node says once it is up."""
+
+    node: NodeIdentity
+    listen: str
+    advertised: list[str]
+    tun: str
+    made: bool
+    """True if this start made the network."""
+    data_dir: str
+    invite: str = ""
+    """For the first node: a line to paste on the next machine, good for an hour and one machine."""
+
+
+class Joined(View, frozen=True):
+    """What a machine is after it joined."""
+
+    node: NodeIdentity
+    not_after: float
+    pinned: bool
+    address: str
+    """The node it joined by."""
+    data_dir: str
+
+
+class Stopping(View, frozen=True):
+    """The node takes its leave; the process to wait for."""
+
+    pid: int

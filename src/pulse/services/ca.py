@@ -1,0 +1,139 @@
+"""The CA at work: answers join requests, keeps tokens, and moves its ledger's clock on.
+
+Invariant: an answer leaves only after the ledger's transaction is on disk, so kill -9 at any point loses nothing.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pulse import clock
+from pulse.core.trust.ca import SERIAL_BITS, Issuer
+from pulse.core.trust.invites import Invite, encode_invite
+from pulse.core.trust.join import Floors, Refusal, build_general_refusal
+from pulse.core.trust.tokens import SECRET_BYTES, TokenRecord, new_token, print_token, secret_from
+from pulse.core.types import SHORT_ID, NodeId
+from pulse.errors import ProtocolError, PulseError
+from pulse.net.links import Links
+from pulse.schemas import TokenRequest
+from pulse.store.journal import Entry, Verification
+from pulse.store.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT = 3600.0
+"""Seconds between readings of the clock into the ledger: a CA that runs never looks as if its clock leapt."""
+
+
+@dataclass(slots=True)
+class CaService:
+    """The mesh's certificate authority, on the node that holds its key."""
+
+    links: Links
+    ledger: Ledger
+    issuer: Issuer
+    floors: Callable[[], Floors]
+    """Least numbers of roles and config a new node may believe."""
+    clock_vouched: Callable[[], bool]
+    """True if neighbours' clocks agree with ours, or a person said so."""
+    invite_addresses: Callable[[], tuple[str, ...]]
+    _clock_sound: bool = field(default=True, init=False)
+
+    async def run(self) -> None:
+        """Answer joins, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._beat())
+            while True:
+                offer = await self.links.wait_offer()
+                self.links.answer_join(offer.offer, self._answer(offer.request))
+
+    async def join(self, _: NodeId, request: bytes) -> bytes:
+        """The RPC `join`: a member passes on what a stranger asked of it."""
+        return self._answer(request)
+
+    # Tokens
+
+    def create_token(self, wanted: TokenRequest) -> tuple[str, TokenRecord]:
+        """Mint a token; the text to hand out, which is shown this once, and its record."""
+        secret = secret_from(secrets.token_bytes(SECRET_BYTES))
+        record = self._mint(secret, wanted)
+        return print_token(secret, self.issuer.network.ca_hash), record
+
+    def invite(self, wanted: TokenRequest) -> tuple[str, TokenRecord]:
+        """Mint a token and wrap it with all a machine needs to join."""
+        secret = secret_from(secrets.token_bytes(SECRET_BYTES))
+        invite = Invite(self.invite_addresses(), self.issuer.network, secret)
+        return encode_invite(invite), self._mint(secret, wanted)
+
+    def tokens(self) -> list[TokenRecord]:
+        """Every token, oldest first."""
+        return self.ledger.tokens()
+
+    def revoke_token(self, prefix: str) -> TokenRecord:
+        """Nobody joins with it any more. Raises NotFound or Conflict."""
+        return self.ledger.revoke_token(prefix, clock.wall())
+
+    def master_token(self) -> str | None:
+        """The master token as printed, or None if there is none."""
+        secret = self.ledger.master()
+        return None if secret is None else print_token(secret, self.issuer.network.ca_hash)
+
+    # Journal
+
+    def entries(self, after: int, limit: int) -> list[Entry]:
+        """Journal entries after number `after`, oldest first."""
+        return self.ledger.entries(after, limit)
+
+    def verify(self) -> Verification:
+        """Walk the journal's chain."""
+        return self.ledger.verify()
+
+    # Details
+
+    def _mint(self, secret: str, wanted: TokenRequest) -> TokenRecord:
+        record = new_token(
+            secret,
+            clock.wall(),
+            ttl=wanted.ttl,
+            max_uses=wanted.max_uses,
+            tags=tuple(wanted.tags),
+            name=wanted.name,
+        )
+        self.ledger.add_token(record)
+        return record
+
+    def _answer(self, request: bytes) -> bytes:
+        """The answer to one request; an empty one hangs up on whoever speaks another language."""
+        now = clock.wall()
+        try:
+            admission = self.ledger.admit(
+                self.issuer,
+                request,
+                now=now,
+                serial=secrets.randbits(SERIAL_BITS),
+                floors=self.floors(),
+                vouched=self.clock_vouched(),
+            )
+        except ProtocolError as error:
+            log.info("join request unreadable", extra={"error": str(error)})
+            return b""
+        except PulseError as error:
+            log.error("ledger refused a join", extra={"error": str(error)})
+            return build_general_refusal(Refusal.CA_BROKEN, now)
+        if admission.refusal is not None:
+            log.info("join refused", extra={"refusal": admission.refusal.name.lower()})
+        elif admission.is_new and admission.node is not None:
+            log.info("node joined", extra={"node": admission.node[:SHORT_ID]})
+        return admission.answer
+
+    async def _beat(self) -> None:
+        while True:
+            sound = self.ledger.heartbeat(clock.wall(), vouched=self.clock_vouched())
+            if self._clock_sound and not sound:
+                log.warning(
+                    "the clock leapt by more than 7 days: nothing is signed until neighbours or --force-time agree"
+                )
+            self._clock_sound = sound
+            await asyncio.sleep(HEARTBEAT)

@@ -1,0 +1,111 @@
+"""How this machine becomes a member: it makes a network with a CA of its own, or joins one.
+
+Each step looks first whether it was done before, so a start cut short is finished by the next one.
+Invariant: a machine has one identity; nothing here replaces it.
+"""
+
+import secrets
+import socket
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from pulse import clock
+from pulse.core.network.netconfig import first_config
+from pulse.core.trust.authorities import trusted_authorities
+from pulse.core.trust.ca import SERIAL_BITS, Issuer
+from pulse.core.trust.certificates import parse
+from pulse.core.trust.identity import requested_name
+from pulse.core.trust.invites import INVITE_PREFIX, decode_invite
+from pulse.core.trust.join import Enrolment, build_csr
+from pulse.core.trust.roles import Roles, open_roles, sign_roles
+from pulse.core.trust.tokens import Token, parse_token
+from pulse.core.types import SHORT_ID, NodeId
+from pulse.errors import Conflict, Refused
+from pulse.store import authority, identity
+from pulse.store.identity import Identity
+from pulse.store.netconfig import NetworkStore
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """By which nodes and with which token to join; `network` is the name it must have, if one was named."""
+
+    addresses: tuple[str, ...]
+    token: Token
+    network: str | None
+
+
+def door(relays: tuple[str, ...], token: str, invite: str, network: str | None) -> Door:
+    """The way in that a person gave: an invite, or relays and a token. Raises Refused."""
+    text = invite or next((each for each in relays if each.startswith(INVITE_PREFIX)), "")
+    if text:
+        held = decode_invite(text)
+        if network is not None and network != held.network.name:
+            raise Refused(f"the invite is for network {held.network.name}, not {network}.\nLeave --network out.")
+        return Door(held.addresses, held.token, held.network.name)
+    if not token:
+        raise Refused("a token is needed to join.\nGet an invite on the CA: pulse invite. Or: --token-file <file>")
+    return Door(relays, parse_token(token), network)
+
+
+def host_name() -> str:
+    """The name this machine asks for."""
+    return requested_name(socket.gethostname())
+
+
+def found(data_dir: Path, network: str, cidr: IPv4Network) -> Identity:
+    """Make a network and its first node, or finish a founding that was cut short."""
+    now = clock.wall()
+    if not authority.exists(data_dir):
+        authority.found(data_dir, network, cidr, now)
+    issuer = authority.open_issuer(data_dir)
+    key = identity.join_key(data_dir, Ed25519PrivateKey.generate())
+    with authority.open_ledger(data_dir, issuer) as ledger:
+        serial = secrets.randbits(SERIAL_BITS)
+        der = ledger.enrol_own(issuer, build_csr(key), host_name(), now=now, serial=serial)
+    made = Identity(key, parse(der), issuer.authorities, issuer.successions, pinned=True, time_floor=now)
+    identity.save(data_dir, made)
+    return made
+
+
+def state_network(data_dir: Path, issuer: Issuer, scribe: NodeId | None) -> None:
+    """Sign what a network has from its first minute: config (0, 1) and roles; `scribe` is the CA's own node or None."""
+    store = NetworkStore(data_dir)
+    if store.load_config().data is None:
+        signed = first_config(issuer.network, issuer.mesh_cidr, issuer.signer)
+        store.save_config(*signed.number, signed.data)
+    held = store.load_roles().data
+    trusted = trusted_authorities(issuer.network, issuer.authorities, issuer.successions)
+    before = open_roles(held, issuer.network, trusted).roles if held else Roles()
+    if held is None or (scribe is not None and before.scribe is None):
+        roles = Roles(before.epoch + 1, scribe, 0 if scribe is None else before.scribe_epoch + 1, before.operators)
+        store.save_roles(roles.epoch, sign_roles(issuer.network, roles, issuer.signer).data)
+
+
+def keep(data_dir: Path, key: Ed25519PrivateKey, enrolment: Enrolment, way: Door) -> Identity:
+    """Write what a join brought."""
+    joined = Identity(
+        key,
+        enrolment.certificate,
+        enrolment.authorities,
+        enrolment.successions,
+        pinned=way.token.ca_hash is not None,
+        token=way.token.keys.selector.hex()[:SHORT_ID],
+        floors=enrolment.floors,
+        time_floor=enrolment.ca_time,
+        bootstrap=way.addresses,
+    )
+    identity.save(data_dir, joined)
+    return joined
+
+
+def check_member(held: Identity, network: str | None, *, wants_ca: bool) -> None:
+    """Raise Refused or Conflict if a person asks this member for what it is not."""
+    name = held.certificate.network.name
+    if network is not None and network != name:
+        raise Refused(f"this machine is a member of {name}, not of {network}.\nGive each network its own --data-dir")
+    if wants_ca and not held.certificate.is_ca:
+        raise Conflict(f"this machine joined {name} as a member.\nA CA of its own needs its own --data-dir")

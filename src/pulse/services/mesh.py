@@ -1,0 +1,145 @@
+"""The thin shell around the core: facts and time in, effects out.
+
+Invariant: only this service touches the mesh, on one thread, so nothing in it needs a lock.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from pulse import clock
+from pulse.core import messages
+from pulse.core.effects import (
+    CloseLink,
+    Dial,
+    Effect,
+    Log,
+    SendMessage,
+    StoreConfig,
+    StorePeers,
+    StoreRevocation,
+    StoreRoles,
+    TablesChanged,
+    TrustChanged,
+)
+from pulse.core.facts import Fact, LinkUp
+from pulse.core.mesh import Mesh
+from pulse.net.dialler import Dialler
+from pulse.net.links import Links
+from pulse.store.netconfig import NetworkStore
+
+log = logging.getLogger(__name__)
+
+LAST_WORDS = 0.1
+"""Seconds for neighbours to hear that we leave."""
+
+PEERS_WRITTEN_AFTER = 2.0
+"""Seconds a change of the peer table may wait for others, so that a mass join writes it once."""
+
+
+@dataclass(slots=True)
+class MeshService:
+    """Runs the mesh: tells it facts, wakes it when it asks, performs its effects."""
+
+    mesh: Mesh
+    links: Links
+    dialler: Dialler
+    store: NetworkStore
+    trust_changed: Callable[[], None]
+    """Tells the data plane whom to believe from now on."""
+    config_changed: Callable[[], None]
+    """Called when another network config came into force."""
+    store_peers: Callable[[], None]
+    _peers_due: float | None = field(default=None, init=False)
+    _acted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    """Something happened since the mesh was last asked when it wants to be woken."""
+
+    def tell(self, fact: Fact) -> None:
+        """A fact from another service."""
+        translated = self.dialler.translate(fact)
+        if isinstance(translated, LinkUp):
+            self.mesh.clock_compared(translated.link, clock.wall() - translated.hello.clock)
+        if translated is not None:
+            self.perform(self.mesh.happened(translated, _now()))
+
+    def perform(self, effects: Iterable[Effect]) -> None:
+        """Do what the core asks for."""
+        for effect in effects:
+            match effect:
+                case SendMessage(link, payload):
+                    self.links.send(link, payload)
+                case Dial():
+                    self.dialler.dial(effect)
+                case CloseLink(link, reason):
+                    self.links.close_link(link, reason)
+                case TablesChanged():
+                    self.links.replace_tables(effect)
+                case TrustChanged():
+                    self.trust_changed()
+                case StoreRoles(epoch, data):
+                    self.store.save_roles(epoch, data)
+                case StoreConfig(scribe_epoch, generation, data):
+                    self.store.save_config(scribe_epoch, generation, data)
+                    self.config_changed()
+                case StoreRevocation(node, data):
+                    self.store.save_revocation(node, data)
+                case StorePeers():
+                    self._peers_due = self._peers_due or _now() + PEERS_WRITTEN_AFTER
+                case Log(event, level, fields):
+                    log.log(level, event, extra=dict(fields))
+                case _:
+                    assert_never(effect)
+        self._acted.set()
+
+    async def leave(self) -> None:
+        """Tell the neighbours that we go, and give them a moment to hear it."""
+        goodbye = messages.encode(messages.Leaving("stopped"))
+        told = [self.links.send(neighbour.link, goodbye) for neighbour in self.mesh.neighbours.links()]
+        if any(told):
+            await asyncio.sleep(LAST_WORDS)
+
+    async def run(self) -> None:
+        """Serve, until cancelled; the peer table is written a last time on the way out."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.dialler.run())
+                tasks.create_task(self._relay_facts())
+                tasks.create_task(self._relay_failures())
+                tasks.create_task(self._keep_time())
+        finally:
+            self.store_peers()
+
+    async def _keep_time(self) -> None:
+        while True:
+            self.perform(self.mesh.tick(_now()))
+            self._write_peers()
+            self._acted.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._deadline()):
+                    await self._acted.wait()
+
+    async def _relay_facts(self) -> None:
+        while True:
+            for fact in await self.links.wait_facts():
+                self.tell(fact)
+
+    async def _relay_failures(self) -> None:
+        while True:
+            for fact in await self.dialler.wait_failed():
+                self.perform(self.mesh.happened(fact, _now()))
+
+    def _deadline(self) -> float | None:
+        due = [each for each in (self.mesh.deadline(), self._peers_due) if each is not None]
+        return min(due) if due else None
+
+    def _write_peers(self) -> None:
+        if self._peers_due is not None and self._peers_due <= _now():
+            self._peers_due = None
+            self.store_peers()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

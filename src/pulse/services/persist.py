@@ -1,0 +1,83 @@
+"""Brings back what an earlier run knew: signed objects and peers; and keeps the peer table for the next one.
+
+Invariant: what comes from disk is judged like what comes from a neighbour; only the signed objects may refuse a start.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from pulse import clock
+from pulse.core.effects import Effect
+from pulse.core.mesh import Mesh
+from pulse.core.messages import ObjectKind
+from pulse.core.trust.certificates import parse, verify
+from pulse.core.trust.members import label
+from pulse.errors import PulseError
+from pulse.store import peers
+from pulse.store.netconfig import NetworkStore
+
+log = logging.getLogger(__name__)
+
+ADDRESSES_KEPT = 4
+"""Addresses kept of each peer: where it was dialled and seen last."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersistService:
+    """What a node remembers over a restart."""
+
+    data_dir: Path
+    mesh: Mesh
+    store: NetworkStore
+    keep_peers: bool
+
+    def restore_objects(self) -> list[Effect]:
+        """Roles, revocations and config, in the order in which each gives the right to the next."""
+        roles, config, revoked = self.store.load_roles(), self.store.load_config(), self.store.load_revocations()
+        for warning in (roles.warning, config.warning):
+            if warning:
+                log.warning("stored object damaged, the one before it is used", extra={"error": warning})
+        effects: list[Effect] = []
+        if roles.data:
+            effects += self.mesh.statements.restored(ObjectKind.ROLES, roles.data)
+        for data in revoked.objects:
+            effects += self.mesh.statements.restored(ObjectKind.REVOCATION, data)
+        if config.data:
+            effects += self.mesh.statements.restored(ObjectKind.CONFIG, config.data)
+        return effects
+
+    def restore_peers(self, now: float) -> list[Effect]:
+        """The peers of an earlier run whose certificates still hold."""
+        if not self.keep_peers:
+            return []
+        known, warning = peers.load(self.data_dir)
+        if warning:
+            log.warning("peer table starts empty", extra={"error": warning})
+        effects: list[Effect] = []
+        for peer in known:
+            try:
+                certificate = parse(peer.certificate)
+                verify(certificate, self.mesh.statements.authorities, clock.wall())
+            except PulseError as error:
+                log.info("known peer left out", extra={"error": str(error)})
+                continue
+            effects += self.mesh.peer_restored(certificate, peer.addresses, now)
+        return effects
+
+    def save_peers(self) -> None:
+        """Keep everybody we know and where they were; a disk that refuses costs a warning, not the node."""
+        if not self.keep_peers:
+            return
+        mesh = self.mesh
+        others = [each for each in mesh.members.all() if each.node_id != mesh.me.node_id]
+        known = [
+            peers.KnownPeer(
+                each.node_id, label(each), mesh.neighbours.addresses_of(each.node_id)[:ADDRESSES_KEPT], each.der
+            )
+            for each in others
+        ]
+        try:
+            peers.save(self.data_dir, known)
+        except PulseError as error:
+            log.warning("peer table not written", extra={"error": str(error)})

@@ -1,0 +1,100 @@
+"""Gives the mesh a face in the kernel: the TUN device, its addresses and its MTU.
+
+Invariant: all the kernel state made here hangs on the device, so it is gone with the device even after kill -9.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface
+
+from pulse.core.trust.certificates import Certificate
+from pulse.core.trust.identity import mesh_prefix
+from pulse.errors import PulseError
+from pulse.net import interfaces
+from pulse.net.links import Links
+from pulse.net.netlink import Netlink
+
+log = logging.getLogger(__name__)
+
+MTU = 1340
+"""Frame, record and parity over IPv6 fit in 1500 bytes of underlay."""
+
+GSO_MAX = 46 * (MTU - 52) + 52
+"""Bytes of a super-packet: as many whole segments as fit one UDP send of the underlay (65,000 bytes)."""
+
+RETRY = 5.0
+"""Seconds until a device that somebody deleted is made anew."""
+
+
+@dataclass(slots=True)
+class TunService:
+    """Keeps the TUN device there while the node runs."""
+
+    links: Links
+    me: Certificate
+    mesh_cidr: Callable[[], IPv4Network | None]
+    """The range of the network config in force; None before the first one came."""
+    name: str = "pulse0"
+    queues: int = 1
+    problem: str = field(default="the device is not made yet", init=False)
+    """Why packets cannot pass just now; empty if they can."""
+    _ranged: IPv4Network | None = field(default=None, init=False)
+
+    def attach(self) -> None:
+        """Make the device. Raises SystemRefused, or Conflict for a mesh range in use here."""
+        self._ranged = None
+        self.name = self.links.attach_tun(self.name, self.queues)
+        with Netlink() as kernel:
+            kernel.set_link(self.name, mtu=MTU, gso_max_size=GSO_MAX, up=True)
+            kernel.add_address(self.name, IPv6Interface((self.me.addresses.v6, mesh_prefix(self.me.network).prefixlen)))
+        self._give_range()
+
+    def detach(self) -> None:
+        """Remove the device and all that hangs on it."""
+        self.links.detach_tun()
+
+    def config_changed(self) -> None:
+        """A network config came: its range may be new to us."""
+        try:
+            self._give_range()
+        except PulseError as error:
+            self.problem = str(error)
+            log.error("tun without its range", extra={"error": self.problem})
+
+    async def run(self) -> None:
+        """Make the device anew whenever somebody deleted it, until cancelled."""
+        while True:
+            self.problem = await self.links.wait_tun_gone()
+            log.warning("tun gone", extra={"device": self.name, "reason": self.problem})
+            self.links.detach_tun()
+            made = False
+            while not made:
+                await asyncio.sleep(RETRY)
+                made = self._attach_again()
+
+    def _give_range(self) -> None:
+        """Our IPv4 address with the mesh's range, which routes the range to the device."""
+        mesh = self.mesh_cidr()
+        if mesh is None:
+            self.problem = "the network's config has not come yet, from any neighbour"
+            return
+        if mesh == self._ranged:
+            return
+        for warning in interfaces.conflicts(mesh, interfaces.host_routes(), ours=(self.name,)):
+            log.warning(warning)
+        with Netlink() as kernel:
+            kernel.add_address(self.name, IPv4Interface((self.me.addresses.v4, mesh.prefixlen)))
+        self._ranged, self.problem = mesh, ""
+        log.info("tun up", extra={"device": self.name, "range": str(mesh)})
+
+    def _attach_again(self) -> bool:
+        try:
+            self.attach()
+        except PulseError as error:
+            self.problem = str(error)
+            # Half made, it would be in the way of the next try.
+            self.links.detach_tun()
+            return False
+        return True

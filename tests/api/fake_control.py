@@ -1,0 +1,118 @@
+"""A node that answers from memory, and a real control socket in front of it."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pulse import schemas
+from pulse.api.app import build
+from pulse.api.server import ApiService, ControlSocket
+from pulse.errors import LinkError, NotFound, Refused
+
+ID = "4be27a3391c0" + "5" * 52
+CA_HASH = "a91f22c077e4" + "1" * 52
+WEAK = (
+    "this token is too short to be safe (3 characters, 32 needed).\n"
+    "Make one on the CA: pulse token create --ttl 1h --max-uses 1"
+)
+
+IDENTITY = schemas.NodeIdentity(ID, "relay-01", "mynet", CA_HASH, "10.100.41.7", "fd7a::33", ["ca", "scribe"])
+TOKEN = schemas.TokenInfo("ab" * 16, 1000.0, None, 1, 0, ["db"], None, False, "good")
+
+
+def peer(name: str = "db-server", **changes: object) -> schemas.PeerRow:
+    values: dict[str, object] = {
+        "id": "9" * 64, "name": name, "v4": "10.100.87.53", "v6": "fd7a::9", "roles": [], "link": "quic", "via": "",
+        "rtt": 0.0228, "jitter": 0.001, "loss": 0.0, "suspect": False, "seen": 0.0, "address": "198.51.100.4:443",
+        "last_error": "", "bytes_in": 1, "bytes_out": 2,
+    }  # fmt: skip
+    return schemas.PeerRow(**(values | changes))  # type: ignore[arg-type]
+
+
+class FakeControl:
+    """Implements `pulse.api.control.Control`; `stopped` tells that it was asked to stop."""
+
+    def __init__(self, *peers: schemas.PeerRow) -> None:
+        self.peers = [*peers] or [peer()]
+        self.entries = [schemas.JournalEntry(n, 1000.0 + n, "token created", {"id": str(n)}) for n in range(1, 2501)]
+        self.asked: list[object] = []
+        self.stopped = threading.Event()
+
+    async def status(self) -> schemas.Status:
+        return schemas.Status(
+            True, "All well. 2 nodes, 2 direct.", IDENTITY, "0.1.0", 60.0, "0.0.0.0:443", "", 7e6, self.peers, {}
+        )
+
+    async def identity(self) -> schemas.NodeIdentity:
+        return IDENTITY
+
+    async def certificate(self) -> schemas.CertificateInfo:
+        return schemas.CertificateInfo(ID, "relay-01", [], ["10.100.41.7"], "0f", 0.0, 7e6, 7e6, CA_HASH, True)
+
+    async def create_token(self, wanted: schemas.TokenRequest) -> schemas.TokenCreated:
+        self.asked.append(wanted)
+        if wanted.name == "abc":
+            raise Refused(WEAK)
+        return schemas.TokenCreated("s" * 43 + "." + CA_HASH, TOKEN)
+
+    async def list_tokens(self) -> list[schemas.TokenInfo]:
+        return [TOKEN]
+
+    async def revoke_token(self, prefix: str) -> schemas.TokenInfo:
+        self.asked.append(prefix)
+        if not TOKEN.id.startswith(prefix):
+            raise NotFound(f'no token begins with "{prefix}". See them: pulse token list')
+        return TOKEN
+
+    async def master_token(self) -> schemas.MasterToken:
+        return schemas.MasterToken("m" * 43)
+
+    async def invite(self, wanted: schemas.TokenRequest) -> schemas.Invite:
+        self.asked.append(wanted)
+        return schemas.Invite("pls_eyJh", ["relay.example.com:443"], TOKEN)
+
+    async def ca_log(self, after: int, limit: int) -> list[schemas.JournalEntry]:
+        return [entry for entry in self.entries if entry.seq > after][:limit]
+
+    async def ca_verify(self) -> schemas.JournalCheck:
+        return schemas.JournalCheck(len(self.entries), None, "")
+
+    async def ping(self, wanted: schemas.PingRequest) -> schemas.PingReply:
+        self.asked.append(wanted)
+        if wanted.node == "cam-7":
+            raise LinkError("cam-7 did not answer within 1 s")
+        if wanted.node == "bug":
+            raise ZeroDivisionError("a detail that stays in the log")
+        return schemas.PingReply(ID, "db-server", "10.100.87.53", 0.0228, "quic", "")
+
+    async def stop(self) -> schemas.Stopping:
+        self.stopped.set()
+        return schemas.Stopping(4711)
+
+
+@contextmanager
+def serving(path: Path, control: FakeControl) -> Iterator[FakeControl]:
+    """Serve `control` on a Unix socket, from a thread of its own."""
+    bound = ControlSocket(path)
+    loop = asyncio.new_event_loop()
+    service = ApiService(build(control), bound)
+    task = loop.create_task(service.run())
+
+    def run() -> None:
+        try:
+            loop.run_until_complete(task)
+        except asyncio.CancelledError:
+            pass
+        finally:
+            loop.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield control
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join(30)
+        assert not thread.is_alive()

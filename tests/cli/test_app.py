@@ -1,0 +1,90 @@
+import json
+import os
+import subprocess
+
+import pytest
+
+from pulse.cli.app import COMMANDS
+from tests.api.fake_control import FakeControl
+from tests.cli.shell import Shell
+
+
+def test_help_lists_every_command(shell: Shell) -> None:
+    done = shell.pulse("--help")
+
+    assert done.code == 0
+    for command in COMMANDS:
+        assert f"  {command}: " in done.out
+    assert "detached" not in done.out
+    assert max(map(len, done.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in {"lab", "demo"}])
+def test_every_command_has_help(shell: Shell, command: str) -> None:
+    done = shell.pulse(command, "--help")
+
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"Usage: pulse {command}")
+
+
+def test_plain_pulse_says_what_to_do_and_makes_nothing(shell: Shell) -> None:
+    done = shell.pulse("--data-dir", str(shell.data_dir))
+
+    assert done.code == 4
+    assert done.err.startswith(f"error: this machine is in no network yet (nothing in {shell.data_dir}).\n")
+    assert "pulse --ca --scribe" in done.err
+    assert "pulse join pls_" in done.err
+    assert not shell.data_dir.exists()
+
+
+def test_a_mistyped_command_is_no_peer(shell: Shell) -> None:
+    done = shell.pulse("statsu")
+
+    assert done.code == 2
+    assert done.err == (
+        'error: no command "statsu". Did you mean: pulse status? (To start a node with a peer, write host:port.)\n'
+    )
+
+
+def test_errors_of_a_node_arrive_whole_with_their_code(shell: Shell, control: FakeControl) -> None:
+    done = shell.node("token", "create", "--name", "abc")
+
+    assert done.code == 3
+    assert done.out == ""
+    assert done.err == (
+        "error: this token is too short to be safe (3 characters, 32 needed).\n"
+        "Make one on the CA: pulse token create --ttl 1h --max-uses 1\n"
+    )
+
+
+def test_without_a_node_the_sockets_asked_are_named(shell: Shell) -> None:
+    done = shell.node("status")
+
+    assert done.code == 5
+    assert done.err == (
+        f"error: no pulse node is running here (asked {shell.data_dir}/pulse.sock).\nStart one: pulse start\n"
+    )
+
+
+def test_a_reader_that_leaves_is_no_error_worth_words(shell: Shell, control: FakeControl) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer) as gone:
+        done = subprocess.run(
+            shell.command("ca", "log", "--data-dir", str(shell.data_dir)), stdout=gone, stderr=subprocess.PIPE,
+            env=shell.variables(), timeout=60, check=False,
+        )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["status"], ["id"], ["cert"], ["token"], ["token", "list"], ["ca", "log", "-n", "1"], ["ca", "log", "--verify"]],
+    ids=" ".join,
+)
+def test_every_read_speaks_json(shell: Shell, control: FakeControl, command: list[str]) -> None:
+    done = shell.node(*command, "--json")
+
+    assert (done.code, done.err) == (0, "")
+    json.loads(done.out)

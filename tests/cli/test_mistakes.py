@@ -1,0 +1,63 @@
+import pytest
+
+from pulse.cli.mistakes import check_peer, nearest
+from pulse.errors import ConfigError
+from tests.cli.shell import Shell
+
+COMMANDS = ("start", "stop", "status", "token")
+
+
+@pytest.mark.parametrize("word", ["relay.example.com:443", "[::1]:443", "10.0.0.1:1", "localhost:443", "pls_abc"])
+def test_an_address_and_an_invite_can_be_peers(word: str) -> None:
+    check_peer(word, COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("statsu", "Did you mean: pulse status?"),
+        ("tokn", "Did you mean: pulse token?"),
+        ("xyzzy", "See them: pulse --help"),
+        ("status", 'it goes first, its flags after it (pulse status --help)'),
+        ("top", '"pulse top" is not in this version of pulse'),
+    ],
+)
+def test_a_word_is_no_peer(word: str, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        check_peer(word, COMMANDS)
+
+    assert said in str(refused.value)
+
+
+def test_nothing_is_near_to_nonsense() -> None:
+    assert nearest("xyzzy", COMMANDS) == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("--tokne x", 'pulse has no flag "--tokne". Did you mean: --token?'),
+        ("--tokne=x", 'pulse has no flag "--tokne". Did you mean: --token?'),
+        ("start --data-dri x", 'pulse start has no flag "--data-dri". Did you mean: --data-dir?'),
+        ("token create --tll 1h", 'pulse token create has no flag "--tll". Did you mean: --ttl?'),
+        ("status --qqq", 'pulse status has no flag "--qqq". See: pulse status --help'),
+        ("start --socks", "--socks: the SOCKS5 proxy is not in this version of pulse. Leave it out"),
+        ("token crate", 'no command "token crate". Did you mean: pulse token create?'),
+        ("ca lgo", 'no command "ca lgo". Did you mean: pulse ca log?'),
+        ("status extra", 'pulse status takes no "extra" here. See: pulse status --help'),
+        ("ping", "pulse ping needs NODE. See: pulse ping --help"),
+        ("join a:1 --token", "--token needs a value. See: pulse join --help"),
+        ("ping n -c many", 'unable to convert "many" into int'),
+        ("start --ca --ca", "--ca is given twice. Give it once"),
+        ("--ca ping", '"ping" is a command: it goes first'),
+        ("--log-level loud", 'choose from: "debug", "info", "warn", "error"'),
+        ("10.0.0.1", 'bootstrap.peers: "10.0.0.1" is no address. Write host:port'),
+    ],
+)
+def test_a_wrong_command_line_is_told_what_would_be_right(shell: Shell, typed: str, said: str) -> None:
+    done = shell.pulse(*typed.split())
+
+    assert done.code == 2
+    assert done.err.startswith("error: ")
+    assert said.lower() in done.err.lower()
+    assert "Traceback" not in done.err

@@ -1,0 +1,63 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulse.cli.values import counted, day, milliseconds, moment, parse_duration, percent, spaced, span, spelled_span
+from pulse.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30), ("15m", 900), ("4h", 14400), ("7d", 604800), ("2w", 1209600), ("1h30m", 5400), ("0.5h", 1800)],
+)
+def test_a_duration_is_numbers_with_units(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "4", "h", "4x", "-4h", "4 h", "1h 30m", "4H", "0s", "0h0m"])
+def test_anything_else_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"Write 30s, 15m, 4h"):
+        parse_duration(text)
+
+
+@given(st.text(max_size=20))
+def test_a_duration_is_read_or_refused(text: str) -> None:
+    try:
+        assert parse_duration(text) > 0
+    except ConfigError:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (59.4, "59 s"), (600, "10 min"), (7200, "2 h"), (86400, "24 h"), (3 * 86400, "3 d")]
+)
+def test_a_span_has_one_unit(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(3600, "1 hour"), (5400, "90 minutes"), (604800, "7 days"), (61, "61 seconds"), (0.5, "1 second")]
+)
+def test_a_span_is_spelled_in_the_largest_whole_unit(seconds: float, text: str) -> None:
+    assert spelled_span(seconds) == text
+
+
+def test_figures_have_units_and_a_dash_stands_for_none() -> None:
+    assert milliseconds(0.0228) == "22.8 ms"
+    assert milliseconds(None) == "–"
+    assert percent(0.0) == "0 %"
+    assert percent(0.004) == "0.4 %"
+    assert percent(None) == "–"
+
+
+def test_days_and_moments_are_utc() -> None:
+    assert day(0) == "1970-01-01"
+    assert moment(61) == "1970-01-01T00:01:01Z"
+
+
+def test_one_is_singular() -> None:
+    assert (counted(1, "machine"), counted(2, "machine")) == ("1 machine", "2 machines")
+
+
+def test_a_ca_hash_is_shown_in_three_groups() -> None:
+    assert spaced("a91f22c077e4" + "0" * 52) == "a91f 22c0 77e4"

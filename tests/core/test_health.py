@@ -1,0 +1,69 @@
+"""Health: one sentence, and in it the one thing to do first."""
+
+from dataclasses import replace
+
+import pytest
+
+from pulse.core.health import DAY, PeerHealth, Vitals, judge
+
+LINKED = PeerHealth("web", linked=True, configured=True)
+AWAY = PeerHealth("laptop", linked=False, configured=False)
+MISSED = PeerHealth("192.0.2.1:443", linked=False, configured=True, last_error="no answer")
+WELL = Vitals(peers=(LINKED,), certificate_left=60 * DAY, clock_offset=0.0, tun_wanted=True)
+
+
+def test_a_node_among_its_peers_is_well() -> None:
+    health = judge(WELL)
+
+    assert health.well
+    assert health.sentence == "All well. 2 nodes, 1 direct."
+
+
+def test_peers_nobody_named_may_be_away() -> None:
+    assert judge(replace(WELL, peers=(LINKED, AWAY))).sentence == "All well. 3 nodes, 1 direct, 1 away."
+
+
+def test_a_first_node_is_well_and_told_how_others_come() -> None:
+    health = judge(replace(WELL, peers=()))
+
+    assert health.well
+    assert "pulse invite" in health.sentence
+
+
+@pytest.mark.parametrize(
+    ("vitals", "complaint"),
+    [
+        (replace(WELL, certificate_left=0.0), "this node's certificate has ended"),
+        (replace(WELL, certificate_left=19 * DAY), "this node's certificate ends in 19 days"),
+        (replace(WELL, tun_problem="no /dev/net/tun"), "no mesh addresses: no /dev/net/tun"),
+        (replace(WELL, peers=(MISSED,)), "192.0.2.1:443 is not reached: no answer (is it up?"),
+        (replace(WELL, peers=(replace(MISSED, last_error=""),)), "192.0.2.1:443 is not reached (is it up?"),
+        (replace(WELL, clock_offset=301.0), "this clock is 5 min ahead of the neighbours'"),
+        (replace(WELL, clock_offset=-3600.0), "this clock is 60 min behind the neighbours'"),
+    ],
+)
+def test_whatever_is_wrong_is_named(vitals: Vitals, complaint: str) -> None:
+    health = judge(vitals)
+
+    assert not health.well
+    assert health.sentence.startswith(f"1 thing to see to: {complaint}")
+
+
+def test_a_problem_with_a_device_nobody_wants_is_none() -> None:
+    assert judge(replace(WELL, tun_wanted=False, tun_problem="not made yet")).well
+
+
+def test_of_several_complaints_the_most_pressing_is_told_with_their_number() -> None:
+    sick = Vitals(peers=(MISSED,), certificate_left=-1.0, clock_offset=999.0, tun_wanted=True, tun_problem="gone")
+
+    assert judge(sick).sentence.startswith("4 things to see to: this node's certificate has ended")
+
+
+@pytest.mark.parametrize(("left", "well"), [(20 * DAY, True), (20 * DAY - 1, False)])
+def test_a_certificate_is_worth_a_word_once_renewal_has_failed_for_ten_days(left: float, *, well: bool) -> None:
+    assert judge(replace(WELL, certificate_left=left)).well is well
+
+
+@pytest.mark.parametrize("offset", [300.0, -300.0])
+def test_a_clock_a_little_off_is_well(offset: float) -> None:
+    assert judge(replace(WELL, clock_offset=offset)).well

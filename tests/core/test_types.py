@@ -1,0 +1,40 @@
+"""Types: which texts can be names, and that no name can be taken for an id."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulse.core.types import LEAST_PREFIX, SHORT_ID, Network, is_network_name, is_node_name
+
+LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
+
+
+@pytest.mark.parametrize("text", ["a", "vm-01", "cafe-host", "x" * 63, "abc"])
+def test_a_label_names_a_node(text: str) -> None:
+    assert is_node_name(text)
+
+
+@pytest.mark.parametrize("text", ["", "-a", "a-", "A", "a.b", "a_b", "x" * 64, "ä", "a\n", "a b"])
+def test_what_is_no_label_names_nothing(text: str) -> None:
+    assert not is_node_name(text)
+    assert not is_network_name(text)
+
+
+@given(st.text("0123456789abcdef", min_size=LEAST_PREFIX, max_size=63))
+def test_what_reads_as_the_beginning_of_an_id_names_no_node_but_may_name_a_network(text: str) -> None:
+    assert not is_node_name(text)
+    assert is_network_name(text)
+
+
+@given(LABELS)
+def test_every_other_label_names_both(text: str) -> None:
+    assert is_network_name(text)
+    assert is_node_name(text) or set(text) <= set("0123456789abcdef")
+
+
+def test_the_label_of_a_network_holds_its_name_and_its_first_ca() -> None:
+    assert Network("default", "ab" * 32).label == "default." + "ab" * 32
+
+
+def test_the_short_form_of_an_id_is_long_enough_to_be_typed_back() -> None:
+    assert SHORT_ID >= LEAST_PREFIX

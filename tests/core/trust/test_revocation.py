@@ -1,0 +1,101 @@
+"""Revocations: who may make one, and a union on which all nodes agree."""
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulse.core.trust.identity import node_bytes, public_bytes
+from pulse.core.trust.revocation import Revocation, RevocationSet, digest_of, open_revocation, sign_revocation
+from pulse.core.types import NodeId
+from pulse.errors import ProtocolError, Refused
+from tests.authority import NOW, Ca, key, node
+
+CA = Ca()
+SCRIBE = key("scribe")
+
+
+def by_ca(name: str) -> Revocation:
+    return sign_revocation(CA.network, node(name), CA.key, time=NOW, reason="lost")
+
+
+def by_scribe(name: str, epoch: int) -> Revocation:
+    return sign_revocation(CA.network, node(name), SCRIBE, scribe_epoch=epoch, time=NOW)
+
+
+def reopened(revocation: Revocation, *, ca_nodes: tuple[NodeId, ...] = ()) -> Revocation:
+    return open_revocation(revocation.data, CA.network, [CA.authority], public_bytes(SCRIBE), ca_nodes)
+
+
+some = st.builds(
+    lambda name, epoch: by_scribe(name, epoch) if epoch else by_ca(name), st.sampled_from("abcd"), st.integers(0, 3)
+)
+
+
+@pytest.mark.parametrize("revocation", [by_ca("a"), by_scribe("a", 3)])
+def test_a_revocation_comes_back_as_it_was_signed(revocation: Revocation) -> None:
+    assert reopened(revocation) == revocation
+
+
+def test_a_stranger_revokes_nobody() -> None:
+    forged = sign_revocation(CA.network, node("a"), key("evil"), time=NOW)
+    with pytest.raises(Refused, match="not signed by anyone entitled"):
+        reopened(forged)
+
+
+def test_nobody_borrows_the_others_authority() -> None:
+    claims_ca = sign_revocation(CA.network, node("a"), SCRIBE, time=NOW)
+    claims_scribe = sign_revocation(CA.network, node("a"), CA.key, scribe_epoch=2, time=NOW)
+    for forged in (claims_ca, claims_scribe):
+        with pytest.raises(Refused, match="whom it claims"):
+            reopened(forged)
+
+
+def test_a_scribe_cannot_revoke_a_ca_node_but_the_ca_can() -> None:
+    with pytest.raises(Refused, match="cannot revoke the CA's node"):
+        reopened(by_scribe("a", 1), ca_nodes=(node("a"),))
+    assert reopened(by_ca("a"), ca_nodes=(node("a"),)) == by_ca("a")
+
+
+def test_without_a_known_scribe_only_the_ca_counts() -> None:
+    with pytest.raises(Refused):
+        open_revocation(by_scribe("a", 1).data, CA.network, [CA.authority])
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_refused(data: bytes) -> None:
+    with pytest.raises((ProtocolError, Refused)):
+        open_revocation(data, CA.network, [CA.authority])
+
+
+@given(st.lists(some, max_size=8), st.randoms(use_true_random=False), st.integers(0, 3))
+def test_the_union_is_the_same_in_any_order_and_twice(seen: list[Revocation], random: object, epoch: int) -> None:
+    shuffled = [*seen, *seen[:2]]
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    ours, theirs = RevocationSet(seen), RevocationSet(shuffled)
+    assert ours.counting(epoch) == theirs.counting(epoch)
+    assert ours.digest(epoch) == theirs.digest(epoch)
+
+
+def test_a_merge_tells_whether_neighbours_should_hear() -> None:
+    held = RevocationSet()
+    assert held.merge(by_scribe("a", 1))
+    assert not held.merge(by_scribe("a", 1))
+    assert held.merge(by_scribe("a", 2))
+    assert held.merge(by_ca("a"))
+    assert not held.merge(by_scribe("a", 9))
+
+
+def test_a_replaced_scribes_word_counts_no_more() -> None:
+    held = RevocationSet([by_scribe("a", 1), by_ca("b")])
+    assert held.nodes(1) == {node("a"), node("b")}
+    assert held.nodes(2) == {node("b")}
+    assert held.digest(1) != held.digest(2)
+
+
+def test_the_digest_is_that_of_the_sorted_ids() -> None:
+    assert RevocationSet().digest(0) == hashlib.sha256(b"").digest()
+    ids = sorted(node_bytes(node(name)) for name in "ab")
+    assert RevocationSet([by_ca("b"), by_ca("a")]).digest(0) == hashlib.sha256(b"".join(ids)).digest()
+    assert digest_of([node("b"), node("a"), node("a")]) == hashlib.sha256(b"".join(ids)).digest()

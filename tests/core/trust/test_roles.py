@@ -1,0 +1,90 @@
+"""Roles: the CA's word only, and a higher epoch replaces the object whole."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulse.core.messages import ObjectKind, Wire, pack
+from pulse.core.trust.roles import Roles, compare_roles, open_roles, sign_roles
+from pulse.core.trust.signed import Comparison, seal
+from pulse.core.types import NodeId
+from pulse.errors import ProtocolError, Refused
+from tests.authority import Ca, key, node
+
+CA = Ca()
+ids = st.binary(min_size=32, max_size=32).map(lambda data: NodeId(data.hex()))
+all_roles = st.builds(
+    Roles,
+    epoch=st.integers(0, 2**53 - 1),
+    scribe=ids,
+    scribe_epoch=st.integers(1, 2**53 - 1),
+    operators=st.frozensets(ids, max_size=5),
+)
+
+
+class Payload(Wire, frozen=True):
+    """A roles object's payload with any values in it."""
+
+    epoch: int
+    scribe: bytes | None
+    scribe_epoch: int
+    operators: list[bytes]
+
+
+@given(all_roles)
+def test_roles_come_back_as_they_were_signed(roles: Roles) -> None:
+    signed = sign_roles(CA.network, roles, CA.key)
+    assert open_roles(signed.data, CA.network, [CA.authority]) == signed
+
+
+def test_nobody_has_a_role_at_first() -> None:
+    signed = sign_roles(CA.network, Roles(), CA.key)
+    assert open_roles(signed.data, CA.network, [CA.authority]).roles == Roles()
+
+
+def test_only_the_ca_gives_roles() -> None:
+    forged = sign_roles(CA.network, Roles(5, node("evil"), 1), key("evil"))
+    with pytest.raises(Refused, match="not signed by anyone entitled"):
+        open_roles(forged.data, CA.network, [CA.authority])
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        Payload(1, None, 1, []),
+        Payload(1, bytes(32), 0, []),
+    ],
+)
+def test_a_scribe_and_its_epoch_come_together(payload: Payload) -> None:
+    with pytest.raises(Refused, match="epoch"):
+        open_roles(seal(ObjectKind.ROLES, CA.network, pack(payload), CA.key), CA.network, [CA.authority])
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        Payload(2**63 - 1, None, 0, []),
+        Payload(-1, None, 0, []),
+        Payload(1, bytes(31), 1, []),
+        Payload(1, None, 0, [bytes(32)] * 257),
+    ],
+)
+def test_numbers_and_lists_out_of_bounds_are_a_protocol_error(payload: Payload) -> None:
+    with pytest.raises(ProtocolError):
+        open_roles(seal(ObjectKind.ROLES, CA.network, pack(payload), CA.key), CA.network, [CA.authority])
+
+
+def test_too_many_operators_are_not_signed() -> None:
+    with pytest.raises(Refused, match="256 are allowed"):
+        sign_roles(CA.network, Roles(1, operators=frozenset(node(f"n{number}") for number in range(257))), CA.key)
+
+
+def test_the_higher_epoch_wins_and_equal_epochs_are_an_alarm() -> None:
+    first, second, other = (
+        sign_roles(CA.network, roles, CA.key) for roles in (Roles(1), Roles(2), Roles(2, node("a"), 1))
+    )
+    assert compare_roles(first, second) is Comparison.NEWER
+    assert compare_roles(second, first) is Comparison.OLDER
+    assert compare_roles(second, second) is Comparison.SAME
+    assert compare_roles(second, other).is_alarm
+    assert compare_roles(second, other).takes_theirs is not compare_roles(other, second).takes_theirs

@@ -1,0 +1,44 @@
+"""Fixtures with real daemons: `pair` is shared by tests that leave it as it was, `fresh_pair` is one test's own.
+
+Every test here is marked e2e.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pulse.lab.lab import Lab
+from tests.e2e.mesh import Pair, bring_up
+from tests.namespace import require_root
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all tests of this directory."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    """Two hosts, a and b, and a cable."""
+    require_root()
+    with Lab() as built:
+        yield built
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    """A linked CA and member that a module's tests share."""
+    require_root()
+    with Lab() as built:
+        yield bring_up(built)
+
+
+@pytest.fixture
+def fresh_pair(lab: Lab) -> Pair:
+    """A linked CA and member of this test's own, which may be harmed."""
+    return bring_up(lab)

@@ -1,0 +1,191 @@
+"""A data plane that only remembers what it was asked, and tells what a test makes happen."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pulse.core.effects import TablesChanged
+from pulse.core.facts import Fact, LinkSample
+from pulse.core.types import LinkId, NodeId
+from pulse.errors import LinkError, PulseError
+from pulse.net.links import JoinOffer, PeerTraffic, Request, Trust
+
+NOBODY = NodeId("")
+
+
+@dataclass(frozen=True)
+class Dialled:
+    """One dial the data plane was asked for."""
+
+    dial: int
+    address: str
+    expect: NodeId | None
+
+
+@dataclass
+class FakeLane:
+    """A join lane that answers every request with `answer`, or breaks if there is none."""
+
+    leaf: bytes = b""
+    objects: bytes = b""
+    answer: bytes | None = None
+    requests: list[bytes] = field(default_factory=list)
+
+    async def send(self, request: bytes) -> bytes:
+        """The answer; raises LinkError without one."""
+        self.requests.append(request)
+        if self.answer is None:
+            raise LinkError("the connection was lost")
+        return self.answer
+
+
+@dataclass
+class FakeLinks:
+    """Implements `Links`: `happens`, `asks`, `offers` and `loses_tun` are the world's side."""
+
+    node: NodeId = NOBODY
+    """Who asks, when this one asks `far`."""
+    dials: list[Dialled] = field(default_factory=list)
+    closed: dict[LinkId, str] = field(default_factory=dict)
+    sent: dict[LinkId, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    tables: TablesChanged | None = None
+    trust: Trust | None = None
+    identity: tuple[tuple[bytes, ...], bytes] | None = None
+    join_answers: dict[int, bytes] = field(default_factory=dict)
+    lanes: dict[str, FakeLane] = field(default_factory=dict)
+    """By address; at any other nobody answers."""
+    joins: list[tuple[str, bool]] = field(default_factory=list)
+    far: dict[NodeId, "FakeLinks"] = field(default_factory=dict)
+    """Nodes that RPCs reach."""
+    tuns: list[str] = field(default_factory=list)
+    """Devices there are."""
+    tun_refusals: list[PulseError] = field(default_factory=list)
+    """What the next tries to make a device end in."""
+    samples: tuple[LinkSample, ...] = ()
+    peers: list[PeerTraffic] = field(default_factory=list)
+    _facts: asyncio.Queue[Fact] = field(default_factory=asyncio.Queue)
+    _offers: asyncio.Queue[JoinOffer] = field(default_factory=asyncio.Queue)
+    _requests: asyncio.Queue[Request] = field(default_factory=asyncio.Queue)
+    _tun_gone: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    _answers: dict[int, asyncio.Future[bytes]] = field(default_factory=dict)
+
+    # The world's side
+
+    def happens(self, *facts: Fact) -> None:
+        """Tell facts."""
+        for fact in facts:
+            self._facts.put_nowait(fact)
+
+    def offers(self, offer: JoinOffer) -> None:
+        """A stranger asks to join."""
+        self._offers.put_nowait(offer)
+
+    async def asks(self, node: NodeId, payload: bytes) -> bytes:
+        """A peer asks something; what it was answered."""
+        request = Request(1 + len(self._answers), node, payload)
+        answer = self._answers[request.request] = asyncio.get_running_loop().create_future()
+        self._requests.put_nowait(request)
+        return await answer
+
+    def loses_tun(self, reason: str) -> None:
+        """Somebody deleted the device."""
+        self.tuns.clear()
+        self._tun_gone.put_nowait(reason)
+
+    # The protocol
+
+    async def wait_facts(self) -> list[Fact]:
+        """Wait for facts."""
+        told = [await self._facts.get()]
+        while not self._facts.empty():
+            told.append(self._facts.get_nowait())
+        return told
+
+    async def wait_offer(self) -> JoinOffer:
+        """Wait for a join request."""
+        return await self._offers.get()
+
+    async def wait_request(self) -> Request:
+        """Wait for an RPC."""
+        return await self._requests.get()
+
+    async def wait_tun_gone(self) -> str:
+        """Wait for the end of the device."""
+        return await self._tun_gone.get()
+
+    def install_identity(self, chain: Sequence[bytes], key: bytes) -> None:
+        """Remember it."""
+        self.identity = (tuple(chain), key)
+
+    def install_trust(self, trust: Trust) -> None:
+        """Remember it."""
+        self.trust = trust
+
+    async def join(self, address: str, *, pinned: bool) -> FakeLane:
+        """The lane of `lanes` at that address."""
+        self.joins.append((address, pinned))
+        if address not in self.lanes:
+            raise LinkError("no answer")
+        return self.lanes[address]
+
+    def answer_join(self, offer: int, answer: bytes) -> None:
+        """Remember it."""
+        self.join_answers[offer] = answer
+
+    def dial(self, address: str, expect: NodeId | None) -> int:
+        """Remember it, numbered from 1001: no attempt of the core has such a number."""
+        self.dials.append(Dialled(1001 + len(self.dials), address, expect))
+        return self.dials[-1].dial
+
+    def close_link(self, link: LinkId, reason: str) -> None:
+        """Remember it."""
+        self.closed[link] = reason
+
+    def send(self, link: LinkId, message: bytes) -> bool:
+        """Remember it."""
+        self.sent[link].append(message)
+        return True
+
+    async def request(self, node: NodeId, payload: bytes, timeout: float) -> bytes:
+        """Ask one of `far`."""
+        if node not in self.far:
+            raise LinkError("it cannot be reached: no link leads there")
+        try:
+            async with asyncio.timeout(timeout):
+                return await self.far[node].asks(self.node, payload)
+        except TimeoutError as error:
+            raise LinkError("no answer") from error
+
+    def respond(self, request: int, payload: bytes) -> None:
+        """Tell who asked; a second answer to one request is an error."""
+        self._answers[request].set_result(payload)
+
+    def replace_tables(self, tables: TablesChanged) -> None:
+        """Remember them."""
+        self.tables = tables
+
+    def attach_tun(self, name: str, queues: int) -> str:
+        """Make a device, unless one is there or a refusal is planned."""
+        assert not self.tuns, "a device is there already"
+        assert queues > 0
+        if self.tun_refusals:
+            raise self.tun_refusals.pop(0)
+        self.tuns.append(name)
+        return name
+
+    def detach_tun(self) -> None:
+        """Remove the device."""
+        self.tuns.clear()
+
+    def sample(self) -> tuple[LinkSample, ...]:
+        """The figures of `samples`."""
+        return self.samples
+
+    def traffic(self) -> list[PeerTraffic]:
+        """The figures of `peers`."""
+        return self.peers
+
+    def drops(self) -> dict[str, int]:
+        """Nothing is ever dropped."""
+        return {}

@@ -1,0 +1,91 @@
+"""From a description to addresses and routes."""
+
+from ipaddress import IPv4Interface, IPv6Interface
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulse.errors import ConfigError
+from pulse.lab.plan import TWO_HOSTS, HostPlan, NetworkPlan, Plan, hops, read_plan, segments
+
+CHAIN = """
+[hosts.left]
+[hosts.one]
+router = true
+[hosts.two]
+router = true
+[hosts.right]
+[[networks]]
+hosts = ["left", "one"]
+[[networks]]
+hosts = ["one", "two"]
+mtu = 1400
+[[networks]]
+hosts = ["two", "right"]
+"""
+
+
+def test_ports_are_numbered_by_network_and_place() -> None:
+    first, second, _ = segments(read_plan(CHAIN))
+
+    assert [port.v4 for port in first.ports] == [IPv4Interface("198.18.0.1/24"), IPv4Interface("198.18.0.2/24")]
+    assert [port.v6 for port in second.ports] == [IPv6Interface("fd18:0:0:1::1/64"), IPv6Interface("fd18:0:0:1::2/64")]
+    assert [(port.host, port.interface) for port in second.ports] == [("one", "eth1"), ("two", "eth0")]
+    assert (first.mtu, second.mtu) == (1500, 1400)
+
+
+def test_two_hosts_get_a_cable_and_three_a_switch() -> None:
+    (cable,) = segments(TWO_HOSTS)
+    (switched,) = segments(Plan({"a": HostPlan(), "b": HostPlan(), "c": HostPlan()}, (NetworkPlan(("a", "b", "c")),)))
+
+    assert not cable.switched
+    assert switched.switched
+
+
+def test_a_route_leads_over_the_nearest_router() -> None:
+    found = {(hop.host, hop.to.number): hop.via.host for hop in hops(read_plan(CHAIN))}
+
+    assert found == {
+        ("left", 1): "one",
+        ("left", 2): "one",
+        ("one", 2): "two",
+        ("two", 0): "one",
+        ("right", 1): "two",
+        ("right", 0): "two",
+    }
+
+
+def test_a_host_that_is_no_router_passes_nothing_on() -> None:
+    assert list(hops(read_plan(CHAIN.replace("router = true", "")))) == []
+
+
+@given(st.lists(st.sets(st.sampled_from("abcdef"), min_size=2), max_size=6), st.sets(st.sampled_from("abcdef")))
+def test_a_hop_is_a_router_next_door(networks: list[set[str]], routers: set[str]) -> None:
+    plan = Plan(
+        {name: HostPlan(router=name in routers) for name in "abcdef"},
+        tuple(NetworkPlan(tuple(sorted(hosts))) for hosts in networks),
+    )
+    attached = {name: {s.number for s in segments(plan) if name in {p.host for p in s.ports}} for name in plan.hosts}
+
+    for hop in hops(plan):
+        assert hop.via.host in routers
+        assert hop.to.number not in attached[hop.host]
+        assert attached[hop.host] & attached[hop.via.host]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[hosts.a]\n[[networks]]\nhosts = ['a', 'b']", r"joins \"b\", which is no host here: add \[hosts.b\]"),
+        ("[hosts.a]\n[[networks]]\nhosts = ['a']", "two or more different hosts"),
+        ("[hosts.a]\n[[networks]]\nhosts = ['a', 'a']", "two or more different hosts"),
+        ("[hosts.Big]", '"Big" cannot name a host'),
+        ("[hosts.a]\ncolour = 'red'", "unknown field `colour`"),
+        ("[hosts.a", "the description of the lab is wrong"),
+        ("[hosts.a]\n[hosts.b]\n" + "[[networks]]\nhosts = ['a', 'b']\n" * 256, "at most 255 networks, not 256"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_by_name(text: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        read_plan(text)

@@ -1,0 +1,37 @@
+"""What the core is told in tests: members with addresses of their own, and the facts of their links."""
+
+from ipaddress import IPv4Address
+from random import Random
+
+from pulse.core.facts import LinkUp, PeerHello
+from pulse.core.trust.certificates import Certificate
+from pulse.core.trust.identity import mesh_v6
+from pulse.core.types import LinkId, MeshAddresses, NodeId
+from tests.authority import NOW, Ca, node
+
+HELLO = PeerHello(version=1, boot=bytes(16), clock=NOW, revocations=bytes(32), features=0)
+
+
+class Latest(Random):
+    """Randomness that always falls on the end of the window."""
+
+    def uniform(self, a: float, b: float) -> float:
+        """The later of both ends."""
+        return max(a, b)
+
+
+def addresses(ca: Ca, machine: str, place: int) -> MeshAddresses:
+    """The mesh addresses of a machine, its IPv4 one the `place`th of the range."""
+    return MeshAddresses(IPv4Address(ca.mesh[place]), mesh_v6(ca.network, node(machine)))
+
+
+def member(ca: Ca, machine: str, place: int, **changes: object) -> Certificate:
+    """A machine's certificate, with a mesh address nobody else has."""
+    return ca.certificate(machine, addresses=addresses(ca, machine, place), **changes)
+
+
+def link_up(
+    who: NodeId, link: int, *, dial: int = 0, observed: str = "192.0.2.9:443", certificate: bytes = b""
+) -> LinkUp:
+    """A link with a neighbour came up; without `dial` the neighbour made it."""
+    return LinkUp(LinkId(link), dial, who, certificate, "quic", observed, HELLO)

@@ -1,0 +1,144 @@
+"""Rtnetlink against `ip -j`, in namespaces."""
+
+import os
+from collections.abc import Iterator
+from ipaddress import ip_interface, ip_network
+
+import pytest
+
+from pulse.errors import SystemRefused
+from pulse.net.netlink import HostAddress, HostRoute, Netlink
+from tests.namespace import inside, ip, ip_json, namespace
+
+
+@pytest.fixture
+def host() -> Iterator[str]:
+    with namespace() as name:
+        ip(name, "tuntap", "add", "pulse0", "mode", "tun")
+        yield name
+
+
+@pytest.fixture
+def kernel(host: str) -> Iterator[Netlink]:
+    with inside(host):
+        netlink = Netlink()
+    with netlink:
+        yield netlink
+
+
+def test_a_link_gets_its_sizes_and_goes_up_and_down(host: str, kernel: Netlink) -> None:
+    kernel.set_link("pulse0", up=True, mtu=1340, gso_max_size=60000)
+
+    (link,) = ip_json(host, "link", "show", "pulse0")
+    assert (link["mtu"], link["gso_max_size"]) == (1340, 60000)
+    assert "UP" in link["flags"]
+
+    kernel.set_link("pulse0", up=False)
+
+    (link,) = ip_json(host, "link", "show", "pulse0")
+    assert "UP" not in link["flags"]
+    assert link["mtu"] == 1340
+
+
+@pytest.mark.parametrize("address", ["10.100.41.7/16", "10.100.0.1/32", "fd7a:91c2::33/48", "fd7a::1/128"])
+def test_an_address_is_as_ip_shows_it(host: str, kernel: Netlink, address: str) -> None:
+    kernel.set_link("pulse0", up=True)
+    kernel.add_address("pulse0", ip_interface(address))
+
+    (shown,) = ip_json(host, "address", "show", "pulse0")
+    found = [f"{entry['local']}/{entry['prefixlen']}" for entry in shown["addr_info"]]
+    assert address in found
+    assert not any(entry.get("tentative") for entry in shown["addr_info"])
+
+
+def test_an_address_given_twice_is_there_once(host: str, kernel: Netlink) -> None:
+    kernel.add_address("pulse0", ip_interface("10.100.41.7/16"))
+    kernel.add_address("pulse0", ip_interface("10.100.41.7/16"))
+
+    assert [found.interface for found in kernel.addresses() if found.address.version == 4] == ["lo", "pulse0"]
+
+
+def test_all_addresses_are_listed_as_ip_lists_them(host: str, kernel: Netlink) -> None:
+    for number in range(200):
+        ip(host, "address", "add", f"10.7.{number}.1/24", "dev", "pulse0")
+
+    shown = {
+        HostAddress(link["ifname"], ip_interface(f"{entry['local']}/{entry['prefixlen']}"))
+        for link in ip_json(host, "address")
+        for entry in link["addr_info"]
+    }
+    assert set(kernel.addresses()) == shown
+
+
+@pytest.mark.parametrize("destination", ["192.168.77.0/24", "0.0.0.0/1", "10.9.9.9/32", "fd00:77::/64", "::/1"])
+@pytest.mark.parametrize("table", [254, 5200])
+def test_a_route_comes_and_goes(host: str, kernel: Netlink, destination: str, table: int) -> None:
+    kernel.set_link("pulse0", up=True)
+    family = "-6" if ":" in destination else "-4"
+    wanted = HostRoute(ip_network(destination), "pulse0", "unicast", table)
+
+    kernel.add_route(ip_network(destination), "pulse0", table)
+
+    (shown,) = ip_json(host, family, "route", "show", "exact", destination, "table", str(table))
+    assert (shown["dev"], shown["protocol"]) == ("pulse0", "112")
+    assert wanted in kernel.routes()
+
+    kernel.delete_route(ip_network(destination), "pulse0", table)
+
+    assert wanted not in kernel.routes()
+
+
+def test_routes_are_listed_with_the_hosts_own_addresses(host: str, kernel: Netlink) -> None:
+    ip(host, "address", "add", "10.7.0.1/24", "dev", "pulse0")
+    ip(host, "link", "set", "pulse0", "up")
+    ip(host, "route", "add", "blackhole", "10.66.0.0/16")
+
+    found = {(str(route.destination), route.interface, route.kind) for route in kernel.routes()}
+
+    assert ("10.7.0.0/24", "pulse0", "unicast") in found
+    assert ("10.7.0.1/32", "pulse0", "local") in found
+    assert not any(destination == "10.66.0.0/16" for destination, _, _ in found)
+
+
+def test_a_route_that_is_there_is_refused_by_name(kernel: Netlink) -> None:
+    kernel.set_link("pulse0", up=True)
+    kernel.add_route(ip_network("192.168.77.0/24"), "pulse0")
+
+    with pytest.raises(SystemRefused, match=r"cannot route 192\.168\.77\.0/24 to pulse0: File exists"):
+        kernel.add_route(ip_network("192.168.77.0/24"), "pulse0")
+
+
+def test_a_route_that_is_gone_is_refused_by_name(kernel: Netlink) -> None:
+    kernel.set_link("pulse0", up=True)
+
+    with pytest.raises(SystemRefused, match=r"cannot remove the route 192\.168\.77\.0/24 to pulse0: No such process"):
+        kernel.delete_route(ip_network("192.168.77.0/24"), "pulse0")
+
+
+def test_the_kernels_own_words_are_told(kernel: Netlink) -> None:
+    with pytest.raises(SystemRefused, match=r"cannot set up interface pulse0: Invalid argument \(mtu"):
+        kernel.set_link("pulse0", mtu=1)
+
+
+@pytest.mark.parametrize("name", ["pulse7", "", "longer-than-fifteen"])
+def test_an_interface_that_is_not_there_is_named(kernel: Netlink, name: str) -> None:
+    with pytest.raises(SystemRefused, match=f'no network interface {name}|"{name}" cannot name'):
+        kernel.add_address(name, ip_interface("10.100.41.7/16"))
+
+
+def test_without_the_right_to_change_the_network_the_capability_is_named(host: str) -> None:
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:  # gives up root for good, so in a process of its own
+        with inside(host), Netlink() as netlink:
+            os.setuid(65534)
+            try:
+                netlink.set_link("pulse0", up=True)
+            except SystemRefused as error:
+                os.write(writer, str(error).encode())
+            finally:
+                os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+
+    assert b"CAP_NET_ADMIN" in os.read(reader, 4096)

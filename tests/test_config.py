@@ -1,0 +1,166 @@
+"""What follows from the settings, and what is refused that types cannot refuse."""
+
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from pulse.config import (
+    SERVICE_DATA_DIR,
+    SERVICE_SOCKET,
+    Bootstrap,
+    Ca,
+    Control,
+    Join,
+    Node,
+    NodeConfig,
+    Tun,
+    absolute,
+    check,
+    default_data_dir,
+    split,
+)
+from pulse.errors import ConfigError
+
+
+def test_no_secret_shows() -> None:
+    config = NodeConfig(join=Join(token="hunter2", invite="pls_hunter2"), ca=Ca(join_token="hunter2"))
+
+    for shown in (repr(config), str(config), f"{config.join!r}", f"{config.ca}", str([config.join])):
+        assert "hunter2" not in shown
+
+
+def test_what_is_no_secret_does_show() -> None:
+    assert "relay:443" in repr(Join(relay_addr="relay:443"))
+    assert "token=''" in repr(Join())
+
+
+@pytest.mark.parametrize(
+    ("node", "listen"),
+    [
+        (Node(), ("", 8443)),
+        (Node(addr="relay.example.com:443"), ("", 443)),
+        (Node(addr="127.0.0.1:443"), ("127.0.0.1", 443)),
+        (Node(addr="[::1]:443"), ("::1", 443)),
+        (Node(addr="relay.example.com:443", listen=":8443"), ("", 8443)),
+        (Node(addr=":443", listen="10.0.0.1:444"), ("10.0.0.1", 444)),
+    ],
+)
+def test_listen_follows_from_addr(node: Node, listen: tuple[str, int]) -> None:
+    assert NodeConfig(node=node).listen == listen
+
+
+def test_a_node_without_a_host_advertises_only_its_port() -> None:
+    assert NodeConfig().advertised == ("", 8443)
+    assert NodeConfig(node=Node(addr="relay.example.com:443")).advertised == ("relay.example.com", 443)
+
+
+def test_a_persons_state_is_in_their_home_and_roots_with_the_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert default_data_dir() == Path("/home/ada/.pulse")
+    assert NodeConfig().socket == Path("/home/ada/.pulse/pulse.sock")
+
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert default_data_dir() == SERVICE_DATA_DIR
+    assert NodeConfig().socket == SERVICE_SOCKET
+
+
+def test_state_lies_together_in_the_data_directory() -> None:
+    config = NodeConfig(node=Node(data_dir="/srv/a/../b"))
+
+    assert config.data_dir == Path("/srv/b")
+    assert config.identity_dir == Path("/srv/b/identity")
+    assert config.socket == Path("/srv/b/pulse.sock")
+    assert NodeConfig(control=Control("/run/x.sock")).socket == Path("/run/x.sock")
+
+
+def test_a_path_is_absolute_wherever_the_daemon_goes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.chdir(tmp_path)
+
+    assert absolute("~/x") == Path("/home/ada/x")
+    assert absolute("x") == tmp_path / "x"
+
+
+def test_the_relay_comes_first_and_nobody_twice() -> None:
+    config = NodeConfig(join=Join(relay_addr="a:1"), bootstrap=Bootstrap(("b:1", "a:1")))
+
+    assert config.relays == ("a:1", "b:1")
+    assert NodeConfig(bootstrap=Bootstrap(("b:1",))).relays == ("b:1",)
+    assert NodeConfig().relays == ()
+
+
+def test_the_ca_takes_its_own_token_or_the_common_one() -> None:
+    assert NodeConfig(join=Join(token="common")).ca_token == "common"
+    assert NodeConfig(join=Join(token="common"), ca=Ca(join_token="own")).ca_token == "own"
+
+
+def test_the_range_of_the_mesh_is_none_unless_asked_for() -> None:
+    assert NodeConfig().mesh_range is None
+    assert NodeConfig(tun=Tun(cidr="10.9.0.0/16")).mesh_range == IPv4Network("10.9.0.0/16")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("relay.example.com:443", ("relay.example.com", 443)),
+        ("1.2.3.4:1", ("1.2.3.4", 1)),
+        (":65535", ("", 65535)),
+        ("[2001:db8::1]:443", ("2001:db8::1", 443)),
+    ],
+)
+def test_an_address_has_two_parts(text: str, parts: tuple[str, int]) -> None:
+    assert split(text, "node.addr") == parts
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "relay", "relay:", "relay:0", "relay:65536", "relay:x", "relay:-1", "relay:٣", "::1", "2001:db8::1:443",
+     "[::1]", "[::1", "[x]:443", "a b:443", "http://a:443", "a/b:443", "a\n:443"],
+)  # fmt: skip
+def test_what_is_no_address_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^node\.addr: ") as refused:
+        split(text, "node.addr")
+
+    assert "Write host:port" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("cidr", "reason"),
+    [
+        ("10.100.0.0", "too small"),
+        ("10.100.0.0/30", "too small"),
+        ("10.100.0.1/16", "no IPv4 range"),
+        ("fd00::/48", "no IPv4 range"),
+        ("mesh", "no IPv4 range"),
+        ("8.0.0.0/8", "addresses of the Internet"),
+        ("0.0.0.0/0", "addresses of the Internet"),
+        ("127.0.0.0/8", "addresses of the Internet"),
+        ("224.0.0.0/16", "addresses of the Internet"),
+    ],
+)
+def test_a_range_no_mesh_can_have_is_refused(cidr: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        check(NodeConfig(tun=Tun(cidr=cidr)))
+
+
+@pytest.mark.parametrize("name", ["My Net", "UPPER", "-a", "a" * 64, "a.b", "ä"])
+def test_a_name_no_network_can_have_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"node\.network_id"):
+        check(NodeConfig(node=Node(network_id=name)))
+
+
+@pytest.mark.parametrize(
+    ("config", "path"),
+    [
+        (NodeConfig(bootstrap=Bootstrap((":443",))), "bootstrap.peers"),
+        (NodeConfig(bootstrap=Bootstrap(("a:1", "b"))), "bootstrap.peers"),
+        (NodeConfig(join=Join(relay_addr=":443")), "join.relay_addr"),
+        (NodeConfig(node=Node(listen="443")), "node.listen"),
+        (NodeConfig(node=Node(addr="443")), "node.addr"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_refused(config: NodeConfig, path: str) -> None:
+    with pytest.raises(ConfigError, match=path):
+        check(config)

@@ -1,0 +1,260 @@
+"""Settings from four places: what wins, and what is refused, by the name people know it under."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulse.config import Bootstrap, Join, Node, NodeConfig, Tun
+from pulse.errors import ConfigError
+from pulse.settings import SETTINGS, VARIABLES, dumps, load, loads
+
+TOKEN = "k7Qp2vXz9LmN4rTb8WcY1sDf6GhJ3aE5"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "pulse.toml"
+
+
+def loaded(file: Path, text: str) -> NodeConfig:
+    """The settings in a file that says `text`, and nowhere else."""
+    file.write_text(text)
+    return load({}, file=file, environment={})
+
+
+def test_with_nothing_said_there_are_defaults(tmp_path: Path) -> None:
+    config = load({"data-dir": str(tmp_path)}, environment={})
+
+    assert config.listen == ("", 8443)
+    assert not config.ca.enabled
+    assert not config.tun.enabled
+    assert config.tun.name == "pulse0"
+
+
+def test_the_file_of_the_readme_is_understood(file: Path) -> None:
+    config = loaded(
+        file,
+        """
+        [node]
+        addr       = "relay.example.com:443"
+        listen     = ":443"
+        network_id = "prod"
+        log_level  = "info"
+        [ca]
+        enabled    = true
+        join_token = "k7Qp2vXz9LmN4rTb8WcY1sDf6GhJ3aE5"
+        [scribe]
+        enabled = true
+        [tun]
+        enabled = true
+        """,
+    )
+
+    assert config.advertised == ("relay.example.com", 443)
+    assert config.ca.enabled
+    assert config.scribe.enabled
+    assert config.tun.enabled
+    assert config.ca_token == TOKEN
+
+
+def test_flags_beat_variables_and_variables_beat_the_file(file: Path) -> None:
+    file.write_text("[node]\naddr='file:1'\nlisten=':1'\nlog_level='debug'\n[tun]\nname='file0'")
+    variables = {"PULSE_ADDR": "variable:2", "PULSE_LISTEN": ":2"}
+
+    config = load({"addr": "flag:3", "listen": None}, file=file, environment=variables)
+
+    assert config.node.addr == "flag:3"
+    assert config.node.listen == ":2"
+    assert config.node.log_level == "debug"
+    assert config.tun.name == "file0"
+
+
+def test_the_file_may_be_named_by_a_variable_or_lie_in_the_data_directory(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[tun]\nname='usual0'")
+    (tmp_path / "other.toml").write_text("[tun]\nname='other0'")
+
+    assert load({"data-dir": str(tmp_path)}, environment={}).tun.name == "usual0"
+    assert load({}, environment={"PULSE_DATA_DIR": str(tmp_path)}).tun.name == "usual0"
+    assert load({}, environment={"PULSE_CONFIG": str(tmp_path / "other.toml")}).tun.name == "other0"
+
+
+def test_every_setting_has_a_variable() -> None:
+    values = {
+        "PULSE_ADDR": "a:1", "PULSE_CA": "yes", "PULSE_TUN": "0", "PULSE_TUN_QUEUES": "4",
+        "PULSE_BOOTSTRAP_PEERS": "a:1, b:2", "PULSE_TUN_NAME": "p1", "PULSE_LOG_LEVEL": "warn",
+    }  # fmt: skip
+
+    config = load({}, environment=values)
+
+    assert (config.node.addr, config.ca.enabled, config.tun) == ("a:1", True, Tun(False, "p1", "", 4))
+    assert config.bootstrap.peers == ("a:1", "b:2")
+    assert set(SETTINGS.values()) <= set(VARIABLES.values())
+
+
+def test_variables_of_others_are_left_alone() -> None:
+    config = load({}, environment={"PULSE_SERVER": "unix:/run/user/1000/pulse/native", "PULSE_ADDR": ""})
+
+    assert config.node.addr == ":8443"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[dsn]\na=1", "unknown section [dsn]"),
+        ("[nod]\na=1", "unknown section [nod]. Did you mean: node?"),
+        ("[node]\nlisen=':1'", "unknown key node.lisen. Did you mean: listen?"),
+        ("[control]\nzzz=1", "unknown key control.zzz. Known are: socket"),
+        ("node=1", "node is a section. Write [node] above its keys"),
+        ("[node]\nlisten=443", "node.listen: expected str, got int"),
+        ("[node]\nlog_level='loud'", "node.log_level: invalid enum value 'loud' (debug, info, warn or error)"),
+        ("[tun]\nenabled='yes'", "tun.enabled: expected bool, got str"),
+        ("[tun]\nqueues=0", "tun.queues: expected int >= 1"),
+        ("[tun]\nqueues=true", "tun.queues: expected int, got bool"),
+        ("[tun]\nname='a/b'", "tun.name: expected str matching regex"),
+        ("[bootstrap]\npeers='a:1'", "bootstrap.peers: expected array, got str"),
+        ("[bootstrap]\npeers=[1]", "bootstrap.peers[0]: expected str, got int"),
+        ("[socks]\nenabled=true", "[socks]: the SOCKS5 proxy is not in this version"),
+        ("[[dns.service]]\nname='a'", "[dns]: the DNS server is not in this version"),
+        ("[tun]\nfec=false", "tun.fec: forward error correction is not in this version"),
+        ("[join]\ntoken='a'\ntoken_file='b'", "join.token and "),
+    ],
+)
+def test_a_mistake_in_the_file_is_told_with_file_and_path(file: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        loaded(file, text)
+
+    assert str(refused.value).startswith(f"{file}: {said}")
+
+
+@pytest.mark.parametrize("content", [b"[node", b"a = ", b"\xff\xfe", b"[node]\n[node]"])
+def test_what_is_no_toml_is_told_with_the_file(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+
+    with pytest.raises(ConfigError, match=f"{file} is no TOML"):
+        load({}, file=file, environment={})
+
+
+def test_a_file_that_is_not_there_is_told(file: Path) -> None:
+    with pytest.raises(ConfigError, match=f"there is no file {file}"):
+        load({}, file=file, environment={})
+    with pytest.raises(ConfigError, match="cannot read"):
+        load({}, file=file.parent, environment={})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("PULSE_TUN", "maybe", "PULSE_TUN: 'maybe' is neither yes nor no"),
+        ("PULSE_TUN_QUEUES", "many", "PULSE_TUN_QUEUES: 'many' is no number"),
+        ("PULSE_TUN_QUEUES", "99", "PULSE_TUN_QUEUES: expected int <= 16"),
+        ("PULSE_LOG_LEVEL", "loud", "PULSE_LOG_LEVEL: invalid enum value 'loud'"),
+    ],
+)
+def test_a_mistake_in_a_variable_is_told_with_its_name(variable: str, value: str, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load({}, environment={variable: value})
+
+    assert str(refused.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "said"),
+    [
+        ("tun-queues", 99, "--tun-queues: expected int <= 16"),
+        ("addr", "443", '--addr: "443" is no address'),
+        ("listen", "::1", '--listen: "::1" is no address'),
+        ("join", ":443", '--join: ":443" names no host'),
+        ("network", "My Net", '--network: "My Net" cannot name a network'),
+        ("mesh-cidr", "8.0.0.0/8", "--mesh-cidr: 8.0.0.0/8 would hide"),
+        ("log-level", "loud", "--log-level: invalid enum value 'loud' (debug"),
+    ],
+)
+def test_a_mistake_in_a_flag_is_told_with_its_name(flag: str, value: object, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load({flag: value}, environment={})
+
+    assert str(refused.value).startswith(said)
+
+
+def test_a_peer_that_is_no_address_is_told() -> None:
+    with pytest.raises(ConfigError, match=r'^bootstrap\.peers: "relay" is no address'):
+        load({}, ("relay",), environment={})
+
+
+def test_an_address_in_the_file_is_told_with_the_file(file: Path) -> None:
+    with pytest.raises(ConfigError, match=rf'^{file}: node\.addr: "443" is no address'):
+        loaded(file, "[node]\naddr='443'")
+
+
+def test_a_token_comes_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n")
+
+    config = load({"token-file": str(file)}, environment={"PULSE_TOKEN": "another"})
+
+    assert config.join == Join(token=TOKEN)
+
+
+def test_a_token_replaces_the_token_file_of_a_weaker_place(file: Path) -> None:
+    file.write_text("[join]\ntoken_file='/nonexistent'")
+
+    assert load({"token": TOKEN}, file=file, environment={}).join.token == TOKEN
+
+
+def test_a_token_comes_through_a_pipe() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, TOKEN.encode())
+    os.close(writing)
+
+    assert load({"token-file": f"/dev/fd/{reading}"}, environment={}).join.token == TOKEN
+    os.close(reading)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"two words", b"\xff\xff"])
+def test_a_token_file_holds_one_token(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(content)
+
+    with pytest.raises(ConfigError, match=f"token_file: .*{file}"):
+        load({"token-file": str(file)}, environment={})
+
+
+def test_a_token_file_that_is_not_there_is_told() -> None:
+    with pytest.raises(ConfigError, match="cannot read /nonexistent: No such file"):
+        load({"token-file": "/nonexistent"}, environment={})
+
+
+def test_token_and_token_file_exclude_each_other() -> None:
+    with pytest.raises(ConfigError, match="--token and --token-file exclude each other"):
+        load({"token": TOKEN, "token-file": "/x"}, environment={})
+
+
+def test_a_weak_token_passes_for_the_core_judges_it() -> None:
+    assert load({"token": "abc"}, environment={}).join.token == "abc"
+
+
+def test_an_invite_is_known_by_its_prefix() -> None:
+    assert load({}, ("pls_abc",), environment={}).join.invite == "pls_abc"
+    assert load({"token": "pls_abc"}, environment={}).join == Join(invite="pls_abc")
+    with pytest.raises(ConfigError, match="2 invites"):
+        load({}, ("pls_abc", "pls_def"), environment={})
+
+
+def test_peers_typed_replace_those_of_the_file(file: Path) -> None:
+    file.write_text("[bootstrap]\npeers=['a:1']")
+
+    assert load({}, ("b:2",), file=file, environment={}).bootstrap.peers == ("b:2",)
+
+
+@given(
+    peers=st.lists(st.from_regex(r"[a-z]{1,10}:[1-9][0-9]{0,3}", fullmatch=True)),
+    token=st.text(max_size=40),
+    queues=st.integers(1, 16),
+)
+def test_settings_survive_the_way_to_our_own_child(peers: list[str], token: str, queues: int) -> None:
+    config = NodeConfig(Node(addr="a:1"), Bootstrap(tuple(peers)), Join(token=token), tun=Tun(True, queues=queues))
+
+    assert loads(dumps(config)) == config

@@ -164,3 +164,9 @@ def test_a_name_no_network_can_have_is_refused(name: str) -> None:
 def test_an_address_that_leads_nowhere_is_refused(config: NodeConfig, path: str) -> None:
     with pytest.raises(ConfigError, match=path):
         check(config)
+
+
+@pytest.mark.parametrize("name", ["Db", "a_b", "-a", "cafe", "a" * 64])
+def test_a_name_no_node_can_have_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=r'^node\.name: ".*" cannot name a node'):
+        check(NodeConfig(node=Node(name=name)))

@@ -45,7 +45,7 @@ mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
 mount --rbind /dev "$root/dev"
 mount -t tmpfs tmpfs "$root/run"
-registries=$(env | grep -E '^(https?_proxy|HTTPS?_PROXY|no_proxy|NO_PROXY|PIP_[A-Z_]*|UV_[A-Z_]*|CARGO_[A-Z_]*|SSL_CERT_FILE)=' || true)
+registries=$(env | grep -E '^(https?_proxy|HTTPS?_PROXY|no_proxy|NO_PROXY|PIP_CERT|PIP_INDEX_URL|CARGO_[A-Z_]*|SSL_CERT_FILE)=' || true)
 # shellcheck disable=SC2086
 env -i $registries HOME=/root TERM=dumb PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     chroot "$root" make --directory /pulse "$@"

@@ -15,7 +15,8 @@ Events, as `drain()` returns them (first the kind, then the fields in this order
     ("LinkSuspect", link: int, node: bytes, suspect: bool)
     ("DialFailed", dial: int, code: str, detail: str)
         code: "address", "identity" (none installed), "timeout", "unreachable", "certificate" (we refused theirs),
-        "refused" (they refused us), "self", "duplicate" (a link to that node is there or wins), "broken"
+        "refused" (they refused us), "self", "broken", "duplicate" (another link to that node stays; detail is its
+        id in hex)
     ("Message", link: int, payload: bytes)
     ("JoinOffered", offer: int, source: str, request: bytes)
     ("JoinGreeted", join: int, leaf: bytes, objects: bytes)     objects is empty unless pinned

@@ -127,7 +127,8 @@ async def _join(config: NodeConfig, links: DataplaneLinks, progress: Callable[[s
     way = enrol.door(config.relays, config.join.token, config.join.invite, config.node.network_id or None)
     key = identity.join_key(config.data_dir, Ed25519PrivateKey.generate())
     service = JoinService(links, progress)
-    enrolment = await service.join(way.addresses, way.token, key, network=way.network, host=enrol.host_name())
+    host = config.node.name or enrol.host_name()
+    enrolment = await service.join(way.addresses, way.token, key, network=way.network, host=host)
     member = enrol.keep(config.data_dir, key, enrolment, way)
     me = member.certificate
     shown = "is the one in the invite" if member.pinned else "trusted on first use; compare it with: pulse id on the CA"

@@ -1,3 +1,5 @@
+"""The command line as a whole: help, errors, exit codes, JSON."""
+
 import json
 import os
 import subprocess

@@ -1,3 +1,5 @@
+"""Wrong command lines are told what would be right."""
+
 import pytest
 
 from pulse.cli.mistakes import check_peer, nearest
@@ -18,7 +20,7 @@ def test_an_address_and_an_invite_can_be_peers(word: str) -> None:
         ("statsu", "Did you mean: pulse status?"),
         ("tokn", "Did you mean: pulse token?"),
         ("xyzzy", "See them: pulse --help"),
-        ("status", 'it goes first, its flags after it (pulse status --help)'),
+        ("status", "it goes first, its flags after it (pulse status --help)"),
         ("top", '"pulse top" is not in this version of pulse'),
     ],
 )

@@ -1,3 +1,5 @@
+"""Tables, pairs and JSON, in a pipe and on a terminal."""
+
 import pytest
 
 from pulse.cli import output

@@ -15,9 +15,18 @@ use crate::{LinkId, NodeId};
 
 /// One fact for Python. `dial`, `join`, `offer`, `request` and `stream` are the ids the call returned or named.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the fields say what they are; each variant says when")]
 pub enum Event {
     /// Both hellos are exchanged. `dial` is 0 on the side that accepted; `observed` is where we see the peer.
-    LinkUp { link: LinkId, dial: u64, node: NodeId, certificate: Vec<u8>, transport: &'static str, observed: SocketAddr, hello: Hello },
+    LinkUp {
+        link: LinkId,
+        dial: u64,
+        node: NodeId,
+        certificate: Vec<u8>,
+        transport: &'static str,
+        observed: SocketAddr,
+        hello: Hello,
+    },
     /// The link is gone, whoever ended it.
     LinkDown { link: LinkId, node: NodeId, reason: String },
     /// Three echoes in a row went missing (`suspect`), or they are back.

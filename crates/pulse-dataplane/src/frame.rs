@@ -41,7 +41,10 @@ pub enum Kind {
 
 impl Kind {
     fn decode(byte: u8) -> Result<Self, Drop> {
-        [Self::Record, Self::Session, Self::LinkProbe, Self::PathProbe, Self::Parity].get(usize::from(byte)).copied().ok_or(Drop::UnknownKind)
+        [Self::Record, Self::Session, Self::LinkProbe, Self::PathProbe, Self::Parity]
+            .get(usize::from(byte))
+            .copied()
+            .ok_or(Drop::UnknownKind)
     }
 
     fn seals_body(self) -> bool {
@@ -197,7 +200,9 @@ mod tests {
 
     #[test]
     fn a_probes_body_is_under_the_seal_and_a_session_packet_guards_itself() {
-        for (kind, opens) in [(Kind::LinkProbe, false), (Kind::PathProbe, false), (Kind::Session, true), (Kind::Record, true)] {
+        for (kind, opens) in
+            [(Kind::LinkProbe, false), (Kind::PathProbe, false), (Kind::Session, true), (Kind::Record, true)]
+        {
             let (sealer, opener) = ends(Cipher::Aes128Gcm);
             let mut frame = sealed(&sealer, &header(kind), b"body");
             frame[FRAME_OVERHEAD] ^= 1;
@@ -246,7 +251,13 @@ mod tests {
         let cases = [
             ("a session packet", Cipher::Aes128Gcm, 0, session, &b"\x45opaque"[..]),
             ("a link probe", Cipher::Aes128Gcm, 1, header(Kind::LinkProbe), &[7; 13]),
-            ("a record, ChaCha20, a counter past 32 bits", Cipher::ChaCha20Poly1305, 0x1_0000_0001, record, b"\x23record"),
+            (
+                "a record, ChaCha20, a counter past 32 bits",
+                Cipher::ChaCha20Poly1305,
+                0x1_0000_0001,
+                record,
+                b"\x23record",
+            ),
             ("a path probe, ChaCha20, no body", Cipher::ChaCha20Poly1305, 2, header(Kind::PathProbe), b""),
         ];
         let vectors = cases.map(|(name, cipher, counter, header, body)| {

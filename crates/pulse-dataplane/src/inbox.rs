@@ -48,7 +48,12 @@ impl Inbox {
     }
 
     /// The face quinn wants: fill its buffers, or register its waker.
-    pub fn poll(&self, context: &mut Context<'_>, buffers: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta]) -> Poll<std::io::Result<usize>> {
+    pub fn poll(
+        &self,
+        context: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<std::io::Result<usize>> {
         let count = self.fill(buffers, meta);
         if count > 0 {
             return Poll::Ready(Ok(count));
@@ -69,12 +74,8 @@ impl Inbox {
                 continue;
             }
             buffers[count][..len].copy_from_slice(&packet.bytes);
-            let mut received = RecvMeta::default();
-            received.addr = packet.from;
-            received.len = len;
-            received.stride = packet.stride;
-            received.ecn = packet.ecn;
-            meta[count] = received;
+            let Packet { stride, from: addr, ecn, .. } = packet;
+            meta[count] = RecvMeta { addr, len, stride, ecn, ..RecvMeta::default() };
             count += 1;
         }
         count

@@ -136,7 +136,12 @@ pub struct Addresses {
 impl Addresses {
     /// The owner of `address`.
     pub fn owner(&self, address: IpAddr) -> Option<&Owner> {
-        self.hosts.get(&address).or_else(|| self.networks.iter().find(|(network, length, _)| contains(*network, *length, address)).map(|(_, _, owner)| owner))
+        self.hosts.get(&address).or_else(|| {
+            self.networks
+                .iter()
+                .find(|(network, length, _)| contains(*network, *length, address))
+                .map(|(_, _, owner)| owner)
+        })
     }
 
     /// The peer whose handle is `handle`.

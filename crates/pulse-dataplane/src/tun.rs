@@ -17,8 +17,12 @@ use crate::signal::{Signal, wait};
 const CLONE_DEVICE: &str = "/dev/net/tun";
 
 /// What we ask of the kernel, best first: USO came with Linux 6.2.
-const OFFLOADS: [libc::c_uint; 4] =
-    [TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_USO4 | TUN_F_USO6, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6, TUN_F_CSUM, 0];
+const OFFLOADS: [libc::c_uint; 4] = [
+    TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_USO4 | TUN_F_USO6,
+    TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6,
+    TUN_F_CSUM,
+    0,
+];
 
 /// One attached device and the threads that read it.
 #[derive(Debug)]
@@ -55,7 +59,14 @@ impl Tun {
     /// write, non-blocking.
     pub fn adopt(name: String, queues: Vec<OwnedFd>, segments_udp: bool) -> io::Result<Self> {
         let queues = queues.into_iter().map(File::from).collect();
-        Ok(Self { name, segments_udp, stop: Signal::new()?, queues, gone: AtomicBool::new(false), readers: Mutex::default() })
+        Ok(Self {
+            name,
+            segments_udp,
+            stop: Signal::new()?,
+            queues,
+            gone: AtomicBool::new(false),
+            readers: Mutex::default(),
+        })
     }
 
     /// How many queues it has.
@@ -103,9 +114,13 @@ impl Tun {
 }
 
 fn open_queue(name: &str, several: bool) -> io::Result<(File, String)> {
-    let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(CLONE_DEVICE)?;
     let queues = if several { libc::IFF_MULTI_QUEUE } else { 0 };
     let mut request = request(name, libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | queues)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
+        .open(CLONE_DEVICE)?;
     // SAFETY: TUNSETIFF reads and writes one ifreq.
     if unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) } < 0 {
         return Err(io::Error::last_os_error());
@@ -134,4 +149,24 @@ fn set_offloads(file: &File) -> io::Result<libc::c_uint> {
         unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(offloads)) >= 0 }
     });
     accepted.ok_or_else(io::Error::last_os_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_name_for_a_device_is_refused_before_anything_is_opened() {
+        for name in ["a-name-of-sixteen", "with/slash", "with space", "with\0zero"] {
+            assert_eq!(Tun::create(name, 1).err().and_then(|error| error.raw_os_error()), Some(libc::EINVAL), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_the_first_thread_misses_the_device() -> io::Result<()> {
+        let tun = Tun::adopt("none".to_owned(), vec![], false)?;
+        assert!(tun.first_to_miss_it());
+        assert!(!tun.first_to_miss_it());
+        Ok(())
+    }
 }

@@ -36,7 +36,6 @@ app = App(
     name="pulse",
     version_flags=[],
     help_format="plaintext",
-    help_formatter="default" if sys.stdout.isatty() else "plain",
     result_action="return_value",
     suppress_keyboard_interrupt=False,
     default_parameter=Parameter(negative="", show_default=False),
@@ -76,6 +75,8 @@ def main() -> None:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    if not sys.stdout.isatty() and {"--help", "-h"} & {*arguments}:
+        app.help_formatter = "plain"
     if arguments and arguments[0] not in app:
         from pulse.cli import mistakes
 

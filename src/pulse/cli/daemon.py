@@ -19,7 +19,7 @@ from pulse.cli import detached as pipe
 from pulse.cli.argv import INVITE_PREFIX, revealed
 from pulse.cli.options import Config, LogLevel, Network, NodeDir, NodeFlags, Token, TokenFile
 from pulse.cli.output import print_json, print_pairs, tick
-from pulse.cli.values import DataDir, Json, spaced
+from pulse.cli.values import SHORT_ID, DataDir, Json, spaced
 from pulse.client import connect
 from pulse.config import NodeConfig
 from pulse.errors import ConfigError, NotFound, PulseError, SystemRefused
@@ -177,7 +177,8 @@ def _live(config: NodeConfig, step: Callable[[str], None], ready: Callable[[sche
 def _join(config: NodeConfig, step: Callable[[str], None]) -> schemas.Joined:
     import asyncio
 
-    return asyncio.run(_node().join(config, step))
+    joined: schemas.Joined = asyncio.run(_node().join(config, step))
+    return joined
 
 
 def _node() -> ModuleType:
@@ -207,7 +208,7 @@ def _show_started(started: schemas.Started) -> None:
     keep = f"made now; CA {spaced(node.ca_hash)}, keep {started.data_dir} safe"
     pairs = [
         ("network", f"{node.network:<15}  {keep if started.made else f'CA {spaced(node.ca_hash)}'}"),
-        ("node", f"{node.name:<15}  {node.id[:12]}   {node.v4}   {node.v6}"),
+        ("node", f"{node.name:<15}  {node.id[:SHORT_ID]}   {node.v4}   {node.v6}"),
         ("listening", f"udp {started.listen}, advertised {', '.join(started.advertised) or 'nowhere'}"),
     ]
     if started.tun:

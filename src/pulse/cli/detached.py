@@ -115,7 +115,9 @@ def _hand_over(child: subprocess.Popen[bytes], config: NodeConfig) -> None:
         pipe.write(settings.dumps(config))
 
 
-def _wait(reports: IO[bytes], child: subprocess.Popen[bytes], log: Path, step: Callable[[str], None]) -> schemas.Started:
+def _wait(
+    reports: IO[bytes], child: subprocess.Popen[bytes], log: Path, step: Callable[[str], None]
+) -> schemas.Started:
     for line in reports:
         match _decoder.decode(line):
             case Step(text):

@@ -27,10 +27,11 @@ LATER_FLAGS: Final = {
 }
 """Flags of settings that this version does not have yet."""
 
-LATER_COMMANDS: Final = frozenset(
-    "acl bulk completion connect dns doctor events forward groups install-service logs name pin remote-config restart "
-    "revoke route setup stats tag template top unpin untag why".split()
-)
+LATER_COMMANDS: Final = frozenset({
+    "acl", "bulk", "completion", "connect", "dns", "doctor", "events", "forward", "groups", "install-service", "logs",
+    "name", "pin", "remote-config", "restart", "revoke", "route", "setup", "stats", "tag", "template", "top", "unpin",
+    "untag", "why",
+})  # fmt: skip
 """Commands of the design that this version does not have yet."""
 
 _COMMAND: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from pulse import schemas
 from pulse.cli.output import print_json, print_pairs
-from pulse.cli.values import DataDir, Json, day, milliseconds, spaced, span
+from pulse.cli.values import DASH, SHORT_ID, DataDir, Json, day, milliseconds, spaced, span
 from pulse.client import Client, connect
 from pulse.errors import ConfigError, LinkError
 
@@ -30,7 +30,7 @@ def identity(*, json: Json = False, data_dir: DataDir = None) -> None:
         ("name", node.name),
         ("addresses", f"{node.v4}  {node.v6}"),
         ("network", f"{node.network}, CA {spaced(node.ca_hash)}"),
-        ("roles", " ".join(node.roles) or "–"),
+        ("roles", " ".join(node.roles) or DASH),
     ])  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def certificate(*, json: Json = False, data_dir: DataDir = None) -> None:
         ("node", found.id),
         ("addresses", "  ".join(found.addresses)),
         ("valid", f"{day(found.not_before)} to {day(found.not_after)}, {left}"),
-        ("tags", " ".join(found.tags) or "–"),
+        ("tags", " ".join(found.tags) or DASH),
         ("CA", f"{spaced(found.ca_hash)}, {pinned}"),
     ])  # fmt: skip
 
@@ -83,7 +83,8 @@ def ping(
             rounds += _ask(client, node, timeout, json=json, last=turn == count - 1 and not rounds)
     if count > 1 and not json:
         mean = sum(rounds) / len(rounds)
-        print(f"{len(rounds)} of {count} answered: {milliseconds(min(rounds))} at best, {milliseconds(mean)} on average")
+        best = min(rounds)
+        print(f"{len(rounds)} of {count} answered: {milliseconds(best)} at best, {milliseconds(mean)} on average")
 
 
 def _ask(client: Client, node: str, timeout: float, *, json: bool, last: bool) -> list[float]:
@@ -105,4 +106,4 @@ def _ask(client: Client, node: str, timeout: float, *, json: bool, last: bool) -
 
 def _told(reply: schemas.PingReply) -> str:
     way = f"{reply.link} over {reply.via}" if reply.via else reply.link
-    return f"{reply.name or reply.id[:12]} ({reply.v4}) answered in {milliseconds(reply.rtt)} by {way}"
+    return f"{reply.name or reply.id[:SHORT_ID]} ({reply.v4}) answered in {milliseconds(reply.rtt)} by {way}"

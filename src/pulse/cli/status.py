@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from pulse import schemas
 from pulse.cli.output import beside, clear_screen, is_terminal, print_json, print_table
-from pulse.cli.values import MINUTE, DataDir, Json, milliseconds, percent, span
+from pulse.cli.values import DASH, MINUTE, SHORT_ID, DataDir, Json, milliseconds, percent, span
 from pulse.client import Client, connect
 
 EVERY: Final = 1.0
@@ -65,18 +65,18 @@ def _draw(found: schemas.Status) -> None:
 def _row(peer: schemas.PeerRow) -> tuple[str, ...]:
     linked = peer.link != "-"
     return (
-        peer.name or peer.id[:12],
+        peer.name or peer.id[:SHORT_ID],
         peer.v4,
         f"{peer.link}?" if peer.suspect else peer.link,
-        peer.via or "–",
+        peer.via or DASH,
         milliseconds(peer.rtt if linked else None),
         percent(peer.loss if linked else None),
         _seen(peer.seen),
-        " ".join(peer.roles) or "–",
+        " ".join(peer.roles) or DASH,
     )
 
 
 def _seen(ago: float | None) -> str:
     if ago is None:
-        return "–"
+        return DASH
     return "now" if ago < MINUTE / 12 else span(ago)

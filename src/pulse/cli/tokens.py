@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 
 from pulse import clock, schemas
 from pulse.cli.output import is_terminal, print_json, print_table
-from pulse.cli.values import HOUR, SHORT_ID, DataDir, Duration, Json, counted, span, spelled_span
+from pulse.cli.values import DASH, HOUR, SHORT_ID, DataDir, Duration, Json, counted, span, spelled_span
 from pulse.client import connect
 from pulse.errors import ConfigError
 
@@ -140,8 +140,8 @@ def _row(token: schemas.TokenInfo, now: float) -> tuple[str, ...]:
         token.state.replace("_", " ") + (" (master)" if token.master else ""),
         f"{token.uses} of {token.max_uses}" if token.max_uses else str(token.uses),
         _end(token.expires, now),
-        " ".join(token.tags) or "–",
-        token.name or "–",
+        " ".join(token.tags) or DASH,
+        token.name or DASH,
     )
 
 

@@ -17,6 +17,9 @@ MINUTE: Final = 60.0
 HOUR: Final = 3600.0
 DAY: Final = 86400.0
 
+DASH: Final = "\u2013"
+"""Stands where there is nothing to show."""
+
 SHORT_ID: Final = 12
 """Digits of a node id shown beside names."""
 
@@ -40,14 +43,15 @@ def _converted_duration(_: Any, tokens: Sequence[Any]) -> float:
 
 
 Duration = Annotated[float, Parameter(converter=_converted_duration, n_tokens=1)]
-DataDir = Annotated[Path | None, Parameter(help="Data directory of the node to ask; the one that runs here if left out.")]
+DataDir = Annotated[Path | None, Parameter(help="Data directory of the node to ask, if not the usual one.")]
 Json = Annotated[bool, Parameter(help="Print JSON, for programs.")]
 
 
 def span(seconds: float) -> str:
     """A length of time in one unit: `45 s`, `10 min`, `2 h`, `3 d`."""
+    seconds = round(seconds)
     if seconds < MINUTE:
-        return f"{seconds:.0f} s"
+        return f"{seconds} s"
     if seconds < HOUR:
         return f"{seconds // MINUTE:.0f} min"
     return f"{seconds // HOUR:.0f} h" if seconds < 2 * DAY else f"{seconds // DAY:.0f} d"
@@ -68,12 +72,12 @@ def counted(number: int, word: str) -> str:
 
 def milliseconds(seconds: float | None) -> str:
     """A round trip as `22.8 ms`."""
-    return "–" if seconds is None else f"{seconds * 1000:.1f} ms"
+    return DASH if seconds is None else f"{seconds * 1000:.1f} ms"
 
 
 def percent(part: float | None) -> str:
     """A part from 0 to 1 as `0 %`, `0.4 %`."""
-    return "–" if part is None else f"{part * 100:.1f}".removesuffix(".0") + " %"
+    return DASH if part is None else f"{part * 100:.1f}".removesuffix(".0") + " %"
 
 
 def day(at: float) -> str:

@@ -195,11 +195,11 @@ def _refuse_stranger(scene: Scene) -> tuple[str, str]:
         if len(_status(scene.relay).peers) != 1 or any(peer.link != "-" for peer in _status(scene.stranger).peers):
             raise Refused("a stranger got a link")
         time.sleep(0.1)
-    reasons = [peer.last_error for peer in _status(scene.stranger).peers if peer.last_error]
-    if not reasons:
-        raise PulseError("the stranger never reached the relay, so nothing was refused")
+    reason = _status(scene.stranger).sentence.partition(f"{door} is not reached: ")[2].partition(" (")[0]
+    if "trusted CA" not in reason:
+        raise PulseError(f"the stranger has no link, but not because of its CA: {_status(scene.stranger).sentence}")
     scene.outcome.stranger_refused = True
-    return reasons[0], f"pulse start --ca {door}, with a CA of its own"
+    return reason.partition(": ")[0], f"pulse start --ca {door}, with a CA of its own"
 
 
 def _leave(scene: Scene) -> tuple[str, str]:

@@ -68,8 +68,8 @@ class Host:
 
     @property
     def data(self) -> Path:
-        """The data directory of the pulse that runs here: the default one of the host's home."""
-        return self.directory / ".pulse"
+        """The data directory of the pulse that runs here."""
+        return data_of(self.directory)
 
     @property
     def v4(self) -> IPv4Interface:
@@ -153,14 +153,19 @@ class Host:
         return {**environment_of(self.directory), **(more or {})}
 
 
+def data_of(directory: Path) -> Path:
+    """Name the data directory of the pulse whose host has its files in `directory`."""
+    return directory / "pulse"
+
+
 def environment_of(directory: Path) -> dict[str, str]:
-    """Our variables with `directory` for a home, and nothing that configures another pulse.
+    """Our variables, but with `directory` for a home, and pulse settings of the host's own only.
 
     The way to the system's own programs is added, which ordinary users lack.
     """
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PULSE_")}
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin".lstrip(":")
-    return {**ours, "HOME": str(directory), "PATH": path}
+    return {**ours, "HOME": str(directory), "PATH": path, "PULSE_DATA_DIR": str(data_of(directory))}
 
 
 def entering(namespace: str, name: str, command: Sequence[str]) -> list[str]:

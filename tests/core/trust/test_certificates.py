@@ -128,8 +128,9 @@ def test_a_serial_of_zero_or_less_is_refused() -> None:
             parse(der[:at] + serial + der[at + 1 :])
 
 
-def sequence(content: bytes, tag: int = 0x30) -> bytes:
-    return bytes((tag, 0x82)) + len(content).to_bytes(2) + content
+def sequence(content: bytes) -> bytes:
+    short = len(content) < 128
+    return b"\x30" + (bytes((len(content),)) if short else bytes((0x81, len(content)))) + content
 
 
 def test_an_old_version_is_refused() -> None:

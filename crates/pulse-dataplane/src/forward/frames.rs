@@ -14,7 +14,14 @@ pub fn send_frames(shared: &Shared, link: &Link, header: &HopHeader, contents: &
 }
 
 /// As `send_frames`, to an address that may become the link's: a probe, or the echo of one.
-pub fn send_frames_to(shared: &Shared, link: &Link, header: &HopHeader, contents: &[u8], stride: usize, to: SocketAddr) -> io::Result<()> {
+pub fn send_frames_to(
+    shared: &Shared,
+    link: &Link,
+    header: &HopHeader,
+    contents: &[u8],
+    stride: usize,
+    to: SocketAddr,
+) -> io::Result<()> {
     let stride = stride.max(1);
     let count = contents.len().div_ceil(stride);
     let frames = seal_all(link, header, contents, stride, count);

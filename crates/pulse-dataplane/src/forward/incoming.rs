@@ -197,7 +197,10 @@ impl<'s, 'b> Turn<'s, 'b> {
         let (mut packets, mut inner) = (0, 0);
         let mut opening = opener.run();
         for record in run.chunks_mut(stride) {
-            match opening.open(record).and_then(|(packet, partial)| self.judge(opener, packet).map(|()| (packet, partial))) {
+            match opening
+                .open(record)
+                .and_then(|(packet, partial)| self.judge(opener, packet).map(|()| (packet, partial)))
+            {
                 Ok((packet, partial)) => {
                     (packets, inner) = (packets + 1, inner + packet.len() as u64);
                     if !self.coalescer.push(packet, partial, &mut self.device) {
@@ -282,7 +285,7 @@ struct Device<'s> {
 
 impl Sink for Device<'_> {
     fn write(&mut self, super_packet: &[IoSlice<'_>], packets: usize) {
-        if !self.tun.is_some_and(|tun| tun.write(super_packet).is_ok()) {
+        if self.tun.is_none_or(|tun| tun.write(super_packet).is_err()) {
             self.drops.add(Drop::TunWriteFailed, packets as u64);
         }
     }

@@ -5,6 +5,8 @@
 
 mod frames;
 mod incoming;
+#[cfg(test)]
+mod loopback;
 mod outgoing;
 mod runs;
 mod slots;

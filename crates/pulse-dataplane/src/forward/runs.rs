@@ -85,8 +85,13 @@ mod tests {
     fn kind_and_index_divide_a_buffer() {
         let mut bytes = [&frame(1)[..], &[0x45; 9], &[0x45; 9], &frame(2), &frame(1), &[RECORD, 0]].concat();
         let runs: Vec<_> = Runs::new(&mut bytes, 9).map(|(class, run)| (class, run.len())).collect();
-        let expected =
-            [(Class::Frame(1), 9), (Class::Quic, 18), (Class::Frame(2), 9), (Class::Frame(1), 9), (Class::Nobody(Drop::Truncated), 2)];
+        let expected = [
+            (Class::Frame(1), 9),
+            (Class::Quic, 18),
+            (Class::Frame(2), 9),
+            (Class::Frame(1), 9),
+            (Class::Nobody(Drop::Truncated), 2),
+        ];
         assert_eq!(runs, expected);
     }
 

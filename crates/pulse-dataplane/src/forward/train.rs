@@ -74,3 +74,50 @@ impl Train {
         *self = Self::default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Pair;
+    use super::*;
+
+    #[test]
+    fn records_of_one_size_and_a_shorter_one_leave_together() -> std::io::Result<()> {
+        let (pair, mut train) = (Pair::new()?, Train::default());
+        let link = &pair.left.link;
+        train.couple(100, 300, link);
+        assert!(train.admits(100, 5, link) && train.admits(60, 1, link));
+        assert!(!train.admits(60, 2, link) && !train.admits(101, 1, link));
+        train.couple(60, 60, link);
+        assert!(train.complete());
+        assert!(!train.admits(60, 1, link));
+        let left = train.depart();
+        assert_eq!(left.map(|train| (train.records, train.stride)), Some((0..360, 100)));
+        assert!(train.depart().is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn another_link_begins_another_train_behind_the_first() -> std::io::Result<()> {
+        let (pair, mut train) = (Pair::new()?, Train::default());
+        train.couple(100, 100, &pair.left.link);
+        assert!(!train.admits(100, 1, &pair.right.link));
+        assert!(train.depart().is_some());
+        train.couple(70, 70, &pair.right.link);
+        assert_eq!(train.depart().map(|train| train.records), Some(100..170));
+        Ok(())
+    }
+
+    #[test]
+    fn a_full_train_is_complete() -> std::io::Result<()> {
+        let pair = Pair::new()?;
+        for stride in [80, 1372] {
+            let mut train = Train::default();
+            let most = (MOST_BYTES / stride).min(MOST_SEGMENTS);
+            train.couple(stride, (most - 1) * stride, &pair.left.link);
+            assert!(!train.complete());
+            train.couple(stride, stride, &pair.left.link);
+            assert!(train.complete());
+        }
+        Ok(())
+    }
+}

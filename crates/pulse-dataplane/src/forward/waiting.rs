@@ -55,7 +55,11 @@ pub fn release_waiting(shared: &Shared, peer: &Peer) {
         return shared.drops.add(Drop::NoRoute, packets.len() as u64);
     };
     for waiting in packets {
-        let sent = if waiting.since.elapsed() > LONGEST { Err(Drop::NoSession) } else { send(shared, link, &sealer, &waiting.packet) };
+        let sent = if waiting.since.elapsed() > LONGEST {
+            Err(Drop::NoSession)
+        } else {
+            send(shared, link, &sealer, &waiting.packet)
+        };
         match sent {
             Ok(()) => peer.traffic.sent(1, waiting.packet.len() as u64),
             Err(reason) => shared.drops.count(reason),

@@ -85,7 +85,7 @@ mod tests {
 
     const VECTOR: &str = include_str!("../../../../tests/vectors/record_keys.json");
 
-    /// The value of `name` in the flat vector, without quotes.
+    /// The value of `name` in the one vector of the file, without quotes.
     fn field(name: &str) -> &'static str {
         let start = VECTOR.find(&format!("\"{name}\": ")).unwrap() + name.len() + 4;
         VECTOR[start..].split([',', '\n']).next().unwrap().trim_matches('"')

@@ -42,10 +42,19 @@ pub(crate) async fn dial(
     let connecting = connecting.map_err(|error| Ended::new("unreachable", error.to_string()))?;
     let connection = connecting.await.map_err(|error| refused(&error, &verifier))?;
     let certified = identified(desk, &connection)?;
-    let (send, recv) = connection.open_bi().await.map_err(|error| explain(&error))?;
+    let node = certified.node;
+    let (send, recv) = connection.open_bi().await.map_err(|error| meets(node, explain(&error)))?;
     let candidate =
         Candidate { carrier: Arc::new(connection), certified, reader: Box::new(recv), writer: Box::new(send) };
-    greet(desk, candidate, dial, replaces).await
+    greet(desk, candidate, dial, replaces).await.map_err(|ended| meets(node, ended))
+}
+
+/// A duplicate tells who lives at the address: the node's id in hex takes the place of words.
+fn meets(node: NodeId, ended: Ended) -> Ended {
+    if ended.code != "duplicate" {
+        return ended;
+    }
+    Ended::new("duplicate", node.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 /// Take in handshakes for as long as the endpoint lives.

@@ -7,7 +7,9 @@ use super::Shape;
 /// Add `bytes`, which start at an even place of what is summed.
 pub fn sum(bytes: &[u8], start: u64) -> u64 {
     let mut words = bytes.chunks_exact(4);
-    let total = words.by_ref().fold(start, |total, word| total + u64::from(u32::from_ne_bytes([word[0], word[1], word[2], word[3]])));
+    let total = words
+        .by_ref()
+        .fold(start, |total, word| total + u64::from(u32::from_ne_bytes([word[0], word[1], word[2], word[3]])));
     let mut tail = [0; 4];
     tail[..words.remainder().len()].copy_from_slice(words.remainder());
     total + u64::from(u32::from_ne_bytes(tail))

@@ -104,8 +104,11 @@ impl<'a> Group<'a> {
     /// True if `packet` continues this group exactly as segmentation would have.
     fn admits(&self, packet: &[u8], shape: &Shape) -> bool {
         let payload = packet.len() - shape.payload.min(packet.len());
-        let fits = payload > 0 && payload <= self.segment && self.total + payload <= MOST_BYTES && self.packets < MOST_PACKETS;
-        fits && *shape == self.shape && self.same_network(packet) && if shape.tcp { self.same_tcp(packet) } else { self.same_ports(packet) }
+        let fits =
+            payload > 0 && payload <= self.segment && self.total + payload <= MOST_BYTES && self.packets < MOST_PACKETS;
+        fits && *shape == self.shape
+            && self.same_network(packet)
+            && if shape.tcp { self.same_tcp(packet) } else { self.same_ports(packet) }
     }
 
     fn same_network(&self, packet: &[u8]) -> bool {
@@ -129,7 +132,12 @@ impl<'a> Group<'a> {
         let (first, next) = (&self.headers[self.shape.transport..], &packet[self.shape.transport..self.shape.payload]);
         let sequence = be32(first, 4).wrapping_add((self.packets * self.segment) as u32);
         let flags = (first[13] ^ next[13]) & !(PSH | FIN) == 0;
-        flags && be32(next, 4) == sequence && first[..4] == next[..4] && first[8..13] == next[8..13] && first[14..16] == next[14..16] && first[18..] == next[18..]
+        flags
+            && be32(next, 4) == sequence
+            && first[..4] == next[..4]
+            && first[8..13] == next[8..13]
+            && first[14..16] == next[14..16]
+            && first[18..] == next[18..]
     }
 
     fn add(&mut self, headers: &[u8], payload: usize) {
@@ -161,7 +169,14 @@ impl<'a> Group<'a> {
             (true, true, false) => Gso::Tcp4,
             (true, true, true) => Gso::Tcp6,
         };
-        Vnet { partial: true, gso, headers, segment, checksum_start: transport as u16, checksum_at: self.shape.checksum_at() as u16 }
+        Vnet {
+            partial: true,
+            gso,
+            headers,
+            segment,
+            checksum_start: transport as u16,
+            checksum_at: self.shape.checksum_at() as u16,
+        }
     }
 }
 
@@ -205,7 +220,9 @@ mod tests {
     fn partial_packets((vnet, bytes): &(Vnet, Vec<u8>)) -> Vec<Vec<u8>> {
         let Some(mut split) = Split::plan(vnet, bytes, bytes.len()) else { return vec![bytes.clone()] };
         let payload = &bytes[split.shape.payload..];
-        (0..split.count()).map(|index| [split.headers(index).to_vec(), payload[split.piece(index)].to_vec()].concat()).collect()
+        (0..split.count())
+            .map(|index| [split.headers(index).to_vec(), payload[split.piece(index)].to_vec()].concat())
+            .collect()
     }
 
     fn coalesce(packets: &mut [Vec<u8>]) -> Vec<(Vnet, Vec<u8>)> {

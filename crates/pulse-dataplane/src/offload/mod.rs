@@ -9,7 +9,7 @@ mod coalesce;
 mod shape;
 mod split;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 mod vnet;
 
 pub use coalesce::{Coalescer, Sink};

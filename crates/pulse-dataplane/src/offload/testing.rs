@@ -30,7 +30,13 @@ impl Default for Flow {
 /// Any flow; few enough segments for one super-packet of ours.
 pub fn flow() -> impl Strategy<Value = Flow> {
     let kind = (any::<bool>(), any::<bool>(), 0..11_usize, 1..1500_usize, 1..=64_usize, any::<prop::sample::Index>());
-    let rest = (prop::sample::select(vec![0x10_u8, 0x18, 0x11, 0x19, 0x50, 0x90, 0xd8]), any::<u32>(), any::<u16>(), any::<u16>(), any::<u8>());
+    let rest = (
+        prop::sample::select(vec![0x10_u8, 0x18, 0x11, 0x19, 0x50, 0x90, 0xd8]),
+        any::<u32>(),
+        any::<u16>(),
+        any::<u16>(),
+        any::<u8>(),
+    );
     (kind, rest).prop_map(|((ipv6, tcp, options, segment, count, last), (flags, sequence, id, port, seed))| {
         let options = if tcp { options * 4 } else { 0 };
         let payload = ((count - 1) * segment + 1 + last.index(segment)).min(65_000);
@@ -60,7 +66,17 @@ impl Flow {
         };
         let joined = gso != Gso::None;
         let (headers, segment) = if joined { (self.headers() as u16, self.segment as u16) } else { (0, 0) };
-        (Vnet { partial: true, gso, headers, segment, checksum_start: start as u16, checksum_at: checksum_at as u16 }, packet)
+        (
+            Vnet {
+                partial: true,
+                gso,
+                headers,
+                segment,
+                checksum_start: start as u16,
+                checksum_at: checksum_at as u16,
+            },
+            packet,
+        )
     }
 
     fn network(&self) -> Vec<u8> {

@@ -136,7 +136,10 @@ mod tests {
 
     fn ends() -> (RecordSealer, RecordOpener) {
         let (v4, v6) = (Ipv4Addr::new(10, 100, 0, 1), Ipv6Addr::LOCALHOST);
-        (RecordSealer::new(5, &SECRET, Cipher::Aes128Gcm), RecordOpener::new(5, [1; 32], v4, v6, &SECRET, Cipher::Aes128Gcm))
+        (
+            RecordSealer::new(5, &SECRET, Cipher::Aes128Gcm),
+            RecordOpener::new(5, [1; 32], v4, v6, &SECRET, Cipher::Aes128Gcm),
+        )
     }
 
     fn sealed(sealer: &RecordSealer, packet: &[u8], partial: bool) -> Vec<u8> {

@@ -61,16 +61,24 @@ pub async fn accept(desk: Arc<Desk>, endpoint: quinn::Endpoint) {
         let proven = incoming.remote_address_validated();
         match gate.admit(Arc::strong_count(&pending) - 1, proven, Instant::now()) {
             Admission::Accept => drop(desk.runtime.spawn(welcome(Arc::clone(&desk), incoming, Arc::clone(&pending)))),
-            Admission::Retry => drop(incoming.retry()),
+            Admission::Retry => {
+                desk.count_retry();
+                // Fails only after a Retry, and then the address is proven.
+                let _ = incoming.retry();
+            }
             Admission::Drop => incoming.ignore(),
         }
     }
 }
 
-/// One handshake and what follows; `_pending` counts it meanwhile.
-async fn welcome(desk: Arc<Desk>, incoming: Incoming, _pending: Arc<()>) {
+/// One handshake and what follows; `pending` counts it meanwhile.
+async fn welcome(desk: Arc<Desk>, incoming: Incoming, pending: Arc<()>) {
     let from = incoming.remote_address().ip();
-    let greeting = async { greet(&desk, shake_hands(&desk, incoming).await?, false).await };
+    let greeting = async {
+        let connection = shake_hands(&desk, incoming).await?;
+        drop(pending);
+        greet(&desk, connection, false).await
+    };
     let outcome = AssertUnwindSafe(timeout(desk.tuning.dial, greeting)).catch_unwind().await;
     let failure = match outcome {
         Ok(Ok(outcome)) => outcome.and_then(|greeted| desk.settle(greeted, false)).err(),

@@ -47,6 +47,7 @@ pub struct Desk {
     all: Mutex<HashMap<u64, Arc<Session>>>,
     panics: AtomicU64,
     skipped: AtomicU64,
+    retries: AtomicU64,
     #[cfg(test)]
     pub faulty: Mutex<Option<NodeId>>,
 }
@@ -67,6 +68,7 @@ impl Desk {
             all: Mutex::default(),
             panics: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
             #[cfg(test)]
             faulty: Mutex::default(),
         }
@@ -246,6 +248,16 @@ impl Desk {
     /// Control messages of newer releases, skipped so far.
     pub fn skipped(&self) -> u64 {
         self.skipped.load(Ordering::Relaxed)
+    }
+
+    /// A handshake had to prove its address first.
+    pub fn count_retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Handshakes that had to prove their address first.
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
     }
 
     /// There is traffic with `peer`: note when, and tell Python if it is the first in a minute.

@@ -241,6 +241,11 @@ impl Sessions {
         self.desk.skipped()
     }
 
+    /// Handshakes that had to prove their address because there were many, so far.
+    pub fn retries(&self) -> u64 {
+        self.desk.retries()
+    }
+
     /// Close every session and wait (≤ 300 ms) until the peers had the word; the packet threads must still run.
     pub async fn shutdown(&self) {
         for session in self.desk.sessions() {

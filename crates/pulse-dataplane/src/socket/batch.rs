@@ -41,7 +41,10 @@ impl Default for Batch {
 
 impl Batch {
     /// Fill with one call of `recv`; empty if it fails.
-    pub(super) fn fill(&mut self, recv: impl FnOnce(&mut [IoSliceMut<'_>], &mut [RecvMeta]) -> io::Result<usize>) -> io::Result<()> {
+    pub(super) fn fill(
+        &mut self,
+        recv: impl FnOnce(&mut [IoSliceMut<'_>], &mut [RecvMeta]) -> io::Result<usize>,
+    ) -> io::Result<()> {
         let mut buffers = self.bytes.chunks_exact_mut(MESSAGE);
         let mut slices: [_; MESSAGES] = std::array::from_fn(|_| IoSliceMut::new(buffers.next().unwrap_or_default()));
         self.filled = 0;

@@ -133,12 +133,21 @@ impl Bound {
         if self.gso.load(Ordering::Relaxed) { MOST_SEGMENTS } else { 1 }
     }
 
-    fn send(&self, bytes: &[u8], stride: usize, to: SocketAddr, ecn: Option<EcnCodepoint>, source: Option<IpAddr>) -> io::Result<()> {
+    fn send(
+        &self,
+        bytes: &[u8],
+        stride: usize,
+        to: SocketAddr,
+        ecn: Option<EcnCodepoint>,
+        source: Option<IpAddr>,
+    ) -> io::Result<()> {
         let to = address::canonical(to, self.ipv6);
         let message = send::Message { fd: self.fd.as_raw_fd(), to: to.into(), ecn, source };
         for batch in bytes.chunks(most_bytes(stride, self.segments())) {
             match message.send(batch, stride) {
-                Err(error) if batch.len() > stride && refuses_gso(&error) => self.send_singly(&message, batch, stride)?,
+                Err(error) if batch.len() > stride && refuses_gso(&error) => {
+                    self.send_singly(&message, batch, stride)?
+                }
                 sent => sent?,
             }
         }
@@ -179,5 +188,102 @@ fn grow_buffers(fd: &OwnedFd) {
             unsafe { libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, option, (&raw const size).cast(), length) == 0 }
         };
         let _limited = set(force) || set(plain);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
+    use std::time::Duration;
+
+    use super::*;
+
+    fn socket(address: IpAddr) -> io::Result<(Socket, SocketAddr)> {
+        let socket = Socket::new(UdpSocket::bind((address, 0))?.into())?;
+        let at = socket.local_addr()?;
+        Ok((socket, at))
+    }
+
+    /// Everything that arrives until so many bytes did: datagrams, sender and mark of the last batch.
+    fn receive(socket: &Socket, bytes: usize) -> io::Result<(Vec<Vec<u8>>, SocketAddr, Option<EcnCodepoint>)> {
+        let (mut batch, stop) = (Batch::default(), Signal::new()?);
+        let (mut datagrams, mut from, mut mark): (Vec<Vec<u8>>, _, _) = (vec![], socket.local_addr()?, None);
+        while datagrams.iter().map(Vec::len).sum::<usize>() < bytes {
+            match socket.recv_batch(&mut batch) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.wait_readable(&stop)?,
+                done => done?,
+            }
+            for received in batch.received() {
+                (from, mark) = (received.from, received.ecn);
+                datagrams.extend(received.bytes.chunks(received.stride).map(<[u8]>::to_vec));
+            }
+        }
+        Ok((datagrams, from, mark))
+    }
+
+    #[test]
+    fn a_long_run_arrives_datagram_by_datagram() -> io::Result<()> {
+        for local in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+            let ((left, at), (right, to)) = (socket(local)?, socket(local)?);
+            let bytes: Vec<u8> = (0..150 * 1000 + 17).map(|at| (at % 253) as u8).collect();
+            left.send_gso(&bytes, 1000, to)?;
+            let (datagrams, from, _) = receive(&right, bytes.len())?;
+            assert_eq!(from, at);
+            assert_eq!(datagrams, bytes.chunks(1000).map(<[u8]>::to_vec).collect::<Vec<_>>());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn refused_segmentation_is_remembered_and_nothing_is_lost() -> io::Result<()> {
+        let ((left, _), (right, to)) = (socket(Ipv4Addr::LOCALHOST.into())?, socket(Ipv4Addr::LOCALHOST.into())?);
+        // The kernel does not segment what it may not checksum.
+        let one: libc::c_int = 1;
+        // SAFETY: the value is one c_int, as the option wants.
+        let set = unsafe {
+            libc::setsockopt(left.fd().as_raw_fd(), libc::SOL_SOCKET, libc::SO_NO_CHECK, (&raw const one).cast(), 4)
+        };
+        assert_eq!(set, 0);
+        assert_eq!(left.bound.load().segments(), MOST_SEGMENTS);
+        for _ in 0..2 {
+            left.send_gso(&[7; 2500], 1000, to)?;
+            assert_eq!(receive(&right, 2500)?.0.iter().map(Vec::len).collect::<Vec<_>>(), [1000, 1000, 500]);
+        }
+        assert_eq!(left.bound.load().segments(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn a_transmit_keeps_its_congestion_mark_and_source() -> io::Result<()> {
+        for local in [IpAddr::from(Ipv4Addr::LOCALHOST.to_ipv6_mapped()), Ipv6Addr::LOCALHOST.into()] {
+            let ((left, at), (right, to)) =
+                (socket(Ipv6Addr::UNSPECIFIED.into())?, socket(Ipv6Addr::UNSPECIFIED.into())?);
+            let destination = SocketAddr::new(local, to.port());
+            let ecn = Some(EcnCodepoint::Ce);
+            left.send_transmit(&Transmit {
+                destination,
+                ecn,
+                contents: b"quic",
+                segment_size: None,
+                src_ip: Some(local),
+            })?;
+            let (datagrams, from, mark) = receive(&right, 4)?;
+            assert_eq!((datagrams, from, mark), (vec![b"quic".to_vec()], SocketAddr::new(local, at.port()), ecn));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_replaced_socket_wakes_the_thread_that_sleeps_on_it() -> io::Result<()> {
+        let ((socket, old), stop) = (socket(Ipv4Addr::LOCALHOST.into())?, Signal::new()?);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(20));
+                UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|fresh| socket.rebind(fresh.into()))
+            });
+            socket.wait_readable(&stop)
+        })?;
+        assert_ne!(socket.local_addr()?, old);
+        Ok(())
     }
 }

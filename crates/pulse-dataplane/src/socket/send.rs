@@ -54,7 +54,8 @@ impl Message {
         }
         let ipv4 = self.to.as_socket().is_some_and(|to| as_ipv4(to.ip()).is_some());
         if let Some(ecn) = self.ecn {
-            let (level, kind) = if ipv4 { (libc::IPPROTO_IP, libc::IP_TOS) } else { (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) };
+            let (level, kind) =
+                if ipv4 { (libc::IPPROTO_IP, libc::IP_TOS) } else { (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) };
             used = put(control, used, level, kind, ecn as libc::c_int);
         }
         match self.source {
@@ -82,7 +83,8 @@ fn put_source(control: &mut Control, used: usize, source: IpAddr) -> usize {
 /// Append one control message; the bytes used from then on.
 fn put<T: Copy>(control: &mut Control, used: usize, level: libc::c_int, kind: libc::c_int, value: T) -> usize {
     // SAFETY: CMSG_SPACE and CMSG_LEN only compute.
-    let (space, length) = unsafe { (libc::CMSG_SPACE(size_of::<T>() as u32) as usize, libc::CMSG_LEN(size_of::<T>() as u32)) };
+    let (space, length) =
+        unsafe { (libc::CMSG_SPACE(size_of::<T>() as u32) as usize, libc::CMSG_LEN(size_of::<T>() as u32)) };
     assert!(used + space <= size_of::<Control>(), "three control messages fit by construction");
     // SAFETY: the assertion keeps header and value inside `control`; `used` is a sum of CMSG_SPACEs, so the
     // header is aligned; the value is written unaligned.

@@ -90,10 +90,7 @@ async fn answer(streams: &Streams, ticket: &mut Ticket<Order>, mut pipe: Pipe, o
 /// Splice until the end or an order to cancel; other orders make no sense by now.
 async fn run(local: Local, pipe: Pipe, ticket: &mut Ticket<Order>, moved: &Moved) {
     let cancelled = async { while !matches!(ticket.next().await, Some(Order::Cancel) | None) {} };
-    tokio::select! {
-        () = splice(local, pipe, moved) => {}
-        () = cancelled => {}
-    }
+    splice(local, pipe, moved, cancelled).await;
 }
 
 fn closed(streams: &Streams, stream: u64, moved: &Moved) {

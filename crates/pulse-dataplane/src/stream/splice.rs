@@ -65,17 +65,23 @@ impl Moved {
     }
 }
 
-/// Move bytes until both directions ended or one failed.
-pub async fn splice(mut local: Local, mut pipe: Pipe, moved: &Moved) {
-    let outcome = match &mut local {
-        Local::Tcp(stream) => {
-            let (read, write) = stream.split();
-            both(read, write, &mut pipe, moved).await
+/// Move bytes until both directions ended, one failed, or `cancelled` resolved.
+pub async fn splice(mut local: Local, mut pipe: Pipe, moved: &Moved, cancelled: impl Future<Output = ()>) {
+    let moving = async {
+        match &mut local {
+            Local::Tcp(stream) => {
+                let (read, write) = stream.split();
+                both(read, write, &mut pipe, moved).await
+            }
+            Local::Unix(stream) => {
+                let (read, write) = stream.split();
+                both(read, write, &mut pipe, moved).await
+            }
         }
-        Local::Unix(stream) => {
-            let (read, write) = stream.split();
-            both(read, write, &mut pipe, moved).await
-        }
+    };
+    let outcome = tokio::select! {
+        outcome = moving => outcome,
+        () = cancelled => Err(io::ErrorKind::Interrupted.into()),
     };
     match outcome {
         Ok(()) => pipe.finish().await,

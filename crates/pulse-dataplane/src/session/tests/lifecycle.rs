@@ -58,8 +58,8 @@ async fn the_loser_finishes_what_began_on_it() {
     let (config, _) = crate::session::endpoint::client(&identity, &trust).unwrap();
     let name = crate::verify::pinned_name(Some(&high.id));
     let connection =
-        endpoint.connect_with(config, super::super::socket::address_of(high.v4), &name).unwrap().await.unwrap();
-    let greeted = super::super::greeting::greet(&low.sessions.desk, connection, true).await.unwrap();
+        endpoint.connect_with(config, crate::session::socket::address_of(high.v4), &name).unwrap().await.unwrap();
+    let greeted = crate::session::greeting::greet(&low.sessions.desk, connection, true).await.unwrap();
     low.sessions.desk.settle(greeted, true).unwrap();
     high.until(|high| high.sessions.desk.sessions().len() == 2).await;
     sleep(Duration::from_millis(100)).await;
@@ -140,9 +140,9 @@ async fn a_session_with_nothing_to_do_closes() {
 
 #[tokio::test]
 async fn records_keep_a_session_open() {
-    let (_, low, high) = pair_with(Tuning { idle: Duration::from_millis(200), ..quick() });
+    let (_, low, high) = pair_with(Tuning { idle: Duration::from_millis(500), ..quick() });
     connect(&low, &high).await;
-    for _ in 0..30 {
+    for _ in 0..50 {
         low.peer(&high).traffic.sent(1, 100);
         high.peer(&low).traffic.received(1, 100);
         sleep(Duration::from_millis(20)).await;
@@ -155,7 +155,7 @@ async fn a_kick_resumes_a_transfer_that_waited_for_its_path() {
     let (_, low, high) = pair();
     connect(&low, &high).await;
     high.cut();
-    let request = low.sessions.request(high.id, vec![7; 100_000], LONG);
+    let request = low.sessions.request(high.id, vec![7; 10_000], LONG);
     // Long enough for the retransmission timer to back off to a second and more.
     sleep(Duration::from_millis(1500)).await;
     high.route(low.v4);
@@ -199,7 +199,9 @@ async fn restarted() -> (Node, Node) {
 async fn a_restarted_peer_replaces_its_old_session_at_once() {
     let (stays, after) = restarted().await;
     connect(&after, &stays).await;
-    assert_eq!(stays.down().await, "the peer restarted");
+    // A stateless reset of the new life may come before its hello.
+    let reason = stays.down().await;
+    assert!(["the peer restarted", "the peer no longer knows it"].contains(&reason.as_str()), "{reason}");
     stays.up().await;
 }
 
@@ -221,4 +223,22 @@ async fn a_shutdown_tells_the_peers() {
     assert_eq!(low.down().await, "leaving");
     let request = low.sessions.request(high.id, b"?".to_vec(), LONG);
     assert_eq!(low.response(request).await, Err("unreachable"));
+}
+
+#[tokio::test]
+async fn a_flood_of_handshakes_is_asked_for_proof_and_then_let_in() {
+    let (_, low, high) = pair();
+    let endpoint = low.sessions.desk.endpoint.get().unwrap();
+    let (identity, trust) = low.settings.both().unwrap();
+    let name = crate::verify::pinned_name(Some(&high.id));
+    let dials: Vec<_> = (0..60)
+        .map(|_| {
+            let (config, _) = crate::session::endpoint::client(&identity, &trust).unwrap();
+            endpoint.connect_with(config, crate::session::socket::address_of(high.v4), &name).unwrap()
+        })
+        .collect();
+    for dial in dials {
+        dial.await.unwrap();
+    }
+    assert!(high.sessions.retries() > 0);
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ring::digest::{Context, SHA256};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::sleep;
 
 use super::world::{Node, pair, pair_with, quick};
 use crate::event::Event;
@@ -185,6 +186,7 @@ async fn a_spliced_stream_that_is_cancelled_resets_both_ends() {
     far.read_exact(&mut [0]).await.unwrap();
     low.sessions.cancel_stream(stream);
     assert!(far.read_to_end(&mut Vec::new()).await.is_err());
+    assert!(near.read_to_end(&mut Vec::new()).await.is_err());
     assert_eq!(closed(&low).await, (stream, 1, 0));
     let (_, _, received) = closed(&high).await;
     assert_eq!(received, 1);
@@ -200,6 +202,20 @@ async fn a_session_that_ends_takes_its_streams_along() {
     closed(&low).await;
     closed(&high).await;
     drop((near, far));
+}
+
+#[tokio::test]
+async fn a_session_that_ends_frees_a_stream_whose_socket_nobody_reads() {
+    let (_, low, high) = pair();
+    let (mut near, far, _) = spliced(&low, &high).await;
+    let writing = tokio::spawn(async move { near.write_all(&vec![0; 64 << 20]).await });
+    // Until every buffer on the way is full.
+    sleep(Duration::from_millis(500)).await;
+    low.sessions.close_session(high.id, "for a test");
+    closed(&high).await;
+    closed(&low).await;
+    assert!(writing.await.unwrap().is_err());
+    drop(far);
 }
 
 #[tokio::test]

@@ -1,0 +1,387 @@
+//! Both threads of two nodes, over real sockets.
+
+use std::io::{self, IoSliceMut, Read};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use quinn::udp::RecvMeta;
+
+use super::testing::{INDEX, Node, Pair, bound, eventually, id, loopback, seqpacket_pair, v4, v6};
+use super::{attach, release_waiting, send_frames};
+use crate::event::Event;
+use crate::frame::{HopHeader, Kind};
+use crate::inbox::Inbox;
+use crate::offload::{Gso, Shape, Vnet, checksum, finish_each};
+use crate::seal::{RECORD_HEADER, RECORD_OVERHEAD, RecordSealer};
+use crate::stats::Drop;
+use crate::tables::{Addresses, Routes, Waiting};
+use crate::tun::Tun;
+
+/// A TCP super-packet from node 1 to node 2 with so many bytes of payload in segments of 1288.
+fn tcp(payload: usize) -> (Vnet, Vec<u8>) {
+    let mut packet = ip_packet(v4(1).into(), v4(2).into(), 6, 20 + payload);
+    packet[20..32].copy_from_slice(&[0, 80, 0, 81, 0, 0, 0, 1, 0, 0, 0, 2]);
+    packet[32..34].copy_from_slice(&[0x50, 0x10]);
+    for (at, byte) in packet[40..].iter_mut().enumerate() {
+        *byte = (at / 7) as u8;
+    }
+    unfinished(packet, payload, 1288, Gso::Tcp4)
+}
+
+/// A UDP super-packet over IPv6, the other way of everything.
+fn udp6(payload: usize) -> (Vnet, Vec<u8>) {
+    let mut packet = ip_packet(v6(1).into(), v6(2).into(), 17, 8 + payload);
+    packet[40..44].copy_from_slice(&[0, 80, 0, 81]);
+    packet[44..46].copy_from_slice(&(8 + payload as u16).to_be_bytes());
+    packet[48..].fill(6);
+    unfinished(packet, payload, 500, Gso::Udp)
+}
+
+fn unfinished(mut packet: Vec<u8>, payload: usize, segment: usize, gso: Gso) -> (Vnet, Vec<u8>) {
+    let mut vnet = Vnet { partial: true, ..Vnet::default() };
+    if let Some(shape) = Shape::of(&packet) {
+        let total = packet.len();
+        checksum::leave_partial(&mut packet, &shape, total);
+        (vnet.checksum_start, vnet.checksum_at) = (shape.transport as u16, shape.checksum_at() as u16);
+        if payload > segment {
+            (vnet.gso, vnet.headers, vnet.segment) = (gso, shape.payload as u16, segment as u16);
+        }
+    }
+    (vnet, packet)
+}
+
+fn ip_packet(source: IpAddr, destination: IpAddr, protocol: u8, payload: usize) -> Vec<u8> {
+    let mut packet = match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            let mut header =
+                [&[0x45, 0, 0, 0, 0, 7, 0x40, 0, 64, protocol, 0, 0][..], &source.octets(), &destination.octets()]
+                    .concat();
+            header[2..4].copy_from_slice(&(20 + payload as u16).to_be_bytes());
+            header
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let [high, low] = (payload as u16).to_be_bytes();
+            [&[0x60, 0, 0, 0, high, low, protocol, 64][..], &source.octets(), &destination.octets()].concat()
+        }
+        _ => vec![],
+    };
+    packet.resize(packet.len() + payload, 0);
+    packet
+}
+
+fn icmp(source: IpAddr, destination: IpAddr) -> Vec<u8> {
+    ip_packet(source, destination, 1, 8)
+}
+
+/// The packets of what was read, finished, whatever way they were joined.
+fn packets((vnet, mut bytes): (Vnet, Vec<u8>)) -> Vec<Vec<u8>> {
+    let mut packets = vec![];
+    assert!(finish_each(&vnet, &mut bytes, |packet| packets.push(packet)));
+    packets
+}
+
+fn read_packets(node: &mut Node, count: usize) -> io::Result<Vec<Vec<u8>>> {
+    let mut all = vec![];
+    while all.len() < count {
+        all.extend(packets(node.read()?));
+    }
+    Ok(all)
+}
+
+/// A record of the other node, sent by somebody from another socket.
+fn send_record(node: &Node, packet: &[u8]) -> io::Result<Vec<u8>> {
+    let mut record = vec![0; RECORD_OVERHEAD + packet.len()];
+    record[RECORD_HEADER..][..packet.len()].copy_from_slice(packet);
+    node.rogue.seal(node.rogue.reserve(1).unwrap_or_default(), false, &mut record);
+    send_to(node, &record)?;
+    Ok(record)
+}
+
+fn send_to(node: &Node, datagram: &[u8]) -> io::Result<()> {
+    let port = node.shared.socket.local_addr()?.port();
+    bound()?.send_to(datagram, SocketAddr::from((v4_loopback(), port))).map(drop)
+}
+
+fn v4_loopback() -> IpAddr {
+    IpAddr::V6(std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped())
+}
+
+/// What quinn would be given: bytes, stride and sender of each run.
+fn polled(inbox: &Inbox) -> Vec<(Vec<u8>, usize, SocketAddr)> {
+    let mut buffer = vec![0; 1 << 16];
+    let (mut meta, mut all) = ([RecvMeta::default()], vec![]);
+    while let Poll::Ready(Ok(_)) =
+        inbox.poll(&mut Context::from_waker(Waker::noop()), &mut [IoSliceMut::new(&mut buffer)], &mut meta)
+    {
+        all.push((buffer[..meta[0].len].to_vec(), meta[0].stride, meta[0].addr));
+    }
+    all
+}
+
+#[test]
+fn super_packets_cross_whole() -> io::Result<()> {
+    let mut pair = Pair::new()?;
+    for super_packet in [tcp(1), tcp(1288 * 40), tcp(50_001), udp6(20_000), udp6(499), tcp(64_000)] {
+        pair.left.write(&super_packet.0, &super_packet.1)?;
+        let expected = packets(super_packet);
+        assert_eq!(read_packets(&mut pair.right, expected.len())?, expected);
+    }
+    let (sent, received) = (&pair.left.peer.traffic, &pair.right.peer.traffic);
+    assert!(eventually(|| sent.packets() > 0 && sent.packets() == received.packets()));
+    assert!(eventually(|| pair.left.link.traffic.packets() == pair.right.link.traffic.packets()));
+    Ok(())
+}
+
+#[test]
+fn many_small_packets_keep_their_order() -> io::Result<()> {
+    let mut pair = Pair::new()?;
+    let sizes = (0..300).map(|number| 1 + number % 7 * (number % 90));
+    let expected: Vec<_> = sizes.flat_map(|size| packets(tcp(size))).collect();
+    // As many at once as the far end's queue holds unread.
+    for some in expected.chunks(50) {
+        for packet in some {
+            pair.left.write(&Vnet::default(), packet)?;
+        }
+        assert_eq!(read_packets(&mut pair.right, some.len())?, some);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_source_that_is_not_the_senders_is_dropped() -> io::Result<()> {
+    let mut pair = Pair::new()?;
+    send_record(&pair.right, &icmp(v4(3).into(), v4(2).into()))?;
+    assert!(pair.right.dropped(Drop::SpoofedSource, 1));
+    send_record(&pair.right, &icmp(v4(1).into(), v4(3).into()))?;
+    assert!(pair.right.dropped(Drop::ForeignDestination, 1));
+    let honest = icmp(v6(1).into(), v6(2).into());
+    send_record(&pair.right, &honest)?;
+    assert_eq!(pair.right.read()?.1, honest);
+    Ok(())
+}
+
+#[test]
+fn a_source_behind_the_sender_passes_if_it_was_approved() -> io::Result<()> {
+    let mut pair = Pair::new()?;
+    let behind = icmp(IpAddr::from([192, 168, 7, 7]), v4(2).into());
+    send_record(&pair.right, &behind)?;
+    assert!(pair.right.dropped(Drop::SpoofedSource, 1));
+
+    let old = pair.right.shared.addresses.load_full();
+    let Some(owner) = old.hosts.values().next().cloned() else { unreachable!("the peer has addresses") };
+    let networks = vec![(IpAddr::from([192, 168, 7, 0]), 24, owner)];
+    pair.right.shared.addresses.store(Arc::new(Addresses {
+        hosts: old.hosts.clone(),
+        networks,
+        peers: old.peers.clone(),
+    }));
+    send_record(&pair.right, &behind)?;
+    assert_eq!(pair.right.read()?.1, behind);
+    Ok(())
+}
+
+#[test]
+fn a_replayed_a_forged_and_a_malformed_record_are_dropped() -> io::Result<()> {
+    let mut pair = Pair::new()?;
+    let mut record = send_record(&pair.right, &icmp(v4(1).into(), v4(2).into()))?;
+    pair.right.read()?;
+    send_to(&pair.right, &record)?;
+    assert!(pair.right.dropped(Drop::Replayed, 1));
+    record[20] ^= 1;
+    send_to(&pair.right, &record)?;
+    assert!(pair.right.dropped(Drop::BadSeal, 1));
+    record[7] ^= 1;
+    send_to(&pair.right, &record)?;
+    assert!(pair.right.dropped(Drop::UnknownIndex, 1));
+    send_record(&pair.right, &[0x45, 0, 0, 200, 0, 0])?;
+    assert!(pair.right.dropped(Drop::BadPacket, 1));
+    send_to(&pair.right, &[0x01; 20])?;
+    assert!(pair.right.dropped(Drop::UnknownKind, 1));
+    send_to(&pair.right, &[0x21; 7])?;
+    assert!(pair.right.dropped(Drop::Truncated, 1));
+    Ok(())
+}
+
+#[test]
+fn session_packets_arrive_as_runs_of_their_sender() -> io::Result<()> {
+    let pair = Pair::new()?;
+    let header = HopHeader::new(v4(1), v4(2), Kind::Session);
+    let contents: Vec<u8> = (0..1200 * 20 + 77).map(|at| (at % 251) as u8).collect();
+    send_frames(&pair.left.shared, &pair.left.link, &header, &contents, 1200)?;
+    let mut received = vec![];
+    assert!(eventually(|| {
+        for (bytes, stride, from) in polled(&pair.right.shared.session_inbox) {
+            assert!(stride == 1200 || bytes.len() == 77);
+            assert_eq!(from, SocketAddr::from((v4(1).to_ipv6_mapped(), 1)));
+            received.extend(bytes);
+        }
+        received.len() == contents.len()
+    }));
+    assert_eq!(received, contents);
+    Ok(())
+}
+
+#[test]
+fn a_frame_for_another_node_is_not_ours() -> io::Result<()> {
+    let pair = Pair::new()?;
+    send_frames(&pair.left.shared, &pair.left.link, &HopHeader::new(v4(1), v4(3), Kind::Session), b"packet", 6)?;
+    assert!(pair.right.dropped(Drop::NotForUs, 1));
+    Ok(())
+}
+
+#[test]
+fn one_send_may_hold_packets_of_every_kind() -> io::Result<()> {
+    let mut pair = Pair::new()?;
+    let record = {
+        let packet = icmp(v4(1).into(), v4(2).into());
+        let mut record = vec![0; RECORD_OVERHEAD + packet.len()];
+        record[RECORD_HEADER..][..packet.len()].copy_from_slice(&packet);
+        pair.right.rogue.seal(0, false, &mut record);
+        record
+    };
+    let quic = vec![0x45; record.len()];
+    let nobodys = vec![0x05; record.len()];
+    let mixed = [&quic[..], &quic, &record, &nobodys, &quic].concat();
+    let to = SocketAddr::from((v4_loopback(), pair.right.shared.socket.local_addr()?.port()));
+    pair.left.shared.socket.send_gso(&mixed, record.len(), to)?;
+    pair.right.read()?;
+    assert!(pair.right.dropped(Drop::UnknownKind, 1));
+    let mut received = vec![];
+    assert!(eventually(|| {
+        received.extend(polled(&pair.right.shared.link_inbox).into_iter().flat_map(|(bytes, ..)| bytes));
+        received.len() == 3 * quic.len()
+    }));
+    assert_eq!(received, vec![0x45; 3 * quic.len()]);
+    Ok(())
+}
+
+#[test]
+fn packets_wait_for_the_session_and_ask_for_it_once() -> io::Result<()> {
+    let mut pair = Pair::new()?;
+    let Some(sealer) = pair.left.peer.sealer.swap(None) else { unreachable!("it was set") };
+    let waits = tcp(5_000);
+    let expected = [packets(waits.clone()), vec![icmp(v4(1).into(), v4(2).into())]].concat();
+    pair.left.write(&waits.0, &waits.1)?;
+    pair.left.write(&Vnet::default(), &expected[expected.len() - 1])?;
+    assert_eq!(pair.left.wanted.blocking_recv(), Some(id(2)));
+    assert!(eventually(|| pair.left.peer.waiting.lock().is_ok_and(|waiting| waiting.len() == expected.len())));
+    assert!(pair.left.wanted.try_recv().is_err());
+
+    pair.left.peer.sealer.store(Some(sealer));
+    release_waiting(&pair.left.shared, &pair.left.peer);
+    assert_eq!(read_packets(&mut pair.right, expected.len())?, expected);
+    Ok(())
+}
+
+#[test]
+fn what_waited_too_long_or_found_no_room_is_dropped() -> io::Result<()> {
+    let mut pair = Pair::new()?;
+    let sealer = pair.left.peer.sealer.swap(None);
+    let Some(since) = Instant::now().checked_sub(Duration::from_secs(2)) else { return Ok(()) };
+    if let Ok(mut waiting) = pair.left.peer.waiting.lock() {
+        waiting.push_back(Waiting { packet: vec![1], since });
+    }
+    pair.left.write(&Vnet::default(), &icmp(v4(1).into(), v4(2).into()))?;
+    assert!(pair.left.dropped(Drop::NoSession, 1));
+    for _ in 0..70 {
+        pair.left.write(&Vnet::default(), &icmp(v4(1).into(), v4(2).into()))?;
+    }
+    assert!(pair.left.dropped(Drop::NoSession, 1 + 7));
+
+    if let Ok(mut waiting) = pair.left.peer.waiting.lock() {
+        waiting.iter_mut().for_each(|waiting| waiting.since = since);
+    }
+    pair.left.peer.sealer.store(sealer);
+    release_waiting(&pair.left.shared, &pair.left.peer);
+    assert!(pair.left.dropped(Drop::NoSession, 1 + 7 + 64));
+    Ok(())
+}
+
+#[test]
+fn a_packet_that_leads_nowhere_is_counted_and_told_once() -> io::Result<()> {
+    let mut pair = Pair::new()?;
+    pair.left.write(&Vnet::default(), &icmp(v4(1).into(), v4(77).into()))?;
+    assert!(pair.left.dropped(Drop::UnknownDestination, 1));
+    pair.left.write(&Vnet::default(), &icmp(v4(1).into(), IpAddr::from([224, 0, 0, 1])))?;
+    let router_solicitation =
+        icmp("fe80::1".parse().unwrap_or(v6(0).into()), "ff02::2".parse().unwrap_or(v6(0).into()));
+    pair.left.write(&Vnet::default(), &router_solicitation)?;
+    assert!(pair.left.dropped(Drop::Multicast, 2));
+    pair.left.write(&Vnet::default(), &[0; 30])?;
+    assert!(pair.left.dropped(Drop::BadPacket, 1));
+
+    pair.left.shared.routes.store(Arc::new(Routes::default()));
+    for _ in 0..3 {
+        pair.left.write(&Vnet::default(), &icmp(v4(1).into(), v4(2).into()))?;
+    }
+    assert!(pair.left.dropped(Drop::NoRoute, 3));
+    assert_eq!(pair.left.events(), [Event::NoRoute { node: id(2) }]);
+    Ok(())
+}
+
+#[test]
+fn a_used_up_key_sends_nothing_more() -> io::Result<()> {
+    let mut pair = Pair::new()?;
+    let sealer = RecordSealer::new(INDEX, &[0; 32], crate::seal::Cipher::Aes128Gcm);
+    assert!(sealer.reserve(1 << 32).is_some());
+    pair.left.peer.sealer.store(Some(Arc::new(sealer)));
+    pair.left.write(&Vnet::default(), &icmp(v4(1).into(), v4(2).into()))?;
+    assert!(pair.left.dropped(Drop::KeyUsedUp, 1));
+    Ok(())
+}
+
+#[test]
+fn a_rebound_socket_is_followed_at_once() -> io::Result<()> {
+    let mut pair = Pair::new()?;
+    let fresh = bound()?;
+    let to = loopback(&fresh)?;
+    pair.right.shared.socket.rebind(fresh.into())?;
+    pair.left.link.remote.store(Arc::new(to));
+    let super_packet = tcp(9_000);
+    pair.left.write(&super_packet.0, &super_packet.1)?;
+    let expected = packets(super_packet);
+    assert_eq!(read_packets(&mut pair.right, expected.len())?, expected);
+    Ok(())
+}
+
+#[test]
+fn a_device_that_goes_away_is_told_once() -> io::Result<()> {
+    let mut pair = Pair::new()?;
+    let (_, other) = seqpacket_pair()?;
+    drop(std::mem::replace(&mut pair.left.kernel, other));
+    let mut events = vec![];
+    assert!(eventually(|| {
+        events.extend(pair.left.events());
+        !events.is_empty()
+    }));
+    assert!(matches!(&events[..], [Event::TunGone { .. }]), "{events:?}");
+    Ok(())
+}
+
+#[test]
+fn idle_threads_stop_at_once() -> io::Result<()> {
+    let mut pair = Pair::new()?;
+    assert!(pair.left.stop() < Duration::from_secs(1));
+    assert!(pair.right.stop() < Duration::from_secs(1));
+    Ok(())
+}
+
+#[test]
+fn a_device_is_attached_and_detached_over_and_over() -> io::Result<()> {
+    let mut pair = Pair::new()?;
+    for round in 0..50 {
+        let (ours, kernel) = seqpacket_pair()?;
+        attach(&pair.left.shared, Tun::adopt(format!("pair{round}"), vec![ours], true)?)?;
+        // The device before this one is closed: its far side reads the end.
+        let mut before = std::mem::replace(&mut pair.left.kernel, kernel);
+        assert_eq!(before.read(&mut [0; 10])?, 0);
+        pair.left.write(&Vnet::default(), &icmp(v4(1).into(), v4(2).into()))?;
+        pair.right.read()?;
+    }
+    assert_eq!(pair.left.events(), []);
+    pair.left.stop();
+    assert_eq!(Arc::strong_count(&pair.left.shared), 1);
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! Arguments from Python into the data plane's types, and its errors into Python's.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+use pulse_dataplane::NodeId;
+use pulse_dataplane::dataplane::Error;
+use pyo3::PyErr;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+
+/// The 32 bytes of a node id.
+pub(crate) fn node_id(bytes: &[u8]) -> Result<NodeId, PyErr> {
+    bytes.try_into().map_err(|_| PyValueError::new_err(format!("a node id has 32 bytes, not {}", bytes.len())))
+}
+
+/// "192.0.2.1:443" or "[2001:db8::1]:443".
+pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, PyErr> {
+    text.parse().map_err(|_| PyValueError::new_err(format!("{text:?} is no ip:port")))
+}
+
+/// "10.100.1.2/32" or "fd00::/8".
+pub(crate) fn prefix(text: &str) -> Result<(IpAddr, u8), PyErr> {
+    let wrong = || PyValueError::new_err(format!("{text:?} is no prefix"));
+    let (network, length) = text.split_once('/').ok_or_else(wrong)?;
+    let (network, length) = (network.parse::<IpAddr>().map_err(|_| wrong())?, length.parse().map_err(|_| wrong())?);
+    let longest = if network.is_ipv4() { 32 } else { 128 };
+    if length > longest { Err(wrong()) } else { Ok((network, length)) }
+}
+
+/// Take over a descriptor that Python hands us.
+pub(crate) fn descriptor(fd: RawFd) -> Result<OwnedFd, PyErr> {
+    if fd < 0 {
+        return Err(PyValueError::new_err(format!("{fd} is no descriptor")));
+    }
+    // SAFETY: the caller gives the descriptor away, as the stub says.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// An address as people write it: IPv4 without its IPv6 wrapping.
+pub(crate) fn shown(address: SocketAddr) -> String {
+    SocketAddr::new(address.ip().to_canonical(), address.port()).to_string()
+}
+
+/// The exception that stands for an error of the data plane.
+pub(crate) fn python_error(error: Error) -> PyErr {
+    match error {
+        Error::Closed => PyRuntimeError::new_err(error.to_string()),
+        Error::Invalid(what) => PyValueError::new_err(what),
+        Error::System(error) => error.into(),
+    }
+}

@@ -1,0 +1,103 @@
+"""`pulse status` in a pipe, on a terminal, watching and checking."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+
+import msgspec
+import pytest
+
+from pulse import schemas
+from pulse.cli.values import DASH
+from tests.api.fake_control import FakeControl, peer
+from tests.cli.shell import Shell
+
+
+def test_the_first_line_says_whether_all_is_well(shell: Shell, control: FakeControl) -> None:
+    done = shell.node("status")
+
+    assert (done.code, done.err) == (0, "")
+    first = done.out.splitlines()[0]
+    assert first.startswith("All well. 2 nodes, 2 direct.")
+    assert first.endswith("mynet · relay-01 10.100.41.7 · up 1 min")
+    assert len(first) <= 80
+
+
+def test_every_node_is_a_line_with_units(shell: Shell, control: FakeControl) -> None:
+    control.peers = [
+        peer("db-server", link="direct_quic", rtt=0.0081, loss=0.004, roles=["exit"], via="relay-01"),
+        peer("cam-7", link="-", rtt=None, loss=None, seen=7200.0, last_error="198.51.100.4:443 did not answer"),
+    ]
+    lines = shell.node("status").out.splitlines()
+
+    assert lines[2].split() == ["NODE", "ADDRESS", "LINK", "VIA", "RTT", "LOSS", "SEEN", "ROLES"]
+    assert lines[3].split() == [
+        "db-server", "10.100.87.53", "direct_quic", "relay-01", "8.1", "ms", "0.4", "%", "now", "exit"
+    ]  # fmt: skip
+    assert lines[4].split() == ["cam-7", "10.100.87.53", "-", DASH, DASH, DASH, "2", "h", DASH]
+    assert lines[6] == "cam-7: 198.51.100.4:443 did not answer"
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_node_without_peers_has_no_table(shell: Shell, control: FakeControl) -> None:
+    control.peers = []
+
+    assert len(shell.node("status").out.splitlines()) == 1
+
+
+def test_json_is_the_whole_answer(shell: Shell, control: FakeControl) -> None:
+    answer = json.loads(shell.node("status", "--json").out)
+
+    assert answer["well"] is True
+    assert answer["peers"][0]["rtt"] == 0.0228
+
+
+def test_only_check_makes_ill_an_exit_code(shell: Shell, control: FakeControl) -> None:
+    well = control.status
+
+    async def status() -> schemas.Status:
+        return msgspec.structs.replace(await well(), well=False, sentence="1 thing to see to: cam-7 is not reached.")
+
+    control.status = status  # type: ignore[method-assign]
+
+    assert shell.node("status").code == 0
+    assert shell.node("status", "--check").code == 1
+
+
+def test_check_of_a_well_node_is_zero(shell: Shell, control: FakeControl) -> None:
+    assert shell.node("status", "--check").code == 0
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_watch_appends_in_a_pipe(shell: Shell, control: FakeControl, flags: list[str]) -> None:
+    command = shell.command("status", "--watch", "--data-dir", str(shell.data_dir), *flags)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=shell.variables()
+    ) as watching:
+        assert watching.stdout is not None
+        seen = 0
+        while seen < 2:
+            seen += "relay-01" in watching.stdout.readline()
+        watching.send_signal(signal.SIGINT)
+        rest, errors = watching.communicate(timeout=30)
+
+    assert watching.returncode == 130
+    assert errors == ""
+    assert "\x1b" not in rest
+
+
+def test_a_terminal_gets_the_same_facts(shell: Shell, control: FakeControl) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        shell.command("status", "--data-dir", str(shell.data_dir)), stdout=theirs, env=shell.variables()
+    ) as command:
+        assert command.wait(30) == 0
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+
+    assert "All well." in shown
+    assert "db-server" in shown
+    assert "22.8 ms" in shown

@@ -113,7 +113,7 @@ def _held(config: NodeConfig) -> Identity | None:
 async def _enrol(config: NodeConfig, links: DataplaneLinks, progress: Callable[[str], None]) -> Identity:
     if config.ca.enabled:
         network = config.node.network_id or DEFAULT_NETWORK
-        return enrol.found(config.data_dir, network, config.mesh_range or DEFAULT_MESH_CIDR)
+        return enrol.found(config.data_dir, network, config.mesh_range or DEFAULT_MESH_CIDR, config.node.name)
     if config.relays or config.join.invite:
         return await _join(config, links, progress)
     raise NotFound(
@@ -127,7 +127,7 @@ async def _join(config: NodeConfig, links: DataplaneLinks, progress: Callable[[s
     way = enrol.door(config.relays, config.join.token, config.join.invite, config.node.network_id or None)
     key = identity.join_key(config.data_dir, Ed25519PrivateKey.generate())
     service = JoinService(links, progress)
-    host = config.node.name or enrol.host_name()
+    host = enrol.wanted_name(config.node.name)
     enrolment = await service.join(way.addresses, way.token, key, network=way.network, host=host)
     member = enrol.keep(config.data_dir, key, enrolment, way)
     me = member.certificate

@@ -16,7 +16,12 @@ pub fn check(name: &str, about: &str, vectors: &[Vector]) {
     if std::env::var_os("PULSE_WRITE_VECTORS").is_some() {
         assert!(std::fs::write(&path, &text).is_ok(), "{} cannot be written", path.display());
     }
-    assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), text, "{} is not what this code produces", path.display());
+    assert_eq!(
+        std::fs::read_to_string(&path).unwrap_or_default(),
+        text,
+        "{} is not what this code produces",
+        path.display()
+    );
 }
 
 fn render(about: &str, vectors: &[Vector]) -> String {

@@ -168,10 +168,16 @@ def _live(config: NodeConfig, step: Callable[[str], None], ready: Callable[[sche
     """Join if need be, then run the node to its end."""
     import asyncio
 
+    from pulse import logs
+
     node = _node()
-    if not config.ca.enabled and not _is_member(config):
-        asyncio.run(node.join(config, step))
-    asyncio.run(node.run(config, ready))
+    listener = logs.start(config.node.log_level, config.node.log_format)
+    try:
+        if not config.ca.enabled and not _is_member(config):
+            asyncio.run(node.join(config, step))
+        asyncio.run(node.run(config, ready))
+    finally:
+        listener.stop()
 
 
 def _join(config: NodeConfig, step: Callable[[str], None]) -> schemas.Joined:

@@ -6,8 +6,8 @@ hands one machine's news to another. Invariant: it decides nothing itself.
 
 from collections.abc import Sequence
 from ipaddress import ip_address
-from random import Random
 from statistics import median
+from typing import TYPE_CHECKING
 
 from pulse.core import messages
 from pulse.core.effects import (
@@ -47,12 +47,15 @@ from pulse.core.trust.members import Members
 from pulse.core.types import SHORT_ID, LinkId, NodeId
 from pulse.errors import ProtocolError, PulseError
 
+if TYPE_CHECKING:
+    from random import Random
+
 
 class Mesh:
     """All machines of one node, behind the one face every machine has."""
 
     def __init__(
-        self, me: Certificate, authorities: Sequence[Authority], random: Random, floors: Floors = NO_FLOORS
+        self, me: Certificate, authorities: Sequence[Authority], random: "Random", floors: Floors = NO_FLOORS
     ) -> None:
         self.me = me
         self.members = Members()

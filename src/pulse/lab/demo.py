@@ -208,7 +208,7 @@ def _leave(scene: Scene) -> tuple[str, str]:
     for host in hosts:
         host.pulse("stop")
     left = [str(pid) for host in hosts for pid in processes_in(host.namespace)]
-    left += [line for host in hosts for line in host.run(["ip", "-o", "link"]).stdout.splitlines() if "pulse" in line]
+    left += [name for host in hosts for name in _interfaces(host) - {"lo"} - {port.interface for port in host.ports}]
     left += [str(path) for host in hosts for path in host.data.glob("*.sock")]
     if left:
         raise PulseError(f"pulse stop left behind: {', '.join(left)}")
@@ -237,7 +237,11 @@ def _refused_join(host: Host, address: str, token: str) -> str:
         raise Refused(f"{host.name} joined with a token that is not good")
     if output.code != Refused.exit_code:
         raise PulseError(f"the join on {host.name} failed for another reason:\n{output.stderr}")
-    return output.stderr.strip().splitlines()[0].removeprefix("error: ")
+    return output.stderr.removeprefix("error: ").splitlines()[0].partition(":")[0].rstrip(".")
+
+
+def _interfaces(host: Host) -> set[str]:
+    return set(host.run(["ls", "/sys/class/net"]).stdout.split())
 
 
 def _sees(host: Host, name: str) -> bool:

@@ -161,10 +161,10 @@ def data_of(directory: Path) -> Path:
 def environment_of(directory: Path) -> dict[str, str]:
     """Our variables, but with `directory` for a home, and pulse settings of the host's own only.
 
-    The way to the system's own programs is added, which ordinary users lack.
+    Found first on the way to programs is this pulse, last are the system's own, which ordinary users lack.
     """
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PULSE_")}
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin".lstrip(":")
+    path = ":".join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
     return {**ours, "HOME": str(directory), "PATH": path, "PULSE_DATA_DIR": str(data_of(directory))}
 
 

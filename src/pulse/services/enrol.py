@@ -51,12 +51,12 @@ def door(relays: tuple[str, ...], token: str, invite: str, network: str | None) 
     return Door(relays, parse_token(token), network)
 
 
-def host_name() -> str:
-    """The name this machine asks for."""
-    return requested_name(socket.gethostname())
+def wanted_name(name: str) -> str:
+    """The name this machine asks for: the one a person gave, else its host name."""
+    return name or requested_name(socket.gethostname())
 
 
-def found(data_dir: Path, network: str, cidr: IPv4Network) -> Identity:
+def found(data_dir: Path, network: str, cidr: IPv4Network, name: str) -> Identity:
     """Make a network and its first node, or finish a founding that was cut short."""
     now = clock.wall()
     if not authority.exists(data_dir):
@@ -65,7 +65,7 @@ def found(data_dir: Path, network: str, cidr: IPv4Network) -> Identity:
     key = identity.join_key(data_dir, Ed25519PrivateKey.generate())
     with authority.open_ledger(data_dir, issuer) as ledger:
         serial = secrets.randbits(SERIAL_BITS)
-        der = ledger.enrol_own(issuer, build_csr(key), host_name(), now=now, serial=serial)
+        der = ledger.enrol_own(issuer, build_csr(key), wanted_name(name), now=now, serial=serial)
     made = Identity(key, parse(der), issuer.authorities, issuer.successions, pinned=True, time_floor=now)
     identity.save(data_dir, made)
     return made

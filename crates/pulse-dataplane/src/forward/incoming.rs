@@ -66,7 +66,8 @@ impl Incoming {
     }
 }
 
-/// One snapshot of what packets are judged by.
+/// One snapshot of what packets are judged by. It is loaded each turn (a few ns a table) and kept no longer, so
+/// that a thread that sleeps holds no revoked key and no detached device.
 struct View {
     me: Guard<Option<Arc<Me>>>,
     links: Guard<Arc<HashMap<LinkId, Arc<Link>>>>,
@@ -160,7 +161,7 @@ impl<'s, 'b> Turn<'s, 'b> {
         }
     }
 
-    /// A frame for another node is forwarded by the next hop's link; here only those for us are known.
+    /// One that opened. Only frames of one hop are made so far, so one for another node is nobody's.
     fn frame(&mut self, link: &Link, header: &HopHeader, body: &[u8], from: SocketAddr, session: &mut SessionRun) {
         let Some(me) = self.view.me.as_deref().filter(|me| me.v4 == header.dst) else {
             return self.shared.drops.count(Drop::NotForUs);

@@ -232,6 +232,16 @@ fn a_frame_for_another_node_is_not_ours() -> io::Result<()> {
 }
 
 #[test]
+fn a_link_probe_is_echoed() -> io::Result<()> {
+    let pair = Pair::new()?;
+    let header = HopHeader::new(v4(1), v4(2), Kind::LinkProbe);
+    send_frames(&pair.left.shared, &pair.left.link, &header, &[0; 13], 13)?;
+    assert!(eventually(|| pair.left.link.traffic.packets() == 2));
+    assert_eq!(pair.right.link.traffic.packets(), 2);
+    Ok(())
+}
+
+#[test]
 fn one_send_may_hold_packets_of_every_kind() -> io::Result<()> {
     let mut pair = Pair::new()?;
     let record = {

@@ -17,6 +17,7 @@ mod waiting;
 mod ways;
 
 use std::io;
+use std::ops;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -35,11 +36,11 @@ use crate::tun::Tun;
 /// How long a detach waits for the UDP thread to finish its turn: far longer than any turn.
 const RELEASE: Duration = Duration::from_millis(200);
 
-/// The thread that takes in all that arrives on the UDP socket.
+/// The thread that takes in all that arrives on the UDP socket; it ends with this value.
 #[derive(Debug)]
 pub struct Packets {
     stop: Arc<Signal>,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Packets {
@@ -47,14 +48,20 @@ impl Packets {
     pub fn start(shared: Arc<Shared>) -> io::Result<Self> {
         let stop = Arc::new(Signal::new()?);
         let mut incoming = Incoming::new(shared, Arc::clone(&stop));
-        let thread = spawn("pulse-udp".to_owned(), move || incoming.run())?;
+        let thread = Some(spawn("pulse-udp".to_owned(), move || incoming.run())?);
         Ok(Self { stop, thread })
     }
 
     /// Stop it and wait for the end of its turn.
     pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl ops::Drop for Packets {
+    fn drop(&mut self) {
         self.stop.raise();
-        let _panicked = self.thread.join();
+        let _panicked = self.thread.take().map(JoinHandle::join);
     }
 }
 

@@ -75,6 +75,7 @@ impl Outgoing {
                 break;
             }
             if let Err(reason) = self.super_packet(&mut ways) {
+                // One that was never split counts once.
                 self.shared.drops.count(reason);
             }
             if self.train.complete() {

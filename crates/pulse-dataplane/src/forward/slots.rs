@@ -123,25 +123,26 @@ impl Slots {
     /// as for tens of thousands of tiny segments.
     pub fn place(&mut self, split: &Split) -> bool {
         let found = Guess { headers: split.shape.payload, segment: split.segment };
-        let Some(room) = self.records.get(self.base..).filter(|room| room.len() >= split.count() * found.stride())
-        else {
+        if split.count() * found.stride() > ROOM - self.base {
             return false;
-        };
-        if found == self.guess && split.count() <= self.slots {
-            return true;
         }
-        debug_assert!(room.len() <= ROOM);
+        if found != self.guess || split.count() > self.slots {
+            self.spread(split, found);
+        }
+        true
+    }
+
+    fn spread(&mut self, split: &Split, found: Guess) {
         self.linearise();
         let payload = &self.linear[found.headers..self.length];
-        for (index, slot) in self.records[self.base..].chunks_exact_mut(found.stride()).take(split.count()).enumerate()
-        {
+        let slots = self.records[self.base..].chunks_exact_mut(found.stride());
+        for (index, slot) in slots.take(split.count()).enumerate() {
             let piece = &payload[split.piece(index)];
-            slot[RECORD_HEADER + found.headers..][..piece.len()].copy_from_slice(piece);
+            slot[found.payload()][..piece.len()].copy_from_slice(piece);
         }
         if found.segment >= SHORTEST_GUESS {
             self.guess = found;
         }
-        true
     }
 
     /// Bring a packet that is not joined to its place in one record; the record.

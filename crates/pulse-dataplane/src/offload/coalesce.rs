@@ -267,6 +267,23 @@ mod tests {
         }
 
         #[test]
+        fn damaged_packets_never_panic(flow in flow(), damage in prop::collection::vec((any::<prop::sample::Index>(), 0..70_usize, any::<u8>(), 0..1500_usize), 1..9)) {
+            let mut packets = partial_packets(&flow.super_packet());
+            for (which, at, byte, length) in damage {
+                let packet = which.get_mut(&mut packets);
+                packet.truncate(length);
+                if let Some(place) = packet.get_mut(at) {
+                    *place = byte;
+                }
+            }
+            let (mut written, mut coalescer) = (Written::default(), Coalescer::new(true));
+            for packet in &mut packets {
+                coalescer.push(packet, true, &mut written);
+            }
+            coalescer.flush(&mut written);
+        }
+
+        #[test]
         fn random_bytes_never_panic(mut packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..5), partial: bool) {
             let (mut written, mut coalescer) = (Written::default(), Coalescer::new(true));
             for packet in &mut packets {

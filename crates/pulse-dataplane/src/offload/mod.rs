@@ -9,7 +9,7 @@ mod coalesce;
 mod shape;
 mod split;
 #[cfg(test)]
-pub mod testing;
+pub(crate) mod testing;
 mod vnet;
 
 pub use coalesce::{Coalescer, Sink};

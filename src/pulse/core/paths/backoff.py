@@ -3,7 +3,10 @@
 Source: "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015), the variant named full jitter.
 """
 
-from random import Random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from random import Random
 
 FIRST = 0.5
 """Seconds of the first window: long enough for a restarting daemon, short enough not to be noticed."""
@@ -15,7 +18,7 @@ CAP = 60.0
 class Backoff:
     """The waiting time of one target; `random` decides where in the window the next try falls."""
 
-    def __init__(self, random: Random, first: float = FIRST, cap: float = CAP) -> None:
+    def __init__(self, random: "Random", first: float = FIRST, cap: float = CAP) -> None:
         self._random, self._first, self._cap = random, first, cap
         self._window = first
 

@@ -6,12 +6,15 @@ never dialled, and one without is dialled again and again.
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from random import Random
+from typing import TYPE_CHECKING
 
 from pulse.core.effects import DEBUG, WARNING, Dial, Effect, Log
 from pulse.core.facts import DialFailed, LinkDown, LinkUp
 from pulse.core.paths.backoff import Backoff
 from pulse.core.types import LinkId, NodeId
+
+if TYPE_CHECKING:
+    from random import Random
 
 MOST_DIALS = 32
 """Dials in flight: more would look like a scan and starve the handshakes of the others."""
@@ -71,7 +74,7 @@ class Unreached:
 class Neighbours:
     """Keeps a link with each configured or known peer; one attempt a target at a time."""
 
-    random: Random
+    random: "Random"
     _targets: dict[str, _Target] = field(default_factory=dict)
     _links: dict[LinkId, Neighbour] = field(default_factory=dict)
     _linked: dict[NodeId, Neighbour] = field(default_factory=dict)

@@ -47,6 +47,7 @@ class FakeLinks:
     node: NodeId = NOBODY
     """Who asks, when this one asks `far`."""
     dials: list[Dialled] = field(default_factory=list)
+    sessions_closed: dict[NodeId, str] = field(default_factory=dict)
     closed: dict[LinkId, str] = field(default_factory=dict)
     sent: dict[LinkId, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     tables: TablesChanged | None = None
@@ -141,6 +142,10 @@ class FakeLinks:
     def close_link(self, link: LinkId, reason: str) -> None:
         """Remember it."""
         self.closed[link] = reason
+
+    def close_session(self, node: NodeId, reason: str) -> None:
+        """Remember it."""
+        self.sessions_closed[node] = reason
 
     def send(self, link: LinkId, message: bytes) -> bool:
         """Remember it."""

@@ -21,11 +21,12 @@ Events, as `drain()` returns them (first the kind, then the fields in this order
     ("JoinOffered", offer: int, source: str, request: bytes)
     ("JoinGreeted", join: int, leaf: bytes, objects: bytes)     objects is empty unless pinned
     ("JoinAnswered", join: int, answer: bytes)
-    ("JoinFailed", join: int, code: str, detail: str)            code: "address", "timeout", "unreachable", "refused", "broken"
+    ("JoinFailed", join: int, code: str, detail: str)            code: "address", "timeout", "unreachable",
+        "refused", "broken"
     ("PeerWanted", node: bytes)
     ("NoRoute", node: bytes)
     ("Request", request: int, node: bytes, payload: bytes)
-    ("Response", request: int, payload: bytes | None, code: str)  payload is None when it failed, code is "" when it did not
+    ("Response", request: int, payload: bytes | None, code: str)  payload None: it failed; code "": it did not
     ("StreamOffered", stream: int, node: bytes, header: bytes)
     ("StreamAccepted", stream: int)
     ("StreamRefused", stream: int, code: int)
@@ -156,7 +157,10 @@ class Dataplane:
         Pinned: the lane shows its leaf and objects. Else a throw-away certificate and no objects.
         """
     def send_join(self, join: int, request: bytes) -> None:
-        """After JoinGreeted, send the request (≤ 64 KiB): JoinAnswered or JoinFailed follows. An ended join is ignored."""
+        """After JoinGreeted, send the request (≤ 64 KiB): JoinAnswered or JoinFailed follows.
+
+        An ended join is ignored.
+        """
     def cancel_join(self, join: int) -> None:
         """Hang up, as when the lane's leaf does not satisfy; no event follows."""
     def answer_join(self, offer: int, answer: bytes) -> None:

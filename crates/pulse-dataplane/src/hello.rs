@@ -149,7 +149,15 @@ mod tests {
     use super::*;
 
     fn hello() -> Hello {
-        Hello { version: 1, boot: [7; 16], index: 0x0102_0304, replaces: 0, clock: 1.5e9, revocations: [9; 32], features: 1 }
+        Hello {
+            version: 1,
+            boot: [7; 16],
+            index: 0x0102_0304,
+            replaces: 0,
+            clock: 1.5e9,
+            revocations: [9; 32],
+            features: 1,
+        }
     }
 
     #[test]

@@ -125,10 +125,8 @@ fn member_client(
 
 /// Settings of the join lane: no client certificate; ours is picked by ALPN.
 pub fn join_server(identity: &Identity, throw_away: &ThrowAway) -> Result<quinn::ServerConfig, Error> {
-    let resolver = JoinCertificates {
-        leaf: Arc::clone(&identity.certified_key),
-        throw_away: Arc::clone(&throw_away.0),
-    };
+    let resolver =
+        JoinCertificates { leaf: Arc::clone(&identity.certified_key), throw_away: Arc::clone(&throw_away.0) };
     let config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()

@@ -20,6 +20,9 @@ use pyo3::types::{PyList, PyTuple};
 use crate::convert::{descriptor, node_id, prefix, python_error, shown, socket_address};
 use crate::statistics::{LinkStatistics, PeerStatistics, SessionStatistics, Statistics};
 
+/// A handle and the links that lead to it, with their weights.
+type Route = (Handle, Vec<(LinkId, u32)>);
+
 /// The data plane of one node.
 #[pyclass(frozen, module = "pulse._dataplane")]
 struct Dataplane(dataplane::Dataplane);
@@ -135,7 +138,7 @@ impl Dataplane {
     }
 
     fn replace_routes(&self, routes: HashMap<String, Vec<(LinkId, u32)>>) -> PyResult<()> {
-        let routes: PyResult<Vec<(Handle, Vec<(LinkId, u32)>)>> =
+        let routes: PyResult<Vec<Route>> =
             routes.into_iter().map(|(handle, hops)| Ok((handle.parse()?, hops))).collect();
         self.0.replace_routes(&routes?).map_err(python_error)
     }

@@ -116,6 +116,7 @@ impl From<&session::Snapshot> for SessionStatistics {
 
 fn counts(traffic: &Traffic) -> (u64, u64, u64, u64) {
     let [packets_out, bytes_out, packets_in, bytes_in] =
-        [&traffic.packets_out, &traffic.bytes_out, &traffic.packets_in, &traffic.bytes_in].map(|count| count.load(Relaxed));
+        [&traffic.packets_out, &traffic.bytes_out, &traffic.packets_in, &traffic.bytes_in]
+            .map(|count| count.load(Relaxed));
     (packets_out, bytes_out, packets_in, bytes_in)
 }

@@ -31,6 +31,14 @@ class CloseLink:
 
 
 @dataclass(frozen=True, slots=True)
+class CloseSession:
+    """End the session with a node, so that the next packet opens a new one."""
+
+    node: NodeId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SendMessage:
     """Send a control message to a neighbour."""
 
@@ -102,4 +110,4 @@ class Log:
 
 
 Store = StoreRoles | StoreConfig | StoreRevocation
-Effect = Dial | CloseLink | SendMessage | TablesChanged | TrustChanged | Store | StorePeers | Log
+Effect = Dial | CloseLink | CloseSession | SendMessage | TablesChanged | TrustChanged | Store | StorePeers | Log

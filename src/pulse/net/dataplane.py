@@ -138,6 +138,9 @@ class DataplaneLinks:
     def close_link(self, link: LinkId, reason: str) -> None:
         self._dataplane.close_link(link, reason)
 
+    def close_session(self, node: NodeId, reason: str) -> None:
+        self._dataplane.close_session(_raw(node), reason)
+
     def send(self, link: LinkId, message: bytes) -> bool:
         return self._dataplane.send(link, message)
 

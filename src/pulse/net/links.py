@@ -112,6 +112,10 @@ class Links(Protocol):
         """End a link."""
         ...
 
+    def close_session(self, node: NodeId, reason: str) -> None:
+        """End the session with a node; the next packet for it opens a new one."""
+        ...
+
     def send(self, link: LinkId, message: bytes) -> bool:
         """Queue a control message; False if the link is gone or its queue full."""
         ...

@@ -14,10 +14,12 @@ from pulse import clock
 from pulse.core import messages
 from pulse.core.effects import (
     CloseLink,
+    CloseSession,
     Dial,
     Effect,
     Log,
     SendMessage,
+    Store,
     StoreConfig,
     StorePeers,
     StoreRevocation,
@@ -75,17 +77,14 @@ class MeshService:
                     self.dialler.dial(effect)
                 case CloseLink(link, reason):
                     self.links.close_link(link, reason)
+                case CloseSession(node, reason):
+                    self.links.close_session(node, reason)
                 case TablesChanged():
                     self.links.replace_tables(effect)
                 case TrustChanged():
                     self.trust_changed()
-                case StoreRoles(epoch, data):
-                    self.store.save_roles(epoch, data)
-                case StoreConfig(scribe_epoch, generation, data):
-                    self.store.save_config(scribe_epoch, generation, data)
-                    self.config_changed()
-                case StoreRevocation(node, data):
-                    self.store.save_revocation(node, data)
+                case StoreRoles() | StoreConfig() | StoreRevocation():
+                    self._keep(effect)
                 case StorePeers():
                     self._peers_due = self._peers_due or _now() + PEERS_WRITTEN_AFTER
                 case Log(event, level, fields):
@@ -130,6 +129,16 @@ class MeshService:
         while True:
             for fact in await self.dialler.wait_failed():
                 self.perform(self.mesh.happened(fact, _now()))
+
+    def _keep(self, stored: Store) -> None:
+        match stored:
+            case StoreRoles(epoch, data):
+                self.store.save_roles(epoch, data)
+            case StoreConfig(scribe_epoch, generation, data):
+                self.store.save_config(scribe_epoch, generation, data)
+                self.config_changed()
+            case StoreRevocation(node, data):
+                self.store.save_revocation(node, data)
 
     def _deadline(self) -> float | None:
         due = [each for each in (self.mesh.deadline(), self._peers_due) if each is not None]

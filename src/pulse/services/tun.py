@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 MTU = 1340
 """Frame, record and parity over IPv6 fit in 1500 bytes of underlay."""
 
-GSO_MAX = 46 * (MTU - 52) + 52
-"""Bytes of a super-packet: as many whole segments as fit one UDP send of the underlay (65,000 bytes)."""
+GSO_MAX = 65_000 // (MTU + 32) * (MTU - 52) + 52
+"""Bytes of a super-packet: as many whole TCP segments as their records (32 bytes longer) fit one UDP send."""
 
 RETRY = 5.0
 """Seconds until a device that somebody deleted is made anew."""

@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn a_node_that_stays_keeps_its_peer() {
         let before = build(&mesh(), &Addresses::default()).unwrap();
-        let after = build(&[&mesh()[..2], &[owns("10.100.0.9/32", 2), owns("fd00::2/128", 2)]].concat(), &before).unwrap();
+        let after =
+            build(&[&mesh()[..2], &[owns("10.100.0.9/32", 2), owns("fd00::2/128", 2)]].concat(), &before).unwrap();
         assert!(Arc::ptr_eq(&before.peers[&[1; 32]], &after.peers[&[1; 32]]));
         assert!(!Arc::ptr_eq(&before.peers[&[2; 32]], &after.peers[&[2; 32]]));
     }

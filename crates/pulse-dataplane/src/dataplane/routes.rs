@@ -10,7 +10,8 @@ use crate::{Handle, LinkId};
 
 /// A table of these routes; links that are not in `live` are skipped.
 pub(super) fn build(routes: &[(Handle, Vec<(LinkId, u32)>)], live: &HashMap<LinkId, Arc<Link>>) -> Routes {
-    let hop = |(link, weight): &(LinkId, u32)| live.get(link).map(|link| Hop { link: Arc::clone(link), weight: *weight });
+    let hop =
+        |(link, weight): &(LinkId, u32)| live.get(link).map(|link| Hop { link: Arc::clone(link), weight: *weight });
     Routes(routes.iter().map(|(handle, hops)| (*handle, hops.iter().filter_map(hop).collect())).collect())
 }
 

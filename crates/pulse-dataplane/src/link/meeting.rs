@@ -32,7 +32,12 @@ const SETTLE_DEADLINE: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Make a link of a connection we dialled; `dial` is what Python knows it by.
-pub(crate) async fn greet(desk: &Arc<Desk>, mut candidate: Candidate, dial: u64, replaces: LinkId) -> Result<(), Ended> {
+pub(crate) async fn greet(
+    desk: &Arc<Desk>,
+    mut candidate: Candidate,
+    dial: u64,
+    replaces: LinkId,
+) -> Result<(), Ended> {
     let node = candidate.certified.node;
     let lower = desk.is_lower_than(&node);
     let Some(_greeting) = desk.registry.greet(node, replaces, lower) else {

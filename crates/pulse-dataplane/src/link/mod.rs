@@ -138,9 +138,8 @@ impl Links {
         let dial = desk.next_id();
         self.0.spawn(async move {
             let dialling = Arc::clone(&desk);
-            let dialled = desk.watched(DIAL_DEADLINE, async move {
-                knock::dial(&dialling, address, expect, dial, replaces).await
-            });
+            let dialled = desk
+                .watched(DIAL_DEADLINE, async move { knock::dial(&dialling, address, expect, dial, replaces).await });
             if let Err(Ended { code, text: detail }) = dialled.await {
                 desk.shared.bus.emit(Event::DialFailed { dial, code, detail });
             }

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{
-    AsyncUdpSocket, Connection, ConnectionError, Endpoint, EndpointConfig, TokioRuntime, TransportConfig, UdpPoller, VarInt,
+    AsyncUdpSocket, Connection, ConnectionError, Endpoint, EndpointConfig, TokioRuntime, TransportConfig, UdpPoller,
+    VarInt,
 };
 
 use super::carrier::{Carrier, Close, Ended};

@@ -139,7 +139,12 @@ impl Registry {
 
     /// Make `live` the standing link of its node. Returns the link it replaces and what becomes of that one;
     /// gives `Err` if the old one stays after all.
-    pub(crate) fn stand(&self, live: &Arc<Live>, replaces: u32, lower: bool) -> Result<Option<(Arc<Live>, Verdict)>, ()> {
+    pub(crate) fn stand(
+        &self,
+        live: &Arc<Live>,
+        replaces: u32,
+        lower: bool,
+    ) -> Result<Option<(Arc<Live>, Verdict)>, ()> {
         let mut state = self.state();
         let node = live.certified.node;
         let old = state.standing.get(&node).cloned();

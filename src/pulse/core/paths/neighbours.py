@@ -6,15 +6,17 @@ never dialled, and one without is dialled again and again.
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from pulse.core.effects import DEBUG, WARNING, Dial, Effect, Log
+from pulse.core.effects import DEBUG, WARNING, CloseSession, Dial, Effect, Log
 from pulse.core.facts import DialFailed, LinkDown, LinkUp
 from pulse.core.paths.backoff import Backoff
 from pulse.core.types import LinkId, NodeId
 
 if TYPE_CHECKING:
     from random import Random
+
+_T = TypeVar("_T")
 
 MOST_DIALS = 32
 """Dials in flight: more would look like a scan and starve the handshakes of the others."""
@@ -83,6 +85,8 @@ class Neighbours:
     """Attempts in flight, also those whose target was dropped meanwhile."""
     _parted: dict[NodeId, float] = field(default_factory=dict)
     """When the last link with each node ended, oldest first; as many as there may be targets."""
+    _lives: dict[NodeId, bytes] = field(default_factory=dict)
+    """The boot id each node showed last, oldest first; as many as there may be targets."""
     _attempts: int = 0
 
     # Facts
@@ -119,11 +123,15 @@ class Neighbours:
         neighbour = Neighbour(fact.link, fact.node, fact.transport, fact.observed, fact.dial != 0, now)
         self._links[fact.link] = self._linked[fact.node] = neighbour
         self._parted.pop(fact.node, None)
+        restarted = self._lives.pop(fact.node, fact.hello.boot) != fact.hello.boot
+        _keep(self._lives, fact.node, fact.hello.boot)
         if target := self._settled(fact.dial):
             target.node, target.ours, target.last_error = fact.node, False, ""
         if not any(target.configured for target in self._leading_to(fact.node)):
             self._learn(fact.node, fact.observed, now)
-        return self.tick(now)
+        # The keys of its earlier life died with that process; without this the session would wait for its timeout.
+        stale = [CloseSession(fact.node, "the node restarted")] if restarted else []
+        return [*stale, *self.tick(now)]
 
     def link_closed(self, fact: LinkDown, now: float) -> list[Effect]:
         """A link went: unless its node has another, try to have it back, at once if the link had proved healthy."""
@@ -138,9 +146,7 @@ class Neighbours:
             self._linked[gone.node] = others[-1]
             return []
         del self._linked[gone.node]
-        self._parted[gone.node] = now
-        if len(self._parted) > MOST_TARGETS:
-            del self._parted[next(iter(self._parted))]
+        _keep(self._parted, gone.node, now)
         for target in self._leading_to(gone.node):
             target.last_error = fact.reason
             target.next_try = now + target.backoff.next_delay()
@@ -263,6 +269,13 @@ class Neighbours:
 
     def _is_idle(self, target: _Target) -> bool:
         return not target.dialling and target.node not in self._linked
+
+
+def _keep(table: dict[NodeId, _T], node: NodeId, value: _T) -> None:
+    """Put a value last, and let the oldest go when the table is full."""
+    table[node] = value
+    if len(table) > MOST_TARGETS:
+        del table[next(iter(table))]
 
 
 def _rank(target: _Target) -> tuple[float, str]:

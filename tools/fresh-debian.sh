@@ -41,6 +41,7 @@ if [ "${FRESH_INSIDE:-}" != yes ]; then
     FRESH_INSIDE=yes FRESH_ROOT=$root exec unshare --mount --pid --fork "$0" "$suite" "$@"
 fi
 
+mount --bind "$root" "$root" # so that / is a mount point in there too: ip netns wants one
 mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
 mount --rbind /dev "$root/dev"

@@ -85,7 +85,8 @@ class FakeLinks:
     async def asks(self, node: NodeId, payload: bytes) -> bytes:
         """A peer asks something; what it was answered."""
         request = Request(1 + len(self._answers), node, payload)
-        answer = self._answers[request.request] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._answers[request.request] = answer
         self._requests.put_nowait(request)
         return await answer
 

@@ -38,7 +38,7 @@ checkout() { # the commit, and what is not committed yet, but nothing ignored
 if [ "${FRESH_INSIDE:-}" != yes ]; then
     bootstrap
     checkout
-    FRESH_INSIDE=yes FRESH_ROOT=$root exec unshare --mount --pid --fork "$0" "$suite" "$@"
+    FRESH_INSIDE=yes FRESH_ROOT=$root exec unshare --mount --pid --fork --kill-child "$0" "$suite" "$@"
 fi
 
 mount --bind "$root" "$root" # so that / is a mount point in there too: ip netns wants one

@@ -70,6 +70,8 @@ class Node:
     control: ControlService
     ca: CaService | None
     tun: TunService | None
+    advertised: Callable[[], tuple[str, ...]]
+    """Addresses others are told."""
     services: tuple[Service, ...]
 
 
@@ -142,47 +144,49 @@ async def _join(config: NodeConfig, links: DataplaneLinks, progress: Callable[[s
 
 def _build(config: NodeConfig, links: DataplaneLinks, member: Identity, socket: ControlSocket) -> Node:
     me = member.certificate
+    authorities = trusted_authorities(me.network, member.authorities, member.successions)
     issuer = _issuer(config, member)
+    mesh = Mesh(me, authorities, SystemRandom(), member.floors)
     store = NetworkStore(config.data_dir)
-    mesh = Mesh(
-        me, trusted_authorities(me.network, member.authorities, member.successions), SystemRandom(), member.floors
-    )
     persist = PersistService(config.data_dir, mesh, store, config.persist.enabled)
     trust = TrustService(links, member, mesh)
-    tun = TunService(links, me, mesh.statements.mesh_cidr, config.tun.name, config.tun.queues)
-    device = tun if config.tun.enabled else None
+    tun = None
+    if config.tun.enabled:
+        tun = TunService(links, me, mesh.statements.mesh_cidr, config.tun.name, config.tun.queues)
 
     def told() -> tuple[str, ...]:
-        return advertised(*config.advertised, mesh.observed(), (tun.name,))
+        return advertised(*config.advertised, mesh.observed(), (tun.name,) if tun else ())
 
-    meshing = MeshService(
-        mesh, links, Dialler(links), store, trust.trust_changed, tun.config_changed, persist.save_peers
-    )
+    config_changed = tun.config_changed if tun else lambda: None
+    meshing = MeshService(mesh, links, Dialler(links), store, trust.trust_changed, config_changed, persist.save_peers)
     ca = _ca(config, links, mesh, issuer, told) if issuer else None
     rpc = RpcService(links, {"ping": echo} | ({"join": ca.join} if ca else {}))
-    doorkeeper: Service = ca or RelayService(links, rpc.call, mesh.ca_nodes)
     listen = addresses.join(*config.listen)
     now = asyncio.get_running_loop().time()
-    control = ControlService(mesh, links, rpc.call, version("pulse-mesh"), listen, member.pinned, ca, device, now)
-    api = ApiService(build_api(control, control.version), socket)
-    services: tuple[Service, ...] = (
+    control = ControlService(mesh, links, rpc.call, version("pulse-mesh"), listen, member.pinned, ca, tun, now)
+    services: list[Service] = [
         meshing,
         ProbeService(links, meshing.tell),
         rpc,
-        doorkeeper,
-        api,
-        *((device,) if device else ()),
-    )
+        ca or RelayService(links, rpc.call, mesh.ca_nodes),
+        ApiService(build_api(control, control.version), socket),
+    ]
+    node = Node(meshing, control, ca, tun, told, (*services, tun) if tun else tuple(services))
+    _wake(config, member, node, persist, trust)
+    return node
 
-    effects = persist.restore_objects()
+
+def _wake(config: NodeConfig, member: Identity, node: Node, persist: PersistService, trust: TrustService) -> None:
+    """Bring back what was known, show ourselves, and begin to dial."""
+    now = asyncio.get_running_loop().time()
+    restored = persist.restore_objects()
     trust.install()
-    meshing.perform([each for each in effects if not isinstance(each, TrustChanged)])
-    if device:
-        device.attach()
+    node.mesh.perform(effect for effect in restored if not isinstance(effect, TrustChanged))
+    if node.tun:
+        node.tun.attach()
     for peer in dict.fromkeys((*config.relays, *member.bootstrap)):
-        meshing.perform(mesh.peer_configured(peer, now))
-    meshing.perform(persist.restore_peers(now))
-    return Node(meshing, control, ca, device, services)
+        node.mesh.perform(node.mesh.mesh.peer_configured(peer, now))
+    node.mesh.perform(persist.restore_peers(now))
 
 
 def _issuer(config: NodeConfig, member: Identity) -> Issuer | None:
@@ -229,7 +233,7 @@ def _started(config: NodeConfig, node: Node, *, made: bool) -> schemas.Started:
     return schemas.Started(
         node=node.control.identity_now(),
         listen=node.control.listen,
-        advertised=list(node.ca.invite_addresses() if node.ca else ()),
+        advertised=list(node.advertised()),
         tun=node.tun.name if node.tun else "",
         made=made,
         data_dir=str(config.data_dir),

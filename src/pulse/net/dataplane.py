@@ -21,8 +21,7 @@ log = logging.getLogger(__name__)
 
 _SENTENCES = {
     "timeout": "no answer",
-    "unreachable": "it cannot be reached: no link leads there",
-    "refused": "it refused the connection",
+    "unreachable": "no way leads there",
     "too_large": "the message is too large",
     "busy": "it has too much to do; try again",
 }
@@ -248,7 +247,7 @@ def _hex(node: bytes) -> NodeId:
 
 
 def _sentence(code: str, detail: str) -> str:
-    return detail or _SENTENCES.get(code, code)
+    return _SENTENCES.get(code) or detail or code
 
 
 def _tun_refusal(name: str, error: OSError) -> str:

@@ -97,6 +97,7 @@ def test_an_address_that_does_not_answer_gives_way_to_the_next() -> None:
         "could not join at a:1: no answer in 15 s",
         "could not join at b:1: refused",
         "could not join at c:1: no route",
+        "Is the node up, and can UDP reach it? Then run the same command again.",
     ]
 
 

@@ -169,4 +169,5 @@ class Joiner:
     def _why_not(self) -> str:
         if not self._failures:
             return "no address to join at.\nName a node: pulse join <host:port> --token-file <file>"
-        return "\n".join(self._failures)
+        hint = "Is the node up, and can UDP reach it? Then run the same command again." if self._retryable else None
+        return "\n".join(filter(None, (*self._failures, hint)))

@@ -52,13 +52,15 @@ class Ca:
     name: str = "ca"
     network_name: str = "mynet"
     mesh: IPv4Network = MESH
+    made: float = NOW
+    """When it was made and signs; the real time where the data plane judges, which has a clock of its own."""
     key: Ed25519PrivateKey = field(init=False)
     authority: Authority = field(init=False)
     issuer: Issuer = field(init=False)
 
     def __post_init__(self) -> None:
         self.key = key(self.name)
-        self.authority = make_authority(self.key, self.network_name, NOW, 1)
+        self.authority = make_authority(self.key, self.network_name, self.made, 1)
         self.issuer = Issuer(self.key, self.authority, self.mesh)
 
     @property
@@ -75,8 +77,8 @@ class Ca:
             host=None,
             tags=(),
             is_ca=False,
-            not_before=NOW - BACKDATED,
-            not_after=NOW + LEAF_LIFETIME,
+            not_before=self.made - BACKDATED,
+            not_after=self.made + LEAF_LIFETIME,
         )
 
     def leaf(self, machine: str, **changes: object) -> bytes:

@@ -1,5 +1,6 @@
 """What the core is told in tests: members with addresses of their own, and the facts of their links."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 from random import Random
 
@@ -31,7 +32,13 @@ def member(ca: Ca, machine: str, place: int, **changes: object) -> Certificate:
 
 
 def link_up(
-    who: NodeId, link: int, *, dial: int = 0, observed: str = "192.0.2.9:443", certificate: bytes = b""
+    who: NodeId,
+    link: int,
+    *,
+    dial: int = 0,
+    observed: str = "192.0.2.9:443",
+    certificate: bytes = b"",
+    boot: bytes = HELLO.boot,
 ) -> LinkUp:
     """A link with a neighbour came up; without `dial` the neighbour made it."""
-    return LinkUp(LinkId(link), dial, who, certificate, "quic", observed, HELLO)
+    return LinkUp(LinkId(link), dial, who, certificate, "quic", observed, replace(HELLO, boot=boot))

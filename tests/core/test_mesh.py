@@ -333,6 +333,14 @@ def test_our_clock_is_judged_by_the_median_of_the_neighbours(here: Node) -> None
     assert here.mesh.clock_offset() == 1.0
 
 
+def test_a_clock_is_vouched_for_by_neighbours_that_agree_and_by_nobody_else(here: Node) -> None:
+    assert not here.mesh.clock_vouched()
+    link = here.linked(ALICE)
+    for offset, vouched in ((-300.0, True), (301.0, False)):
+        here.mesh.clock_compared(link, offset)
+        assert here.mesh.clock_vouched() is vouched
+
+
 def test_figures_and_suspicions_reach_the_link_they_are_about(here: Node) -> None:
     link = here.linked(ALICE)
     here.happened(facts.LinksSampled((facts.LinkSample(link, 0.02, 0.001, 0.5),)))

@@ -329,5 +329,17 @@ def test_a_thousand_revocations_fit_into_messages() -> None:
     assert all(len(encode(message)) <= MESSAGE_LIMIT for message in messages)
 
 
-def test_the_mesh_range_is_in_the_config() -> None:
-    assert FIRST.mesh_cidr == IPv4Network("10.100.0.0/16")
+def test_the_mesh_range_is_that_of_the_config() -> None:
+    held = statements()
+    assert held.mesh_cidr() is None
+
+    tell(held, roles(1), FIRST, config(1, 1, cidr="10.101.0.0/16"))
+    assert held.mesh_cidr() == IPv4Network("10.101.0.0/16")
+
+
+def test_who_joins_now_is_told_the_newest_numbers() -> None:
+    held = statements()
+    assert held.newest() == NO_FLOORS
+
+    tell(held, roles(3), config(1, 9))
+    assert held.newest() == Floors(roles_epoch=3, scribe_epoch=1, generation=9)

@@ -379,7 +379,7 @@ fn run(
 
 fn start(shared: Arc<Shared>, wants: UnboundedReceiver<NodeId>) -> io::Result<(Running, Packets)> {
     let settings = Arc::new(Settings::new()?);
-    settings.writable.follow(shared.socket.fd())?;
+    settings.writable.follow(shared.socket.fd());
     let sessions = Sessions::start(Arc::clone(&shared), Arc::clone(&settings), wants)?;
     let moved = {
         let sessions = sessions.clone();

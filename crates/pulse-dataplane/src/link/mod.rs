@@ -180,7 +180,7 @@ impl Links {
         let desk = &self.0;
         desk.shared.socket.rebind(fd)?;
         let _runtime = desk.runtime.enter();
-        desk.settings.writable.follow(desk.shared.socket.fd())?;
+        desk.settings.writable.follow(desk.shared.socket.fd());
         desk.endpoint.rebind_abstract(quic::socket(&desk.shared, &desk.settings.writable))
     }
 

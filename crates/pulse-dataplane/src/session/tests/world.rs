@@ -113,7 +113,7 @@ impl Node {
         let settings = Arc::new(Settings::new().unwrap());
         settings.identity.store(Some(identity));
         settings.trust.store(Some(authority.trust(&[])));
-        settings.writable.follow(shared.socket.fd()).unwrap();
+        settings.writable.follow(shared.socket.fd());
         let sessions = Sessions::start_with(Arc::clone(&shared), Arc::clone(&settings), wanted_here, tuning).unwrap();
         let packets = Some(Packets::start(Arc::clone(&shared)).unwrap());
         Self { id: me.node, v4: me.v4, shared, settings, sessions, seen: Mutex::default(), packets }

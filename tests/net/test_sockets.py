@@ -1,0 +1,96 @@
+"""Sockets: the node's one UDP socket, and each reason for not having it in words."""
+
+import socket
+
+import pytest
+
+from pulse.errors import Conflict, SystemRefused
+from pulse.net import sockets
+from pulse.net.sockets import bind_udp
+from tests.people import NOBODY, run_as
+
+BIND = """
+import sys
+from pulse.errors import PulseError
+from pulse.net.sockets import bind_udp
+"""
+TRY = """
+try:
+    bind_udp("", int(sys.argv[1])).close()
+except PulseError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def say(udp: socket.socket, host: str, family: socket.AddressFamily) -> bytes:
+    """What arrives of a word sent to the socket's port at `host`."""
+    with socket.socket(family, socket.SOCK_DGRAM) as speaker:
+        speaker.sendto(b"hello", (host, udp.getsockname()[1]))
+        udp.settimeout(10)
+        return udp.recv(100)
+
+
+def test_without_a_host_both_families_are_heard() -> None:
+    with bind_udp("", 0) as udp:
+        assert say(udp, "127.0.0.1", socket.AF_INET) == b"hello"
+        assert say(udp, "::1", socket.AF_INET6) == b"hello"
+
+
+@pytest.mark.parametrize(("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
+def test_a_host_is_bound_alone(host: str, family: socket.AddressFamily) -> None:
+    with bind_udp(host, 0) as udp:
+        assert udp.family == family
+        assert udp.getsockname()[0] == host
+
+
+def test_a_machine_without_ipv6_gets_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    make = socket.socket
+
+    def refuse(family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(97, "Address family not supported by protocol")
+        return make(family, kind)
+
+    monkeypatch.setattr(sockets.socket, "socket", refuse)
+    with bind_udp("", 0) as udp:
+        assert udp.family == socket.AF_INET
+
+
+def test_a_port_in_use_is_named_with_the_command_that_shows_by_whom() -> None:
+    with bind_udp("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(Conflict, match=rf"(?s)UDP port {port} is in use.*ss -ulpn.*--listen :{port + 1}"):
+            bind_udp("127.0.0.1", port)
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(SystemRefused, match=r"(?s)203\.0\.113\.9:8443: this machine does not have that.*--listen :8443"):
+        bind_udp("203.0.113.9", 8443)
+
+
+def test_a_privileged_port_is_refused_to_others_than_root_with_what_it_takes() -> None:
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as limit:
+        if int(limit.read()) <= 443:
+            pytest.skip("here everybody may bind port 443")
+    done = run_as(NOBODY, BIND, TRY, "443")
+
+    assert done.stdout.startswith("SystemRefused cannot listen on port 443: ports below 1024 need root"), done.stderr
+    assert "--listen :8443" in done.stdout
+
+
+def test_a_system_that_forbids_any_port_is_not_blamed_on_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbid(host: str, port: int) -> socket.socket:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(sockets, "_bind", forbid)
+    with pytest.raises(SystemRefused, match="a sandbox or a firewall policy"):
+        bind_udp("", 8443)
+
+
+def test_any_other_refusal_comes_with_the_systems_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def starve(host: str, port: int) -> socket.socket:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(sockets, "_bind", starve)
+    with pytest.raises(SystemRefused, match=r"cannot listen on \*:8443: Too many open files"):
+        bind_udp("", 8443)

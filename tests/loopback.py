@@ -124,11 +124,12 @@ class Plane:
         """Dial a plane and wait until both have the link and the tables that lead over it; both ends' numbers."""
         self.raw.dial(other.raw.local_address(), None)
         ours, theirs = self.wait("LinkUp")[0], other.wait("LinkUp")[0]
-        self._route(other.me, ours)
-        other._route(self.me, theirs)
+        self.route(other.me, ours)
+        other.route(self.me, theirs)
         return ours, theirs
 
-    def _route(self, far: Certificate, link: int) -> None:
+    def route(self, far: Certificate, link: int) -> None:
+        """Send what is for `far` over `link`."""
         rows = [(each.prefix, bytes.fromhex(each.node), True, True) for each in owners(self.me) + owners(far)]
         self.raw.replace_addresses(rows)
         self.raw.replace_routes({str(far.addresses.v4): [(link, 1)]})

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pulse.lab.lab import Lab
-from tests.e2e.mesh import Pair, bring_up
+from tests.e2e.mesh import WITH_STRANGER, Pair, bring_up
 from tests.namespace import require_root
 
 HERE = Path(__file__).parent
@@ -35,10 +35,24 @@ def pair() -> Iterator[Pair]:
     """A linked CA and member that a module's tests share."""
     require_root()
     with Lab() as built:
-        yield bring_up(built)
+        made = bring_up(built)
+        yield made
+        assert made.errors == []
 
 
 @pytest.fixture
-def fresh_pair(lab: Lab) -> Pair:
+def fresh_pair(lab: Lab) -> Iterator[Pair]:
     """A linked CA and member of this test's own, which may be harmed."""
-    return bring_up(lab)
+    made = bring_up(lab)
+    yield made
+    assert made.errors == []
+
+
+@pytest.fixture(scope="module")
+def watched() -> Iterator[Pair]:
+    """A linked CA and member that log all they do, and a cable from the CA to a host `s` that is no member."""
+    require_root()
+    with Lab(WITH_STRANGER) as built:
+        made = bring_up(built, "--log-level", "debug")
+        yield made
+        assert made.errors == []

@@ -1,16 +1,27 @@
 """Real nodes on lab hosts, as end-to-end tests speak of them."""
 
+import os
+import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 
 from pulse import schemas
-from pulse.lab.host import Host, wait_until
+from pulse.lab.host import Host, Output, wait_until
 from pulse.lab.lab import Lab
+from pulse.lab.plan import HostPlan, NetworkPlan, Plan
+from pulse.lab.state import identify
 
 PORT = 8443
 PATIENCE = 30.0
 """Seconds anything may take: ten times what it should, so a guard against hanging only."""
+
+WITH_STRANGER = Plan(
+    hosts={"a": HostPlan(), "b": HostPlan(), "s": HostPlan()},
+    networks=(NetworkPlan(("a", "b")), NetworkPlan(("a", "s"))),
+)
+"""Host a has a cable to b, and another one to s, who does not belong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,43 @@ class Node:
     def stop(self) -> None:
         """Stop the daemon."""
         self.host.pulse("stop")
+
+    def kill(self) -> None:
+        """End the daemon as a power cut would: kill -9."""
+        daemon = self.pid
+        os.kill(daemon, signal.SIGKILL)
+        wait_until(lambda: not is_alive(daemon), f"the daemon of {self.host.name} is gone", PATIENCE)
+
+    @property
+    def pid(self) -> int:
+        """The daemon's process."""
+        return int((self.host.data / "lock").read_text(encoding="ascii"))
+
+    @property
+    def log(self) -> str:
+        """All its log has."""
+        return (self.host.data / "pulse.log").read_text(encoding="utf-8")
+
+    @property
+    def drops(self) -> dict[str, int]:
+        """Packets it dropped, by reason; only reasons there were."""
+        return self.status().drops
+
+    def dropped(self, reason: str, act: Callable[[], object]) -> int:
+        """How many packets more it drops for that reason after `act`, once there is one."""
+        before = self.drops.get(reason, 0)
+        act()
+        wait_until(lambda: self.drops.get(reason, 0) > before, f"{self.host.name} drops for {reason}", PATIENCE)
+        return self.drops[reason] - before
+
+    def pings(self, address: str, *flags: str) -> Output:
+        """What three pings of an address came to, whatever it is."""
+        return self.host.run(["ping", "-c", "3", "-i", "0.2", "-W", "2", *flags, address], check=False)
+
+    def reaches(self, other: "Node") -> bool:
+        """True if pings to both mesh addresses of the other are answered."""
+        node = other.status().node
+        return all(self.pings(address).code == 0 for address in (node.v4, node.v6))
 
     def status(self) -> schemas.Status:
         """What it says of the mesh."""
@@ -54,6 +102,10 @@ class Node:
         """Become a member over `door`."""
         self.host.pulse("join", door.underlay, "--token", token)
 
+    def tries(self, *arguments: str) -> Output:
+        """What a command that may fail came to."""
+        return self.host.pulse(*arguments, check=False)
+
     def wait_linked(self, *others: "Node") -> None:
         """Wait until there is a link to each of the others."""
         names = {other.host.name for other in others}
@@ -72,13 +124,24 @@ class Pair:
     ca: Node
     member: Node
 
+    @property
+    def errors(self) -> list[str]:
+        """Lines in the logs that mean something is broken."""
+        lines = [line for node in (self.ca, self.member) for line in node.log.splitlines()]
+        return [line for line in lines if " ERROR " in line or "Traceback" in line]
 
-def bring_up(lab: Lab) -> Pair:
+
+def is_alive(pid: int) -> bool:
+    """True while that process runs."""
+    return identify(pid) is not None
+
+
+def bring_up(lab: Lab, *flags: str) -> Pair:
     """Make a mesh of hosts a (the CA) and b, and wait until they are linked."""
     ca, member = Node(lab["a"]), Node(lab["b"])
-    ca.start("--ca", "--network", "test")
+    ca.start("--ca", "--network", "test", *flags)
     member.join(ca, ca.token("--max-uses", "1"))
-    member.start()
+    member.start(*flags)
     member.wait_linked(ca)
     ca.wait_linked(member)
     return Pair(lab, ca, member)

@@ -1,12 +1,13 @@
 //! Arguments from Python into the data plane's types, and its errors into Python's.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use pulse_dataplane::NodeId;
 use pulse_dataplane::dataplane::Error;
 use pyo3::PyErr;
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 
 /// The 32 bytes of a node id.
 pub(crate) fn node_id(bytes: &[u8]) -> Result<NodeId, PyErr> {
@@ -46,6 +47,14 @@ pub(crate) fn python_error(error: Error) -> PyErr {
     match error {
         Error::Closed => PyRuntimeError::new_err(error.to_string()),
         Error::Invalid(what) => PyValueError::new_err(what),
-        Error::System(error) => error.into(),
+        Error::System(error) => os_error(&error),
     }
+}
+
+/// The system's refusal with its errno, by which Python picks the class; pyo3's own conversion keeps the text only.
+fn os_error(error: &io::Error) -> PyErr {
+    let text = error.to_string();
+    let Some(code) = error.raw_os_error() else { return PyOSError::new_err(text) };
+    let words = text.strip_suffix(&format!(" (os error {code})")).unwrap_or(&text);
+    PyOSError::new_err((code, words.to_owned()))
 }

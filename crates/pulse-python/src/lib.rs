@@ -32,7 +32,8 @@ impl Dataplane {
     #[new]
     fn new(py: Python<'_>, udp: RawFd) -> PyResult<Self> {
         let udp = descriptor(udp)?;
-        Ok(Self(py.detach(|| dataplane::Dataplane::new(udp))?))
+        let plane = py.detach(|| dataplane::Dataplane::new(udp));
+        plane.map(Self).map_err(|error| python_error(error.into()))
     }
 
     fn fileno(&self) -> RawFd {

@@ -19,6 +19,9 @@ from pulse.net.links import JoinOffer, PeerTraffic, Request, Trust
 
 log = logging.getLogger(__name__)
 
+NO_STREAMS = 1
+"""Code of the refusal that a node gives which takes no streams at all."""
+
 _SENTENCES = {
     "timeout": "no answer",
     "unreachable": "no way leads there",
@@ -36,6 +39,7 @@ class Lane:
     _next: asyncio.Future[tuple[bytes, ...]]
     leaf: bytes = b""
     objects: bytes = b""
+    _ended: LinkError | None = None
 
     async def opened(self) -> None:
         """Wait for the greeting. Raises LinkError."""
@@ -43,6 +47,8 @@ class Lane:
 
     async def send(self, request: bytes) -> bytes:
         """Send the request and wait for the answer. Raises LinkError."""
+        if self._ended is not None:
+            raise self._ended
         self._next = asyncio.get_running_loop().create_future()
         self._dataplane.send_join(self._join, request)
         (answer,) = await self._next
@@ -54,9 +60,10 @@ class Lane:
             self._next.set_result(values)
 
     def failed(self, code: str, detail: str) -> None:
-        """The conversation ended before its time."""
+        """The conversation ended before its time, perhaps between two of our steps."""
+        self._ended = LinkError(_sentence(code, detail))
         if not self._next.done():
-            self._next.set_exception(LinkError(_sentence(code, detail)))
+            self._next.set_exception(self._ended)
 
 
 @dataclass(slots=True)
@@ -231,6 +238,8 @@ _ON_EVENT: dict[str, Callable[..., None]] = {
     "NoRoute": lambda self, node: self._tell(facts.NoRoute(_hex(node))),
     "Request": lambda self, number, node, payload: self._requests.put_nowait(Request(number, _hex(node), payload)),
     "Response": DataplaneLinks._response,
+    # Nothing of this release takes streams; a peer that offers one is told so at once.
+    "StreamOffered": lambda self, stream, *_: self._dataplane.refuse_stream(stream, NO_STREAMS),
     "SessionUp": lambda self, node: self._tell(facts.SessionUp(_hex(node))),
     "SessionDown": lambda self, node, why: self._tell(facts.SessionDown(_hex(node), why)),
     "TunGone": lambda self, why: self._tun_gone.put_nowait(why),

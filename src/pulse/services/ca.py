@@ -15,7 +15,7 @@ from pulse.core.trust.invites import Invite, encode_invite
 from pulse.core.trust.join import Floors, Refusal, build_general_refusal
 from pulse.core.trust.tokens import SECRET_BYTES, TokenRecord, new_token, print_token, secret_from
 from pulse.core.types import SHORT_ID, NodeId
-from pulse.errors import ProtocolError, PulseError
+from pulse.errors import ProtocolError, PulseError, Refused
 from pulse.net.links import Links
 from pulse.schemas import TokenRequest
 from pulse.store.journal import Entry, Verification
@@ -62,9 +62,15 @@ class CaService:
         return print_token(secret, self.issuer.network.ca_hash), record
 
     def invite(self, wanted: TokenRequest) -> tuple[str, TokenRecord]:
-        """Mint a token and wrap it with all a machine needs to join."""
+        """Mint a token and wrap it with all a machine needs to join. Raises Refused without an address to name."""
+        addresses = self.invite_addresses()
+        if not addresses:
+            raise Refused(
+                "this machine has no address that another could reach, so an invite could name none.\n"
+                "Connect it, or say where it is reached: --addr host:port"
+            )
         secret = secret_from(secrets.token_bytes(SECRET_BYTES))
-        invite = Invite(self.invite_addresses(), self.issuer.network, secret)
+        invite = Invite(addresses, self.issuer.network, secret)
         return encode_invite(invite), self._mint(secret, wanted)
 
     def tokens(self) -> list[TokenRecord]:
@@ -130,10 +136,15 @@ class CaService:
 
     async def _beat(self) -> None:
         while True:
-            sound = self.ledger.heartbeat(clock.wall(), vouched=self.clock_vouched())
-            if self._clock_sound and not sound:
-                log.warning(
-                    "the clock leapt by more than 7 days: nothing is signed until neighbours or --force-time agree"
-                )
-            self._clock_sound = sound
+            try:
+                self._read_clock()
+            except PulseError as error:
+                # A full disk is the joiners' trouble; the mesh itself goes on.
+                log.error("ledger refused the hourly reading of the clock", extra={"error": str(error)})
             await asyncio.sleep(HEARTBEAT)
+
+    def _read_clock(self) -> None:
+        sound = self.ledger.heartbeat(clock.wall(), vouched=self.clock_vouched())
+        if self._clock_sound and not sound:
+            log.warning("the clock leapt by more than 7 days: nothing is signed until neighbours or --force-time agree")
+        self._clock_sound = sound

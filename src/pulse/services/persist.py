@@ -13,6 +13,7 @@ from pulse.core.mesh import Mesh
 from pulse.core.messages import ObjectKind
 from pulse.core.trust.certificates import parse, verify
 from pulse.core.trust.members import label
+from pulse.core.types import SHORT_ID
 from pulse.errors import PulseError
 from pulse.store import peers
 from pulse.store.netconfig import NetworkStore
@@ -38,6 +39,9 @@ class PersistService:
         for warning in (roles.warning, config.warning):
             if warning:
                 log.warning("stored object damaged, the one before it is used", extra={"error": warning})
+        for node in revoked.damaged:
+            log.warning("stored revocation damaged, its node stays out", extra={"node": node[:SHORT_ID]})
+        self.mesh.statements.revocations_lost(revoked.damaged)
         effects: list[Effect] = []
         if roles.data:
             effects += self.mesh.statements.restored(ObjectKind.ROLES, roles.data)

@@ -4,7 +4,7 @@ Objects arrive from disk and from neighbours alike; each is checked, compared wi
 the exact bytes that were signed. Invariant: what is held never goes back to a lower number.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
@@ -55,6 +55,8 @@ class Statements:
     _roles: SignedRoles | None = None
     _config: SignedConfig | None = None
     _revocations: RevocationSet = field(default_factory=RevocationSet)
+    _lost: frozenset[NodeId] = frozenset()
+    """Nodes whose revocation we held and can read no more."""
 
     # Facts
 
@@ -78,6 +80,10 @@ class Statements:
         except PulseError as error:
             return [Log("stored object left out", WARNING, {"kind": kind.name.lower(), "error": str(error)})]
         return [effect for effect in effects if not isinstance(effect, Store)]
+
+    def revocations_lost(self, nodes: Collection[NodeId]) -> None:
+        """The objects that revoked these nodes are damaged on disk: they stay out, whether or not they come again."""
+        self._lost = frozenset(nodes)
 
     # Queries
 
@@ -107,7 +113,7 @@ class Statements:
 
     def revoked(self) -> frozenset[NodeId]:
         """Nodes that are out for good."""
-        return self._revocations.nodes(self.roles.scribe_epoch)
+        return self._revocations.nodes(self.roles.scribe_epoch) | self._lost
 
     def announcements(self) -> list[Objects]:
         """All that is held, as a neighbour is told it: what gives the right to the rest comes first."""

@@ -1,0 +1,11 @@
+//! The lanes of real data planes on loopback: who is let in, who is not, and what they can say.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod authority;
+mod certificates;
+mod joins;
+mod life;
+mod links;
+mod node;
+mod strangers;

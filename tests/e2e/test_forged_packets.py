@@ -1,0 +1,153 @@
+"""Packets that lie, come twice or mean nothing: each is dropped and counted, and a flow beside them never notices.
+
+Each test leaves the pair as it was.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from pulse.lab.host import Host
+from tests.e2e.exchange import arrives_whole, connected, digesting, noise
+from tests.e2e.mesh import Pair
+from tests.e2e.wire import FRAME, RECORD, Datagram, Tap, inject, tapped, throw
+from tests.namespace import ip
+
+PIECE = 1 << 20
+
+
+@contextmanager
+def calling_itself(host: Host, address: str) -> Iterator[None]:
+    """Meanwhile the host's mesh interface has one more address."""
+    ip(host.namespace, "address", "add", address, "dev", "pulse0")
+    try:
+        yield
+    finally:
+        ip(host.namespace, "address", "delete", address, "dev", "pulse0")
+
+
+@contextmanager
+def unharmed_flow(pair: Pair) -> Iterator[None]:
+    """A TCP stream from member to CA that goes on meanwhile, and must arrive whole."""
+    there = pair.ca.v4
+    with digesting(pair.ca.host, there, 1) as port, connected(pair.member.host, pair.member.v4, (there, port)) as flow:
+        before, after = noise("before", PIECE), noise("after", PIECE)
+        flow.sendall(before)
+        yield
+        assert arrives_whole(flow, after, already=before)
+
+
+@pytest.mark.parametrize("liar", ["10.100.200.201/32", "192.0.2.77/32"])
+def test_a_source_address_that_is_not_the_senders_is_dropped_and_counted(pair: Pair, liar: str) -> None:
+    there = pair.ca.v4
+
+    with unharmed_flow(pair), calling_itself(pair.member.host, liar):
+        dropped = pair.ca.dropped(
+            "spoofed_source", lambda: pair.member.pings(there, "-I", liar.partition("/")[0], "-c", "4")
+        )
+
+    assert dropped == 4
+
+
+def test_an_ipv6_source_address_that_is_not_the_senders_is_dropped_and_counted(pair: Pair) -> None:
+    there, liar = pair.ca.v6, f"{pair.member.v6.rpartition(':')[0]}:1"
+
+    with unharmed_flow(pair), calling_itself(pair.member.host, f"{liar}/128"):
+        dropped = pair.ca.dropped("spoofed_source", lambda: pair.member.pings(there, "-I", liar))
+
+    assert dropped >= 3
+
+
+def test_nobody_speaks_as_the_one_it_speaks_to(pair: Pair) -> None:
+    there = pair.ca.v4
+
+    with calling_itself(pair.member.host, "10.100.200.203/32"):
+        mine = pair.ca.host.run(["ping", "-c", "1", "-W", "1", "10.100.200.203"], check=False)
+
+    assert mine.code != 0, "an address that no certificate has got an answer"
+    assert pair.member.pings(there).code == 0
+
+
+def heard(pair: Pair, kind: int) -> Datagram:
+    """A datagram of that kind, fresh from the wire, from the member to the CA."""
+    with tapped(pair.member.host) as tap:
+        pair.member.pings(pair.ca.v4, "-c", "1")
+        return tap.wait(lambda datagram: datagram.first == kind and datagram.target == tuple_of(pair))
+
+
+def tuple_of(pair: Pair) -> tuple[str, int]:
+    """The CA's address and port on the underlay."""
+    host, _, port = pair.ca.underlay.rpartition(":")
+    return host, int(port)
+
+
+@pytest.mark.parametrize("kind", [RECORD, FRAME])
+def test_what_was_heard_on_the_wire_and_is_sent_again_is_dropped_and_counted(pair: Pair, kind: int) -> None:
+    with unharmed_flow(pair):
+        copy = heard(pair, kind)
+
+        def again() -> None:
+            for _ in range(5):
+                inject(pair.member.host, copy)
+
+        assert pair.ca.dropped("replayed", again) == 5
+
+
+@pytest.mark.parametrize("kind", [RECORD, FRAME])
+def test_a_datagram_with_one_bit_changed_is_dropped_and_counted(pair: Pair, kind: int) -> None:
+    with unharmed_flow(pair):
+        copy = heard(pair, kind)
+        # Counter and seal: each byte after the index.
+        flipped = [replace(copy, payload=flip(copy.payload, place)) for place in range(8, 33)]
+
+        assert pair.ca.dropped("bad_seal", lambda: [inject(pair.member.host, each) for each in flipped]) == 25
+
+
+def flip(data: bytes, place: int) -> bytes:
+    """The same bytes but for one bit."""
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+GARBAGE: list[tuple[str, Callable[[], list[bytes]]]] = [
+    ("unknown_kind", lambda: [bytes([first, *noise("kind", 63)]) for first in (*range(0x21), *range(0x24, 0x40))]),
+    ("unknown_index", lambda: [bytes([kind]) + noise(f"{kind}{size}", size) for kind in (0x21, 0x23) for size in (80, 1400)]),
+    ("truncated", lambda: [bytes([kind]) + bytes(size) for kind in (0x21, 0x23) for size in (0, 7, 14)]),
+]
+
+
+@pytest.mark.parametrize(("reason", "garbage"), GARBAGE, ids=[reason for reason, _ in GARBAGE])
+def test_garbage_is_dropped_and_counted(pair: Pair, reason: str, garbage: Callable[[], list[bytes]]) -> None:
+    thrown = garbage()
+
+    with unharmed_flow(pair):
+        dropped = pair.ca.dropped(reason, lambda: throw(pair.member.host, tuple_of(pair)[0], *thrown))
+
+    assert dropped == len(thrown)
+
+
+def test_noise_that_looks_like_quic_harms_nobody(pair: Pair) -> None:
+    thrown = [bytes([first, *noise(f"quic {first}", size)]) for first in range(0x40, 0x100) for size in (20, 1199)]
+
+    with unharmed_flow(pair):
+        throw(pair.member.host, tuple_of(pair)[0], *thrown)
+
+    assert len(pair.ca.status().peers) == 1
+    assert pair.ca.status().well
+
+
+def test_nothing_a_person_sends_over_the_mesh_can_be_read_on_the_wire(pair: Pair) -> None:
+    canary = b"a canary sings in the clear and is heard by everybody" * 20
+    there = pair.ca.v4
+    with tapped(pair.ca.host) as tap, digesting(pair.ca.host, there, 1) as port:
+        with connected(pair.member.host, pair.member.v4, (there, port)) as flow:
+            assert arrives_whole(flow, canary)
+        assert_silent(tap, canary[:53])
+
+
+def assert_silent(tap: Tap, canary: bytes) -> None:
+    """The wire had traffic, and none of it was the canary."""
+    passed = tap.rest()
+    assert sum(len(datagram.payload) for datagram in passed if datagram.first == RECORD) > len(canary)
+    assert not any(canary in datagram.payload for datagram in passed)

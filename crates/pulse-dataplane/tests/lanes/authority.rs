@@ -94,7 +94,8 @@ impl Authority {
     }
 
     pub fn trust_with(&self, revoked: &[NodeId], time_floor: u64, objects: &[u8]) -> Trust {
-        Trust::new(&[self.der.clone()], LABEL.into(), revoked.iter().copied(), time_floor, objects.to_vec()).unwrap()
+        Trust::new(std::slice::from_ref(&self.der), LABEL.into(), revoked.iter().copied(), time_floor, objects.to_vec())
+            .unwrap()
     }
 }
 

@@ -264,9 +264,9 @@ fn an_identity_that_does_not_fit_is_refused() {
     let authority = Authority::new();
     let (alice, card, other) = (Node::blank(), authority.node(1), authority.node(2));
     assert!(alice.plane.install_identity(&[], &card.key).is_err());
-    assert!(alice.plane.install_identity(&[card.leaf.clone()], &other.key).is_err());
+    assert!(alice.plane.install_identity(std::slice::from_ref(&card.leaf), &other.key).is_err());
     assert!(alice.plane.install_identity(&[card.leaf], b"no key").is_err());
-    assert!(alice.plane.install_identity(&[authority.der.clone()], &card.key).is_err());
+    assert!(alice.plane.install_identity(std::slice::from_ref(&authority.der), &card.key).is_err());
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Node {
 
     pub fn with(card: &Card, trust: Trust) -> Self {
         let mut node = Self::blank();
-        node.plane.install_identity(&[card.leaf.clone()], &card.key).unwrap();
+        node.plane.install_identity(std::slice::from_ref(&card.leaf), &card.key).unwrap();
         node.plane.install_trust(trust).unwrap();
         node.id = card.node;
         node

@@ -190,7 +190,7 @@ def _wake(config: NodeConfig, member: Identity, node: Node, persist: PersistServ
 
 
 def _issuer(config: NodeConfig, member: Identity) -> Issuer | None:
-    if not authority.exists(config.data_dir):
+    if not member.certificate.is_ca or not authority.exists(config.data_dir):
         return None
     issuer = authority.open_issuer(config.data_dir)
     enrol.state_network(config.data_dir, issuer, member.certificate.node_id if config.scribe.enabled else None)
@@ -229,11 +229,12 @@ async def _serve(node: Node, ready: Callable[[schemas.Started], None], started: 
 
 
 def _started(config: NodeConfig, node: Node, *, made: bool) -> schemas.Started:
-    invite = node.ca.invite(schemas.TokenRequest(INVITE_TTL, 1))[0] if made and node.ca else ""
+    told = list(node.advertised())
+    invite = node.ca.invite(schemas.TokenRequest(INVITE_TTL, 1))[0] if made and told and node.ca else ""
     return schemas.Started(
         node=node.control.identity_now(),
         listen=node.control.listen,
-        advertised=list(node.advertised()),
+        advertised=told,
         tun=node.tun.name if node.tun else "",
         made=made,
         data_dir=str(config.data_dir),

@@ -64,11 +64,13 @@ class Node:
         """Packets it dropped, by reason; only reasons there were."""
         return self.status().drops
 
-    def dropped(self, reason: str, act: Callable[[], object]) -> int:
-        """How many packets more it drops for that reason after `act`, once there is one."""
+    def dropped(self, reason: str, act: Callable[[], object], count: int = 1) -> int:
+        """How many packets more it drops for that reason by `act`, once there are `count`."""
         before = self.drops.get(reason, 0)
         act()
-        wait_until(lambda: self.drops.get(reason, 0) > before, f"{self.host.name} drops for {reason}", PATIENCE)
+        wait_until(
+            lambda: self.drops.get(reason, 0) >= before + count, f"{self.host.name} drops for {reason}", PATIENCE
+        )
         return self.drops[reason] - before
 
     def pings(self, address: str, *flags: str) -> Output:

@@ -17,7 +17,8 @@ from tests.namespace import inside
 
 FRAME: Final = 0x21
 RECORD: Final = 0x23
-_ETH_P_IP = 0x0800
+_ETH_P_ALL = 3
+"""Only who asks for all sees what leaves, too."""
 _IP_HEADER = 20
 _UDP_HEADER = 8
 _UDP = 17
@@ -72,7 +73,7 @@ def tapped(host: Host) -> Iterator[Tap]:
     with listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
         listening.settimeout(PATIENCE)
-        listening.bind((host.ports[0].interface, _ETH_P_IP))
+        listening.bind((host.ports[0].interface, _ETH_P_ALL))
         yield Tap(listening)
 
 

@@ -57,11 +57,16 @@ def wanted_name(name: str) -> str:
 
 
 def found(data_dir: Path, network: str, cidr: IPv4Network, name: str) -> Identity:
-    """Make a network and its first node, or finish a founding that was cut short."""
+    """Make a network and its first node, or finish a founding that was cut short; raises Conflict for another name."""
     now = clock.wall()
     if not authority.exists(data_dir):
         authority.found(data_dir, network, cidr, now)
     issuer = authority.open_issuer(data_dir)
+    if issuer.network.name != network:
+        raise Conflict(
+            f"{data_dir} holds the CA of network {issuer.network.name}, begun by an earlier start.\n"
+            f"Finish it with --network {issuer.network.name}, or give {network} its own --data-dir"
+        )
     key = identity.join_key(data_dir, Ed25519PrivateKey.generate())
     with authority.open_ledger(data_dir, issuer) as ledger:
         serial = secrets.randbits(SERIAL_BITS)

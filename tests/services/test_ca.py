@@ -1,0 +1,281 @@
+"""CA service: every request gets the answer its ledger stands by, or none at all."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pulse import clock
+from pulse.core.trust.admission import CLOCK_LEAP
+from pulse.core.trust.certificates import parse
+from pulse.core.trust.invites import decode_invite
+from pulse.core.trust.join import Denied, Floors, Granted, Refusal, parse_answer
+from pulse.core.trust.tokens import TokenRecord, parse_token
+from pulse.errors import NotFound, Refused
+from pulse.net.links import JoinOffer
+from pulse.schemas import TokenRequest
+from pulse.services import ca as module
+from pulse.services.ca import CaService
+from pulse.store.files import open_data_dir
+from pulse.store.ledger import Ledger
+from tests.authority import NOW, Ca, node, request, secret, token
+from tests.fakes import FakeLinks
+
+CA = Ca()
+TOKEN = token("invite", max_uses=1)
+FLOORS = Floors(3, 1, 9)
+HERE = ("192.0.2.1:443",)
+
+
+class World:
+    """What time it is, and whether neighbours vouch for it."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.vouched = False
+        self.addresses: tuple[str, ...] = HERE
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World()
+    monkeypatch.setattr(clock, "wall", lambda: world.now)
+    return world
+
+
+@pytest.fixture
+def ca(tmp_path: Path, world: World) -> Iterator[CaService]:
+    with Ledger.create(open_data_dir(tmp_path / "ca") / "ledger.sqlite", CA.network, NOW) as ledger:
+        ledger.add_token(TOKEN)
+        yield CaService(
+            FakeLinks(), ledger, CA.issuer, lambda: FLOORS, lambda: world.vouched, lambda: world.addresses
+        )
+
+
+@asynccontextmanager
+async def running(ca: CaService) -> AsyncIterator[FakeLinks]:
+    task = asyncio.ensure_future(ca.run())
+    links = ca.links
+    assert isinstance(links, FakeLinks)
+    yield links
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def offered(links: FakeLinks, data: bytes) -> bytes:
+    """A stranger's request on our own join lane; its answer."""
+    number = 1 + len(links.join_answers)
+    links.offers(JoinOffer(number, "203.0.113.7:5000", data))
+    async with asyncio.timeout(10):
+        while number not in links.join_answers:
+            await asyncio.sleep(0)
+    return links.join_answers[number]
+
+
+async def passed_on(ca: CaService, machine: str, by: TokenRecord = TOKEN, host: str = "") -> Granted | Denied:
+    """What a machine reads that asked by way of another node."""
+    asked = request(machine, by, host)
+    return parse_answer(await ca.join(node("relay"), asked), asked, by.keys)
+
+
+def events(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
+    return [each.getMessage() for each in caplog.records if each.levelno == level]
+
+
+# Joins
+
+
+async def test_a_machine_with_a_token_is_granted_a_certificate_and_the_floors_of_now(ca: CaService) -> None:
+    asked = request("newcomer", TOKEN, "box")
+    async with running(ca) as links:
+        answer = parse_answer(await offered(links, asked), asked, TOKEN.keys)
+
+    assert isinstance(answer, Granted)
+    certificate = parse(answer.certificate)
+    assert (certificate.node_id, certificate.host) == (node("newcomer"), "box")
+    assert certificate.addresses.v4 in CA.mesh
+    assert (answer.floors, answer.time) == (FLOORS, NOW)
+
+
+async def test_the_answer_by_way_of_another_node_is_the_same(ca: CaService) -> None:
+    first = await passed_on(ca, "newcomer")
+    again = await passed_on(ca, "newcomer")
+
+    assert isinstance(first, Granted)
+    assert isinstance(again, Granted)
+    assert again.certificate == first.certificate
+
+
+async def test_a_used_up_token_is_refused_under_its_own_key(ca: CaService, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "pulse")
+    await passed_on(ca, "newcomer")
+
+    assert await passed_on(ca, "another") == Denied(Refusal.USED_UP, NOW)
+    assert events(caplog, logging.INFO) == ["node joined", "join refused"]
+
+
+async def test_a_token_nobody_made_is_refused_without_a_word_of_proof(ca: CaService) -> None:
+    assert await passed_on(ca, "newcomer", token("guessed")) == Denied(Refusal.UNKNOWN_TOKEN, NOW)
+
+
+@pytest.mark.parametrize("data", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\xc1" * 200, bytes(64 * 1024)])
+async def test_whoever_speaks_another_language_is_hung_up_on(ca: CaService, data: bytes) -> None:
+    async with running(ca) as links:
+        assert await offered(links, data) == b""
+        asked = request("newcomer", TOKEN)
+        assert isinstance(parse_answer(await offered(links, asked), asked, TOKEN.keys), Granted)
+
+
+async def test_a_ledger_that_cannot_be_written_is_a_refusal_anybody_may_give_and_an_error_in_the_log(
+    ca: CaService, caplog: pytest.LogCaptureFixture
+) -> None:
+    break_ledger(ca)
+
+    assert await passed_on(ca, "newcomer") == Denied(Refusal.CA_BROKEN, NOW)
+    assert events(caplog, logging.ERROR) == ["ledger refused a join"]
+
+
+def break_ledger(ca: CaService) -> None:
+    """From now on its disk takes nothing."""
+    ca.ledger._database.connection.execute("PRAGMA query_only = ON")
+
+
+# The clock
+
+
+async def test_a_ca_whose_clock_leapt_signs_nothing_until_somebody_vouches(
+    ca: CaService, world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT", 0.0)
+    world.now = NOW + CLOCK_LEAP + 1
+    async with running(ca):
+        await turns()
+        assert await passed_on(ca, "newcomer") == Denied(Refusal.CA_CLOCK, world.now)
+        assert len(events(caplog, logging.WARNING)) == 1
+        assert "the clock leapt by more than 7 days" in events(caplog, logging.WARNING)[0]
+
+        world.vouched = True
+        await turns()
+        assert isinstance(await passed_on(ca, "newcomer"), Granted)
+        assert ca.ledger.newest_time() == world.now
+
+
+async def test_a_ca_that_runs_never_looks_as_if_its_clock_leapt(
+    ca: CaService, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT", 0.0)
+    async with running(ca):
+        for _ in range(3):
+            world.now += CLOCK_LEAP - 1
+            await turns()
+
+    assert isinstance(await passed_on(ca, "newcomer"), Granted)
+
+
+async def test_a_clock_that_cannot_be_read_into_the_ledger_ends_neither_the_ca_nor_its_node(
+    ca: CaService, caplog: pytest.LogCaptureFixture
+) -> None:
+    break_ledger(ca)
+    async with running(ca) as links:
+        asked = request("newcomer", TOKEN)
+        answer = parse_answer(await offered(links, asked), asked, TOKEN.keys)
+
+    assert answer == Denied(Refusal.CA_BROKEN, NOW)
+    assert set(events(caplog, logging.ERROR)) == {
+        "ledger refused a join",
+        "ledger refused the hourly reading of the clock",
+    }
+
+
+async def turns() -> None:
+    """Let the service take its turn."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+# Tokens and invites
+
+
+async def test_a_made_token_opens_the_door_on_its_terms(ca: CaService) -> None:
+    text, record = ca.create_token(TokenRequest(ttl=60.0, max_uses=1, tags=["db"], name="db-1"))
+    made = parse_token(text)
+    assert made.ca_hash == CA.network.ca_hash
+    answer = await passed_on(ca, "newcomer", replace(record, keys=made.keys))
+
+    assert isinstance(answer, Granted)
+    certificate = parse(answer.certificate)
+    assert (certificate.name, certificate.tags) == ("db-1", ("db",))
+    assert [each.uses for each in ca.tokens()] == [0, 1]
+
+
+async def test_an_expired_token_is_refused_by_the_cas_clock(ca: CaService, world: World) -> None:
+    _, record = ca.create_token(TokenRequest(ttl=60.0))
+    world.now += 61
+
+    assert await passed_on(ca, "newcomer", record) == Denied(Refusal.EXPIRED, world.now)
+
+
+async def test_a_revoked_token_is_refused_and_found_by_its_first_digits(ca: CaService) -> None:
+    _, record = ca.create_token(TokenRequest())
+    assert ca.revoke_token(record.token_id[:8]).token_id == record.token_id
+
+    assert await passed_on(ca, "newcomer", record) == Denied(Refusal.TOKEN_REVOKED, NOW)
+    with pytest.raises(NotFound):
+        ca.revoke_token("ffffffff")
+
+
+async def test_terms_that_cannot_be_kept_make_no_token(ca: CaService) -> None:
+    with pytest.raises(Refused):
+        ca.create_token(TokenRequest(ttl=-1.0))
+    with pytest.raises(Refused):
+        ca.invite(TokenRequest(name="no name", max_uses=1))
+
+    assert len(ca.tokens()) == 1
+
+
+def test_an_invite_holds_where_what_and_a_token_of_the_ledger(ca: CaService) -> None:
+    text, record = ca.invite(TokenRequest(ttl=60.0, max_uses=1))
+    held = decode_invite(text)
+
+    assert (held.addresses, held.network, held.token.keys) == (HERE, CA.network, record.keys)
+    assert record in ca.tokens()
+
+
+def test_an_invite_without_an_address_is_refused_and_makes_no_token(ca: CaService, world: World) -> None:
+    world.addresses = ()
+    with pytest.raises(Refused, match="--addr host:port"):
+        ca.invite(TokenRequest())
+
+    assert len(ca.tokens()) == 1
+
+
+def test_the_master_token_is_shown_as_printed_if_there_is_one(ca: CaService) -> None:
+    assert ca.master_token() is None
+    ca.ledger.set_master(secret("master"), NOW)
+
+    assert ca.master_token() == f"{secret('master')}.{CA.network.ca_hash}"
+
+
+# Journal
+
+
+async def test_the_journal_tells_what_was_done_and_its_chain_holds(ca: CaService) -> None:
+    await passed_on(ca, "newcomer")
+    told = [each.event for each in ca.entries(0, 10)]
+
+    assert told == ["ledger made", "token made", "certificate issued"]
+    assert [each.event for each in ca.entries(1, 1)] == ["token made"]
+    assert (ca.verify().entries, ca.verify().broken) == (3, None)
+
+
+async def test_an_entry_somebody_changed_breaks_the_chain(ca: CaService) -> None:
+    await passed_on(ca, "newcomer")
+    with ca.ledger._database.connection as connection:
+        connection.execute("UPDATE journal SET entry = replace(entry, 'token', 'tokem') WHERE seq = 2")
+
+    assert ca.verify().broken == 2

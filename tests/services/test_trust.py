@@ -1,0 +1,86 @@
+"""Trust service: the data plane believes whom the core believes, and hears of it before anything else."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from pulse.core.mesh import Mesh
+from pulse.core.messages import ObjectKind
+from pulse.core.trust.join import build_showing
+from pulse.core.trust.revocation import sign_revocation
+from pulse.net.links import Trust
+from pulse.services.trust import TrustService
+from pulse.store.identity import Identity
+from tests.authority import NOW, Ca, key
+from tests.fakes import FakeLinks
+from tests.loopback import key_der
+from tests.mint import Latest, member
+
+CA = Ca()
+ME, BOB = member(CA, "me", 1), member(CA, "bob", 2)
+
+
+@dataclass
+class OrderedLinks(FakeLinks):
+    """Remembers what came first."""
+
+    order: list[str] = field(default_factory=list)
+
+    def install_identity(self, chain: object, key: bytes) -> None:
+        self.order.append("identity")
+        super().install_identity(chain, key)  # type: ignore[arg-type]
+
+    def install_trust(self, trust: Trust) -> None:
+        self.order.append("trust")
+        super().install_trust(trust)
+
+
+def service(links: FakeLinks, time_floor: float = 0.0) -> TrustService:
+    identity = Identity(key("me"), ME, (CA.authority.der,), time_floor=time_floor)
+    return TrustService(links, identity, Mesh(ME, (CA.authority,), Latest()))
+
+
+def test_identity_and_trust_are_installed_trust_first() -> None:
+    links = OrderedLinks()
+    service(links).install()
+
+    assert links.order == ["trust", "identity"]
+    assert links.identity == ((ME.der,), key_der("me"))
+    assert links.trust == Trust(
+        (CA.authority.der,), CA.network.label, (), ME.not_before, build_showing([CA.authority.der])
+    )
+
+
+@pytest.mark.parametrize(("floor", "installed"), [(0.0, ME.not_before), (NOW + 1, NOW + 1)])
+def test_time_goes_back_neither_behind_our_certificate_nor_behind_what_the_ca_said(
+    floor: float, installed: float
+) -> None:
+    links = FakeLinks()
+    service(links, floor).install()
+
+    assert links.trust is not None
+    assert links.trust.time_floor == installed
+
+
+def test_a_revocation_reaches_the_data_plane_and_the_identity_stays() -> None:
+    links = OrderedLinks()
+    trust = service(links)
+    trust.install()
+    signed = sign_revocation(CA.network, BOB.node_id, CA.key, time=NOW)
+    trust.mesh.statements.object_received(ObjectKind.REVOCATION, signed.data)
+    trust.trust_changed()
+
+    assert links.trust is not None
+    assert links.trust.revoked == (BOB.node_id,)
+    assert links.order == ["trust", "identity", "trust"]
+
+
+def test_a_revocation_by_a_foreign_ca_revokes_nobody() -> None:
+    links, foreign = FakeLinks(), Ca("other ca")
+    trust = service(links)
+    signed = sign_revocation(CA.network, BOB.node_id, foreign.key, time=NOW)
+    trust.mesh.statements.restored(ObjectKind.REVOCATION, signed.data)
+    trust.trust_changed()
+
+    assert links.trust is not None
+    assert links.trust.revoked == ()

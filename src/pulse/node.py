@@ -179,14 +179,13 @@ def _build(config: NodeConfig, links: DataplaneLinks, member: Identity, socket: 
 def _wake(config: NodeConfig, member: Identity, node: Node, persist: PersistService, trust: TrustService) -> None:
     """Bring back what was known, show ourselves, and begin to dial."""
     now = asyncio.get_running_loop().time()
-    restored = persist.restore_objects()
+    restored = persist.restore(now)
     trust.install()
     node.mesh.perform(effect for effect in restored if not isinstance(effect, TrustChanged))
     if node.tun:
         node.tun.attach()
     for peer in dict.fromkeys((*config.relays, *member.bootstrap)):
         node.mesh.perform(node.mesh.mesh.peer_configured(peer, now))
-    node.mesh.perform(persist.restore_peers(now))
 
 
 def _issuer(config: NodeConfig, member: Identity) -> Issuer | None:

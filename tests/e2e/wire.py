@@ -77,18 +77,13 @@ def tapped(host: Host) -> Iterator[Tap]:
         yield Tap(listening)
 
 
-def inject(host: Host, datagram: Datagram) -> None:
-    """Put a datagram on the wire as if it came from its source, whoever that is."""
-    (source, sport), (target, dport) = datagram.source, datagram.target
-    # No checksum: over IPv4 it may be left out.
-    header = struct.pack("!HHHH", sport, dport, _UDP_HEADER + len(datagram.payload), 0)
-    ip = struct.pack(
-        "!BBHHHBBH4s4s", 0x45, 0, 0, 0, 0, 64, _UDP, 0, socket.inet_aton(source), socket.inet_aton(target)
-    )
+def inject(host: Host, *datagrams: Datagram) -> None:
+    """Put datagrams on the wire as if they came from their sources, whoever those are."""
     with inside(host.namespace):
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     with raw:
-        raw.sendto(ip + header + datagram.payload, (target, 0))
+        for datagram in datagrams:
+            raw.sendto(_packet(datagram), (datagram.target[0], 0))
 
 
 def throw(host: Host, target: str, *payloads: bytes) -> None:
@@ -98,6 +93,14 @@ def throw(host: Host, target: str, *payloads: bytes) -> None:
     with plain:
         for payload in payloads:
             plain.sendto(payload, (target, PORT))
+
+
+def _packet(datagram: Datagram) -> bytes:
+    """All of an IP packet but what the kernel fills in; without a checksum, which over IPv4 may be left out."""
+    (source, sport), (target, dport) = datagram.source, datagram.target
+    header = struct.pack("!HHHH", sport, dport, _UDP_HEADER + len(datagram.payload), 0)
+    addresses = socket.inet_aton(source) + socket.inet_aton(target)
+    return struct.pack("!BBHHHBBH", 0x45, 0, 0, 0, 0, 64, _UDP, 0) + addresses + header + datagram.payload
 
 
 def _read(packet: bytes) -> Iterator[Datagram]:

@@ -51,7 +51,7 @@ def test_a_machine_without_ipv6_gets_ipv4(monkeypatch: pytest.MonkeyPatch) -> No
             raise OSError(97, "Address family not supported by protocol")
         return make(family, kind)
 
-    monkeypatch.setattr(sockets.socket, "socket", refuse)
+    monkeypatch.setattr(socket, "socket", refuse)
     with bind_udp("", 0) as udp:
         assert udp.family == socket.AF_INET
 
@@ -64,7 +64,9 @@ def test_a_port_in_use_is_named_with_the_command_that_shows_by_whom() -> None:
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
-    with pytest.raises(SystemRefused, match=r"(?s)203\.0\.113\.9:8443: this machine does not have that.*--listen :8443"):
+    with pytest.raises(
+        SystemRefused, match=r"(?s)203\.0\.113\.9:8443: this machine does not have that.*--listen :8443"
+    ):
         bind_udp("203.0.113.9", 8443)
 
 

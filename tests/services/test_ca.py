@@ -51,9 +51,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def ca(tmp_path: Path, world: World) -> Iterator[CaService]:
     with Ledger.create(open_data_dir(tmp_path / "ca") / "ledger.sqlite", CA.network, NOW) as ledger:
         ledger.add_token(TOKEN)
-        yield CaService(
-            FakeLinks(), ledger, CA.issuer, lambda: FLOORS, lambda: world.vouched, lambda: world.addresses
-        )
+        yield CaService(FakeLinks(), ledger, CA.issuer, lambda: FLOORS, lambda: world.vouched, lambda: world.addresses)
 
 
 @asynccontextmanager

@@ -149,7 +149,7 @@ enrol.found(Path(sys.argv[1]), "mynet", IPv4Network("10.100.0.0/16"), "first")
 
 def test_a_founding_is_not_finished_under_another_name(data_dir: Path) -> None:
     dies_at(data_dir, identity, "save", done=False)
-    with pytest.raises(Conflict, match="holds the CA of network mynet.*\n.*--network mynet"):
+    with pytest.raises(Conflict, match=r"holds the CA of network mynet.*\n.*--network mynet"):
         found(data_dir, "another")
 
 

@@ -79,7 +79,7 @@ def test_signed_objects_come_back_and_are_not_stored_again(data_dir: Path) -> No
     store.save_roles(1, ROLES.data)
     store.save_revocation(BOB.node_id, BOB_IS_OUT.data)
     here = Run(data_dir)
-    effects = here.service.restore_objects()
+    effects = here.service.restore(0.0)
 
     assert here.mesh.statements.mesh_cidr() == MESH
     assert here.mesh.statements.roles.epoch == 1
@@ -91,18 +91,17 @@ def test_signed_objects_come_back_and_are_not_stored_again(data_dir: Path) -> No
 def test_a_first_start_has_nothing_to_bring_back(data_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
     here = Run(data_dir)
 
-    assert here.service.restore_objects() == []
-    assert here.service.restore_peers(0.0) == []
+    assert here.service.restore(0.0) == []
     assert warnings(caplog) == []
 
 
-def test_roles_come_before_the_config_their_scribe_signed(data_dir: Path) -> None:
+def test_the_scribes_certificate_and_roles_come_before_the_config_it_signed(data_dir: Path) -> None:
     store = NetworkStore(data_dir)
     store.save_roles(2, sign_roles(CA.network, Roles(2, SCRIBE.node_id, 1), CA.key).data)
     store.save_config(1, 1, sign_config(CA.network, Config(1, 1, Settings("10.101.0.0/16")), key("scribe")).data)
     here = Run(data_dir)
-    here.mesh.members.certificate_seen(SCRIBE)
-    here.service.restore_objects()
+    remember(data_dir, SCRIBE, HOME)
+    here.service.restore(0.0)
 
     assert str(here.mesh.statements.mesh_cidr()) == "10.101.0.0/16"
 
@@ -110,7 +109,7 @@ def test_roles_come_before_the_config_their_scribe_signed(data_dir: Path) -> Non
 def test_an_object_of_a_foreign_ca_is_left_out(data_dir: Path) -> None:
     NetworkStore(data_dir).save_config(0, 1, first_config(CA.network, MESH, FOREIGN.key).data)
     here = Run(data_dir)
-    here.service.restore_objects()
+    here.service.restore(0.0)
 
     assert here.mesh.statements.config is None
 
@@ -123,7 +122,7 @@ def test_a_damaged_config_falls_back_to_the_one_before_it_aloud(
     store.save_config(0, 2, sign_config(CA.network, Config(0, 2, Settings("10.101.0.0/16")), CA.key).data)
     (data_dir / "network" / "config.0.2").write_bytes(b"torn")
     here = Run(data_dir)
-    here.service.restore_objects()
+    here.service.restore(0.0)
 
     assert here.mesh.statements.mesh_cidr() == MESH
     assert warnings(caplog) == ["stored object damaged, the one before it is used"]
@@ -135,7 +134,7 @@ def test_a_config_without_one_before_it_refuses_the_start_by_name(data_dir: Path
     damaged.write_bytes(b"torn")
 
     with pytest.raises(Damaged, match=str(damaged)):
-        Run(data_dir).service.restore_objects()
+        Run(data_dir).service.restore(0.0)
 
 
 def test_a_damaged_revocation_keeps_its_node_out_aloud(data_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -143,10 +142,10 @@ def test_a_damaged_revocation_keeps_its_node_out_aloud(data_dir: Path, caplog: p
     (data_dir / "network" / f"revoked.{BOB.node_id}").write_bytes(b"torn")
     remember(data_dir, BOB, HOME)
     here = Run(data_dir)
-    here.service.restore_objects()
+    effects = here.service.restore(0.0)
 
     assert here.mesh.statements.revoked() == {BOB.node_id}
-    assert here.service.restore_peers(0.0) == []
+    assert dialled(effects) == []
     assert warnings(caplog) == ["stored revocation damaged, its node stays out"]
 
 
@@ -162,7 +161,7 @@ def test_peers_of_one_run_are_dialled_by_the_next(data_dir: Path) -> None:
     earlier.meets(ALICE, HOME)
     earlier.service.save_peers()
     later = Run(data_dir)
-    effects = later.service.restore_peers(0.0)
+    effects = later.service.restore(0.0)
 
     assert dialled(effects) == [HOME]
     assert later.knows(ALICE)
@@ -182,7 +181,7 @@ def test_a_damaged_peer_table_costs_a_warning(data_dir: Path, caplog: pytest.Log
     remember(data_dir, ALICE, HOME)
     (data_dir / "peers").write_bytes(b"torn")
 
-    assert Run(data_dir).service.restore_peers(0.0) == []
+    assert Run(data_dir).service.restore(0.0) == []
     assert warnings(caplog) == ["peer table starts empty"]
 
 
@@ -199,23 +198,23 @@ def test_a_peer_whose_certificate_does_not_hold_is_left_out(data_dir: Path, who:
     remember(data_dir, who, HOME)
     here = Run(data_dir)
 
-    assert here.service.restore_peers(0.0) == []
+    assert here.service.restore(0.0) == []
     assert not here.knows(who)
 
 
 def test_a_certificate_that_is_none_is_left_out(data_dir: Path) -> None:
     peers.save(data_dir, [KnownPeer(ALICE.node_id, "alice", [HOME], b"no certificate")])
 
-    assert Run(data_dir).service.restore_peers(0.0) == []
+    assert Run(data_dir).service.restore(0.0) == []
 
 
 def test_a_revoked_peer_is_not_restored(data_dir: Path) -> None:
     NetworkStore(data_dir).save_revocation(BOB.node_id, BOB_IS_OUT.data)
     remember(data_dir, BOB, HOME)
     here = Run(data_dir)
-    here.service.restore_objects()
+    effects = here.service.restore(0.0)
 
-    assert here.service.restore_peers(0.0) == []
+    assert dialled(effects) == []
     assert not here.knows(BOB)
 
 
@@ -226,7 +225,7 @@ def test_without_persistence_nothing_is_written_or_read(data_dir: Path) -> None:
     assert not (data_dir / "peers").exists()
 
     remember(data_dir, ALICE, HOME)
-    assert Run(data_dir, keep_peers=False).service.restore_peers(0.0) == []
+    assert Run(data_dir, keep_peers=False).service.restore(0.0) == []
 
 
 def test_a_disk_that_refuses_costs_a_warning(data_dir: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,7 +1,7 @@
 """Relay service: a stranger's request goes to the CA unread, and the CA's answer back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
@@ -28,7 +28,7 @@ def fixed_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 class Mesh:
     """The RPCs a relay makes, and what each node answers."""
 
-    def __init__(self, **answers: bytes | Exception) -> None:
+    def __init__(self, answers: Mapping[NodeId, bytes | Exception]) -> None:
         self.answers = answers
         self.calls: list[tuple[NodeId, str, bytes, float]] = []
 
@@ -67,7 +67,7 @@ def refusal(answer: bytes) -> Denied:
 
 
 async def test_the_request_reaches_the_ca_unread_and_its_answer_the_stranger() -> None:
-    links, mesh = FakeLinks(), Mesh(**{CA: b"answer"})
+    links, mesh = FakeLinks(), Mesh({CA: b"answer"})
     async with relaying(links, mesh):
         links.offers(JoinOffer(7, "203.0.113.7:5000", ASKED))
 
@@ -77,14 +77,14 @@ async def test_the_request_reaches_the_ca_unread_and_its_answer_the_stranger() -
 
 async def test_a_ca_that_hangs_up_hangs_up_on_the_stranger() -> None:
     links = FakeLinks()
-    async with relaying(links, Mesh(**{CA: b""})):
+    async with relaying(links, Mesh({CA: b""})):
         links.offers(JoinOffer(1, "203.0.113.7:5000", b"garbage"))
 
         assert await answered(links, 1) == b""
 
 
 async def test_a_second_ca_node_is_asked_if_the_first_cannot_be_reached() -> None:
-    links, mesh = FakeLinks(), Mesh(**{CA: LinkError("no answer"), SECOND_CA: b"answer"})
+    links, mesh = FakeLinks(), Mesh({CA: LinkError("no answer"), SECOND_CA: b"answer"})
     async with relaying(links, mesh):
         links.offers(JoinOffer(1, "203.0.113.7:5000", ASKED))
 
@@ -95,7 +95,7 @@ async def test_a_second_ca_node_is_asked_if_the_first_cannot_be_reached() -> Non
 @pytest.mark.parametrize("error", [LinkError("no answer"), Refused("the CA does not know this relay")])
 async def test_a_ca_that_does_not_answer_is_unreachable_for_the_stranger(error: Exception) -> None:
     links = FakeLinks()
-    async with relaying(links, Mesh(**{CA: error})):
+    async with relaying(links, Mesh({CA: error})):
         links.offers(JoinOffer(1, "203.0.113.7:5000", ASKED))
 
         assert refusal(await answered(links, 1)) == Denied(Refusal.CA_UNREACHABLE, NOW)
@@ -103,7 +103,7 @@ async def test_a_ca_that_does_not_answer_is_unreachable_for_the_stranger(error: 
 
 async def test_a_relay_that_met_no_ca_yet_says_so() -> None:
     links = FakeLinks()
-    async with relaying(links, Mesh()):
+    async with relaying(links, Mesh({})):
         links.offers(JoinOffer(1, "203.0.113.7:5000", ASKED))
 
         assert await answered(links, 1) == build_general_refusal(Refusal.CA_UNREACHABLE, NOW)
@@ -118,7 +118,7 @@ async def test_a_slow_answer_holds_up_no_other_stranger() -> None:
                 await over.wait()
             return body
 
-    async with relaying(links, Slow(**{CA: b""})):
+    async with relaying(links, Slow({CA: b""})):
         links.offers(JoinOffer(1, "203.0.113.7:5000", b"slow"))
         links.offers(JoinOffer(2, "203.0.113.8:5000", b"quick"))
         assert await answered(links, 2) == b"quick"

@@ -36,6 +36,8 @@ class Vitals:
     """Our wall clock minus the median of the neighbours'."""
     tun_wanted: bool
     tun_problem: str = ""
+    revoked: bool = False
+    """This very node is revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ def judge(vitals: Vitals) -> Health:
 
 def _complaints(vitals: Vitals) -> list[str]:
     found: list[str] = []
+    if vitals.revoked:
+        found.append("this node is revoked: nobody talks to it any more (a machine comes back with a new --data-dir)")
     if vitals.certificate_left <= 0:
         found.append("this node's certificate has ended, so nobody talks to it (pulse cert)")
     if vitals.tun_wanted and vitals.tun_problem:

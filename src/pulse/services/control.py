@@ -223,6 +223,7 @@ class ControlService:
             clock_offset=self.mesh.clock_offset(),
             tun_wanted=self.tun is not None,
             tun_problem=self.tun.problem if self.tun else "",
+            revoked=self.mesh.me.node_id in self.mesh.statements.revoked(),
         )
         return judge(vitals)
 

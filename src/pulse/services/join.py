@@ -28,6 +28,9 @@ from pulse.net.links import JoinLane, Links
 
 NONCE_BYTES = 16
 
+ADDRESS_PATIENCE = 5.0
+"""Seconds for one of the addresses a name has, so that a dead IPv6 does not eat the time of a living IPv4."""
+
 
 @dataclass(slots=True)
 class JoinService:
@@ -86,9 +89,10 @@ class JoinService:
         for resolved in await resolve(address):
             started = asyncio.get_running_loop().time()
             try:
-                self._lane = await self.links.join(resolved, pinned=pinned)
-            except LinkError as failed:
-                error = failed
+                async with asyncio.timeout(ADDRESS_PATIENCE):
+                    self._lane = await self.links.join(resolved, pinned=pinned)
+            except (LinkError, TimeoutError) as failed:
+                error = failed if isinstance(failed, LinkError) else LinkError("no answer")
                 continue
             took = asyncio.get_running_loop().time() - started
             self.progress(f"reached {address} (quic, {took * 1000:.0f} ms)")

@@ -11,7 +11,7 @@ from pulse import clock
 from pulse.core.effects import Effect
 from pulse.core.mesh import Mesh
 from pulse.core.messages import ObjectKind
-from pulse.core.trust.certificates import parse, verify
+from pulse.core.trust.certificates import Certificate, parse, verify
 from pulse.core.trust.members import label
 from pulse.core.types import SHORT_ID
 from pulse.errors import PulseError
@@ -33,7 +33,19 @@ class PersistService:
     store: NetworkStore
     keep_peers: bool
 
-    def restore_objects(self) -> list[Effect]:
+    def restore(self, now: float) -> list[Effect]:
+        """Certificates first, for a scribe's word is judged by its own; then what was said; then whom to look for."""
+        known = self._known_peers()
+        for certificate, _ in known:
+            self.mesh.members.certificate_seen(certificate)
+        effects = self._restore_objects()
+        for node in self.mesh.statements.revoked():
+            self.mesh.members.node_revoked(node)
+        for certificate, addresses in known:
+            effects += self.mesh.peer_restored(certificate, addresses, now)
+        return effects
+
+    def _restore_objects(self) -> list[Effect]:
         """Roles, revocations and config, in the order in which each gives the right to the next."""
         roles, config, revoked = self.store.load_roles(), self.store.load_config(), self.store.load_revocations()
         for warning in (roles.warning, config.warning):
@@ -51,23 +63,23 @@ class PersistService:
             effects += self.mesh.statements.restored(ObjectKind.CONFIG, config.data)
         return effects
 
-    def restore_peers(self, now: float) -> list[Effect]:
-        """The peers of an earlier run whose certificates still hold."""
+    def _known_peers(self) -> list[tuple[Certificate, list[str]]]:
+        """The peers of an earlier run whose certificates still hold, with their addresses."""
         if not self.keep_peers:
             return []
-        known, warning = peers.load(self.data_dir)
+        kept, warning = peers.load(self.data_dir)
         if warning:
             log.warning("peer table starts empty", extra={"error": warning})
-        effects: list[Effect] = []
-        for peer in known:
+        known: list[tuple[Certificate, list[str]]] = []
+        for peer in kept:
             try:
                 certificate = parse(peer.certificate)
                 verify(certificate, self.mesh.statements.authorities, clock.wall())
             except PulseError as error:
                 log.info("known peer left out", extra={"error": str(error)})
                 continue
-            effects += self.mesh.peer_restored(certificate, peer.addresses, now)
-        return effects
+            known.append((certificate, peer.addresses))
+        return known
 
     def save_peers(self) -> None:
         """Keep everybody we know and where they were; a disk that refuses costs a warning, not the node."""

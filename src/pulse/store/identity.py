@@ -55,7 +55,8 @@ _NEXT_STEP: Final = "Put back a backup of the data directory, or move identity/ 
 class Identity:
     """All a node needs to start: who it is, in which network, and whom it may believe."""
 
-    key: Ed25519PrivateKey
+    key: Ed25519PrivateKey = field(repr=False, compare=False)
+    """Secret; the certificate says which one it is, so two identities are compared by that."""
     certificate: Certificate
     authorities: tuple[bytes, ...]
     """CA certificates in DER, newest first."""

@@ -6,6 +6,7 @@ Invariant: a certificate gets in only after it was verified, and the newest one 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from itertools import islice
 
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import LEAST_PREFIX, SHORT_ID, NodeId
@@ -29,7 +30,8 @@ class Members:
         if known is not None and known.not_before >= certificate.not_before:
             return False
         if known is None and len(self._by_node) >= MOST_MEMBERS:
-            del self._by_node[min(self._by_node.values(), key=lambda each: each.not_after).node_id]
+            others = islice(self._by_node.values(), 1, None)  # the first one met is ourselves
+            del self._by_node[min(others, key=lambda each: each.not_after).node_id]
         self._by_node[certificate.node_id] = certificate
         return True
 

@@ -21,6 +21,8 @@ const ECHO: u8 = 1;
 /// Kind, seq and stamp; what follows is padding.
 const BODY: usize = 13;
 
+/// Before the first probe: the dialler may still be reading the hello that makes the link known to it.
+const SETTLING: Duration = Duration::from_millis(100);
 /// Between probes of an idle link.
 const IDLE: Duration = Duration::from_secs(1);
 /// Between probes of a link with traffic, or one whose echoes are missing.
@@ -140,6 +142,7 @@ fn parse(body: &[u8]) -> Option<(u8, u32, u64)> {
 /// Probe `link` until eight echoes in a row are missing; `suspected` hears each change of mind.
 pub async fn watch(shared: &Shared, link: &Link, mut suspected: impl FnMut(bool)) {
     let mut pace = Pace::default();
+    tokio::time::sleep(SETTLING).await;
     loop {
         ask(shared, link);
         let pause = pace.next(now(), link.traffic.packets(), link.probes.frames(), link.probes.meter().missing > 0);

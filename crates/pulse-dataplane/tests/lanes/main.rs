@@ -7,5 +7,7 @@ mod certificates;
 mod joins;
 mod life;
 mod links;
+mod middle;
 mod node;
+mod probes;
 mod strangers;

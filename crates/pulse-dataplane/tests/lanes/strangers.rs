@@ -191,3 +191,26 @@ fn a_node_without_identity_says_nothing_to_anybody() {
         assert!(!Stranger { alpn, marked, card: Some(&card) }.is_heard(blank.address));
     }
 }
+
+#[test]
+fn a_flood_of_strangers_does_not_keep_a_member_out() {
+    let authority = Authority::new();
+    let (mut alice, bob) = (Node::member(&authority, 1), Node::member(&authority, 2));
+    let flood = move |address: SocketAddr| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+            let stranger = Stranger { alpn: LINK, marked: false, card: None };
+            let knocks = (0..300).map(|_| endpoint.connect_with(stranger.config(), address, "any.pulse").unwrap());
+            let knocks: Vec<_> = knocks.map(|knock| tokio::spawn(knock.into_future())).collect();
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            knocks.iter().for_each(tokio::task::JoinHandle::abort);
+        });
+    };
+    let address = bob.address;
+    let flooding = std::thread::spawn(move || flood(address));
+    std::thread::sleep(Duration::from_millis(200));
+    alice.dial(&bob);
+    assert_eq!(alice.wait_up().node, bob.id);
+    flooding.join().unwrap();
+}

@@ -14,14 +14,14 @@ Events, as `drain()` returns them (first the kind, then the fields in this order
     ("LinkDown", link: int, node: bytes, reason: str)
     ("LinkSuspect", link: int, node: bytes, suspect: bool)
     ("DialFailed", dial: int, code: str, detail: str)
-        code: "address", "identity" (none installed), "timeout", "unreachable", "certificate" (we refused theirs),
+        code: "identity" (none installed), "timeout", "unreachable", "certificate" (we refused theirs),
         "refused" (they refused us), "self", "broken", "duplicate" (another link to that node stays; detail is its
         id in hex)
     ("Message", link: int, payload: bytes)
     ("JoinOffered", offer: int, source: str, request: bytes)
     ("JoinGreeted", join: int, leaf: bytes, objects: bytes)     objects is empty unless pinned
     ("JoinAnswered", join: int, answer: bytes)
-    ("JoinFailed", join: int, code: str, detail: str)            code: "address", "timeout", "unreachable",
+    ("JoinFailed", join: int, code: str, detail: str)            code: "timeout", "unreachable",
         "refused", "broken"
     ("PeerWanted", node: bytes)
     ("NoRoute", node: bytes)

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from pulse.core.network.ranges import mesh_range
 from pulse.core.types import is_network_name, is_node_name
 from pulse.errors import ConfigError
 
@@ -26,11 +27,6 @@ LogLevel = Literal["debug", "info", "warn", "error"]
 LogFormat = Literal["text", "json"]
 
 _SECRETS: Final = frozenset({"token", "invite", "join_token"})
-_PRIVATE: Final = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
-"""RFC 1918 and RFC 6598: ranges that hide nobody's real address."""
-
-_LONGEST_PREFIX: Final = 29
-"""The smallest mesh has six addresses."""
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,7 +147,7 @@ class NodeConfig(Section, frozen=True):
     @property
     def mesh_range(self) -> IPv4Network | None:
         """The mesh's range, if one was asked for."""
-        return _mesh_range(self.tun.cidr) if self.tun.cidr else None
+        return mesh_range(self.tun.cidr, "tun.cidr") if self.tun.cidr else None
 
     @property
     def socket(self) -> Path:
@@ -227,24 +223,11 @@ def check(config: NodeConfig, called: Callable[[str], str] = str) -> None:
             f'node.name: "{config.node.name}" cannot name a node: a DNS label in lower case that reads as no node id'
         )
     if config.tun.cidr:
-        _mesh_range(config.tun.cidr, called("tun.cidr"))
+        mesh_range(config.tun.cidr, called("tun.cidr"))
 
 
 def _peers(config: NodeConfig) -> Iterator[tuple[str, str]]:
     return (("bootstrap.peers", peer) for peer in config.bootstrap.peers)
-
-
-def _mesh_range(text: str, path: str = "tun.cidr") -> IPv4Network:
-    try:
-        found = IPv4Network(text)
-    except ValueError as error:
-        raise ConfigError(f'{path}: "{text}" is no IPv4 range. Write it like 10.100.0.0/16') from error
-    if not any(found.subnet_of(private) for private in _PRIVATE):
-        allowed = ", ".join(map(str, _PRIVATE))
-        raise ConfigError(f"{path}: {found} would hide addresses of the Internet. Take a range inside {allowed}")
-    if found.prefixlen > _LONGEST_PREFIX:
-        raise ConfigError(f"{path}: {found} is too small for a mesh. Take /{_LONGEST_PREFIX} or wider")
-    return found
 
 
 def absolute(path: str) -> Path:

@@ -21,7 +21,7 @@ from pulse.api.server import ApiService, ControlSocket
 from pulse.config import NodeConfig
 from pulse.core.effects import TrustChanged
 from pulse.core.mesh import Mesh
-from pulse.core.network.netconfig import DEFAULT_MESH_CIDR
+from pulse.core.network import ranges
 from pulse.core.trust.authorities import spaced, trusted_authorities
 from pulse.core.trust.ca import Issuer
 from pulse.core.trust.certificates import as_utc
@@ -115,7 +115,7 @@ def _held(config: NodeConfig) -> Identity | None:
 async def _enrol(config: NodeConfig, links: DataplaneLinks, progress: Callable[[str], None]) -> Identity:
     if config.ca.enabled:
         network = config.node.network_id or DEFAULT_NETWORK
-        return enrol.found(config.data_dir, network, config.mesh_range or DEFAULT_MESH_CIDR, config.node.name)
+        return enrol.found(config.data_dir, network, config.mesh_range or ranges.DEFAULT, config.node.name)
     if config.relays or config.join.invite:
         return await _join(config, links, progress)
     raise NotFound(

@@ -13,7 +13,7 @@ from typing import Final
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from pulse.core.network.netconfig import mesh_cidr
+from pulse.core.network.ranges import mesh_range
 from pulse.core.trust.authorities import parse_authority
 from pulse.core.trust.ca import SERIAL_BITS, Issuer, make_authority
 from pulse.core.trust.identity import key_hash, public_bytes
@@ -54,7 +54,7 @@ def open_issuer(data_dir: Path) -> Issuer:
     if not isinstance(key, Ed25519PrivateKey) or key_hash(public_bytes(key)) != authority.ca_hash:
         raise Damaged(f"{directory} holds a key and a certificate that do not belong together.\n{_NEXT}")
     try:
-        cidr = mesh_cidr(read_checked(directory / "range", "mesh-range", _NEXT).decode())
+        cidr = mesh_range(read_checked(directory / "range", "mesh-range", _NEXT).decode())
     except (PulseError, UnicodeDecodeError) as error:
         raise Damaged(f"{directory / 'range'} is damaged.\n{_NEXT}") from error
     return Issuer(key, authority, cidr)

@@ -7,14 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulse.core.messages import ObjectKind, pack
+from pulse.core.network import ranges
 from pulse.core.network.netconfig import (
-    DEFAULT_MESH_CIDR,
     Config,
     Settings,
     SignedConfig,
     compare_configs,
     first_config,
-    mesh_cidr,
     open_config,
     reaches_floor,
     sign_config,
@@ -23,7 +22,7 @@ from pulse.core.trust.identity import public_bytes
 from pulse.core.trust.join import Floors
 from pulse.core.trust.roles import Roles
 from pulse.core.trust.signed import Comparison, seal
-from pulse.errors import ConfigError, ProtocolError, Refused
+from pulse.errors import ProtocolError, Refused
 from tests.authority import Ca, key, node
 
 CA = Ca()
@@ -94,30 +93,7 @@ def test_two_configs_of_one_number_are_an_alarm_that_all_settle_alike() -> None:
 
 
 def test_a_config_below_the_floor_is_not_enough() -> None:
-    first = first_config(CA.network, DEFAULT_MESH_CIDR, CA.key)
+    first = first_config(CA.network, ranges.DEFAULT, CA.key)
     assert reaches_floor(first, Floors())
     assert not reaches_floor(first, Floors(0, 0, 2))
     assert not reaches_floor(first, Floors(0, 1, 1))
-
-
-@pytest.mark.parametrize("text", ["10.100.0.0/16", "192.168.7.0/24", "100.64.0.0/10", "172.16.0.0/29"])
-def test_private_and_shared_ranges_can_be_a_mesh(text: str) -> None:
-    assert str(mesh_cidr(text)) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        ("hello", "no IPv4 range"),
-        ("10.0.0.1/16", "host bits"),
-        ("fd00::/48", "no IPv4 range"),
-        ("10.0.0.0/30", "prefix length"),
-        ("0.0.0.0/0", "prefix length"),
-        ("8.8.8.0/24", "inside one of"),
-        ("127.0.0.0/8", "inside one of"),
-        ("172.0.0.0/8", "inside one of"),
-    ],
-)
-def test_other_ranges_are_refused_by_name(text: str, complaint: str) -> None:
-    with pytest.raises(ConfigError, match=complaint):
-        mesh_cidr(text)

@@ -9,11 +9,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import Final
 
 import msgspec
 
 from pulse.core.messages import U53, ObjectKind, Wire, pack, unpack
+from pulse.core.network.ranges import mesh_range
 from pulse.core.trust.certificates import Authority
 from pulse.core.trust.identity import Signer
 from pulse.core.trust.join import Floors
@@ -21,18 +21,6 @@ from pulse.core.trust.roles import Roles
 from pulse.core.trust.signed import OBJECT_LIMIT, Comparison, compare, seal, unseal
 from pulse.core.types import Network, ShortText
 from pulse.errors import ConfigError, ProtocolError, Refused
-
-DEFAULT_MESH_CIDR: Final = IPv4Network("10.100.0.0/16")
-_WIDEST: Final = 8
-_NARROWEST: Final = 29
-_USABLE: Final = (
-    IPv4Network("10.0.0.0/8"),
-    IPv4Network("172.16.0.0/12"),
-    IPv4Network("192.168.0.0/16"),
-    IPv4Network("100.64.0.0/10"),
-    IPv4Network("198.18.0.0/15"),
-)
-"""Private, shared and benchmark ranges: no public address may vanish behind a mesh."""
 
 
 class Settings(Wire, frozen=True):
@@ -66,20 +54,6 @@ class SignedConfig:
         return self.config.scribe_epoch, self.config.generation
 
 
-def mesh_cidr(text: str) -> IPv4Network:
-    """The mesh range in `text`; raises ConfigError for one no network can have."""
-    try:
-        cidr = IPv4Network(text)
-    except ValueError as error:
-        raise ConfigError(f"--mesh-cidr {text!r} is no IPv4 range: {error}") from error
-    if not _WIDEST <= cidr.prefixlen <= _NARROWEST:
-        raise ConfigError(f"--mesh-cidr {text}: a prefix length from {_WIDEST} to {_NARROWEST} is needed")
-    if not any(cidr.subnet_of(usable) for usable in _USABLE):
-        allowed = ", ".join(map(str, _USABLE))
-        raise ConfigError(f"--mesh-cidr {text}: take a range inside one of {allowed}")
-    return cidr
-
-
 def first_config(network: Network, cidr: IPv4Network, ca: Signer) -> SignedConfig:
     """Config (0, 1), which the CA signs when it makes the network."""
     return sign_config(network, Config(0, 1, Settings(str(cidr))), ca)
@@ -88,7 +62,7 @@ def first_config(network: Network, cidr: IPv4Network, ca: Signer) -> SignedConfi
 def sign_config(network: Network, config: Config, signer: Signer) -> SignedConfig:
     """Sign `config` with the CA's key (scribe epoch 0) or the scribe's."""
     return SignedConfig(
-        seal(ObjectKind.CONFIG, network, pack(config), signer), config, mesh_cidr(config.settings.mesh_cidr)
+        seal(ObjectKind.CONFIG, network, pack(config), signer), config, mesh_range(config.settings.mesh_cidr)
     )
 
 
@@ -110,7 +84,7 @@ def open_config(
     elif config.scribe_epoch != roles.scribe_epoch or opened.signed_by != scribe_key:
         raise Refused(f"config {number} is not signed by the scribe of epoch {roles.scribe_epoch}")
     try:
-        cidr = mesh_cidr(config.settings.mesh_cidr)
+        cidr = mesh_range(config.settings.mesh_cidr)
     except ConfigError as error:
         raise ProtocolError(f"config {number} has a mesh range no network can have") from error
     return SignedConfig(data, config, cidr)

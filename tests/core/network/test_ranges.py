@@ -1,0 +1,34 @@
+"""Ranges: what a mesh may be, and what it may not hide."""
+
+import pytest
+
+from pulse.core.network.ranges import mesh_range
+from pulse.errors import ConfigError
+
+
+@pytest.mark.parametrize("text", ["10.100.0.0/16", "192.168.7.0/24", "100.64.0.0/10", "172.16.0.0/29"])
+def test_private_and_shared_ranges_can_be_a_mesh(text: str) -> None:
+    assert str(mesh_range(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("hello", "no IPv4 range"),
+        ("10.0.0.1/16", "no IPv4 range"),
+        ("fd00::/48", "no IPv4 range"),
+        ("10.0.0.0/30", "too small"),
+        ("0.0.0.0/0", "range inside"),
+        ("8.8.8.0/24", "range inside"),
+        ("127.0.0.0/8", "range inside"),
+        ("172.0.0.0/8", "range inside"),
+    ],
+)
+def test_other_ranges_are_refused_by_name(text: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        mesh_range(text)
+
+
+def test_the_error_begins_with_what_people_typed() -> None:
+    with pytest.raises(ConfigError, match=r"^--mesh-cidr: "):
+        mesh_range("8.8.8.0/24", "--mesh-cidr")

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -66,14 +66,17 @@ class Machine:
         """Its node, from the word that it is up until it stopped because its owner asked."""
         ready: asyncio.Future[schemas.Started] = asyncio.get_running_loop().create_future()
         running = asyncio.ensure_future(node.run(self.config(*peers, **flags), ready.set_result))
-        async with asyncio.timeout(PATIENCE):
-            await asyncio.wait({ready, running}, return_when=asyncio.FIRST_COMPLETED)
-            if not ready.done():
+        either: list[asyncio.Future[Any]] = [ready, running]
+        try:
+            await asyncio.wait(either, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
+            yield ready.result()
+            assert (await self.ask(Client.stop)).pid == os.getpid()
+            async with asyncio.timeout(PATIENCE):
                 await running
-        yield ready.result()
-        assert (await self.ask(Client.stop)).pid == os.getpid()
-        async with asyncio.timeout(PATIENCE):
-            await running
+        finally:
+            running.cancel()
 
     async def joins(self, *peers: str, **flags: object) -> schemas.Joined:
         """It becomes a member and runs nothing."""
@@ -98,7 +101,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    with TemporaryDirectory(prefix="pulse") as short:
+    with TemporaryDirectory(prefix="pulse-", dir="/tmp") as short:
         yield Path(short)
 
 
@@ -117,12 +120,12 @@ def second(place: Path) -> Machine:
 
 async def test_the_first_node_makes_the_network_and_has_an_invite(first: Machine) -> None:
     async with first.runs(**FOUND) as started:
-        token = await first.ask(Client.list_tokens)
+        tokens = await first.ask(Client.list_tokens)
 
     assert (started.made, started.tun, started.advertised) == (True, "", [f"127.0.0.1:{first.port}"])
     assert (started.node.name, started.node.network, started.node.roles) == ("first", NETWORK, ["ca", "scribe"])
     assert started.invite.startswith("pls_")
-    assert [(each.max_uses, each.state) for each in token] == [(1, "good")]
+    assert [(each.max_uses, each.state) for each in tokens] == [(1, "good")]
 
 
 async def test_a_second_node_joins_by_the_invite_and_both_are_linked(first: Machine, second: Machine) -> None:
@@ -214,14 +217,13 @@ async def test_a_restarted_node_finds_its_peer_again_though_nobody_tells_it(firs
 async def test_a_restarted_ca_that_moved_finds_the_peers_that_cannot_find_it(first: Machine, second: Machine) -> None:
     async with first.runs(**FOUND) as started:
         joined = await second.joins(started.invite)
-        running = second.runs()
-        await running.__aenter__()
-        await first.linked_with(second)
-    first.port = free_port()
-    async with first.runs() as again:
-        row = await first.linked_with(second)
-        await second.linked_with(first)
-    await running.__aexit__(None, None, None)
+    async with second.runs():
+        async with first.runs():
+            await first.linked_with(second)
+        first.port = free_port()
+        async with first.runs() as again:
+            row = await first.linked_with(second)
+            await second.linked_with(first)
 
     assert (again.node.id, again.made, again.invite) == (started.node.id, False, "")
     assert (row.id, row.address) == (joined.node.id, f"127.0.0.1:{second.port}")

@@ -92,7 +92,7 @@ def test_a_datagram_with_one_bit_changed_is_dropped_and_counted(pair: Pair, kind
         # Counter and seal: each byte after the index.
         flipped = [replace(copy, payload=flip(copy.payload, place)) for place in range(8, 33)]
 
-        dropped = pair.ca.dropped("bad_seal", lambda: inject_all(pair, flipped), 25)
+        dropped = pair.ca.dropped("bad_seal", lambda: inject(pair.member.host, *flipped), 25)
 
     assert dropped == 25
 
@@ -103,15 +103,9 @@ def test_the_stump_of_a_datagram_is_dropped_and_counted(pair: Pair, kind: int) -
         copy = heard(pair, kind)
         stumps = [replace(copy, payload=copy.payload[:size]) for size in (8, 16, 31)]
 
-        dropped = pair.ca.dropped("truncated", lambda: inject_all(pair, stumps), 3)
+        dropped = pair.ca.dropped("truncated", lambda: inject(pair.member.host, *stumps), 3)
 
     assert dropped == 3
-
-
-def inject_all(pair: Pair, datagrams: list[Datagram]) -> None:
-    """Put them on the wire at the member's end."""
-    for each in datagrams:
-        inject(pair.member.host, each)
 
 
 def flip(data: bytes, place: int) -> bytes:

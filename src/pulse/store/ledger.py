@@ -4,7 +4,7 @@ One writer at a time, so of any number of joiners on a single-use token one wins
 Invariant: an answer leaves only after its transaction is on disk.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -137,10 +137,11 @@ class Ledger:
         """Revoke the token whose id begins with `text`, or that is `text`; raises NotFound or Conflict."""
         with self._database.transaction():
             token = self._find_token(text.strip())
-            if token.revoked is None:
-                self._register.revoke_token(token, now)
-                self._note(now, "token revoked", {"token": token.token_id[:SHORT_ID]})
-            return token
+            if token.revoked is not None:
+                return token
+            self._register.revoke_token(token, now)
+            self._note(now, "token revoked", {"token": token.token_id[:SHORT_ID]})
+            return replace(token, revoked=now)
 
     def revoke_node(self, node: NodeId, data: bytes, now: float) -> None:
         """Take in a revocation in its signed bytes: the node gets no certificate any more."""

@@ -22,12 +22,12 @@ from pulse.config import NodeConfig
 from pulse.core.effects import TrustChanged
 from pulse.core.mesh import Mesh
 from pulse.core.network import ranges
-from pulse.core.trust.authorities import spaced, trusted_authorities
+from pulse.core.trust.authorities import trusted_authorities
 from pulse.core.trust.ca import Issuer
 from pulse.core.trust.certificates import as_utc
 from pulse.core.trust.members import label
 from pulse.core.trust.tokens import parse_token
-from pulse.core.types import SHORT_ID
+from pulse.core.types import SHORT_ID, spaced
 from pulse.errors import Conflict, NotFound
 from pulse.net import addresses
 from pulse.net.advertised import advertised

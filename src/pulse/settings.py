@@ -15,9 +15,9 @@ from typing import Any, Final
 import msgspec
 
 from pulse.config import NodeConfig, absolute, check, default_data_dir
+from pulse.core.types import INVITE_PREFIX
 from pulse.errors import ConfigError
 
-INVITE_PREFIX: Final = "pls_"
 TOKEN_FILE_LIMIT: Final = 4096
 
 SETTINGS: Final = {

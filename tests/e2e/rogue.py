@@ -7,14 +7,14 @@ import select
 import socket
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pulse._dataplane import Dataplane
 from pulse.core.trust.ca import Issuer
-from pulse.core.trust.identity import x509_key
+from pulse.core.trust.identity import mesh_v6, node_id, public_bytes, x509_key
 from pulse.core.trust.join import build_showing
 from pulse.lab.host import Host
 from pulse.schemas import NodeIdentity
@@ -23,7 +23,7 @@ from tests.e2e.forgery import Wanted
 from tests.e2e.mesh import PATIENCE, PORT, Node
 from tests.namespace import inside
 
-MESH_ADDRESSES = ("10.100.7.7", "fd00::7")
+MESH_V4: Final = "10.100.7.7"
 
 
 class Rogue:
@@ -88,6 +88,7 @@ class Rogue:
 
 def member_like(ca: Node) -> Wanted:
     """The certificate of a member that the CA knows nothing of, made with its own key: good in all handshakes."""
-    issuer = open_issuer(ca.host.data)
+    issuer, key = open_issuer(ca.host.data), Ed25519PrivateKey.generate()
     name = x509.load_der_x509_certificate(issuer.authority.der).subject
-    return Wanted(Ed25519PrivateKey.generate(), x509_key(issuer.signer), name, issuer.network.label, MESH_ADDRESSES)
+    v6 = mesh_v6(issuer.network, node_id(public_bytes(key)))
+    return Wanted(key, x509_key(issuer.signer), name, issuer.network.label, (MESH_V4, str(v6)))

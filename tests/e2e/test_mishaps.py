@@ -3,12 +3,10 @@
 import os
 import socket
 from collections.abc import Callable
-from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
-from pulse.core.network.netconfig import DEFAULT_MESH_CIDR
 from pulse.errors import Conflict, Damaged, PulseError, Refused, SystemRefused
 from pulse.lab.host import Output, wait_until
 from pulse.lab.lab import Lab
@@ -16,6 +14,7 @@ from tests.e2e.exchange import open_socket
 from tests.e2e.mesh import PATIENCE, PORT, Node, Pair
 from tests.namespace import ip_json
 
+MESH = "10.100.0.0/16"
 INSIDE = "10.100.7.0/24"
 WIDER = "10.0.0.0/8"
 WITHOUT_NET_ADMIN = ["setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]
@@ -98,10 +97,12 @@ def test_the_data_directory_of_another_user_is_not_used(founder: Node) -> None:
 
 
 def middle(data: bytes) -> int:
+    """A place in what the file says."""
     return len(data) // 2
 
 
 def header(data: bytes) -> int:
+    """A place in what the file says it is."""
     return 10
 
 
@@ -144,7 +145,7 @@ def test_a_host_route_inside_the_mesh_range_is_named(fresh_pair: Pair) -> None:
 
     tried = member.tries("start", "--tun", "--listen", f":{PORT}")
 
-    assert says(tried, Conflict, f"the mesh range {DEFAULT_MESH_CIDR} is in use here", INSIDE), tried
+    assert says(tried, Conflict, f"the mesh range {MESH} is in use here", INSIDE), tried
     assert not has_tun(member)
 
 
@@ -164,7 +165,6 @@ def test_a_wider_route_only_warns(fresh_pair: Pair) -> None:
     member = fresh_pair.member
     member.stop()
     route(member, WIDER)
-    assert DEFAULT_MESH_CIDR.subnet_of(IPv4Network(WIDER))
 
     member.start()
 

@@ -10,15 +10,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from pulse.core.messages import decode_answer, encode_call
-from pulse.lab.host import wait_until
+from pulse.core.messages import encode_call
 from pulse.lab.lab import Lab
 from pulse.store.authority import open_issuer
 from tests.e2e import forgery
 from tests.e2e.forgery import Wanted
-from tests.e2e.mesh import PATIENCE, Node
+from tests.e2e.mesh import Node
 from tests.e2e.rogue import Rogue, member_like
-from tests.namespace import require_root
 
 PING = encode_call("ping", b"hear me")
 

@@ -298,7 +298,7 @@ async def test_a_ping_without_an_answer_says_why(member_node: Node) -> None:
         await member_node.control.ping(PingRequest("alice"))
 
 
-# Tokens
+# Tokens and journal
 
 
 async def test_a_token_is_made_on_the_terms_asked_for(ca_node: Node) -> None:
@@ -358,9 +358,6 @@ async def test_the_master_token_is_shown_if_there_is_one(ca_node: Node) -> None:
     ca_node.ca.ledger.set_master(secret("master"), NOW)
     assert parse_token((await ca_node.control.master_token()).token).secret == secret("master")
     assert [each.master for each in await ca_node.control.list_tokens()] == [True]
-
-
-# Journal
 
 
 async def test_the_journal_is_read_in_pieces_and_checked(ca_node: Node) -> None:

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from pulse.core.types import INVITE_PREFIX
 from pulse.errors import ConfigError
 
 SECRET_FLAGS: Final = ("--token", "--ca-token")
-INVITE_PREFIX: Final = "pls_"
 
 _PIPE_HOLDS: Final = 32 * 1024
 """Characters that a pipe takes without a reader; nothing so long is a token."""

@@ -16,12 +16,13 @@ from cyclopts import Parameter
 
 from pulse import schemas, settings
 from pulse.cli import detached as pipe
-from pulse.cli.argv import INVITE_PREFIX, revealed
+from pulse.cli.argv import revealed
 from pulse.cli.options import Config, LogLevel, Network, NodeDir, NodeFlags, Token, TokenFile
 from pulse.cli.output import print_json, print_pairs, tick
-from pulse.cli.values import SHORT_ID, DataDir, Json, spaced
+from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.config import NodeConfig
+from pulse.core.types import INVITE_PREFIX, SHORT_ID, spaced
 from pulse.errors import ConfigError, NotFound, PulseError, SystemRefused
 
 PATIENCE: Final = 15.0

@@ -11,6 +11,7 @@ from typing import Final
 from cyclopts import CycloptsError, MissingArgumentError, RepeatArgumentError, UnknownOptionError, UnusedCliTokensError
 from cyclopts.exceptions import UnknownCommandError
 
+from pulse.core.types import INVITE_PREFIX
 from pulse.errors import ConfigError
 from pulse.settings import LATER
 
@@ -39,7 +40,7 @@ _COMMAND: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 def check_peer(word: str, commands: Iterable[str]) -> None:
     """Raise ConfigError if a word in the place of a peer reads as a command."""
-    if not _COMMAND.fullmatch(word) or word.startswith("pls_"):
+    if not _COMMAND.fullmatch(word) or word.startswith(INVITE_PREFIX):
         return
     if word in commands:
         raise ConfigError(f'"{word}" is a command: it goes first, its flags after it (pulse {word} --help).')

@@ -10,8 +10,9 @@ from cyclopts import Parameter
 
 from pulse import schemas
 from pulse.cli.output import print_json, print_pairs
-from pulse.cli.values import DASH, SHORT_ID, DataDir, Json, day, milliseconds, spaced, span
+from pulse.cli.values import DASH, DataDir, Json, day, milliseconds, span
 from pulse.client import Client, connect
+from pulse.core.types import SHORT_ID, spaced
 from pulse.errors import ConfigError, LinkError
 
 PAUSE: Final = 1.0

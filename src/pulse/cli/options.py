@@ -5,11 +5,9 @@ Invariant: a flag here is a setting of `pulse.settings`; what was not typed is N
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
-
-SECRETS: Final = ("token", "ca-token")
 
 Config = Annotated[Path | None, Parameter(help="TOML file with settings; flags and PULSE_… variables go before it.")]
 NodeDir = Annotated[str | None, Parameter(help="Where the node keeps its state (~/.pulse; for root /var/lib/pulse).")]

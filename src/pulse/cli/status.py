@@ -10,8 +10,9 @@ from cyclopts import Parameter
 
 from pulse import schemas
 from pulse.cli.output import beside, clear_screen, is_terminal, print_json, print_table
-from pulse.cli.values import DASH, MINUTE, SHORT_ID, DataDir, Json, milliseconds, percent, span
+from pulse.cli.values import DASH, MINUTE, DataDir, Json, milliseconds, percent, span
 from pulse.client import Client, connect
+from pulse.core.types import SHORT_ID
 
 EVERY: Final = 1.0
 """Seconds between two looks of --watch."""

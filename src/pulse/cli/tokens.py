@@ -10,8 +10,9 @@ from cyclopts import App, Parameter
 
 from pulse import clock, schemas
 from pulse.cli.output import is_terminal, print_json, print_table
-from pulse.cli.values import DASH, HOUR, SHORT_ID, DataDir, Duration, Json, counted, span, spelled_span
+from pulse.cli.values import DASH, HOUR, DataDir, Duration, Json, counted, span, spelled_span
 from pulse.client import connect
+from pulse.core.types import SHORT_ID
 from pulse.errors import ConfigError
 
 MOST_USES: Final = 1_000_000

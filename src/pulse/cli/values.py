@@ -20,9 +20,6 @@ DAY: Final = 86400.0
 DASH: Final = "\u2013"
 """Stands where there is nothing to show."""
 
-SHORT_ID: Final = 12
-"""Digits of a node id shown beside names."""
-
 _UNITS: Final = {"s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _DURATION = re.compile(rf"(?:{_PART.pattern})+")
@@ -88,8 +85,3 @@ def day(at: float) -> str:
 def moment(at: float) -> str:
     """The second, UTC, of seconds since 1970."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
-
-
-def spaced(ca_hash: str) -> str:
-    """The short form of a CA hash: `a91f 22c0 77e4`."""
-    return f"{ca_hash[:4]} {ca_hash[4:8]} {ca_hash[8:12]}"

@@ -19,6 +19,9 @@ SHORT_ID = 12
 LEAST_PREFIX = 4
 """Digits of a node id people must type at least."""
 
+INVITE_PREFIX = "pls_"
+"""What an invite begins with: so a word is known as one before it is read."""
+
 Text = Annotated[str, msgspec.Meta(max_length=255)]
 ShortText = Annotated[str, msgspec.Meta(max_length=64)]
 Digest = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
@@ -26,19 +29,23 @@ Nonce = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 Der = Annotated[bytes, msgspec.Meta(min_length=1, max_length=8192)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
-_NETWORK_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ID_PREFIX = re.compile(r"[0-9a-f]{4,64}")
 
 
 def is_network_name(text: str) -> bool:
     """True if `text` can name a network: a DNS label in lower case."""
-    return _NETWORK_NAME.fullmatch(text) is not None
+    return _LABEL.fullmatch(text) is not None
 
 
 def is_node_name(text: str) -> bool:
     """True if `text` can name a node: a DNS label in lower case that does not read as an id prefix."""
-    return _NODE_NAME.fullmatch(text) is not None and _ID_PREFIX.fullmatch(text) is None
+    return _LABEL.fullmatch(text) is not None and _ID_PREFIX.fullmatch(text) is None
+
+
+def spaced(ca_hash: str) -> str:
+    """The short form of a CA hash for people: `a91f 22c0 77e4`."""
+    return f"{ca_hash[:4]} {ca_hash[4:8]} {ca_hash[8:12]}"
 
 
 @dataclass(frozen=True, slots=True)

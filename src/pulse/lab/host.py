@@ -137,10 +137,6 @@ class Host:
         """Run a command of this pulse here, on the host's own data directory. Raises PulseError as `run` does."""
         return self.run(self.pulse_command(*arguments), check=check, timeout=timeout, stdin=stdin)
 
-    def start_pulse(self, *arguments: str) -> Running:
-        """Start this pulse here, in the foreground of its own process."""
-        return self.popen(self.pulse_command(*arguments))
-
     def pulse_command(self, *arguments: str) -> list[str]:
         """Word the command line of this pulse for this host."""
         return [sys.executable, "-m", "pulse", *arguments, "--data-dir", str(self.data)]

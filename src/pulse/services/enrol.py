@@ -18,11 +18,11 @@ from pulse.core.trust.authorities import trusted_authorities
 from pulse.core.trust.ca import SERIAL_BITS, Issuer
 from pulse.core.trust.certificates import parse
 from pulse.core.trust.identity import requested_name
-from pulse.core.trust.invites import INVITE_PREFIX, decode_invite
+from pulse.core.trust.invites import decode_invite
 from pulse.core.trust.join import Enrolment, build_csr
 from pulse.core.trust.roles import Roles, open_roles, sign_roles
 from pulse.core.trust.tokens import Token, parse_token
-from pulse.core.types import SHORT_ID, NodeId
+from pulse.core.types import INVITE_PREFIX, SHORT_ID, NodeId
 from pulse.errors import Conflict, Refused
 from pulse.store import authority, identity
 from pulse.store.identity import Identity

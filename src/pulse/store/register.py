@@ -12,7 +12,7 @@ import msgspec
 from pulse.core.trust.admission import AdmitOwn, Issued
 from pulse.core.trust.certificates import parse
 from pulse.core.trust.tokens import TokenKeys, TokenRecord
-from pulse.core.types import NodeId
+from pulse.core.types import SHORT_ID, NodeId
 from pulse.errors import Conflict
 from pulse.store.journal import TABLE as JOURNAL
 
@@ -97,7 +97,7 @@ class Register:
             (token.keys.selector,),
         )
         if used.rowcount != 1:
-            raise Conflict(f"token {token.token_id[:12]} was used up in between")
+            raise Conflict(f"token {token.token_id[:SHORT_ID]} was used up in between")
 
     def hold(self, admit: AdmitOwn) -> None:
         """Reserve address and names for the node, until 120 days after this certificate."""

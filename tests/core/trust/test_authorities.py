@@ -9,7 +9,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulse.core.trust.authorities import parse_authority, sign_succession, spaced, trusted_authorities, trusted_keys
+from pulse.core.trust.authorities import parse_authority, sign_succession, trusted_authorities, trusted_keys
 from pulse.core.trust.ca import make_authority
 from pulse.core.trust.identity import key_hash, public_bytes
 from pulse.errors import ProtocolError, Refused

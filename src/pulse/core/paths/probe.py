@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from pulse.core.effects import INFO, Effect, Log
 from pulse.core.facts import LinkSample, LinkSuspect
-from pulse.core.types import LinkId, NodeId
+from pulse.core.types import SHORT_ID, LinkId
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Probe:
         if quality is None or quality.suspect == fact.suspect:
             return []
         self._quality[fact.link] = replace(quality, suspect=fact.suspect)
-        return [Log("link suspect" if fact.suspect else "link recovered", INFO, {"node": _short(fact.node)})]
+        return [Log("link suspect" if fact.suspect else "link recovered", INFO, {"node": fact.node[:SHORT_ID]})]
 
     def sampled(self, samples: tuple[LinkSample, ...]) -> list[Effect]:
         """New figures were read."""
@@ -56,7 +56,3 @@ class Probe:
     def quality(self, link: LinkId) -> Quality:
         """The newest figures of `link`."""
         return self._quality.get(link, Quality())
-
-
-def _short(node: NodeId) -> str:
-    return node[:12]

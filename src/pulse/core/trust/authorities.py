@@ -16,7 +16,7 @@ from pulse.core.messages import ObjectKind, Wire, pack, unpack
 from pulse.core.trust.certificates import Authority, check_form, critical, key_usages, reading
 from pulse.core.trust.identity import Signer, key_hash, public_bytes
 from pulse.core.trust.signed import HEADER, OBJECT_LIMIT, seal, unseal
-from pulse.core.types import Network, is_network_name
+from pulse.core.types import Network, is_network_name, spaced
 from pulse.errors import Refused
 
 AUTHORITY: Final = "pulse:ca:"
@@ -90,11 +90,6 @@ def trusted_authorities(
     if not trusted:
         raise Refused(f"no CA certificate shown belongs to the CA {spaced(network.ca_hash)}")
     return trusted
-
-
-def spaced(ca_hash: str) -> str:
-    """The short form of a CA hash for people: `a91f 22c0 77e4`."""
-    return f"{ca_hash[:4]} {ca_hash[4:8]} {ca_hash[8:12]}"
 
 
 def _network(root: x509.Certificate) -> Network:

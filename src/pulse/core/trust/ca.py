@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from pulse.core.trust.authorities import AUTHORITY, parse_authority, spaced
+from pulse.core.trust.authorities import AUTHORITY, parse_authority
 from pulse.core.trust.certificates import HOST, NAME, ROLE_CA, TAG, Authority
 from pulse.core.trust.identity import Signer, key_hash, node_id, public_bytes, x509_key
-from pulse.core.types import MeshAddresses, Network, is_network_name
+from pulse.core.types import MeshAddresses, Network, is_network_name, spaced
 from pulse.errors import ConfigError
 
 DAY: Final = 86400.0

@@ -16,10 +16,9 @@ import msgspec
 
 from pulse.core.messages import Wire, pack, unpack
 from pulse.core.trust.tokens import MOST_CHARACTERS, Token, base64url, check_strength
-from pulse.core.types import Digest, Network, Text, is_network_name
+from pulse.core.types import INVITE_PREFIX, Digest, Network, Text, is_network_name
 from pulse.errors import ProtocolError, Refused
 
-INVITE_PREFIX: Final = "pls_"
 ADDRESSES_LIMIT: Final = 8
 
 _INVITE_VERSION: Final = 1

@@ -21,11 +21,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from pulse.core.messages import U8, U53, Time, Wire, pack, unpack
-from pulse.core.trust.authorities import CHAIN_LIMIT, spaced, trusted_authorities
+from pulse.core.trust.authorities import CHAIN_LIMIT, trusted_authorities
 from pulse.core.trust.certificates import Authority, Certificate, as_utc, parse, reading, verify
 from pulse.core.trust.identity import Signer, x509_key
 from pulse.core.trust.tokens import SELECTOR_BYTES, TokenKeys, Unfit
-from pulse.core.types import Der, Network, NodeId, Nonce, ShortText
+from pulse.core.types import Der, Network, NodeId, Nonce, ShortText, spaced
 from pulse.errors import ProtocolError, Refused
 
 JOIN_LIMIT: Final = 64 * 1024

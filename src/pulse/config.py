@@ -4,14 +4,14 @@ Where settings come from is the business of `settings.py`. Invariant: what peopl
 """
 
 import os
-import re
 from collections.abc import Callable, Iterator
-from ipaddress import IPv4Network, ip_address
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
 
+from pulse.core import addresses
 from pulse.core.network.ranges import mesh_range
 from pulse.core.types import is_network_name, is_node_name
 from pulse.errors import ConfigError
@@ -160,7 +160,7 @@ class NodeConfig(Section, frozen=True):
         if self.node.listen:
             return split(self.node.listen, "node.listen")
         host, port = self.advertised
-        return (host if is_ip(host) else ""), port
+        return (host if addresses.is_ip(host) else ""), port
 
     @property
     def advertised(self) -> tuple[str, int]:
@@ -178,28 +178,12 @@ def socket_in(data_dir: Path) -> Path:
     return SERVICE_SOCKET if data_dir == SERVICE_DATA_DIR else data_dir / SOCKET_NAME
 
 
-def is_ip(host: str) -> bool:
-    """True if `host` is an IP address and not a name."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 def split(address: str, path: str) -> tuple[str, int]:
-    """Host (may be empty) and port of `host:port`, `:port` or `[v6]:port`. Raises ConfigError that names `path`."""
-    host, colon, port = address.rpartition(":")
-    bare = host.removeprefix("[").removesuffix("]")
-    if not colon or not (port.isascii() and port.isdecimal()) or not 0 < int(port) < 65536 or not _is_host(host, bare):
-        raise ConfigError(f'{path}: "{address}" is no address. Write host:port, :port or [ipv6]:port')
-    return bare, int(port)
-
-
-def _is_host(host: str, bare: str) -> bool:
-    if ":" in bare or host != bare:
-        return is_ip(bare) and host == f"[{bare}]"
-    return re.fullmatch(r"[A-Za-z0-9_.-]*", bare) is not None
+    """Host (may be empty) and port of an address; raises ConfigError that names `path`."""
+    try:
+        return addresses.split(address)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def check(config: NodeConfig, called: Callable[[str], str] = str) -> None:

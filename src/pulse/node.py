@@ -19,6 +19,7 @@ from pulse import clock, schemas
 from pulse.api.app import build as build_api
 from pulse.api.server import ApiService, ControlSocket
 from pulse.config import NodeConfig
+from pulse.core import addresses
 from pulse.core.effects import TrustChanged
 from pulse.core.mesh import Mesh
 from pulse.core.network import ranges
@@ -29,7 +30,6 @@ from pulse.core.trust.members import label
 from pulse.core.trust.tokens import parse_token
 from pulse.core.types import SHORT_ID, spaced
 from pulse.errors import Conflict, NotFound
-from pulse.net import addresses
 from pulse.net.advertised import advertised
 from pulse.net.dataplane import DataplaneLinks
 from pulse.net.dialler import Dialler

@@ -14,7 +14,6 @@ from pulse.cli.values import (
     moment,
     parse_duration,
     percent,
-    spaced,
     span,
     spelled_span,
 )
@@ -72,7 +71,3 @@ def test_days_and_moments_are_utc() -> None:
 
 def test_one_is_singular() -> None:
     assert (counted(1, "machine"), counted(2, "machine")) == ("1 machine", "2 machines")
-
-
-def test_a_ca_hash_is_shown_in_three_groups() -> None:
-    assert spaced("a91f22c077e4" + "0" * 52) == "a91f 22c0 77e4"

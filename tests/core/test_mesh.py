@@ -181,10 +181,12 @@ def test_the_zone_of_an_address_is_free_text_and_is_dropped(here: Node) -> None:
     assert here.mesh.observed() == ["[fe80::1]:443"]
 
 
-@pytest.mark.parametrize("host", ["", "localhost", "300.1.1.1", "\x1b[31m"])
-def test_a_neighbour_that_sees_us_at_no_address_is_closed(here: Node, host: str) -> None:
+@pytest.mark.parametrize(
+    ("host", "port"), [("", 443), ("localhost", 443), ("300.1.1.1", 443), ("\x1b[31m", 443), ("203.0.113.7", 0)]
+)
+def test_a_neighbour_that_sees_us_at_no_address_is_closed(here: Node, host: str, port: int) -> None:
     link = here.linked(ALICE)
-    here.heard(link, Observed(host, 443))
+    here.heard(link, Observed(host, port))
 
     assert here.did(CloseLink) == [CloseLink(link, "protocol")]
     assert here.mesh.observed() == []

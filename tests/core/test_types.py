@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulse.core.types import LEAST_PREFIX, SHORT_ID, Network, is_network_name, is_node_name
+from pulse.core.types import LEAST_PREFIX, SHORT_ID, Network, is_network_name, is_node_name, spaced
 
 LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
 
@@ -38,3 +38,7 @@ def test_the_label_of_a_network_holds_its_name_and_its_first_ca() -> None:
 
 def test_the_short_form_of_an_id_is_long_enough_to_be_typed_back() -> None:
     assert SHORT_ID >= LEAST_PREFIX
+
+
+def test_a_ca_hash_is_shown_in_three_groups() -> None:
+    assert spaced("a91f22c077e4" + "0" * 52) == "a91f 22c0 77e4"

@@ -18,7 +18,7 @@ from tests.e2e.mesh import PATIENCE, PORT, Node, Pair, bring_up, is_alive
 from tests.namespace import ip_json
 
 TABLES = (("route", "show", "table", "all"), ("-6", "route", "show", "table", "all"), ("rule",), ("-6", "rule"))
-JOINS = 4
+JOINS = 8
 
 
 def linked_again(pair: Pair) -> bool:
@@ -41,6 +41,12 @@ def devices(host: Host) -> list[str]:
 def network_of(host: Host) -> list[object]:
     """Interfaces, routes and rules of the host."""
     return [devices(host), *(ip_json(host.namespace, *table) for table in TABLES)]
+
+
+def is_settled(host: Host) -> bool:
+    """True once the kernel has given its interface all the routes it gives by itself, the last of them for IPv6."""
+    routes = ip_json(host.namespace, "-6", "route", "show", "table", "all", "dev", host.ports[0].interface)
+    return {"fe80::/64", "ff00::/8"} <= {route["dst"] for route in routes}
 
 
 def test_a_member_that_was_killed_is_linked_again_once_started(fresh_pair: Pair) -> None:
@@ -68,6 +74,7 @@ def test_both_killed_at_once_find_each_other_again(fresh_pair: Pair) -> None:
 
 
 def test_a_stop_leaves_no_device_route_rule_socket_or_process(lab: Lab) -> None:
+    wait_until(lambda: all(map(is_settled, lab.hosts.values())), "the kernel has set up the cable", PATIENCE)
     before = {name: network_of(host) for name, host in lab.hosts.items()}
     pair = bring_up(lab)
     nodes = (pair.member, pair.ca)

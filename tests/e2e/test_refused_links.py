@@ -40,6 +40,7 @@ FORGED: list[tuple[Callable[[Wanted], Wanted], str]] = [
 
 
 def forged_ids(value: object) -> str:
+    """A parameter's name in the test's id; reasons go without."""
     return getattr(value, "__name__", "")
 
 

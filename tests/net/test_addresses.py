@@ -2,17 +2,12 @@
 
 import asyncio
 import socket
-from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pulse.net import addresses
-from pulse.net.addresses import MOST_ADDRESSES, is_literal, join, resolve, split
-
-PORTS = st.integers(1, 65535)
+from pulse.net.addresses import MOST_ADDRESSES, is_literal, resolve
 
 
 class Resolver:
@@ -37,15 +32,9 @@ async def resolved_by(resolver: Resolver, address: str, monkeypatch: pytest.Monk
     return await resolve(address)
 
 
-@given(st.ip_addresses(), PORTS)
-def test_what_is_joined_is_split_again(host: IPv4Address | IPv6Address, port: int) -> None:
-    assert split(join(str(host), port)) == (str(host), port)
-    assert is_literal(str(host))
-
-
 def test_a_name_is_no_literal() -> None:
-    assert split("vm-01.example:443") == ("vm-01.example", 443)
-    assert not is_literal("vm-01.example")
+    assert is_literal("[2001:db8::1]:443")
+    assert not is_literal("vm-01.example:443")
 
 
 async def test_a_literal_needs_no_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,3 +75,22 @@ async def test_a_resolver_that_does_not_answer_is_waited_for_so_long(monkeypatch
     monkeypatch.setattr(addresses, "RESOLVE_TIMEOUT", 0.0)
     with pytest.raises(OSError, match="did not answer"):
         await resolved_by(Resolver([]), "vm-01:443", monkeypatch)
+
+
+async def test_the_zone_of_a_link_local_address_becomes_the_number_of_its_interface() -> None:
+    number = socket.if_nametoindex("lo")
+
+    assert not is_literal("[fe80::1%lo]:443")
+    assert await resolve("[fe80::1%lo]:443") == [f"[fe80::1%{number}]:443"]
+    assert await resolve(f"[fe80::1%{number}]:443") == [f"[fe80::1%{number}]:443"]
+
+
+async def test_a_zone_that_is_no_interface_here_is_an_error_of_resolving() -> None:
+    with pytest.raises(OSError, match="cannot resolve fe80::1%nowhere"):
+        await resolve("[fe80::1%nowhere]:443")
+
+
+async def test_what_is_no_address_is_an_error_of_resolving() -> None:
+    assert not is_literal("nowhere")
+    with pytest.raises(OSError, match="Write host:port"):
+        await resolve("nowhere")

@@ -4,7 +4,7 @@
 //! a full inbox drops (QUIC sees loss) and never blocks the packet thread.
 
 use std::io::IoSliceMut;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 
 use crossbeam_queue::ArrayQueue;
@@ -20,6 +20,8 @@ pub struct Packet {
     pub stride: usize,
     /// Sender: a real address on links, `::ffff:handle` (port 1) on sessions.
     pub from: SocketAddr,
+    /// Our address it was sent to, from which the answer must come; none on sessions.
+    pub to: Option<IpAddr>,
     /// Congestion mark of the carrier.
     pub ecn: Option<EcnCodepoint>,
 }
@@ -74,8 +76,8 @@ impl Inbox {
                 continue;
             }
             buffers[count][..len].copy_from_slice(&packet.bytes);
-            let Packet { stride, from: addr, ecn, .. } = packet;
-            meta[count] = RecvMeta { addr, len, stride, ecn, ..RecvMeta::default() };
+            let Packet { stride, from: addr, to: dst_ip, ecn, .. } = packet;
+            meta[count] = RecvMeta { addr, len, stride, ecn, dst_ip };
             count += 1;
         }
         count

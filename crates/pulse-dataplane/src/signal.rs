@@ -28,11 +28,11 @@ impl Signal {
 
     /// Raise it; again and again is the same as once.
     pub fn raise(&self) {
-        if !self.raised.swap(true, Ordering::SeqCst) {
-            let one = 1_u64;
-            // SAFETY: the buffer is 8 bytes long, as an eventfd write needs.
-            unsafe { libc::write(self.wake.as_raw_fd(), (&raw const one).cast(), 8) };
-        }
+        let one = 1_u64;
+        // SAFETY: the buffer is 8 bytes long, as an eventfd write needs.
+        unsafe { libc::write(self.wake.as_raw_fd(), (&raw const one).cast(), 8) };
+        // Last: a descriptor that is readable while the flag is down is never read, and whoever polls it would spin.
+        self.raised.store(true, Ordering::SeqCst);
     }
 
     /// True once raised.
@@ -45,10 +45,11 @@ impl Signal {
         if !self.is_raised() {
             return false;
         }
+        self.raised.store(false, Ordering::SeqCst);
         let mut value = 0_u64;
         // SAFETY: the buffer is 8 bytes long, as an eventfd read needs.
         unsafe { libc::read(self.wake.as_raw_fd(), (&raw mut value).cast(), 8) };
-        self.raised.swap(false, Ordering::SeqCst)
+        true
     }
 }
 
@@ -92,6 +93,24 @@ mod tests {
         assert!(signal.clear());
         assert!(!signal.clear());
         assert!(!signal.is_raised());
+        Ok(())
+    }
+
+    #[test]
+    fn a_signal_that_is_down_wakes_nobody_however_raise_and_clear_met() -> io::Result<()> {
+        let signal = Signal::new()?;
+        for _ in 0..2000 {
+            std::thread::scope(|scope| {
+                let raising = scope.spawn(|| signal.raise());
+                while !raising.is_finished() {
+                    signal.clear();
+                }
+            });
+            signal.clear();
+            let mut poll = libc::pollfd { fd: signal.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: one valid pollfd.
+            assert_eq!(unsafe { libc::poll(&raw mut poll, 1, 0) }, 0);
+        }
         Ok(())
     }
 }

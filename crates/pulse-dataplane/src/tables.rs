@@ -71,6 +71,9 @@ pub struct Link {
     pub handle: Handle,
     /// Where frames and bare records for it go; moved only by an echoed probe.
     pub remote: ArcSwap<SocketAddr>,
+    /// The address of ours that the neighbour dialled: to it, and to firewalls on the way, we are no other. None if
+    /// we dialled.
+    pub local: Option<IpAddr>,
     /// Seals frames to it.
     pub sealer: HopSealer,
     /// Opens frames from it.

@@ -10,6 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from pulse.core import messages
+from pulse.core.addresses import is_ip, join, split
 from pulse.core.effects import (
     DEBUG,
     INFO,
@@ -99,12 +100,12 @@ class Mesh:
         return self.neighbours.peer_configured(address, now)
 
     def peer_restored(self, certificate: Certificate, addresses: Sequence[str], now: float) -> list[Effect]:
-        """A peer of an earlier run; its certificate was verified again."""
+        """A peer of an earlier run; its certificate was verified again. `tables` are asked for once all are back."""
         if certificate.node_id in self.statements.revoked():
             return []
         self.members.certificate_seen(certificate)
         learnt = [self.neighbours.peer_learnt(certificate.node_id, address, now) for address in addresses]
-        return [effect for effects in learnt for effect in effects] + [self.tables()]
+        return [effect for effects in learnt for effect in effects]
 
     def clock_compared(self, link: LinkId, offset: float) -> list[Effect]:
         """Our wall clock minus a neighbour's, as its hello told."""
@@ -160,9 +161,8 @@ class Mesh:
         effects = self.neighbours.link_opened(fact, now) + self.probe.link_opened(fact.link)
         if self.members.certificate_seen(certificate):
             effects.append(StorePeers())
-        host, _, port = fact.observed.rpartition(":")
         told: list[messages.Message] = [
-            messages.Observed(host.strip("[]"), int(port)),
+            messages.Observed(*split(fact.observed)),
             *self.statements.announcements(),
         ]
         effects += [SendMessage(fact.link, messages.encode(each)) for each in told]
@@ -200,12 +200,11 @@ class Mesh:
                 return []
 
     def _observed(self, link: LinkId, host: str, port: int) -> list[Effect]:
-        try:
-            # The zone of a link-local address is the neighbour's own name for its interface, and free text.
-            address = ip_address(host.partition("%")[0])
-        except ValueError:
+        # The zone of a link-local address is the neighbour's own name for its interface, and free text.
+        bare = host.partition("%")[0]
+        if not is_ip(bare) or not port:
             return [CloseLink(link, "protocol"), Log("neighbour saw us at no address", WARNING)]
-        self._observers[link] = f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+        self._observers[link] = join(str(ip_address(bare)), port)
         return []
 
     def _objects_received(self, items: Sequence[messages.Item]) -> list[Effect]:
@@ -218,15 +217,15 @@ class Mesh:
                 effects.append(Log("signed object refused", WARNING, {"kind": item.kind, "error": str(error)}))
         if self.statements.in_force and not before:
             effects.append(self.tables())
-        return effects + self._banish(effects)
+        told = [effect for effect in effects if not isinstance(effect, TrustChanged)]
+        return effects if len(told) == len(effects) else [*told, *self._trust_changed()]
 
-    def _banish(self, effects: Sequence[Effect]) -> list[Effect]:
-        if not any(isinstance(effect, TrustChanged) for effect in effects):
-            return []
+    def _trust_changed(self) -> list[Effect]:
+        """Said once for all the objects of a message; who is revoked now is no member any more."""
         revoked = self.statements.revoked()
         banished = self.neighbours.peers_banished(revoked)
         gone = [node for node in revoked if self.members.node_revoked(node)]
-        return [*banished, self.tables(), StorePeers()] if gone else banished
+        return [TrustChanged(), *banished, *([self.tables(), StorePeers()] if gone else [])]
 
     def _public_key(self, node: NodeId) -> bytes | None:
         certificate = self.members.get(node)

@@ -1,8 +1,10 @@
-"""Addresses as people type them, and what they resolve to."""
+"""What the addresses that people type resolve to."""
 
 import asyncio
 import socket
-from ipaddress import ip_address
+from typing import Any
+
+from pulse.core.addresses import is_ip, join, split
 
 MOST_ADDRESSES = 4
 """Addresses of one name used at once; more is a misconfigured zone."""
@@ -11,31 +13,24 @@ RESOLVE_TIMEOUT = 5.0
 """Seconds; a resolver that needs longer is as good as none, and the next try comes anyway."""
 
 
-def split(address: str) -> tuple[str, int]:
-    """Host and port of `host:port` or `[v6]:port`."""
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)
-
-
-def join(host: str, port: int) -> str:
-    """`host:port`, with brackets around IPv6."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def is_literal(host: str) -> bool:
-    """True if `host` is an IP address and needs no resolver."""
+def is_literal(address: str) -> bool:
+    """True if the host of `address` is an IP address and needs no resolver, as a named zone does: [fe80::1%eth0]:443."""
     try:
-        ip_address(host)
+        host, _ = split(address)
     except ValueError:
         return False
-    return True
+    zone = host.partition("%")[2]
+    return is_ip(host) and (not zone or (zone.isascii() and zone.isdecimal()))
 
 
 async def resolve(address: str) -> list[str]:
     """What `host:port` resolves to, as `ip:port`, at most `MOST_ADDRESSES`. Raises OSError."""
-    host, port = split(address)
-    if is_literal(host):
-        return [join(host, port)]
+    try:
+        host, port = split(address)
+    except ValueError as error:
+        raise OSError(str(error)) from error
+    if is_literal(address):
+        return [address]
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(RESOLVE_TIMEOUT):
@@ -46,5 +41,12 @@ async def resolve(address: str) -> list[str]:
         raise OSError(f"cannot resolve {host}: {error.strerror or error}") from error
     except UnicodeError as error:
         raise OSError(f"cannot resolve {host}: it can be no host name") from error
-    unique = dict.fromkeys(join(str(each[0]), port) for *_, each in found)
+    unique = dict.fromkeys(join(_numbered(each), port) for *_, each in found)
     return list(unique)[:MOST_ADDRESSES]
+
+
+def _numbered(address: tuple[Any, ...]) -> str:
+    """The host of a socket address; the zone of a link-local one by its number, which the data plane reads."""
+    host = str(address[0]).partition("%")[0]
+    zone = address[3] if len(address) > 3 else 0
+    return f"{host}%{zone}" if zone else host

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from pulse.core.addresses import join
 from pulse.core.trust.invites import ADDRESSES_LIMIT
-from pulse.net.addresses import join
 from pulse.net.interfaces import host_addresses
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pulse.core.effects import Dial
 from pulse.core.facts import DialFailed, Fact, LinkUp
 from pulse.core.types import NodeId
-from pulse.net.addresses import is_literal, resolve, split
+from pulse.net.addresses import is_literal, resolve
 from pulse.net.links import Links
 
 
@@ -38,7 +38,7 @@ class Dialler:
 
     def dial(self, wanted: Dial) -> None:
         """Begin an attempt."""
-        if is_literal(split(wanted.address)[0]):
+        if is_literal(wanted.address):
             self._race(wanted.attempt, [wanted.address], wanted.expect)
         else:
             self._names.put_nowait(wanted)

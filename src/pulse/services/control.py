@@ -12,6 +12,7 @@ from typing import Protocol
 from pulse import clock, schemas
 from pulse.core.health import Health, PeerHealth, Vitals, judge
 from pulse.core.mesh import Mesh
+from pulse.core.paths.neighbours import Unreached
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.members import label
 from pulse.core.trust.tokens import TokenRecord, Unfit
@@ -176,15 +177,15 @@ class ControlService:
 
     def _peers(self) -> list[schemas.PeerRow]:
         traffic = {each.node: each for each in self.links.traffic()}
+        # Of several places where a node was tried the first is shown: one that a person named.
+        lost = {each.node: each for each in reversed(self.mesh.neighbours.unreached())}
         others = [each for each in self.mesh.members.all() if each.node_id != self.mesh.me.node_id]
-        rows = [self._row(each, traffic.get(each.node_id, NO_TRAFFIC)) for each in others]
+        rows = [self._row(each, traffic.get(each.node_id, NO_TRAFFIC), lost.get(each.node_id)) for each in others]
         return sorted(rows, key=lambda row: (row.link == NO_PATH, row.name))
 
-    def _row(self, peer: Certificate, traffic: PeerTraffic) -> schemas.PeerRow:
-        neighbours = self.mesh.neighbours
-        link = neighbours.link_to(peer.node_id)
+    def _row(self, peer: Certificate, traffic: PeerTraffic, lost: Unreached | None) -> schemas.PeerRow:
+        link = self.mesh.neighbours.link_to(peer.node_id)
         quality = self.mesh.probe.quality(link.link) if link else None
-        lost = [each for each in neighbours.unreached() if each.node == peer.node_id]
         return schemas.PeerRow(
             id=peer.node_id,
             name=label(peer),
@@ -198,8 +199,8 @@ class ControlService:
             loss=quality.loss if quality else None,
             suspect=bool(quality and quality.suspect),
             seen=self._seen(peer.node_id),
-            address=link.observed if link else (lost[0].address if lost else ""),
-            last_error=lost[0].last_error if lost else "",
+            address=link.observed if link else (lost.address if lost else ""),
+            last_error=lost.last_error if lost else "",
             bytes_in=traffic.bytes_in,
             bytes_out=traffic.bytes_out,
         )

@@ -43,7 +43,7 @@ class PersistService:
             self.mesh.members.node_revoked(node)
         for certificate, addresses in known:
             effects += self.mesh.peer_restored(certificate, addresses, now)
-        return effects
+        return [*effects, self.mesh.tables()] if known else effects
 
     def _restore_objects(self) -> list[Effect]:
         """Roles, revocations and config, in the order in which each gives the right to the next."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pulse.core.trust.authorities import parse_authority, sign_succession, trusted_authorities, trusted_keys
 from pulse.core.trust.ca import make_authority
 from pulse.core.trust.identity import key_hash, public_bytes
+from pulse.core.types import spaced
 from pulse.errors import ProtocolError, Refused
 from tests.authority import NOW, Ca, key
 

@@ -24,7 +24,11 @@ def coded(body: object, version: int = 1) -> str:
     return "pls_" + base64.urlsafe_b64encode(data + hashlib.sha256(data).digest()[:4]).rstrip(b"=").decode()
 
 
-@given(st.lists(st.text(max_size=60), min_size=1, max_size=8), st.binary(min_size=32, max_size=32))
+HOSTS = st.from_regex(r"[a-z0-9.-]{1,40}|\[2001:db8::[0-9a-f]{1,4}\]", fullmatch=True)
+ADDRESSES = st.builds("{}:{}".format, HOSTS, st.integers(1, 65535))
+
+
+@given(st.lists(ADDRESSES, min_size=1, max_size=8), st.binary(min_size=32, max_size=32))
 def test_an_invite_comes_back_as_it_was_made(addresses: list[str], ca: bytes) -> None:
     invite = Invite(tuple(addresses), Network("mynet", ca.hex()), secret("a"))
     assert decode_invite(encode_invite(invite)) == invite
@@ -76,6 +80,8 @@ def test_any_text_is_an_invite_or_refused(text: str) -> None:
         (coded([["a:1"], "mynet", b"\xab" * 31, secret("a")]), "damaged"),
         (coded([["a:1"], "My Net", b"\xab" * 32, secret("a")]), "no valid network"),
         (coded([["a:1"], "mynet", b"\xab" * 32, "weak"]), "too short to be safe"),
+        (coded([["a"], "mynet", b"\xab" * 32, secret("a")]), "Write host:port"),
+        (coded([["a:1", ":1"], "mynet", b"\xab" * 32, secret("a")]), "names no host"),
     ],
 )
 def test_a_bad_invite_is_refused_by_what_is_wrong_with_it(text: str, complaint: str) -> None:

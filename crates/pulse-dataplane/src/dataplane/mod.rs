@@ -280,10 +280,7 @@ impl Dataplane {
     /// whose first link changed are kicked.
     pub fn replace_routes(&self, routes: &[(Handle, Vec<(LinkId, u32)>)]) -> Result<()> {
         let running = self.running()?;
-        let table = routes::build(routes, &running.shared.links.load());
-        let changed = routes::changed(&running.shared.routes.load(), &table);
-        running.shared.routes.store(Arc::new(table));
-        running.sessions.kick(&changed);
+        routes::replace(&running.shared, routes, |changed| running.sessions.kick(changed));
         Ok(())
     }
 
@@ -297,7 +294,14 @@ impl Dataplane {
 
     /// Make a TUN device and carry its packets; the kernel's name for it.
     pub fn attach_tun(&self, name: &str, queues: usize) -> Result<String> {
-        Ok(attach_tun(&self.running()?.shared, name, queues)?)
+        let running = self.running()?;
+        let name = attach_tun(&running.shared, name, queues)?;
+        // A `close` on another thread may have detached already; from here on it would find the device.
+        if self.running.load().is_none() {
+            detach_tun(&running.shared);
+            return Err(Error::Closed);
+        }
+        Ok(name)
     }
 
     /// Remove the TUN device, if there is one.
@@ -329,6 +333,7 @@ impl Dataplane {
         // The thread's own waits are bounded, and a panic in it ends it all the same.
         let _ = handle.join();
         if let Some(running) = self.running.swap(None) {
+            detach_tun(&running.shared);
             *lock(&self.rest) = running.shared.bus.drain(usize::MAX);
         }
     }

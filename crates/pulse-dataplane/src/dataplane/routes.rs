@@ -5,18 +5,34 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::tables::{Hop, Link, Routes};
+use crate::tables::{Hop, Link, Routes, Shared};
 use crate::{Handle, LinkId};
 
+/// Put a table of these routes in place of the one there is; `moved` hears the handles that another link leads to.
+pub(super) fn replace(shared: &Shared, routes: &[(Handle, Vec<(LinkId, u32)>)], moved: impl Fn(&[Handle])) {
+    let mut live = shared.links.load();
+    loop {
+        let table = build(routes, &live);
+        let changed = changed(&shared.routes.load(), &table);
+        shared.routes.store(Arc::new(table));
+        moved(&changed);
+        // A link that ended meanwhile was taken out of the table before this one.
+        let before = std::mem::replace(&mut live, shared.links.load());
+        if Arc::ptr_eq(&before, &live) {
+            return;
+        }
+    }
+}
+
 /// A table of these routes; links that are not in `live` are skipped.
-pub(super) fn build(routes: &[(Handle, Vec<(LinkId, u32)>)], live: &HashMap<LinkId, Arc<Link>>) -> Routes {
+fn build(routes: &[(Handle, Vec<(LinkId, u32)>)], live: &HashMap<LinkId, Arc<Link>>) -> Routes {
     let hop =
         |(link, weight): &(LinkId, u32)| live.get(link).map(|link| Hop { link: Arc::clone(link), weight: *weight });
     Routes(routes.iter().map(|(handle, hops)| (*handle, hops.iter().filter_map(hop).collect())).collect())
 }
 
 /// The handles that another link leads to now.
-pub(super) fn changed(before: &Routes, after: &Routes) -> Vec<Handle> {
+fn changed(before: &Routes, after: &Routes) -> Vec<Handle> {
     let first = |routes: &Routes, handle| routes.first(handle).map(|link| link.index);
     let is_new = |handle: &Handle| {
         let now = first(after, *handle);

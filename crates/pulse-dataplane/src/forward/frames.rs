@@ -25,7 +25,7 @@ pub fn send_frames_to(
     let stride = stride.max(1);
     let count = contents.len().div_ceil(stride);
     let frames = seal_all(link, header, contents, stride, count);
-    match shared.socket.send_gso(&frames, FRAME_OVERHEAD + stride, to) {
+    match shared.socket.send_gso(&frames, FRAME_OVERHEAD + stride, to, link.local) {
         Ok(()) => link.traffic.sent(count as u64, frames.len() as u64),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
         Err(_) => shared.drops.add(Drop::SendFailed, count as u64),

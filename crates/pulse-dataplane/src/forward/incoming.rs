@@ -109,10 +109,10 @@ impl<'s, 'b> Turn<'s, 'b> {
     }
 
     fn take(&mut self, received: Received<'b>) {
-        let Received { bytes, stride, from, ecn } = received;
+        let Received { bytes, stride, from, to, ecn } = received;
         for (class, run) in Runs::new(bytes, stride) {
             match class {
-                Class::Quic => self.quic(run, stride, from, ecn),
+                Class::Quic => self.quic(Packet { bytes: run.to_vec(), stride: stride.min(run.len()), from, to, ecn }),
                 Class::Frame(index) => self.frames(index, run, stride, from, ecn),
                 Class::Record(index) => self.records(index, run, stride),
                 Class::Nobody(reason) => self.shared.drops.add(reason, count(run, stride)),
@@ -130,8 +130,7 @@ impl<'s, 'b> Turn<'s, 'b> {
         }
     }
 
-    fn quic(&mut self, run: &[u8], stride: usize, from: SocketAddr, ecn: Option<EcnCodepoint>) {
-        let packet = Packet { bytes: run.to_vec(), stride: stride.min(run.len()), from, ecn };
+    fn quic(&mut self, packet: Packet) {
         self.links_have_news |= push(&self.shared.link_inbox, packet, &self.shared.drops);
     }
 
@@ -252,7 +251,8 @@ struct SessionRun {
 impl SessionRun {
     fn new(ecn: Option<EcnCodepoint>) -> Self {
         let from = SocketAddr::from((IpAddr::V4(Handle::UNSPECIFIED), 0));
-        Self { source: Handle::UNSPECIFIED, packet: Packet { bytes: vec![], stride: 0, from, ecn }, full: false }
+        let packet = Packet { bytes: vec![], stride: 0, from, to: None, ecn };
+        Self { source: Handle::UNSPECIFIED, packet, full: false }
     }
 
     fn admits(&self, source: Handle, length: usize) -> bool {
@@ -272,9 +272,9 @@ impl SessionRun {
         if self.packet.bytes.is_empty() {
             return None;
         }
-        let Packet { stride, from, ecn, .. } = self.packet;
+        let Packet { stride, from, to, ecn, .. } = self.packet;
         self.full = false;
-        Some(Packet { bytes: std::mem::take(&mut self.packet.bytes), stride, from, ecn })
+        Some(Packet { bytes: std::mem::take(&mut self.packet.bytes), stride, from, to, ecn })
     }
 }
 

@@ -3,6 +3,8 @@
 //! Invariant: one turn of a thread works on one snapshot of the tables and ends with everything it took in
 //! sent, written, handed to quinn, waiting for a session or counted as dropped.
 
+#[cfg(test)]
+mod devices;
 mod frames;
 mod incoming;
 #[cfg(test)]
@@ -74,9 +76,11 @@ pub fn attach_tun(shared: &Arc<Shared>, name: &str, queues: usize) -> io::Result
 
 /// Put a device to use that exists already.
 pub fn attach(shared: &Arc<Shared>, tun: Tun) -> io::Result<String> {
-    detach_tun(shared);
     let tun = Arc::new(tun);
-    shared.tun.store(Some(Arc::clone(&tun)));
+    // Whoever attached meanwhile is found here: no device is left that nobody could detach.
+    if let Some(other) = shared.tun.swap(Some(Arc::clone(&tun))) {
+        release(other);
+    }
     for queue in 0..tun.queues() {
         let mut outgoing = Outgoing::new(Arc::clone(shared), Arc::clone(&tun), queue);
         let started = spawn(format!("pulse-tun-{queue}"), move || outgoing.run());
@@ -87,7 +91,13 @@ pub fn attach(shared: &Arc<Shared>, tun: Tun) -> io::Result<String> {
 
 /// Stop reading the TUN device and remove it; nothing happens if there is none.
 pub fn detach_tun(shared: &Shared) {
-    let Some(mut tun) = shared.tun.swap(None) else { return };
+    if let Some(tun) = shared.tun.swap(None) {
+        release(tun);
+    }
+}
+
+/// End the threads of a device that was taken out of use, and remove it.
+fn release(mut tun: Arc<Tun>) {
     tun.stop();
     // The name is free for another device only once the last holder let go: the UDP thread, for a turn.
     let begin = Instant::now();

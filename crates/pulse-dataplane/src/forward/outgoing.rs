@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::guarded;
 use super::slots::Slots;
-use super::train::Train;
+use super::train::{Departure, Train};
 use super::waiting::hold;
 use super::ways::{Complaints, Map, Way, Ways};
 use crate::event::Event;
@@ -151,8 +151,9 @@ impl Outgoing {
         let Some(train) = self.train.depart() else { return };
         let records = &self.slots.records[train.records];
         let count = records.len().div_ceil(train.stride) as u64;
-        match self.shared.socket.send_blocking(records, train.stride, **train.link.remote.load(), &self.tun.stop) {
-            Ok(()) => train.link.traffic.sent(count, records.len() as u64),
+        let Departure { stride, link, .. } = train;
+        match self.shared.socket.send_blocking(records, stride, **link.remote.load(), link.local, &self.tun.stop) {
+            Ok(()) => link.traffic.sent(count, records.len() as u64),
             Err(_) => self.shared.drops.add(Drop::SendFailed, count),
         }
     }

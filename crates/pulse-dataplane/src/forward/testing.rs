@@ -168,6 +168,7 @@ fn link(me: u8, other: u8, to: SocketAddr) -> Arc<Link> {
         node: id(other),
         handle: v4(other),
         remote: ArcSwap::from_pointee(to),
+        local: None,
         sealer: HopSealer::new(INDEX, &secret(me, 1), Cipher::Aes128Gcm),
         opener: HopOpener::new(&secret(other, 1), Cipher::Aes128Gcm),
         probes: Probes::default(),

@@ -16,7 +16,7 @@ use crate::tables::{Link, Peer, Shared, Waiting};
 const MOST: usize = 64;
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Let the packets of one super-packet wait; the first of them asks for a session.
+/// Let the packets of one super-packet wait; the first that waits asks for a session.
 pub fn hold(shared: &Shared, peer: &Peer, vnet: &Vnet, super_packet: &mut [u8]) {
     let since = Instant::now();
     let mut packets = vec![];
@@ -26,13 +26,14 @@ pub fn hold(shared: &Shared, peer: &Peer, vnet: &Vnet, super_packet: &mut [u8]) 
     let mut queue = queue(peer);
     let late = queue.iter().take_while(|waiting| waiting.since.elapsed() > LONGEST).count();
     queue.drain(..late);
-    let first = queue.is_empty();
+    // Where others waited in vain nobody may know any more that a session is wanted.
+    let ask = queue.is_empty() || late > 0;
     let room = MOST.saturating_sub(queue.len());
     let lost = packets.len().saturating_sub(room);
     queue.extend(packets.into_iter().take(room));
     drop(queue);
     shared.drops.add(Drop::NoSession, (late + lost) as u64);
-    if first {
+    if ask {
         // Nobody listens only while the data plane closes.
         let _closing = shared.wanted.send(peer.node);
     }
@@ -72,7 +73,8 @@ fn send(shared: &Shared, link: &Arc<Link>, sealer: &RecordSealer, packet: &[u8])
     let mut record = vec![0; RECORD_OVERHEAD + packet.len()];
     record[RECORD_HEADER..][..packet.len()].copy_from_slice(packet);
     sealer.seal(counter, false, &mut record);
-    shared.socket.send_gso(&record, record.len(), **link.remote.load()).map_err(|_| Drop::SendFailed)?;
+    let sent = shared.socket.send_gso(&record, record.len(), **link.remote.load(), link.local);
+    sent.map_err(|_| Drop::SendFailed)?;
     link.traffic.sent(1, record.len() as u64);
     Ok(())
 }

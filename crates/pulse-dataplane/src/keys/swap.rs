@@ -12,6 +12,9 @@ use ring::rand::SecureRandom;
 use super::Binding;
 use crate::NodeId;
 
+/// Old keys that still open at a time; honest swaps are minutes apart, so they never have more than one.
+const MOST_RETIRING: usize = 4;
+
 /// When a swap is due, and how long an old index still opens.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -151,13 +154,15 @@ impl Swap {
         let ours = if answer { fresh()? } else { self.asked.take().ok_or(Unspecified)? };
         let offer = ours.offer.clone();
         let (seal, open) = self.agree(ours, theirs)?;
-        self.renew(offer.index, now, packets);
-        let opened = Step::Open { index: offer.index, secret: open };
+        let mut steps = self.renew(offer.index, now, packets);
+        steps.push(Step::Open { index: offer.index, secret: open });
         if answer {
             self.held = Some((theirs.index, seal));
-            return Ok(vec![opened, Step::Offer(offer)]);
+            steps.push(Step::Offer(offer));
+        } else {
+            steps.extend([Step::Seal { index: theirs.index, secret: seal }, Step::SayUsed(theirs.index)]);
         }
-        Ok(vec![opened, Step::Seal { index: theirs.index, secret: seal }, Step::SayUsed(theirs.index)])
+        Ok(steps)
     }
 
     /// They seal under our `index`: we had their word, or a record opened under it.
@@ -185,11 +190,17 @@ impl Swap {
         self.newest.as_ref().filter(|newest| !newest.confirmed).map(|newest| newest.index)
     }
 
-    fn renew(&mut self, index: u32, now: Instant, packets: u64) {
+    /// The key before still opens what is on its way; one that nobody sealed under is of no more use, and a peer
+    /// that swaps without end gets no more memory for it.
+    fn renew(&mut self, index: u32, now: Instant, packets: u64) -> Vec<Step> {
         let newest = Generation { index, confirmed: false, since: now, packets };
-        if let Some(old) = self.newest.replace(newest) {
-            self.retiring.push((old.index, None));
+        let Some(old) = self.newest.replace(newest) else { return Vec::new() };
+        if !old.confirmed {
+            return vec![Step::Erase(old.index)];
         }
+        self.retiring.push((old.index, None));
+        let excess = self.retiring.len().saturating_sub(MOST_RETIRING);
+        self.retiring.drain(..excess).map(|(index, _)| Step::Erase(index)).collect()
     }
 
     /// The secrets (to seal, to open) of our key and their offer.

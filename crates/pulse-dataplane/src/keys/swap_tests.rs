@@ -217,3 +217,18 @@ fn a_repeated_offer_starts_the_swap_anew() {
     lower.sends_a_record_to(&mut higher, now);
     higher.sends_a_record_to(&mut lower, now);
 }
+
+#[test]
+fn offers_without_end_hold_a_handful_of_keys() {
+    for confirmed in [false, true] {
+        let (mut lower, mut higher, now) = agreed();
+        for _ in 0..100 {
+            let offer = Word::Offer(lower.fresh().offer);
+            let Word::Offer(answer) = higher.hear(&offer, now).remove(0) else { unreachable!("an offer is answered") };
+            if confirmed {
+                higher.hear(&Word::Used(answer.index), now);
+            }
+        }
+        assert!(higher.opens.len() <= 1 + MOST_RETIRING, "{} keys", higher.opens.len());
+    }
+}

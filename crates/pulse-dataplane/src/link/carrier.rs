@@ -5,7 +5,7 @@
 use std::fmt::Debug;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +52,9 @@ pub(crate) trait Carrier: Debug + Send + Sync {
 
     /// Where the neighbour is seen now.
     fn remote(&self) -> SocketAddr;
+
+    /// The address of ours it was made to; none if we dialled.
+    fn local(&self) -> Option<IpAddr>;
 
     /// 32 bytes that only the two ends of this connection know.
     fn export(&self, label: &[u8], context: &[u8]) -> io::Result<[u8; 32]>;

@@ -102,6 +102,7 @@ impl Rates {
 
     /// True if `source`, whose address is proven, may enter.
     pub(crate) fn take(&mut self, source: IpAddr, now: Instant) -> bool {
+        let source = neighbourhood(source);
         if self.sources.len() >= SOURCES {
             // A bucket untouched for a second is full again: nothing is lost by forgetting it.
             let second = Duration::from_secs(1);
@@ -112,6 +113,14 @@ impl Rates {
         }
         let bucket = self.sources.entry(source).or_insert_with(|| Bucket::new(self.each, now));
         bucket.take(now) && self.all.take(now)
+    }
+}
+
+/// What one stranger holds: an IPv4 address, but a whole /64 of IPv6.
+fn neighbourhood(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::from((v6.to_bits() >> 64 << 64).to_be_bytes()),
+        v4 => v4,
     }
 }
 
@@ -150,6 +159,15 @@ mod tests {
         let (loud, calm) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
         assert_eq!((0..20).filter(|_| rates.take(loud, now)).count(), 5);
         assert!(rates.take(calm, now));
+    }
+
+    #[test]
+    fn all_addresses_of_one_ipv6_network_are_one_source() {
+        let now = Instant::now();
+        let mut rates = Rates::new(5.0, 50.0, now);
+        let address = |network, host| IpAddr::from([0x2001, 0xdb8, 0, network, 0, 0, 0, host]);
+        assert_eq!((0..20).filter(|host| rates.take(address(1, *host), now)).count(), 5);
+        assert!(rates.take(address(2, 0), now));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::stats::Traffic;
 use crate::tables::Link;
 use crate::{LinkId, NodeId};
 
-/// How long a peer may take for its hello.
+/// How long a peer may take for its hello, and to take ours.
 const HELLO_DEADLINE: Duration = Duration::from_secs(3);
 /// How long an accepted link waits for our own dial to the same node.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(2);
@@ -44,7 +44,7 @@ pub(crate) async fn greet(
         return Err(duplicate(&*candidate.carrier));
     };
     let ours = desk.settings.hello(free_index(desk).map_err(broken)?, replaces);
-    say(&mut candidate, &ours).await?;
+    say(&*candidate.carrier, &mut candidate.writer, &ours).await?;
     let theirs = hear(&mut candidate).await?;
     let meeting = Meeting { dial, replaces, lower };
     let (live, halves) = establish(desk, candidate, &ours, theirs, true)?;
@@ -74,9 +74,9 @@ pub(crate) async fn welcome(desk: &Arc<Desk>, mut candidate: Candidate) -> Resul
         return Err(duplicate(&*candidate.carrier));
     }
     let (live, mut halves) = establish(desk, candidate, &ours, theirs, false)?;
-    if let Err(error) = write_message(&mut halves.writer, &ours.encode().map_err(broken)?).await {
+    if let Err(ended) = say(&*live.carrier, &mut halves.writer, &ours).await {
         desk.remove_from_tables(&live.link);
-        return Err(explain_failure(&*live.carrier, &error).await);
+        return Err(ended);
     }
     Meeting { dial: 0, replaces, lower }.stand(desk, live, halves)
 }
@@ -101,6 +101,13 @@ impl Meeting {
             desk.remove_from_tables(&live.link);
             return Err(duplicate(&*live.carrier));
         };
+        // Trust may have changed since the handshake; whoever changes it from here on finds the link.
+        if let Err(refusal) = desk.settings.judge(&live.certified.der) {
+            desk.registry.forget(&live);
+            desk.remove_from_tables(&live.link);
+            live.carrier.close(Close::Untrusted, "not trusted any more");
+            return Err(Ended::new("certificate", refusal.to_string()));
+        }
         desk.shared.bus.emit(Event::LinkUp {
             link: live.link.index,
             dial: self.dial,
@@ -136,11 +143,13 @@ fn duplicate(carrier: &dyn Carrier) -> Ended {
     Ended::new("duplicate", text)
 }
 
-async fn say(candidate: &mut Candidate, hello: &Hello) -> Result<(), Ended> {
+async fn say(carrier: &dyn Carrier, writer: &mut Writer, hello: &Hello) -> Result<(), Ended> {
     let bytes = hello.encode().map_err(broken)?;
-    match write_message(&mut candidate.writer, &bytes).await {
-        Ok(()) => Ok(()),
-        Err(error) => Err(explain_failure(&*candidate.carrier, &error).await),
+    // A peer that grants no window would let us wait for ever.
+    match timeout(HELLO_DEADLINE, write_message(writer, &bytes)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(explain_failure(carrier, &error).await),
+        Err(_) => Err(refuse(carrier, "timeout", "it took no hello within 3 s")),
     }
 }
 
@@ -186,6 +195,7 @@ fn establish(
         node: certified.node,
         handle: certified.v4,
         remote: ArcSwap::from_pointee(carrier.remote()),
+        local: carrier.local(),
         sealer: HopSealer::new(theirs.index, &to_peer, cipher),
         opener: HopOpener::new(&from_peer, cipher),
         probes: Probes::default(),

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::io::{self, IoSliceMut};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -122,6 +122,10 @@ impl Carrier for Connection {
 
     fn remote(&self) -> SocketAddr {
         self.remote_address()
+    }
+
+    fn local(&self) -> Option<IpAddr> {
+        self.local_ip()
     }
 
     fn export(&self, label: &[u8], context: &[u8]) -> io::Result<[u8; 32]> {

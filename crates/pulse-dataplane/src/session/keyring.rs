@@ -197,6 +197,10 @@ impl Keyring {
     }
 
     fn seal(&self, index: u32, secret: &[u8; 32]) {
+        if self.sealing.is_replaced() {
+            // The sealer that is in use must stay the one that the end of this session takes away.
+            return;
+        }
         self.sealing.sealer.store(Some(Arc::new(RecordSealer::new(index, secret, self.cipher))));
         if let Some(peer) = self.entry() {
             self.sealing.install(&self.shared, &peer);

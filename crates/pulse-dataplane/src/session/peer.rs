@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use quinn::{RecvStream, SendStream, VarInt};
-use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -21,10 +22,10 @@ use super::desk::Desk;
 use super::greeting::Greeted;
 use super::keyring::{Keyring, Sealing};
 use crate::hello::{read_message, write_message};
-use crate::stream::{Carrier, Load};
+use crate::stream::Carrier;
 use crate::verify::Certified;
 
-/// Control messages that may wait for us.
+/// Control messages that may wait, each way.
 const CONTROL_QUEUE: usize = 16;
 
 /// The loser of a tie-break serves what began on it, and closes once it had no stream for this long; by then the
@@ -103,9 +104,17 @@ pub struct Runner {
     desk: Arc<Desk>,
     session: Arc<Session>,
     keyring: Keyring,
-    send: SendStream,
-    recv: Option<RecvStream>,
+    outbox: Sender<Message>,
+    control: Option<Control>,
     activity: Activity,
+}
+
+/// The control stream, until its tasks run.
+#[derive(Debug)]
+struct Control {
+    send: SendStream,
+    outgoing: Receiver<Message>,
+    recv: RecvStream,
 }
 
 /// When the session last had something to do.
@@ -126,7 +135,7 @@ pub fn begin(desk: &Arc<Desk>, greeted: Greeted) -> Result<(Arc<Session>, Runner
         carrier: Carrier {
             node: greeted.certified.node,
             connection: greeted.connection,
-            load: Arc::new(Load::default()),
+            load: Arc::new(desk.streams.load(greeted.certified.node)),
         },
         certified: greeted.certified,
         boot: greeted.theirs.boot,
@@ -135,9 +144,10 @@ pub fn begin(desk: &Arc<Desk>, greeted: Greeted) -> Result<(Arc<Session>, Runner
         reason: OnceLock::new(),
     });
     let activity = Activity { packets: 0, record: since, stream: since, replaced: None };
+    let (outbox, outgoing) = channel(CONTROL_QUEUE);
+    let control = Some(Control { send: greeted.send, outgoing, recv: greeted.recv });
     let (desk, runner_session) = (Arc::clone(desk), Arc::clone(&session));
-    let runner =
-        Runner { desk, session: runner_session, keyring, send: greeted.send, recv: Some(greeted.recv), activity };
+    let runner = Runner { desk, session: runner_session, keyring, outbox, control, activity };
     Ok((session, runner))
 }
 
@@ -152,29 +162,33 @@ impl Runner {
         desk.ended(&session);
         // The keys go with the session.
         drop(self);
-        while let Some(done) = tasks.join_next().await {
-            report(&desk, &session, &done);
-        }
-        desk.look_again(session.carrier.node).await;
+        let reports = async {
+            while let Some(done) = tasks.join_next().await {
+                report(&desk, &session, &done);
+            }
+        };
+        // Some tasks outlive the session by a while.
+        tokio::join!(reports, desk.look_again(session.carrier.node));
     }
 
     async fn serve(&mut self, tasks: &mut JoinSet<()>) {
         let connection = self.session.carrier.connection.clone();
         let (sender, mut inbox) = channel(CONTROL_QUEUE);
-        if let Some(recv) = self.recv.take() {
+        if let Some(Control { send, outgoing, recv }) = self.control.take() {
             tasks.spawn(read_control(recv, sender, Arc::clone(&self.session)));
+            tasks.spawn(write_control(send, outgoing));
         }
         let mut clock = interval(self.desk.tuning.tick);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = connection.closed() => return,
-                Some(message) = inbox.recv() => self.heard(message).await,
+                Some(message) = inbox.recv() => self.heard(message),
                 Ok(halves) = connection.accept_bi() => self.offered(tasks, halves),
                 // A kick: its arrival was all it is for.
                 Ok(_) = connection.read_datagram() => {}
-                index = self.keyring.first_record() => self.confirmed(index).await,
-                _ = clock.tick() => self.tick().await,
+                index = self.keyring.first_record() => self.confirmed(index),
+                _ = clock.tick() => self.tick(),
                 Some(done) = tasks.join_next(), if !tasks.is_empty() => report(&self.desk, &self.session, &done),
             }
         }
@@ -185,37 +199,38 @@ impl Runner {
         tasks.spawn(async move { desk.streams.accepted(&carrier, halves).await });
     }
 
-    async fn heard(&mut self, message: Message) {
+    fn heard(&mut self, message: Message) {
         match message {
             Message::Keys(offer) => {
                 let answer = self.keyring.offered(&offer, Instant::now());
-                self.say(answer).await;
+                self.say(answer);
             }
-            Message::KeysUsed(index) => self.confirmed(index).await,
+            Message::KeysUsed(index) => self.confirmed(index),
             Message::Unknown(_) => self.desk.count_skipped(),
         }
     }
 
-    async fn confirmed(&mut self, index: u32) {
+    fn confirmed(&mut self, index: u32) {
         let words = self.keyring.confirmed(index, Instant::now());
-        self.say(Ok(words)).await;
+        self.say(Ok(words));
     }
 
-    /// Send control messages; a swap of keys that failed ends the session.
-    async fn say(&mut self, messages: Result<Vec<Message>, ring::error::Unspecified>) {
+    /// Queue control messages; a swap of keys that failed ends the session, and so does a peer that reads none.
+    fn say(&self, messages: Result<Vec<Message>, ring::error::Unspecified>) {
         let Ok(messages) = messages else { return self.session.close(close::PROTOCOL, "key agreement failed") };
         for message in messages {
-            // A failed write means that the connection ended, which the loop sees.
-            let _ = write_message(&mut self.send, &message.encode()).await;
+            if let Err(TrySendError::Full(_)) = self.outbox.try_send(message) {
+                self.session.close(close::PROTOCOL, "it reads no control messages");
+            }
         }
     }
 
-    async fn tick(&mut self) {
+    fn tick(&mut self) {
         let now = Instant::now();
         #[cfg(test)]
         self.desk.fault(&self.session.carrier.node);
         let words = self.keyring.tick(now);
-        self.say(words).await;
+        self.say(words);
         self.observe(now);
         if self.desk.settings.now() > self.session.certified.not_after {
             self.session.close(close::REFUSED, "the peer's certificate expired");
@@ -258,4 +273,13 @@ async fn read_control(mut recv: RecvStream, inbox: Sender<Message>, session: Arc
         }
     }
     session.close(close::PROTOCOL, "its control stream broke");
+}
+
+/// Write control messages one by one, apart from all else a session does: the peer may take them as slowly as it likes.
+async fn write_control(mut send: SendStream, mut outgoing: Receiver<Message>) {
+    while let Some(message) = outgoing.recv().await {
+        if write_message(&mut send, &message.encode()).await.is_err() {
+            return;
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Buffers for what arrives, made once and used for ever.
 
 use std::io::{self, IoSliceMut};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use quinn::udp::{EcnCodepoint, RecvMeta};
 
@@ -29,6 +29,8 @@ pub struct Received<'a> {
     pub stride: usize,
     /// Who sent them, in the form of `Socket::canonical`.
     pub from: SocketAddr,
+    /// Which of our addresses they were sent to.
+    pub to: Option<IpAddr>,
     /// Their congestion mark.
     pub ecn: Option<EcnCodepoint>,
 }
@@ -60,6 +62,7 @@ impl Batch {
             stride: meta.stride.max(1),
             // The kernel shows IPv4 senders in the family of the socket already.
             from: address::canonical(meta.addr, meta.addr.is_ipv6()),
+            to: meta.dst_ip,
             ecn: meta.ecn,
         })
     }

@@ -75,20 +75,28 @@ impl Socket {
         address::canonical(address, self.bound.load().ipv6)
     }
 
-    /// Send datagrams of `stride` bytes (the last may be shorter) that lie back to back, without waiting.
+    /// Send datagrams of `stride` bytes (the last may be shorter) that lie back to back, without waiting; from our
+    /// address `source`, or the one the kernel picks.
     /// After `WouldBlock` some may have left; sending all again is harmless to QUIC and to replay windows.
-    pub fn send_gso(&self, bytes: &[u8], stride: usize, to: SocketAddr) -> io::Result<()> {
-        self.bound.load().send(bytes, stride, to, None, None)
+    pub fn send_gso(&self, bytes: &[u8], stride: usize, to: SocketAddr, source: Option<IpAddr>) -> io::Result<()> {
+        self.bound.load().send(bytes, stride, to, None, source)
     }
 
     /// As `send_gso`, but waits while the socket's buffer is full: back-pressure. `stop` ends the wait with
     /// `Interrupted`.
-    pub fn send_blocking(&self, bytes: &[u8], stride: usize, to: SocketAddr, stop: &Signal) -> io::Result<()> {
+    pub fn send_blocking(
+        &self,
+        bytes: &[u8],
+        stride: usize,
+        to: SocketAddr,
+        source: Option<IpAddr>,
+        stop: &Signal,
+    ) -> io::Result<()> {
         let most = most_bytes(stride, self.bound.load().segments());
         bytes.chunks(most).try_for_each(|batch| {
             loop {
                 let bound = self.bound.load_full();
-                match bound.send(batch, stride, to, None, None) {
+                match bound.send(batch, stride, to, None, source) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => bound.wait_writable(stop)?,
                     done => return done,
                 }
@@ -226,7 +234,7 @@ mod tests {
         for local in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
             let ((left, at), (right, to)) = (socket(local)?, socket(local)?);
             let bytes: Vec<u8> = (0..150 * 1000 + 17).map(|at| (at % 253) as u8).collect();
-            left.send_gso(&bytes, 1000, to)?;
+            left.send_gso(&bytes, 1000, to, None)?;
             let (datagrams, from, _) = receive(&right, bytes.len())?;
             assert_eq!(from, at);
             assert_eq!(datagrams, bytes.chunks(1000).map(<[u8]>::to_vec).collect::<Vec<_>>());
@@ -246,7 +254,7 @@ mod tests {
         assert_eq!(set, 0);
         assert_eq!(left.bound.load().segments(), MOST_SEGMENTS);
         for _ in 0..2 {
-            left.send_gso(&[7; 2500], 1000, to)?;
+            left.send_gso(&[7; 2500], 1000, to, None)?;
             assert_eq!(receive(&right, 2500)?.0.iter().map(Vec::len).collect::<Vec<_>>(), [1000, 1000, 500]);
         }
         assert_eq!(left.bound.load().segments(), 1);
@@ -269,6 +277,17 @@ mod tests {
             })?;
             let (datagrams, from, mark) = receive(&right, 4)?;
             assert_eq!((datagrams, from, mark), (vec![b"quic".to_vec()], SocketAddr::new(local, at.port()), ecn));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_source_of_the_other_family_does_not_count() -> io::Result<()> {
+        let ((left, at), (right, to)) = (socket(Ipv6Addr::UNSPECIFIED.into())?, socket(Ipv6Addr::UNSPECIFIED.into())?);
+        let (v4, v6) = (IpAddr::from(Ipv4Addr::LOCALHOST.to_ipv6_mapped()), IpAddr::from(Ipv6Addr::LOCALHOST));
+        for (local, source) in [(v4, v6), (v6, v4)] {
+            left.send_gso(b"moved", 5, SocketAddr::new(local, to.port()), Some(source))?;
+            assert_eq!(receive(&right, 5)?.1, SocketAddr::new(local, at.port()));
         }
         Ok(())
     }

@@ -58,7 +58,8 @@ impl Message {
                 if ipv4 { (libc::IPPROTO_IP, libc::IP_TOS) } else { (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) };
             used = put(control, used, level, kind, ecn as libc::c_int);
         }
-        match self.source {
+        // A neighbour that roams may change the family; then the kernel chooses.
+        match self.source.filter(|source| as_ipv4(*source).is_some() == ipv4) {
             Some(source) => put_source(control, used, source),
             None => used,
         }

@@ -15,7 +15,7 @@ pub use rpc::{OPEN_LIMIT, PAYLOAD_LIMIT};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use quinn::{RecvStream, SendStream};
@@ -69,8 +69,8 @@ pub struct Carrier {
     pub load: Arc<Load>,
 }
 
-/// What is open on one session.
-#[derive(Debug, Default)]
+/// What is open on one session; requests count for all sessions with its node.
+#[derive(Debug)]
 pub struct Load {
     streams: Arc<AtomicUsize>,
     requests: Arc<AtomicUsize>,
@@ -176,6 +176,7 @@ pub struct Streams {
     ids: AtomicU64,
     orders: Mailboxes<Order>,
     replies: Mailboxes<Vec<u8>>,
+    requests: Mutex<HashMap<NodeId, Weak<AtomicUsize>>>,
 }
 
 /// Our stream before its task runs.
@@ -195,7 +196,17 @@ impl Opening {
 impl Streams {
     /// No streams yet.
     pub fn new(shared: Arc<Shared>, deadlines: Deadlines) -> Self {
-        Self { shared, deadlines, ids: AtomicU64::new(1), orders: Mailboxes::new(), replies: Mailboxes::new() }
+        let (orders, replies) = (Mailboxes::new(), Mailboxes::new());
+        Self { shared, deadlines, ids: AtomicU64::new(1), orders, replies, requests: Mutex::default() }
+    }
+
+    /// The load of a new session with `node`: what it asked on former ones still counts.
+    pub fn load(&self, node: NodeId) -> Load {
+        let mut all = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, requests| requests.strong_count() > 0);
+        let requests = all.get(&node).and_then(Weak::upgrade).unwrap_or_default();
+        all.insert(node, Arc::downgrade(&requests));
+        Load { streams: Arc::default(), requests, offers: Arc::default() }
     }
 
     /// A new id for a request or stream.
@@ -233,10 +244,10 @@ impl Streams {
 
     /// Run a stream a peer opened to its end.
     pub async fn accepted(&self, carrier: &Carrier, halves: (SendStream, RecvStream)) {
-        let _open = carrier.load.stream();
+        let open = carrier.load.stream();
         let mut pipe = Pipe::new(halves);
         match pipe.read_header(self.deadlines.header).await {
-            Ok((Kind::Rpc, _)) => rpc::serve(self, carrier, pipe).await,
+            Ok((Kind::Rpc, _)) => rpc::serve(self, carrier, pipe, open).await,
             Ok((Kind::Tcp, header)) => offer::accepted(self, carrier, pipe, header).await,
             Err(_) => {}
         }

@@ -5,7 +5,7 @@
 use tokio::time::timeout;
 
 use super::pipe::{Kind, Pipe};
-use super::{Carrier, Streams, refusal};
+use super::{Carrier, Place, Streams, refusal};
 use crate::event::Event;
 
 /// Longest request or response, in bytes.
@@ -38,9 +38,11 @@ fn word(code: u32) -> &'static str {
     }
 }
 
-/// Take one request of a peer to Python and its answer back.
-pub(super) async fn serve(streams: &Streams, carrier: &Carrier, mut pipe: Pipe) {
-    let Some(_open) = carrier.load.request() else { return pipe.refuse(refusal::BUSY).await };
+/// Take one request of a peer to Python and its answer back. Python holds the request until it answers, so its place
+/// among those of the peer is given back no sooner, even if the asker gave up: else asking and giving up in turn would
+/// make Python hold requests without end.
+pub(super) async fn serve(streams: &Streams, carrier: &Carrier, mut pipe: Pipe, open: Place) {
+    let Some(_request) = carrier.load.request() else { return pipe.refuse(refusal::BUSY).await };
     let payload = match timeout(streams.deadlines.answer, pipe.recv.read_to_end(PAYLOAD_LIMIT)).await {
         Ok(Ok(payload)) => payload,
         Ok(Err(quinn::ReadToEndError::TooLong)) => return pipe.refuse(refusal::TOO_LARGE).await,
@@ -51,7 +53,10 @@ pub(super) async fn serve(streams: &Streams, carrier: &Carrier, mut pipe: Pipe) 
     tokio::select! {
         answer = ticket.next() => respond(pipe, answer).await,
         // The asker gave up or is gone.
-        _ = pipe.send.stopped() => {}
+        _ = pipe.send.stopped() => {
+            drop((pipe, open));
+            let _ = timeout(streams.deadlines.answer, ticket.next()).await;
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Links come up between members, carry messages, and end with a reason.
 
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use pulse_dataplane::event::Event;
@@ -104,6 +105,25 @@ fn a_dial_before_identity_and_trust_fails_by_name() {
     let mut blank = Node::blank();
     let dial = blank.plane.dial(blank.address, None, 0).unwrap();
     assert_eq!(blank.wait_failed(dial).0, "identity");
+}
+
+/// A host has more addresses than the one its kernel prefers; who dialled one of the others hears of no other.
+#[test]
+fn a_node_answers_from_the_address_that_was_dialled() {
+    let authority = Authority::new();
+    for everywhere in ["0.0.0.0:0", "[::]:0"] {
+        let mut alice = Node::member(&authority, 1);
+        let socket = UdpSocket::bind(everywhere).unwrap();
+        let mut bob = Node::with_at(socket.into(), &authority.node(2), authority.trust());
+        let dialled = SocketAddr::from(([127, 0, 0, 2], bob.address.port()));
+        alice.plane.dial(dialled, Some(bob.id), 0).unwrap();
+        let up = alice.wait_up();
+        bob.wait_up();
+        alice.told_within(Duration::from_millis(500));
+        let link = alice.plane.statistics().unwrap().links.remove(0).link;
+        assert_eq!((link.index, **link.remote.load()), (up.link, dialled));
+        assert!(link.probes.reading().rtt.is_some());
+    }
 }
 
 #[test]

@@ -10,4 +10,5 @@ mod links;
 mod middle;
 mod node;
 mod probes;
+mod rogues;
 mod strangers;

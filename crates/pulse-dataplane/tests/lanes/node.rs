@@ -36,13 +36,21 @@ pub struct Up {
 impl Node {
     /// Without identity or trust.
     pub fn blank() -> Self {
-        let plane = Dataplane::new(socket()).unwrap();
+        Self::at(socket())
+    }
+
+    fn at(socket: OwnedFd) -> Self {
+        let plane = Dataplane::new(socket).unwrap();
         let address = plane.local_addr().unwrap();
         Self { plane, address, id: [0; 32], seen: vec![] }
     }
 
     pub fn with(card: &Card, trust: Trust) -> Self {
-        let mut node = Self::blank();
+        Self::with_at(socket(), card, trust)
+    }
+
+    pub fn with_at(socket: OwnedFd, card: &Card, trust: Trust) -> Self {
+        let mut node = Self::at(socket);
         node.plane.install_identity(std::slice::from_ref(&card.leaf), &card.key).unwrap();
         node.plane.install_trust(trust).unwrap();
         node.id = card.node;

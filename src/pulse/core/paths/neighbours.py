@@ -179,13 +179,16 @@ class Neighbours:
 
     def deadline(self) -> float | None:
         """When the next target is due."""
-        waiting = [each.next_try for each in self._targets.values() if self._is_idle(each)]
-        return min(waiting) if waiting and len(self._dials) < MOST_DIALS else None
+        if len(self._dials) >= MOST_DIALS:
+            return None
+        return min((each.next_try for each in self._targets.values() if self._is_idle(each)), default=None)
 
     def tick(self, now: float) -> list[Effect]:
         """Dial whoever is due, within the limit; who waited longest goes first."""
+        places = MOST_DIALS - len(self._dials)
+        if places <= 0:
+            return []
         due = [each for each in self._targets.values() if self._is_idle(each) and each.next_try <= now]
-        places = max(0, MOST_DIALS - len(self._dials))
         return [self._dial(target) for target in sorted(due, key=_rank)[:places]]
 
     # Queries

@@ -14,6 +14,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from pulse.core.addresses import split
 from pulse.core.messages import Wire, pack, unpack
 from pulse.core.trust.tokens import MOST_CHARACTERS, Token, base64url, check_strength
 from pulse.core.types import INVITE_PREFIX, Digest, Network, Text, is_network_name
@@ -84,8 +85,19 @@ def decode_invite(text: str) -> Invite:
         raise Refused("this invite is damaged.\nMake a new one: pulse invite") from error
     if not is_network_name(wire.network):
         raise Refused("this invite names no valid network.\nMake a new one: pulse invite")
+    for address in wire.addresses:
+        _check_address(address)
     check_strength(wire.secret)
     return Invite(tuple(wire.addresses), Network(wire.network, wire.ca_hash.hex()), wire.secret)
+
+
+def _check_address(address: str) -> None:
+    try:
+        host, _ = split(address)
+    except ValueError as error:
+        raise Refused(f"this invite is damaged: {error}.\nMake a new one: pulse invite") from error
+    if not host:
+        raise Refused(f'this invite is damaged: "{address}" names no host.\nMake a new one: pulse invite')
 
 
 def _unwrap_invite(text: str) -> bytes:

@@ -125,6 +125,18 @@ async fn a_session_that_was_replaced_neither_seals_nor_swaps_any_more() {
 }
 
 #[tokio::test]
+async fn a_session_that_was_replaced_in_the_middle_of_a_swap_takes_its_sealer_along() {
+    let limits = Limits { records: 1, ..Limits::default() };
+    let (_, low, high) = pair_with(Tuning { limits, ..quick() });
+    keyed(&low, &high).await;
+    // The lower id swaps on; the higher one was told meanwhile that another session seals.
+    high.sessions.desk.serving(&low.id).unwrap().sealing.replace();
+    low.peer(&high).traffic.sent(10, 10);
+    high.down().await;
+    high.until(|high| high.peer(&low).sealer.load().is_none()).await;
+}
+
+#[tokio::test]
 async fn packets_that_waited_leave_once_there_are_keys() {
     let (_, low, high) = pair();
     low.hold_packet(&high);

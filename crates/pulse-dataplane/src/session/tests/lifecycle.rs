@@ -6,7 +6,10 @@ use tokio::time::sleep;
 
 use super::world::{Authority, Node, YEAR, join, join_as, pair, pair_with, quick};
 use crate::event::{Event, Level};
-use crate::session::Tuning;
+use crate::hello::write_message;
+use crate::session::socket::address_of;
+use crate::session::{Tuning, endpoint};
+use crate::verify::pinned_name;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -55,10 +58,9 @@ async fn the_loser_finishes_what_began_on_it() {
     low.up().await;
     let endpoint = low.sessions.desk.endpoint.get().unwrap();
     let (identity, trust) = low.settings.both().unwrap();
-    let (config, _) = crate::session::endpoint::client(&identity, &trust).unwrap();
-    let name = crate::verify::pinned_name(Some(&high.id));
-    let connection =
-        endpoint.connect_with(config, crate::session::socket::address_of(high.v4), &name).unwrap().await.unwrap();
+    let (config, _) = endpoint::client(&identity, &trust).unwrap();
+    let name = pinned_name(Some(&high.id));
+    let connection = endpoint.connect_with(config, address_of(high.v4), &name).unwrap().await.unwrap();
     let greeted = crate::session::greeting::greet(&low.sessions.desk, connection, true).await.unwrap();
     low.sessions.desk.settle(greeted, true).unwrap();
     high.until(|high| high.sessions.desk.sessions().len() == 2).await;
@@ -92,6 +94,35 @@ async fn a_session_ends_with_its_peers_certificate() {
     let brief = Node::new(&authority, identity(2, Duration::from_secs(3)), quick());
     join(&node, &brief);
     connect(&node, &brief).await;
+    assert_eq!(node.down().await, "the peer's certificate expired");
+}
+
+/// A session dialled by a member that reads nothing, and lets the other end write no more than a hello.
+async fn dialled_by_a_deaf_peer(deaf: &Node, node: &Node) -> impl Sized + use<> {
+    let (identity, trust) = deaf.settings.both().unwrap();
+    let (mut config, _) = endpoint::client(&identity, &trust).unwrap();
+    let mut transport = quinn::TransportConfig::default();
+    transport.stream_receive_window(100_u32.into()).keep_alive_interval(Some(Duration::from_secs(1)));
+    config.transport_config(Arc::new(transport));
+    let endpoint = deaf.sessions.desk.endpoint.get().unwrap();
+    let connecting = endpoint.connect_with(config, address_of(node.v4), &pinned_name(Some(&node.id))).unwrap();
+    let connection = connecting.await.unwrap();
+    let (mut send, recv) = connection.open_bi().await.unwrap();
+    write_message(&mut send, &deaf.settings.hello(0, 0).encode().unwrap()).await.unwrap();
+    (connection, send, recv)
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_no_control_messages_cannot_outlive_its_certificate() {
+    let authority = Authority::new();
+    let node = Node::new(&authority, authority.identity(Ipv4Addr::new(10, 100, 0, 1), YEAR), quick());
+    // The lower id is the one that speaks first after the hellos.
+    let brief = std::iter::repeat_with(|| authority.identity(Ipv4Addr::new(10, 100, 0, 2), Duration::from_secs(4)));
+    let brief = brief.into_iter().find(|identity| identity.certified.node > node.id).unwrap();
+    let deaf = Node::new(&authority, brief, quick());
+    join(&node, &deaf);
+    let _session = dialled_by_a_deaf_peer(&deaf, &node).await;
+    node.up().await;
     assert_eq!(node.down().await, "the peer's certificate expired");
 }
 
@@ -230,11 +261,11 @@ async fn a_flood_of_handshakes_is_asked_for_proof_and_then_let_in() {
     let (_, low, high) = pair();
     let endpoint = low.sessions.desk.endpoint.get().unwrap();
     let (identity, trust) = low.settings.both().unwrap();
-    let name = crate::verify::pinned_name(Some(&high.id));
+    let name = pinned_name(Some(&high.id));
     let dials: Vec<_> = (0..60)
         .map(|_| {
-            let (config, _) = crate::session::endpoint::client(&identity, &trust).unwrap();
-            endpoint.connect_with(config, crate::session::socket::address_of(high.v4), &name).unwrap()
+            let (config, _) = endpoint::client(&identity, &trust).unwrap();
+            endpoint.connect_with(config, address_of(high.v4), &name).unwrap()
         })
         .collect();
     for dial in dials {

@@ -85,3 +85,28 @@ async fn more_than_64_open_requests_of_a_peer_are_refused() {
         assert_eq!(low.response(request).await, Ok(b"?".to_vec()));
     }
 }
+
+#[tokio::test]
+async fn requests_whose_asker_gave_up_count_until_they_are_answered() {
+    let (_, low, high) = pair();
+    let brief = Duration::from_secs(1);
+    for _ in 0..OPEN_LIMIT {
+        low.sessions.request(high.id, b"?".to_vec(), brief);
+    }
+    let is_timeout = |event: &Event| matches!(event, Event::Response { result: Err("timeout"), .. }).then_some(());
+    for _ in 0..OPEN_LIMIT {
+        low.event(is_timeout).await;
+    }
+    high.until(|high| high.sessions.snapshot().iter().all(|session| session.streams == 0)).await;
+    // Not on another session either.
+    high.sessions.close_session(low.id, "a test");
+    low.down().await;
+    let request = low.sessions.request(high.id, b"one too many".to_vec(), LONG);
+    assert_eq!(low.response(request).await, Err("refused"));
+    for _ in 0..OPEN_LIMIT {
+        high.answer(<[u8]>::to_vec).await;
+    }
+    let request = low.sessions.request(high.id, b"now?".to_vec(), LONG);
+    high.answer(<[u8]>::to_vec).await;
+    assert_eq!(low.response(request).await, Ok(b"now?".to_vec()));
+}

@@ -228,6 +228,7 @@ impl Node {
             node: other.id,
             handle: other.v4,
             remote: ArcSwap::from_pointee(other.shared.socket.local_addr().unwrap()),
+            local: None,
             sealer: HopSealer::new(index, secrets.0, Cipher::ChaCha20Poly1305),
             opener: HopOpener::new(secrets.1, Cipher::ChaCha20Poly1305),
             probes: Probes::default(),

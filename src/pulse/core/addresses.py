@@ -1,0 +1,38 @@
+"""Addresses of the network below as text: `host:port`, the host a name, an IPv4 address or an IPv6 one in brackets.
+
+Invariant: what `split` gives, `join` puts together again.
+"""
+
+import re
+from ipaddress import ip_address
+
+_HOST = re.compile(r"[A-Za-z0-9_.-]*")
+
+
+def split(address: str) -> tuple[str, int]:
+    """Host (may be empty) and port of `host:port`, `:port` or `[v6]:port`; raises ValueError."""
+    host, colon, port = address.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    if not colon or not (port.isascii() and port.isdecimal()) or not 0 < int(port) < 65536 or not _is_host(host, bare):
+        raise ValueError(f'"{address}" is no address. Write host:port, :port or [ipv6]:port')
+    return bare, int(port)
+
+
+def join(host: str, port: int) -> str:
+    """`host:port`, with brackets around IPv6."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_ip(host: str) -> bool:
+    """True if `host` is an IP address and not a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_host(host: str, bare: str) -> bool:
+    if ":" in bare or host != bare:
+        return is_ip(bare) and host == f"[{bare}]"
+    return _HOST.fullmatch(bare) is not None

@@ -60,7 +60,7 @@ def test_of_several_complaints_the_most_pressing_is_told_with_their_number() -> 
 
 
 @pytest.mark.parametrize(("left", "well"), [(20 * DAY, True), (20 * DAY - 1, False)])
-def test_a_certificate_is_worth_a_word_once_renewal_has_failed_for_ten_days(left: float, *, well: bool) -> None:
+def test_a_certificate_is_worth_a_word_in_its_last_twenty_days(left: float, *, well: bool) -> None:
     assert judge(replace(WELL, certificate_left=left)).well is well
 
 

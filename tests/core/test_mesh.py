@@ -306,7 +306,7 @@ def test_a_restored_peer_is_dialled_wherever_it_was_and_is_in_the_tables(here: N
         (HOME, ALICE.node_id),
         ("198.51.100.1:443", ALICE.node_id),
     ]
-    assert {owner.node for owner in here.tables().owners} == {ALICE.node_id}
+    assert {owner.node for owner in here.mesh.tables().owners} == {ALICE.node_id}
 
 
 def test_time_goes_to_the_machine_that_waits_for_it(here: Node) -> None:

@@ -136,8 +136,10 @@ def _check_purpose(config: NodeConfig) -> None:
         raise NotFound(
             f"this machine is in no network yet (nothing in {config.data_dir}).\n"
             "Make one:  pulse --ca --scribe --tun --addr <name or address others reach>:8443\n"
-            "Join one:  pulse join pls_…    (the line that `pulse invite` prints on a node of it)"
+            "Join one:  pulse join pls_…    (the line that `pulse invite` prints on the CA)"
         )
+    if config.scribe.enabled:
+        raise ConfigError("--scribe: in this version only the CA's own node can be the scribe. Leave it out")
     _check_door(config)
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 DAY = 86400.0
 
 EXPIRY_WARNING = 20 * DAY
-"""A 90-day certificate is renewed with 30 days left; ten days of failing is worth a word."""
+"""Time enough to plan for it: nothing renews a certificate in this version."""
+
+_NEW_CERTIFICATE = "move identity/ out of its data directory and join again"
 
 CLOCK_WARNING = 300.0
 """Seconds between our clock and the neighbours' median from which time-boxed rules are judged with care."""
@@ -67,7 +69,7 @@ def _complaints(vitals: Vitals) -> list[str]:
     if vitals.revoked:
         found.append("this node is revoked: nobody talks to it any more (a machine comes back with a new --data-dir)")
     if vitals.certificate_left <= 0:
-        found.append("this node's certificate has ended, so nobody talks to it (pulse cert)")
+        found.append(f"this node's certificate has ended, so nobody talks to it ({_NEW_CERTIFICATE})")
     if vitals.tun_wanted and vitals.tun_problem:
         found.append(f"no mesh addresses: {vitals.tun_problem}")
     for peer in vitals.peers:
@@ -78,5 +80,6 @@ def _complaints(vitals: Vitals) -> list[str]:
         ahead = "ahead of" if vitals.clock_offset > 0 else "behind"
         found.append(f"this clock is {abs(vitals.clock_offset) / 60:.0f} min {ahead} the neighbours' (set the time)")
     if 0 < vitals.certificate_left < EXPIRY_WARNING:
-        found.append(f"this node's certificate ends in {vitals.certificate_left / DAY:.0f} days (pulse cert)")
+        days = f"{vitals.certificate_left / DAY:.0f}"
+        found.append(f"this node's certificate ends in {days} days ({_NEW_CERTIFICATE})")
     return found

@@ -217,15 +217,15 @@ class Mesh:
                 effects.append(Log("signed object refused", WARNING, {"kind": item.kind, "error": str(error)}))
         if self.statements.in_force and not before:
             effects.append(self.tables())
-        told = [effect for effect in effects if not isinstance(effect, TrustChanged)]
-        return effects if len(told) == len(effects) else [*told, *self._trust_changed()]
+        return effects + self._banish(effects)
 
-    def _trust_changed(self) -> list[Effect]:
-        """Said once for all the objects of a message; who is revoked now is no member any more."""
+    def _banish(self, effects: Sequence[Effect]) -> list[Effect]:
+        if not any(isinstance(effect, TrustChanged) for effect in effects):
+            return []
         revoked = self.statements.revoked()
         banished = self.neighbours.peers_banished(revoked)
         gone = [node for node in revoked if self.members.node_revoked(node)]
-        return [TrustChanged(), *banished, *([self.tables(), StorePeers()] if gone else [])]
+        return [*banished, self.tables(), StorePeers()] if gone else banished
 
     def _public_key(self, node: NodeId) -> bytes | None:
         certificate = self.members.get(node)

@@ -14,7 +14,7 @@ RESOLVE_TIMEOUT = 5.0
 
 
 def is_literal(address: str) -> bool:
-    """True if the host of `address` is an IP address and needs no resolver, as a named zone does: [fe80::1%eth0]:443."""
+    """True if the host of `address` is an IP address and needs no resolver, as a zone does: [fe80::1%eth0]:443."""
     try:
         host, _ = split(address)
     except ValueError:

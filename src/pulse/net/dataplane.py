@@ -260,7 +260,7 @@ def _sentence(code: str, detail: str) -> str:
 
 
 def _tun_refusal(name: str, error: OSError) -> str:
-    without = "or without --tun (SOCKS, forwards and the SDK need no rights)"
+    without = "or without --tun (links and pulse ping need no rights)"
     match error.errno:
         case errno.EPERM | errno.EACCES:
             return f"cannot create {name}: this user lacks CAP_NET_ADMIN. Run it with sudo, {without}"

@@ -17,7 +17,7 @@ class Trust:
     """Whom the data plane believes, and what its join lane shows first."""
 
     authorities: tuple[bytes, ...]
-    """CA certificates, DER, newest last."""
+    """CA certificates, DER, newest first."""
     network: str
     """The network's label."""
     revoked: tuple[NodeId, ...]

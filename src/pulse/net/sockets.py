@@ -33,7 +33,9 @@ def bind_udp(host: str, port: int) -> socket.socket:
                     f"See its addresses: ip addr. To listen on all of them: --listen :{port}"
                 ) from error
             case _:
-                raise SystemRefused(f"cannot listen on {where}: {os.strerror(error.errno or 0)}") from error
+                raise SystemRefused(
+                    f"cannot listen on {where}: {error.strerror}.\nTo listen on all addresses: --listen :{port}"
+                ) from error
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -107,10 +107,12 @@ def keep(data_dir: Path, key: Ed25519PrivateKey, enrolment: Enrolment, way: Door
     return joined
 
 
-def check_member(held: Identity, network: str | None, *, wants_ca: bool) -> None:
+def check_member(held: Identity, network: str | None, *, wants_ca: bool, wants_scribe: bool = False) -> None:
     """Raise Refused or Conflict if a person asks this member for what it is not."""
     name = held.certificate.network.name
     if network is not None and network != name:
         raise Refused(f"this machine is a member of {name}, not of {network}.\nGive each network its own --data-dir")
     if wants_ca and not held.certificate.is_ca:
         raise Conflict(f"this machine joined {name} as a member.\nA CA of its own needs its own --data-dir")
+    if wants_scribe and not held.certificate.is_ca:
+        raise Refused("in this version only the CA's own node can be the scribe.\nLeave --scribe out")

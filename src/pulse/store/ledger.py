@@ -106,7 +106,7 @@ class Ledger:
         """Store a new token; raises Conflict if it exists or its name belongs to a node."""
         with self._database.transaction():
             if token.name is not None and self._register.name_holder(token.name, token.created) is not None:
-                raise Conflict(f"the name {token.name} belongs to a node.\nRevoke that node first, or take another.")
+                raise Conflict(f"the name {token.name} belongs to a node.\nTake another.")
             self._register.add_token(token)
             self._note(token.created, "token made", _terms(token))
 

@@ -194,6 +194,14 @@ def test_a_member_does_not_join_again(shell: Shell) -> None:
     assert not (shell.data_dir / "joined.json").exists()
 
 
+def test_a_joiner_that_asks_to_be_the_scribe_is_refused_before_it_joins(shell: Shell) -> None:
+    done = shell.node("start", "--scribe", "--token", "t" * 40, "relay.example.com:443")
+
+    assert done.code == 2
+    assert "only the CA's own node can be the scribe" in done.err
+    assert not (shell.data_dir / "joined.json").exists()
+
+
 def test_start_without_a_network_makes_nothing(shell: Shell) -> None:
     done = shell.node("start")
 

@@ -77,6 +77,10 @@ class Node:
         """What three pings of an address came to, whatever it is."""
         return self.host.run(["ping", "-c", "3", "-i", "0.2", "-W", "2", *flags, address], check=False)
 
+    def shouts(self, address: str, *flags: str) -> None:
+        """Send three pings to an address that will not answer, and wait for nothing."""
+        self.host.run(["ping", "-q", "-c", "3", "-i", "0.01", "-W", "0.1", *flags, address], check=False)
+
     def reaches(self, other: "Node") -> bool:
         """True if pings to both mesh addresses of the other are answered."""
         node = other.status().node

@@ -47,7 +47,7 @@ def test_a_source_address_that_is_not_the_senders_is_dropped_and_counted(pair: P
     there = pair.ca.v4
 
     with unharmed_flow(pair), calling_itself(pair.member.host, liar):
-        dropped = pair.ca.dropped("spoofed_source", lambda: pair.member.pings(there, "-I", liar.partition("/")[0]), 3)
+        dropped = pair.ca.dropped("spoofed_source", lambda: pair.member.shouts(there, "-I", liar.partition("/")[0]), 3)
 
     assert dropped == 3
 
@@ -56,13 +56,13 @@ def test_an_ipv6_source_address_that_is_not_the_senders_is_dropped_and_counted(p
     there, liar = pair.ca.v6, f"{pair.member.v6.rpartition(':')[0]}:1"
 
     with unharmed_flow(pair), calling_itself(pair.member.host, f"{liar}/128"):
-        dropped = pair.ca.dropped("spoofed_source", lambda: pair.member.pings(there, "-I", liar), 3)
+        dropped = pair.ca.dropped("spoofed_source", lambda: pair.member.shouts(there, "-I", liar), 3)
 
     assert dropped == 3
 
 
 def test_a_packet_for_an_address_that_is_nobodys_is_dropped_and_counted(pair: Pair) -> None:
-    assert pair.member.dropped("unknown_destination", lambda: pair.member.pings("10.100.200.203"), 3) == 3
+    assert pair.member.dropped("unknown_destination", lambda: pair.member.shouts("10.100.200.203"), 3) == 3
 
 
 def heard(pair: Pair, kind: int) -> Datagram:

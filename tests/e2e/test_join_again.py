@@ -15,7 +15,7 @@ from pulse.lab.host import Output
 from tests.e2e.mesh import Node, Pair
 
 RENAMES = 7
-"""Each file a join writes is renamed into its place: its key first, then the identity's files, then their directory, twice."""
+"""Each file a join writes is renamed into its place: its key, the identity's files, then their directory, twice."""
 
 
 def killed_at(renames: int, joiner: Node, *arguments: str) -> Output:

@@ -27,18 +27,18 @@ def test_its_own_address_is_answered(armed: Node, scene: Scene, family: str) -> 
 def test_any_other_source_is_dropped_and_counted(armed: Node, scene: Scene, lie: str) -> None:
     there = scene.ca.v6 if ":" in lie else scene.ca.v4
 
-    assert scene.ca.dropped("spoofed_source", lambda: armed.pings(there, "-I", lie), 3) == 3
+    assert scene.ca.dropped("spoofed_source", lambda: armed.shouts(there, "-I", lie), 3) == 3
 
 
 @pytest.mark.parametrize("elsewhere", ["10.100.200.200", "203.0.113.9", "2001:db8::9"])
 def test_a_destination_that_is_not_ours_is_dropped_and_counted(armed: Node, scene: Scene, elsewhere: str) -> None:
     own = scene.good.addresses[":" in elsewhere]
 
-    assert scene.ca.dropped("foreign_destination", lambda: armed.pings(elsewhere, "-I", own), 3) == 3
+    assert scene.ca.dropped("foreign_destination", lambda: armed.shouts(elsewhere, "-I", own), 3) == 3
 
 
 def test_an_address_of_the_cas_host_that_is_not_of_the_mesh_is_not_reached(armed: Node, scene: Scene) -> None:
     """The mesh is no way into the other networks of a node."""
     scene.ca.host.run(["ip", "address", "add", "192.0.2.1/32", "dev", "lo"])
 
-    assert scene.ca.dropped("foreign_destination", lambda: armed.pings("192.0.2.1", "-I", MESH_V4), 3) == 3
+    assert scene.ca.dropped("foreign_destination", lambda: armed.shouts("192.0.2.1", "-I", MESH_V4), 3) == 3

@@ -70,6 +70,15 @@ def test_an_address_of_another_machine_is_refused() -> None:
         bind_udp("203.0.113.9", 8443)
 
 
+def test_a_name_without_an_address_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(SystemRefused, match=r"(?s)nowhere has no address here \(Name or service.*--listen :8443"):
+        bind_udp("nowhere", 8443)
+
+
 def test_a_privileged_port_is_refused_to_others_than_root_with_what_it_takes() -> None:
     with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as limit:
         if int(limit.read()) <= 443:

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pulse.api.app import problem
-from pulse.api.peers import Caller, caller, group_id, refusal
+from pulse.api.callers import Caller, caller, group_id, refusal
 from pulse.errors import ConfigError, Conflict, SystemRefused
 
 LONGEST_PATH: Final = 107

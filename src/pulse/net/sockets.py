@@ -1,7 +1,6 @@
 """Binds the one UDP socket of a node, and says in words why that failed."""
 
 import errno
-import os
 import socket
 from typing import Any
 
@@ -18,6 +17,11 @@ def bind_udp(host: str, port: int) -> socket.socket:
     where = f"{host or '*'}:{port}"
     try:
         return _bind(host, port)
+    except socket.gaierror as error:
+        raise SystemRefused(
+            f"cannot listen on {where}: {host} has no address here ({error.strerror}).\n"
+            f"Write an IP address of this machine, or to listen on all of them: --listen :{port}"
+        ) from error
     except OSError as error:
         match error.errno:
             case errno.EADDRINUSE:
@@ -33,9 +37,7 @@ def bind_udp(host: str, port: int) -> socket.socket:
                     f"See its addresses: ip addr. To listen on all of them: --listen :{port}"
                 ) from error
             case _:
-                raise SystemRefused(
-                    f"cannot listen on {where}: {error.strerror}.\nTo listen on all addresses: --listen :{port}"
-                ) from error
+                raise SystemRefused(f"cannot listen on {where}: {error.strerror or error}") from error
 
 
 def _bind(host: str, port: int) -> socket.socket:

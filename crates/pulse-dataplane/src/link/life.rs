@@ -15,6 +15,9 @@ use crate::event::{Event, Level};
 use crate::hello::{read_message, write_message};
 use crate::probe;
 
+/// How long the closing words may come after the end of the control stream.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// Run the link in a task of its own.
 pub(crate) fn start(desk: &Arc<Desk>, live: Arc<Live>, halves: Halves) {
     let running = tokio::spawn(run(Arc::clone(desk), Arc::clone(&live), halves));
@@ -55,7 +58,11 @@ async fn hear(desk: &Desk, live: &Live, mut reader: Reader) -> String {
                 }
                 desk.shared.bus.emit(Event::Message { link: live.link.index, payload });
             }
-            Ok(None) => return "the peer ended its control stream".to_owned(),
+            Ok(None) => {
+                // The stream ends a packet before the connection does, whose closing words say why.
+                tokio::time::sleep(LAST_WORDS).await;
+                return "the peer ended its control stream".to_owned();
+            }
             Err(error) => return explain_failure(&*live.carrier, &error).await.text,
         }
     }

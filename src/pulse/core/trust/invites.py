@@ -102,7 +102,7 @@ def _check_address(address: str) -> None:
 
 def _unwrap_invite(text: str) -> bytes:
     if not text.startswith(INVITE_PREFIX):
-        raise Refused("this is no invite: it does not begin with pls_.\nMake one on a node: pulse invite")
+        raise Refused("this is no invite: it does not begin with pls_.\nMake one on the CA: pulse invite")
     if len(text) > _INVITE_LIMIT:
         raise Refused(f"this invite is too long ({len(text)} characters).\nMake a new one: pulse invite")
     coded = text.removeprefix(INVITE_PREFIX)

@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from pulse.api import peers
-from pulse.api.peers import Caller, caller
+from pulse.api import callers
+from pulse.api.callers import Caller, caller
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,6 @@ def test_the_kernel_says_who_we_are() -> None:
 
 
 def test_a_machine_without_the_group_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "GROUP", "no-such-group-here")
+    monkeypatch.setattr(callers, "GROUP", "no-such-group-here")
 
-    assert peers.group_id() is None
+    assert callers.group_id() is None

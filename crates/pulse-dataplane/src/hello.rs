@@ -175,6 +175,17 @@ mod tests {
     }
 
     #[test]
+    fn a_hello_is_the_bytes_that_python_pins() {
+        let pinned = include_str!("../../../tests/vectors/messages.json");
+        let hex = pinned.split('"').skip_while(|word| *word != "hello").nth(2).unwrap();
+        let bytes: Vec<u8> =
+            (0..hex.len()).step_by(2).map(|place| u8::from_str_radix(&hex[place..place + 2], 16).unwrap()).collect();
+        let hello = Hello::decode(&bytes).unwrap();
+        assert_eq!((hello.version, hello.index, hello.features), (1, 0x0102_0304, 3));
+        assert_eq!(hello.encode().unwrap(), bytes);
+    }
+
+    #[test]
     fn what_is_no_hello_is_refused() {
         let whole = hello().encode().unwrap();
         for cut in 0..whole.len() {

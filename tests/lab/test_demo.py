@@ -9,7 +9,7 @@ from pulse.errors import PulseError
 from pulse.lab import demo
 from pulse.lab.demo import Outcome, Scene, Step
 from pulse.lab.lab import Lab
-from pulse.lab.state import STATE_ROOT
+from tests.leftovers import leftovers
 from tests.namespace import require_root
 
 
@@ -27,9 +27,9 @@ class Told:
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     require_root()
-    before = sorted(STATE_ROOT.glob("*"))
+    before = leftovers()
     yield
-    assert sorted(STATE_ROOT.glob("*")) == before
+    assert leftovers() <= before
 
 
 def all_well(scene: Scene) -> tuple[str, str]:

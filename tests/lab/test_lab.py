@@ -16,6 +16,7 @@ from pulse.lab.host import wait_until
 from pulse.lab.lab import Lab, clean, find
 from pulse.lab.plan import TWO_HOSTS, HostPlan, NetworkPlan, Plan
 from pulse.lab.state import create, identify, is_alive
+from tests.leftovers import leftovers
 from tests.namespace import require_root
 
 ROUTED = Plan(
@@ -27,14 +28,9 @@ ROUTED = Plan(
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     require_root()
-    before = there()
+    before = leftovers()
     yield
-    assert there() == before
-
-
-def there() -> set[str]:
-    found = namespaces.NAMESPACES.glob("pulse-*-*-*")
-    return {path.name for path in found if path.name.split("-")[1] != "test"}
+    assert leftovers() <= before
 
 
 @pytest.mark.parametrize("version", ["v4", "v6"])

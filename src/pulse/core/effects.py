@@ -6,6 +6,7 @@ Machines return effects and never act; `services/mesh.py` performs them, the sim
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pulse.core.types import LinkId, NodeId
 
@@ -56,12 +57,22 @@ class Owner:
     source: bool = True
 
 
+class Hop(NamedTuple):
+    """One way towards a node, in the data plane's table of routes."""
+
+    link: LinkId
+    weight: int
+    """Its share of the flows; 0 for a warm backup, used while all others are suspect."""
+    last: bool = False
+    """The neighbour must have a link of its own to the node, and send over that one or drop (header flag LAST)."""
+
+
 @dataclass(frozen=True, slots=True)
 class TablesChanged:
     """The data plane's tables are these from now on."""
 
-    routes: Mapping[ipaddress.IPv4Address, tuple[tuple[LinkId, int], ...]]
-    """Handle of a node to the links that lead to it, each with its share of the flows."""
+    routes: Mapping[ipaddress.IPv4Address, tuple[Hop, ...]]
+    """Handle of a node to the ways that lead to it, best first."""
     owners: tuple[Owner, ...]
 
 
@@ -96,6 +107,20 @@ class StoreRevocation:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreBoot:
+    """Raise the boot count on disk to this one: what was announced under a lower one is void."""
+
+    boot: int
+
+
+@dataclass(frozen=True, slots=True)
+class FetchConfig:
+    """Ask a node for the network config it offered; `ConfigFetched` follows, whatever comes of it."""
+
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
 class StorePeers:
     """The table of known peers changed; write it when convenient."""
 
@@ -109,5 +134,16 @@ class Log:
     fields: Mapping[str, object] = field(default_factory=dict)
 
 
-Store = StoreRoles | StoreConfig | StoreRevocation
-Effect = Dial | CloseLink | CloseSession | SendMessage | TablesChanged | TrustChanged | Store | StorePeers | Log
+Store = StoreRoles | StoreConfig | StoreRevocation | StoreBoot
+Effect = (
+    Dial
+    | CloseLink
+    | CloseSession
+    | SendMessage
+    | TablesChanged
+    | TrustChanged
+    | Store
+    | StorePeers
+    | FetchConfig
+    | Log
+)

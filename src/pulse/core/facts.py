@@ -119,8 +119,35 @@ class LinksSampled:
 
 
 @dataclass(frozen=True, slots=True)
+class PathSuspected:
+    """A path, named by its node and our first link of it, stopped carrying what is sent on it, or does again."""
+
+    node: NodeId
+    link: LinkId
+    suspect: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFetched:
+    """What a node answered when it was asked for the network config; None if it did not answer."""
+
+    node: NodeId
+    data: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class AddressesChanged:
     """An address or a route of this machine changed, or it woke from sleep."""
+
+    candidates: tuple[str, ...] = ()
+    """Where others may reach us from now on, `ip:port` each, best first; what neighbours see comes beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockRead:
+    """The wall clock was read, in seconds since 1970: at start and once a minute."""
+
+    wall: float
 
 
 Fact = (
@@ -134,5 +161,8 @@ Fact = (
     | PeerWanted
     | NoRoute
     | LinksSampled
+    | PathSuspected
+    | ConfigFetched
     | AddressesChanged
+    | ClockRead
 )

@@ -9,16 +9,20 @@ Invariant: decoding gives a value of the named types or raises ProtocolError, wh
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, TypeVar, get_args
 
 import msgspec
 
 from pulse import errors
-from pulse.core.types import Digest, Nonce, Port, ShortText
+from pulse.core.types import Digest as Hash
+from pulse.core.types import Nonce, Port, ShortText
 from pulse.errors import ProtocolError, PulseError
 
 MESSAGE_LIMIT: Final = 64 * 1024
 """Bytes of one message on a link's control stream."""
+
+RECORD_LIMIT: Final = 1024 + 66
+"""Bytes of one signed node record, envelope and all."""
 
 RPC_LIMIT: Final = 1024 * 1024
 """Bytes of one RPC request or answer."""
@@ -51,6 +55,10 @@ class ObjectKind(IntEnum):
     CONFIG = 4
     CERTIFICATE = 5
     """A leaf in DER: signed by X.509's rules, not by ours."""
+    RECORD = 6
+    """A node record, signed by the node's own key."""
+    CONFIG_OFFER = 7
+    """Number and hash of the network config the sender holds; unsigned, it only says what to ask for."""
 
 
 class Hello(Wire, frozen=True, tag=1):
@@ -64,7 +72,7 @@ class Hello(Wire, frozen=True, tag=1):
     replaces: U32
     """Index of the link this one replaces, or 0."""
     clock: Time
-    revocations: Digest
+    revocations: Hash
     features: U64 = 0
 
 
@@ -73,6 +81,24 @@ class Observed(Wire, frozen=True, tag=2):
 
     host: ShortText
     port: Port
+
+
+class NodeRecords(Wire, frozen=True, tag=3):
+    """Node records in their exact bytes, newest of each node."""
+
+    records: Annotated[list[Annotated[bytes, msgspec.Meta(max_length=RECORD_LIMIT)]], msgspec.Meta(max_length=1024)]
+
+
+class Have(Wire, frozen=True, tag=4):
+    """Records the sender holds, as 12-byte ids one after the other (see `core/paths/noderecord.py`)."""
+
+    ids: Annotated[bytes, msgspec.Meta(max_length=48 * 1024)]
+    buckets: Annotated[bytes, msgspec.Meta(max_length=256)] = b""
+    """Buckets of the digest, a byte each, of which `ids` names every record: the answer to a `Digest`."""
+
+
+class Prune(Wire, frozen=True, tag=5):
+    """Send no more records by yourself, only their ids: the sender has them from another neighbour sooner."""
 
 
 class Item(Wire, frozen=True):
@@ -88,6 +114,19 @@ class Objects(Wire, frozen=True, tag=6):
     items: Annotated[list[Item], msgspec.Meta(max_length=1024)]
 
 
+class Digest(Wire, frozen=True, tag=7):
+    """A summary of all records the sender holds: 256 buckets of 8 bytes."""
+
+    buckets: Annotated[bytes, msgspec.Meta(min_length=2048, max_length=2048)]
+
+
+class Want(Wire, frozen=True, tag=8):
+    """Send these: records by 12-byte ids, certificates by their 32-byte hashes, one after the other."""
+
+    ids: Annotated[bytes, msgspec.Meta(max_length=48 * 1024)]
+    certificates: Annotated[bytes, msgspec.Meta(max_length=8 * 1024)] = b""
+
+
 class Leaving(Wire, frozen=True, tag=9):
     """The sender stops on purpose: route around it now, do not wait for silence."""
 
@@ -101,7 +140,8 @@ class Unknown:
     tag: int
 
 
-Message = Hello | Observed | Objects | Leaving
+Gossiped = NodeRecords | Have | Prune | Digest | Want
+Message = Hello | Observed | Gossiped | Objects | Leaving
 
 
 class _Head(Wire, frozen=True):
@@ -111,7 +151,7 @@ class _Head(Wire, frozen=True):
 _encode = msgspec.msgpack.Encoder().encode
 _head = msgspec.msgpack.Decoder(_Head)
 _messages: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
-_TAGS: Final = frozenset(kind.__struct_config__.tag for kind in (Hello, Observed, Objects, Leaving))
+_TAGS: Final = frozenset(kind.__struct_config__.tag for kind in get_args(Message))
 
 
 def pack(value: Wire) -> bytes:

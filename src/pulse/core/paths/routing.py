@@ -7,21 +7,21 @@ Invariant: a node without a link has no route, so the data plane says so instead
 from collections.abc import Iterable
 from ipaddress import IPv4Address
 
-from pulse.core.effects import Owner
+from pulse.core.effects import Hop, Owner
 from pulse.core.paths.neighbours import Neighbour
 from pulse.core.trust.certificates import Certificate
-from pulse.core.types import LinkId, NodeId
+from pulse.core.types import NodeId
 
 FULL_SHARE = 1
 """Weight of an only link."""
 
-Routes = dict[IPv4Address, tuple[tuple[LinkId, int], ...]]
+Routes = dict[IPv4Address, tuple[Hop, ...]]
 
 
 def direct_routes(neighbours: Iterable[Neighbour], handles: dict[NodeId, IPv4Address]) -> Routes:
     """Each neighbour by its newest link."""
     return {
-        handles[neighbour.node]: ((neighbour.link, FULL_SHARE),)
+        handles[neighbour.node]: (Hop(neighbour.link, FULL_SHARE),)
         for neighbour in neighbours
         if neighbour.node in handles
     }

@@ -22,7 +22,7 @@ from pulse.core.addresses import is_ip, join, split
 from pulse.core.messages import RECORD_LIMIT, U32, ObjectKind, Wire, pack, unpack
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.identity import Signer, mesh_prefix
-from pulse.core.trust.signed import HEADER, seal, unseal
+from pulse.core.trust.signed import HEADER, VERSION, seal, unseal
 from pulse.core.types import SHORT_ID, Digest, Network, NodeId, ShortText, is_network_name
 from pulse.errors import ProtocolError, Refused
 
@@ -48,7 +48,7 @@ UNMEASURED: Final = 6.5535
 
 _NEIGHBOUR: Final = struct.Struct(">4sHB")
 _ID: Final = struct.Struct(">4sII")
-_VERSION = re.compile(r"[0-9A-Za-z.+_-]{0,64}")
+_SOFTWARE = re.compile(r"[0-9A-Za-z.+_-]{0,64}")
 
 
 class Adjacency(NamedTuple):
@@ -176,6 +176,11 @@ class Claim:
         )
 
 
+def is_of_later_release(data: bytes) -> bool:
+    """True for a record in an envelope we cannot read yet; nobody is to blame for it."""
+    return data[:1] == bytes((ObjectKind.RECORD,)) and data[1:2] > bytes((VERSION,))
+
+
 def read_record(data: bytes) -> Claim:
     """What `data` claims; raises ProtocolError for anything that is no record."""
     if len(data) > RECORD_LIMIT:
@@ -284,7 +289,7 @@ def _check(wire: _Record, certificate: Certificate) -> None:
         raise ProtocolError(f"{who} offers what is no CIDR")
     if not all(is_network_name(each.name) for each in wire.services):
         raise ProtocolError(f"{who} has a malformed service name")
-    if _VERSION.fullmatch(wire.version) is None:
+    if _SOFTWARE.fullmatch(wire.version) is None:
         raise ProtocolError(f"{who} has a malformed software version")
     if len(wire.neighbours) % _NEIGHBOUR.size:
         raise ProtocolError(f"{who} has half a neighbour")

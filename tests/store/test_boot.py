@@ -43,7 +43,9 @@ def test_a_damaged_count_is_never_taken_for_the_first(data_dir: Path) -> None:
             assert "neighbour" in found.warning
 
 
-@pytest.mark.parametrize("text", [b"", b"-1", b"4294967296", b"9223372036854775807", b"seven", "\u0661".encode()])
+@pytest.mark.parametrize(
+    "text", [b"", b"-1", b"4294967296", b"9223372036854775807", b"seven", b"1" * 5000, "\u0661".encode()]
+)
 def test_what_is_no_count_is_said_to_be_none(data_dir: Path, text: bytes) -> None:
     write_checked(data_dir / "boot", "boot", text)
     found = raise_boot(data_dir)

@@ -13,6 +13,7 @@ from pulse.errors import Damaged, NotFound
 from pulse.store.files import read_checked, write_checked
 
 _FILE: Final = "boot"
+_DIGITS: Final = 10
 _NEXT_STEP: Final = (
     "It starts again at 1; as soon as a neighbour shows what this node announced before, the count goes above that. "
     "Nothing needs to be done."
@@ -48,6 +49,6 @@ def _read(path: Path) -> tuple[int, str | None]:
         return 0, None
     except Damaged as error:
         return 0, str(error)
-    if not text.isdigit() or int(text) > NUMBER_LIMIT:
+    if not text.isdigit() or len(text) > _DIGITS or int(text) > NUMBER_LIMIT:
         return 0, f"{path} holds no boot count.\n{_NEXT_STEP}"
     return int(text), None

@@ -7,7 +7,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, pairwise
 from random import Random
 
 from pulse.core import messages
@@ -18,7 +18,12 @@ from pulse.core.paths.news import CertificateAccepted, News, Outcome, OwnRecordS
 from pulse.core.paths.noderecord import NodeRecord
 from pulse.core.types import LinkId
 from tests.authority import NOW
-from tests.core.paths.records import CA, cert, record
+from tests.core.paths.records import CA, cert, cert_of, record
+
+
+def nobody(_sender: int, _receiver: int) -> bool:
+    """No message is lost."""
+    return False
 
 
 @dataclass
@@ -31,6 +36,8 @@ class Member:
     news: list[News] = field(default_factory=list)
     logs: list[Log] = field(default_factory=list)
     closed: dict[LinkId, str] = field(default_factory=dict)
+    wakes: float | None = None
+    """When it will be woken."""
 
 
 class Crowd:
@@ -50,19 +57,19 @@ class Crowd:
         self.bytes: Counter[int] = Counter()
         self.crossings: Counter[int] = Counter()
         """Records received by each node."""
-        self.drop: Callable[[int, int], bool] = lambda _from, _to: False
-        self._events: list[tuple[float, int, LinkId, bytes]] = []
+        self.drop: Callable[[int, int], bool] = nobody
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order, self._links = count(), count(1)
         for member in self.members.values():
             self.take(member, member.gossip.clock_read(NOW))
 
     # What people do
 
-    def announce(self, place: int, **more: object) -> NodeRecord:
+    def announce(self, place: int, flags: int = 0) -> NodeRecord:
         """A node makes the next version of its record."""
         member = self.members[place]
         member.seq += 1
-        made = record(place, member.seq, **more)
+        made = record(place, member.seq, flags=flags)
         self.take(member, member.gossip.record_made(made, self.now))
         return made
 
@@ -90,19 +97,29 @@ class Crowd:
     def run(self, seconds: float) -> None:
         """Let time pass, event by event."""
         end = self.now + seconds
-        while (then := self._next()) is not None and then <= end:
+        for member in self.members.values():
+            self.take(member, [])
+        while self._events and self._events[0][0] <= end:
+            then, _, happens = heapq.heappop(self._events)
             self.now = max(self.now, then)
-            self._deliver()
-            for member in self.members.values():
-                due = member.gossip.deadline()
-                if due is not None and due <= self.now:
-                    self.take(member, member.gossip.tick(self.now))
+            happens()
         self.now = end
 
     def say(self, end: LinkId, message: messages.Wire | bytes) -> None:
         """Whoever has that end says something of its own making."""
         payload = message if isinstance(message, bytes) else messages.encode(message)
-        heapq.heappush(self._events, (self.now + self.delays[end], next(self._order), end, payload))
+        self._at(self.now + self.delays[end], lambda: self._deliver(end, payload))
+
+    def tell(self, place: int, *records: NodeRecord) -> list[Outcome]:
+        """A neighbour that only speaks shows records, and their certificates before; returns what came of it."""
+        member, end = self.members[place], LinkId(0)
+        told = member.gossip.link_opened(end, cert(999).node_id, self.now)
+        ders = {cert_of(each).der: None for each in records}
+        told += member.gossip.certificates_received(end, [*ders], self.now)
+        told += member.gossip.message_received(end, NodeRecords([each.data for each in records]), self.now)
+        told += member.gossip.link_closed(end, self.now)
+        self.take(member, told)
+        return told
 
     def take(self, member: Member, outcomes: Iterable[Outcome]) -> None:
         """Perform what a machine asked for."""
@@ -114,14 +131,15 @@ class Crowd:
                         self.say(link, payload)
                 case CloseLink(link, reason):
                     member.closed[link] = reason
-                    one, other, _ = self.ends[link]
-                    self.cut(one, other)
+                    if link in self.ends:
+                        self.cut(*self.ends[link][:2])
                 case Log():
                     member.logs.append(each)
                 case RecordAccepted() | RecordForgotten() | CertificateAccepted() | OwnRecordSeen():
                     member.news.append(each)
                 case _:
                     raise AssertionError(each)
+        self._wake(member)
 
     # What one sees
 
@@ -139,19 +157,27 @@ class Crowd:
 
     # Details
 
-    def _next(self) -> float | None:
-        times = [self._events[0][0]] if self._events else []
-        times += [due for each in self.members.values() if (due := each.gossip.deadline()) is not None]
-        return min(times, default=None)
+    def _at(self, when: float, happens: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (when, next(self._order), happens))
 
-    def _deliver(self) -> None:
-        while self._events and self._events[0][0] <= self.now:
-            _, _, end, payload = heapq.heappop(self._events)
-            if end not in self.ends:
-                continue
-            me, them, theirs = self.ends[end]
-            if not self.drop(me, them):
-                self._arrive(self.members[them], theirs, messages.decode(payload))
+    def _wake(self, member: Member) -> None:
+        """The machine's deadline is asked for after each fact; only the newest one counts."""
+        due = member.gossip.deadline()
+        if due is not None and due != member.wakes:
+            self._at(due, lambda: self._tick(member, due))
+        member.wakes = due
+
+    def _tick(self, member: Member, due: float) -> None:
+        if member.wakes == due:
+            member.wakes = None
+            self.take(member, member.gossip.tick(self.now))
+
+    def _deliver(self, end: LinkId, payload: bytes) -> None:
+        if end not in self.ends:
+            return
+        me, them, theirs = self.ends[end]
+        if not self.drop(me, them):
+            self._arrive(self.members[them], theirs, messages.decode(payload))
 
     def _arrive(self, member: Member, end: LinkId, message: object) -> None:
         gossip = member.gossip
@@ -172,17 +198,22 @@ class Crowd:
 def line(places: Iterable[int], **options: int) -> Crowd:
     """Nodes in a row, each linked with the next, everybody announced and settled."""
     row = [*places]
-    return _settled(Crowd(row, **options), [*zip(row, row[1:], strict=False)])
+    return _settled(Crowd(row, **options), [*pairwise(row)])
 
 
-def graph(nodes: int, degree: int, seed: int) -> Crowd:
-    """A connected random graph of nodes 1 to `nodes`, settled."""
+def graph(nodes: int, degree: int, seed: int, parts: int = 1) -> Crowd:
+    """Random graphs of nodes 1 to `nodes`, so many, each connected, settled."""
     random = Random(seed)
-    edges = {(random.randint(1, place - 1), place) for place in range(2, nodes + 1)}
-    while len(edges) < nodes * degree // 2:
-        one, other = sorted(random.sample(range(1, nodes + 1), 2))
-        edges.add((one, other))
-    return _settled(Crowd(range(1, nodes + 1), seed), sorted(edges))
+    crowd = Crowd(range(1, nodes + 1), seed)
+    edges: set[tuple[int, int]] = set()
+    for part in range(parts):
+        places = range(1 + part * nodes // parts, 1 + (part + 1) * nodes // parts)
+        some = {(random.randint(places[0], place - 1), place) for place in places[1:]}
+        while len(some) < len(places) * degree // 2:
+            one, other = sorted(random.sample(places, 2))
+            some.add((one, other))
+        edges |= some
+    return _settled(crowd, sorted(edges))
 
 
 def _settled(crowd: Crowd, edges: list[tuple[int, int]]) -> Crowd:

@@ -4,6 +4,7 @@ Invariant: everything a neighbour can make grow has a bound here, and goes when 
 """
 
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Final
 
 from pulse.core.paths.budget import Bucket, Budget
@@ -45,16 +46,19 @@ class Branch:
     closing: bool = False
     """We asked for its end: what still comes is not looked at."""
 
-    def hold(self, claim: Claim) -> bool:
-        """Keep a record until its certificate comes; False if a newer one waits for it already."""
+    def hold(self, claim: Claim) -> None:
+        """Keep a record until its certificate comes; of several of one node the one that would win."""
         waiting = self.held.pop(claim.certificate, claim)
-        newest = max(waiting, claim, key=lambda each: each.numbers)
-        self.held[claim.certificate] = newest
+        self.held[claim.certificate] = min(claim, waiting, key=_rank)
         if len(self.held) > MOST_HELD:
             del self.held[next(iter(self.held))]
-        return newest is claim
 
 
 def open_branch(link: LinkId, node: NodeId, shelf: Shelf, now: float) -> Branch:
     """A link that just came up."""
     return Branch(link, node, Outbox(link, shelf, now), Budget(now), Bucket(DIGEST_RATE, DIGESTS, now), now)
+
+
+def _rank(claim: Claim) -> tuple[int, int, bytes]:
+    boot, seq = claim.numbers
+    return -boot, -seq, sha256(claim.data).digest()

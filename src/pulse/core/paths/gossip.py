@@ -251,7 +251,8 @@ class Gossip:
     def _hold(self, branch: Branch, claim: Claim, now: float) -> list[Outcome]:
         if self._credentials.is_refused(claim.certificate):
             self.counts.refused += 1
-        elif branch.hold(claim):
+        else:
+            branch.hold(claim)
             self._certificates_wanted.announced(claim.certificate, branch.link, now)
         return []
 

@@ -33,7 +33,9 @@ CONFIG_LIMIT: Final = RPC_LIMIT - 1024
 Rank = tuple[tuple[int, ...], bytes]
 """Numbers and hash, as `compare` takes them."""
 
-_Tags = Annotated[list[ShortText], msgspec.Meta(max_length=TAGS_LIMIT)]
+_Names = Annotated[dict[Digest, ShortText], msgspec.Meta(max_length=NODES_LIMIT)]
+_Worn = Annotated[list[ShortText], msgspec.Meta(max_length=TAGS_LIMIT)]
+_Tags = Annotated[dict[Digest, _Worn], msgspec.Meta(max_length=NODES_LIMIT)]
 
 
 class Settings(Wire, frozen=True):
@@ -48,8 +50,8 @@ class Config(Wire, frozen=True):
     scribe_epoch: U53
     generation: U53
     settings: Settings
-    names: Annotated[dict[Digest, ShortText], msgspec.Meta(max_length=NODES_LIMIT)] = {}
-    tags: Annotated[dict[Digest, _Tags], msgspec.Meta(max_length=NODES_LIMIT)] = {}
+    names: _Names = msgspec.field(default_factory=dict)
+    tags: _Tags = msgspec.field(default_factory=dict)
 
 
 class Offer(Wire, frozen=True):
@@ -167,19 +169,24 @@ def reaches_floor(signed: SignedConfig, floors: Floors) -> bool:
 
 def _naming(config: Config) -> Naming:
     """The names and tags, each judged: they go to terminals, DNS and rules. Raises ProtocolError."""
-    names = {node_from_bytes(node): _checked(name, "name", good=is_node_name(name)) for node, name in config.names.items()}
-    if len(set(names.values())) < len(names):
+    for name in config.names.values():
+        _check(name, "name", good=is_node_name(name))
+    if len(set(config.names.values())) < len(config.names):
         raise ProtocolError("config gives two nodes one name")
-    return Naming(names, {node_from_bytes(node): _worn(node, tags) for node, tags in config.tags.items()})
+    return Naming(
+        {node_from_bytes(node): name for node, name in config.names.items()},
+        {node_from_bytes(node): _worn(node, tags) for node, tags in config.tags.items()},
+    )
 
 
 def _worn(node: bytes, tags: Sequence[str]) -> tuple[str, ...]:
     if len(set(tags)) < len(tags):
         raise ProtocolError(f"config gives {node.hex()[:SHORT_ID]} one tag twice")
-    return tuple(_checked(tag, "tag", good=is_tag(tag)) for tag in tags)
+    for tag in tags:
+        _check(tag, "tag", good=is_tag(tag))
+    return tuple(tags)
 
 
-def _checked(text: str, what: str, *, good: bool) -> str:
+def _check(text: str, what: str, *, good: bool) -> None:
     if not good:
         raise ProtocolError(f"config has a {what} that can be none: {printable(text)!r}")
-    return text

@@ -143,7 +143,7 @@ class Scribe:
         following = msgspec.structs.replace(
             config.config,
             scribe_epoch=self.statements.roles.scribe_epoch,
-            generation=max(config.config.generation, self.highest(), self.statements.floors.generation) + 1,
+            generation=max(config.config.generation, self.highest()) + 1,
         )
         return sign_config(self.statements.network, named(following, naming), self.signer)
 

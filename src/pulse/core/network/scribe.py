@@ -40,62 +40,7 @@ class Scribe:
         """True if the roles in force name this node."""
         return self.statements.roles.scribe == self.me
 
-    def renewed(self) -> SignedConfig | None:
-        """The newest config under our own scribe epoch, if it is not yet: what a new scribe signs first."""
-        config = self.statements.config
-        if not self.in_office or config is None or not self.statements.in_force:
-            return None
-        if config.config.scribe_epoch == self.statements.roles.scribe_epoch:
-            return None
-        return self._signed(config, config.naming)
-
-    def node_named(self, node: NodeId, name: str) -> SignedConfig:
-        """The config in which `node` is called `name`; the one in force if that is so already.
-
-        Raises Refused, or Conflict if another node has the name.
-        """
-        config = self._in_hand()
-        if not is_node_name(name):
-            raise Refused(f'"{_shown(name)}" cannot name a node: {NAME_RULE}')
-        naming = self._living(config.naming)
-        if naming.names.get(node) == name:
-            return config
-        self._check_free(node, name, naming)
-        names = {**naming.names, node: name}
-        if len(names) > NODES_LIMIT:
-            raise Refused(f"the network config names {NODES_LIMIT} nodes already, and holds no more")
-        return self._signed(config, Naming(names, naming.tags))
-
-    def node_tagged(self, node: NodeId, tag: str) -> SignedConfig:
-        """The config in which `node` wears `tag` too; the one in force if it does already. Raises Refused."""
-        config = self._in_hand()
-        if not is_tag(tag):
-            raise Refused(f'"{_shown(tag)}" cannot be a tag: {TAG_RULE}')
-        naming = self._living(config.naming)
-        worn = self._worn(node, naming)
-        if tag in worn:
-            return config
-        if len(worn) >= TAGS_LIMIT:
-            raise Refused(f"{self.members.label_of(node)} has {TAGS_LIMIT} tags already, and can have no more")
-        tags = {**naming.tags, node: (*worn, tag)}
-        if len(tags) > NODES_LIMIT:
-            raise Refused(f"the network config tags {NODES_LIMIT} nodes already, and holds no more")
-        return self._signed(config, Naming(naming.names, tags))
-
-    def node_untagged(self, node: NodeId, tag: str) -> SignedConfig:
-        """The config in which `node` wears `tag` no more. Raises Refused, or NotFound if it does not now."""
-        config = self._in_hand()
-        naming = self._living(config.naming)
-        worn = self._worn(node, naming)
-        if tag not in worn:
-            has = f"it has: {' '.join(worn)}" if worn else "it has none"
-            raise NotFound(f'{self.members.label_of(node)} has no tag "{_shown(tag)}" ({has})')
-        left = tuple(each for each in worn if each != tag)
-        return self._signed(config, Naming(naming.names, {**naming.tags, node: left}))
-
-    # Details
-
-    def _in_hand(self) -> SignedConfig:
+    def in_hand(self) -> SignedConfig:
         """The config to edit; raises Refused, with where to go, if this node is not to write."""
         scribe = self.statements.roles.scribe
         if scribe is None:
@@ -115,6 +60,61 @@ class Scribe:
                 "It comes from any neighbour: pulse status"
             )
         return config
+
+    def renewed(self) -> SignedConfig | None:
+        """The newest config under our own scribe epoch, if it is not yet: what a new scribe signs first."""
+        config = self.statements.config
+        if not self.in_office or config is None or not self.statements.in_force:
+            return None
+        if config.config.scribe_epoch == self.statements.roles.scribe_epoch:
+            return None
+        return self._signed(config, config.naming)
+
+    def node_named(self, node: NodeId, name: str) -> SignedConfig:
+        """The config in which `node` is called `name`; the one in force if that is so already.
+
+        Raises Refused, or Conflict if another node has the name.
+        """
+        config = self.in_hand()
+        if not is_node_name(name):
+            raise Refused(f'"{_shown(name)}" cannot name a node: {NAME_RULE}')
+        naming = self._living(config.naming)
+        if naming.names.get(node) == name:
+            return config
+        self._check_free(node, name, naming)
+        names = {**naming.names, node: name}
+        if len(names) > NODES_LIMIT:
+            raise Refused(f"the network config names {NODES_LIMIT} nodes already, and holds no more")
+        return self._signed(config, Naming(names, naming.tags))
+
+    def node_tagged(self, node: NodeId, tag: str) -> SignedConfig:
+        """The config in which `node` wears `tag` too; the one in force if it does already. Raises Refused."""
+        config = self.in_hand()
+        if not is_tag(tag):
+            raise Refused(f'"{_shown(tag)}" cannot be a tag: {TAG_RULE}')
+        naming = self._living(config.naming)
+        worn = self._worn(node, naming)
+        if tag in worn:
+            return config
+        if len(worn) >= TAGS_LIMIT:
+            raise Refused(f"{self.members.label_of(node)} has {TAGS_LIMIT} tags already, and can have no more")
+        tags = {**naming.tags, node: (*worn, tag)}
+        if len(tags) > NODES_LIMIT:
+            raise Refused(f"the network config tags {NODES_LIMIT} nodes already, and holds no more")
+        return self._signed(config, Naming(naming.names, tags))
+
+    def node_untagged(self, node: NodeId, tag: str) -> SignedConfig:
+        """The config in which `node` wears `tag` no more. Raises Refused, or NotFound if it does not now."""
+        config = self.in_hand()
+        naming = self._living(config.naming)
+        worn = self._worn(node, naming)
+        if tag not in worn:
+            has = f"it has: {' '.join(worn)}" if worn else "it has none"
+            raise NotFound(f'{self.members.label_of(node)} has no tag "{_shown(tag)}" ({has})')
+        left = tuple(each for each in worn if each != tag)
+        return self._signed(config, Naming(naming.names, {**naming.tags, node: left}))
+
+    # Details
 
     def _living(self, naming: Naming) -> Naming:
         """The naming without revoked nodes: what they were called is free."""

@@ -100,6 +100,11 @@ class Statements:
         return self._roles.roles if self._roles else Roles()
 
     @property
+    def signed_roles(self) -> SignedRoles | None:
+        """The same as the CA signed it; None before the first object came."""
+        return self._roles
+
+    @property
     def config(self) -> SignedConfig | None:
         """The network config in force; None before the first one came."""
         return self._config

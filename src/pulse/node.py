@@ -108,9 +108,7 @@ def _held(config: NodeConfig) -> Identity | None:
         held = identity.load(config.data_dir)
     except NotFound:
         return None
-    enrol.check_member(
-        held, config.node.network_id or None, wants_ca=config.ca.enabled, wants_scribe=config.scribe.enabled
-    )
+    enrol.check_member(held, config.node.network_id or None, wants_ca=config.ca.enabled)
     return held
 
 

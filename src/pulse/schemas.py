@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+NodeText = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +80,7 @@ class PeerRow(View, frozen=True):
     last_error: str
     bytes_in: int
     bytes_out: int
+    tags: list[str] = []
 
 
 class Status(View, frozen=True):
@@ -164,6 +166,47 @@ class JournalCheck(View, frozen=True):
     entries: int
     broken: int | None
     reason: str
+
+
+class NameRequest(Body, frozen=True):
+    """A name for a node, which may be given by name, mesh address or the first digits of its id."""
+
+    node_id: NodeText
+    name: NodeText
+
+
+class TagRequest(Body, frozen=True):
+    """A tag for a node, or one to take from it."""
+
+    node_id: NodeText
+    tag: NodeText
+
+
+class NodeNaming(View, frozen=True):
+    """What the network config calls a node from now on."""
+
+    id: str
+    name: str
+    tags: list[str]
+    version: str
+    """Of the network config: scribe epoch and generation, with a dot between."""
+
+
+class RevokeRequest(Body, frozen=True):
+    """A node to shut out for good."""
+
+    node_id: NodeText
+    force: bool = False
+    """Even if it is the last CA or scribe."""
+
+
+class Revoked(View, frozen=True):
+    """A node nobody talks to any more."""
+
+    id: str
+    name: str
+    by: str
+    """Whose word it was: `ca` or `scribe`."""
 
 
 class PingRequest(Body, frozen=True):

@@ -36,6 +36,10 @@ def test_a_first_node_is_well_and_told_how_others_come() -> None:
         (replace(WELL, certificate_left=0.0), "this node's certificate has ended"),
         (replace(WELL, certificate_left=19 * DAY), "this node's certificate ends in 19 days"),
         (replace(WELL, tun_problem="no /dev/net/tun"), "no mesh addresses: no /dev/net/tun"),
+        (
+            replace(WELL, scribe_problem="the CA is not met yet"),
+            "this node is not the scribe it was started to be: the CA",
+        ),
         (replace(WELL, peers=(MISSED,)), "192.0.2.1:443 is not reached: no answer (is it up?"),
         (replace(WELL, peers=(replace(MISSED, last_error=""),)), "192.0.2.1:443 is not reached (is it up?"),
         (replace(WELL, clock_offset=301.0), "this clock is 5 min ahead of the neighbours'"),

@@ -40,6 +40,8 @@ class Vitals:
     tun_problem: str = ""
     revoked: bool = False
     """This very node is revoked."""
+    scribe_problem: str = ""
+    """Why this node, started to be the scribe, is not; empty if it is, or was not asked to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ def _complaints(vitals: Vitals) -> list[str]:
         if peer.configured and not peer.linked:
             why = f": {peer.last_error}" if peer.last_error else ""
             found.append(f"{peer.name} is not reached{why} (is it up? is its UDP port open?)")
+    if vitals.scribe_problem:
+        found.append(f"this node is not the scribe it was started to be: {vitals.scribe_problem}")
     if abs(vitals.clock_offset) > CLOCK_WARNING:
         ahead = "ahead of" if vitals.clock_offset > 0 else "behind"
         found.append(f"this clock is {abs(vitals.clock_offset) / 60:.0f} min {ahead} the neighbours' (set the time)")

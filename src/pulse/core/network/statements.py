@@ -152,13 +152,6 @@ class Statements:
         items += [Item(ObjectKind.CONFIG_OFFER, pack(self._config.offer))] if self._config else []
         return items
 
-    def announcements(self) -> list[Objects]:
-        """All that is held, as a neighbour is told it: what gives the right to the rest comes first."""
-        held = [Item(ObjectKind.ROLES, self._roles.data)] if self._roles else []
-        held += [Item(ObjectKind.REVOCATION, each.data) for each in self.revocations()]
-        held += [Item(ObjectKind.CONFIG, self._config.data)] if self._config else []
-        return packed(held)
-
     # Details
 
     def _scribe_key(self) -> bytes | None:

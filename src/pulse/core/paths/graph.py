@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from itertools import chain, islice
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
+from pulse.core.paths.noderecord import NodeRecord
 from pulse.core.paths.scores import MICRO, cost, micro
 from pulse.core.types import LinkId, NodeId
 
@@ -29,49 +30,6 @@ NOT_MEASURED_FROM: Final = 6_500_000
 
 Edge = tuple[int, int, int, int]
 """One direction of a link: the other node, cost, round trip in µs, loss in millionths."""
-
-
-class Adjacency(Protocol):
-    """A neighbour, as a node record tells it."""
-
-    @property
-    def handle(self) -> IPv4Address:
-        """Who."""
-
-    @property
-    def rtt(self) -> float:
-        """Seconds."""
-
-    @property
-    def loss(self) -> float:
-        """From 0 to 1; 1 denies the link."""
-
-
-class NodeRecord(Protocol):
-    """What the graph and the choice of links need of a node record."""
-
-    @property
-    def node(self) -> NodeId:
-        """Whose it is."""
-
-    @property
-    def handle(self) -> IPv4Address:
-        """Its short name on the wire."""
-
-    @property
-    def candidates(self) -> tuple[str, ...]:
-        """Where it may be reached, `ip:port` each, best first."""
-
-    @property
-    def reachable(self) -> bool:
-        """Strangers to its network got through to it lately."""
-
-    @property
-    def hub(self) -> bool:
-        """It has more neighbours than it lists."""
-
-    def adjacencies(self) -> Iterable[Adjacency]:
-        """Its neighbours."""
 
 
 class OwnLink(NamedTuple):

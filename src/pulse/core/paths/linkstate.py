@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pulse.core.effects import INFO, Effect, Log
-from pulse.core.paths.graph import Graph, NodeRecord, OwnLink, Told, build
+from pulse.core.paths.graph import Graph, OwnLink, Told, build
+from pulse.core.paths.noderecord import NodeRecord
 from pulse.core.types import SHORT_ID, LinkId, NodeId
 
 EXPIRED_AFTER: Final = 300.0

@@ -96,6 +96,16 @@ class NodeRecord:
         return self.boot, self.seq
 
     @property
+    def reachable(self) -> bool:
+        """It accepted an unpunched inbound link lately."""
+        return bool(self.flags & REACHABLE)
+
+    @property
+    def hub(self) -> bool:
+        """It has more neighbours than it lists."""
+        return bool(self.flags & HUB)
+
+    @property
     def id12(self) -> bytes:
         """Its short name on links: handle 4 | boot 4 | seq 4."""
         return _ID.pack(self.handle.packed, self.boot, self.seq)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from heapq import nlargest
 from typing import Final
 
-from pulse.core.paths.graph import NodeRecord
+from pulse.core.paths.noderecord import NodeRecord
 from pulse.core.types import NodeId
 
 SMALL: Final = 32

@@ -63,6 +63,10 @@ class Members:
         """The newest certificate of a node."""
         return self._by_node.get(node)
 
+    def count(self) -> int:
+        """How many nodes we know, ourselves included."""
+        return len(self._by_node)
+
     def all(self) -> Iterable[Certificate]:
         """Every certificate, in the order in which the nodes were met."""
         return self._by_node.values()

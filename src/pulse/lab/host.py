@@ -87,6 +87,14 @@ class Host:
         """The IPv6 address of its first interface."""
         return self.ports[0].v6
 
+    @property
+    def pulse_pid(self) -> int:
+        """The process of the pulse that runs here. Raises PulseError if none does."""
+        try:
+            return int((self.data / "lock").read_text(encoding="ascii"))
+        except (OSError, ValueError) as error:
+            raise PulseError(f"no pulse runs on {self.name}") from error
+
     def way_to(self, other: "Host") -> IPv4Address | None:
         """Where `other` is reached from here: its address on a network of ours, else its first, if it has one."""
         ours = {port.network for port in self.ports}

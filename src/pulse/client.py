@@ -25,6 +25,8 @@ TIMEOUT: Final = 10.0
 """Seconds a node has to answer; it is on this machine."""
 
 _CHUNK: Final = 65536
+_MOST_QUESTIONS: Final = 17
+"""Of a trace: sixteen hops and a ping."""
 _LONGEST_SOCKET_PATH: Final = 107
 _ERRORS: Final = {kind.__name__: kind for kind in PulseError.__subclasses__()}
 _T = TypeVar("_T")
@@ -163,6 +165,11 @@ class Client:
         """One echo; raises LinkError if none comes within `timeout` seconds (at most 60)."""
         request = schemas.PingRequest(node, timeout)
         return self._call("POST", "/api/ping", schemas.PingReply, request, patience=timeout)
+
+    def trace(self, node: str, timeout: float = 3.0) -> schemas.Trace:
+        """The way frames take; each hop has `timeout` seconds (at most 10) to answer."""
+        request = schemas.TraceRequest(node, timeout)
+        return self._call("POST", "/api/trace", schemas.Trace, request, patience=timeout * _MOST_QUESTIONS)
 
     def _get(self, path: str, kind: type[_T]) -> _T:
         return self._call("GET", path, kind)

@@ -36,13 +36,16 @@ from pulse.net.dialler import Dialler
 from pulse.net.sockets import bind_udp
 from pulse.services import enrol
 from pulse.services.ca import CaService
-from pulse.services.control import INVITE_TTL, ControlService, identity_of
+from pulse.services.control import INVITE_TTL, ControlService
 from pulse.services.join import JoinService
 from pulse.services.mesh import MeshService
 from pulse.services.persist import PersistService
 from pulse.services.probe import ProbeService
 from pulse.services.relay import RelayService
-from pulse.services.rpc import RpcService, echo
+from pulse.services.rpc import Method, RpcService, echo
+from pulse.services.status import LinkedOnly, StatusService, identity_of
+from pulse.services.trace import METHOD as TRACE
+from pulse.services.trace import TraceService
 from pulse.services.trust import TrustService
 from pulse.services.tun import TunService
 from pulse.store import authority, files, identity
@@ -160,20 +163,33 @@ def _build(config: NodeConfig, links: DataplaneLinks, member: Identity, socket: 
     config_changed = tun.config_changed if tun else lambda: None
     meshing = MeshService(mesh, links, Dialler(links), store, trust.trust_changed, config_changed, persist.save_peers)
     ca = _ca(config, links, mesh, issuer, told) if issuer else None
-    rpc = RpcService(links, {"ping": echo} | ({"join": ca.join} if ca else {}))
-    listen = addresses.join(*config.listen)
-    now = asyncio.get_running_loop().time()
-    control = ControlService(mesh, links, rpc.call, version("pulse-mesh"), listen, member.pinned, ca, tun, now)
+    methods: dict[str, Method] = {"ping": echo} | ({"join": ca.join} if ca else {})
+    rpc = RpcService(links, methods)
+    status, trace = _watchers(config, links, mesh, tun, rpc)
+    methods[TRACE] = trace.answer
+    control = ControlService(mesh, rpc.call, member.pinned, ca, status, trace)
     services: list[Service] = [
         meshing,
         ProbeService(links, meshing.tell),
         rpc,
         ca or RelayService(links, rpc.call, mesh.ca_nodes),
-        ApiService(build_api(control, control.version), socket),
+        ApiService(build_api(control, status.version), socket),
     ]
     node = Node(meshing, control, ca, tun, told, (*services, tun) if tun else tuple(services))
     _wake(config, member, node, persist, trust)
     return node
+
+
+def _watchers(
+    config: NodeConfig, links: DataplaneLinks, mesh: Mesh, tun: TunService | None, rpc: RpcService
+) -> tuple[StatusService, TraceService]:
+    routes = LinkedOnly(mesh)
+    now = asyncio.get_running_loop().time()
+    status = StatusService(
+        mesh, links, routes, tuple, mesh.neighbours.parted_at, dict, tun, version("pulse-mesh"),
+        addresses.join(*config.listen), now,
+    )  # fmt: skip
+    return status, TraceService(mesh, routes, rpc.call)
 
 
 def _wake(config: NodeConfig, member: Identity, node: Node, persist: PersistService, trust: TrustService) -> None:
@@ -231,8 +247,8 @@ def _started(config: NodeConfig, node: Node, *, made: bool) -> schemas.Started:
     told = list(node.advertised())
     invite = node.ca.invite(schemas.TokenRequest(INVITE_TTL, 1))[0] if made and told and node.ca else ""
     return schemas.Started(
-        node=node.control.identity_now(),
-        listen=node.control.listen,
+        node=node.control.statuses.identity(),
+        listen=addresses.join(*config.listen),
         advertised=told,
         tun=node.tun.name if node.tun else "",
         made=made,

@@ -67,20 +67,23 @@ class PeerRow(View, frozen=True):
     v6: str
     roles: list[str]
     link: str
-    """`quic`, `direct_quic`, `websocket`, or `-` while there is no path."""
+    """Type of the first link of the path: `quic`, `direct_quic`, `websocket`; `-` while there is no path."""
     via: str
+    """Name of the first relay on the way, or empty."""
     rtt: float | None
     jitter: float | None
     loss: float | None
     suspect: bool
     seen: float | None
-    """Seconds since it was last linked; 0 for now, None for not yet in this run."""
+    """Seconds since there last was a path to it; 0 for now, None for not yet in this run."""
     address: str
     """Where its link leads, or where it was tried."""
     last_error: str
     bytes_in: int
     bytes_out: int
     tags: list[str] = []
+    hops: int = 0
+    """Links on the way to it; 0 while there is no path."""
 
 
 class Status(View, frozen=True):
@@ -97,6 +100,8 @@ class Status(View, frozen=True):
     certificate_left: float
     peers: list[PeerRow]
     drops: dict[str, int]
+    gossip: dict[str, int] = {}
+    """Counters of what the mesh tells itself, by name: records, throttled, bytes in and out."""
 
 
 class TokenRequest(Body, frozen=True):
@@ -225,6 +230,40 @@ class PingReply(View, frozen=True):
     rtt: float
     link: str
     via: str
+
+
+class TraceRequest(Body, frozen=True):
+    """Ask hop by hop how frames get to a node; `timeout` is for each hop."""
+
+    node: str
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=10)] = 3.0
+
+
+class TraceHop(View, frozen=True):
+    """One hop of a way: the node it leads to, and the link it takes, by the word of the hop before."""
+
+    id: str
+    name: str
+    v4: str
+    link: str
+    rtt: float | None
+    """Round trip over this one link."""
+    loss: float
+    total: float | None
+    """Sum of the round trips up to here; None once one of them is not known."""
+
+
+class Trace(View, frozen=True):
+    """The way frames take to a node."""
+
+    id: str
+    name: str
+    v4: str
+    hops: list[TraceHop]
+    rtt: float | None
+    """Measured to the node itself; None if it did not answer."""
+    problem: str
+    """Why the way could not be followed to its end, or why the node did not answer; empty if all is well."""
 
 
 class Started(View, frozen=True):

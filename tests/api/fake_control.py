@@ -22,6 +22,10 @@ IDENTITY = schemas.NodeIdentity(ID, "relay-01", "mynet", CA_HASH, "10.100.41.7",
 TOKEN = schemas.TokenInfo("ab" * 16, 1000.0, None, 1, 0, ["db"], None, False, "good")
 
 
+RELAY = schemas.TraceHop(ID, "relay-01", "10.100.41.7", "quic", 0.0228, 0.0, 0.0228)
+LAPTOP = schemas.TraceHop("9" * 64, "laptop", "10.100.9.140", "websocket", 0.038, 0.004, 0.0608)
+
+
 def peer(name: str = "db-server", **changes: object) -> schemas.PeerRow:
     values: dict[str, object] = {
         "id": "9" * 64, "name": name, "v4": "10.100.87.53", "v6": "fd7a::9", "roles": [], "link": "quic", "via": "",
@@ -39,6 +43,7 @@ class FakeControl:
         self.entries = [schemas.JournalEntry(n, 1000.0 + n, "token created", {"id": str(n)}) for n in range(1, 2501)]
         self.asked: list[object] = []
         self.stopped = threading.Event()
+        self.way = schemas.Trace("9" * 64, "laptop", "10.100.9.140", [RELAY, LAPTOP], 0.061, "")
 
     async def status(self) -> schemas.Status:
         return schemas.Status(
@@ -86,6 +91,12 @@ class FakeControl:
         if wanted.node == "bug":
             raise ZeroDivisionError("a detail that stays in the log")
         return schemas.PingReply(ID, "db-server", "10.100.87.53", 0.0228, "quic", "")
+
+    async def trace(self, wanted: schemas.TraceRequest) -> schemas.Trace:
+        self.asked.append(wanted)
+        if wanted.node == "nobody":
+            raise NotFound('no node is called "nobody". See the nodes: pulse status')
+        return self.way
 
     async def stop(self) -> schemas.Stopping:
         self.stopped.set()

@@ -52,6 +52,10 @@ class Control(Protocol):
         """Ask another node and measure."""
         ...
 
+    async def trace(self, wanted: schemas.TraceRequest) -> schemas.Trace:
+        """Find the way frames take to another node."""
+        ...
+
     async def stop(self) -> schemas.Stopping:
         """Take leave."""
         ...

@@ -22,6 +22,7 @@ COMMANDS = {
     "cert": ("pulse.cli.node:certificate", "Show this node's certificate and when it ends."),
     "status": ("pulse.cli.status:status", "Show whether all is well, and the nodes of the mesh."),
     "ping": ("pulse.cli.node:ping", "Ask a node for a sign of life, and measure."),
+    "trace": ("pulse.cli.trace:trace", "Show the way frames take to a node, hop by hop."),
     "token": ("pulse.cli.tokens:app", "Show the CA's master token; make, list and revoke others."),
     "ca": ("pulse.cli.ca:app", "The certificate authority."),
     "lab": ("pulse.cli.lab:app", "Hosts and cables on this machine, to try a mesh on."),

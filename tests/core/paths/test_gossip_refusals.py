@@ -287,7 +287,11 @@ def test_what_a_silent_neighbour_named_comes_from_another(victim: Victim) -> Non
     asked: list[object] = []
     for _ in range(30):
         victim.now += 0.1
-        asked += [(each.link, decode(each.payload)) for each in victim.gossip.tick(victim.now) if isinstance(each, SendMessage)]
+        asked += [
+            (each.link, decode(each.payload))
+            for each in victim.gossip.tick(victim.now)
+            if isinstance(each, SendMessage)
+        ]
     wants = [each for each in asked if isinstance(each[1], Want)]  # type: ignore[index]
     assert wants == [(BAD, Want(name)), (GOOD, Want(name))]
 

@@ -60,7 +60,9 @@ def test_two_contents_under_one_number_are_an_alarm() -> None:
 
 def test_of_those_under_one_address_the_one_certified_first_stays() -> None:
     rivals = [(CA.certificate(name, addresses=cert(2).addresses), since) for name, since in (("x", 3.0), ("y", 1.0))]
-    made = [(sign_record(key(name), rival, boot=1, seq=1), since) for name, (rival, since) in zip("xy", rivals, strict=True)]
+    made = [
+        (sign_record(key(name), rival, boot=1, seq=1), since) for name, (rival, since) in zip("xy", rivals, strict=True)
+    ]
     for order in permutations([*made, (record(2), 2.0)]):
         table = RecordTable(ME)
         for each, since in order:

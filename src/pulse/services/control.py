@@ -1,6 +1,6 @@
 """Answers the control API: reads what mesh, CA and TUN know and says it in schemas.
 
-Invariant: nothing is decided here; only tokens and the stop flag change.
+Invariant: nothing is decided here; what changes is changed by the services it asks, or is the stop flag.
 """
 
 import asyncio
@@ -43,6 +43,22 @@ class Authority(Protocol):
     def verify(self) -> Verification: ...
 
 
+class Keeper(Protocol):
+    """What this service asks of the scribe on this node."""
+
+    problem: str
+
+    async def set_name(self, wanted: schemas.NameRequest) -> schemas.NodeNaming: ...
+    async def add_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming: ...
+    async def remove_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming: ...
+
+
+class Revoker(Protocol):
+    """What this service asks of whoever signs revocations here."""
+
+    async def revoke(self, wanted: schemas.RevokeRequest) -> schemas.Revoked: ...
+
+
 class Device(Protocol):
     """What this service asks of the TUN device."""
 
@@ -65,6 +81,8 @@ class ControlService:
     tun: Device | None
     started: float
     """The event loop's time at start."""
+    scribe: Keeper | None = None
+    revoker: Revoker | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when somebody asked the node to stop."""
 
@@ -75,7 +93,8 @@ class ControlService:
 
     def identity_now(self) -> schemas.NodeIdentity:
         """Who this node is; the API's form of it is `identity`."""
-        return identity_of(self.mesh.me, self._roles(self.mesh.me))
+        me = self.mesh.me
+        return identity_of(me, self._roles(me), self.mesh.members.label(me))
 
     async def certificate(self) -> schemas.CertificateInfo:
         me = self.mesh.me
@@ -111,13 +130,14 @@ class ControlService:
     async def ping(self, wanted: schemas.PingRequest) -> schemas.PingReply:
         node = self.mesh.members.resolve(wanted.node)
         if node.node_id == self.mesh.me.node_id:
-            raise Refused(f"{label(node)} is this node itself. Name another: pulse status")
+            raise Refused(f"{self.mesh.members.label(node)} is this node itself. Name another: pulse status")
         sent = self._now()
         await self.call(node.node_id, "ping", b"", wanted.timeout)
         rtt = self._now() - sent
         link = self.mesh.neighbours.link_to(node.node_id)
         transport = link.transport if link else NO_PATH
-        return schemas.PingReply(node.node_id, label(node), str(node.addresses.v4), rtt, transport, via="")
+        name = self.mesh.members.label(node)
+        return schemas.PingReply(node.node_id, name, str(node.addresses.v4), rtt, transport, via="")
 
     async def stop(self) -> schemas.Stopping:
         self.stopping.set()
@@ -150,6 +170,22 @@ class ControlService:
             )
         return schemas.MasterToken(token)
 
+    # Names, tags, revocations
+
+    async def set_name(self, wanted: schemas.NameRequest) -> schemas.NodeNaming:
+        return await self._keeper().set_name(wanted)
+
+    async def add_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming:
+        return await self._keeper().add_tag(wanted)
+
+    async def remove_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming:
+        return await self._keeper().remove_tag(wanted)
+
+    async def revoke(self, wanted: schemas.RevokeRequest) -> schemas.Revoked:
+        if self.revoker is None:
+            raise Refused("this node revokes nobody")
+        return await self.revoker.revoke(wanted)
+
     # Journal
 
     async def ca_log(self, after: int, limit: int) -> list[schemas.JournalEntry]:
@@ -162,9 +198,14 @@ class ControlService:
 
     # Details
 
+    def _keeper(self) -> Keeper:
+        if self.scribe is None:
+            raise Refused("this node keeps no names and tags")
+        return self.scribe
+
     def _authority(self) -> Authority:
         if self.ca is None:
-            keepers = [label(each) for each in self.mesh.members.all() if each.is_ca]
+            keepers = [self.mesh.members.label(each) for each in self.mesh.members.all() if each.is_ca]
             where = f" Run it on {keepers[0]}." if keepers else ""
             raise Refused(f"this node is not the CA, and tokens and the journal live there.{where}")
         return self.ca
@@ -188,7 +229,7 @@ class ControlService:
         quality = self.mesh.probe.quality(link.link) if link else None
         return schemas.PeerRow(
             id=peer.node_id,
-            name=label(peer),
+            name=self.mesh.members.label(peer),
             v4=str(peer.addresses.v4),
             v6=str(peer.addresses.v6),
             roles=self._roles(peer),
@@ -203,6 +244,7 @@ class ControlService:
             last_error=lost.last_error if lost else "",
             bytes_in=traffic.bytes_in,
             bytes_out=traffic.bytes_out,
+            tags=list(self.mesh.members.tags(peer)),
         )
 
     def _seen(self, node: NodeId) -> float | None:
@@ -225,6 +267,7 @@ class ControlService:
             tun_wanted=self.tun is not None,
             tun_problem=self.tun.problem if self.tun else "",
             revoked=self.mesh.me.node_id in self.mesh.statements.revoked(),
+            scribe_problem=self.scribe.problem if self.scribe else "",
         )
         return judge(vitals)
 
@@ -233,11 +276,11 @@ class ControlService:
         return asyncio.get_running_loop().time()
 
 
-def identity_of(certificate: Certificate, roles: Sequence[str] = ()) -> schemas.NodeIdentity:
-    """A node as its certificate tells of it."""
+def identity_of(certificate: Certificate, roles: Sequence[str] = (), name: str = "") -> schemas.NodeIdentity:
+    """A node as its certificate tells of it, under the name people gave it if there is one."""
     return schemas.NodeIdentity(
         id=certificate.node_id,
-        name=label(certificate),
+        name=name or label(certificate),
         network=certificate.network.name,
         ca_hash=certificate.network.ca_hash,
         v4=str(certificate.addresses.v4),

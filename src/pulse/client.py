@@ -143,6 +143,22 @@ class Client:
         """Make an invite."""
         return self._call("POST", "/api/invite", schemas.Invite, request)
 
+    def set_name(self, node: str, name: str) -> schemas.NodeNaming:
+        """Name a node, on the scribe."""
+        return self._call("PUT", "/api/name", schemas.NodeNaming, schemas.NameRequest(node, name))
+
+    def add_tag(self, node: str, tag: str) -> schemas.NodeNaming:
+        """Give a node a tag, on the scribe."""
+        return self._call("POST", "/api/tags", schemas.NodeNaming, schemas.TagRequest(node, tag))
+
+    def remove_tag(self, node: str, tag: str) -> schemas.NodeNaming:
+        """Take a tag from a node, on the scribe."""
+        return self._call("DELETE", "/api/tags", schemas.NodeNaming, schemas.TagRequest(node, tag))
+
+    def revoke(self, node: str, *, force: bool = False) -> schemas.Revoked:
+        """Shut a node out for good, on the CA or the scribe; `force` for the last CA or scribe."""
+        return self._call("POST", "/api/revoke", schemas.Revoked, schemas.RevokeRequest(node, force))
+
     def ca_log(self, after: int = 0, limit: int = 1000) -> list[schemas.JournalEntry]:
         """At most `limit` (≤ 1000) entries of the CA's journal after number `after`, oldest first."""
         query = urlencode({"after": after, "limit": limit})

@@ -35,7 +35,6 @@ from pulse.services import enrol
 from pulse.services.ca import CaService
 from pulse.services.control import INVITE_TTL, ControlService
 from pulse.services.mesh import MeshService
-from pulse.services.netconfig import METHOD as CONFIG
 from pulse.services.netconfig import ConfigService
 from pulse.services.persist import PersistService
 from pulse.services.probe import ProbeService
@@ -43,12 +42,10 @@ from pulse.services.publish import Publisher
 from pulse.services.relay import RelayService
 from pulse.services.revoke import RevokeService
 from pulse.services.roaming import RoamingService
-from pulse.services.roles import METHOD as CLAIM
 from pulse.services.roles import RolesService
 from pulse.services.rpc import Method, RpcService, echo
 from pulse.services.scribe import ScribeService
 from pulse.services.status import StatusService, identity_of
-from pulse.services.trace import METHOD as TRACE
 from pulse.services.trace import TraceService
 from pulse.services.trust import TrustService
 from pulse.services.tun import TunService
@@ -146,12 +143,12 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     )
     meshing.fetch_config, meshing.rules_changed = netconfig.fetch, _each(scribe.changed, tun and tun.config_changed)
     status = StatusService(mesh, links, tun, scribe, VERSION, addresses.join(*config.listen), _now())
-    trace = TraceService(mesh, mesh.routing, rpc.call)
-    methods |= {CONFIG: netconfig.get, TRACE: trace.answer}
+    trace = TraceService(mesh, rpc.call)
+    methods |= {"config.get": netconfig.get, "trace": trace.answer}
     ca = _ca(config, links, mesh, authorities, revoke, told) if authorities else None
     if ca and authorities:
         roles = RolesService(authorities[1], authorities[0], mesh.statements, publisher, mesh.members.label_of)
-        methods |= {"join": ca.join, CLAIM: roles.claim}
+        methods |= {"join": ca.join, "roles.claim": roles.claim}
     control = ControlService(mesh, rpc.call, identity.pinned, ca, status, trace, scribe, revoke)
     services: tuple[Service | None, ...] = (
         meshing,

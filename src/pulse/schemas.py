@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
-NodeText = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+NodeText = Annotated[str, msgspec.Meta(max_length=255)]
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

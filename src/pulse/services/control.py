@@ -1,6 +1,6 @@
 """Answers the control API: what mesh, CA and the services beside this one know, said in schemas.
 
-Invariant: nothing is decided here; only tokens and the stop flag change.
+Invariant: nothing is decided here; what changes is changed by the services it asks, or is the stop flag.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ from typing import Protocol
 
 from pulse import clock, schemas
 from pulse.core.mesh import Mesh
-from pulse.core.trust.members import label
 from pulse.core.trust.tokens import TokenRecord, Unfit
 from pulse.core.types import NodeId
 from pulse.errors import NotFound, Refused
@@ -35,6 +34,20 @@ class Authority(Protocol):
     def master_token(self) -> str | None: ...
     def entries(self, after: int, limit: int) -> list[Entry]: ...
     def verify(self) -> Verification: ...
+
+
+class Keeper(Protocol):
+    """What this service asks of the scribe on this node."""
+
+    async def set_name(self, wanted: schemas.NameRequest) -> schemas.NodeNaming: ...
+    async def add_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming: ...
+    async def remove_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming: ...
+
+
+class Revoker(Protocol):
+    """What this service asks of whoever signs revocations here."""
+
+    async def revoke(self, wanted: schemas.RevokeRequest) -> schemas.Revoked: ...
 
 
 class Statuses(Protocol):
@@ -63,6 +76,8 @@ class ControlService:
     ca: Authority | None
     statuses: Statuses
     tracer: Tracer
+    scribe: Keeper
+    revoker: Revoker
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when somebody asked the node to stop."""
 
@@ -75,7 +90,7 @@ class ControlService:
         me = self.mesh.me
         return schemas.CertificateInfo(
             id=me.node_id,
-            name=label(me),
+            name=self.mesh.members.label(me),
             tags=list(me.tags),
             addresses=[str(me.addresses.v4), str(me.addresses.v6)],
             serial=f"{me.serial:x}",
@@ -92,12 +107,12 @@ class ControlService:
     async def ping(self, wanted: schemas.PingRequest) -> schemas.PingReply:
         node = self.mesh.members.resolve(wanted.node)
         if node.node_id == self.mesh.me.node_id:
-            raise Refused(f"{label(node)} is this node itself. Name another: pulse status")
+            raise Refused(f"{self.mesh.members.label(node)} is this node itself. Name another: pulse status")
         sent = self._now()
         await self.call(node.node_id, "ping", b"", wanted.timeout)
         rtt = self._now() - sent
         link, via = self.statuses.way_to(node.node_id)
-        return schemas.PingReply(node.node_id, label(node), str(node.addresses.v4), rtt, link, via)
+        return schemas.PingReply(node.node_id, self.mesh.members.label(node), str(node.addresses.v4), rtt, link, via)
 
     async def trace(self, wanted: schemas.TraceRequest) -> schemas.Trace:
         return await self.tracer.trace(wanted)
@@ -133,6 +148,20 @@ class ControlService:
             )
         return schemas.MasterToken(token)
 
+    # Names, tags, revocations
+
+    async def set_name(self, wanted: schemas.NameRequest) -> schemas.NodeNaming:
+        return await self.scribe.set_name(wanted)
+
+    async def add_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming:
+        return await self.scribe.add_tag(wanted)
+
+    async def remove_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming:
+        return await self.scribe.remove_tag(wanted)
+
+    async def revoke(self, wanted: schemas.RevokeRequest) -> schemas.Revoked:
+        return await self.revoker.revoke(wanted)
+
     # Journal
 
     async def ca_log(self, after: int, limit: int) -> list[schemas.JournalEntry]:
@@ -147,7 +176,7 @@ class ControlService:
 
     def _authority(self) -> Authority:
         if self.ca is None:
-            keepers = [label(each) for each in self.mesh.members.all() if each.is_ca]
+            keepers = [self.mesh.members.label(each) for each in self.mesh.members.all() if each.is_ca]
             where = f" Run it on {keepers[0]}." if keepers else ""
             raise Refused(f"this node is not the CA, and tokens and the journal live there.{where}")
         return self.ca

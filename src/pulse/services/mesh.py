@@ -59,9 +59,9 @@ class MeshService:
     store_peers: Callable[[], None]
     trust_changed: Callable[[], None]
     """Tells the data plane whom to believe from now on."""
-    rules_changed: Callable[[], None]
+    rules_changed: Callable[[], None] = lambda: None
     """Called when other roles or another network config came into force."""
-    fetch_config: Callable[[NodeId], None]
+    fetch_config: Callable[[NodeId], None] = lambda _: None
     """Asks a node for its network config."""
     _peers_due: float | None = field(default=None, init=False)
     _acted: asyncio.Event = field(default_factory=asyncio.Event, init=False)

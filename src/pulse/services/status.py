@@ -4,7 +4,7 @@ Invariant: a node is shown as reachable exactly while routing has a path to it, 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -14,63 +14,24 @@ from pulse.core.mesh import Mesh
 from pulse.core.paths.neighbours import Unreached
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.members import label
-from pulse.core.types import SHORT_ID, LinkId, NodeId
-from pulse.net.links import Links, PeerTraffic
+from pulse.core.paths.routing import Path
+from pulse.core.types import NodeId
+from pulse.net.links import Links, PathSample, PeerTraffic
 
 NO_PATH = "-"
 NO_TRAFFIC = PeerTraffic(NodeId(""), 0, 0, 0, 0)
-
-
-class Path(Protocol):
-    """A way to a node, as routing chose it."""
-
-    @property
-    def link(self) -> LinkId:
-        """Our link it begins with."""
-
-    @property
-    def via(self) -> NodeId | None:
-        """The first relay; None if the link leads to the node itself."""
-
-    @property
-    def hops(self) -> tuple[NodeId, ...]:
-        """Every node on the way, the destination last."""
-
-    @property
-    def latency(self) -> float:
-        """Seconds there and back: our own probe for the first link, what was announced for the rest."""
-
-    @property
-    def loss(self) -> float:
-        """Share of packets lost, 0 to 1."""
-
-
-class Routes(Protocol):
-    """What this service asks of routing."""
-
-    def path_to(self, node: NodeId) -> Path | None:
-        """The best path now."""
-
-
-class PathSample(Protocol):
-    """Figures of one relayed path, measured from end to end."""
-
-    @property
-    def node(self) -> NodeId: ...
-    @property
-    def link(self) -> LinkId: ...
-    @property
-    def rtt(self) -> float | None: ...
-    @property
-    def loss(self) -> float: ...
-    @property
-    def suspect(self) -> bool: ...
 
 
 class Device(Protocol):
     """What this service asks of the TUN device."""
 
     name: str
+    problem: str
+
+
+class Office(Protocol):
+    """What this service asks of the scribe on this node."""
+
     problem: str
 
 
@@ -96,14 +57,8 @@ class StatusService:
 
     mesh: Mesh
     links: Links
-    routes: Routes
-    samples: Callable[[], Sequence[PathSample]]
-    """What the data plane measured of relayed paths."""
-    seen: Callable[[NodeId], float | None]
-    """When there last was a path to a node, by the event loop's time; None if not in this run."""
-    gossip: Callable[[], Mapping[str, int]]
-    """Counters of gossip by name."""
     device: Device | None
+    scribe: Office
     version: str
     listen: str
     started: float
@@ -124,16 +79,17 @@ class StatusService:
             certificate_left=self.mesh.me.not_after - clock.wall(),
             peers=peers,
             drops={reason: count for reason, count in self.links.drops().items() if count},
-            gossip=dict(self.gossip()),
+            gossip=self.mesh.gossip.statistics(),
         )
 
     def identity(self) -> schemas.NodeIdentity:
         """Who this node is."""
-        return identity_of(self.mesh.me, self._roles(self.mesh.me))
+        me = self.mesh.me
+        return identity_of(me, self._roles(me), self.mesh.members.label(me))
 
     def way_to(self, node: NodeId) -> Way:
         """How frames leave for `node` now."""
-        return self._way(self.routes.path_to(node))
+        return self._way(self.mesh.routing.path_to(node))
 
     # Details
 
@@ -144,8 +100,7 @@ class StatusService:
         return Way(neighbour.transport, self._name(path.via) if path.via else "")
 
     def _name(self, node: NodeId) -> str:
-        certificate = self.mesh.members.get(node)
-        return label(certificate) if certificate else node[:SHORT_ID]
+        return self.mesh.members.label_of(node)
 
     def _roles(self, certificate: Certificate) -> list[str]:
         roles = ["ca"] if certificate.is_ca else []
@@ -155,7 +110,7 @@ class StatusService:
 
     def _peers(self) -> list[schemas.PeerRow]:
         traffic = {each.node: each for each in self.links.traffic()}
-        samples = {(each.node, each.link): each for each in self.samples()}
+        samples = {(each.node, each.link): each for each in self.links.paths()}
         # Of several places where a node was tried the first is shown: one that a person named.
         lost = {each.node: each for each in reversed(self.mesh.neighbours.unreached())}
         rows = []
@@ -163,7 +118,7 @@ class StatusService:
             node = peer.node_id
             if node == self.mesh.me.node_id:
                 continue
-            path = self.routes.path_to(node)
+            path = self.mesh.routing.path_to(node)
             sample = samples.get((node, path.link)) if path else None
             rows.append(self._row(peer, path, sample, traffic.get(node, NO_TRAFFIC), lost.get(node)))
         return sorted(rows, key=lambda row: (row.link == NO_PATH, row.name))
@@ -180,7 +135,7 @@ class StatusService:
         figures = self._figures(path, sample)
         return schemas.PeerRow(
             id=peer.node_id,
-            name=label(peer),
+            name=self.mesh.members.label(peer),
             v4=str(peer.addresses.v4),
             v6=str(peer.addresses.v6),
             roles=self._roles(peer),
@@ -195,7 +150,7 @@ class StatusService:
             last_error=lost.last_error if lost else "",
             bytes_in=traffic.bytes_in,
             bytes_out=traffic.bytes_out,
-            tags=list(peer.tags),
+            tags=list(self.mesh.members.tags(peer)),
             hops=len(path.hops) if path else 0,
         )
 
@@ -217,7 +172,8 @@ class StatusService:
         return lost.address if lost else ""
 
     def _seen(self, node: NodeId) -> float | None:
-        moments = [each for each in (self.seen(node), self.mesh.neighbours.parted_at(node)) if each is not None]
+        missed = (self.mesh.linkstate.missed_since(node), self.mesh.neighbours.parted_at(node))
+        moments = [each for each in missed if each is not None]
         return _now() - max(moments) if moments else None
 
     def _health(self, peers: Sequence[schemas.PeerRow]) -> Health:
@@ -237,45 +193,20 @@ class StatusService:
         vitals = Vitals(
             peers=known + nobody,
             certificate_left=self.mesh.me.not_after - clock.wall(),
-            clock_offset=self.mesh.clock_offset(),
+            clock_offset=self.mesh.sight.clock_offset(),
             tun_wanted=self.device is not None,
             tun_problem=self.device.problem if self.device else "",
             revoked=self.mesh.me.node_id in self.mesh.statements.revoked(),
+            scribe_problem=self.scribe.problem,
         )
         return judge(vitals)
 
 
-@dataclass(frozen=True, slots=True)
-class OneHop:
-    """A path of one hop, by a link of our own."""
-
-    link: LinkId
-    hops: tuple[NodeId, ...]
-    latency: float
-    loss: float
-    via: None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LinkedOnly:
-    """Routes of a mesh where nobody passes on what is for another: there is a path exactly where there is a link."""
-
-    mesh: Mesh
-
-    def path_to(self, node: NodeId) -> OneHop | None:
-        """The link to `node`, as a path."""
-        neighbour = self.mesh.neighbours.link_to(node)
-        if neighbour is None:
-            return None
-        quality = self.mesh.probe.quality(neighbour.link)
-        return OneHop(neighbour.link, (node,), quality.rtt or 0.0, quality.loss)
-
-
-def identity_of(certificate: Certificate, roles: Sequence[str] = ()) -> schemas.NodeIdentity:
-    """A node as its certificate tells of it."""
+def identity_of(certificate: Certificate, roles: Sequence[str] = (), name: str = "") -> schemas.NodeIdentity:
+    """A node as its certificate tells of it, under the name people gave it if there is one."""
     return schemas.NodeIdentity(
         id=certificate.node_id,
-        name=label(certificate),
+        name=name or label(certificate),
         network=certificate.network.name,
         ca_hash=certificate.network.ca_hash,
         v4=str(certificate.addresses.v4),

@@ -41,25 +41,6 @@ class Step(Wire, frozen=True):
     loss: Share = 0.0
 
 
-class Path(Protocol):
-    """A way to a node, as routing chose it."""
-
-    @property
-    def link(self) -> LinkId:
-        """Our link it begins with."""
-
-    @property
-    def via(self) -> NodeId | None:
-        """The first relay; None if the link leads to the node itself."""
-
-
-class Routes(Protocol):
-    """What this service asks of routing."""
-
-    def path_to(self, node: NodeId) -> Path | None:
-        """The best path now."""
-
-
 _steps = msgspec.msgpack.Decoder(Step)
 
 
@@ -68,7 +49,6 @@ class TraceService:
     """Asks for a way, and answers others who do."""
 
     mesh: Mesh
-    routes: Routes
     call: Callable[[NodeId, str, bytes, float], Awaitable[bytes]]
     """An RPC to another node: method, body, seconds to wait."""
 
@@ -83,7 +63,7 @@ class TraceService:
         target = self.mesh.members.resolve(wanted.node)
         if target.node_id == self.mesh.me.node_id:
             raise Refused(f"{label(target)} is this node itself. Name another: pulse status")
-        if self.routes.path_to(target.node_id) is None:
+        if self.mesh.routing.path_to(target.node_id) is None:
             raise LinkError(f"no path leads to {label(target)} now. What is known of it: pulse status")
         hops, problem = await self._walk(target, wanted.timeout)
         rtt, silence = await self._ping(target, wanted.timeout)
@@ -125,7 +105,7 @@ class TraceService:
         return messages.unpack(_steps, answer, "trace", messages.RPC_LIMIT)
 
     def _step(self, target: NodeId) -> Step:
-        path = self.routes.path_to(target)
+        path = self.mesh.routing.path_to(target)
         neighbour = self.mesh.neighbours.get(path.link) if path else None
         if path is None or neighbour is None:
             return Step(b"")

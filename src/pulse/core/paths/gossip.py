@@ -6,7 +6,7 @@ forged record is always the fault of the neighbour that sent it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -176,6 +176,10 @@ class Gossip:
     def certificate(self, node: NodeId) -> Certificate | None:
         """The newest certificate of a node."""
         return self._credentials.newest(node)
+
+    def statistics(self) -> dict[str, int]:
+        """Records held, and what was not taken, by name."""
+        return {"records": len(self._table), **asdict(self.counts)}
 
     def summary(self) -> bytes:
         """What a `Digest` says of all we hold: equal at two nodes that hold the same."""

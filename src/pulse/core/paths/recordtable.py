@@ -96,6 +96,9 @@ class RecordTable:
         record = self.at(handle)
         return record is not None and record.numbers >= numbers
 
+    def __len__(self) -> int:
+        return len(self._records)
+
     def all(self) -> ValuesView[NodeRecord]:
         """Every record."""
         return self._records.values()

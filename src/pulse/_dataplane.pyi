@@ -199,7 +199,9 @@ class Dataplane:
         """
     def replace_policy(
         self,
-        rules: Sequence[tuple[bool, Sequence[str] | None, Sequence[str] | None, Sequence[int], Sequence[tuple[int, int]]]],
+        rules: Sequence[
+            tuple[bool, Sequence[str] | None, Sequence[str] | None, Sequence[int], Sequence[tuple[int, int]]]
+        ],
     ) -> None:
         """(allow, from handles, to handles, IP protocols, port ranges): the whole policy; None or empty is any.
 

@@ -180,7 +180,7 @@ mod tests {
             if self.to.as_ref().is_some_and(|to| !to.contains(&dst)) {
                 return false;
             }
-            if !self.protocols.is_empty() && !self.protocols.iter().any(|proto| *proto == transport.proto) {
+            if !self.protocols.is_empty() && !self.protocols.contains(&transport.proto) {
                 return false;
             }
             if self.ports.is_empty() {

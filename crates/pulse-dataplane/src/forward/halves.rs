@@ -222,9 +222,9 @@ mod tests {
         ) {
             let (sealer, opener) = (HopSealer::new(1, &SECRET, Cipher::Aes128Gcm), HopOpener::new(&SECRET, Cipher::Aes128Gcm));
             let mut datagrams = cut(&sealer, &bodies);
-            for index in 0..datagrams.len() {
-                let other = order[index].index(datagrams.len());
-                datagrams.swap(index, other);
+            for (place, other) in order.iter().enumerate().take(datagrams.len()) {
+                let other = other.index(datagrams.len());
+                datagrams.swap(place, other);
             }
             let (mut halves, now, mut joined) = (Halves::default(), Instant::now(), vec![]);
             for mut datagram in datagrams {

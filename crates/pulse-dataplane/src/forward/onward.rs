@@ -144,3 +144,51 @@ fn count(shared: &Shared, link: &Link, sent: io::Result<()>, frames: usize, byte
         Err(_) => shared.drops.add(Drop::SendFailed, frames as u64),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Pair;
+    use super::*;
+
+    #[test]
+    fn what_a_full_socket_does_not_take_is_dropped_and_counted() -> io::Result<()> {
+        let pair = Pair::new()?;
+        let (shared, link) = (&pair.left.shared, &pair.left.link);
+        count(shared, link, Err(io::ErrorKind::WouldBlock.into()), 3, 300);
+        count(shared, link, Err(io::ErrorKind::HostUnreachable.into()), 2, 200);
+        count(shared, link, Ok(()), 5, 500);
+        assert_eq!([Drop::QueueFull, Drop::SendFailed].map(|reason| shared.drops.get(reason)), [3, 2]);
+        assert_eq!(link.traffic.packets(), 5);
+        Ok(())
+    }
+
+    #[test]
+    fn more_links_than_trains_lose_nothing_and_each_keeps_its_order() -> io::Result<()> {
+        let pairs = (0..TRAINS + 2).map(|_| Pair::new()).collect::<io::Result<Vec<_>>>()?;
+        let header = HopHeader::new([10, 100, 0, 1].into(), [10, 100, 0, 2].into(), frame::Kind::Session);
+        let mut bytes = vec![0; pairs.len() * 20 * 100];
+        let mut frames = bytes.chunks_mut(100);
+        let mut onward = Onward::new(&pairs[0].left.shared);
+        for round in 0..20_u8 {
+            for pair in &pairs {
+                let Some(frame) = frames.next() else { unreachable!("as many frames as turns") };
+                frame::lay_out(&header.encode(), [&[round; 52], &[]], frame);
+                // Every third is shorter, which ends a train.
+                let length = if round % 3 == 2 { 90 } else { 100 };
+                onward.add(&pair.left.link, &header, &mut frame[..length]);
+            }
+        }
+        onward.flush();
+        for pair in &pairs {
+            let mut rounds = vec![];
+            assert!(super::super::testing::eventually(|| {
+                for (bytes, stride, _) in super::super::traffic::polled(&pair.right.shared.session_inbox) {
+                    rounds.extend(bytes.chunks(stride).map(|packet| packet[0]));
+                }
+                rounds.len() == 20
+            }));
+            assert_eq!(rounds, (0..20).collect::<Vec<_>>());
+        }
+        Ok(())
+    }
+}

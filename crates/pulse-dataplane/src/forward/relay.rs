@@ -112,11 +112,13 @@ impl<'s, 'b> Relay<'s, 'b> {
         Ok((&hop.link, flags | if last { LAST } else { 0 }))
     }
 
-    /// A link of ours to the destination itself, a suspect one only if there is no other.
+    /// A link of ours to the destination itself: best one that the table names, for it is known to be up at both ends; a
+    /// suspect one only if there is no other.
     fn own_link(&self, from: &Link, header: &HopHeader) -> Option<&'s Link> {
-        let all = || self.view.links.values().filter(|link| link.handle == header.dst && link.index != from.index);
-        let healthy = all().find(|link| !link.suspect.load(Ordering::Relaxed));
-        healthy.or_else(|| all().next()).map(|link| &**link)
+        let usable = |link: &&Link| link.handle == header.dst && link.index != from.index;
+        let named = || self.view.routes.hops(header.dst).iter().map(|hop| &*hop.link);
+        let all = || named().chain(self.view.links.values().map(|link| &**link)).filter(usable);
+        all().find(|link| !link.suspect.load(Ordering::Relaxed)).or_else(|| all().next())
     }
 
     /// What no policy judges is held to a rate.

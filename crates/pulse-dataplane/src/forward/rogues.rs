@@ -3,9 +3,10 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::testing::{Node, bound, connect, loopback, row, v4};
+use super::testing::{Node, bound, connect, eventually, loopback, row, v4};
 use super::traffic::{icmp, packets, read_packets, tcp, tcp_of};
 use crate::flow::Transport;
 use crate::frame::{self, FRAME_OVERHEAD, HopHeader, Kind, LAST, Part};
@@ -102,12 +103,7 @@ fn more_session_packets_than_a_link_may_ask_for_are_dropped() -> io::Result<()> 
     let ping = icmp(v4(1).into(), v4(2).into());
     rogue.send(honest(1, 2, &ping), &record(&right.record_rogue(1), &ping))?;
     Rogue::next_to(&relay, 2)?.send(session(2, 1), b"packet")?;
-    assert!(super::testing::eventually(|| relay
-        .link_with(1)
-        .traffic
-        .packets_out
-        .load(std::sync::atomic::Ordering::Relaxed)
-        == 1));
+    assert!(eventually(|| relay.link_with(1).traffic.packets_out.load(Ordering::Relaxed) == 1));
     assert_eq!(relay.shared.drops.get(Drop::RateLimited), 17);
     Ok(())
 }
@@ -123,12 +119,12 @@ fn a_frame_in_a_ring_of_relays_ends_after_sixteen_hops_whatever_its_ttl_claims()
     for (round, ttl) in [16, 200, 255].into_iter().enumerate() {
         rogue.send(HopHeader { ttl, ..session(1, 2) }, b"round and round")?;
         let ended = || [&one, &two, &three].iter().map(|node| node.shared.drops.get(Drop::TtlExceeded)).sum::<u64>();
-        assert!(super::testing::eventually(|| ended() == round as u64 + 1));
-        let hops: u64 = [(&one, 4), (&two, 5), (&three, 3)]
-            .iter()
-            .map(|(node, next)| node.link_with(*next).traffic.packets_out.load(std::sync::atomic::Ordering::Relaxed))
-            .sum();
-        assert_eq!(hops, 15 * (round as u64 + 1));
+        assert!(eventually(|| ended() == round as u64 + 1));
+        let hops = || {
+            let out = |node: &Node, next| node.link_with(next).traffic.packets_out.load(Ordering::Relaxed);
+            out(&one, 4) + out(&two, 5) + out(&three, 3)
+        };
+        assert!(eventually(|| hops() == 15 * (round as u64 + 1)));
     }
     Ok(())
 }
@@ -191,7 +187,7 @@ fn no_bit_of_a_frames_header_can_change_on_the_wire() -> io::Result<()> {
         rogue.send_bytes(&changed)?;
         // Flipped to the index of another link it meets another key.
         let refused = || [reason, Drop::BadSeal].iter().any(|reason| relay.shared.drops.get(*reason) > before[0]);
-        assert!(super::testing::eventually(refused), "bit {bit}");
+        assert!(eventually(refused), "bit {bit}");
     }
     assert_eq!(right.shared.drops.snapshot().iter().map(|(_, count)| count).sum::<u64>(), 0);
     // Untouched it is still good, once.

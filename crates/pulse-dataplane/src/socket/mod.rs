@@ -285,6 +285,22 @@ mod tests {
     }
 
     #[test]
+    fn datagrams_that_lie_apart_leave_as_one_train_and_singly_where_the_kernel_cannot_segment() -> io::Result<()> {
+        let ((left, _), (right, to)) = (socket(Ipv6Addr::LOCALHOST.into())?, socket(Ipv6Addr::LOCALHOST.into())?);
+        let datagrams: Vec<Vec<u8>> = (0..50).map(|number| vec![number; if number == 49 { 7 } else { 900 }]).collect();
+        let slices: Vec<_> = datagrams.iter().map(|datagram| IoSlice::new(datagram)).collect();
+        for gso in [true, false] {
+            left.bound.load().gso.store(gso, Ordering::Relaxed);
+            left.send_gathered(&slices, to, None)?;
+            assert_eq!(receive(&right, 49 * 900 + 7)?.0, datagrams);
+            assert_eq!(left.bound.load().gso.load(Ordering::Relaxed), gso);
+        }
+        left.send_gathered(&slices[..1], to, None)?;
+        assert_eq!(receive(&right, 900)?.0, datagrams[..1]);
+        Ok(())
+    }
+
+    #[test]
     fn a_transmit_keeps_its_congestion_mark_and_source() -> io::Result<()> {
         for local in [IpAddr::from(Ipv4Addr::LOCALHOST.to_ipv6_mapped()), Ipv6Addr::LOCALHOST.into()] {
             let ((left, at), (right, to)) =

@@ -45,6 +45,13 @@ class Request:
     payload: bytes
 
 
+PolicyRule = tuple[bool, list[str] | None, list[str] | None, list[int], list[tuple[int, int]]]
+"""One rule of the data plane: allow, handles it may come from, handles it may go to, IP protocols, port ranges.
+
+None stands for any node; an empty list for any protocol or port.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class PeerTraffic:
     """Inner packets and bytes exchanged with a node since the data plane started."""
@@ -130,6 +137,10 @@ class Links(Protocol):
 
     def replace_tables(self, tables: TablesChanged) -> None:
         """Route and address packets by these tables from now on."""
+        ...
+
+    def replace_policy(self, rules: Sequence[PolicyRule]) -> None:
+        """Allow and deny flows by these rules from now on; the first that matches decides, none allows all."""
         ...
 
     def attach_tun(self, name: str, queues: int) -> str:

@@ -141,7 +141,10 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     revoke = RevokeService(
         me.node_id, identity.key, mesh.statements, mesh.members, mesh.ca_nodes, publisher, authorities
     )
-    meshing.fetch_config, meshing.rules_changed = netconfig.fetch, _each(scribe.changed, tun and tun.config_changed)
+    meshing.fetch_config, meshing.rules_changed = (
+        netconfig.fetch,
+        _each(scribe.changed, tun.config_changed if tun else None),
+    )
     status = StatusService(mesh, links, tun, scribe, VERSION, addresses.join(*config.listen), _now())
     trace = TraceService(mesh, rpc.call)
     methods |= {"config.get": netconfig.get, "trace": trace.answer}

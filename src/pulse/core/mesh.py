@@ -49,7 +49,7 @@ from pulse.core.paths.linkstate import GraphChanged, LinkState, NodeExpired, Nod
 from pulse.core.paths.neighbours import Neighbour, Neighbours
 from pulse.core.paths.news import CertificateAccepted, OwnRecordSeen, RecordAccepted, RecordForgotten, RecordMade
 from pulse.core.paths.probe import Probe
-from pulse.core.paths.routing import Routing, RoutesChanged, owners
+from pulse.core.paths.routing import RoutesChanged, Routing, owners
 from pulse.core.paths.sight import Sight
 from pulse.core.paths.wanted import NodesWanted, Wanted
 from pulse.core.trust.certificates import Authority, Certificate, parse

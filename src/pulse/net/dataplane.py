@@ -15,7 +15,7 @@ from pulse.core import facts
 from pulse.core.effects import TablesChanged
 from pulse.core.types import LinkId, NodeId
 from pulse.errors import LinkError, SystemRefused
-from pulse.net.links import JoinOffer, PeerTraffic, PolicyRule, Request, Trust
+from pulse.net.links import JoinOffer, PathSample, PeerTraffic, PolicyRule, Request, Trust
 
 log = logging.getLogger(__name__)
 
@@ -187,6 +187,9 @@ class DataplaneLinks:
             facts.LinkSample(LinkId(link.link), link.rtt, link.jitter, link.loss)
             for link in self._dataplane.statistics().links
         )
+
+    def paths(self) -> list[PathSample]:
+        return []
 
     def traffic(self) -> list[PeerTraffic]:
         return [

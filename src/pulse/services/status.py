@@ -12,9 +12,9 @@ from pulse import clock, schemas
 from pulse.core.health import Health, PeerHealth, Vitals, judge
 from pulse.core.mesh import Mesh
 from pulse.core.paths.neighbours import Unreached
+from pulse.core.paths.routing import Path
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.members import label
-from pulse.core.paths.routing import Path
 from pulse.core.types import NodeId
 from pulse.net.links import Links, PathSample, PeerTraffic
 

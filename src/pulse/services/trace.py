@@ -6,7 +6,7 @@ Invariant: a hop speaks of its own next link only, so what is shown is what ever
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final
 
 import msgspec
 
@@ -16,7 +16,7 @@ from pulse.core.mesh import Mesh
 from pulse.core.messages import Wire
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.members import label
-from pulse.core.types import SHORT_ID, LinkId, NodeId, ShortText
+from pulse.core.types import SHORT_ID, NodeId, ShortText
 from pulse.errors import LinkError, PulseError, Refused
 
 METHOD: Final = "trace"

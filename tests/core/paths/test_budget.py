@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulse.core.paths.budget import INCOMING, OUTGOING, Budget, Bucket, Pace, Tempo, Verdict
+from pulse.core.paths.budget import INCOMING, OUTGOING, Bucket, Budget, Pace, Tempo, Verdict
 from tests.authority import node
 
 

@@ -29,7 +29,7 @@ class Grove:
         for link in links:
             self.branch(link).eager = False
 
-    def branch(self, link: LinkId):  # type: ignore[no-untyped-def] # noqa: ANN201
+    def branch(self, link: LinkId):  # type: ignore[no-untyped-def]
         branch = self.tree.get(link)
         assert branch is not None
         return branch

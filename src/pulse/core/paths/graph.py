@@ -6,9 +6,8 @@ are in it exactly as long as they are up.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from itertools import chain, islice
 from typing import Final, NamedTuple
 

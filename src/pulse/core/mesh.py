@@ -151,9 +151,9 @@ class Mesh:
             case SessionDown(node, reason):
                 return [Log("session down", DEBUG, {"node": node[:SHORT_ID], "reason": reason})]
             case PeerWanted(node):
-                return self.wanted.peer_wanted(node, now)
+                return [_traffic(node), *self.wanted.peer_wanted(node, now)]
             case NoRoute(node):
-                return self.wanted.no_route(node, now)
+                return [_traffic(node), *self.wanted.no_route(node, now)]
 
     def peer_configured(self, address: str, now: float) -> list[Effect]:
         """A person named a peer."""
@@ -381,3 +381,7 @@ class Mesh:
     def _public_key(self, node: NodeId) -> bytes | None:
         certificate = self.members.get(node)
         return certificate.public_key if certificate else None
+
+
+def _traffic(node: NodeId) -> Log:
+    return Log("traffic for a node", DEBUG, {"node": node[:SHORT_ID]})

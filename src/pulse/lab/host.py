@@ -24,7 +24,7 @@ HOSTS_FILE: Final = "hosts"
 PATIENCE: Final = 60.0
 """Seconds a command may take unless told otherwise: a guard against hanging."""
 
-_ENTER: Final = 'hostname "$0"; [ ! -e /etc/hosts ] || mount --bind "$1" /etc/hosts; shift; exec "$@"'
+_ENTER: Final = 'hostname "$0"; [ ! -e "$1" ] || [ ! -e /etc/hosts ] || mount --bind "$1" /etc/hosts; shift; exec "$@"'
 """Runs where `ip netns exec` has made mounts our own, so nothing of it outlives the command."""
 
 

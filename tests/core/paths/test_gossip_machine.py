@@ -1,13 +1,17 @@
 """Gossip under any order of mishaps: links come and go, messages get lost, nodes restart; in the end all agree."""
 
+from typing import TYPE_CHECKING
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pulse.core.effects import WARNING
-from pulse.core.paths.noderecord import NodeRecord
 from tests.core.paths.crowd import Crowd, nobody
 from tests.core.paths.records import cert
+
+if TYPE_CHECKING:
+    from pulse.core.paths.noderecord import NodeRecord
 
 PLACES = range(1, 6)
 places = st.sampled_from(PLACES)

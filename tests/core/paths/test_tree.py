@@ -4,6 +4,7 @@ from random import Random
 
 from pulse.core.effects import Effect, SendMessage
 from pulse.core.messages import Have, NodeRecords, Objects, Prune, Want, decode
+from pulse.core.paths.branch import Branch
 from pulse.core.paths.noderecord import NodeRecord, certificate_hash
 from pulse.core.paths.outbox import Shelf
 from pulse.core.paths.tree import NAMED_WITHIN, PRUNE_AGAIN, Journey, Tree
@@ -29,7 +30,7 @@ class Grove:
         for link in links:
             self.branch(link).eager = False
 
-    def branch(self, link: LinkId):  # type: ignore[no-untyped-def]
+    def branch(self, link: LinkId) -> Branch:
         branch = self.tree.get(link)
         assert branch is not None
         return branch

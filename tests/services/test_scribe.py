@@ -228,6 +228,21 @@ async def test_an_edit_right_after_the_start_waits_for_the_role(office: Office) 
     assert told.name == "relay-01"
 
 
+async def test_an_edit_waits_for_the_config_to_write_on(office: Office) -> None:
+    node = Node(office, answers=[ROLES.data])
+    config, office.statements._config = office.statements.config, None
+    async with node.running():
+        await node.until("")
+        naming = asyncio.ensure_future(node.service.set_name(NameRequest("relay", "relay-01")))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert config is not None
+        office.hear(config.data)
+        node.service.changed()
+
+        assert (await naming).name == "relay-01"
+
+
 async def test_an_edit_does_not_wait_for_a_role_that_was_refused(office: Office) -> None:
     office.appoint(CAM)
     node = Node(office, answers=[Refused("cam-7 is the scribe already")])

@@ -44,7 +44,9 @@ class Chaos:
     """Those whom others join by."""
     members: list[SimNode] = field(init=False)
     backups: dict[str, Disk] = field(default_factory=dict)
-    _calm_from: float = 0.0
+    _late: list[SimNode] = field(default_factory=list)
+    """Members that have not joined yet."""
+    _scribe: SimNode = field(init=False)
     _settled_at: float = 0.0
 
     def __post_init__(self) -> None:
@@ -66,47 +68,55 @@ class Chaos:
     # The beginning
 
     def _populate(self) -> None:
-        """A CA on the Internet, further doors, and members at homes, on islands and beside them."""
+        """A CA on the Internet, further doors, and members at homes, on an island and beside the doors."""
         count = round(LEAST * (MOST / LEAST) ** self.chance.random())
         numbers = self.chance.sample(range(POOL), count)
-        world = self.world
-        self.ca = world.node("ca", is_ca=True, number=numbers[0])
-        homes = [Segment(f"home {n}", "192.168" if n < 2 else f"10.{n}") for n in range(self.chance.randint(1, 5))]
-        places = [(INTERNET,), *((home,) for home in homes)]
+        self.ca = self.world.node("ca", is_ca=True, number=numbers[0])
         doors = self.chance.randint(0, min(3, count // 4))
-        self.doors = [self.ca, *(world.node(f"door{n}", number=numbers[1 + n]) for n in range(doors))]
+        self.doors = [self.ca, *(self.world.node(f"door{n}", number=numbers[1 + n]) for n in range(doors))]
         self.members = list(self.doors)
-        island = Segment("island", "172.16", outlet=False)
-        with_island = count > 8 and self.chance.random() < 0.3
-        for place, number in enumerate(numbers[1 + doors :]):
-            on_island = with_island and place < count // 4
-            segments = ((INTERNET, island) if not place else (island,)) if on_island else self.chance.choice(places)
-            node = world.node(f"n{place}", *segments, number=number)
-            bridge = self.members[1 + doors] if on_island and place else None
-            asked = [bridge] if bridge else self.chance.sample(self.doors, min(len(self.doors), self.chance.randint(1, 2)))
-            node.configured = tuple(_address_for(node, door) for door in asked)
-            self.members.append(node)
+        rest = numbers[1 + doors :]
+        if count > 8 and self.chance.random() < 0.3:
+            settlers, rest = rest[: count // 4], rest[count // 4 :]
+            self._settle_island(settlers)
+        homes = [Segment(f"home {n}", "192.168" if n < 2 else f"10.{n}") for n in range(self.chance.randint(1, 5))]
+        for number in rest:
+            self._add(self.chance.choice([INTERNET, *homes]), number)
         for node in self.members:
             node.machine.delay = self.chance.choice((0.0005, 0.002, 0.01, 0.03, 0.08))
             node.skew = self.chance.choice((0.0, 0.0, 0.0, 1.5, -40.0, 3600.0, -3600.0))
         for door in self.doors[1:]:
             door.configured = (self.ca.machine.addresses[0],)
 
-    def _begin(self) -> None:
-        late = self.chance.sample(self.members[1:], len(self.members) // 4)
-        for node in self.members:
-            if node not in late:
-                self.world.after(self.chance.uniform(0.0, 3.0) if node is not self.ca else 0.0, node.start)
-        self._expect(3.0, CALM)
-        scribe = self.chance.choice([node for node in self.members if node not in late])
-        self.world.after(5.0, lambda: self.ca.states(ObjectKind.ROLES, roles_of(1, scribe)))
-        self.world.after(8.0, lambda: self._edit(scribe))
-        self._late = late
-        self._scribe = scribe
-        self._expect(8.0, CALM)
+    def _settle_island(self, numbers: Sequence[int]) -> None:
+        """A network without a way out, but for one machine that has a foot in both."""
+        island = Segment("island", "172.16", outlet=False)
+        bridge = self.world.node("bridge", INTERNET, island, number=numbers[0])
+        bridge.configured = (self.ca.machine.addresses[0],)
+        self.members.append(bridge)
+        for n, number in enumerate(numbers[1:]):
+            node = self.world.node(f"i{n}", island, number=number)
+            node.configured = (bridge.machine.addresses[1],)
+            self.members.append(node)
 
-    _late: list[SimNode] = field(default_factory=list)
-    _scribe: SimNode = field(init=False)
+    def _add(self, segment: Segment, number: int) -> None:
+        """A member at a home or on the Internet. Homes number their machines alike, so addresses lead astray elsewhere."""
+        beside = sum(segment in each.machine.segments for each in self.members)
+        place = number if segment is INTERNET else beside
+        node = self.world.node(f"n{len(self.members)}", segment, number=number, place=place)
+        asked = self.chance.sample(self.doors, min(len(self.doors), self.chance.randint(1, 2)))
+        node.configured = tuple(door.machine.addresses[0] for door in asked)
+        self.members.append(node)
+
+    def _begin(self) -> None:
+        self._late = self.chance.sample(self.members[1:], len(self.members) // 4)
+        self._scribe = self._one()
+        self.ca.start()
+        for node in self.members[1:]:
+            if node not in self._late:
+                self.world.after(self.chance.uniform(0.0, 3.0), node.start)
+        self._do(5.0, lambda: self.ca.states(ObjectKind.ROLES, roles_of(1, self._scribe)))
+        self._do(8.0, lambda: self._edit(self._scribe))
 
     # Rounds
 
@@ -144,8 +154,8 @@ class Chaos:
         self.world.after(seconds, act)
         self._expect(seconds, calm)
 
-    def _one(self, among: Sequence[SimNode] = ()) -> SimNode:
-        return self.chance.choice([node for node in among or self.members if node not in self._late])
+    def _one(self) -> SimNode:
+        return self.chance.choice([node for node in self.members if node not in self._late])
 
     # Faults: each is given when to strike, in seconds from now
 
@@ -249,11 +259,3 @@ class Chaos:
     def _talk(self, when: float) -> None:
         one, other = self.chance.sample(self.members, 2)
         self._do(when, lambda: one.wants(other))
-
-
-def _address_for(node: SimNode, door: SimNode) -> str:
-    """Where the door is found from there."""
-    for segment, address in zip(door.machine.segments, door.machine.addresses, strict=True):
-        if segment in node.machine.segments:
-            return address
-    return door.machine.addresses[0]

@@ -63,6 +63,8 @@ class Daemon:
     alive: bool = True
     deaf: bool = False
     """It answers probes but drops the frames it should forward."""
+    doubted: dict[tuple[NodeId, LinkId], None] = field(default_factory=dict)
+    """Paths, by node and first link, whose probes are not answered: the data plane avoids them at once."""
     started: float = 0.0
     tables: TablesChanged = NO_TABLES
     admitted: frozenset[NodeId] = frozenset()
@@ -123,13 +125,14 @@ class Daemon:
     def lost(self, end: End) -> None:
         """A link ended."""
         self.ends.pop(end.id, None)
+        self.doubted = {path: None for path in self.doubted if path[1] != end.id}
         if self.standing.get(end.far.daemon.id) is end:
             del self.standing[end.far.daemon.id]
 
     # Its end
 
     def kill(self) -> None:
-        """kill -9: neighbours hear nothing, ever."""
+        """Die as by kill -9: neighbours hear nothing, ever."""
         self.alive = False
         for end in [*self.ends.values()]:
             end.up = False
@@ -164,16 +167,13 @@ class Daemon:
 
     def _do(self, effect: Effect) -> None:
         match effect:
-            case SendMessage(link, payload):
-                if end := self.ends.get(link):
-                    end.link.send(end, payload)
             case Dial():
                 Attempt(self.world, self, effect).begin()
-            case CloseLink(link, reason):
+            case SendMessage(link) | CloseLink(link):
                 if end := self.ends.get(link):
-                    end.link.close(end, reason)
+                    _on(end, effect)
             case CloseSession():
-                pass
+                """Sessions are not simulated."""
             case TablesChanged():
                 self._tables_changed(effect)
             case TrustChanged():
@@ -181,9 +181,7 @@ class Daemon:
             case StoreRoles() | StoreConfig() | StoreRevocation() | StoreBoot():
                 self.node.disk.keep(effect)
             case StorePeers():
-                if not self._peers_due:
-                    self._peers_due = True
-                    self.world.after(PEERS_WRITTEN_AFTER, self.store_peers)
+                self._store_peers_soon()
             case FetchConfig(node):
                 self._fetch(node)
             case Log():
@@ -197,6 +195,11 @@ class Daemon:
         for end in [*self.ends.values()]:
             if end.far.daemon.id in self.distrusted:
                 end.link.close(end, "not trusted any more")
+
+    def _store_peers_soon(self) -> None:
+        if not self._peers_due:
+            self._peers_due = True
+            self.world.after(PEERS_WRITTEN_AFTER, self.store_peers)
 
     def _tables_changed(self, tables: TablesChanged) -> None:
         self.tables = tables
@@ -255,3 +258,9 @@ class Daemon:
         if times > MOST_WAKES:
             raise AssertionError(f"{self.node.name} wants to be woken again and again at {self.world.now:.6f}")
 
+
+def _on(end: End, effect: SendMessage | CloseLink) -> None:
+    if isinstance(effect, SendMessage):
+        end.link.send(end, effect.payload)
+    else:
+        end.link.close(end, effect.reason)

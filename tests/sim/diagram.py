@@ -1,8 +1,8 @@
 """Draws a flow as a text sequence diagram: a column a node, an arrow a message, a line for what happened to all.
 
-    1002.140   ca              n3              n7
-       0.013   ·  Objects[2] ─────────────────▶ ·
-       0.054   ·               kill -9
+1002.140   ca              n3              n7
+   0.013   ·  Objects[2] ─────────────────▶ ·
+   0.054   ·               kill -9
 """
 
 from collections.abc import Sequence
@@ -68,10 +68,10 @@ def _columns(count: int) -> str:
 
 def _arrow(here: int, there: int, columns: int, text: str) -> str:
     left, right = min(here, there), max(here, there)
-    room = (right - left) * WIDTH - 2
-    body = f" {text[: room - 2]} "
-    arrow = f"├{body:─<{room - 1}}▶" if here < there else f"◀{body:─>{room - 1}}┤"
-    return _columns(left) + arrow + " " + _columns(columns - right)
+    room = (right - left) * WIDTH - 1
+    body = f" {text[: room - 3]} "
+    arrow = f"├{body:─<{room}}▶" if here < there else f"◀{body:─>{room}}┤"
+    return _columns(left) + f"{arrow:<{(right - left + 1) * WIDTH}}" + _columns(columns - right - 1)
 
 
 def _text(what: object) -> str:

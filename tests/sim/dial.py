@@ -124,7 +124,7 @@ def stands(daemon: "Daemon", peer: "Daemon", *, dialled: bool) -> bool:
     old = daemon.standing.get(peer.id)
     if old is None or old.peer_boot != peer.boot or old.suspect:
         return True
-    return dialled == old.dialled or dialled == (daemon.id < peer.id)
+    return dialled in (old.dialled, daemon.id < peer.id)
 
 
 def _gives_up(end: End) -> None:

@@ -125,7 +125,9 @@ class Model:
             to, arrivals = node.running, traffic.Arrivals(node.running)
             for other in group:
                 if arrivals.arrives(other.running) or traffic.arrives(to, other.running):
-                    raise self.world.failure(f"{node.name} is revoked, and {other.name} talks to it", node.name, other.name)
+                    raise self.world.failure(
+                        f"{node.name} is revoked, and {other.name} talks to it", node.name, other.name
+                    )
 
     def _nothing_went_back(self) -> None:
         for node in self.world.nodes.values():

@@ -96,13 +96,13 @@ class SimNode:
         self.world.after(CLOCK_READ_EVERY, lambda: self._read_clock(daemon))
 
     def kill(self) -> None:
-        """kill -9."""
+        """Kill its daemon with signal 9."""
         if self.alive:
             self.world.say(f"{self.name} is killed", self.name)
             self.running.kill()
 
     def stop(self) -> None:
-        """SIGTERM."""
+        """Stop its daemon with SIGTERM."""
         if self.alive:
             self.world.say(f"{self.name} stops", self.name)
             self.running.stop()

@@ -4,7 +4,7 @@ Invariant: an answer is "yes" only if every flow gets there, whichever of the vi
 """
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from pulse.core.effects import Hop
@@ -30,7 +30,6 @@ class Arrivals:
 
     def __init__(self, target: "Daemon") -> None:
         self.target = target
-        self._handle = target.mesh.me.addresses.v4
         self._known: dict[tuple[int, int, bool], bool] = {}
         """Daemon, the one it came from, flag LAST: whether it gets there. False while it is being worked out."""
 
@@ -42,6 +41,15 @@ class Arrivals:
             and self._gets_on(source, None, last=False, hops=0)
         )
 
+    def gets_on_by(self, step: Step, at: "Daemon", hops: int = 0) -> bool:
+        """True if what `at` sends by that hop gets there, or to whoever brings it there."""
+        far = step.end.far.daemon
+        return (
+            step.end.link.delivers(step.end)
+            and not (far.deaf and far is not self.target)
+            and self._gets_on(far, at, last=step.last, hops=hops + 1)
+        )
+
     def _gets_on(self, at: "Daemon", came: "Daemon | None", *, last: bool, hops: int) -> bool:
         if at is self.target:
             return True
@@ -51,22 +59,14 @@ class Arrivals:
         if key not in self._known:
             self._known[key] = False
             steps = [*self._steps(at, came, last=last)]
-            self._known[key] = bool(steps) and all(self._arrives_by(step, at, hops) for step in steps)
+            self._known[key] = bool(steps) and all(self.gets_on_by(step, at, hops) for step in steps)
         return self._known[key]
 
     def _steps(self, at: "Daemon", came: "Daemon | None", *, last: bool) -> Iterator[Step]:
         if last:
             end = at.standing.get(self.target.id)
             return iter([Step(end, False)] if end else [])
-        return (step for step in choices(at, self._handle) if step.end.far.daemon is not came)
-
-    def _arrives_by(self, step: Step, at: "Daemon", hops: int) -> bool:
-        far = step.end.far.daemon
-        return (
-            step.end.link.delivers(step.end)
-            and not (far.deaf and far is not self.target)
-            and self._gets_on(far, at, last=step.last, hops=hops + 1)
-        )
+        return (step for step in choices(at, self.target) if step.end.far.daemon is not came)
 
 
 def arrives(source: "Daemon", target: "Daemon") -> bool:
@@ -74,29 +74,26 @@ def arrives(source: "Daemon", target: "Daemon") -> bool:
     return Arrivals(target).arrives(source)
 
 
-def choices(at: "Daemon", handle: IPv4Address) -> list[Step]:
-    """The hops a flow for `handle` may be hashed to: no suspect ones while there are others, backups last of all."""
-    usable = [(hop, end) for hop in at.tables.routes.get(handle, ()) if (end := at.ends.get(hop.link)) is not None]
-    return [Step(end, hop.last) for hop, end in min(_tiers(usable), key=_rank, default=[])]
+def hops(at: "Daemon", target: "Daemon") -> list[tuple[Hop, "End"]]:
+    """Every way towards the target in the tables of `at` whose link is up."""
+    table = at.tables.routes.get(target.mesh.me.addresses.v4, ())
+    return [(hop, end) for hop in table if (end := at.ends.get(hop.link)) is not None]
 
 
-def _tiers(usable: list[tuple[Hop, "End"]]) -> list[list[tuple[Hop, "End"]]]:
-    tiers: dict[tuple[bool, bool], list[tuple[Hop, End]]] = {}
-    for hop, end in usable:
-        tiers.setdefault((end.suspect, hop.weight == 0), []).append((hop, end))
-    return [*tiers.values()]
-
-
-def _rank(tier: list[tuple[Hop, "End"]]) -> tuple[bool, bool]:
-    hop, end = tier[0]
-    return end.suspect, hop.weight == 0
+def choices(at: "Daemon", target: "Daemon") -> list[Step]:
+    """The hops a flow may be hashed to: no suspect ones while there are others, backups last of all."""
+    tiers: dict[tuple[bool, bool], list[Step]] = {}
+    for hop, end in hops(at, target):
+        suspect = end.suspect or (target.id, end.id) in at.doubted
+        tiers.setdefault((suspect, hop.weight == 0), []).append(Step(end, hop.last))
+    return tiers[min(tiers)] if tiers else []
 
 
 def route(source: "Daemon", target: "Daemon") -> list["Daemon"]:
     """The daemons a flow passes on its best way, both ends included; what there is of it if it does not arrive."""
-    handle, way, at, last = target.mesh.me.addresses.v4, [source], source, False
+    way, at, last = [source], source, False
     while at is not target and len(way) <= MOST_HOPS:
-        steps = choices(at, handle)
+        steps = choices(at, target)
         if last:
             steps = [Step(end, False)] if (end := at.standing.get(target.id)) else []
         ahead = [step for step in steps if step.end.far.daemon not in way and step.end.link.delivers(step.end)]
@@ -111,7 +108,7 @@ def latency(source: "Daemon", target: "Daemon") -> float:
     """Seconds one way over the best way."""
     way = route(source, target)
     underlay = source.world.underlay
-    return sum(underlay.delay(one.machine, other.machine) for one, other in zip(way, way[1:], strict=False))
+    return sum(underlay.delay(one.machine, other.machine) for one, other in pairwise(way))
 
 
 def loops(daemons: list["Daemon"]) -> list[tuple[NodeId, tuple[str, ...]]]:
@@ -124,7 +121,6 @@ def loops(daemons: list["Daemon"]) -> list[tuple[NodeId, tuple[str, ...]]]:
 
 
 def _circles(daemons: list["Daemon"], target: "Daemon") -> Iterator[tuple[str, ...]]:
-    handle = target.mesh.me.addresses.v4
     done: dict[int, None] = {id(target): None}
     for start in daemons:
         trail: list[Daemon] = []
@@ -143,7 +139,7 @@ def _circles(daemons: list["Daemon"], target: "Daemon") -> Iterator[tuple[str, .
                 continue
             places[id(at)] = depth
             trail.append(at)
-            pending += [(step.end.far.daemon, depth + 1) for step in choices(at, handle) if not step.last]
+            pending += [(step.end.far.daemon, depth + 1) for step in choices(at, target) if not step.last]
         for left in trail:
             done[id(left)] = None
 

@@ -87,10 +87,14 @@ class World:
         dials: Iterable[SimNode] = (),
         is_ca: bool = False,
         number: int | None = None,
+        place: int | None = None,
     ) -> SimNode:
-        """A new member, not started; it sits on the Internet unless told otherwise."""
+        """A new member, not started; it sits on the Internet unless told otherwise.
+
+        `number` says whose key it has, `place` which address on its segments; left out, the next free one.
+        """
         number = len(self.nodes) if number is None else number
-        machine = Machine(name, number, segments or (INTERNET,))
+        machine = Machine(name, number if place is None else place, segments or (INTERNET,))
         node = self._plug_in(SimNode(self, name, number, machine, is_ca))
         node.configured = tuple(other.machine.addresses[0] for other in dials)
         if is_ca:

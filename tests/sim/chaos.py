@@ -100,7 +100,7 @@ class Chaos:
             self.members.append(node)
 
     def _add(self, segment: Segment, number: int) -> None:
-        """A member at a home or on the Internet. Homes number their machines alike, so addresses lead astray elsewhere."""
+        """A member at a home or on the Internet; homes number their machines alike, so addresses lead astray."""
         beside = sum(segment in each.machine.segments for each in self.members)
         place = number if segment is INTERNET else beside
         node = self.world.node(f"n{len(self.members)}", segment, number=number, place=place)

@@ -7,15 +7,16 @@ from tests.sim import identities
 from tests.sim.node import SimNode
 
 
-def roles_of(epoch: int, scribe: SimNode, *operators: SimNode) -> bytes:
-    """The CA names the first scribe, and operators."""
-    roles = Roles(epoch, scribe.id, 1, frozenset(each.id for each in operators))
+def roles_of(epoch: int, scribe: SimNode, *operators: SimNode, scribe_epoch: int = 1) -> bytes:
+    """The CA names a scribe, and operators."""
+    roles = Roles(epoch, scribe.id, scribe_epoch, frozenset(each.id for each in operators))
     return sign_roles(identities.CA.network, roles, identities.CA.key).data
 
 
-def edited_config(scribe: SimNode) -> bytes:
+def edited_config(scribe: SimNode, **names: str) -> bytes:
     """The scribe's next config after the one it holds."""
-    held = scribe.running.mesh.statements.config
-    generation = held.config.generation + 1 if held and held.config.scribe_epoch == 1 else 1
-    config = Config(1, generation, Settings(str(MESH)))
+    statements = scribe.running.mesh.statements
+    epoch, held = statements.roles.scribe_epoch, statements.config
+    generation = held.config.generation + 1 if held and held.config.scribe_epoch == epoch else 1
+    config = Config(epoch, generation, Settings(str(MESH)))
     return sign_config(identities.CA.network, config, identities.signer(scribe.number)).data

@@ -1,9 +1,8 @@
-"""A world of nodes under one seed: one source of chance, a heap of events, a clock that jumps from one to the next.
+"""A world of nodes under one seed: machines, daemons, links, and one source of chance for all of it.
 
 Invariant: the same seed and the same calls give the same world, event by event, in any process.
 """
 
-import heapq
 from collections.abc import Callable, Iterable
 from random import Random
 
@@ -11,6 +10,7 @@ from pulse.core.effects import WARNING, Log
 from pulse.core.facts import Fact
 from pulse.core.types import NodeId
 from tests.sim import identities
+from tests.sim.clock import Clock
 from tests.sim.daemon import Daemon
 from tests.sim.diagram import draw
 from tests.sim.flow import Flow
@@ -27,13 +27,13 @@ JITTER = 0.1
 """Share of the delay by which a packet may be late."""
 
 
-class World:
+class World(Clock):
     """Machines, nodes and their daemons."""
 
     def __init__(self, seed: int, *, hashed: bool = False, expected: Iterable[str] = ()) -> None:
         self.seed = seed
+        super().__init__()
         self.random = Random(seed)
-        self.now = 0.0
         self.underlay = Underlay()
         self.nodes: dict[str, SimNode] = {}
         self.flow = Flow(hashed=hashed)
@@ -43,31 +43,16 @@ class World:
         self.swaps = 0
         """How often the tables of any node changed."""
         self._machines: dict[str, SimNode] = {}
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
-        self._events = 0
 
     # Time
 
-    def at(self, when: float, act: Callable[[], None]) -> None:
-        """Let something happen; what is due at one instant happens in the order in which it was asked for."""
-        self._events += 1
-        heapq.heappush(self._heap, (max(when, self.now), self._events, act))
-
-    def after(self, seconds: float, act: Callable[[], None]) -> None:
-        """Let something happen in so many seconds."""
-        self.at(self.now + seconds, act)
-
     def run(self, seconds: float) -> None:
         """Let time pass. What goes wrong bears the seed and the newest part of the flow."""
-        end = self.now + seconds
         try:
-            while self._heap and self._heap[0][0] <= end:
-                self.now, _, act = heapq.heappop(self._heap)
-                act()
+            super().run(seconds)
         except Exception as error:
             error.add_note(self.story())
             raise
-        self.now = end
 
     def until(self, condition: Callable[[], bool], within: float, step: float = 0.1) -> float:
         """Let time pass until something holds; how long that took. Fails after `within` seconds."""

@@ -28,6 +28,9 @@ CALM = 15.0
 LONG_CALM = 65.0
 """After loss that took links down by chance, or a partition: who dials only now and then has dialled by then."""
 
+SMALL = 32
+"""Nodes of a mesh in which everybody has links with everybody (protocol §3)."""
+
 POOL = 64
 """Machines there are certificates for; each world takes its own out of them."""
 
@@ -144,6 +147,8 @@ class Chaos:
 
     def _calm_down(self) -> None:
         self.world.run(max(0.0, self._settled_at - self.world.now))
+        if len(self.members) > SMALL and self.model.ask():
+            self.world.run(CALM)
         self.model.check()
 
     def _expect(self, seconds: float, calm: float) -> None:

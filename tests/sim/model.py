@@ -7,6 +7,7 @@ next or be dialled by it at an address it knows. Invariant: the model never asks
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from pulse.core.facts import NoRoute
 from pulse.core.types import SHORT_ID
 from tests.sim import face, traffic
 from tests.sim.node import SimNode
@@ -43,6 +44,17 @@ class Model:
             self._nobody_reaches_the_revoked(group)
         self._nothing_went_back()
         self._learn()
+
+    def ask(self) -> bool:
+        """Let there be traffic between all that do not reach each other; True if there were any.
+
+        In a large mesh nobody has links with everybody, so a handful that was cut off together may have none among
+        themselves, and find each other only once one of them wants to.
+        """
+        missing = [pair for group in self.groups() for pair in self._apart(group)]
+        for source, target in missing:
+            source.running.tell(NoRoute(target.id))
+        return bool(missing)
 
     def watch(self) -> None:
         """Look for circles every now and then, for ever."""
@@ -92,16 +104,21 @@ class Model:
                 self._lives[node.name] = node.disk.boot
 
     def _all_reach_each_other(self, group: Group) -> None:
+        for source, target in self._apart(group):
+            way = [each.node.name for each in traffic.route(source.running, target.running)]
+            raise self.world.failure(
+                f"{source.name} does not reach {target.name} (gets as far as {' > '.join(way)})",
+                *(source.name, target.name, *way),
+            )
+
+    def _apart(self, group: Group) -> Iterator[tuple[SimNode, SimNode]]:
+        """Pairs of a group of which the first should reach the second and does not."""
         served = [node for node in group if self._serves(group, node)]
         for target in served:
             arrivals = traffic.Arrivals(target.running)
             for source in served:
                 if source is not target and not arrivals.arrives(source.running):
-                    way = " > ".join(each.node.name for each in traffic.route(source.running, target.running))
-                    raise self.world.failure(
-                        f"{source.name} does not reach {target.name} (gets as far as {way})",
-                        *dict.fromkeys((source.name, target.name, *way.split(" > "))),
-                    )
+                    yield source, target
 
     def _serves(self, group: Group, node: SimNode) -> bool:
         """True if somebody there holds a config at or above the node's floor."""

@@ -51,7 +51,8 @@ class World(Clock):
         try:
             super().run(seconds)
         except Exception as error:
-            error.add_note(self.story())
+            if not getattr(error, "__notes__", None):
+                error.add_note(self.story())
             raise
 
     def until(self, condition: Callable[[], bool], within: float, step: float = 0.1) -> float:

@@ -5,9 +5,8 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgspec
-
 from pulse import schemas
+from pulse.client import connect
 from pulse.lab.host import Host, Output, wait_until
 from pulse.lab.lab import Lab
 from pulse.lab.plan import HostPlan, NetworkPlan, Plan
@@ -88,7 +87,8 @@ class Node:
 
     def status(self) -> schemas.Status:
         """What it says of the mesh."""
-        return msgspec.json.decode(self.host.pulse("status", "--json").stdout, type=schemas.Status)
+        with connect(self.host.data, {}) as client:
+            return client.status()
 
     @property
     def v4(self) -> str:

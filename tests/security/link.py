@@ -55,6 +55,8 @@ class Link:
         self.answers_probes = True
         self.frames: deque[Frame] = deque(maxlen=KEPT)
         self.messages: deque[bytes] = deque(maxlen=KEPT)
+        self.raw_taker: Callable[[bytes], None] = lambda _: None
+        """Sees each frame as it came."""
         self.frame_taker: Callable[[Frame], bool] | None = None
         """Sees each frame first; true if it took it."""
         self.message_taker: Callable[[bytes], None] | None = None
@@ -97,6 +99,12 @@ class Link:
         """The handle of the daemon at the other end."""
         assert self.peer is not None
         return str(self.peer.addresses.v4)
+
+    @property
+    def peer_id(self) -> NodeId:
+        """The id of the daemon at the other end."""
+        assert self.peer is not None
+        return self.peer.node_id
 
     # Saying
 
@@ -177,6 +185,7 @@ class Link:
 
     def take_frame(self, data: bytes) -> None:
         """A frame under our index came."""
+        self.raw_taker(data)
         frame = opened(self._open, data) if self._open else None
         if frame is None or (self.frame_taker and self.frame_taker(frame)):
             return

@@ -7,7 +7,8 @@ Invariant: it decides nothing; what is said, sent, passed on or swallowed is wha
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Condition, Thread
 from types import TracebackType
 from typing import Final, Self
@@ -90,6 +91,14 @@ class Rogue:
             found = self.turn.wait_for(lambda: self._live(node), PATIENCE)
         assert found is not None
         return found
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[socket.socket]:
+        """Another socket on its host, that it does not listen to."""
+        with inside(self.host.namespace):
+            other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with other:
+            yield other
 
     # The thread
 

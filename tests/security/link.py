@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from threading import Condition
-from typing import Final
+from typing import Final, Protocol
 
 from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, StreamDataReceived
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -40,11 +40,18 @@ KEPT: Final = 10_000
 """Frames and messages kept for tests to look at."""
 
 
+class Timed(Protocol):
+    """What wants to be told that time has passed."""
+
+    def wake(self, now: float) -> None:
+        """Do what is due."""
+
+
 class Link:
     """One link, made or in the making; `turn` is held by whoever touches it."""
 
     def __init__(self, turn: Condition, send: Callable[[bytes, Address], None], shows: Wanted, talk: Talk) -> None:
-        self.turn, self._send, self._shows, self.talk = turn, send, shows, talk
+        self.turn, self._send, self.shows, self.talk = turn, send, shows, talk
         self.index = secrets.randbelow(2**32 - 1) + 1
         self.boot = secrets.token_bytes(16)
         self.me = shows.addresses[0]
@@ -61,6 +68,12 @@ class Link:
         """Sees each frame first; true if it took it."""
         self.message_taker: Callable[[bytes], None] | None = None
         """Sees each message."""
+        self.session_takers: list[Callable[[Frame], None]] = []
+        """See the packets of sessions, whoever they are for."""
+        self.record_takers: list[Callable[[bytes], None]] = []
+        """See bare records, whoever they are for."""
+        self.waked: list[Timed] = []
+        """What has timers beside the link itself."""
         self._said_hello = False
         self._stream = b""
         self._counter = 0
@@ -191,6 +204,9 @@ class Link:
             return
         if frame.header.kind == Kind.LINK_PROBE:
             self._probed(frame)
+        elif frame.header.kind == Kind.SESSION and self.session_takers:
+            for take in self.session_takers:
+                take(frame)
         else:
             self.frames.append(frame)
 
@@ -200,6 +216,8 @@ class Link:
         if due is not None and due <= now:
             self.talk.handle_timer(now)
             self._listen()
+        for each in self.waked:
+            each.wake(now)
 
     def flush(self) -> None:
         """Send what QUIC has to send."""
@@ -255,7 +273,7 @@ class Link:
     @property
     def me_id(self) -> NodeId:
         """Who the rogue is on this link."""
-        return node_id(public_bytes(self._shows.key))
+        return node_id(public_bytes(self.shows.key))
 
     def _key(self, sender: NodeId, receiver: NodeId, *, aes: bool) -> Key:
         return Key(self.talk.export(HOP_LABEL, node_bytes(sender) + node_bytes(receiver)), aes=aes)

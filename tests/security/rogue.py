@@ -24,14 +24,14 @@ from tests.e2e.stranger import LINK
 from tests.namespace import inside
 from tests.security.frames import FRAME
 from tests.security.link import Address, Link
-from tests.security.talk import answering, calling
+from tests.security.talk import CONNECTION_ID, answering, calling
 
 QUIC: Final = 0x40
 """First byte, at least, of a datagram of QUIC."""
-CONNECTION_ID: Final = 8
 TURN: Final = 0.02
 """Seconds between two looks at the timers."""
 BATCH: Final = 256
+RECORD: Final = 0x23
 SO_RCVBUFFORCE: Final = 33
 """Of Linux; the socket module does not name it."""
 
@@ -132,6 +132,9 @@ class Rogue:
             self._take_quic(data, source)
         elif data[0] == FRAME and (link := self._receiving(int.from_bytes(data[4:8]))):
             link.take_frame(data)
+        elif data[0] == RECORD:
+            for take in [take for link in self.links for take in link.record_takers]:
+                take(data)
 
     def _take_quic(self, data: bytes, source: Address) -> None:
         header = pull_quic_header(Buffer(data=data), host_cid_length=CONNECTION_ID)

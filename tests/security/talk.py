@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from tests.e2e.forgery import Wanted
 
 EXPORTED: Final = 32
+CONNECTION_ID: Final = 8
+"""Bytes of the connection ids aioquic chooses for itself."""
 
 
 class Talk(QuicConnection):
@@ -51,7 +53,7 @@ class Talk(QuicConnection):
         super()._update_traffic_key(direction, epoch, cipher_suite, secret)
 
 
-def calling(alpn: str, shows: Wanted) -> Talk:
+def calling(alpn: str, shows: Wanted | None) -> Talk:
     """The end that dials."""
     return Talk(configuration=_settings(alpn, shows, dials=True))
 
@@ -63,9 +65,10 @@ def answering(alpn: str, shows: Wanted, first_connection_id: bytes) -> Talk:
     )
 
 
-def _settings(alpn: str, shows: Wanted, *, dials: bool) -> QuicConfiguration:
+def _settings(alpn: str, shows: Wanted | None, *, dials: bool) -> QuicConfiguration:
     settings = QuicConfiguration(alpn_protocols=[alpn], is_client=dials, verify_mode=ssl.CERT_NONE)
-    settings.certificate, settings.private_key = shows.made(), shows.key
+    if shows:
+        settings.certificate, settings.private_key = shows.made(), shows.key
     # A session is kicked by a datagram.
     settings.max_datagram_frame_size = 1200
     return settings

@@ -17,6 +17,8 @@ from tests.namespace import inside
 
 FRAME: Final = 0x21
 RECORD: Final = 0x23
+RCVBUFFORCE: Final = 33
+"""The socket option of Linux that the socket module does not name: a receive buffer of any size."""
 _ETH_P_ALL = 3
 """Only who asks for all sees what leaves, too."""
 _IP_HEADER = 20
@@ -71,7 +73,7 @@ def tapped(host: Host) -> Iterator[Tap]:
         # Without a protocol nothing is received before it is bound to the one interface.
         listening = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
     with listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        listening.setsockopt(socket.SOL_SOCKET, RCVBUFFORCE, 64 << 20)
         listening.settimeout(PATIENCE)
         listening.bind((host.ports[0].interface, _ETH_P_ALL))
         yield Tap(listening)

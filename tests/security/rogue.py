@@ -21,6 +21,7 @@ from pulse.lab.host import Host
 from tests.e2e.forgery import Wanted
 from tests.e2e.mesh import PATIENCE, PORT, Node
 from tests.e2e.stranger import LINK
+from tests.e2e.wire import RCVBUFFORCE, RECORD
 from tests.namespace import inside
 from tests.security.frames import FRAME
 from tests.security.link import Address, Link
@@ -31,9 +32,6 @@ QUIC: Final = 0x40
 TURN: Final = 0.02
 """Seconds between two looks at the timers."""
 BATCH: Final = 256
-RECORD: Final = 0x23
-SO_RCVBUFFORCE: Final = 33
-"""Of Linux; the socket module does not name it."""
 
 
 class Rogue:
@@ -49,7 +47,7 @@ class Rogue:
         self._over = False
         with inside(host.namespace):
             self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
+        self._socket.setsockopt(socket.SOL_SOCKET, RCVBUFFORCE, 8 << 20)
         self._socket.bind((str(host.v4.ip), PORT))
         self._thread = Thread(target=self._serve, name=f"rogue {host.name}", daemon=True)
 

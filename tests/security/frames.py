@@ -19,6 +19,7 @@ CLEAR: Final = 16
 """Bytes in clear, which the seal covers."""
 OVERHEAD: Final = 48
 TTL: Final = 16
+UNSPECIFIED: Final = str(IPv4Address(0))
 
 
 class Kind(IntEnum):

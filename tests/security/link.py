@@ -74,6 +74,8 @@ class Link:
         """See bare records, whoever they are for."""
         self.waked: list[Timed] = []
         """What has timers beside the link itself."""
+        self.bounces = 0
+        """How often a test sent something straight back."""
         self._said_hello = False
         self._stream = b""
         self._counter = 0
@@ -101,6 +103,11 @@ class Link:
         with self.turn:
             if not self.turn.wait_for(lambda: bool(happened()), patience):
                 raise TimeoutError(f"not within {patience:g} s: {what}")
+
+    def pauses(self, seconds: float) -> None:
+        """Let time pass, with the link kept up."""
+        with self.turn:
+            self.turn.wait_for(lambda: self.closed is not None, seconds)
 
     @property
     def is_up(self) -> bool:
@@ -140,7 +147,9 @@ class Link:
 
     # Frames
 
-    def seals(self, header: Header, body: bytes = b"", *, counter: int | None = None, clear: int | None = None) -> bytes:
+    def seals(
+        self, header: Header, body: bytes = b"", *, counter: int | None = None, clear: int | None = None
+    ) -> bytes:
         """The bytes of a frame for this link."""
         flags = usual_flags(header.kind) if clear is None else clear
         return self.seals_raw(header.encode(), body, counter=counter, clear=flags)

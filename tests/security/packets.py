@@ -26,6 +26,23 @@ class Ends:
         return ip_address(self.src).packed + ip_address(self.dst).packed
 
 
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What the hops are told of a packet."""
+
+    proto: int
+    sport: int
+    dport: int
+
+
+def flow_of(packet: bytes) -> Flow:
+    """The flow of a packet without options or fragments; type and code of ICMP stand for ports."""
+    at, proto = (40, packet[6]) if packet[0] >> 4 == 6 else (20, packet[9])
+    if proto in {ICMP, ICMP6}:
+        return Flow(proto, packet[at], packet[at + 1])
+    return Flow(proto, int.from_bytes(packet[at : at + 2]), int.from_bytes(packet[at + 2 : at + 4]))
+
+
 def echo(ends: Ends, payload: bytes = b"are you there") -> bytes:
     """A ping."""
     is_v6 = ":" in ends.dst
@@ -51,7 +68,8 @@ def packet(ends: Ends, protocol: int, body: bytes, *, length: int | None = None,
     """An IP header before `body`; `length` is what it says of it, `fragment` its flags and offset field (IPv4)."""
     if ":" in ends.dst:
         size = len(body) if length is None else length
-        return struct.pack("!IHBB", 6 << 28, size, protocol, 64) + ends.packed + body
+        six: bytes = struct.pack("!IHBB", 6 << 28, size, protocol, 64)
+        return six + ends.packed + body
     size = 20 + len(body) if length is None else length
     head = struct.pack("!BBHHHBBH", 0x45, 0, size, 0x1234, fragment, 64, protocol, 0) + ends.packed
     return _filled(head, 10) + body

@@ -1,4 +1,4 @@
-"""A member gone bad: it has a good certificate and speaks the protocol by heart, in Python, and keeps none of its rules.
+"""A member gone bad: it has a good certificate and the protocol by heart, and keeps none of its rules.
 
 It lives in this process, on one UDP socket of a lab host; a thread of its own keeps its links up meanwhile.
 Invariant: it decides nothing; what is said, sent, passed on or swallowed is what a test wants.
@@ -13,7 +13,7 @@ from threading import Condition, Thread
 from types import TracebackType
 from typing import Final, Self
 
-from aioquic.buffer import Buffer
+from aioquic._buffer import Buffer
 from aioquic.quic.packet import QuicPacketType, pull_quic_header
 
 from pulse.core.types import NodeId

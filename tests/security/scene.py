@@ -1,6 +1,6 @@
 """What the tests of this folder have in common: an honest pair and a rogue on one network, and ways to look closely.
 
-Invariant: what a daemon drops is compared reason by reason, so that one packet too many fails a test as one too few does.
+Invariant: what a daemon drops is compared reason by reason, so one packet too many fails a test too.
 """
 
 from collections.abc import Iterator
@@ -9,6 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from pulse.core.trust.certificates import Certificate, parse
 from pulse.lab.host import wait_until
 from pulse.lab.lab import Lab
 from pulse.lab.plan import HostPlan, NetworkPlan, Plan
@@ -45,6 +49,10 @@ class Scene:
     def member(self) -> Node:
         """The bystander."""
         return self.pair.member
+
+    def certificate(self, node: Node) -> Certificate:
+        """What a node shows to whoever links with it."""
+        return certificate(node)
 
     def new_link(self) -> Link:
         """Another link to the CA, which takes the place of the one before."""
@@ -98,6 +106,12 @@ def state(node: Node) -> list[object]:
     status = node.status()
     peers = sorted((each.id, each.name, each.v4, each.v6, *each.roles) for each in status.peers)
     return [status.node, peers, files(node.host.data / "network"), files(node.host.data / "identity")]
+
+
+def certificate(node: Node) -> Certificate:
+    """A node's certificate, from its disk."""
+    found = x509.load_pem_x509_certificate((node.host.data / "identity" / "certificate.pem").read_bytes())
+    return parse(found.public_bytes(Encoding.DER))
 
 
 def files(directory: Path) -> dict[str, bytes]:

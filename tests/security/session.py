@@ -6,11 +6,11 @@ Invariant: packets for it are taken from every link it was made with, so a rogue
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
-from aioquic.buffer import Buffer
+from aioquic._buffer import Buffer
 from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, StreamDataReceived
 from aioquic.quic.packet import pull_quic_header
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -19,13 +19,14 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from pulse import clock
 from pulse.core import messages
+from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.revocation import digest_of
 from tests.e2e.forgery import Wanted
 from tests.e2e.stranger import SESSION
 from tests.security.frames import Frame, Header, Key, Kind
 from tests.security.link import AES, CONTROL, Link
-from tests.security.packets import Ends, echo
+from tests.security.packets import Ends, echo, flow_of
 from tests.security.talk import CONNECTION_ID, calling
 
 RECORD: Final = 0x23
@@ -50,7 +51,10 @@ class Heard:
 
 
 class Session:
-    """One session dialled over the first of `links`; `src` is where it says it comes from."""
+    """One session dialled over the first of `links`, with the daemon there or, through it, with another.
+
+    `src` is where it says it comes from.
+    """
 
     def __init__(
         self,
@@ -61,10 +65,14 @@ class Session:
         anonymous: bool = False,
         alpn: str = SESSION,
         hello: bytes | None = None,
+        to: Certificate | None = None,
     ) -> None:
         self.links, self.link = links, links[0]
         self.turn = self.link.turn
-        self.header = Header(src or self.link.me, self.link.there, Kind.SESSION)
+        peer = to or self.link.peer
+        assert peer is not None
+        self.peer = peer
+        self.header = Header(src or self.link.me, str(peer.addresses.v4), Kind.SESSION)
         self.heard = Heard()
         self.talk = calling(alpn, None if anonymous else shows or self.link.shows)
         self._hello = hello
@@ -122,6 +130,12 @@ class Session:
         start = bytes((RECORD, flags, 0, 0)) + self._their_index.to_bytes(4) + number.to_bytes(8)
         return start + self._seal.seal(number, packet, start)
 
+    def frames(self, packet: bytes, **fields: str | int) -> bytes:
+        """An IP packet as a framed record, with its true flow in the header but for `fields`."""
+        told = flow_of(packet)
+        header = Header(self.link.me, self.header.dst, Kind.RECORD, told.proto, told.sport, told.dport)
+        return self.link.seals(replace(header, **fields), self.seals(packet))  # type: ignore[arg-type]
+
     def sends(self, *packets: bytes) -> None:
         """Send IP packets as bare records."""
         self.link.throws(*(self.seals(packet) for packet in packets))
@@ -129,7 +143,7 @@ class Session:
     def is_alive(self) -> bool:
         """True if a ping of the daemon's mesh address is answered."""
         before = len(self.heard.packets)
-        self.sends(echo(Ends(self.link.me, self.link.there)))
+        self.sends(echo(Ends(self.link.me, self.header.dst)))
         self.link.waits(lambda: len(self.heard.packets) > before, "a ping is answered")
         return True
 
@@ -188,7 +202,7 @@ class Session:
         hello = messages.decode(message)
         assert isinstance(hello, messages.Hello)
         self._aes = bool(hello.features & AES)
-        if self.link.me_id < self.link.peer_id:
+        if self.link.me_id < self.peer.node_id:
             self._offer()
 
     def _offer(self) -> None:
@@ -200,12 +214,14 @@ class Session:
             self._offer()
         self._their_index = index
         shared = self._private.exchange(X25519PublicKey.from_public_bytes(public))
-        me, them = node_bytes(self.link.me_id), node_bytes(self.link.peer_id)
+        me, them = node_bytes(self.link.me_id), node_bytes(self.peer.node_id)
         indexes = [self._index.to_bytes(4), index.to_bytes(4)]
         ids = [me, them]
         if them < me:
             ids, indexes = ids[::-1], indexes[::-1]
-        self._seal, self._open = (self._key(shared, b"".join(ids), [*ends, *indexes]) for ends in ((me, them), (them, me)))
+        self._seal, self._open = (
+            self._key(shared, b"".join(ids), [*way, *indexes]) for way in ((me, them), (them, me))
+        )
         self.says(msgspec.msgpack.encode([KEYS_USED, index]))
 
     def _key(self, shared: bytes, ids: bytes, bound: Sequence[bytes]) -> Key:

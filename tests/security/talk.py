@@ -5,6 +5,7 @@ Invariant: `export` gives what the other end's exporter gives (RFC 8446 §7.5), 
 
 import hashlib
 import ssl
+from functools import cache
 from typing import Final
 
 from aioquic.quic.configuration import QuicConfiguration
@@ -44,12 +45,12 @@ class Talk(QuicConnection):
         super()._initialize(peer_cid)
         self.tls._request_client_certificate = True
 
-    def _update_traffic_key(
-        self, direction: Direction, epoch: Epoch, cipher_suite: CipherSuite, secret: bytes
-    ) -> None:
+    def _update_traffic_key(self, direction: Direction, epoch: Epoch, cipher_suite: CipherSuite, secret: bytes) -> None:
         if epoch is Epoch.ONE_RTT and not self._exporter_secret:
             # The first of the two comes while the transcript ends with the server's Finished, as §7.1 wants it.
-            self._exporter_secret = self.tls.key_schedule.derive_secret(b"exp master")
+            schedule = self.tls.key_schedule
+            assert schedule is not None
+            self._exporter_secret = schedule.derive_secret(b"exp master")
         super()._update_traffic_key(direction, epoch, cipher_suite, secret)
 
 
@@ -65,10 +66,16 @@ def answering(alpn: str, shows: Wanted, first_connection_id: bytes) -> Talk:
     )
 
 
+@cache
+def certificate_of(shows: Wanted) -> x509.Certificate:
+    """The one certificate of that wish: node records name it by its hash."""
+    return shows.made()
+
+
 def _settings(alpn: str, shows: Wanted | None, *, dials: bool) -> QuicConfiguration:
     settings = QuicConfiguration(alpn_protocols=[alpn], is_client=dials, verify_mode=ssl.CERT_NONE)
     if shows:
-        settings.certificate, settings.private_key = shows.made(), shows.key
+        settings.certificate, settings.private_key = certificate_of(shows), shows.key
     # A session is kicked by a datagram.
     settings.max_datagram_frame_size = 1200
     return settings

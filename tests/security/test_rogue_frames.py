@@ -12,8 +12,8 @@ from tests.e2e.exchange import noise
 from tests.e2e.mesh import PORT
 from tests.security.frames import CLEAR, OVERHEAD, Clear, Kind, flips
 from tests.security.link import PROBE, Link
-from tests.security.scene import Scene, bad_member, drops, unharmed
 from tests.security.rogue import Rogue
+from tests.security.scene import Scene, bad_member, drops, unharmed
 
 WINDOW = 65_536
 """Counters a node can tell apart."""
@@ -88,7 +88,7 @@ def test_each_bit_of_a_frame_is_guarded(scene: Scene) -> None:
 
 
 def reason_for(place: int, first: int) -> str:
-    """Why a frame with a bit changed at that place is dropped; QUIC, which looks like noise to quinn, counts nothing."""
+    """Why a frame with a bit changed at that place is dropped; noise that looks like QUIC counts as nothing."""
     if place == 0 and first >= 0x40:
         return "quic"
     if place in INDEX or first == 0x23:

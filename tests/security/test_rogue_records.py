@@ -11,7 +11,7 @@ import pytest
 
 from pulse.lab.host import wait_until
 from tests.e2e.mesh import PATIENCE
-from tests.security.frames import flips
+from tests.security.frames import UNSPECIFIED, flips
 from tests.security.packets import ICMP, TCP, UDP, Ends, datagram, echo, packet, syn
 from tests.security.scene import Scene, drops, unharmed
 from tests.security.session import Session
@@ -85,7 +85,9 @@ def test_a_record_cut_short_is_dropped(scene: Scene, session: Session, ends: End
         scene.link.throws(*(record[:size] for size in range(1, OVERHEAD)))
 
 
-@pytest.mark.parametrize("src", ["10.100.7.8", "192.0.2.7", "127.0.0.1", "0.0.0.0", "255.255.255.255", "fd00::7", "::1"])
+@pytest.mark.parametrize(
+    "src", ["10.100.7.8", "192.0.2.7", "127.0.0.1", UNSPECIFIED, "255.255.255.255", "fd00::7", "::1"]
+)
 def test_a_source_that_is_not_the_senders_is_dropped(scene: Scene, session: Session, ends: Ends, src: str) -> None:
     lie = Ends(src, scene.ca.v6 if ":" in src else ends.dst)
 
@@ -102,7 +104,9 @@ def test_the_source_address_of_another_member_or_the_cas_own_is_dropped(
         session.sends(*map(echo, lies))
 
 
-@pytest.mark.parametrize("dst", ["10.100.99.99", "127.0.0.1", "198.18.0.1", "255.255.255.255", "224.0.0.1", "ff02::1", "::1"])
+@pytest.mark.parametrize(
+    "dst", ["10.100.99.99", "127.0.0.1", "198.18.0.1", "255.255.255.255", "224.0.0.1", "ff02::1", "::1"]
+)
 def test_a_destination_that_is_not_the_victims_mesh_address_is_dropped(
     scene: Scene, session: Session, ends: Ends, dst: str
 ) -> None:

@@ -13,7 +13,7 @@ from tests.e2e import forgery
 from tests.e2e.exchange import noise
 from tests.e2e.forgery import Wanted
 from tests.e2e.stranger import ALERTS, JOIN, LINK
-from tests.security.frames import Header, Kind
+from tests.security.frames import UNSPECIFIED, Header, Kind
 from tests.security.link import CONTROL, Link
 from tests.security.rogue import Rogue
 from tests.security.scene import Scene, bad_member, memory, told_since, unharmed
@@ -201,7 +201,12 @@ def test_streams_of_no_known_kind_and_half_a_header_do_no_harm(scene: Scene, lin
 @pytest.mark.parametrize("size", [0, 1, 20, 1200, 1400])
 def test_session_packets_that_are_noise_do_no_harm(scene: Scene, link: Link, size: int) -> None:
     header = Header(link.me, link.there, Kind.SESSION)
-    sources = [header, replace(header, src=scene.member.v4), replace(header, src="0.0.0.0"), replace(header, src="255.255.255.255")]
+    sources = [
+        header,
+        replace(header, src=scene.member.v4),
+        replace(header, src=UNSPECIFIED),
+        replace(header, src="255.255.255.255"),
+    ]
 
     for turn in range(256):
         link.sends(sources[turn % 4], bytes((turn,)) * min(size, 1) + noise(f"packet {turn}", max(size - 1, 0)))

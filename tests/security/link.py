@@ -143,6 +143,7 @@ class Link:
         """Close it."""
         with self.turn:
             self.talk.close()
+            self.closed = self.closed or (0, "by us")
             self.flush()
 
     # Frames

@@ -85,4 +85,5 @@ def _filled(data: bytes, place: int, before: bytes = b"") -> bytes:
     total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
-    return data[:place] + (total ^ 0xFFFF).to_bytes(2) + data[place + 2 :]
+    checksum: bytes = (total ^ 0xFFFF).to_bytes(2)
+    return data[:place] + checksum + data[place + 2 :]

@@ -20,6 +20,7 @@ from pulse.core.trust.certificates import Certificate, parse
 from pulse.core.trust.identity import node_bytes, node_id, public_bytes
 from pulse.core.trust.revocation import digest_of
 from pulse.core.types import NodeId
+from pulse.lab.host import wait_until
 from tests.e2e.forgery import Wanted
 from tests.e2e.mesh import PATIENCE
 from tests.security.frames import Frame, Header, Key, Kind, opened, sealed, usual_flags
@@ -193,10 +194,16 @@ class Link:
             return self._echoes.get(number, 0)
 
     def is_alive(self) -> bool:
-        """True if a probe sent now is echoed."""
-        number, header, body = self.probe()
-        self.sends(header, body)
-        self.waits(lambda: self._echoes.get(number), "an echo")
+        """True if probes sent from now on are echoed; the first may come before the daemon knows the link."""
+        first = self._probes
+
+        def echoed() -> bool:
+            number, header, body = self.probe()
+            self.sends(header, body)
+            self.pauses(0.05)
+            return any(each > first for each in self._echoes)
+
+        wait_until(echoed, "an echo", PATIENCE)
         return True
 
     # What the rogue's thread does

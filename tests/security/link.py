@@ -198,7 +198,7 @@ class Link:
         first = self._probes
 
         def echoed() -> bool:
-            number, header, body = self.probe()
+            _, header, body = self.probe()
             self.sends(header, body)
             self.pauses(0.05)
             return any(each > first for each in self._echoes)

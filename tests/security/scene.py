@@ -3,6 +3,7 @@
 Invariant: what a daemon drops is compared reason by reason, so one packet too many fails a test too.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -27,6 +28,9 @@ TOGETHER: Final = Plan(
     hosts={name: HostPlan() for name in ("a", "b", "r", "s")}, networks=(NetworkPlan(("a", "b", "r", "s")),)
 )
 """Hosts a and b for the honest, r and s for the bad, all on one switch."""
+
+STILL: Final = 0.5
+"""Seconds without a change after which none is to come."""
 
 OF_THE_KERNEL: Final = frozenset({"multicast"})
 """Reasons for drops that nobody here causes: the kernel says things on any interface."""
@@ -64,7 +68,9 @@ def infiltrated(lab: Lab) -> Iterator[Scene]:
     """Bring up the pair and the rogue; at the end all must be well and no error logged."""
     pair = bring_up(lab, "--log-level", "debug")
     with Rogue(lab["r"], bad_member(pair.ca, 7)) as rogue:
-        yield Scene(pair, rogue, rogue.dials(pair.ca))
+        link = rogue.dials(pair.ca)
+        settle(pair.ca, pair.member)
+        yield Scene(pair, rogue, link)
     assert pair.errors == []
     assert pair.ca.reaches(pair.member)
 
@@ -99,6 +105,18 @@ def unharmed(scene: Scene) -> Iterator[None]:
         stack.enter_context(unmoved(scene.ca, scene.member))
         stack.enter_context(unharmed_flow(scene.member, scene.ca))
         yield
+
+
+def settle(*nodes: Node) -> None:
+    """Wait until all these nodes know what there is to know: nothing changes any more."""
+    seen: list[list[object]] = []
+
+    def is_still() -> bool:
+        seen.append([state(node) for node in nodes])
+        time.sleep(STILL)
+        return [state(node) for node in nodes] == seen[-1]
+
+    wait_until(is_still, "the mesh has settled", PATIENCE)
 
 
 def state(node: Node) -> list[object]:

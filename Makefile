@@ -61,6 +61,9 @@ lint: setup $(STAMPS)/lint
 
 bench: setup $(STAMPS)/test
 	$(PY) bench/throughput.py
+	$(PY) bench/relay.py
+	$(PY) bench/session.py
+	$(PY) bench/idle.py
 
 # After a change of pyproject.toml: hashes of every release, and no word about where they come from.
 lock:

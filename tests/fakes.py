@@ -9,7 +9,7 @@ from pulse.core.effects import TablesChanged
 from pulse.core.facts import Fact, LinkSample
 from pulse.core.types import LinkId, NodeId
 from pulse.errors import LinkError, PulseError
-from pulse.net.links import JoinOffer, PeerTraffic, Request, Trust
+from pulse.net.links import JoinOffer, PeerTraffic, PolicyRule, Request, Trust
 
 NOBODY = NodeId("")
 
@@ -51,6 +51,7 @@ class FakeLinks:
     closed: dict[LinkId, str] = field(default_factory=dict)
     sent: dict[LinkId, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     tables: TablesChanged | None = None
+    policy: tuple[PolicyRule, ...] | None = None
     trust: Trust | None = None
     identity: tuple[tuple[bytes, ...], bytes] | None = None
     join_answers: dict[int, bytes] = field(default_factory=dict)
@@ -170,6 +171,10 @@ class FakeLinks:
     def replace_tables(self, tables: TablesChanged) -> None:
         """Remember them."""
         self.tables = tables
+
+    def replace_policy(self, rules: Sequence[PolicyRule]) -> None:
+        """Remember them."""
+        self.policy = tuple(rules)
 
     def attach_tun(self, name: str, queues: int) -> str:
         """Make a device, unless one is there or a refusal is planned."""

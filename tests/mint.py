@@ -7,10 +7,11 @@ from random import Random
 from pulse.core.facts import LinkUp, PeerHello
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.identity import mesh_v6
+from pulse.core.trust.revocation import digest_of
 from pulse.core.types import LinkId, MeshAddresses, NodeId
 from tests.authority import NOW, Ca, node
 
-HELLO = PeerHello(version=1, boot=bytes(16), clock=NOW, revocations=bytes(32), features=0)
+HELLO = PeerHello(version=1, boot=bytes(16), clock=NOW, revocations=digest_of([]), features=0)
 
 
 class Latest(Random):

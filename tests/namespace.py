@@ -1,6 +1,5 @@
 """Network namespaces for tests: one that is taken away at the end, and this thread inside it."""
 
-import ctypes
 import json
 import os
 import secrets
@@ -11,8 +10,9 @@ from typing import Any
 
 import pytest
 
-_CLONE_NEWNET = 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
+from pulse.lab.namespaces import inside
+
+__all__ = ["inside", "ip", "ip_json", "namespace", "require_root"]
 
 
 def require_root() -> None:
@@ -34,17 +34,6 @@ def namespace() -> Iterator[str]:
         subprocess.run(["ip", "netns", "delete", name], check=True)
 
 
-@contextmanager
-def inside(name: str) -> Iterator[None]:
-    """Put this thread into a namespace; sockets opened meanwhile stay there."""
-    with open("/proc/thread-self/ns/net", "rb") as here, open(f"/run/netns/{name}", "rb") as there:
-        _enter(there.fileno())
-        try:
-            yield
-        finally:
-            _enter(here.fileno())
-
-
 def ip(name: str, *arguments: str) -> str:
     """Run `ip` in a namespace and return what it printed."""
     done = subprocess.run(["ip", "-n", name, *arguments], check=True, capture_output=True, text=True)
@@ -54,8 +43,3 @@ def ip(name: str, *arguments: str) -> str:
 def ip_json(name: str, *arguments: str) -> Any:
     """Run `ip -j` in a namespace: the oracle."""
     return json.loads(ip(name, "-d", "-j", *arguments) or "[]")
-
-
-def _enter(descriptor: int) -> None:
-    if _libc.setns(descriptor, _CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "setns")

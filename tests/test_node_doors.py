@@ -77,13 +77,6 @@ async def test_a_join_into_another_network_than_the_named_one_is_refused(first: 
     assert not (second.place / "second" / "identity").exists()
 
 
-async def test_a_member_that_asks_to_be_the_scribe_is_refused(first: Machine, second: Machine) -> None:
-    async with first.runs(**FOUND) as started:
-        await second.joins(started.invite)
-        with pytest.raises(Refused, match="only the CA's own node can be the scribe"):
-            await second.start_fails(scribe=True)
-
-
 async def test_a_port_in_use_is_refused_before_anything_is_made(first: Machine) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", first.port))

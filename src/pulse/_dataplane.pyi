@@ -186,12 +186,27 @@ class Dataplane:
     def splice(self, stream: int, fd: int) -> None:
         """After StreamAccepted, splice with the stream socket `fd`, which is taken over."""
     def cancel_stream(self, stream: int) -> None: ...
-    def replace_routes(self, routes: dict[str, list[tuple[int, int]]]) -> None:
-        """Handle to [(link, weight), …], best first: the whole table. Links that are gone are skipped."""
+    def replace_routes(self, routes: dict[str, list[tuple[int, int, bool]]]) -> None:
+        """Handle to [(link, weight, last), …], best first: the whole table. Links that are gone are skipped.
+
+        Flows are spread by weight and stick; 0 is a warm backup, used while all others are suspect. `last`: the
+        neighbour must send over a link of its own to the node, or drop. Sessions that go another way now are kicked.
+        """
     def replace_addresses(self, owners: Sequence[tuple[str, bytes, bool, bool]]) -> None:
         """(prefix, node, may be a destination, may be a source): the whole table.
 
         Each node's mesh addresses come as its first /32 and its first /128; every node needs both.
+        """
+    def replace_policy(
+        self,
+        rules: Sequence[
+            tuple[bool, Sequence[str] | None, Sequence[str] | None, Sequence[int], Sequence[tuple[int, int]]]
+        ],
+    ) -> None:
+        """(allow, from handles, to handles, IP protocols, port ranges): the whole policy; None or empty is any.
+
+        The first rule that matches decides; without rules all is allowed, with any what matches none is not. ValueError
+        changes nothing. A rule with ports matches no fragment but the first, and no protocol without ports.
         """
     def attach_tun(self, name: str, queues: int = 1) -> str:
         """Make and read the TUN device `name`; returns the name the kernel gave it."""

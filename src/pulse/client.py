@@ -25,6 +25,8 @@ TIMEOUT: Final = 10.0
 """Seconds a node has to answer; it is on this machine."""
 
 _CHUNK: Final = 65536
+_MOST_QUESTIONS: Final = 17
+"""Of a trace: sixteen hops and a ping."""
 _LONGEST_SOCKET_PATH: Final = 107
 _ERRORS: Final = {kind.__name__: kind for kind in PulseError.__subclasses__()}
 _T = TypeVar("_T")
@@ -141,6 +143,22 @@ class Client:
         """Make an invite."""
         return self._call("POST", "/api/invite", schemas.Invite, request)
 
+    def set_name(self, node: str, name: str) -> schemas.NodeNaming:
+        """Name a node, on the scribe."""
+        return self._call("PUT", "/api/name", schemas.NodeNaming, schemas.NameRequest(node, name))
+
+    def add_tag(self, node: str, tag: str) -> schemas.NodeNaming:
+        """Give a node a tag, on the scribe."""
+        return self._call("POST", "/api/tags", schemas.NodeNaming, schemas.TagRequest(node, tag))
+
+    def remove_tag(self, node: str, tag: str) -> schemas.NodeNaming:
+        """Take a tag from a node, on the scribe."""
+        return self._call("DELETE", "/api/tags", schemas.NodeNaming, schemas.TagRequest(node, tag))
+
+    def revoke(self, node: str, *, force: bool = False) -> schemas.Revoked:
+        """Shut a node out for good, on the CA or the scribe; `force` for the last CA or scribe."""
+        return self._call("POST", "/api/revoke", schemas.Revoked, schemas.RevokeRequest(node, force))
+
     def ca_log(self, after: int = 0, limit: int = 1000) -> list[schemas.JournalEntry]:
         """At most `limit` (≤ 1000) entries of the CA's journal after number `after`, oldest first."""
         query = urlencode({"after": after, "limit": limit})
@@ -163,6 +181,11 @@ class Client:
         """One echo; raises LinkError if none comes within `timeout` seconds (at most 60)."""
         request = schemas.PingRequest(node, timeout)
         return self._call("POST", "/api/ping", schemas.PingReply, request, patience=timeout)
+
+    def trace(self, node: str, timeout: float = 3.0) -> schemas.Trace:
+        """The way frames take; each hop has `timeout` seconds (at most 10) to answer."""
+        request = schemas.TraceRequest(node, timeout)
+        return self._call("POST", "/api/trace", schemas.Trace, request, patience=timeout * _MOST_QUESTIONS)
 
     def _get(self, path: str, kind: type[_T]) -> _T:
         return self._call("GET", path, kind)

@@ -9,49 +9,54 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from random import SystemRandom
 from typing import Protocol
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-from pulse import clock, schemas
+from pulse import clock, member, schemas
 from pulse.api.app import build as build_api
 from pulse.api.server import ApiService, ControlSocket
 from pulse.config import NodeConfig
 from pulse.core import addresses
 from pulse.core.effects import TrustChanged
 from pulse.core.mesh import Mesh
-from pulse.core.network import ranges
+from pulse.core.network.scribe import Scribe
 from pulse.core.trust.authorities import trusted_authorities
 from pulse.core.trust.ca import Issuer
-from pulse.core.trust.certificates import as_utc
-from pulse.core.trust.members import label
 from pulse.core.trust.tokens import parse_token
-from pulse.core.types import SHORT_ID, spaced
-from pulse.errors import Conflict, NotFound
+from pulse.core.types import SHORT_ID
+from pulse.errors import Conflict
 from pulse.net.advertised import advertised
 from pulse.net.dataplane import DataplaneLinks
 from pulse.net.dialler import Dialler
 from pulse.net.sockets import bind_udp
 from pulse.services import enrol
 from pulse.services.ca import CaService
-from pulse.services.control import INVITE_TTL, ControlService, identity_of
-from pulse.services.join import JoinService
+from pulse.services.control import INVITE_TTL, ControlService
 from pulse.services.mesh import MeshService
+from pulse.services.netconfig import ConfigService
 from pulse.services.persist import PersistService
 from pulse.services.probe import ProbeService
+from pulse.services.publish import Publisher
 from pulse.services.relay import RelayService
-from pulse.services.rpc import RpcService, echo
+from pulse.services.revoke import RevokeService
+from pulse.services.roaming import RoamingService
+from pulse.services.roles import RolesService
+from pulse.services.rpc import Method, RpcService, echo
+from pulse.services.scribe import ScribeService
+from pulse.services.status import StatusService, identity_of
+from pulse.services.trace import TraceService
 from pulse.services.trust import TrustService
 from pulse.services.tun import TunService
-from pulse.store import authority, files, identity
+from pulse.store import authority, boot, files
 from pulse.store.identity import Identity
+from pulse.store.ledger import Ledger
 from pulse.store.netconfig import NetworkStore
 
 log = logging.getLogger(__name__)
 
-DEFAULT_NETWORK = "default"
+VERSION = version("pulse-mesh")
 
 
 class Service(Protocol):
@@ -68,6 +73,7 @@ class Node:
 
     mesh: MeshService
     control: ControlService
+    status: StatusService
     ca: CaService | None
     tun: TunService | None
     advertised: Callable[[], tuple[str, ...]]
@@ -78,137 +84,151 @@ class Node:
 async def run(config: NodeConfig, ready: Callable[[schemas.Started], None]) -> None:
     """Run a node until SIGTERM, SIGINT or `pulse stop`; `ready` is told once it is up. Raises PulseError."""
     with _data_dir(config), contextlib.closing(ControlSocket(config.socket)) as socket, _links(config) as links:
-        held = _held(config)
-        member = held or await _enrol(config, links, log.info)
-        node = _build(config, links, member, socket)
-        made = held is None and member.certificate.is_ca
+        held = member.held(config)
+        identity = held or await member.enrolled(config, links)
+        node = _build(config, links, identity, socket)
+        made = held is None and identity.certificate.is_ca
         await _serve(node, ready, _started(config, node, made=made))
 
 
 async def join(config: NodeConfig, progress: Callable[[str], None]) -> schemas.Joined:
     """Join a network and write what that brought; `progress` is told each step. Raises PulseError."""
     with _data_dir(config), _links(config, any_port=True) as links:
-        if held := _held(config):
+        if held := member.held(config):
             raise Conflict(
                 f"this machine is a member of {held.certificate.network.name} already.\n"
                 "Start it: pulse start. For another network give it another --data-dir"
             )
-        member = await _join(config, links, progress)
-    me = member.certificate
+        identity = await member.joined(config, links, progress)
+    me = identity.certificate
     return schemas.Joined(
-        identity_of(me), me.not_after, member.pinned, address=member.bootstrap[0], data_dir=str(config.data_dir)
+        identity_of(me), me.not_after, identity.pinned, address=identity.bootstrap[0], data_dir=str(config.data_dir)
     )
-
-
-# Becoming a member
-
-
-def _held(config: NodeConfig) -> Identity | None:
-    try:
-        held = identity.load(config.data_dir)
-    except NotFound:
-        return None
-    enrol.check_member(
-        held, config.node.network_id or None, wants_ca=config.ca.enabled, wants_scribe=config.scribe.enabled
-    )
-    return held
-
-
-async def _enrol(config: NodeConfig, links: DataplaneLinks, progress: Callable[[str], None]) -> Identity:
-    if config.ca.enabled:
-        network = config.node.network_id or DEFAULT_NETWORK
-        return enrol.found(config.data_dir, network, config.mesh_range or ranges.DEFAULT, config.node.name)
-    if config.relays or config.join.invite:
-        return await _join(config, links, progress)
-    raise NotFound(
-        "this machine is in no network yet.\n"
-        "Make one:  pulse --ca --scribe --tun\n"
-        "Join one:  pulse join pls_…  (the line that `pulse invite` prints on the first node)"
-    )
-
-
-async def _join(config: NodeConfig, links: DataplaneLinks, progress: Callable[[str], None]) -> Identity:
-    way = enrol.door(config.relays, config.join.token, config.join.invite, config.node.network_id or None)
-    key = identity.join_key(config.data_dir, Ed25519PrivateKey.generate())
-    service = JoinService(links, progress)
-    host = enrol.wanted_name(config.node.name)
-    enrolment = await service.join(way.addresses, way.token, key, network=way.network, host=host)
-    member = enrol.keep(config.data_dir, key, enrolment, way)
-    me = member.certificate
-    shown = "is the one in the invite" if member.pinned else "trusted on first use; compare it with: pulse id on the CA"
-    progress(f"CA {spaced(me.network.ca_hash)} {shown}")
-    progress(f"certificate for {label(me)}, {me.addresses.v4}, until {as_utc(me.not_after)[:10]}")
-    return member
 
 
 # Composition
 
 
-def _build(config: NodeConfig, links: DataplaneLinks, member: Identity, socket: ControlSocket) -> Node:
-    me = member.certificate
-    authorities = trusted_authorities(me.network, member.authorities, member.successions)
-    issuer = _issuer(config, member)
-    mesh = Mesh(me, authorities, SystemRandom(), member.floors)
+def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket: ControlSocket) -> Node:
+    me = identity.certificate
     store = NetworkStore(config.data_dir)
-    persist = PersistService(config.data_dir, mesh, store, config.persist.enabled)
-    trust = TrustService(links, member, mesh)
+    authorities = _authority(config, identity)
+    mesh = _mesh(config, identity)
+    methods: dict[str, Method] = {"ping": echo}
+    rpc = RpcService(links, methods)
     tun = None
     if config.tun.enabled:
         tun = TunService(links, me, mesh.statements.mesh_cidr, config.tun.name, config.tun.queues)
 
     def told() -> tuple[str, ...]:
-        return advertised(*config.advertised, mesh.observed(), (tun.name,) if tun else ())
+        return advertised(*config.advertised, mesh.sight.addresses(), (tun.name,) if tun else ())
 
-    config_changed = tun.config_changed if tun else lambda: None
-    meshing = MeshService(mesh, links, Dialler(links), store, trust.trust_changed, config_changed, persist.save_peers)
-    ca = _ca(config, links, mesh, issuer, told) if issuer else None
-    rpc = RpcService(links, {"ping": echo} | ({"join": ca.join} if ca else {}))
-    listen = addresses.join(*config.listen)
-    now = asyncio.get_running_loop().time()
-    control = ControlService(mesh, links, rpc.call, version("pulse-mesh"), listen, member.pinned, ca, tun, now)
-    services: list[Service] = [
+    persist = PersistService(config.data_dir, mesh, store, config.persist.enabled)
+    trust = TrustService(links, identity, mesh)
+    meshing = MeshService(
+        mesh,
+        links,
+        Dialler(links),
+        store,
+        store_boot=partial(boot.save_boot, config.data_dir),
+        store_peers=persist.save_peers,
+        trust_changed=trust.trust_changed,
+    )
+    publisher = Publisher(store, meshing.take_in)
+    netconfig = ConfigService(mesh.statements, rpc.call, meshing.tell)
+    pen = Scribe(me.node_id, identity.key, mesh.statements, mesh.members, store.highest_generation)
+    scribe = ScribeService(pen, publisher, rpc.call, mesh.ca_nodes, config.scribe.enabled)
+    revoke = RevokeService(
+        me.node_id, identity.key, mesh.statements, mesh.members, mesh.ca_nodes, publisher, authorities
+    )
+    meshing.fetch_config, meshing.rules_changed = (
+        netconfig.fetch,
+        _each(scribe.changed, tun.config_changed if tun else None),
+    )
+    status = StatusService(mesh, links, tun, scribe, VERSION, addresses.join(*config.listen), _now())
+    trace = TraceService(mesh, rpc.call)
+    methods |= {"config.get": netconfig.get, "trace": trace.answer}
+    ca = _ca(config, links, mesh, authorities, revoke, told) if authorities else None
+    if ca and authorities:
+        roles = RolesService(authorities[1], authorities[0], mesh.statements, publisher, mesh.members.label_of)
+        methods |= {"join": ca.join, "roles.claim": roles.claim}
+    control = ControlService(mesh, rpc.call, identity.pinned, ca, status, trace, scribe, revoke)
+    services: tuple[Service | None, ...] = (
         meshing,
         ProbeService(links, meshing.tell),
+        RoamingService(*config.advertised, lambda: (tun.name,) if tun else (), meshing.tell),
         rpc,
+        netconfig,
+        scribe,
         ca or RelayService(links, rpc.call, mesh.ca_nodes),
-        ApiService(build_api(control, control.version), socket),
-    ]
-    node = Node(meshing, control, ca, tun, told, (*services, tun) if tun else tuple(services))
-    _wake(config, member, node, persist, trust)
+        ApiService(build_api(control, VERSION), socket),
+        tun,
+    )
+    node = Node(meshing, control, status, ca, tun, told, tuple(each for each in services if each))
+    _wake(config, identity, node, persist, trust)
+    revoke.restore()
+    scribe.changed()
     return node
 
 
-def _wake(config: NodeConfig, member: Identity, node: Node, persist: PersistService, trust: TrustService) -> None:
+def _mesh(config: NodeConfig, identity: Identity) -> Mesh:
+    me = identity.certificate
+    authorities = trusted_authorities(me.network, identity.authorities, identity.successions)
+    count = boot.raise_boot(config.data_dir)
+    if count.warning:
+        log.warning("boot count lost", extra={"error": count.warning})
+    return Mesh(
+        me, identity.key, authorities, SystemRandom(), boot=count.count, version=VERSION, floors=identity.floors
+    )
+
+
+def _wake(config: NodeConfig, identity: Identity, node: Node, persist: PersistService, trust: TrustService) -> None:
     """Bring back what was known, show ourselves, and begin to dial."""
-    now = asyncio.get_running_loop().time()
+    now = _now()
     restored = persist.restore(now)
     trust.install()
     node.mesh.perform(effect for effect in restored if not isinstance(effect, TrustChanged))
     if node.tun:
         node.tun.attach()
-    for peer in dict.fromkeys((*config.relays, *member.bootstrap)):
+    for peer in dict.fromkeys((*config.relays, *identity.bootstrap)):
         node.mesh.perform(node.mesh.mesh.peer_configured(peer, now))
 
 
-def _issuer(config: NodeConfig, member: Identity) -> Issuer | None:
-    if not member.certificate.is_ca or not authority.exists(config.data_dir):
+def _authority(config: NodeConfig, identity: Identity) -> tuple[Issuer, Ledger] | None:
+    """The CA's key and ledger, on the CA's own node."""
+    if not identity.certificate.is_ca or not authority.exists(config.data_dir):
         return None
     issuer = authority.open_issuer(config.data_dir)
-    enrol.state_network(config.data_dir, issuer, member.certificate.node_id if config.scribe.enabled else None)
-    return issuer
-
-
-def _ca(
-    config: NodeConfig, links: DataplaneLinks, mesh: Mesh, issuer: Issuer, told: Callable[[], tuple[str, ...]]
-) -> CaService:
+    enrol.state_network(config.data_dir, issuer, identity.certificate.node_id if config.scribe.enabled else None)
     ledger = authority.open_ledger(config.data_dir, issuer)
     if config.ca_token:
         ledger.set_master(parse_token(config.ca_token).secret, clock.wall())
+    return issuer, ledger
+
+
+def _ca(
+    config: NodeConfig,
+    links: DataplaneLinks,
+    mesh: Mesh,
+    authorities: tuple[Issuer, Ledger],
+    revoke: RevokeService,
+    told: Callable[[], tuple[str, ...]],
+) -> CaService:
+    issuer, ledger = authorities
 
     def vouched() -> bool:
-        return config.ca.force_time or mesh.clock_vouched()
+        return config.ca.force_time or mesh.sight.clock_vouched()
 
-    return CaService(links, ledger, issuer, mesh.statements.newest, vouched, told)
+    return CaService(links, ledger, issuer, mesh.statements.newest, vouched, told, revoke.catch_up)
+
+
+def _each(*calls: Callable[[], None] | None) -> Callable[[], None]:
+    def call() -> None:
+        for each in calls:
+            if each:
+                each()
+
+    return call
 
 
 # Running
@@ -233,8 +253,8 @@ def _started(config: NodeConfig, node: Node, *, made: bool) -> schemas.Started:
     told = list(node.advertised())
     invite = node.ca.invite(schemas.TokenRequest(INVITE_TTL, 1))[0] if made and told and node.ca else ""
     return schemas.Started(
-        node=node.control.identity_now(),
-        listen=node.control.listen,
+        node=node.status.identity(),
+        listen=node.status.listen,
         advertised=told,
         tun=node.tun.name if node.tun else "",
         made=made,
@@ -257,3 +277,7 @@ def _links(config: NodeConfig, *, any_port: bool = False) -> Iterator[DataplaneL
         yield links
     finally:
         links.close()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+NodeText = Annotated[str, msgspec.Meta(max_length=255)]
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,19 +67,23 @@ class PeerRow(View, frozen=True):
     v6: str
     roles: list[str]
     link: str
-    """`quic`, `direct_quic`, `websocket`, or `-` while there is no path."""
+    """Type of the first link of the path: `quic`, `direct_quic`, `websocket`; `-` while there is no path."""
     via: str
+    """Name of the first relay on the way, or empty."""
     rtt: float | None
     jitter: float | None
     loss: float | None
     suspect: bool
     seen: float | None
-    """Seconds since it was last linked; 0 for now, None for not yet in this run."""
+    """Seconds since there last was a path to it; 0 for now, None for not yet in this run."""
     address: str
     """Where its link leads, or where it was tried."""
     last_error: str
     bytes_in: int
     bytes_out: int
+    tags: list[str] = []
+    hops: int = 0
+    """Links on the way to it; 0 while there is no path."""
 
 
 class Status(View, frozen=True):
@@ -95,6 +100,8 @@ class Status(View, frozen=True):
     certificate_left: float
     peers: list[PeerRow]
     drops: dict[str, int]
+    gossip: dict[str, int] = {}
+    """Counters of what the mesh tells itself, by name: records, throttled, bytes in and out."""
 
 
 class TokenRequest(Body, frozen=True):
@@ -166,6 +173,47 @@ class JournalCheck(View, frozen=True):
     reason: str
 
 
+class NameRequest(Body, frozen=True):
+    """A name for a node, which may be given by name, mesh address or the first digits of its id."""
+
+    node_id: NodeText
+    name: NodeText
+
+
+class TagRequest(Body, frozen=True):
+    """A tag for a node, or one to take from it."""
+
+    node_id: NodeText
+    tag: NodeText
+
+
+class NodeNaming(View, frozen=True):
+    """What the network config calls a node from now on."""
+
+    id: str
+    name: str
+    tags: list[str]
+    version: str
+    """Of the network config: scribe epoch and generation, with a dot between."""
+
+
+class RevokeRequest(Body, frozen=True):
+    """A node to shut out for good."""
+
+    node_id: NodeText
+    force: bool = False
+    """Even if it is the last CA or scribe."""
+
+
+class Revoked(View, frozen=True):
+    """A node nobody talks to any more."""
+
+    id: str
+    name: str
+    by: str
+    """Whose word it was: `ca` or `scribe`."""
+
+
 class PingRequest(Body, frozen=True):
     """Ask a node over its session and measure."""
 
@@ -182,6 +230,40 @@ class PingReply(View, frozen=True):
     rtt: float
     link: str
     via: str
+
+
+class TraceRequest(Body, frozen=True):
+    """Ask hop by hop how frames get to a node; `timeout` is for each hop."""
+
+    node: str
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=10)] = 3.0
+
+
+class TraceHop(View, frozen=True):
+    """One hop of a way: the node it leads to, and the link it takes, by the word of the hop before."""
+
+    id: str
+    name: str
+    v4: str
+    link: str
+    rtt: float | None
+    """Round trip over this one link."""
+    loss: float
+    total: float | None
+    """Sum of the round trips up to here; None once one of them is not known."""
+
+
+class Trace(View, frozen=True):
+    """The way frames take to a node."""
+
+    id: str
+    name: str
+    v4: str
+    hops: list[TraceHop]
+    rtt: float | None
+    """Measured to the node itself; None if it did not answer."""
+    problem: str
+    """Why the way could not be followed to its end, or why the node did not answer; empty if all is well."""
 
 
 class Started(View, frozen=True):

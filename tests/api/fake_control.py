@@ -9,7 +9,7 @@ from pathlib import Path
 from pulse import schemas
 from pulse.api.app import build
 from pulse.api.server import ApiService, ControlSocket
-from pulse.errors import LinkError, NotFound, Refused
+from pulse.errors import Conflict, LinkError, NotFound, Refused
 
 ID = "4be27a3391c0" + "5" * 52
 CA_HASH = "a91f22c077e4" + "1" * 52
@@ -18,8 +18,21 @@ WEAK = (
     "Make one on the CA: pulse token create --ttl 1h --max-uses 1"
 )
 
+TAKEN = (
+    "db-server is the name of 999999999999 already.\n"
+    "Take another, or rename that one first: pulse name 999999999999 <other name>"
+)
+LAST = (
+    "4be27a3391c0 is the last CA: revoked, nobody joins this network any more.\n"
+    "If that is meant: pulse revoke --node 4be27a3391c0 --force"
+)
+
 IDENTITY = schemas.NodeIdentity(ID, "relay-01", "mynet", CA_HASH, "10.100.41.7", "fd7a::33", ["ca", "scribe"])
 TOKEN = schemas.TokenInfo("ab" * 16, 1000.0, None, 1, 0, ["db"], None, False, "good")
+
+
+RELAY = schemas.TraceHop(ID, "relay-01", "10.100.41.7", "quic", 0.0228, 0.0, 0.0228)
+LAPTOP = schemas.TraceHop("9" * 64, "laptop", "10.100.9.140", "websocket", 0.038, 0.004, 0.0608)
 
 
 def peer(name: str = "db-server", **changes: object) -> schemas.PeerRow:
@@ -39,6 +52,7 @@ class FakeControl:
         self.entries = [schemas.JournalEntry(n, 1000.0 + n, "token created", {"id": str(n)}) for n in range(1, 2501)]
         self.asked: list[object] = []
         self.stopped = threading.Event()
+        self.way = schemas.Trace("9" * 64, "laptop", "10.100.9.140", [RELAY, LAPTOP], 0.061, "")
 
     async def status(self) -> schemas.Status:
         return schemas.Status(
@@ -73,6 +87,29 @@ class FakeControl:
         self.asked.append(wanted)
         return schemas.Invite("pls_eyJh", ["relay.example.com:443"], TOKEN)
 
+    async def set_name(self, wanted: schemas.NameRequest) -> schemas.NodeNaming:
+        self.asked.append(wanted)
+        if wanted.name == "db-server":
+            raise Conflict(TAKEN)
+        return schemas.NodeNaming(ID, wanted.name, ["edge"], "1.7")
+
+    async def add_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming:
+        self.asked.append(wanted)
+        return schemas.NodeNaming(ID, "relay-01", ["edge", wanted.tag], "1.7")
+
+    async def remove_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming:
+        self.asked.append(wanted)
+        if wanted.tag != "edge":
+            raise NotFound(f'relay-01 has no tag "{wanted.tag}" (it has: edge)')
+        return schemas.NodeNaming(ID, "relay-01", [], "1.7")
+
+    async def revoke(self, wanted: schemas.RevokeRequest) -> schemas.Revoked:
+        self.asked.append(wanted)
+        if wanted.node_id == "relay-01" and not wanted.force:
+            raise Refused(LAST)
+        name = ID[:12] if wanted.node_id == ID else wanted.node_id
+        return schemas.Revoked(ID, name, "ca")
+
     async def ca_log(self, after: int, limit: int) -> list[schemas.JournalEntry]:
         return [entry for entry in self.entries if entry.seq > after][:limit]
 
@@ -86,6 +123,12 @@ class FakeControl:
         if wanted.node == "bug":
             raise ZeroDivisionError("a detail that stays in the log")
         return schemas.PingReply(ID, "db-server", "10.100.87.53", 0.0228, "quic", "")
+
+    async def trace(self, wanted: schemas.TraceRequest) -> schemas.Trace:
+        self.asked.append(wanted)
+        if wanted.node == "nobody":
+            raise NotFound('no node is called "nobody". See the nodes: pulse status')
+        return self.way
 
     async def stop(self) -> schemas.Stopping:
         self.stopped.set()

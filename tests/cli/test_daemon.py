@@ -194,12 +194,29 @@ def test_a_member_does_not_join_again(shell: Shell) -> None:
     assert not (shell.data_dir / "joined.json").exists()
 
 
-def test_a_joiner_that_asks_to_be_the_scribe_is_refused_before_it_joins(shell: Shell) -> None:
+def test_a_joiner_may_ask_to_be_the_scribe(shell: Shell) -> None:
     done = shell.node("start", "--scribe", "--token", "t" * 40, "relay.example.com:443")
 
-    assert done.code == 2
-    assert "only the CA's own node can be the scribe" in done.err
-    assert not (shell.data_dir / "joined.json").exists()
+    assert (done.code, done.err) == (0, "")
+    assert told(shell)["scribe"]["enabled"] is True
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--socks --dns", "--socks and --dns are not in this version yet: the node runs without them"),
+        ("--dns", "--dns is not in this version yet: the node runs without it"),
+        (
+            "--dns --socks-listen :1080",
+            "--socks-listen and --dns are not in this version yet: the node runs without them",
+        ),
+    ],
+)
+def test_flags_of_services_to_come_cost_a_line_and_not_the_start(shell: Shell, flags: str, said: str) -> None:
+    done = shell.node("start", "--ca", "--tun", *flags.split())
+
+    assert (done.code, done.err) == (0, f"note: {said}\n")
+    assert told(shell)["tun"]["enabled"] is True
 
 
 def test_start_without_a_network_makes_nothing(shell: Shell) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from pulse.cli import demo
-from pulse.lab.demo import Outcome
+from pulse.lab.demo.stage import Outcome
 
 GOOD = Outcome(
     ok=True,
@@ -17,6 +17,11 @@ GOOD = Outcome(
     ping_ms=0.51,
     join_s=0.42,
     seconds=21.3,
+    relay_ping=True,
+    relay_ping_ms=0.93,
+    canary_absent=True,
+    direct_after_join=True,
+    direct_survives_relay_kill=True,
 )
 
 
@@ -34,6 +39,7 @@ def test_the_table_sets_the_mesh_beside_the_cable() -> None:
 
     assert "20.0 Gbit/s" in table
     assert "5.0 Gbit/s, 25% of it" in table
+    assert "0.93 ms; the relay saw and held nothing in clear" in table
     assert table.endswith("Everything above ran on real interfaces; pulse demo --keep leaves it up.")
 
 

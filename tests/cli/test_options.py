@@ -1,6 +1,7 @@
 """The flags of a node are its settings."""
 
-from pulse.cli.options import NodeFlags
+from pulse.cli.options import LATER, NodeFlags
+from pulse.settings import LATER as LATER_SETTINGS
 from pulse.settings import SETTINGS
 
 
@@ -13,7 +14,20 @@ def test_false_and_empty_were_typed() -> None:
 
 
 def test_every_flag_is_a_setting() -> None:
-    flags = {name.replace("_", "-") for name in NodeFlags.__dataclass_fields__} - {"config"}
+    flags = {name.replace("_", "-") for name in NodeFlags.__dataclass_fields__} - {"config", *LATER}
 
     assert flags <= set(SETTINGS)
     assert set(SETTINGS) - flags == {"name"}
+
+
+def test_flags_of_services_to_come_are_taken_and_decide_nothing() -> None:
+    flags = NodeFlags(tun=True, socks=True, dns=True, dns_listen=":53")
+
+    assert flags.given() == {"tun": True}
+    assert flags.later() == ["--socks", "--dns", "--dns-listen"]
+    assert NodeFlags(tun=True).later() == []
+
+
+def test_a_flag_of_a_service_to_come_is_no_setting_yet() -> None:
+    assert {flag.partition("-")[0] for flag in LATER} <= set(LATER_SETTINGS)
+    assert not set(LATER) & set(SETTINGS)

@@ -20,6 +20,24 @@ def test_a_plain_table_ends_no_line_in_spaces() -> None:
     assert all(line == line.rstrip() for line in output.plain_lines(("A", "B"), [("1", "")]))
 
 
+def test_names_are_cut_the_widest_first_until_the_table_fits() -> None:
+    header, elastic = ("NODE", "ADDRESS", "VIA"), frozenset({"NODE", "VIA"})
+    rows = [("n" * 40, "10.100.41.7", "v" * 20), ("short", "10.100.41.8", "-")]
+    (first, second) = output.fitted(header, rows, elastic, 47)
+
+    assert second == ["short", "10.100.41.8", "-"]
+    assert first == ["n" * 15 + "…", "10.100.41.7", "v" * 15 + "…"]
+    assert max(map(len, output.plain_lines(header, [first, second]))) == 47
+
+
+def test_names_are_never_cut_beyond_recognition_and_nothing_else_is_cut() -> None:
+    (row,) = output.fitted(("NODE", "ADDRESS"), [("n" * 40, "a" * 40)], frozenset({"NODE"}), 20)
+    assert row == ["n" * 7 + "…", "a" * 40]
+
+    (row,) = output.fitted(("NODE", "ADDRESS"), [("n" * 40, "a" * 40)], frozenset(), 20)
+    assert row == ["n" * 40, "a" * 40]
+
+
 def test_a_terminal_gets_the_same_words(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(output, "is_terminal", lambda: True)
     monkeypatch.setenv("NO_COLOR", "1")

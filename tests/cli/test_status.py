@@ -41,6 +41,19 @@ def test_every_node_is_a_line_with_units(shell: Shell, control: FakeControl) -> 
     assert max(map(len, lines)) <= 80
 
 
+def test_long_names_are_cut_so_that_a_line_fits(shell: Shell, control: FakeControl) -> None:
+    control.peers = [peer("database-server-in-frankfurt", link="websocket", via="relay-in-amsterdam-west", hops=2)]
+    lines = shell.node("status").out.splitlines()
+
+    assert max(map(len, lines)) == 80
+    assert lines[3].startswith("database")
+    assert "…" in lines[3]
+    whole = json.loads(shell.node("status", "--json").out)["peers"][0]
+    assert (whole["name"], whole["via"], whole["hops"]) == (
+        "database-server-in-frankfurt", "relay-in-amsterdam-west", 2,
+    )  # fmt: skip
+
+
 def test_a_node_without_peers_has_no_table(shell: Shell, control: FakeControl) -> None:
     control.peers = []
 

@@ -6,9 +6,9 @@ import pytest
 
 from pulse.core.health import DAY, PeerHealth, Vitals, judge
 
-LINKED = PeerHealth("web", linked=True, configured=True)
-AWAY = PeerHealth("laptop", linked=False, configured=False)
-MISSED = PeerHealth("192.0.2.1:443", linked=False, configured=True, last_error="no answer")
+LINKED = PeerHealth("web", direct=True, configured=True)
+AWAY = PeerHealth("laptop", direct=False, configured=False)
+MISSED = PeerHealth("192.0.2.1:443", direct=False, configured=True, last_error="no answer")
 WELL = Vitals(peers=(LINKED,), certificate_left=60 * DAY, clock_offset=0.0, tun_wanted=True)
 
 
@@ -21,6 +21,15 @@ def test_a_node_among_its_peers_is_well() -> None:
 
 def test_peers_nobody_named_may_be_away() -> None:
     assert judge(replace(WELL, peers=(LINKED, AWAY))).sentence == "All well. 3 nodes, 1 direct, 1 away."
+
+
+def test_relayed_peers_are_counted_apart_and_miss_nobody() -> None:
+    relayed = PeerHealth("cam", direct=False, configured=True, relayed=True)
+
+    assert judge(replace(WELL, peers=(LINKED, relayed))).sentence == "All well. 3 nodes, 1 direct, 1 over a relay."
+    assert judge(replace(WELL, peers=(LINKED, relayed, relayed, AWAY))).sentence == (
+        "All well. 5 nodes, 1 direct, 2 over relays, 1 away."
+    )
 
 
 def test_a_first_node_is_well_and_told_how_others_come() -> None:
@@ -36,6 +45,10 @@ def test_a_first_node_is_well_and_told_how_others_come() -> None:
         (replace(WELL, certificate_left=0.0), "this node's certificate has ended"),
         (replace(WELL, certificate_left=19 * DAY), "this node's certificate ends in 19 days"),
         (replace(WELL, tun_problem="no /dev/net/tun"), "no mesh addresses: no /dev/net/tun"),
+        (
+            replace(WELL, scribe_problem="the CA is not met yet"),
+            "this node is not the scribe it was started to be: the CA",
+        ),
         (replace(WELL, peers=(MISSED,)), "192.0.2.1:443 is not reached: no answer (is it up?"),
         (replace(WELL, peers=(replace(MISSED, last_error=""),)), "192.0.2.1:443 is not reached (is it up?"),
         (replace(WELL, clock_offset=301.0), "this clock is 5 min ahead of the neighbours'"),

@@ -2,11 +2,13 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from pulse import schemas
 from pulse.client import connect
+from pulse.errors import NotFound
 from pulse.lab.host import Host, Output, wait_until
 from pulse.lab.lab import Lab
 from pulse.lab.plan import HostPlan, NetworkPlan, Plan
@@ -36,7 +38,9 @@ class Node:
 
     def start(self, *flags: str) -> None:
         """Start the daemon with a TUN device; returns when it is up."""
-        self.host.pulse("start", "--tun", "--addr", self.underlay, "--listen", f":{PORT}", *flags)
+        # Without a host all addresses of the machine are told, for there is none that all others reach.
+        told = self.underlay if len(self.host.ports) == 1 else f":{PORT}"
+        self.host.pulse("start", "--tun", "--addr", told, "--listen", f":{PORT}", *flags)
 
     def stop(self) -> None:
         """Stop the daemon."""
@@ -51,7 +55,7 @@ class Node:
     @property
     def pid(self) -> int:
         """The daemon's process."""
-        return int((self.host.data / "lock").read_text(encoding="ascii"))
+        return self.host.pulse_pid
 
     @property
     def log(self) -> str:
@@ -87,7 +91,7 @@ class Node:
 
     def status(self) -> schemas.Status:
         """What it says of the mesh."""
-        with connect(self.host.data, {}) as client:
+        with connect(self.host.data) as client:
             return client.status()
 
     @property
@@ -106,7 +110,11 @@ class Node:
 
     def join(self, door: "Node", token: str) -> None:
         """Become a member over `door`."""
-        self.host.pulse("join", door.underlay, "--token", token)
+        self.host.pulse("join", self.way_to(door), "--token", token)
+
+    def way_to(self, other: "Node") -> str:
+        """`address:port` at which this one's machine reaches the other's."""
+        return f"{self.host.way_to(other.host)}:{PORT}"
 
     def tries(self, *arguments: str) -> Output:
         """What a command that may fail came to."""
@@ -121,6 +129,57 @@ class Node:
 
         wait_until(linked, f"{self.host.name} has links to {', '.join(sorted(names))}", PATIENCE)
 
+    # Paths
+
+    def sees(self, other: "Node") -> schemas.PeerRow:
+        """How it sees another node. Raises NotFound if it knows none of that name."""
+        for row in self.status().peers:
+            if row.name == other.host.name:
+                return row
+        raise NotFound(f"{self.host.name} knows no {other.host.name}")
+
+    def has_path(self, other: "Node") -> bool:
+        """True if it has a path to the other, of any kind."""
+        return any(row.name == other.host.name and row.link != "-" for row in self.status().peers)
+
+    def is_direct(self, other: "Node") -> bool:
+        """True if nobody is between the two."""
+        return self.has_path(other) and self.sees(other).via == ""
+
+    def is_relayed(self, other: "Node", via: "Node | None" = None) -> bool:
+        """True if others are between the two, `via` first if it is given."""
+        if not self.has_path(other):
+            return False
+        relay = self.sees(other).via
+        return relay == via.host.name if via else relay != ""
+
+    def wait_path(self, *others: "Node") -> None:
+        """Wait until it has a path to each of the others."""
+        for other in others:
+            self._wait(partial(self.has_path, other), f"has a path to {other.host.name}")
+
+    def wait_reaches(self, other: "Node") -> None:
+        """Wait until pings to both mesh addresses of the other are answered."""
+        self.wait_path(other)
+        self._wait(lambda: self.reaches(other), f"reaches {other.host.name}")
+
+    def wait_direct(self, other: "Node") -> None:
+        """Wait until nobody is between the two."""
+        self._wait(lambda: self.is_direct(other), f"has a direct path to {other.host.name}")
+
+    def wait_relayed(self, other: "Node", via: "Node | None" = None) -> None:
+        """Wait until others are between the two."""
+        over = f" over {via.host.name}" if via else " over others"
+        self._wait(lambda: self.is_relayed(other, via), f"has a path to {other.host.name}{over}")
+
+    def trace(self, other: "Node") -> schemas.Trace:
+        """The way frames take to the other."""
+        with connect(self.host.data) as client:
+            return client.trace(other.host.name)
+
+    def _wait(self, true: Callable[[], object], what: str) -> None:
+        wait_until(true, f"{self.host.name} {what}", PATIENCE)
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -133,8 +192,34 @@ class Pair:
     @property
     def errors(self) -> list[str]:
         """Lines in the logs that mean something is broken."""
-        lines = [line for node in (self.ca, self.member) for line in node.log.splitlines()]
-        return [line for line in lines if " ERROR " in line or "Traceback" in line]
+        return errors_of((self.ca, self.member))
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """Nodes by host, all of them members of one mesh."""
+
+    lab: Lab
+    nodes: Mapping[str, Node]
+
+    def __getitem__(self, name: str) -> Node:
+        return self.nodes[name]
+
+    @property
+    def errors(self) -> list[str]:
+        """Lines in the logs that mean something is broken."""
+        return errors_of(self.nodes.values())
+
+    def wait_whole(self) -> None:
+        """Wait until everybody has a path to everybody."""
+        for node in self.nodes.values():
+            node.wait_path(*(other for other in self.nodes.values() if other is not node))
+
+
+def errors_of(nodes: Iterable[Node]) -> list[str]:
+    """Lines in the logs of nodes that mean something is broken."""
+    lines = [line for node in nodes for line in node.log.splitlines()]
+    return [line for line in lines if " ERROR " in line or "Traceback" in line]
 
 
 def is_alive(pid: int) -> bool:
@@ -151,3 +236,33 @@ def bring_up(lab: Lab, *flags: str) -> Pair:
     member.wait_linked(ca)
     ca.wait_linked(member)
     return Pair(lab, ca, member)
+
+
+def bring_up_mesh(lab: Lab, doors: Mapping[str, str]) -> Mesh:
+    """The first host is CA and scribe; each other one joins over its door, which is a member by then. Waits for all."""
+    nodes = {name: Node(host) for name, host in lab.hosts.items()}
+    ca = nodes[next(iter(nodes))]
+    ca.start("--ca", "--scribe", "--network", "test")
+    for name, door in doors.items():
+        nodes[name].join(nodes[door], ca.token("--max-uses", "1"))
+        nodes[name].start()
+        # A door hands the next join on to the CA, so it has to be there itself.
+        nodes[name].wait_path(ca)
+    mesh = Mesh(lab, nodes)
+    mesh.wait_whole()
+    return mesh
+
+
+def bring_up_relay(lab: Lab) -> Mesh:
+    """A CA that is a relay, and two nodes that reach nobody else (`topologies.RELAY`)."""
+    return bring_up_mesh(lab, {"left": "relay", "right": "relay"})
+
+
+def bring_up_two_relays(lab: Lab) -> Mesh:
+    """The same with a second relay, which is no CA (`topologies.TWO_RELAYS`)."""
+    return bring_up_mesh(lab, {"spare": "relay", "left": "relay", "right": "spare"})
+
+
+def bring_up_chain(lab: Lab) -> Mesh:
+    """A CA at one end of a chain, where each joins over the one before (`topologies.CHAIN`)."""
+    return bring_up_mesh(lab, {"r1": "a", "r2": "r1", "r3": "r2", "b": "r3"})

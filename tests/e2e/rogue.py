@@ -67,7 +67,7 @@ class Rogue:
         raw = bytes.fromhex(node.id)
         prefixes = (f"{node.v4}/32", f"{node.v6}/128", "0.0.0.0/0", "::/0")
         self.plane.replace_addresses([(prefix, raw, True, True) for prefix in prefixes])
-        self.plane.replace_routes({node.v4: [(link, 1)]})
+        self.plane.replace_routes({node.v4: [(link, 1, False)]})
 
     def attaches(self, *addresses: str) -> None:
         """Make a TUN device on its host with these addresses, which routes all that the cable does not."""

@@ -7,6 +7,11 @@ import sys
 from tests.leftovers import leftovers
 from tests.namespace import require_root
 
+POINTS = (
+    "ok", "hash_equal", "stranger_refused", "wrong_token_refused", "token_reuse_refused", "clean",
+    "relay_ping", "canary_absent", "direct_after_join", "direct_survives_relay_kill",
+)  # fmt: skip
+
 
 def test_the_demo_shows_what_it_says_and_leaves_nothing() -> None:
     require_root()
@@ -17,8 +22,8 @@ def test_the_demo_shows_what_it_says_and_leaves_nothing() -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    for point in ("ok", "hash_equal", "stranger_refused", "wrong_token_refused", "token_reuse_refused", "clean"):
+    for point in POINTS:
         assert told[point] is True, point
-    assert told["raw_gbit"] > 0
-    assert told["mesh_gbit"] > 0
+    for figure in ("raw_gbit", "mesh_gbit", "relay_ping_ms", "seconds"):
+        assert told[figure] > 0, figure
     assert leftovers() <= before

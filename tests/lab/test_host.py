@@ -78,3 +78,12 @@ def test_pulse_runs_on_the_hosts_own_data_directory(lab: Lab) -> None:
     command = lab["a"].pulse_command("status", "--json")
 
     assert command[1:] == ["-m", "pulse", "status", "--json", "--data-dir", str(lab["a"].data)]
+
+
+def test_the_process_of_its_pulse_is_known_while_one_runs(lab: Lab) -> None:
+    with pytest.raises(PulseError, match="no pulse runs on b"):
+        _ = lab["b"].pulse_pid
+    lab["b"].data.mkdir()
+    (lab["b"].data / "lock").write_text("4711\n")
+
+    assert lab["b"].pulse_pid == 4711

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from pulse.errors import Conflict, NotFound, SystemRefused
+from pulse.errors import ConfigError, Conflict, NotFound, SystemRefused
 from pulse.lab import lab as lab_module
 from pulse.lab import namespaces
 from pulse.lab.host import wait_until
 from pulse.lab.lab import Lab, clean, find
 from pulse.lab.plan import TWO_HOSTS, HostPlan, NetworkPlan, Plan
 from pulse.lab.state import create, identify, is_alive
+from pulse.lab.topologies import RELAY, star
 from tests.leftovers import leftovers
 from tests.namespace import require_root
 
@@ -146,3 +147,76 @@ def test_a_lab_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_lab_is_there_inside_its_block_only() -> None:
     with pytest.raises(RuntimeError, match="with block"):
         Lab().keep()
+
+
+# Changes while hosts run
+
+
+def test_two_hosts_are_put_on_one_network_while_they_run() -> None:
+    with Lab(RELAY) as lab:
+        lab.join_network("left", "right")
+        left, right = lab["left"], lab["right"]
+
+        assert [port.interface for port in right.ports] == ["eth0", "eth1"]
+        left.run(["ping", "-c1", "-W5", str(right.ports[1].v4.ip)])
+        left.run(["ping", "-c1", "-W5", str(right.ports[1].v6.ip)])
+
+
+def test_a_network_of_nobody_is_refused_and_changes_nothing() -> None:
+    with Lab() as lab:
+        with pytest.raises(ConfigError, match="no host here"):
+            lab.join_network("a", "c")
+        lab.join_network("a", "b")
+
+        assert [port.network for port in lab["a"].ports] == [0, 1]
+
+
+def test_a_cable_that_is_pulled_carries_nothing_until_it_is_plugged_in_again() -> None:
+    plan = Plan(
+        {"left": HostPlan(), "gate": HostPlan(router=True), "right": HostPlan()},
+        (NetworkPlan(("left", "gate")), NetworkPlan(("gate", "right"))),
+    )
+    with Lab(plan) as lab:
+        left, right = lab["left"], lab["right"]
+        addresses = (str(right.v4.ip), str(right.v6.ip))
+        lab.cut("left", "gate")
+        assert [left.run(["ping", "-c1", "-W1", each], check=False).code for each in addresses] != [0, 0]
+
+        lab.mend("left", "gate")
+        for address in addresses:
+            left.run(["ping", "-c1", "-W5", address])
+
+
+def test_hosts_without_a_cable_of_their_own_cannot_be_cut_apart() -> None:
+    with Lab(star(3)) as lab, pytest.raises(NotFound, match="no cable joins h0 and h1 alone"):
+        lab.cut("h0", "h1")
+
+
+def test_hosts_know_each_other_by_name_each_at_an_address_it_reaches() -> None:
+    with Lab(RELAY) as lab:
+        lab.add_name("relay.example.com", "relay")
+
+        def address(host: str, name: str) -> str:
+            return lab[host].run(["getent", "ahostsv4", name]).stdout.split()[0]
+
+        assert [address(host, "relay.example.com") for host in ("left", "right")] == ["198.18.0.1", "198.18.1.1"]
+        assert address("right", "left") == "198.18.0.2"
+        lab.join_network("left", "right")
+        assert address("right", "left") == "198.18.2.1"
+
+
+def test_a_program_that_runs_learns_of_a_new_name() -> None:
+    with Lab() as lab:
+        waiting = lab["a"].popen(["sh", "-c", "until getent hosts b.example.com; do sleep 0.05; done"])
+        lab.add_name("b.example.com", "b")
+
+        assert waiting.wait() == 0
+        assert waiting.text().split()[0] == str(lab["b"].v4.ip)
+
+
+def test_names_of_a_lab_stay_inside_it() -> None:
+    before = Path("/etc/hosts").read_bytes()
+    with Lab() as lab:
+        lab.add_name("b.example.com", "b")
+        lab["a"].run(["getent", "hosts", "b.example.com"])
+        assert Path("/etc/hosts").read_bytes() == before

@@ -1,5 +1,8 @@
 """Single pieces of a lab: what `ip` refuses is told with its own words."""
 
+import os
+import socket
+
 import pytest
 
 from pulse.errors import SystemRefused
@@ -30,3 +33,32 @@ def test_a_missing_ip_command_names_its_package(monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(SystemRefused, match="apt-get install iproute2"):
         namespaces.ip("link")
+
+
+def test_a_socket_opened_inside_stays_there_and_the_thread_comes_back() -> None:
+    here = os.readlink("/proc/thread-self/ns/net")
+    with namespace() as name:
+        with namespaces.inside(name):
+            assert os.readlink("/proc/thread-self/ns/net") != here
+            listener = socket.create_server(("127.0.0.1", 0))
+        assert os.readlink("/proc/thread-self/ns/net") == here
+        with listener, pytest.raises(ConnectionRefusedError):
+            socket.create_connection(listener.getsockname(), timeout=5)
+
+
+def test_a_namespace_that_is_not_there_is_not_entered() -> None:
+    with pytest.raises(FileNotFoundError), namespaces.inside("pulse-test-never-made"):
+        pass
+
+
+def test_an_interface_has_its_addresses_again_after_its_cable_was_pulled() -> None:
+    with namespace() as name:
+        namespaces.make_namespace(f"{name}-b", router=False)
+        try:
+            namespaces.lay_cable(((f"{name}-b", "eth0"), (name, "eth0")), 1500)
+            namespaces.batch(f"{name}-b", ["address add fd18::1/64 dev eth0 nodad", "link set eth0 up"])
+            namespaces.set_down(f"{name}-b", "eth0")
+            namespaces.set_up(f"{name}-b", "eth0")
+            assert "fd18::1" in namespaces.ip("-n", f"{name}-b", "address", "show", "eth0")
+        finally:
+            namespaces.remove_namespace(f"{name}-b")

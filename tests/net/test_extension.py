@@ -108,6 +108,10 @@ def test_no_more_events_are_drained_than_asked_for_and_the_rest_keeps_the_descri
         (lambda raw: raw.request(NODE, bytes(1024 * 1024 + 1), 1.0), "longer than 1 MiB"),
         (lambda raw: raw.request(NODE, b"", -1.0), "timeout -1"),
         (lambda raw: raw.replace_addresses([("10.0.0.0/33", NODE, True, True)]), "is no prefix"),
+        (lambda raw: raw.replace_policy([(True, ["10.0.0.256"], None, [], [])]), "is no handle"),
+        (lambda raw: raw.replace_policy([(True, None, None, [256], [])]), "256 is not an IP protocol"),
+        (lambda raw: raw.replace_policy([(True, None, None, [], [(0, 65536)])]), "65536 is not a port"),
+        (lambda raw: raw.replace_policy([(True, None, None, [], [(9, 8)])]), "ports 9-8 are no range"),
         (lambda raw: raw.install_identity([CA.leaf("alice")], key_der("bob")), "do not fit"),
         (lambda raw: raw.install_identity([b"no certificate"], key_der("bob")), "no node certificate"),
         (lambda raw: raw.install_trust([b"no certificate"], CA.network.label, [], 0.0), "cannot be read"),
@@ -227,6 +231,7 @@ def test_closing_twice_is_closing_once_and_whatever_is_asked_after_it_is_refused
         raw.boot_id, raw.local_address, raw.statistics, raw.detach_tun,
         lambda: raw.dial("127.0.0.1:9", None), lambda: raw.send(1, b""), lambda: raw.join("127.0.0.1:9", True),
         lambda: raw.request(NODE, b"", 1.0), lambda: raw.open_stream(NODE, b""), lambda: raw.replace_routes({}),
+        lambda: raw.replace_policy([]),
         lambda: raw.attach_tun("pulse0"), lambda: raw.answer_join(1, b""),
     ]  # fmt: skip
     for call in calls:

@@ -63,7 +63,7 @@ def test_all_addresses_are_listed_as_ip_lists_them(host: str, kernel: Netlink) -
         ip(host, "address", "add", f"10.7.{number}.1/24", "dev", "pulse0")
 
     shown = {
-        HostAddress(link["ifname"], ip_interface(f"{entry['local']}/{entry['prefixlen']}"))
+        HostAddress(link["ifname"], ip_interface(f"{entry['local']}/{entry['prefixlen']}"), link["link_type"] == "none")
         for link in ip_json(host, "address")
         for entry in link["addr_info"]
     }

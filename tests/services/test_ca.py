@@ -14,8 +14,9 @@ from pulse.core.trust.admission import CLOCK_LEAP
 from pulse.core.trust.certificates import parse
 from pulse.core.trust.invites import decode_invite
 from pulse.core.trust.join import Denied, Floors, Granted, Refusal, parse_answer
+from pulse.core.trust.revocation import sign_revocation
 from pulse.core.trust.tokens import TokenRecord, parse_token
-from pulse.errors import NotFound, Refused
+from pulse.errors import NotFound, Refused, SystemRefused
 from pulse.net.links import JoinOffer
 from pulse.schemas import TokenRequest
 from pulse.services import ca as module
@@ -107,6 +108,25 @@ async def test_the_answer_by_way_of_another_node_is_the_same(ca: CaService) -> N
     assert isinstance(first, Granted)
     assert isinstance(again, Granted)
     assert again.certificate == first.certificate
+
+
+async def test_the_ledger_is_brought_up_to_date_before_anything_is_signed(ca: CaService) -> None:
+    data = sign_revocation(CA.network, node("newcomer"), CA.key, time=NOW).data
+    ca.before_signing = lambda: ca.ledger.revoke_node(node("newcomer"), data, NOW)
+
+    assert await passed_on(ca, "newcomer") == Denied(Refusal.NODE_REVOKED, NOW)
+
+
+async def test_a_ledger_that_cannot_be_brought_up_to_date_signs_nothing(
+    ca: CaService, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> None:
+        raise SystemRefused("cannot use ledger.sqlite: disk full")
+
+    ca.before_signing = broken
+
+    assert await passed_on(ca, "newcomer") == Denied(Refusal.CA_BROKEN, NOW)
+    assert events(caplog, logging.ERROR) == ["ledger refused a join"]
 
 
 async def test_a_used_up_token_is_refused_under_its_own_key(ca: CaService, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""Control service: what the owner of a node is told of it, and what it does when asked."""
+"""Control service: what the owner of a node may ask, and where the answers come from."""
 
 import asyncio
 import os
@@ -8,53 +8,56 @@ from pathlib import Path
 
 import pytest
 
-from pulse import clock
-from pulse.core.facts import DialFailed, LinkDown, LinkSample, LinksSampled, MessageReceived
+from pulse import clock, schemas
 from pulse.core.health import DAY
 from pulse.core.mesh import Mesh
-from pulse.core.messages import Item, ObjectKind, Objects, encode
 from pulse.core.trust.ca import BACKDATED, LEAF_LIFETIME
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.invites import decode_invite
 from pulse.core.trust.join import Floors
-from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.trust.tokens import parse_token
-from pulse.core.types import LinkId, NodeId
+from pulse.core.types import NodeId
 from pulse.errors import LinkError, NotFound, PulseError, Refused
-from pulse.net.links import PeerTraffic
-from pulse.schemas import PeerRow, PingRequest, TokenRequest
+from pulse.schemas import PingRequest, TokenRequest
 from pulse.services.ca import CaService
 from pulse.services.control import INVITE_TTL, ControlService
+from pulse.services.status import identity_of
 from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
 from tests.authority import NOW, Ca, request, secret
 from tests.fakes import FakeLinks
-from tests.mint import Latest, link_up, member
+from tests.mint import Latest, member
 
 CA = Ca()
-ME, ALICE, BOB, CAROL = (
-    member(CA, name, place, host=name) for place, name in enumerate(("me", "alice", "bob", "carol"), 1)
-)
+ME, ALICE = (member(CA, name, place, host=name) for place, name in enumerate(("me", "alice"), 1))
 KEEPER = member(CA, "keeper", 5, host="keeper", is_ca=True)
 HERE = "192.0.2.1:443"
-HOME = "192.0.2.9:443"
-LINK = LinkId(1)
 
 
-class DroppingLinks(FakeLinks):
-    """A data plane that lost packets for one of its reasons."""
-
-    def drops(self) -> dict[str, int]:
-        """Some, and none."""
-        return {"no_route": 3, "replay": 0}
+STATUS = schemas.Status(
+    True, "All well.", identity_of(ME, ["scribe"]), "1.2.3", 60.0, ":443", "", LEAF_LIFETIME, [], {}
+)
+TRACE = schemas.Trace(ALICE.node_id, "alice", str(ALICE.addresses.v4), [], 0.01, "")
 
 
-@dataclass
-class Device:
-    """A TUN device, or what is wrong with it."""
+class Beside:
+    """The services that tell how the mesh looks."""
 
-    name: str = "pulse0"
-    problem: str = ""
+    way = ("quic", "keeper")
+
+    def status(self) -> schemas.Status:
+        return STATUS
+
+    def identity(self) -> schemas.NodeIdentity:
+        return STATUS.node
+
+    def way_to(self, node: NodeId) -> tuple[str, str]:
+        assert node == ALICE.node_id
+        return self.way
+
+    async def trace(self, wanted: schemas.TraceRequest) -> schemas.Trace:
+        assert wanted == schemas.TraceRequest("alice", 2.0)
+        return TRACE
 
 
 @dataclass
@@ -62,17 +65,15 @@ class Node:
     """A control service on a mesh of its own, and the RPCs it made."""
 
     ca: CaService | None = None
-    tun: Device | None = None
     refusal: PulseError | None = None
     """What the other node's answer to an RPC is, if it is none."""
-    links: FakeLinks = field(default_factory=DroppingLinks)
     mesh: Mesh = field(default_factory=lambda: Mesh(ME, (CA.authority,), Latest()))
     calls: list[tuple[NodeId, str, float]] = field(default_factory=list)
 
     @property
     def control(self) -> ControlService:
-        """The service, made one minute ago."""
-        return ControlService(self.mesh, self.links, self.call, "1.2.3", ":443", True, self.ca, self.tun, now() - 60)
+        """The service."""
+        return ControlService(self.mesh, self.call, True, self.ca, Beside(), Beside())
 
     async def call(self, node: NodeId, method: str, _: bytes, timeout: float) -> bytes:
         self.calls.append((node, method, timeout))
@@ -84,19 +85,6 @@ class Node:
         """These are members of an earlier run."""
         for each in others:
             self.mesh.peer_restored(each, [], now())
-
-    def meets(self, who: Certificate, link: LinkId = LINK, dial: int = 0) -> None:
-        """A link with a peer comes up."""
-        self.mesh.happened(link_up(who.node_id, link, dial=dial, certificate=who.der), now())
-
-    def parts(self, who: Certificate, ago: float = 0.0) -> None:
-        """That link ended."""
-        self.mesh.happened(LinkDown(LINK, who.node_id, "timed out"), now() - ago)
-
-    async def row(self, who: Certificate) -> PeerRow:
-        """What the status says of a peer."""
-        (row,) = [each for each in (await self.control.status()).peers if each.id == who.node_id]
-        return row
 
 
 def now() -> float:
@@ -130,13 +118,12 @@ def ca_node(tmp_path: Path, world: World) -> Iterator[Node]:
 # This node
 
 
-async def test_a_node_tells_who_it_is(member_node: Node) -> None:
-    told = await member_node.control.identity()
+async def test_what_the_services_beside_it_know_is_passed_on(member_node: Node) -> None:
+    control = member_node.control
 
-    assert (told.id, told.name, told.roles) == (ME.node_id, "me", [])
-    assert (told.network, told.ca_hash) == (CA.network.name, CA.network.ca_hash)
-    assert (told.v4, told.v6) == (str(ME.addresses.v4), str(ME.addresses.v6))
-    assert member_node.control.identity_now() == told
+    assert await control.identity() == STATUS.node
+    assert await control.status() == STATUS
+    assert await control.trace(schemas.TraceRequest("alice", 2.0)) == TRACE
 
 
 async def test_a_node_tells_its_certificate_and_how_long_it_holds(member_node: Node, world: World) -> None:
@@ -157,122 +144,15 @@ async def test_stop_sets_the_flag_and_names_the_process(member_node: Node) -> No
     assert control.stopping.is_set()
 
 
-# Status
-
-
-async def test_a_node_alone_is_well(member_node: Node) -> None:
-    status = await member_node.control.status()
-
-    assert (status.well, status.peers, status.tun) == (True, [], "")
-    assert "alone" in status.sentence
-    assert (status.version, status.listen, status.certificate_left) == ("1.2.3", ":443", LEAF_LIFETIME)
-    assert status.uptime == pytest.approx(60, abs=5)
-
-
-async def test_drops_are_told_by_reason_and_those_that_never_happened_are_not(member_node: Node) -> None:
-    assert (await member_node.control.status()).drops == {"no_route": 3}
-
-
-async def test_linked_peers_come_first_and_each_kind_by_name(member_node: Node) -> None:
-    member_node.knows(BOB, ALICE)
-    member_node.meets(KEEPER)
-    member_node.meets(CAROL, LinkId(2))
-    status = await member_node.control.status()
-
-    assert [(row.name, row.link) for row in status.peers] == [
-        ("carol", "quic"),
-        ("keeper", "quic"),
-        ("alice", "-"),
-        ("bob", "-"),
-    ]
-    assert (status.well, status.sentence) == (True, "All well. 5 nodes, 2 direct, 2 away.")
-
-
-async def test_the_row_of_a_linked_peer_has_its_figures(member_node: Node) -> None:
-    member_node.meets(ALICE)
-    member_node.mesh.happened(LinksSampled((LinkSample(LINK, 0.02, 0.001, 0.5),)), now())
-    member_node.links.peers = [PeerTraffic(ALICE.node_id, packets_out=1, bytes_out=10, packets_in=2, bytes_in=20)]
-    row = await member_node.row(ALICE)
-
-    assert (row.rtt, row.jitter, row.loss, row.suspect) == (0.02, 0.001, 0.5, False)
-    assert (row.bytes_out, row.bytes_in, row.address) == (10, 20, HOME)
-    assert (row.v4, row.v6) == (str(ALICE.addresses.v4), str(ALICE.addresses.v6))
-
-
-async def test_seen_is_nothing_then_now_then_since_the_link_ended(member_node: Node) -> None:
-    member_node.knows(ALICE)
-    assert (await member_node.row(ALICE)).seen is None
-
-    member_node.meets(ALICE)
-    assert (await member_node.row(ALICE)).seen == 0.0
-
-    member_node.parts(ALICE, ago=90)
-    row = await member_node.row(ALICE)
-    assert row.seen == pytest.approx(90, abs=5)
-    assert (row.rtt, row.address, row.last_error) == (None, HOME, "timed out")
-
-
-async def test_roles_are_those_of_the_certificate_and_of_the_cas_word(member_node: Node) -> None:
-    signed = sign_roles(CA.network, Roles(1, KEEPER.node_id, 1), CA.key)
-    member_node.meets(KEEPER)
-    member_node.mesh.happened(
-        MessageReceived(LINK, encode(Objects([Item(ObjectKind.ROLES, signed.data)]))),
-        now(),
-    )
-
-    assert (await member_node.row(KEEPER)).roles == ["ca", "scribe"]
-
-
-async def test_a_configured_peer_nobody_met_is_the_thing_to_see_to(member_node: Node) -> None:
-    member_node.mesh.peer_configured(HOME, now())
-    member_node.mesh.happened(DialFailed(1, "timeout", "no answer"), now())
-    status = await member_node.control.status()
-
-    assert not status.well
-    assert status.sentence == (
-        f"1 thing to see to: {HOME} is not reached: no answer (is it up? is its UDP port open?)."
-    )
-
-
-async def test_a_configured_peer_that_went_away_is_called_by_its_name(member_node: Node) -> None:
-    member_node.mesh.peer_configured(HOME, now())
-    member_node.meets(ALICE, dial=1)
-    assert (await member_node.control.status()).well
-
-    member_node.parts(ALICE)
-    status = await member_node.control.status()
-    assert not status.well
-    assert "alice is not reached: timed out" in status.sentence
-
-
-async def test_a_peer_nobody_configured_may_be_away(member_node: Node) -> None:
-    member_node.meets(ALICE)
-    member_node.parts(ALICE)
-
-    assert (await member_node.control.status()).well
-
-
-async def test_a_device_is_named_if_it_works_and_complained_about_if_not() -> None:
-    status = await Node(tun=Device()).control.status()
-    assert (status.tun, status.well) == ("pulse0", True)
-
-    status = await Node(tun=Device(problem="no permission")).control.status()
-    assert (status.tun, status.well) == ("", False)
-    assert "no mesh addresses: no permission" in status.sentence
-
-
 # Ping
 
 
-@pytest.mark.parametrize(("linked", "transport"), [(True, "quic"), (False, "-")], ids=["with a link", "without a link"])
-async def test_ping_asks_the_node_and_answers_with_the_link(member_node: Node, linked: bool, transport: str) -> None:
+async def test_ping_asks_the_node_and_answers_with_the_way(member_node: Node) -> None:
     member_node.knows(ALICE)
-    if linked:
-        member_node.meets(ALICE)
     reply = await member_node.control.ping(PingRequest("alice", 3.0))
 
     assert (reply.id, reply.name, reply.v4) == (ALICE.node_id, "alice", str(ALICE.addresses.v4))
-    assert (reply.link, reply.via) == (transport, "")
+    assert (reply.link, reply.via) == Beside.way
     assert 0 <= reply.rtt < 3
     assert member_node.calls == [(ALICE.node_id, "ping", 3.0)]
 

@@ -10,6 +10,7 @@ import pytest
 from pulse.core.trust.admission import CLOCK_LEAP, HELD_AFTER
 from pulse.core.trust.ca import LEAF_LIFETIME
 from pulse.core.trust.certificates import parse
+from pulse.core.trust.identity import public_bytes
 from pulse.core.trust.join import Denied, Floors, Refusal, build_csr, check_grant, parse_answer
 from pulse.core.trust.tokens import new_token, print_token
 from pulse.errors import Conflict, NotFound, ProtocolError, Refused
@@ -180,6 +181,14 @@ def test_the_master_token_is_kept_and_replaced(directory: Path) -> None:
         ledger.set_master("weak", NOW)
 
 
+def test_the_key_of_a_node_is_that_of_its_certificate(directory: Path) -> None:
+    ledger = make(directory, TOKEN)
+    join(ledger, "a", TOKEN)
+
+    assert ledger.public_key(node("a")) == public_bytes(key("a"))
+    assert ledger.public_key(node("b")) is None
+
+
 def test_the_first_scribe_joined_with_the_master_token_and_claims_once(directory: Path) -> None:
     ledger = make(directory, TOKEN)
     ledger.set_master(secret("m"), NOW)
@@ -190,6 +199,7 @@ def test_the_first_scribe_joined_with_the_master_token_and_claims_once(directory
     assert not ledger.claim_scribe(node("a"), NOW)
     assert ledger.claim_scribe(node("b"), NOW)
     assert not ledger.claim_scribe(node("c"), NOW)
+    assert ledger.claim_scribe(node("b"), NOW)
     assert events(ledger).count("first scribe claimed") == 1
 
 

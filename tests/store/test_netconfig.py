@@ -86,3 +86,26 @@ def test_a_damaged_revocation_without_an_id_is_named(store: NetworkStore, tmp_pa
 def test_objects_survive_a_restart(store: NetworkStore, tmp_path: Path) -> None:
     store.save_roles(1, b"roles")
     assert NetworkStore(tmp_path / "data").load_roles() == Loaded(b"roles")
+
+
+def test_the_highest_generation_is_known_though_its_file_is_damaged(store: NetworkStore, tmp_path: Path) -> None:
+    assert store.highest_generation() == 0
+
+    store.save_config(1, 2, b"two")
+    store.save_config(1, 7, b"seven")
+    file(tmp_path, "config.1.7").write_bytes(b"torn")
+    assert store.load_config().data == b"two"
+    assert store.highest_generation() == 7
+
+
+def test_what_is_there_already_is_not_written_again(store: NetworkStore, tmp_path: Path) -> None:
+    store.save_config(1, 1, b"one")
+    store.save_revocation(node("a"), b"of a")
+    before = [file(tmp_path, name).stat().st_ino for name in ("config.1.1", f"revoked.{node('a')}")]
+    store.save_config(1, 1, b"one")
+    store.save_revocation(node("a"), b"of a")
+    assert [file(tmp_path, name).stat().st_ino for name in ("config.1.1", f"revoked.{node('a')}")] == before
+
+    file(tmp_path, "config.1.1").write_bytes(b"torn")
+    store.save_config(1, 1, b"one")
+    assert store.load_config() == Loaded(b"one")

@@ -109,8 +109,11 @@ def test_the_master_secret_is_that_of_the_token_in_force(register: Register) -> 
 
 
 def test_the_scribe_is_claimed_once(register: Register) -> None:
+    assert register.first_scribe() is None
     assert register.claim_scribe(node("a"))
     assert not register.claim_scribe(node("b"))
+    assert not register.claim_scribe(node("a"))
+    assert register.first_scribe() == node("a")
     assert not register.joined_with_master(NodeId("ff" * 32))
 
 

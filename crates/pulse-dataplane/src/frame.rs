@@ -4,8 +4,10 @@
 //! 0x21 | flags 1 | rsv 2 | link index 4 | hop counter 8 | sealed(hop header 16) | tag 16 | body
 //! src handle 4 | dst handle 4 | kind 1 | proto 1 | sport 2 | dport 2 | ttl 1 | flags 1
 //! ```
-//! Invariant: the seal covers the first 16 bytes, and for both kinds of probe the body too, which no other
-//! layer protects. A flag in clear says so, because the kind is known only after opening; the two must agree.
+//! A frame too long for its link goes as two, each with the whole header and one half of the body, under
+//! consecutive counters. Invariant: the seal covers the first 16 bytes, and for both kinds of probe the body too,
+//! which no other layer protects. A flag in clear says so, because the kind is known only after opening; the two
+//! must agree.
 
 use crate::Handle;
 use crate::seal::{HopRun, HopSealer};
@@ -18,10 +20,26 @@ pub const FRAME_OVERHEAD: usize = 48;
 /// How many hops a frame may take.
 pub const TTL: u8 = 16;
 
+/// Header flag: who receives it, if not the destination, sends it over a link of its own to that one or drops it.
+pub const LAST: u8 = 1;
+/// Header flag: it answers a flow the other way, and is judged by that.
+pub const REPLY: u8 = 2;
+/// Header flag: the packet's ports cannot be read, as in a fragment that is not the first.
+pub const FRAG: u8 = 4;
+
 /// Bytes in clear: the part of the AAD every frame has.
 const CLEAR: usize = 16;
+/// Where the header ends once it is open.
+const HEADER_END: usize = CLEAR + 16;
+/// Where in the frame kind, ttl and flags lie once the header is open.
+const KIND_AT: usize = CLEAR + 8;
+const TTL_AT: usize = CLEAR + 14;
+const FLAGS_AT: usize = CLEAR + 15;
 /// Clear flag: the body is under the seal.
 const BODY_SEALED: u8 = 1;
+/// Clear flags: it holds one half of a body.
+const FIRST_HALF: u8 = 2;
+const SECOND_HALF: u8 = 4;
 
 /// What the body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +65,32 @@ impl Kind {
             .ok_or(Drop::UnknownKind)
     }
 
-    fn seals_body(self) -> bool {
+    /// True if the body is under the hop's seal, so cannot be cut in two.
+    pub fn seals_body(self) -> bool {
         matches!(self, Self::LinkProbe | Self::PathProbe)
+    }
+}
+
+/// What of a body a frame holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Part {
+    /// All of it.
+    Whole = 0,
+    /// The first half; the second has the counter that follows.
+    First = FIRST_HALF,
+    /// The second half.
+    Second = SECOND_HALF,
+}
+
+impl Part {
+    fn of(flags: u8) -> Option<Self> {
+        match flags & (FIRST_HALF | SECOND_HALF) {
+            0 => Some(Self::Whole),
+            FIRST_HALF => Some(Self::First),
+            SECOND_HALF => Some(Self::Second),
+            _ => None,
+        }
     }
 }
 
@@ -69,7 +111,7 @@ pub struct HopHeader {
     pub dport: u16,
     /// Hops it may still take.
     pub ttl: u8,
-    /// Reserved for routing; 0 on frames of one hop.
+    /// `LAST`, `REPLY`, `FRAG`; others are passed on unread.
     pub flags: u8,
 }
 
@@ -108,30 +150,80 @@ impl HopHeader {
     }
 }
 
+/// A frame that opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    /// What it says to us.
+    pub header: HopHeader,
+    /// What of the body it holds.
+    pub part: Part,
+    /// Its hop counter, by which halves find each other.
+    pub counter: u64,
+}
+
 /// Seal in place: `frame` is 48 bytes of room and the body. `counter` was reserved from `sealer`.
 pub fn seal(sealer: &HopSealer, counter: u64, header: &HopHeader, frame: &mut [u8]) {
+    seal_part(sealer, counter, header, Part::Whole, frame);
+}
+
+/// As `seal`, where the body may be one half; of a kind whose body is not under the seal.
+pub fn seal_part(sealer: &HopSealer, counter: u64, header: &HopHeader, part: Part, frame: &mut [u8]) {
+    frame[CLEAR..HEADER_END].copy_from_slice(&header.encode());
+    close(sealer, counter, part, frame);
+}
+
+/// Seal a frame for the next hop; its header lies open where it was opened.
+pub fn reseal(sealer: &HopSealer, counter: u64, frame: &mut [u8]) {
+    close(sealer, counter, Part::Whole, frame);
+}
+
+fn close(sealer: &HopSealer, counter: u64, part: Part, frame: &mut [u8]) {
+    let body_sealed = frame_seals_body(frame);
     let (clear, rest) = frame.split_at_mut(CLEAR);
     let (sealed, body) = rest.split_at_mut(FRAME_OVERHEAD - CLEAR);
-    let flags = if header.kind.seals_body() { BODY_SEALED } else { 0 };
+    let flags = part as u8 | if body_sealed { BODY_SEALED } else { 0 };
     clear[..4].copy_from_slice(&[FRAME, flags, 0, 0]);
     clear[4..8].copy_from_slice(&sealer.peer_index.to_be_bytes());
     clear[8..].copy_from_slice(&counter.to_be_bytes());
-    sealed[..16].copy_from_slice(&header.encode());
-    match header.kind.seals_body() {
+    match body_sealed {
         true => sealer.key.seal(counter, &[clear, body].concat(), sealed),
         false => sealer.key.seal(counter, clear, sealed),
     }
 }
 
-/// Open in place, one of a run from one neighbour: the header; the body follows from byte 48 on.
-pub fn open(run: &mut HopRun<'_>, frame: &mut [u8]) -> Result<HopHeader, Drop> {
+/// True if the body of a frame whose header lies open is under the seal.
+pub fn frame_seals_body(frame: &[u8]) -> bool {
+    Kind::decode(frame[KIND_AT]).is_ok_and(Kind::seals_body)
+}
+
+/// Write into an opened frame what the next hop is to see.
+pub fn pass_on(frame: &mut [u8], ttl: u8, flags: u8) {
+    frame[TTL_AT] = ttl;
+    frame[FLAGS_AT] = flags;
+}
+
+/// The open header of a frame, as bytes.
+pub fn open_header(frame: &[u8]) -> &[u8] {
+    &frame[CLEAR..HEADER_END]
+}
+
+/// Lay out an opened frame of two halves: 48 bytes of room with the open header in it, and both bodies.
+pub fn lay_out(header: &[u8], bodies: [&[u8]; 2], frame: &mut [u8]) {
+    frame[CLEAR..HEADER_END].copy_from_slice(header);
+    let (first, second) = frame[FRAME_OVERHEAD..].split_at_mut(bodies[0].len());
+    first.copy_from_slice(bodies[0]);
+    second.copy_from_slice(bodies[1]);
+}
+
+/// Open in place, one of a run from one neighbour; the body follows from byte 48 on.
+pub fn open(run: &mut HopRun<'_>, frame: &mut [u8]) -> Result<Opened, Drop> {
     if frame.len() < FRAME_OVERHEAD {
         return Err(Drop::Truncated);
     }
     let (clear, rest) = frame.split_at_mut(CLEAR);
     let (sealed, body) = rest.split_at_mut(FRAME_OVERHEAD - CLEAR);
-    let counter = u64::from_be_bytes(std::array::from_fn(|at| clear[8 + at]));
-    let body_sealed = clear[1] & BODY_SEALED != 0;
+    let (flags, counter) = (clear[1], u64::from_be_bytes(std::array::from_fn(|at| clear[8 + at])));
+    let body_sealed = flags & BODY_SEALED != 0;
     let plain = match body_sealed {
         // A copy, but probes come a few times a second.
         true => run.key.open(counter, &[clear, body].concat(), sealed),
@@ -142,147 +234,13 @@ pub fn open(run: &mut HopRun<'_>, frame: &mut [u8]) -> Result<HopHeader, Drop> {
         return Err(Drop::Replayed);
     }
     let header = HopHeader::decode(&std::array::from_fn(|at| plain[at]))?;
-    if header.kind.seals_body() == body_sealed { Ok(header) } else { Err(Drop::BadSeal) }
+    if header.kind.seals_body() != body_sealed {
+        return Err(Drop::BadSeal);
+    }
+    let part = Part::of(flags).filter(|part| *part == Part::Whole || !body_sealed).ok_or(Drop::HalfFrame)?;
+    Ok(Opened { header, part, counter })
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::seal::{Cipher, HopOpener, TAG};
-    use crate::vectors::{check, hex, quoted};
-
-    const SECRET: [u8; 32] = [9; 32];
-
-    fn ends(cipher: Cipher) -> (HopSealer, HopOpener) {
-        (HopSealer::new(0x01020304, &SECRET, cipher), HopOpener::new(&SECRET, cipher))
-    }
-
-    fn header(kind: Kind) -> HopHeader {
-        HopHeader::new(Handle::new(10, 100, 0, 1), Handle::new(10, 100, 0, 2), kind)
-    }
-
-    fn sealed(sealer: &HopSealer, header: &HopHeader, body: &[u8]) -> Vec<u8> {
-        let mut frame = [&[0; FRAME_OVERHEAD], body].concat();
-        seal(sealer, sealer.reserve(1), header, &mut frame);
-        frame
-    }
-
-    fn kind() -> impl Strategy<Value = Kind> {
-        prop::sample::select(vec![Kind::Record, Kind::Session, Kind::LinkProbe, Kind::PathProbe, Kind::Parity])
-    }
-
-    proptest! {
-        #[test]
-        fn a_frame_opens_to_what_was_sealed(kind in kind(), ports: [u16; 2], rest: [u8; 3], body in prop::collection::vec(any::<u8>(), 0..100)) {
-            let (sealer, opener) = ends(Cipher::Aes128Gcm);
-            let header = HopHeader { sport: ports[0], dport: ports[1], proto: rest[0], ttl: rest[1], flags: rest[2], ..header(kind) };
-            let mut frame = sealed(&sealer, &header, &body);
-            prop_assert_eq!(open(&mut opener.run(), &mut frame), Ok(header));
-            prop_assert_eq!(&frame[FRAME_OVERHEAD..], &body[..]);
-        }
-
-        #[test]
-        fn no_bit_before_the_body_can_change(kind in kind(), bit in 0..FRAME_OVERHEAD * 8) {
-            // The first byte and the index choose who opens at all.
-            let (sealer, opener) = ends(Cipher::ChaCha20Poly1305);
-            let mut frame = sealed(&sealer, &header(kind), b"body");
-            frame[bit / 8] ^= 1 << (bit % 8);
-            prop_assert_eq!(open(&mut opener.run(), &mut frame), Err(Drop::BadSeal));
-        }
-
-        #[test]
-        fn random_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-            prop_assert!(open(&mut ends(Cipher::Aes128Gcm).1.run(), &mut bytes).is_err());
-        }
-    }
-
-    #[test]
-    fn a_probes_body_is_under_the_seal_and_a_session_packet_guards_itself() {
-        for (kind, opens) in
-            [(Kind::LinkProbe, false), (Kind::PathProbe, false), (Kind::Session, true), (Kind::Record, true)]
-        {
-            let (sealer, opener) = ends(Cipher::Aes128Gcm);
-            let mut frame = sealed(&sealer, &header(kind), b"body");
-            frame[FRAME_OVERHEAD] ^= 1;
-            assert_eq!(open(&mut opener.run(), &mut frame).is_ok(), opens, "{kind:?}");
-        }
-    }
-
-    #[test]
-    fn a_probe_that_hides_its_kind_is_refused() {
-        let (sealer, opener) = ends(Cipher::Aes128Gcm);
-        for (kind, flags) in [(Kind::LinkProbe, 0), (Kind::Session, BODY_SEALED)] {
-            let mut frame = [0; FRAME_OVERHEAD];
-            let counter = sealer.reserve(1);
-            let (clear, rest) = frame.split_at_mut(CLEAR);
-            clear[..8].copy_from_slice(&[FRAME, flags, 0, 0, 1, 2, 3, 4]);
-            clear[8..].copy_from_slice(&counter.to_be_bytes());
-            rest[..16].copy_from_slice(&header(kind).encode());
-            sealer.key.seal(counter, clear, rest);
-            assert_eq!(open(&mut opener.run(), &mut frame), Err(Drop::BadSeal));
-        }
-    }
-
-    #[test]
-    fn a_second_copy_is_refused() {
-        let (sealer, opener) = ends(Cipher::Aes128Gcm);
-        let frame = sealed(&sealer, &header(Kind::Session), b"body");
-        assert!(open(&mut opener.run(), &mut frame.clone()).is_ok());
-        assert_eq!(open(&mut opener.run(), &mut frame.clone()), Err(Drop::Replayed));
-    }
-
-    #[test]
-    fn an_unknown_kind_and_a_short_frame_are_refused() {
-        let mut bytes = header(Kind::Parity).encode();
-        bytes[8] = 5;
-        assert_eq!(HopHeader::decode(&bytes), Err(Drop::UnknownKind));
-        let (_, opener) = ends(Cipher::Aes128Gcm);
-        assert_eq!(open(&mut opener.run(), &mut [FRAME; FRAME_OVERHEAD - 1]), Err(Drop::Truncated));
-    }
-
-    #[test]
-    fn the_vectors_hold() {
-        let about = "frame = clear header 16 | sealed hop header 16 | tag 16 | body; nonce = 4 zero bytes | counter; aad = clear header (and the body if clear flag 1 is set); AES-128 uses the first 16 bytes of the secret";
-        let secret: [u8; 32] = std::array::from_fn(|at| at as u8);
-        let session = header(Kind::Session);
-        let record = HopHeader { proto: 6, sport: 50_000, dport: 443, ttl: 15, ..header(Kind::Record) };
-        let cases = [
-            ("a session packet", Cipher::Aes128Gcm, 0, session, &b"\x45opaque"[..]),
-            ("a link probe", Cipher::Aes128Gcm, 1, header(Kind::LinkProbe), &[7; 13]),
-            (
-                "a record, ChaCha20, a counter past 32 bits",
-                Cipher::ChaCha20Poly1305,
-                0x1_0000_0001,
-                record,
-                b"\x23record",
-            ),
-            ("a path probe, ChaCha20, no body", Cipher::ChaCha20Poly1305, 2, header(Kind::PathProbe), b""),
-        ];
-        let vectors = cases.map(|(name, cipher, counter, header, body)| {
-            let sealer = HopSealer::new(0xa1b2c3d4, &secret, cipher);
-            let mut frame = [&[0; FRAME_OVERHEAD], body].concat();
-            seal(&sealer, counter, &header, &mut frame);
-            vec![
-                ("name", quoted(name)),
-                ("cipher", quoted(format!("{cipher:?}"))),
-                ("secret_hex", hex(&secret)),
-                ("index", sealer.peer_index.to_string()),
-                ("counter", counter.to_string()),
-                ("src", quoted(header.src)),
-                ("dst", quoted(header.dst)),
-                ("kind", (header.kind as u8).to_string()),
-                ("proto", header.proto.to_string()),
-                ("sport", header.sport.to_string()),
-                ("dport", header.dport.to_string()),
-                ("ttl", header.ttl.to_string()),
-                ("flags", header.flags.to_string()),
-                ("body_hex", hex(body)),
-                ("bytes_hex", hex(&frame)),
-            ]
-        });
-        check("frame.json", about, &vectors);
-        assert_eq!(FRAME_OVERHEAD, CLEAR + 16 + TAG);
-    }
-}
+#[path = "frame_tests.rs"]
+mod tests;

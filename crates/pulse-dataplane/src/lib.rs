@@ -7,6 +7,7 @@
 
 pub mod dataplane;
 pub mod event;
+pub mod flow;
 pub mod forward;
 pub mod frame;
 pub mod hello;
@@ -15,6 +16,7 @@ pub mod join;
 pub mod keys;
 pub mod link;
 pub mod offload;
+pub mod policy;
 pub mod probe;
 pub mod seal;
 pub mod session;

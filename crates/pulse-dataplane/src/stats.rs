@@ -27,8 +27,26 @@ drops! {
     BadSeal = "bad_seal",
     /// Counter seen before or too old.
     Replayed = "replayed",
-    /// A frame for a node that is not us.
+    /// A frame for a node that is not us, of a kind that is never passed on.
     NotForUs = "not_for_us",
+    /// A frame that took all the hops it may take.
+    TtlExceeded = "ttl_exceeded",
+    /// A frame to pass on from a node we do not know, or from the very node it is for.
+    UnknownSource = "unknown_source",
+    /// A frame of our own came back: a loop, or somebody uses our handle.
+    OwnSource = "own_source",
+    /// The only way on is the link it came over.
+    NoWayButBack = "no_way_but_back",
+    /// A frame that only a link of ours to its destination may carry, and we have none.
+    NotAdjacent = "not_adjacent",
+    /// No rule allows the flow.
+    PolicyDenied = "policy_denied",
+    /// More session packets to pass on than one link may ask for.
+    RateLimited = "rate_limited",
+    /// The packet in a record is not the one the frame's header names.
+    HeaderMismatch = "header_mismatch",
+    /// One half of a frame whose other half did not come, or did not fit.
+    HalfFrame = "half_frame",
     /// Inner packet that is not IPv4 or IPv6, or lies about its length.
     BadPacket = "bad_packet",
     /// Inner source address that is not the sender's.

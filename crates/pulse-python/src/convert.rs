@@ -4,8 +4,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
-use pulse_dataplane::NodeId;
 use pulse_dataplane::dataplane::Error;
+use pulse_dataplane::policy::{Handles, Rule};
+use pulse_dataplane::{Handle, NodeId};
 use pyo3::PyErr;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 
@@ -26,6 +27,33 @@ pub(crate) fn prefix(text: &str) -> Result<(IpAddr, u8), PyErr> {
     let (network, length) = (network.parse::<IpAddr>().map_err(|_| wrong())?, length.parse().map_err(|_| wrong())?);
     let longest = if network.is_ipv4() { 32 } else { 128 };
     if length > longest { Err(wrong()) } else { Ok((network, length)) }
+}
+
+/// A rule as Python says it: allow, handles it may come from and go to (none for any), IP protocols, port ranges.
+pub(crate) type SaidRule = (bool, Option<Vec<String>>, Option<Vec<String>>, Vec<i64>, Vec<(i64, i64)>);
+
+/// That rule for the data plane.
+pub(crate) fn rule(said: SaidRule) -> Result<Rule, PyErr> {
+    let (allow, from, to, protocols, ports) = said;
+    let protocol = |number| number_in(number, "an IP protocol");
+    let range = |(low, high)| Ok((number_in(low, "a port")?, number_in(high, "a port")?));
+    Ok(Rule {
+        allow,
+        from: from.map(handles).transpose()?,
+        to: to.map(handles).transpose()?,
+        protocols: protocols.into_iter().map(protocol).collect::<Result<_, PyErr>>()?,
+        ports: ports.into_iter().map(range).collect::<Result<_, PyErr>>()?,
+    })
+}
+
+fn handles(texts: Vec<String>) -> Result<Handles, PyErr> {
+    let handle =
+        |text: String| text.parse::<Handle>().map_err(|_| PyValueError::new_err(format!("{text:?} is no handle")));
+    texts.into_iter().map(handle).collect()
+}
+
+fn number_in<T: TryFrom<i64>>(number: i64, what: &str) -> Result<T, PyErr> {
+    T::try_from(number).map_err(|_| PyValueError::new_err(format!("{number} is not {what}")))
 }
 
 /// Take over a descriptor that Python hands us.

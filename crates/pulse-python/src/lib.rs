@@ -11,17 +11,17 @@ use std::collections::HashMap;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use pulse_dataplane::dataplane::{self, Ownership};
+use pulse_dataplane::dataplane::{self, Ownership, Way};
 use pulse_dataplane::verify::Trust;
 use pulse_dataplane::{Handle, LinkId};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
-use crate::convert::{descriptor, node_id, prefix, python_error, shown, socket_address};
+use crate::convert::{SaidRule, descriptor, node_id, prefix, python_error, rule, shown, socket_address};
 use crate::statistics::{LinkStatistics, PeerStatistics, SessionStatistics, Statistics};
 
-/// A handle and the links that lead to it, with their weights.
-type Route = (Handle, Vec<(LinkId, u32)>);
+/// A handle and the ways that lead to it.
+type Route = (Handle, Vec<Way>);
 
 /// The data plane of one node.
 #[pyclass(frozen, module = "pulse._dataplane")]
@@ -138,7 +138,7 @@ impl Dataplane {
         self.0.cancel_stream(stream).map_err(python_error)
     }
 
-    fn replace_routes(&self, routes: HashMap<String, Vec<(LinkId, u32)>>) -> PyResult<()> {
+    fn replace_routes(&self, routes: HashMap<String, Vec<Way>>) -> PyResult<()> {
         let routes: PyResult<Vec<Route>> =
             routes.into_iter().map(|(handle, hops)| Ok((handle.parse()?, hops))).collect();
         self.0.replace_routes(&routes?).map_err(python_error)
@@ -153,6 +153,11 @@ impl Dataplane {
             })
             .collect();
         self.0.replace_addresses(&owners?).map_err(python_error)
+    }
+
+    fn replace_policy(&self, rules: Vec<SaidRule>) -> PyResult<()> {
+        let rules: PyResult<Vec<_>> = rules.into_iter().map(rule).collect();
+        self.0.replace_policy(rules?).map_err(python_error)
     }
 
     #[pyo3(signature = (name, queues = 1))]

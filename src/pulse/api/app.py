@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pulse import schemas
-from pulse.api import ca, node, tokens
+from pulse.api import ca, names, node, revoke, tokens
 from pulse.api.control import Control
 from pulse.api.openapi import document
 from pulse.api.routes import Endpoint
@@ -23,7 +23,13 @@ from pulse.errors import PulseError
 
 log = logging.getLogger(__name__)
 
-ENDPOINTS: tuple[Endpoint, ...] = (*node.ENDPOINTS, *tokens.ENDPOINTS, *ca.ENDPOINTS)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *node.ENDPOINTS,
+    *tokens.ENDPOINTS,
+    *names.ENDPOINTS,
+    *revoke.ENDPOINTS,
+    *ca.ENDPOINTS,
+)
 
 BODY_LIMIT = 64 * 1024
 """Bytes of a request's body."""

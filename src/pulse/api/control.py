@@ -40,6 +40,22 @@ class Control(Protocol):
         """Make a line to paste on the next machine."""
         ...
 
+    async def set_name(self, wanted: schemas.NameRequest) -> schemas.NodeNaming:
+        """Name a node."""
+        ...
+
+    async def add_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming:
+        """Give a node a tag."""
+        ...
+
+    async def remove_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming:
+        """Take a tag from a node."""
+        ...
+
+    async def revoke(self, wanted: schemas.RevokeRequest) -> schemas.Revoked:
+        """Shut a node out for good."""
+        ...
+
     async def ca_log(self, after: int, limit: int) -> list[schemas.JournalEntry]:
         """Entries of the CA's journal after number `after`, oldest first."""
         ...
@@ -50,6 +66,10 @@ class Control(Protocol):
 
     async def ping(self, wanted: schemas.PingRequest) -> schemas.PingReply:
         """Ask another node and measure."""
+        ...
+
+    async def trace(self, wanted: schemas.TraceRequest) -> schemas.Trace:
+        """Find the way frames take to another node."""
         ...
 
     async def stop(self) -> schemas.Stopping:

@@ -33,6 +33,7 @@ PRIVATE: Final = 0o077
 
 def run(peers: tuple[str, ...], flags: NodeFlags) -> None:
     """Run a node in the foreground until SIGTERM, SIGINT or `pulse stop`."""
+    _note_later(flags)
     config = _settings(flags.given(), peers, flags.config)
     _check_purpose(config)
     os.umask(PRIVATE)
@@ -48,6 +49,7 @@ def start(*peers: str, flags: NodeFlags | None = None) -> None:
         Nodes to dial first, host:port; the first start may join by an invite (pls_…).
     """
     flags = flags or NodeFlags()
+    _note_later(flags)
     config = _settings(flags.given(), peers, flags.config)
     _check_purpose(config)
     os.umask(PRIVATE)
@@ -113,6 +115,15 @@ def join(
         print("Start it: pulse start --tun          (see it: pulse status)")
 
 
+def _note_later(flags: NodeFlags) -> None:
+    """Say of what was typed and is not there yet that the node does without."""
+    later = flags.later()
+    if later:
+        are, them = ("are", "them") if len(later) > 1 else ("is", "it")
+        named = " and ".join(filter(None, (", ".join(later[:-1]), later[-1])))
+        print(f"note: {named} {are} not in this version yet: the node runs without {them}", file=sys.stderr)
+
+
 def _settings(flags: dict[str, object], peers: tuple[str, ...], file: Path | None) -> NodeConfig:
     """The merged settings, secrets read, paths absolute: the same wherever the node then runs."""
     for secret in ("token", "ca-token"):
@@ -138,8 +149,6 @@ def _check_purpose(config: NodeConfig) -> None:
             "Make one:  pulse --ca --scribe --tun --addr <name or address others reach>:8443\n"
             "Join one:  pulse join pls_…    (the line that `pulse invite` prints on the CA)"
         )
-    if config.scribe.enabled:
-        raise ConfigError("--scribe: in this version only the CA's own node can be the scribe. Leave it out")
     _check_door(config)
 
 

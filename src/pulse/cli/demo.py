@@ -13,7 +13,7 @@ from cyclopts import App
 from pulse.errors import PulseError
 
 if TYPE_CHECKING:
-    from pulse.lab.demo import Outcome
+    from pulse.lab.demo.stage import Outcome
     from pulse.lab.lab import Lab
 
 app = App(name="demo", help="Show a mesh at work on this machine: hosts, a CA, a join, traffic, refusals.")
@@ -21,7 +21,7 @@ app = App(name="demo", help="Show a mesh at work on this machine: hosts, a CA, a
 
 @app.default
 def demo(*, json: bool = False, keep: bool = False) -> None:
-    """Build a mesh of two on three hosts, show it at work, and take it away.
+    """Build a mesh of three on four hosts, show it at work, and take it away.
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ def demo(*, json: bool = False, keep: bool = False) -> None:
     keep
         Leave it up, and say how to enter it.
     """
-    from pulse.lab import demo as story
     from pulse.lab import rootless
+    from pulse.lab.demo import stage, story
 
     if keep:
         rootless.require_root("a demo that stays up")
@@ -41,7 +41,7 @@ def demo(*, json: bool = False, keep: bool = False) -> None:
         outcome = story.run(Lines(), keep=keep, kept=_how_to_enter)
     except PulseError:
         if json:
-            print(msgspec.json.encode(story.Outcome()).decode())
+            print(msgspec.json.encode(stage.Outcome()).decode())
         raise
     print(msgspec.json.encode(outcome).decode() if json else _table(outcome, keep=keep))
     if not outcome.ok:
@@ -79,6 +79,8 @@ def _table(outcome: "Outcome", *, keep: bool) -> str:
         ("over the mesh", f"{outcome.mesh_gbit:.1f} Gbit/s, {share:.0%} of it, encrypted, SHA-256 equal"),
         ("ping", f"{outcome.ping_ms:.2f} ms"),
         ("join to link", f"{outcome.join_s:.1f} s"),
+        ("over a relay", f"{outcome.relay_ping_ms:.2f} ms; the relay saw and held nothing in clear"),
+        ("in mid-transfer", "from relay to direct; relay killed; one connection, SHA-256 equal"),
         ("refused", "a wrong token, a used token, a stranger"),
         ("left behind", "it all, as you asked" if keep else "nothing" if outcome.clean else "something"),
         ("all in all", f"{outcome.seconds:.0f} s"),

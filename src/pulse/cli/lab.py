@@ -95,8 +95,9 @@ def enter(
     namespace = state.record.hosts.get(host)
     if namespace is None:
         raise NotFound(f"lab {lab} has no host {host} (it has: {', '.join(state.record.hosts)})")
-    inside = entering(namespace, host, command or shlex.split(os.environ.get("SHELL", "/bin/sh")))
-    os.execvpe(inside[0], inside, environment_of(state.directory / host))
+    directory = state.directory / host
+    inside = entering(namespace, host, directory, command or shlex.split(os.environ.get("SHELL", "/bin/sh")))
+    os.execvpe(inside[0], inside, environment_of(directory))
 
 
 @app.command

@@ -18,10 +18,6 @@ from pulse.settings import LATER
 LATER_FLAGS: Final = {
     "--tcp": "node.tcp_listen",
     "--scribe-listen": "scribe.listen",
-    "--socks": "socks",
-    "--socks-listen": "socks",
-    "--dns": "dns",
-    "--dns-listen": "dns",
     "--fec": "tun.fec",
     "--exit": "exit",
     "--exit-cidrs": "exit",
@@ -30,8 +26,7 @@ LATER_FLAGS: Final = {
 
 LATER_COMMANDS: Final = frozenset({
     "acl", "bulk", "completion", "connect", "dns", "doctor", "events", "forward", "groups", "install-service", "logs",
-    "name", "pin", "remote-config", "restart", "revoke", "route", "setup", "stats", "tag", "template", "top", "unpin",
-    "untag", "why",
+    "pin", "remote-config", "restart", "route", "setup", "stats", "template", "top", "unpin", "why",
 })  # fmt: skip
 """Commands of the design that this version does not have yet."""
 

@@ -1,6 +1,7 @@
 """The flags of a node, declared once for `pulse`, `pulse start` and `pulse join`.
 
-Invariant: a flag here is a setting of `pulse.settings`; what was not typed is None and decides nothing.
+Invariant: a flag here is a setting of `pulse.settings`, or of a later version (`LATER`); what was not typed is
+None and decides nothing.
 """
 
 from dataclasses import dataclass, fields
@@ -17,6 +18,9 @@ Token = Annotated[
 ]
 TokenFile = Annotated[str | None, Parameter(help="File that holds the join token, or -.", allow_leading_hyphen=True)]
 LogLevel = Annotated[Literal["debug", "info", "warn", "error"] | None, Parameter(help="How much is logged (info).")]
+
+LATER = ("socks", "socks-listen", "dns", "dns-listen")
+"""Flags of services of later versions that people type today: a node that can do without them runs without them."""
 
 
 @Parameter(name="*")
@@ -41,9 +45,20 @@ class NodeFlags:
     scribe: Annotated[bool | None, Parameter(help="Be the network config authority.")] = None
     tun: Annotated[bool | None, Parameter(help="Make a network interface with the mesh addresses (Linux).")] = None
     tun_queues: Annotated[int | None, Parameter(help="Queues of the interface, 1 to 16 (1).")] = None
+    socks: Annotated[bool | None, Parameter(show=False)] = None
+    socks_listen: Annotated[str | None, Parameter(show=False)] = None
+    dns: Annotated[bool | None, Parameter(show=False)] = None
+    dns_listen: Annotated[str | None, Parameter(show=False)] = None
     mesh_cidr: Annotated[str | None, Parameter(help="IPv4 range of a new network (10.100.0.0/16).")] = None
 
     def given(self) -> dict[str, object]:
         """Value by flag, as `settings.load` takes them: only what was typed, without --config."""
+        return {flag: value for flag, value in self._typed().items() if flag not in {"config", *LATER}}
+
+    def later(self) -> list[str]:
+        """Flags that were typed and that this version does nothing about."""
+        return [f"--{flag}" for flag in self._typed() if flag in LATER]
+
+    def _typed(self) -> dict[str, object]:
         values = {field.name.replace("_", "-"): getattr(self, field.name) for field in fields(self)}
-        return {flag: value for flag, value in values.items() if value is not None and flag != "config"}
+        return {flag: value for flag, value in values.items() if value is not None}

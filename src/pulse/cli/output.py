@@ -12,6 +12,11 @@ from typing import Any, Final
 import msgspec
 
 PIPE_WIDTH: Final = 80
+GAP: Final = "  "
+"""Between two columns."""
+
+SHORTEST: Final = 8
+"""Characters to which a cell may be cut: still a name."""
 
 Row = Sequence[str]
 
@@ -31,8 +36,11 @@ def print_json(value: Any) -> None:
     print(msgspec.json.encode(value).decode())
 
 
-def print_table(header: Row, rows: Sequence[Row], right: frozenset[str] = frozenset()) -> None:
-    """Columns under `header`; those named in `right` are aligned to the right."""
+def print_table(
+    header: Row, rows: Sequence[Row], right: frozenset[str] = frozenset(), elastic: frozenset[str] = frozenset()
+) -> None:
+    """Columns under `header`; those named in `right` are aligned to the right, those in `elastic` are cut to fit."""
+    rows = fitted(header, rows, elastic, width())
     if is_terminal():
         _print_rich(header, rows, right)
     else:
@@ -41,15 +49,35 @@ def print_table(header: Row, rows: Sequence[Row], right: frozenset[str] = frozen
 
 def plain_lines(header: Row, rows: Sequence[Row], right: frozenset[str] = frozenset()) -> list[str]:
     """The table as text: two spaces between columns, nothing cut."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    widths = _widths(header, rows)
     lines = []
     for row in (header, *rows):
         cells = [
             cell.rjust(wide) if name in right else cell.ljust(wide)
             for name, cell, wide in zip(header, row, widths, strict=True)
         ]
-        lines.append("  ".join(cells).rstrip())
+        lines.append(GAP.join(cells).rstrip())
     return lines
+
+
+def fitted(header: Row, rows: Sequence[Row], elastic: frozenset[str], room: int) -> list[Row]:
+    """The rows with cells of `elastic` columns cut, the widest first, until the table fits or all are short."""
+    widths = _widths(header, rows)
+    cuttable = [place for place, name in enumerate(header) if name in elastic]
+    while sum(widths) + len(GAP) * (len(widths) - 1) > room:
+        widest = max(cuttable, key=widths.__getitem__, default=None)
+        if widest is None or widths[widest] <= SHORTEST:
+            break
+        widths[widest] -= 1
+    return [[_cut(cell, wide) for cell, wide in zip(row, widths, strict=True)] for row in rows]
+
+
+def _cut(cell: str, wide: int) -> str:
+    return cell if len(cell) <= wide else f"{cell[: wide - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def _widths(header: Row, rows: Sequence[Row]) -> list[int]:
+    return [max(map(len, column)) for column in zip(header, *rows, strict=True)]
 
 
 def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:

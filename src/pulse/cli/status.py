@@ -19,6 +19,8 @@ EVERY: Final = 1.0
 
 HEADER: Final = ("NODE", "ADDRESS", "LINK", "VIA", "RTT", "LOSS", "SEEN", "ROLES")
 RIGHT: Final = frozenset({"RTT", "LOSS", "SEEN"})
+NAMES: Final = frozenset({"NODE", "VIA"})
+"""Columns that are cut where the table is wider than the screen; --json has them whole."""
 
 
 def status(
@@ -57,7 +59,7 @@ def _draw(found: schemas.Status) -> None:
     print(beside(found.sentence, f"{node.network} · {node.name} {node.v4} · up {span(found.uptime)}"))
     if found.peers:
         print()
-        print_table(HEADER, [_row(peer) for peer in found.peers], RIGHT)
+        print_table(HEADER, [_row(peer) for peer in found.peers], RIGHT, NAMES)
     notes = [f"{peer.name}: {peer.last_error}" for peer in found.peers if peer.link == "-" and peer.last_error]
     if notes:
         print("\n" + "\n".join(notes))

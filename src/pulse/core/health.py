@@ -3,7 +3,7 @@
 Invariant: every complaint names what it is about and what to do; the most pressing comes first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 DAY = 86400.0
@@ -22,10 +22,18 @@ class PeerHealth:
     """What matters of one peer."""
 
     name: str
-    linked: bool
+    direct: bool
+    """It is reached over one hop."""
     configured: bool
     """A person named it, so its absence is worth a word."""
     last_error: str = ""
+    relayed: bool = False
+    """It is reached over others."""
+
+    @property
+    def reached(self) -> bool:
+        """True if there is a path to it."""
+        return self.direct or self.relayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,8 @@ class Vitals:
     tun_problem: str = ""
     revoked: bool = False
     """This very node is revoked."""
+    scribe_problem: str = ""
+    """Why this node, started to be the scribe, is not; empty if it is, or was not asked to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +66,19 @@ def judge(vitals: Vitals) -> Health:
     if complaints:
         count = "1 thing" if len(complaints) == 1 else f"{len(complaints)} things"
         return Health(False, f"{count} to see to: {complaints[0]}.")
-    direct = sum(peer.linked for peer in vitals.peers)
     if not vitals.peers:
         return Health(True, "All well, and alone: no other node has joined yet (pulse invite).")
-    nodes = len(vitals.peers) + 1
-    away = len(vitals.peers) - direct
-    return Health(True, f"All well. {nodes} nodes, {direct} direct" + (f", {away} away." if away else "."))
+    return Health(True, f"All well. {len(vitals.peers) + 1} nodes, {', '.join(_ways(vitals.peers))}.")
+
+
+def _ways(peers: Sequence[PeerHealth]) -> Iterator[str]:
+    relayed = sum(peer.relayed for peer in peers)
+    away = sum(not peer.reached for peer in peers)
+    yield f"{sum(peer.direct for peer in peers)} direct"
+    if relayed:
+        yield "1 over a relay" if relayed == 1 else f"{relayed} over relays"
+    if away:
+        yield f"{away} away"
 
 
 def _complaints(vitals: Vitals) -> list[str]:
@@ -73,9 +90,11 @@ def _complaints(vitals: Vitals) -> list[str]:
     if vitals.tun_wanted and vitals.tun_problem:
         found.append(f"no mesh addresses: {vitals.tun_problem}")
     for peer in vitals.peers:
-        if peer.configured and not peer.linked:
+        if peer.configured and not peer.reached:
             why = f": {peer.last_error}" if peer.last_error else ""
             found.append(f"{peer.name} is not reached{why} (is it up? is its UDP port open?)")
+    if vitals.scribe_problem:
+        found.append(f"this node is not the scribe it was started to be: {vitals.scribe_problem}")
     if abs(vitals.clock_offset) > CLOCK_WARNING:
         ahead = "ahead of" if vitals.clock_offset > 0 else "behind"
         found.append(f"this clock is {abs(vitals.clock_offset) / 60:.0f} min {ahead} the neighbours' (set the time)")

@@ -1,16 +1,15 @@
 """The mesh as one node decides it: facts in, effects out.
 
-This module composes the machines: it picks the machine for a fact, takes the minimum of their deadlines and
-hands one machine's news to another. Invariant: it decides nothing itself.
+This module composes the machines: it picks those a fact is for, takes the minimum of their deadlines and hands
+one machine's news to the others. Invariant: it decides nothing itself, and no news leaves it.
 """
 
-from collections.abc import Sequence
-from ipaddress import ip_address
-from statistics import median
-from typing import TYPE_CHECKING
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from pulse.core import messages
-from pulse.core.addresses import is_ip, join, split
+from pulse.core.addresses import split
 from pulse.core.effects import (
     DEBUG,
     INFO,
@@ -19,30 +18,42 @@ from pulse.core.effects import (
     Effect,
     Log,
     SendMessage,
+    StoreConfig,
     StorePeers,
     TablesChanged,
     TrustChanged,
 )
 from pulse.core.facts import (
     AddressesChanged,
+    ClockRead,
+    ConfigFetched,
     DialFailed,
     Fact,
     LinkDown,
+    LinkSample,
     LinksSampled,
     LinkSuspect,
     LinkUp,
     MessageReceived,
     NoRoute,
+    PathSuspected,
     PeerWanted,
     SessionDown,
     SessionUp,
 )
-from pulse.core.health import CLOCK_WARNING
+from pulse.core.network.sharing import LinkSettled, Sharing
 from pulse.core.network.statements import NO_FLOORS, Statements
-from pulse.core.paths.neighbours import Neighbours
+from pulse.core.paths.announce import Announce
+from pulse.core.paths.gossip import Gossip
+from pulse.core.paths.linkstate import GraphChanged, LinkState, NodeExpired, NodeReturned
+from pulse.core.paths.neighbours import Neighbour, Neighbours
+from pulse.core.paths.news import CertificateAccepted, OwnRecordSeen, RecordAccepted, RecordForgotten, RecordMade
 from pulse.core.paths.probe import Probe
-from pulse.core.paths.routing import direct_routes, owners
+from pulse.core.paths.routing import RoutesChanged, Routing, owners
+from pulse.core.paths.sight import Sight
+from pulse.core.paths.wanted import NodesWanted, Wanted
 from pulse.core.trust.certificates import Authority, Certificate, parse
+from pulse.core.trust.identity import Signer
 from pulse.core.trust.join import Floors
 from pulse.core.trust.members import Members
 from pulse.core.types import SHORT_ID, LinkId, NodeId
@@ -51,21 +62,58 @@ from pulse.errors import ProtocolError, PulseError
 if TYPE_CHECKING:
     from random import Random
 
+News = (
+    LinkSettled
+    | GraphChanged
+    | NodeExpired
+    | NodeReturned
+    | CertificateAccepted
+    | OwnRecordSeen
+    | RecordAccepted
+    | RecordForgotten
+    | RecordMade
+    | RoutesChanged
+    | NodesWanted
+)
+Outcomes = Iterable[Effect | News]
+
+
+class Clock(Protocol):
+    """The face of a machine that wants to be woken."""
+
+    def deadline(self) -> float | None: ...
+    def tick(self, now: float, /) -> Outcomes: ...
+
 
 class Mesh:
     """All machines of one node, behind the one face every machine has."""
 
     def __init__(
-        self, me: Certificate, authorities: Sequence[Authority], random: "Random", floors: Floors = NO_FLOORS
+        self,
+        me: Certificate,
+        signer: Signer,
+        authorities: Sequence[Authority],
+        random: "Random",
+        *,
+        boot: int,
+        version: str,
+        floors: Floors = NO_FLOORS,
     ) -> None:
         self.me = me
-        self.members = Members()
-        self.members.certificate_seen(me)
-        self.neighbours = Neighbours(random)
-        self.probe = Probe()
         self.statements = Statements(me.network, authorities, self.ca_nodes, self._public_key, floors)
-        self._observers: dict[LinkId, str] = {}
-        self._clock_offsets: dict[LinkId, float] = {}
+        self.sharing = Sharing(self.statements)
+        self.members = Members(self.statements.naming)
+        self.members.certificate_seen(me)
+        self.sight = Sight()
+        self.probe = Probe()
+        self.neighbours = Neighbours(random)
+        self.wanted = Wanted(me.node_id)
+        self.gossip = Gossip(me.network, me, lambda: authorities, random)
+        self.announce = Announce(me, signer, boot=boot, version=version)
+        self.linkstate = LinkState(me.node_id)
+        self.routing = Routing(self.linkstate.graph)
+        self._stale = False
+        """The data plane's tables are not what they should be."""
         self.unknown_messages = 0
         """Messages of later releases that were skipped."""
 
@@ -73,27 +121,39 @@ class Mesh:
 
     def happened(self, fact: Fact, now: float) -> list[Effect]:
         """Tell one fact; `now` is the monotonic time in seconds."""
+        effects = self._told(self._happened(fact, now), now)
+        return [*effects, *self._told([*self.linkstate.tick(now), *self.routing.tick(now)], now)]
+
+    def _happened(self, fact: Fact, now: float) -> Outcomes:
         match fact:
             case LinkUp():
                 return self._link_up(fact, now)
             case LinkDown():
                 return self._link_down(fact, now)
-            case LinkSuspect():
-                return self.probe.link_suspected(fact)
+            case LinkSuspect(link, _, suspect):
+                return [*self.probe.link_suspected(fact), *self.linkstate.link_suspected(link, suspect)]
+            case PathSuspected(node, link, suspect):
+                return self.routing.path_suspected(node, link, suspect, now)
             case DialFailed():
                 return self.neighbours.dial_failed(fact, now)
             case MessageReceived(link, payload):
-                return self._message_received(link, payload)
+                return self._message_received(link, payload, now)
+            case ConfigFetched(node, data):
+                return self.sharing.config_fetched(node, data, now)
             case LinksSampled(samples):
-                return self.probe.sampled(samples)
-            case AddressesChanged():
-                return self.neighbours.addresses_changed(now)
+                return self._sampled(samples, now)
+            case AddressesChanged(candidates):
+                return self._addresses_changed(candidates, now)
+            case ClockRead(wall):
+                return self.gossip.clock_read(wall)
             case SessionUp(node):
                 return [Log("session up", DEBUG, {"node": node[:SHORT_ID]})]
             case SessionDown(node, reason):
                 return [Log("session down", DEBUG, {"node": node[:SHORT_ID], "reason": reason})]
-            case PeerWanted(node) | NoRoute(node):
-                return [Log("traffic for a node", DEBUG, {"node": node[:SHORT_ID]})]
+            case PeerWanted(node):
+                return [_traffic(node), *self.wanted.peer_wanted(node, now)]
+            case NoRoute(node):
+                return [_traffic(node), *self.wanted.no_route(node, now)]
 
     def peer_configured(self, address: str, now: float) -> list[Effect]:
         """A person named a peer."""
@@ -105,52 +165,110 @@ class Mesh:
             return []
         self.members.certificate_seen(certificate)
         learnt = [self.neighbours.peer_learnt(certificate.node_id, address, now) for address in addresses]
-        return [effect for effects in learnt for effect in effects]
+        return self._told([*self.gossip.certificate_seen(certificate, now), *(e for each in learnt for e in each)], now)
 
-    def clock_compared(self, link: LinkId, offset: float) -> list[Effect]:
-        """Our wall clock minus a neighbour's, as its hello told."""
-        self._clock_offsets[link] = offset
-        return []
+    def objects_restored(self, objects: Iterable[tuple[messages.ObjectKind, bytes]], now: float) -> list[Effect]:
+        """What CA and scribe said in an earlier run, each object giving the right to the next."""
+        restored = [effect for kind, data in objects for effect in self.statements.restored(kind, data)]
+        return self._told([*restored, *self._trust_changed(now)], now)
+
+    def object_made(self, kind: messages.ObjectKind, data: bytes, now: float) -> list[Effect]:
+        """This node signed an object, or was given one by the CA. Raises ProtocolError or Refused."""
+        return self._told(self.sharing.object_made(kind, data, now), now)
 
     # The machine's face
 
     def deadline(self) -> float | None:
         """When the first of the machines next wants to be woken."""
-        return self.neighbours.deadline()
+        return min((due for each in self._clocks() if (due := each.deadline()) is not None), default=None)
 
     def tick(self, now: float) -> list[Effect]:
         """Time has passed."""
-        return self.neighbours.tick(now)
+        return [effect for each in self._clocks() for effect in self._told(each.tick(now), now)]
 
     # Queries
 
     def tables(self) -> TablesChanged:
         """The data plane's tables, as they should be now."""
-        handles = {each.node_id: each.addresses.v4 for each in self.members.all()}
+        routes = self.routing.routes().items()
+        known = ((self.members.get(node), hops) for node, hops in routes)
         return TablesChanged(
-            direct_routes(self.neighbours.links(), handles),
+            {each.addresses.v4: hops for each, hops in known if each is not None},
             owners(self.members.all(), self.me.node_id, packets=self.statements.in_force),
         )
-
-    def observed(self) -> list[str]:
-        """Addresses our neighbours see us at, `host:port`, each once."""
-        return sorted(set(self._observers.values()))
 
     def ca_nodes(self) -> frozenset[NodeId]:
         """The CA's own nodes, as far as we have met them."""
         return frozenset(each.node_id for each in self.members.all() if each.is_ca)
 
-    def clock_offset(self) -> float:
-        """Our wall clock minus the median of the neighbours', in seconds; 0 while there are none."""
-        return median(self._clock_offsets.values()) if self._clock_offsets else 0.0
+    # News
 
-    def clock_vouched(self) -> bool:
-        """True if there are neighbours and their clocks agree with ours."""
-        return bool(self._clock_offsets) and abs(self.clock_offset()) <= CLOCK_WARNING
+    def _told(self, outcomes: Outcomes, now: float) -> list[Effect]:
+        """Hand news on until only effects are left; the tables come last, once for all that changed."""
+        effects: list[Effect] = []
+        waiting: deque[Effect | News] = deque(outcomes)
+        while waiting:
+            outcome = waiting.popleft()
+            if isinstance(outcome, News):
+                waiting.extend(self._heard(outcome, now))
+                continue
+            effects.append(outcome)
+            if isinstance(outcome, TrustChanged):
+                waiting.extend(self._trust_changed(now))
+            self._stale |= isinstance(outcome, StoreConfig)
+        if self._stale:
+            self._stale = False
+            effects.append(self.tables())
+        return effects
 
-    # Details
+    def _heard(self, news: News, now: float) -> Outcomes:
+        match news:
+            case LinkSettled(link):
+                return self._link_settled(link, now)
+            case RecordMade(record):
+                return [*self.gossip.record_made(record, now), *self.linkstate.record_accepted(record, now)]
+            case RecordAccepted(record):
+                self.announce.mesh_size(self.members.count())
+                return [*self.linkstate.record_accepted(record, now), *self.wanted.record_accepted(record, now)]
+            case RecordForgotten(node):
+                return [*self.linkstate.record_forgotten(node), *self.wanted.record_forgotten(node)]
+            case CertificateAccepted(certificate):
+                return self._certificate_seen(certificate)
+            case OwnRecordSeen(boot, seq, same_numbers):
+                return self.announce.own_record_seen(boot, seq, same_numbers, now)
+            case GraphChanged(graph):
+                return self.routing.graph_changed(graph, now)
+            case NodeExpired(node):
+                return [*self.gossip.node_expired(node), *self.wanted.node_expired(node, now)]
+            case NodeReturned(node):
+                return [*self.gossip.node_reached(node), *self.wanted.node_returned(node, now)]
+            case NodesWanted(nodes, others):
+                return self.neighbours.nodes_wanted(nodes, others, now)
+            case RoutesChanged():
+                self._stale = True
+                return []
 
-    def _link_up(self, fact: LinkUp, now: float) -> list[Effect]:
+    def _certificate_seen(self, certificate: Certificate) -> Outcomes:
+        if not self.members.certificate_seen(certificate):
+            return []
+        self._stale = True
+        return [StorePeers()]
+
+    def _trust_changed(self, now: float) -> Outcomes:
+        revoked = self.statements.revoked()
+        self._stale = True
+        outcomes: list[Effect | News] = [*self.neighbours.peers_banished(revoked)]
+        outcomes += self.gossip.revocations_changed(revoked)
+        for member in [each for each in self.members.all() if each.node_id in revoked]:
+            self.members.node_revoked(member.node_id)
+            outcomes += self.linkstate.node_revoked(member.node_id)
+            outcomes += self.announce.neighbour_down(member.addresses.v4, now)
+            outcomes.append(StorePeers())
+        return outcomes
+
+    # Links
+
+    def _link_up(self, fact: LinkUp, now: float) -> Outcomes:
         try:
             certificate = parse(fact.certificate)
         except PulseError as error:
@@ -158,75 +276,112 @@ class Mesh:
         if fact.node in self.statements.revoked():
             # It was on its way up when the revocation came.
             return self._turned_away(fact, f"{fact.node[:SHORT_ID]} is revoked", now)
-        effects = self.neighbours.link_opened(fact, now) + self.probe.link_opened(fact.link)
-        if self.members.certificate_seen(certificate):
-            effects.append(StorePeers())
-        told: list[messages.Message] = [
-            messages.Observed(*split(fact.observed)),
-            *self.statements.announcements(),
-        ]
-        effects += [SendMessage(fact.link, messages.encode(each)) for each in told]
+        observed = SendMessage(fact.link, messages.encode(messages.Observed(*split(fact.observed))))
         log = Log("link up", INFO, {"node": fact.node[:SHORT_ID], "transport": fact.transport})
-        return [*effects, self.tables(), log]
+        outcomes: list[Effect | News] = [
+            log,
+            observed,
+            *self.neighbours.link_opened(fact, now),
+            *self.probe.link_opened(fact.link),
+            *self._certificate_seen(certificate),
+            *self.gossip.certificate_seen(certificate, now),
+            *self.sharing.link_opened(fact.link, fact.node, fact.hello.revocations, now),
+            *self.gossip.link_opened(fact.link, fact.node, now),
+            *self.wanted.link_opened(fact.node, now),
+        ]
+        if not fact.dial:
+            outcomes += self.announce.inbound_link_accepted(now)
+        return [*outcomes, *(self._link_settled(fact.link, now) if self.sharing.is_settled(fact.link) else [])]
 
-    def _turned_away(self, fact: LinkUp, why: str, now: float) -> list[Effect]:
+    def _link_settled(self, link: LinkId, now: float) -> Outcomes:
+        """It may carry frames from now on, so it counts."""
+        neighbour = self.neighbours.get(link)
+        member = self.members.get(neighbour.node) if neighbour else None
+        if neighbour is None or member is None:
+            return []
+        opened = self.linkstate.link_opened(link, neighbour.node, now)
+        return [*opened, *self.announce.neighbour_up(member.addresses.v4, now)]
+
+    def _turned_away(self, fact: LinkUp, why: str, now: float) -> Outcomes:
         log = Log("neighbour turned away", WARNING, {"node": fact.node[:SHORT_ID], "error": why})
         failed = self.neighbours.dial_failed(DialFailed(fact.dial, "certificate", why), now)
         return [CloseLink(fact.link, "certificate"), log, *failed]
 
-    def _link_down(self, fact: LinkDown, now: float) -> list[Effect]:
-        self._observers.pop(fact.link, None)
-        self._clock_offsets.pop(fact.link, None)
-        effects = self.neighbours.link_closed(fact, now) + self.probe.link_closed(fact.link)
-        log = Log("link down", INFO, {"node": fact.node[:SHORT_ID], "reason": fact.reason})
-        return [*effects, self.tables(), log]
+    def _link_down(self, fact: LinkDown, now: float) -> Outcomes:
+        self.sight.link_closed(fact.link)
+        outcomes: list[Effect | News] = [
+            Log("link down", INFO, {"node": fact.node[:SHORT_ID], "reason": fact.reason}),
+            *self.neighbours.link_closed(fact, now),
+            *self.probe.link_closed(fact.link),
+            *self.sharing.link_closed(fact.link, now),
+            *self.gossip.link_closed(fact.link, now),
+            *self.linkstate.link_closed(fact.link, now),
+            *self.wanted.link_closed(fact.node, now),
+        ]
+        member = self.members.get(fact.node)
+        if member is not None and self.neighbours.link_to(fact.node) is None:
+            outcomes += self.announce.neighbour_down(member.addresses.v4, now)
+        return outcomes
 
-    def _message_received(self, link: LinkId, payload: bytes) -> list[Effect]:
-        if self.neighbours.get(link) is None:
+    def _sampled(self, samples: Sequence[LinkSample], now: float) -> Outcomes:
+        outcomes: list[Effect | News] = [*self.probe.sampled(tuple(samples))]
+        for sample in samples:
+            outcomes += self.linkstate.sampled(sample.link, sample.rtt, sample.loss)
+            neighbour = self.neighbours.get(sample.link)
+            member = self.members.get(neighbour.node) if neighbour else None
+            if member is not None and self.neighbours.link_to(member.node_id) == neighbour:
+                outcomes += self.announce.quality_changed(member.addresses.v4, sample.rtt, sample.loss, now)
+        return outcomes
+
+    def _addresses_changed(self, candidates: tuple[str, ...], now: float) -> Outcomes:
+        self.sight.addresses_changed(candidates)
+        return [
+            *self.announce.addresses_changed(self.sight.candidates(), now),
+            *self.wanted.addresses_changed(now),
+            *self.neighbours.addresses_changed(now, candidates),
+        ]
+
+    # Messages
+
+    def _message_received(self, link: LinkId, payload: bytes, now: float) -> Outcomes:
+        neighbour = self.neighbours.get(link)
+        if neighbour is None:
             return []
         try:
-            message = messages.decode(payload)
+            return self._message(neighbour, messages.decode(payload), now)
         except ProtocolError as error:
             return [CloseLink(link, "protocol"), Log("neighbour broke the protocol", WARNING, {"error": str(error)})]
+
+    def _message(self, neighbour: Neighbour, message: messages.Message | messages.Unknown, now: float) -> Outcomes:
+        link = neighbour.link
         match message:
             case messages.Observed(host, port):
-                return self._observed(link, host, port)
-            case messages.Objects(items):
-                return self._objects_received(items)
+                seen = self.sight.observed(link, host, port)
+                return [*seen, *self.announce.addresses_changed(self.sight.candidates(), now)]
+            case messages.Objects(items, complete):
+                ders = [each.data for each in items if each.kind == messages.ObjectKind.CERTIFICATE]
+                shared = self.sharing.objects_received(link, items, now, complete=complete)
+                return [*shared, *self.gossip.certificates_received(link, ders, now)]
             case messages.Leaving(reason):
-                return [Log("neighbour is leaving", INFO, {"reason": messages.printable(reason)})]
+                log = Log("neighbour is leaving", INFO, {"reason": messages.printable(reason)})
+                # It still carries what is on its way; nothing more is sent there.
+                return [log, *self.linkstate.link_suspected(link, True)]
+            case messages.NodeRecords() | messages.Have() | messages.Prune() | messages.Digest() | messages.Want():
+                return self.gossip.message_received(link, message, now)
             case _:
                 self.unknown_messages += 1
                 return []
 
-    def _observed(self, link: LinkId, host: str, port: int) -> list[Effect]:
-        # The zone of a link-local address is the neighbour's own name for its interface, and free text.
-        bare = host.partition("%")[0]
-        if not is_ip(bare) or not port:
-            return [CloseLink(link, "protocol"), Log("neighbour saw us at no address", WARNING)]
-        self._observers[link] = join(str(ip_address(bare)), port)
-        return []
+    # Details
 
-    def _objects_received(self, items: Sequence[messages.Item]) -> list[Effect]:
-        effects: list[Effect] = []
-        before = self.statements.in_force
-        for item in items:
-            try:
-                effects += self.statements.object_received(item.kind, item.data)
-            except PulseError as error:
-                effects.append(Log("signed object refused", WARNING, {"kind": item.kind, "error": str(error)}))
-        if self.statements.in_force and not before:
-            effects.append(self.tables())
-        return effects + self._banish(effects)
-
-    def _banish(self, effects: Sequence[Effect]) -> list[Effect]:
-        if not any(isinstance(effect, TrustChanged) for effect in effects):
-            return []
-        revoked = self.statements.revoked()
-        banished = self.neighbours.peers_banished(revoked)
-        gone = [node for node in revoked if self.members.node_revoked(node)]
-        return [*banished, self.tables(), StorePeers()] if gone else banished
+    def _clocks(self) -> tuple[Clock, ...]:
+        """Every machine that wants to be woken; what one tells is heard before the next is woken."""
+        return (self.sharing, self.neighbours, self.gossip, self.linkstate, self.routing, self.wanted, self.announce)
 
     def _public_key(self, node: NodeId) -> bytes | None:
         certificate = self.members.get(node)
         return certificate.public_key if certificate else None
+
+
+def _traffic(node: NodeId) -> Log:
+    return Log("traffic for a node", DEBUG, {"node": node[:SHORT_ID]})

@@ -112,6 +112,8 @@ class Objects(Wire, frozen=True, tag=6):
     """Signed objects that go first and outside budgets."""
 
     items: Annotated[list[Item], msgspec.Meta(max_length=1024)]
+    complete: bool = False
+    """With these the receiver has heard all the sender held when the link came up."""
 
 
 class Digest(Wire, frozen=True, tag=7):

@@ -43,6 +43,11 @@ def is_node_name(text: str) -> bool:
     return _LABEL.fullmatch(text) is not None and _ID_PREFIX.fullmatch(text) is None
 
 
+def is_node_id(text: str) -> bool:
+    """True if `text` is a whole node id."""
+    return len(text) == 64 and _ID_PREFIX.fullmatch(text) is not None
+
+
 def spaced(ca_hash: str) -> str:
     """The short form of a CA hash for people: `a91f 22c0 77e4`."""
     return f"{ca_hash[:4]} {ca_hash[4:8]} {ca_hash[8:12]}"

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Final
 
@@ -18,8 +18,14 @@ from pulse.errors import PulseError
 from pulse.lab.plan import Port
 from pulse.lab.state import StateFile
 
+HOSTS_FILE: Final = "hosts"
+"""In a host's directory: what its programs find at /etc/hosts."""
+
 PATIENCE: Final = 60.0
 """Seconds a command may take unless told otherwise: a guard against hanging."""
+
+_ENTER: Final = 'hostname "$0"; [ ! -e "$1" ] || [ ! -e /etc/hosts ] || mount --bind "$1" /etc/hosts; shift; exec "$@"'
+"""Runs where `ip netns exec` has made mounts our own, so nothing of it outlives the command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,20 @@ class Host:
     def v6(self) -> IPv6Interface:
         """The IPv6 address of its first interface."""
         return self.ports[0].v6
+
+    @property
+    def pulse_pid(self) -> int:
+        """The process of the pulse that runs here. Raises PulseError if none does."""
+        try:
+            return int((self.data / "lock").read_text(encoding="ascii"))
+        except (OSError, ValueError) as error:
+            raise PulseError(f"no pulse runs on {self.name}") from error
+
+    def way_to(self, other: "Host") -> IPv4Address | None:
+        """Where `other` is reached from here: its address on a network of ours, else its first, if it has one."""
+        ours = {port.network for port in self.ports}
+        shared = [port.v4.ip for port in other.ports if port.network in ours]
+        return next(iter([*shared, *(port.v4.ip for port in other.ports)]), None)
 
     def run(
         self,
@@ -143,7 +163,7 @@ class Host:
 
     def inside(self, command: Sequence[str]) -> list[str]:
         """Word a command so that it runs in this host's network and under its name; its process id stays the same."""
-        return entering(self.namespace, self.name, command)
+        return entering(self.namespace, self.name, self.directory, command)
 
     def _environment(self, more: Mapping[str, str] | None) -> dict[str, str]:
         return {**environment_of(self.directory), **(more or {})}
@@ -164,10 +184,10 @@ def environment_of(directory: Path) -> dict[str, str]:
     return {**ours, "HOME": str(directory), "PATH": path, "PULSE_DATA_DIR": str(data_of(directory))}
 
 
-def entering(namespace: str, name: str, command: Sequence[str]) -> list[str]:
-    """Word a command so that it runs in a namespace, under a host name."""
-    called = ["unshare", "--uts", "--", "sh", "-c", 'hostname "$0" && exec "$@"', name, *command]
-    return ["ip", "netns", "exec", namespace, *called]
+def entering(namespace: str, name: str, directory: Path, command: Sequence[str]) -> list[str]:
+    """Word a command so that it runs in a namespace, under a host name, with that host's /etc/hosts."""
+    hosts = str(directory / HOSTS_FILE)
+    return ["ip", "netns", "exec", namespace, "unshare", "--uts", "--", "sh", "-ec", _ENTER, name, hosts, *command]
 
 
 def wait_until(true: Callable[[], object], what: str, timeout: float = PATIENCE) -> None:

@@ -10,10 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import msgspec
+
 from pulse.errors import Conflict, NotFound
 from pulse.lab import namespaces
-from pulse.lab.host import Host
-from pulse.lab.plan import TWO_HOSTS, Plan, Port, Segment, check, hops, segments
+from pulse.lab.build import build, extend, lead_on
+from pulse.lab.host import HOSTS_FILE, Host
+from pulse.lab.plan import TWO_HOSTS, NetworkPlan, Plan, Port, check, hops
 from pulse.lab.state import STATE_ROOT, StateFile, all_states, create, end, identify, is_alive
 
 GRACE: Final = 5.0
@@ -28,6 +31,8 @@ class Lab:
         self._plan, self._root = plan, root
         self._state: StateFile | None = None
         self.hosts: Mapping[str, Host] = {}
+        self._names: dict[str, str] = {name: name for name in plan.hosts}
+        """Names that hosts know, and the host each of them means."""
 
     def __enter__(self) -> Self:
         self._state = state = create(self._root)
@@ -36,6 +41,7 @@ class Lab:
         except BaseException:
             remove(state)
             raise
+        self._write_names()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -56,21 +62,53 @@ class Lab:
         """Leave it up when the block ends: nobody's, until `pulse lab clean` takes it away."""
         self._built().keep(None)
 
+    # Changes while hosts run
+
+    def join_network(self, *hosts: str) -> None:
+        """Put running hosts on one more network: a cable between two of them, a switch between more."""
+        plan = msgspec.structs.replace(self._plan, networks=(*self._plan.networks, NetworkPlan(hosts)))
+        check(plan)
+        extend(plan, self.hosts, self._built())
+        self._plan = plan
+        self._write_names()
+
+    def cut(self, one: str, other: str) -> None:
+        """Pull the cables that join these two hosts alone. Raises NotFound if there is none."""
+        for port in self._cable_ends(one, other):
+            namespaces.set_down(self[one].namespace, port.interface)
+
+    def mend(self, one: str, other: str) -> None:
+        """Plug the cables that join these two hosts alone in again. Raises NotFound if there is none."""
+        for port in self._cable_ends(one, other):
+            namespaces.set_up(self[one].namespace, port.interface)
+        # What led over a cable that was pulled went with it.
+        lead_on(self.hosts, (hop for hop in hops(self._plan) if hop.host == one))
+
+    def add_name(self, name: str, host: str) -> None:
+        """Let every host know `host` under one more name, such as relay.example.com."""
+        self._names[name] = self[host].name
+        self._write_names()
+
+    # Details
+
+    def _cable_ends(self, one: str, other: str) -> list[Port]:
+        """The ports of `one` whose cable leads to `other`."""
+        numbers = [number for number, each in enumerate(self._plan.networks) if {*each.hosts} == {one, other}]
+        if not numbers:
+            raise NotFound(f"no cable joins {one} and {other} alone")
+        return [port for port in self[one].ports if port.network in numbers]
+
+    def _write_names(self) -> None:
+        for host in self.hosts.values():
+            lines = ["127.0.0.1 localhost", "::1 localhost"]
+            lines += [f"{found} {name}" for name, to in self._names.items() if (found := host.way_to(self[to]))]
+            # Written in place: programs that run already have this very file for their /etc/hosts.
+            (host.directory / HOSTS_FILE).write_text("\n".join(lines) + "\n", encoding="ascii")
+
     def _built(self) -> StateFile:
         if self._state is None:
             raise RuntimeError("a lab is there inside its with block only")
         return self._state
-
-
-def build(plan: Plan, state: StateFile) -> dict[str, Host]:
-    """Make all of a plan, hosts first. Raises SystemRefused, with part of it made and noted."""
-    built = segments(plan)
-    hosts = {name: _make_host(name, plan, built, state) for name in plan.hosts}
-    for segment in built:
-        _make_segment(segment, hosts, state)
-    for name, host in hosts.items():
-        namespaces.add_hops(host.namespace, (hop for hop in hops(plan) if hop.host == name))
-    return hosts
 
 
 def remove(state: StateFile) -> None:
@@ -107,48 +145,6 @@ def find(name: str, root: Path = STATE_ROOT) -> StateFile:
             f"there is no lab {name} here (there are: {', '.join(states) or 'none'}).\nMake one: pulse lab up"
         )
     return states[name]
-
-
-def _make_host(name: str, plan: Plan, built: list[Segment], state: StateFile) -> Host:
-    namespace = f"pulse-{state.record.name}-{name}"
-    _note_new(name, namespace, state)
-    namespaces.make_namespace(namespace, router=plan.hosts[name].router)
-    directory = state.directory / name
-    directory.mkdir(mode=0o700)
-    ports = tuple(port for segment in built for port in segment.ports if port.host == name)
-    return Host(name, namespace, directory, ports, state)
-
-
-def _note_new(name: str, namespace: str, state: StateFile) -> None:
-    """Note a name before it is used, but never one that is taken: what stands in the record gets removed."""
-    if (namespaces.NAMESPACES / namespace).exists():
-        raise Conflict(f"there is a network namespace {namespace} already, and this lab did not make it")
-    state.add_host(name, namespace)
-
-
-def _make_segment(segment: Segment, hosts: Mapping[str, Host], state: StateFile) -> None:
-    if segment.switched:
-        _make_switched(segment, hosts, state)
-    else:
-        one, other = segment.ports
-        namespaces.lay_cable((_end_of(one, hosts), _end_of(other, hosts)), segment.mtu)
-    for port in segment.ports:
-        namespaces.address(hosts[port.host].namespace, port)
-
-
-def _make_switched(segment: Segment, hosts: Mapping[str, Host], state: StateFile) -> None:
-    """Make a switch, in a namespace of its own, and a cable from it to each host."""
-    switch = f"pulse-{state.record.name}-switch{segment.number}"
-    _note_new(f"(switch {segment.number})", switch, state)
-    namespaces.make_namespace(switch, router=False)
-    namespaces.make_switch(switch, segment)
-    for place, port in enumerate(segment.ports):
-        namespaces.lay_cable((_end_of(port, hosts), (switch, f"port{place}")), segment.mtu)
-        namespaces.plug_in(switch, segment, f"port{place}")
-
-
-def _end_of(port: Port, hosts: Mapping[str, Host]) -> tuple[str, str]:
-    return hosts[port.host].namespace, port.interface
 
 
 def _end_processes(state: StateFile) -> None:

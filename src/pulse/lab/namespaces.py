@@ -4,8 +4,10 @@ Invariant: interfaces are made inside their namespaces, so nothing of a lab ever
 namespaces, and those are unique; making one that exists fails.
 """
 
+import ctypes
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +15,9 @@ from pulse.errors import SystemRefused
 from pulse.lab.plan import Hop, Port, Segment, v4_network, v6_network
 
 NAMESPACES: Final = Path("/run/netns")
+
+_CLONE_NEWNET: Final = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def ip(*arguments: str, stdin: str = "") -> str:
@@ -37,7 +42,13 @@ def make_namespace(namespace: str, *, router: bool) -> None:
     """Make a namespace with its loopback up. Raises SystemRefused, also if the name is taken."""
     ip("netns", "add", namespace)
     # Addresses here are unique by construction; looking for duplicates would only make IPv6 late by seconds.
-    settings = {"ipv6/conf/all/accept_dad": 0, "ipv6/conf/default/accept_dad": 0}
+    # An interface whose cable was pulled is to have its addresses when it is plugged in again.
+    names = ("accept_dad", "keep_addr_on_down")
+    settings = {
+        f"ipv6/conf/{scope}/{name}": value
+        for scope in ("all", "default")
+        for name, value in zip(names, (0, 1), strict=True)
+    }
     if router:
         settings |= {"ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1}
     script = "".join(f"echo {value} > /proc/sys/net/{name}\n" for name, value in settings.items())
@@ -81,13 +92,23 @@ def plug_in(namespace: str, segment: Segment, interface: str) -> None:
     batch(namespace, [f"link set {interface} master {bridge(segment)}", f"link set {interface} up"])
 
 
+def set_down(namespace: str, interface: str) -> None:
+    """Pull the cable out of an interface."""
+    batch(namespace, [f"link set {interface} down"])
+
+
+def set_up(namespace: str, interface: str) -> None:
+    """Plug the cable in again."""
+    batch(namespace, [f"link set {interface} up"])
+
+
 def add_hops(namespace: str, hops: Iterable[Hop]) -> None:
-    """Add the routes of one host."""
+    """Add the routes of one host, in place of others that lead to the same networks."""
     commands = []
     for hop in hops:
         number = hop.to.number
-        commands += [f"route add {v4_network(number)} via {hop.via.v4.ip}"]
-        commands += [f"route add {v6_network(number)} via {hop.via.v6.ip}"]
+        commands += [f"route replace {v4_network(number)} via {hop.via.v4.ip}"]
+        commands += [f"route replace {v6_network(number)} via {hop.via.v6.ip}"]
     if commands:
         batch(namespace, commands)
 
@@ -97,6 +118,23 @@ def processes_in(namespace: str) -> list[int]:
     if not (NAMESPACES / namespace).exists():
         return []
     return [int(pid) for pid in ip("netns", "pids", namespace).split()]
+
+
+@contextmanager
+def inside(namespace: str) -> Iterator[None]:
+    """Put this thread into a namespace; sockets opened meanwhile stay there. Raises OSError."""
+    with open("/proc/thread-self/ns/net", "rb") as here, (NAMESPACES / namespace).open("rb") as there:
+        _enter(there.fileno())
+        try:
+            yield
+        finally:
+            _enter(here.fileno())
+
+
+def _enter(descriptor: int) -> None:
+    # os.setns came with Python 3.12.
+    if _libc.setns(descriptor, _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 def remove_namespace(namespace: str) -> None:

@@ -44,6 +44,8 @@ class Port:
     interface: str
     v4: IPv4Interface
     v6: IPv6Interface
+    network: int
+    """Number of the network it is on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,4 +153,5 @@ def _port_on(segment: Segment, host: str) -> Port | None:
 
 def _port(host: str, interface: str, number: int, place: int) -> Port:
     v4, v6 = v4_network(number), v6_network(number)
-    return Port(host, interface, IPv4Interface((v4[place], v4.prefixlen)), IPv6Interface((v6[place], v6.prefixlen)))
+    v4_port, v6_port = IPv4Interface((v4[place], v4.prefixlen)), IPv6Interface((v6[place], v6.prefixlen))
+    return Port(host, interface, v4_port, v6_port, number)

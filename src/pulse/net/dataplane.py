@@ -16,7 +16,7 @@ from pulse.core.effects import TablesChanged
 from pulse.core.messages import printable
 from pulse.core.types import LinkId, NodeId
 from pulse.errors import LinkError, SystemRefused
-from pulse.net.links import JoinOffer, PeerTraffic, Request, Trust
+from pulse.net.links import JoinOffer, PathSample, PeerTraffic, PolicyRule, Request, Trust
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +167,10 @@ class DataplaneLinks:
         self._dataplane.replace_addresses(
             [(owner.prefix, _raw(owner.node), owner.destination, owner.source) for owner in tables.owners]
         )
-        self._dataplane.replace_routes({str(handle): [(hop.link, hop.weight) for hop in hops] for handle, hops in tables.routes.items()})
+        self._dataplane.replace_routes({str(handle): list(hops) for handle, hops in tables.routes.items()})
+
+    def replace_policy(self, rules: Sequence[PolicyRule]) -> None:
+        self._dataplane.replace_policy(rules)
 
     def attach_tun(self, name: str, queues: int) -> str:
         try:
@@ -185,6 +188,9 @@ class DataplaneLinks:
             facts.LinkSample(LinkId(link.link), link.rtt, link.jitter, link.loss)
             for link in self._dataplane.statistics().links
         )
+
+    def paths(self) -> list[PathSample]:
+        return []
 
     def traffic(self) -> list[PeerTraffic]:
         return [

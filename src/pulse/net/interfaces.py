@@ -17,9 +17,12 @@ def host_addresses(ours: Iterable[str] = ()) -> list[IPv4Address | IPv6Address]:
 
 
 def reachable(addresses: Iterable[HostAddress], ours: Iterable[str] = ()) -> list[IPv4Address | IPv6Address]:
-    """Pick the addresses that mean something to another host: no loopback, no link-local, none of `ours`."""
+    """Pick the addresses that mean something to another host: no loopback, no link-local, no tunnel's, none of `ours`.
+
+    A link through another tunnel would be a tunnel in a tunnel, and through our own one a loop.
+    """
     hidden = set(ours)
-    hosts = [found.address.ip for found in addresses if found.interface not in hidden]
+    hosts = [found.address.ip for found in addresses if not found.tunnel and found.interface not in hidden]
     return [host for host in hosts if not (host.is_loopback or host.is_link_local or host.is_unspecified)]
 
 

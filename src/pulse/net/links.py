@@ -45,6 +45,13 @@ class Request:
     payload: bytes
 
 
+PolicyRule = tuple[bool, list[str] | None, list[str] | None, list[int], list[tuple[int, int]]]
+"""One rule of the data plane: allow, handles it may come from, handles it may go to, IP protocols, port ranges.
+
+None stands for any node; an empty list for any protocol or port.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class PeerTraffic:
     """Inner packets and bytes exchanged with a node since the data plane started."""
@@ -54,6 +61,19 @@ class PeerTraffic:
     bytes_out: int
     packets_in: int
     bytes_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class PathSample:
+    """Figures of one path, named by its node and our first link of it."""
+
+    node: NodeId
+    link: LinkId
+    rtt: float | None
+    """Seconds, end to end; None before the first echo, and on the link to the node itself."""
+    loss: float
+    """From 0 to 1: of the records sent on it, else of its probes."""
+    suspect: bool
 
 
 class JoinLane(Protocol):
@@ -132,6 +152,10 @@ class Links(Protocol):
         """Route and address packets by these tables from now on."""
         ...
 
+    def replace_policy(self, rules: Sequence[PolicyRule]) -> None:
+        """Allow and deny flows by these rules from now on; the first that matches decides, none allows all."""
+        ...
+
     def attach_tun(self, name: str, queues: int) -> str:
         """Create the TUN device; its name. Raises SystemRefused."""
         ...
@@ -142,6 +166,10 @@ class Links(Protocol):
 
     def sample(self) -> tuple[LinkSample, ...]:
         """The newest figures of every link."""
+        ...
+
+    def paths(self) -> list[PathSample]:
+        """The newest figures of every path that was measured."""
         ...
 
     def traffic(self) -> list[PeerTraffic]:

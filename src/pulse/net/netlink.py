@@ -41,6 +41,8 @@ _UP: Final = 1
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK, _STRICT = 270, 10, 11, 12
 _NLMSGERR_ATTR_MSG: Final = 1
 _NAME_LIMIT: Final = 15
+_TUNNELS: Final = frozenset({0xFFFE, 512, 768, 769, 776, 778})
+"""ARPHRD_NONE (TUN, WireGuard), PPP, TUNNEL, TUNNEL6, SIT, IPGRE of linux/if_arp.h."""
 _HEADER = struct.Struct("=IHHII")
 _DUMPS: Final = 4
 """How often a listing is asked again when the tables change under it."""
@@ -61,6 +63,8 @@ class HostAddress:
 
     interface: str
     address: Interface
+    tunnel: bool = False
+    """The interface is a tunnel's (TUN, WireGuard, PPP, IP in IP): what goes through it goes over another network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,30 +133,35 @@ class Netlink:
 
     def addresses(self) -> list[HostAddress]:
         """List the addresses of all interfaces, in the kernel's order."""
-        names = self._link_names()
+        links = self._links()
         found = []
         for body in self._list(_GET_ADDRESS, struct.pack("=BBBBI", 0, 0, 0, 0, 0)):
             prefix_length, index = body[1], _unpack(body, 4)
             attributes = _attributes(body, 8)
             host = attributes.get(_IFA_LOCAL) or attributes[_IFA_ADDRESS]
-            found.append(HostAddress(names.get(index, ""), ip_interface((host, prefix_length))))
+            name, kind = links.get(index, ("", 0))
+            found.append(HostAddress(name, ip_interface((host, prefix_length)), kind in _TUNNELS))
         return found
 
     def routes(self) -> list[HostRoute]:
         """List the unicast and local routes of all tables, in the kernel's order."""
-        names = self._link_names()
+        links = self._links()
         found = []
         for body in self._list(_GET_ROUTE, struct.pack("=BBBBBBBBI", 0, 0, 0, 0, 0, 0, 0, 0, 0)):
             if (kind := _ROUTE_TYPES.get(body[7])) is None:
                 continue
             attributes = _attributes(body, 12)
-            interface = names.get(_unpack(attributes.get(_RTA_OIF, bytes(4))), "")
+            interface, _ = links.get(_unpack(attributes.get(_RTA_OIF, bytes(4))), ("", 0))
             found.append(HostRoute(_destination(body, attributes), interface, kind, _table(body, attributes)))
         return found
 
-    def _link_names(self) -> dict[int, str]:
-        links = self._list(_GET_LINK, struct.pack("=BxHiII", 0, 0, 0, 0, 0))
-        return {_unpack(body, 4): _attributes(body, 16)[_IFLA_IFNAME].rstrip(b"\0").decode() for body in links}
+    def _links(self) -> dict[int, tuple[str, int]]:
+        """Name and hardware type of each interface, by index."""
+        found = {}
+        for body in self._list(_GET_LINK, struct.pack("=BxHiII", 0, 0, 0, 0, 0)):
+            (kind,) = struct.unpack_from("=H", body, 2)
+            found[_unpack(body, 4)] = (_attributes(body, 16)[_IFLA_IFNAME].rstrip(b"\0").decode(), kind)
+        return found
 
     def _index(self, name: str) -> int:
         """Find an interface where this socket is, which need not be where this thread is."""

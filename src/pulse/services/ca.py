@@ -39,6 +39,8 @@ class CaService:
     clock_vouched: Callable[[], bool]
     """True if neighbours' clocks agree with ours, or a person said so."""
     invite_addresses: Callable[[], tuple[str, ...]]
+    before_signing: Callable[[], None] = lambda: None
+    """Brings the ledger up to date with what the mesh knows; may raise PulseError."""
     _clock_sound: bool = field(default=True, init=False)
 
     async def run(self) -> None:
@@ -114,6 +116,7 @@ class CaService:
         """The answer to one request; an empty one hangs up on whoever speaks another language."""
         now = clock.wall()
         try:
+            self.before_signing()
             admission = self.ledger.admit(
                 self.issuer,
                 request,

@@ -86,8 +86,15 @@ def state_network(data_dir: Path, issuer: Issuer, scribe: NodeId | None) -> None
     trusted = trusted_authorities(issuer.network, issuer.authorities, issuer.successions)
     before = open_roles(held, issuer.network, trusted).roles if held else Roles()
     if held is None or (scribe is not None and before.scribe is None):
-        roles = Roles(before.epoch + 1, scribe, 0 if scribe is None else before.scribe_epoch + 1, before.operators)
+        epoch, key = (0, None) if scribe is None else (before.scribe_epoch + 1, _key_of(data_dir, scribe))
+        roles = Roles(before.epoch + 1, scribe, epoch, before.operators, key)
         store.save_roles(roles.epoch, sign_roles(issuer.network, roles, issuer.signer).data)
+
+
+def _key_of(data_dir: Path, node: NodeId) -> bytes | None:
+    """Public key of this machine's node, if that is the one."""
+    held = identity.load(data_dir).certificate
+    return held.public_key if held.node_id == node else None
 
 
 def keep(data_dir: Path, key: Ed25519PrivateKey, enrolment: Enrolment, way: Door) -> Identity:
@@ -107,12 +114,10 @@ def keep(data_dir: Path, key: Ed25519PrivateKey, enrolment: Enrolment, way: Door
     return joined
 
 
-def check_member(held: Identity, network: str | None, *, wants_ca: bool, wants_scribe: bool = False) -> None:
+def check_member(held: Identity, network: str | None, *, wants_ca: bool) -> None:
     """Raise Refused or Conflict if a person asks this member for what it is not."""
     name = held.certificate.network.name
     if network is not None and network != name:
         raise Refused(f"this machine is a member of {name}, not of {network}.\nGive each network its own --data-dir")
     if wants_ca and not held.certificate.is_ca:
         raise Conflict(f"this machine joined {name} as a member.\nA CA of its own needs its own --data-dir")
-    if wants_scribe and not held.certificate.is_ca:
-        raise Refused("in this version only the CA's own node can be the scribe.\nLeave --scribe out")

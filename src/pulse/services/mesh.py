@@ -17,9 +17,11 @@ from pulse.core.effects import (
     CloseSession,
     Dial,
     Effect,
+    FetchConfig,
     Log,
     SendMessage,
     Store,
+    StoreBoot,
     StoreConfig,
     StorePeers,
     StoreRevocation,
@@ -29,6 +31,9 @@ from pulse.core.effects import (
 )
 from pulse.core.facts import Fact, LinkUp
 from pulse.core.mesh import Mesh
+from pulse.core.messages import ObjectKind
+from pulse.core.types import NodeId
+from pulse.errors import PulseError
 from pulse.net.dialler import Dialler
 from pulse.net.links import Links
 from pulse.store.netconfig import NetworkStore
@@ -50,11 +55,15 @@ class MeshService:
     links: Links
     dialler: Dialler
     store: NetworkStore
+    store_boot: Callable[[int], None]
+    """Keeps the boot count of this node's records."""
+    store_peers: Callable[[], None]
     trust_changed: Callable[[], None]
     """Tells the data plane whom to believe from now on."""
-    config_changed: Callable[[], None]
-    """Called when another network config came into force."""
-    store_peers: Callable[[], None]
+    rules_changed: Callable[[], None] = lambda: None
+    """Called when other roles or another network config came into force."""
+    fetch_config: Callable[[NodeId], None] = lambda _: None
+    """Asks a node for its network config."""
     _peers_due: float | None = field(default=None, init=False)
     _acted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     """Something happened since the mesh was last asked when it wants to be woken."""
@@ -63,7 +72,7 @@ class MeshService:
         """A fact from another service."""
         translated = self.dialler.translate(fact)
         if isinstance(translated, LinkUp):
-            self.mesh.clock_compared(translated.link, clock.wall() - translated.hello.clock)
+            self.mesh.sight.clock_compared(translated.link, clock.wall() - translated.hello.clock)
         if translated is not None:
             self.perform(self.mesh.happened(translated, _now()))
 
@@ -83,8 +92,10 @@ class MeshService:
                     self.links.replace_tables(effect)
                 case TrustChanged():
                     self.trust_changed()
-                case StoreRoles() | StoreConfig() | StoreRevocation():
+                case StoreRoles() | StoreConfig() | StoreRevocation() | StoreBoot():
                     self._keep(effect)
+                case FetchConfig(node):
+                    self.fetch_config(node)
                 case StorePeers():
                     self._peers_due = self._peers_due or _now() + PEERS_WRITTEN_AFTER
                 case Log(event, level, fields):
@@ -92,6 +103,12 @@ class MeshService:
                 case _:
                     assert_never(effect)
         self._acted.set()
+
+    def take_in(self, kind: ObjectKind, data: bytes) -> None:
+        """This node signed an object, or was given one by the CA; it is on disk. Raises ProtocolError or Refused."""
+        made = self.mesh.object_made(kind, data, _now())
+        self.perform(effect for effect in made if not isinstance(effect, Store))
+        self.rules_changed()
 
     async def leave(self) -> None:
         """Tell the neighbours that we go, and give them a moment to hear it."""
@@ -131,14 +148,24 @@ class MeshService:
                 self.perform(self.mesh.happened(fact, _now()))
 
     def _keep(self, stored: Store) -> None:
+        """Onto the disk; one that refuses costs a restart the object, which neighbours have too, and not the node."""
+        try:
+            self._store(stored)
+        except PulseError as error:
+            log.error("not kept on disk", extra={"object": type(stored).__name__.lower(), "error": str(error)})
+        if isinstance(stored, StoreRoles | StoreConfig):
+            self.rules_changed()
+
+    def _store(self, stored: Store) -> None:
         match stored:
             case StoreRoles(epoch, data):
                 self.store.save_roles(epoch, data)
             case StoreConfig(scribe_epoch, generation, data):
                 self.store.save_config(scribe_epoch, generation, data)
-                self.config_changed()
             case StoreRevocation(node, data):
                 self.store.save_revocation(node, data)
+            case StoreBoot(boot):
+                self.store_boot(boot)
 
     def _deadline(self) -> float | None:
         due = [each for each in (self.mesh.deadline(), self._peers_due) if each is not None]

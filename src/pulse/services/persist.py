@@ -38,14 +38,12 @@ class PersistService:
         known = self._known_peers()
         for certificate, _ in known:
             self.mesh.members.certificate_seen(certificate)
-        effects = self._restore_objects()
-        for node in self.mesh.statements.revoked():
-            self.mesh.members.node_revoked(node)
+        effects = self._restore_objects(now)
         for certificate, addresses in known:
             effects += self.mesh.peer_restored(certificate, addresses, now)
         return [*effects, self.mesh.tables()] if known else effects
 
-    def _restore_objects(self) -> list[Effect]:
+    def _restore_objects(self, now: float) -> list[Effect]:
         """Roles, revocations and config, in the order in which each gives the right to the next."""
         roles, config, revoked = self.store.load_roles(), self.store.load_config(), self.store.load_revocations()
         for warning in (roles.warning, config.warning):
@@ -54,14 +52,10 @@ class PersistService:
         for node in revoked.damaged:
             log.warning("stored revocation damaged, its node stays out", extra={"node": node[:SHORT_ID]})
         self.mesh.statements.revocations_lost(revoked.damaged)
-        effects: list[Effect] = []
-        if roles.data:
-            effects += self.mesh.statements.restored(ObjectKind.ROLES, roles.data)
-        for data in revoked.objects:
-            effects += self.mesh.statements.restored(ObjectKind.REVOCATION, data)
-        if config.data:
-            effects += self.mesh.statements.restored(ObjectKind.CONFIG, config.data)
-        return effects
+        objects = [(ObjectKind.ROLES, roles.data)] if roles.data else []
+        objects += [(ObjectKind.REVOCATION, data) for data in revoked.objects]
+        objects += [(ObjectKind.CONFIG, config.data)] if config.data else []
+        return self.mesh.objects_restored(objects, now)
 
     def _known_peers(self) -> list[tuple[Certificate, list[str]]]:
         """The peers of an earlier run whose certificates still hold, with their addresses."""

@@ -1,14 +1,18 @@
-"""Reads the figures of the links each second and tells them to the mesh."""
+"""Reads what changes by itself and tells the mesh: the figures of links each second, the wall clock each minute."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pulse.core.facts import Fact, LinksSampled
+from pulse import clock
+from pulse.core.facts import ClockRead, Fact, LinksSampled
 from pulse.net.links import Links
 
 PERIOD = 1.0
 """Seconds between readings; the data plane probes at least this often."""
+
+CLOCK_EVERY = 60
+"""Readings of the figures for one of the clock: certificates end to the minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,8 @@ class ProbeService:
     async def run(self) -> None:
         """Read and tell, until cancelled."""
         while True:
-            await asyncio.sleep(PERIOD)
-            if samples := self.links.sample():
-                self.tell(LinksSampled(samples))
+            self.tell(ClockRead(clock.wall()))
+            for _ in range(CLOCK_EVERY):
+                await asyncio.sleep(PERIOD)
+                if samples := self.links.sample():
+                    self.tell(LinksSampled(samples))

@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from pulse.core.trust.admission import Admit, AdmitOwn, Deny, Repeat, clock_is_sound, decide, decide_own
 from pulse.core.trust.ca import Issuer
+from pulse.core.trust.certificates import parse
 from pulse.core.trust.join import (
     Denied,
     Floors,
@@ -155,13 +156,20 @@ class Ledger:
         with self._database.translated():
             return self._register.revocations()
 
+    def public_key(self, node: NodeId) -> bytes | None:
+        """The 32 bytes of the key the node's last certificate was issued for; None if it never had one."""
+        with self._database.translated():
+            issued = self._register.newest_certificate(node)
+        return None if issued is None else parse(issued.der).public_key
+
     def claim_scribe(self, node: NodeId, now: float) -> bool:
-        """True once in the ledger's life, for the first node that joined with a master token and asks."""
+        """True for one node in the ledger's life, however often: the first that joined with a master token and asks."""
         with self._database.transaction():
-            if not self._register.joined_with_master(node) or not self._register.claim_scribe(node):
+            if not self._register.joined_with_master(node):
                 return False
-            self._note(now, "first scribe claimed", {"node": node})
-            return True
+            if self._register.claim_scribe(node):
+                self._note(now, "first scribe claimed", {"node": node})
+            return self._register.first_scribe() == node
 
     def heartbeat(self, now: float, *, vouched: bool = False) -> bool:
         """Hourly: move the newest time on; False if the clock leapt and nobody vouches for it."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from pulse.core.types import SHORT_ID, NodeId
-from pulse.errors import Damaged
+from pulse.errors import Damaged, NotFound
 from pulse.store.files import open_data_dir, read_checked, write_checked
 
 DIRECTORY: Final = "network"
@@ -54,6 +54,10 @@ class NetworkStore:
         """The newest readable config; raises Damaged if there are some and none can be read."""
         return self._load("config")
 
+    def highest_generation(self) -> int:
+        """The highest generation of a config ever kept here, though its file may be damaged; 0 if there was none."""
+        return max((number[-1] for number in self._numbers("config")), default=0)
+
     def save_roles(self, epoch: int, data: bytes) -> None:
         """Keep a roles object that counts, durably."""
         self._save("roles", (epoch,), data)
@@ -64,7 +68,7 @@ class NetworkStore:
 
     def save_revocation(self, node: NodeId, data: bytes) -> None:
         """Keep a revocation, durably; the node's earlier object is replaced."""
-        write_checked(self._directory / f"{_REVOKED}.{node}", _REVOKED, data)
+        _write(self._directory / f"{_REVOKED}.{node}", _REVOKED, data)
 
     def load_revocations(self) -> LoadedRevocations:
         """All revocations, ordered by node id."""
@@ -78,7 +82,7 @@ class NetworkStore:
         return LoadedRevocations(tuple(objects), tuple(damaged))
 
     def _save(self, kind: str, number: tuple[int, ...], data: bytes) -> None:
-        write_checked(self._path(kind, number), kind, data)
+        _write(self._path(kind, number), kind, data)
         for old in self._numbers(kind)[PREVIOUS + 1 :]:
             self._path(kind, old).unlink(missing_ok=True)
 
@@ -102,6 +106,16 @@ class NetworkStore:
         """Numbers of the files of that kind, newest first."""
         found = (path.name.split(".")[1:] for path in self._directory.glob(f"{kind}.*"))
         return sorted((tuple(map(int, parts)) for parts in found if all(map(str.isdigit, parts))), reverse=True)
+
+
+def _write(path: Path, kind: str, data: bytes) -> None:
+    """Write it unless it is there already: what this node signed is kept before it is told to anybody, and again."""
+    try:
+        if read_checked(path, kind, _NEXT_STEP) == data:
+            return
+    except (NotFound, Damaged):
+        pass
+    write_checked(path, kind, data)
 
 
 def _node_of(path: Path) -> NodeId:

@@ -156,6 +156,11 @@ class Register:
         claimed = self._db.execute("INSERT OR IGNORE INTO meta VALUES ('first_scribe', ?)", (node,))
         return claimed.rowcount == 1
 
+    def first_scribe(self) -> NodeId | None:
+        """Who made that claim."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = 'first_scribe'").fetchone()
+        return NodeId(row[0]) if row else None
+
 
 def _record(
     row: tuple[bytes, bytes, bytes, str | None, float, float | None, int, int, str, str | None, float],

@@ -6,22 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulse.core.messages import ObjectKind, pack
-from pulse.core.network import ranges
+from pulse.core.messages import ObjectKind, Wire, pack
+from pulse.core.network import netconfig, ranges
 from pulse.core.network.netconfig import (
     Config,
+    Offer,
     Settings,
     SignedConfig,
+    claimed_epoch,
     compare_configs,
     first_config,
+    named,
     open_config,
     reaches_floor,
+    read_offer,
     sign_config,
 )
 from pulse.core.trust.identity import public_bytes
 from pulse.core.trust.join import Floors
+from pulse.core.trust.members import Naming
 from pulse.core.trust.roles import Roles
-from pulse.core.trust.signed import Comparison, seal
+from pulse.core.trust.signed import Comparison, Forged, seal
+from pulse.core.types import NodeId
 from pulse.errors import ProtocolError, Refused
 from tests.authority import Ca, key, node
 
@@ -97,3 +103,91 @@ def test_a_config_below_the_floor_is_not_enough() -> None:
     assert reaches_floor(first, Floors())
     assert not reaches_floor(first, Floors(0, 0, 2))
     assert not reaches_floor(first, Floors(0, 1, 1))
+
+
+# Names and tags
+
+names = st.from_regex(r"[g-z][a-z0-9-]{0,8}[g-z]", fullmatch=True)
+nodes = st.binary(min_size=32, max_size=32).map(lambda data: NodeId(data.hex()))
+namings = st.builds(
+    lambda ids, given, worn: Naming(dict(zip(ids, given, strict=False)), dict(zip(ids, worn, strict=False))),
+    st.lists(nodes, unique=True, max_size=6),
+    st.lists(names, unique=True, max_size=6),
+    st.lists(st.lists(names, unique=True, max_size=4).map(tuple), max_size=6),
+)
+
+
+class Old(Wire, frozen=True):
+    """The payload of the release before names."""
+
+    scribe_epoch: int
+    generation: int
+    settings: Settings
+
+
+@given(namings)
+def test_names_and_tags_come_back_as_they_were_signed(naming: Naming) -> None:
+    signed = sign_config(CA.network, named(config(3, 8), naming), SCRIBE)
+
+    assert reopened(signed).naming == naming
+    assert read_offer(pack(signed.offer)).rank == signed.rank
+    assert claimed_epoch(signed.data) == 3
+
+
+def test_the_same_naming_has_the_same_bytes_whatever_its_order() -> None:
+    one, other = {node("a"): "web", node("b"): "db"}, {node("b"): "db", node("a"): "web"}
+    assert pack(named(config(3, 8), Naming(one))) == pack(named(config(3, 8), Naming(other)))
+
+
+def test_a_config_of_the_release_before_names_nobody() -> None:
+    sealed = seal(ObjectKind.CONFIG, CA.network, pack(Old(3, 8, Settings("10.100.0.0/16"))), SCRIBE)
+    signed = open_config(sealed, CA.network, [CA.authority], ROLES, public_bytes(SCRIBE))
+    assert signed.naming == Naming()
+
+
+BAD: dict[str, tuple[dict[bytes, str], dict[bytes, list[str]]]] = {
+    "one name twice": ({bytes(32): "web", bytes([1]) * 32: "web"}, {}),
+    "an id that is none": ({bytes(31): "web"}, {}),
+    "an escape in a name": ({bytes(32): "web\x1b[2J"}, {}),
+    "a name that reads as an id": ({bytes(32): "cafe"}, {}),
+    "a name too long": ({bytes(32): "w" * 65}, {}),
+    "no name": ({bytes(32): ""}, {}),
+    "too many names": ({number.to_bytes(32): f"n-{number}" for number in range(4097)}, {}),
+    "one tag twice": ({}, {bytes(32): ["db", "db"]}),
+    "an escape in a tag": ({}, {bytes(32): ["\u202edb"]}),
+    "too many tags": ({}, {bytes(32): [f"t{number}" for number in range(33)]}),
+    "too many tagged": ({}, {number.to_bytes(32): [] for number in range(4097)}),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_names_and_tags_that_can_be_none_are_a_protocol_error(name: str) -> None:
+    payload = pack(Config(3, 8, Settings("10.100.0.0/16"), *BAD[name]))
+    sealed = seal(ObjectKind.CONFIG, CA.network, payload, SCRIBE)
+    with pytest.raises(ProtocolError) as refused:
+        open_config(sealed, CA.network, [CA.authority], ROLES, public_bytes(SCRIBE))
+    assert "\x1b" not in str(refused.value)
+
+
+def test_a_full_config_of_a_thousand_nodes_can_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    naming = Naming({node(str(n)): f"machine-{n}" for n in range(1000)}, {node(str(n)): ("db",) for n in range(1000)})
+    signed = sign_config(CA.network, named(config(3, 8), naming), SCRIBE)
+    assert len(signed.data) < 110_000
+
+    monkeypatch.setattr(netconfig, "CONFIG_LIMIT", len(signed.data) - 1)
+    with pytest.raises(Refused, match="are allowed"):
+        sign_config(CA.network, signed.config, SCRIBE)
+
+
+def test_a_forged_config_is_told_from_one_that_does_not_count() -> None:
+    with pytest.raises(Forged):
+        reopened(sign_config(CA.network, config(3, 8), key("evil")))
+    with pytest.raises(Refused) as refused:
+        reopened(sign_config(CA.network, config(2, 8), SCRIBE))
+    assert not isinstance(refused.value, Forged)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x93\x01\x02", pack(Offer(1, 2, bytes(31))), pack(Offer(-1, 2, bytes(32)))])
+def test_an_offer_out_of_bounds_is_a_protocol_error(data: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        read_offer(data)

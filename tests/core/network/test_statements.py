@@ -18,14 +18,16 @@ from pulse.core.effects import (
     StoreRoles,
     TrustChanged,
 )
-from pulse.core.messages import MESSAGE_LIMIT, ObjectKind, encode
+from pulse.core.messages import MESSAGE_LIMIT, ObjectKind, encode, pack
 from pulse.core.network import statements as module
-from pulse.core.network.netconfig import Config, Settings, SignedConfig, first_config, sign_config
+from pulse.core.network.netconfig import Config, Settings, SignedConfig, first_config, named, sign_config
 from pulse.core.network.statements import NO_FLOORS, Statements
 from pulse.core.trust.identity import public_bytes
 from pulse.core.trust.join import Floors
+from pulse.core.trust.members import Naming
 from pulse.core.trust.revocation import Revocation, sign_revocation
 from pulse.core.trust.roles import Roles, SignedRoles, sign_roles
+from pulse.core.trust.signed import Forged
 from pulse.core.types import NodeId
 from pulse.errors import ProtocolError, Refused
 from tests.authority import MESH, NOW, Ca, key, node
@@ -53,8 +55,8 @@ def revocation(who: NodeId = VICTIM, *, by: Ca = CA) -> Revocation:
     return sign_revocation(by.network, who, by.key, time=NOW)
 
 
-def scribes_revocation(who: NodeId = VICTIM, scribe_epoch: int = 1) -> Revocation:
-    return sign_revocation(CA.network, who, key("scribe"), scribe_epoch=scribe_epoch, time=NOW)
+def scribes_revocation(who: NodeId = VICTIM, scribe_epoch: int = 1, by: str = "scribe") -> Revocation:
+    return sign_revocation(CA.network, who, key(by), scribe_epoch=scribe_epoch, time=NOW)
 
 
 def tell(held: Statements, *objects: SignedRoles | SignedConfig | Revocation) -> list[Effect]:
@@ -327,6 +329,59 @@ def test_a_thousand_revocations_fit_into_messages() -> None:
 
     assert sum(len(message.items) for message in messages) == 1000
     assert all(len(encode(message)) <= MESSAGE_LIMIT for message in messages)
+
+
+def test_a_neighbour_is_told_the_config_only_by_its_number() -> None:
+    held = statements()
+    tell(held, roles(1), scribes_revocation(), config(1, 1))
+
+    offer = pack(config(1, 1).offer)
+    assert [item.data for item in held.held()] == [roles(1).data, scribes_revocation().data, offer]
+    assert held.revocations() == (scribes_revocation(),)
+
+
+def test_exact_bytes_that_are_held_need_no_second_look() -> None:
+    held, given = statements(), (roles(1), config(1, 1), revocation())
+    assert not any(held.holds(each.data[0], each.data) for each in given)
+
+    tell(held, *given)
+    assert all(held.holds(each.data[0], each.data) for each in given)
+    assert not held.holds(ObjectKind.CERTIFICATE, b"der")
+
+
+def test_the_scribes_key_in_the_roles_goes_before_its_certificate() -> None:
+    held = Statements(CA.network, (CA.authority,), frozenset, lambda _: None)
+    keyed = Roles(1, SCRIBE, 1, scribe_key=public_bytes(key("scribe")))
+    tell(held, sign_roles(CA.network, keyed, CA.key), config(1, 1), scribes_revocation())
+
+    assert held.config == config(1, 1)
+    assert held.revoked() == {VICTIM}
+
+
+@pytest.mark.parametrize("signed", [config(1, 1, by="mallory"), revocation(by=FOREIGN)], ids=["config", "revocation"])
+def test_what_nobody_honest_passes_on_is_told_from_what_does_not_count(signed: SignedConfig | Revocation) -> None:
+    held = statements()
+    tell(held, roles(1))
+    with pytest.raises(Forged):
+        tell(held, signed)
+
+
+@pytest.mark.parametrize("signed", [config(2, 1, by="next"), scribes_revocation(by="next", scribe_epoch=2)])
+def test_the_word_of_a_scribe_whose_roles_we_do_not_hold_is_only_refused(signed: SignedConfig | Revocation) -> None:
+    held = statements()
+    tell(held, roles(1))
+    with pytest.raises(Refused, match="scribe epoch 2 cannot be judged") as refused:
+        tell(held, signed)
+    assert not isinstance(refused.value, Forged)
+
+
+def test_the_config_in_force_names_the_nodes() -> None:
+    held = statements()
+    assert held.naming() == Naming()
+
+    wanted = named(Config(1, 1, Settings(str(MESH))), Naming({VICTIM: "web"}))
+    tell(held, roles(1), sign_config(CA.network, wanted, key("scribe")))
+    assert held.naming() == Naming({VICTIM: "web"})
 
 
 def test_the_mesh_range_is_that_of_the_config() -> None:

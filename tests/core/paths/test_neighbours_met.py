@@ -3,8 +3,9 @@
 import pytest
 
 from pulse.core.effects import WARNING, CloseSession, Dial
-from pulse.core.paths import neighbours
-from pulse.core.paths.neighbours import MOST_DIALS, MOST_PLACES
+from pulse.core.paths import neighbours, targets
+from pulse.core.paths.neighbours import MOST_DIALS
+from pulse.core.paths.targets import MOST_PLACES
 from pulse.core.types import LinkId
 from tests.authority import node
 from tests.core.paths.story import ALICE, BOB, HOME, WORK, Story
@@ -233,7 +234,8 @@ def test_an_address_learnt_anew_survives_the_end_of_an_old_dial(story: Story) ->
 def few(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A table that is full with these addresses."""
     addresses = [f"10.0.0.{place}:443" for place in range(1, 41)]
-    monkeypatch.setattr(neighbours, "MOST_TARGETS", len(addresses))
+    monkeypatch.setattr(targets, "MOST_TARGETS", len(addresses))
+    monkeypatch.setattr(neighbours, "MOST_REMEMBERED", len(addresses))
     return addresses
 
 

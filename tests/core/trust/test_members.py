@@ -4,7 +4,7 @@ import pytest
 
 from pulse.core.trust import members as module
 from pulse.core.trust.certificates import Certificate
-from pulse.core.trust.members import Members, label
+from pulse.core.trust.members import Members, Naming, label
 from pulse.errors import Conflict, NotFound
 from tests.authority import NOW, Ca, node
 from tests.mint import member
@@ -122,3 +122,71 @@ def _same_beginning() -> tuple[Certificate, Certificate]:
         if other != name:
             return member(CA, other, 1), member(CA, name, 2)
     raise AssertionError("no two ids alike")
+
+
+# What the config calls them
+
+
+def config_says(names: dict[str, str] | None = None, tags: dict[str, tuple[str, ...]] | None = None) -> Naming:
+    """A config that names and tags these machines."""
+    return Naming(
+        {node(machine): name for machine, name in (names or {}).items()},
+        {node(machine): worn for machine, worn in (tags or {}).items()},
+    )
+
+
+def called(naming: Naming, *certificates: Certificate) -> Members:
+    """Members under a network config."""
+    known = Members(lambda: naming)
+    for each in certificates:
+        known.certificate_seen(each)
+    return known
+
+
+def test_a_name_of_the_config_goes_before_those_of_the_certificate() -> None:
+    known = called(config_says({"web": "www"}), WEB, LAPTOP)
+
+    assert known.label(WEB) == known.label_of(WEB.node_id) == "www"
+    assert known.resolve("www") is WEB
+    with pytest.raises(NotFound):
+        known.resolve("web")
+    assert known.bearer("web") is None
+
+
+def test_a_name_the_config_gave_away_is_not_that_of_its_first_bearer() -> None:
+    known = called(config_says({"nameless": "web"}), WEB, NAMELESS)
+
+    assert known.resolve("web") is NAMELESS
+    assert known.label(WEB) == WEB.node_id[:12]
+
+
+def test_a_name_of_a_node_nobody_met_finds_nobody_else() -> None:
+    known = called(config_says({"stranger": "web"}), WEB)
+
+    with pytest.raises(NotFound):
+        known.resolve("web")
+    assert known.label_of(node("stranger")) == "web"
+    assert known.label_of(node("nobody")) == node("nobody")[:12]
+
+
+def test_who_bears_a_name_by_its_certificate_is_known() -> None:
+    known = called(Naming(), WEB, LAPTOP)
+
+    assert (known.bearer("web"), known.bearer("laptop"), known.bearer("x")) == (WEB, LAPTOP, None)
+
+
+def test_an_ambiguous_word_lists_nodes_by_the_names_people_see() -> None:
+    first, second = _same_beginning()
+    known = Members(lambda: Naming({first.node_id: "one"}))
+    for each in (first, second):
+        known.certificate_seen(each)
+
+    with pytest.raises(Conflict, match=rf"one \({first.node_id[:12]}\)"):
+        known.resolve(first.node_id[:4])
+
+
+def test_tags_are_those_of_the_config_if_it_says_any_even_none() -> None:
+    tagged = member(CA, "tagged", 7, tags=("db", "prod"))
+    assert called(Naming(), tagged).tags(tagged) == ("db", "prod")
+    assert called(config_says(tags={"tagged": ("web",)}), tagged).tags(tagged) == ("web",)
+    assert called(config_says(tags={"tagged": ()}), tagged).tags(tagged) == ()

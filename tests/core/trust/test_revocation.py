@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulse.core.trust.identity import node_bytes, public_bytes
-from pulse.core.trust.revocation import Revocation, RevocationSet, digest_of, open_revocation, sign_revocation
+from pulse.core.trust.revocation import (
+    Revocation,
+    RevocationSet,
+    check_revocable,
+    claimed_epoch,
+    digest_of,
+    open_revocation,
+    sign_revocation,
+)
+from pulse.core.trust.roles import Roles
+from pulse.core.trust.signed import Forged
 from pulse.core.types import NodeId
 from pulse.errors import ProtocolError, Refused
 from tests.authority import NOW, Ca, key, node
@@ -99,3 +109,54 @@ def test_the_digest_is_that_of_the_sorted_ids() -> None:
     ids = sorted(node_bytes(node(name)) for name in "ab")
     assert RevocationSet([by_ca("b"), by_ca("a")]).digest(0) == hashlib.sha256(b"".join(ids)).digest()
     assert digest_of([node("b"), node("a"), node("a")]) == hashlib.sha256(b"".join(ids)).digest()
+
+
+def test_exact_bytes_that_are_held_need_no_second_look() -> None:
+    scribes, cas = by_scribe("a", 1), by_ca("a")
+    held = RevocationSet([scribes])
+    assert held.holds(scribes.data)
+    assert not held.holds(cas.data)
+
+    held.merge(cas)
+    assert held.holds(cas.data)
+    assert not held.holds(scribes.data)
+
+
+def test_a_revocation_tells_under_which_scribe_it_claims_to_be() -> None:
+    assert (claimed_epoch(by_ca("a").data), claimed_epoch(by_scribe("a", 7).data)) == (0, 7)
+    with pytest.raises(ProtocolError):
+        claimed_epoch(b"\x03\x01" + bytes(64) + b"\xc1")
+
+
+def test_a_signature_that_is_not_the_claimed_ones_is_forged() -> None:
+    with pytest.raises(Forged):
+        reopened(sign_revocation(CA.network, node("a"), key("mallory"), time=NOW))
+
+
+ROLES = Roles(2, node("scribe"), 2)
+CA_NODES = frozenset({node("ca node")})
+
+
+@pytest.mark.parametrize(
+    ("who", "by_ca", "force", "complaint"),
+    [
+        ("a", True, False, ""),
+        ("a", False, False, ""),
+        ("a", True, True, ""),
+        ("a", False, True, "--force works on the CA only"),
+        ("ca node", False, False, "CA's own node"),
+        ("ca node", True, False, "is the last CA"),
+        ("ca node", True, True, ""),
+        ("scribe", False, False, "is the last scribe"),
+        ("scribe", True, False, "is the last scribe"),
+        ("scribe", True, True, ""),
+    ],
+)
+def test_the_last_ca_and_the_last_scribe_are_revoked_only_by_force_on_the_ca(
+    who: str, *, by_ca: bool, force: bool, complaint: str
+) -> None:
+    if not complaint:
+        check_revocable(node(who), ROLES, CA_NODES, by_ca=by_ca, force=force)
+        return
+    with pytest.raises(Refused, match=complaint):
+        check_revocable(node(who), ROLES, CA_NODES, by_ca=by_ca, force=force)

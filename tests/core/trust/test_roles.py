@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulse.core.messages import ObjectKind, Wire, pack
+from pulse.core.trust.identity import public_bytes
 from pulse.core.trust.roles import Roles, compare_roles, open_roles, sign_roles
 from pulse.core.trust.signed import Comparison, seal
 from pulse.core.types import NodeId
@@ -31,6 +32,12 @@ class Payload(Wire, frozen=True):
     operators: list[bytes]
 
 
+class KeyedPayload(Payload, frozen=True):
+    """The same with a key."""
+
+    scribe_key: bytes
+
+
 @given(all_roles)
 def test_roles_come_back_as_they_were_signed(roles: Roles) -> None:
     signed = sign_roles(CA.network, roles, CA.key)
@@ -40,6 +47,27 @@ def test_roles_come_back_as_they_were_signed(roles: Roles) -> None:
 def test_nobody_has_a_role_at_first() -> None:
     signed = sign_roles(CA.network, Roles(), CA.key)
     assert open_roles(signed.data, CA.network, [CA.authority]).roles == Roles()
+
+
+def test_roles_carry_the_scribes_key() -> None:
+    signed = sign_roles(CA.network, Roles(2, node("a"), 1, scribe_key=public_bytes(key("a"))), CA.key)
+    assert open_roles(signed.data, CA.network, [CA.authority]) == signed
+
+
+def test_roles_of_a_release_without_the_key_are_read() -> None:
+    payload = pack(Payload(1, bytes(32), 1, []))
+    signed = open_roles(seal(ObjectKind.ROLES, CA.network, payload, CA.key), CA.network, [CA.authority])
+    assert signed.roles == Roles(1, NodeId("0" * 64), 1)
+
+
+@pytest.mark.parametrize("scribe", ["b", None])
+def test_a_key_that_is_not_the_scribes_is_neither_signed_nor_read(scribe: str | None) -> None:
+    named = None if scribe is None else node(scribe)
+    with pytest.raises(Refused, match="not its scribe's"):
+        sign_roles(CA.network, Roles(1, named, 1 if named else 0, scribe_key=public_bytes(key("a"))), CA.key)
+    payload = KeyedPayload(1, bytes.fromhex(named) if named else None, 1 if named else 0, [], public_bytes(key("a")))
+    with pytest.raises(Refused, match="not its scribe's"):
+        open_roles(seal(ObjectKind.ROLES, CA.network, pack(payload), CA.key), CA.network, [CA.authority])
 
 
 def test_only_the_ca_gives_roles() -> None:

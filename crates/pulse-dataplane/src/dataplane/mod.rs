@@ -6,6 +6,7 @@
 
 mod addresses;
 mod routes;
+mod tables;
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -19,6 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
 pub use addresses::Ownership;
+pub use routes::Way;
 
 use crate::event::{Bus, Event};
 use crate::forward::{Packets, attach_tun, detach_tun};
@@ -122,6 +124,7 @@ impl Dataplane {
             openers: ArcSwap::default(),
             addresses: ArcSwap::default(),
             routes: ArcSwap::default(),
+            policy: ArcSwap::default(),
             tun: ArcSwapOption::empty(),
             link_inbox: Inbox::new(INBOX),
             session_inbox: Inbox::new(INBOX),
@@ -273,22 +276,6 @@ impl Dataplane {
     /// Reset a stream.
     pub fn cancel_stream(&self, stream: u64) -> Result<()> {
         self.running()?.sessions.cancel_stream(stream);
-        Ok(())
-    }
-
-    /// The whole table of routes: links to each handle, best first. Links that are gone are skipped; sessions
-    /// whose first link changed are kicked.
-    pub fn replace_routes(&self, routes: &[(Handle, Vec<(LinkId, u32)>)]) -> Result<()> {
-        let running = self.running()?;
-        routes::replace(&running.shared, routes, |changed| running.sessions.kick(changed));
-        Ok(())
-    }
-
-    /// The whole table of who owns which address. A node's mesh addresses are its first /32 and first /128.
-    pub fn replace_addresses(&self, owners: &[Ownership]) -> Result<()> {
-        let running = self.running()?;
-        let table = addresses::build(owners, &running.shared.addresses.load()).map_err(Error::Invalid)?;
-        running.shared.addresses.store(Arc::new(table));
         Ok(())
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attach;
-use super::loopback::icmp;
 use super::testing::{Pair, eventually, seqpacket_pair, v4};
+use super::traffic::icmp;
 use crate::event::Event;
 use crate::offload::Vnet;
 use crate::tun::Tun;

@@ -1,8 +1,10 @@
-//! Frames we make ourselves: session packets and probes.
+//! Frames we make ourselves: session packets, probes, and records that waited.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 
+use super::halves::Parcel;
 use crate::frame::{self, FRAME_OVERHEAD, HopHeader};
 use crate::stats::Drop;
 use crate::tables::{Link, Shared};
@@ -23,14 +25,45 @@ pub fn send_frames_to(
     to: SocketAddr,
 ) -> io::Result<()> {
     let stride = stride.max(1);
+    let too_long = FRAME_OVERHEAD + stride.min(contents.len()) > link.size.load(Ordering::Relaxed);
+    if too_long && !header.kind.seals_body() {
+        return send_halves(shared, link, header, contents, stride, to);
+    }
     let count = contents.len().div_ceil(stride);
     let frames = seal_all(link, header, contents, stride, count);
-    match shared.socket.send_gso(&frames, FRAME_OVERHEAD + stride, to, link.local) {
-        Ok(()) => link.traffic.sent(count as u64, frames.len() as u64),
+    send(shared, link, &frames, FRAME_OVERHEAD + stride, to)
+}
+
+fn send(shared: &Shared, link: &Link, frames: &[u8], stride: usize, to: SocketAddr) -> io::Result<()> {
+    let count = frames.len().div_ceil(stride) as u64;
+    match shared.socket.send_gso(frames, stride, to, link.local) {
+        Ok(()) => link.traffic.sent(count, frames.len() as u64),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
-        Err(_) => shared.drops.add(Drop::SendFailed, count as u64),
+        Err(_) => shared.drops.add(Drop::SendFailed, count),
     }
     Ok(())
+}
+
+/// Each frame as two. After `WouldBlock` the rest is not tried.
+fn send_halves(
+    shared: &Shared,
+    link: &Link,
+    header: &HopHeader,
+    contents: &[u8],
+    stride: usize,
+    to: SocketAddr,
+) -> io::Result<()> {
+    let (mut parcel, mut sent) = (Parcel::default(), Ok(()));
+    let mut leave = |halves: &[u8], stride: usize| {
+        if sent.is_ok() {
+            sent = send(shared, link, halves, stride, to);
+        }
+    };
+    for body in contents.chunks(stride) {
+        parcel.cut(&link.sealer, header, body, &mut leave);
+    }
+    parcel.flush(&mut leave);
+    sent
 }
 
 fn seal_all(link: &Link, header: &HopHeader, contents: &[u8], stride: usize, count: usize) -> Vec<u8> {

@@ -1,93 +1,19 @@
 //! Both threads of two nodes, over real sockets.
 
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use quinn::udp::RecvMeta;
-
 use super::testing::{INDEX, Node, Pair, bound, eventually, id, loopback, v4, v6};
+use super::traffic::{icmp, packets, polled, read_packets, tcp, udp6};
 use super::{release_waiting, send_frames};
 use crate::event::Event;
 use crate::frame::{HopHeader, Kind};
-use crate::inbox::Inbox;
-use crate::offload::{Gso, Shape, Vnet, checksum, finish_each};
+use crate::offload::Vnet;
 use crate::seal::{RECORD_HEADER, RECORD_OVERHEAD, RecordSealer};
 use crate::stats::Drop;
 use crate::tables::{Addresses, Routes, Waiting};
-
-/// A TCP super-packet from node 1 to node 2 with so many bytes of payload in segments of 1288.
-fn tcp(payload: usize) -> (Vnet, Vec<u8>) {
-    let mut packet = ip_packet(v4(1).into(), v4(2).into(), 6, 20 + payload);
-    packet[20..32].copy_from_slice(&[0, 80, 0, 81, 0, 0, 0, 1, 0, 0, 0, 2]);
-    packet[32..34].copy_from_slice(&[0x50, 0x10]);
-    for (at, byte) in packet[40..].iter_mut().enumerate() {
-        *byte = (at / 7) as u8;
-    }
-    unfinished(packet, payload, 1288, Gso::Tcp4)
-}
-
-/// A UDP super-packet over IPv6, the other way of everything.
-fn udp6(payload: usize) -> (Vnet, Vec<u8>) {
-    let mut packet = ip_packet(v6(1).into(), v6(2).into(), 17, 8 + payload);
-    packet[40..44].copy_from_slice(&[0, 80, 0, 81]);
-    packet[44..46].copy_from_slice(&(8 + payload as u16).to_be_bytes());
-    packet[48..].fill(6);
-    unfinished(packet, payload, 500, Gso::Udp)
-}
-
-fn unfinished(mut packet: Vec<u8>, payload: usize, segment: usize, gso: Gso) -> (Vnet, Vec<u8>) {
-    let mut vnet = Vnet { partial: true, ..Vnet::default() };
-    if let Some(shape) = Shape::of(&packet) {
-        let total = packet.len();
-        checksum::leave_partial(&mut packet, &shape, total);
-        (vnet.checksum_start, vnet.checksum_at) = (shape.transport as u16, shape.checksum_at() as u16);
-        if payload > segment {
-            (vnet.gso, vnet.headers, vnet.segment) = (gso, shape.payload as u16, segment as u16);
-        }
-    }
-    (vnet, packet)
-}
-
-fn ip_packet(source: IpAddr, destination: IpAddr, protocol: u8, payload: usize) -> Vec<u8> {
-    let mut packet = match (source, destination) {
-        (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            let mut header =
-                [&[0x45, 0, 0, 0, 0, 7, 0x40, 0, 64, protocol, 0, 0][..], &source.octets(), &destination.octets()]
-                    .concat();
-            header[2..4].copy_from_slice(&(20 + payload as u16).to_be_bytes());
-            header
-        }
-        (IpAddr::V6(source), IpAddr::V6(destination)) => {
-            let [high, low] = (payload as u16).to_be_bytes();
-            [&[0x60, 0, 0, 0, high, low, protocol, 64][..], &source.octets(), &destination.octets()].concat()
-        }
-        _ => vec![],
-    };
-    packet.resize(packet.len() + payload, 0);
-    packet
-}
-
-pub fn icmp(source: IpAddr, destination: IpAddr) -> Vec<u8> {
-    ip_packet(source, destination, 1, 8)
-}
-
-/// The packets of what was read, finished, whatever way they were joined.
-fn packets((vnet, mut bytes): (Vnet, Vec<u8>)) -> Vec<Vec<u8>> {
-    let mut packets = vec![];
-    assert!(finish_each(&vnet, &mut bytes, |packet| packets.push(packet)));
-    packets
-}
-
-fn read_packets(node: &mut Node, count: usize) -> io::Result<Vec<Vec<u8>>> {
-    let mut all = vec![];
-    while all.len() < count {
-        all.extend(packets(node.read()?));
-    }
-    Ok(all)
-}
 
 /// A record of the other node, sent by somebody from another socket.
 fn send_record(node: &Node, packet: &[u8]) -> io::Result<Vec<u8>> {
@@ -105,18 +31,6 @@ fn send_to(node: &Node, datagram: &[u8]) -> io::Result<()> {
 
 fn v4_loopback() -> IpAddr {
     IpAddr::V6(std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped())
-}
-
-/// What quinn would be given: bytes, stride and sender of each run.
-fn polled(inbox: &Inbox) -> Vec<(Vec<u8>, usize, SocketAddr)> {
-    let mut buffer = vec![0; 1 << 16];
-    let (mut meta, mut all) = ([RecvMeta::default()], vec![]);
-    while let Poll::Ready(Ok(_)) =
-        inbox.poll(&mut Context::from_waker(Waker::noop()), &mut [IoSliceMut::new(&mut buffer)], &mut meta)
-    {
-        all.push((buffer[..meta[0].len].to_vec(), meta[0].stride, meta[0].addr));
-    }
-    all
 }
 
 #[test]
@@ -223,10 +137,13 @@ fn session_packets_arrive_as_runs_of_their_sender() -> io::Result<()> {
 }
 
 #[test]
-fn a_frame_for_another_node_is_not_ours() -> io::Result<()> {
+fn a_link_probe_for_another_node_is_not_ours() -> io::Result<()> {
     let pair = Pair::new()?;
-    send_frames(&pair.left.shared, &pair.left.link, &HopHeader::new(v4(1), v4(3), Kind::Session), b"packet", 6)?;
-    assert!(pair.right.dropped(Drop::NotForUs, 1));
+    for ttl in [1, 9] {
+        let header = HopHeader { ttl, ..HopHeader::new(v4(1), v4(3), Kind::LinkProbe) };
+        send_frames(&pair.left.shared, &pair.left.link, &header, b"probe", 5)?;
+    }
+    assert!(pair.right.dropped(Drop::NotForUs, 2));
     Ok(())
 }
 

@@ -1,19 +1,30 @@
 //! What happens to one packet, both ways.
 //!
 //! Invariant: one turn of a thread works on one snapshot of the tables and ends with everything it took in
-//! sent, written, handed to quinn, waiting for a session or counted as dropped.
+//! sent, written, passed on, handed to quinn, waiting for a session or for its other half, or counted as dropped.
 
 #[cfg(test)]
 mod devices;
 mod frames;
+mod halves;
 mod incoming;
 #[cfg(test)]
 mod loopback;
+mod onward;
 mod outgoing;
+mod records;
+mod relay;
+#[cfg(test)]
+mod relaying;
+#[cfg(test)]
+mod rogues;
 mod runs;
+mod session_run;
 mod slots;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod traffic;
 mod train;
 mod waiting;
 mod ways;
@@ -26,6 +37,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use frames::{send_frames, send_frames_to};
+pub use halves::Halves;
 use incoming::Incoming;
 use outgoing::Outgoing;
 pub use waiting::release_waiting;

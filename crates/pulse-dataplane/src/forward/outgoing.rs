@@ -1,4 +1,4 @@
-//! A TUN thread: super-packets from one queue, out as records.
+//! A TUN thread: super-packets from one queue, out as records, bare or framed.
 //!
 //! Invariant: sending blocks when the socket is full and nothing is read meanwhile, so the queue in front of
 //! us is the kernel's; back-pressure reaches the sender of the packets.
@@ -7,15 +7,17 @@ use std::io;
 use std::sync::Arc;
 
 use super::guarded;
+use super::halves::Parcel;
 use super::slots::Slots;
 use super::train::{Departure, Train};
 use super::waiting::hold;
-use super::ways::{Complaints, Map, Way, Ways};
+use super::ways::{Map, Memory, Way, Ways, Wrapping};
 use crate::event::Event;
-use crate::offload::{Gso, Split, Vnet, checksum, destination, settle};
-use crate::seal::{RECORD_HEADER, RECORD_OVERHEAD, RecordSealer, TAG};
+use crate::frame::{self, HopHeader};
+use crate::offload::{Gso, Split, Vnet, checksum, settle};
+use crate::seal::{HopSealer, RECORD_HEADER, RECORD_OVERHEAD, RecordSealer, TAG};
 use crate::stats::Drop;
-use crate::tables::Shared;
+use crate::tables::{Link, Shared};
 use crate::tun::Tun;
 
 /// Super-packets of one turn: how late a swap of tables may be noticed.
@@ -29,12 +31,14 @@ pub struct Outgoing {
     queue: usize,
     slots: Slots,
     train: Train,
-    complaints: Complaints,
+    parcel: Parcel,
+    memory: Memory,
 }
 
 impl Outgoing {
     pub fn new(shared: Arc<Shared>, tun: Arc<Tun>, queue: usize) -> Self {
-        Self { shared, tun, queue, slots: Slots::default(), train: Train::default(), complaints: Complaints::default() }
+        let (slots, train) = (Slots::default(), Train::default());
+        Self { shared, tun, queue, slots, train, parcel: Parcel::default(), memory: Memory::default() }
     }
 
     /// Turn after turn until the device is detached, or gone.
@@ -90,56 +94,91 @@ impl Outgoing {
         let (front, filled) = self.slots.front();
         let front = &front[..filled];
         let vnet = self.slots.vnet().ok_or(Drop::BadPacket)?;
-        let way = ways.to(destination(front).ok_or(Drop::BadPacket)?, &self.shared.bus, &mut self.complaints)?;
+        let way = ways.of(front, &self.shared.bus, &mut self.memory)?;
         match (&*way.peer.sealer.load(), vnet.gso) {
             (None, _) => hold(&self.shared, way.peer, &vnet, self.slots.linear()),
-            (Some(sealer), Gso::None) => self.whole(&vnet, way, sealer)?,
+            (Some(sealer), Gso::None) => self.whole(&vnet, front, way, sealer)?,
             (Some(sealer), _) => self.joined(&vnet, front, way, sealer)?,
         }
         Ok(())
     }
 
     /// One packet, one record.
-    fn whole(&mut self, vnet: &Vnet, way: Way<'_>, sealer: &RecordSealer) -> Result<(), Drop> {
+    fn whole(&mut self, vnet: &Vnet, front: &[u8], way: Way<'_>, sealer: &RecordSealer) -> Result<(), Drop> {
         let length = self.slots.length();
-        let record = self.slots.place_whole().ok_or(Drop::BadPacket)?;
+        let wrapping = way.wrapping(front, length);
+        let room = wrapping.room();
+        let slot = self.slots.place_whole(room).ok_or(Drop::BadPacket)?;
+        let record = &mut slot[room..];
         let partial = settle(vnet, &mut record[RECORD_HEADER..RECORD_HEADER + length]).ok_or(Drop::BadPacket)?;
         sealer.seal(sealer.reserve(1).ok_or(Drop::KeyUsedUp)?, partial, record);
+        if let Some(framing) = Framing::begin(&wrapping, &way, 1) {
+            framing.seal(0, slot);
+        }
         way.peer.traffic.sent(1, length as u64);
-        self.couple(length + RECORD_OVERHEAD, 1, length + RECORD_OVERHEAD, way);
+        let stride = room + RECORD_OVERHEAD + length;
+        self.leave(&wrapping, stride, 1, stride, way);
         Ok(())
     }
 
     /// One super-packet, as many records as it was joined from.
     fn joined(&mut self, vnet: &Vnet, front: &[u8], way: Way<'_>, sealer: &RecordSealer) -> Result<(), Drop> {
         let mut split = Split::plan(vnet, front, self.slots.length()).ok_or(Drop::BadPacket)?;
-        if !self.slots.place(&split) {
+        let (count, headers) = (split.count(), split.shape.payload);
+        let wrapping = way.wrapping(front, headers + split.segment);
+        let room = wrapping.room();
+        if !self.slots.place(&split, room) {
             return Err(Drop::BadPacket);
         }
-        let (count, headers) = (split.count(), split.shape.payload);
         let first = sealer.reserve(count as u64).ok_or(Drop::KeyUsedUp)?;
-        let stride = RECORD_OVERHEAD + headers + split.segment;
+        let framing = Framing::begin(&wrapping, &way, count);
+        let stride = room + RECORD_OVERHEAD + headers + split.segment;
         let mut bytes = 0;
         for (index, slot) in self.slots.records[self.train.end()..].chunks_exact_mut(stride).take(count).enumerate() {
-            let record = &mut slot[..RECORD_OVERHEAD + headers + split.piece(index).len()];
+            let slot = &mut slot[..room + RECORD_OVERHEAD + headers + split.piece(index).len()];
+            let record = &mut slot[room..];
             record[RECORD_HEADER..RECORD_HEADER + headers].copy_from_slice(split.headers(index));
             if !split.partial {
                 let end = record.len() - TAG;
                 checksum::finish(&mut record[RECORD_HEADER..end], &split.shape);
             }
             sealer.seal(first + index as u64, split.partial, record);
-            bytes += record.len();
+            if let Some(framing) = &framing {
+                framing.seal(index as u64, slot);
+            }
+            bytes += slot.len();
         }
-        way.peer.traffic.sent(count as u64, (bytes - count * RECORD_OVERHEAD) as u64);
-        self.couple(stride, count, bytes, way);
+        way.peer.traffic.sent(count as u64, (bytes - count * (room + RECORD_OVERHEAD)) as u64);
+        self.leave(&wrapping, stride, count, bytes, way);
         Ok(())
     }
 
+    /// What stands at the end of the train: couple it, or cut it up.
+    fn leave(&mut self, wrapping: &Wrapping, stride: usize, count: usize, bytes: usize, way: Way<'_>) {
+        match wrapping {
+            Wrapping::Bare | Wrapping::Framed(_) => self.couple(stride, count, bytes, way),
+            Wrapping::Cut(header) => self.cut(header, stride, bytes, &way.hop.link),
+        }
+    }
+
     fn couple(&mut self, stride: usize, count: usize, bytes: usize, way: Way<'_>) {
-        if !self.train.admits(stride, count, way.link) {
+        let link = &way.hop.link;
+        if !self.train.admits(stride, count, link) {
             self.send();
         }
-        self.train.couple(stride, bytes, way.link);
+        self.train.couple(stride, bytes, link);
+    }
+
+    /// Records in slots with room for a frame's header, each as two frames.
+    fn cut(&mut self, header: &HopHeader, stride: usize, bytes: usize, link: &Arc<Link>) {
+        let start = self.train.end();
+        self.send();
+        let (shared, tun) = (&self.shared, &self.tun);
+        let mut send = |halves: &[u8], stride: usize| send_blocking(shared, tun, link, halves, stride);
+        for slot in self.slots.records[start..start + bytes].chunks(stride) {
+            self.parcel.cut(&link.sealer, header, &slot[frame::FRAME_OVERHEAD..], &mut send);
+        }
+        self.parcel.flush(send);
     }
 
     fn finish_train(&mut self) {
@@ -149,12 +188,36 @@ impl Outgoing {
 
     fn send(&mut self) {
         let Some(train) = self.train.depart() else { return };
-        let records = &self.slots.records[train.records];
-        let count = records.len().div_ceil(train.stride) as u64;
-        let Departure { stride, link, .. } = train;
-        match self.shared.socket.send_blocking(records, stride, **link.remote.load(), link.local, &self.tun.stop) {
-            Ok(()) => link.traffic.sent(count, records.len() as u64),
-            Err(_) => self.shared.drops.add(Drop::SendFailed, count),
-        }
+        let Departure { records, stride, link } = train;
+        send_blocking(&self.shared, &self.tun, &link, &self.slots.records[records], stride);
+    }
+}
+
+/// Waits while the socket is full, until the device is detached.
+fn send_blocking(shared: &Shared, tun: &Tun, link: &Link, datagrams: &[u8], stride: usize) {
+    let count = datagrams.len().div_ceil(stride) as u64;
+    match shared.socket.send_blocking(datagrams, stride, **link.remote.load(), link.local, &tun.stop) {
+        Ok(()) => link.traffic.sent(count, datagrams.len() as u64),
+        Err(_) => shared.drops.add(Drop::SendFailed, count),
+    }
+}
+
+/// The frames around the records of one super-packet.
+struct Framing<'w> {
+    sealer: &'w HopSealer,
+    header: &'w HopHeader,
+    first: u64,
+}
+
+impl<'w> Framing<'w> {
+    /// None if the records go bare, or are cut before they are framed.
+    fn begin(wrapping: &'w Wrapping, way: &'w Way<'_>, count: usize) -> Option<Self> {
+        let Wrapping::Framed(header) = wrapping else { return None };
+        let sealer = &way.hop.link.sealer;
+        Some(Self { sealer, header, first: sealer.reserve(count as u64) })
+    }
+
+    fn seal(&self, index: u64, frame: &mut [u8]) {
+        frame::seal(self.sealer, self.first + index, self.header, frame);
     }
 }

@@ -1,7 +1,8 @@
 //! Where super-packets land: their payload straight in the slots of the records it becomes.
 //!
-//! The next super-packet most likely has headers and segments as long as the last one's. Read scattered by
-//! that guess, each segment lies where its record is sealed, and nothing is copied.
+//! The next super-packet most likely has headers and segments as long as the last one's, and its records need as much
+//! room in front of them, for frames. Read scattered by that guess, each segment lies where its record is sealed, and
+//! nothing is copied.
 //! Invariant: a wrong guess costs a copy, never a byte.
 
 use std::io::{self, IoSliceMut};
@@ -37,18 +38,21 @@ pub struct Slots {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Guess {
+    /// In front of each record.
+    room: usize,
     headers: usize,
     segment: usize,
 }
 
 impl Guess {
     fn stride(self) -> usize {
-        RECORD_OVERHEAD + self.headers + self.segment
+        self.room + RECORD_OVERHEAD + self.headers + self.segment
     }
 
     /// Where a slot's payload lies.
     fn payload(self) -> std::ops::Range<usize> {
-        RECORD_HEADER + self.headers..RECORD_HEADER + self.headers + self.segment
+        let start = self.room + RECORD_HEADER + self.headers;
+        start..start + self.segment
     }
 }
 
@@ -61,7 +65,7 @@ impl Default for Slots {
             spill: vec![0; LONGEST].into(),
             linear: vec![0; LONGEST].into(),
             // IPv4 and TCP with timestamps, at our MTU.
-            guess: Guess { headers: 52, segment: 1288 },
+            guess: Guess { room: 0, headers: 52, segment: 1288 },
             base: 0,
             slots: 0,
             length: 0,
@@ -119,10 +123,10 @@ impl Slots {
         &mut self.linear[..self.length]
     }
 
-    /// Bring each payload to its place in records of the plan's stride. False if there is not so much room,
-    /// as for tens of thousands of tiny segments.
-    pub fn place(&mut self, split: &Split) -> bool {
-        let found = Guess { headers: split.shape.payload, segment: split.segment };
+    /// Bring each payload to its place in records of the plan's stride, each behind so much `room`. False if there is
+    /// no space for them, as for tens of thousands of tiny segments.
+    pub fn place(&mut self, split: &Split, room: usize) -> bool {
+        let found = Guess { room, headers: split.shape.payload, segment: split.segment };
         if split.count() * found.stride() > ROOM - self.base {
             return false;
         }
@@ -145,19 +149,21 @@ impl Slots {
         }
     }
 
-    /// Bring a packet that is not joined to its place in one record; the record.
-    pub fn place_whole(&mut self) -> Option<&mut [u8]> {
-        let (start, length) = (self.base + RECORD_HEADER, self.length);
+    /// Bring a packet that is not joined to its place in one record; the `room`, and the record behind it.
+    pub fn place_whole(&mut self, room: usize) -> Option<&mut [u8]> {
+        let (start, length) = (self.base + room + RECORD_HEADER, self.length);
         let end = start + length + RECORD_OVERHEAD - RECORD_HEADER;
         if end > self.records.len() {
             return None;
         }
-        if length <= self.guess.headers + self.guess.segment && self.slots > 0 {
+        let lies_there = room == self.guess.room && self.slots > 0;
+        if lies_there && length <= self.guess.headers + self.guess.segment {
             let headers = length.min(self.guess.headers);
             self.records[start..start + headers].copy_from_slice(&self.headers[..headers]);
         } else {
             self.linearise();
             self.records[start..start + length].copy_from_slice(&self.linear[..length]);
+            self.guess.room = room;
         }
         Some(&mut self.records[self.base..end])
     }
@@ -211,9 +217,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_guess_changes_a_byte(flows in prop::collection::vec((flow(), 0..ROOM / 2), 1..5)) {
+        fn no_guess_changes_a_byte(flows in prop::collection::vec((flow(), 0..ROOM / 2, prop::sample::select(vec![0, 48])), 1..5)) {
             let mut slots = Slots::default();
-            for (flow, base) in flows {
+            for (flow, base, room) in flows {
                 // The second of a flow finds the guess its first one left.
                 for flow in [flow, Flow { sequence: 3, ..flow }] {
                     let (vnet, packet) = flow.super_packet();
@@ -223,14 +229,14 @@ mod tests {
                     prop_assert_eq!(&front[..filled], &packet[..packet.len().min(MOST_HEADERS)]);
                     prop_assert_eq!(&*slots.linear(), &packet[..]);
                     let Some(split) = Split::plan(&vnet, &packet, packet.len()) else {
-                        let record = slots.place_whole().map(|record| record[RECORD_HEADER..][..packet.len()].to_vec());
+                        let record = slots.place_whole(room).map(|record| record[room + RECORD_HEADER..][..packet.len()].to_vec());
                         prop_assert_eq!(record, Some(packet));
                         continue;
                     };
-                    prop_assume!(slots.place(&split));
-                    let stride = RECORD_OVERHEAD + split.shape.payload + split.segment;
+                    prop_assume!(slots.place(&split, room));
+                    let stride = room + RECORD_OVERHEAD + split.shape.payload + split.segment;
                     for index in 0..split.count() {
-                        let (at, piece) = (base + index * stride + RECORD_HEADER + split.shape.payload, split.piece(index));
+                        let (at, piece) = (base + index * stride + room + RECORD_HEADER + split.shape.payload, split.piece(index));
                         prop_assert_eq!(&slots.records[at..][..piece.len()], &packet[split.shape.payload..][piece]);
                     }
                 }
@@ -239,18 +245,20 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_stream_is_read_into_place() -> io::Result<()> {
+    fn a_steady_stream_is_read_into_place_framed_or_not() -> io::Result<()> {
         let (mut slots, flow) =
             (Slots::default(), Flow { ipv6: true, payload: 50_000, segment: 1268, ..Flow::default() });
         let (vnet, packet) = flow.super_packet();
         let Some(split) = Split::plan(&vnet, &packet, packet.len()) else { unreachable!("a sound super-packet") };
-        read(&mut slots, 0, &vnet, &packet)?;
-        assert!(slots.place(&split));
-        assert_eq!((slots.guess.headers, slots.guess.segment), (72, 1268));
-        slots.linear.fill(0);
-        read(&mut slots, 0, &vnet, &packet)?;
-        assert!(slots.place(&split));
-        assert!(slots.linear.iter().all(|&byte| byte == 0));
+        for room in [0, 48] {
+            read(&mut slots, 0, &vnet, &packet)?;
+            assert!(slots.place(&split, room));
+            assert_eq!((slots.guess.room, slots.guess.headers, slots.guess.segment), (room, 72, 1268));
+            slots.linear.fill(0);
+            read(&mut slots, 0, &vnet, &packet)?;
+            assert!(slots.place(&split, room));
+            assert!(slots.linear.iter().all(|&byte| byte == 0));
+        }
         Ok(())
     }
 

@@ -1,11 +1,13 @@
-//! Two nodes in one process: real UDP sockets, hand-installed keys, and a socket pair in place of each TUN.
+//! Nodes in one process: real UDP sockets, hand-installed keys, and a socket pair in place of each TUN.
+//!
+//! Node `n` receives frames of neighbour `m` under index `m`, and records of node `m` under index `100 + m`.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -15,12 +17,13 @@ use super::{Packets, attach};
 use crate::NodeId;
 use crate::event::{Bus, Event};
 use crate::inbox::Inbox;
+use crate::link::Bucket;
 use crate::offload::{VNET_HEADER, Vnet};
 use crate::probe::Probes;
 use crate::seal::{Cipher, HopOpener, HopSealer, RecordOpener, RecordSealer};
 use crate::socket::Socket;
 use crate::stats::{Drop, Drops, Traffic};
-use crate::tables::{Addresses, Hop, Link, Me, Owner, Peer, Routes, Shared};
+use crate::tables::{Addresses, Hop, LINK_SIZE, Link, Me, Owner, PASSING, Peer, Routes, Shared};
 use crate::tun::Tun;
 
 /// Far longer than anything here takes: it ends a test that hangs.
@@ -31,14 +34,16 @@ pub const INDEX: u32 = 9;
 
 /// One node and what a test touches of it.
 pub struct Node {
+    pub number: u8,
     pub shared: Arc<Shared>,
     pub wanted: UnboundedReceiver<NodeId>,
     /// The far side of its TUN: what the kernel would hold.
     pub kernel: File,
-    /// The other node, as this one knows it.
+    /// The node at the far end, as this one knows it.
     pub peer: Arc<Peer>,
+    /// The first link that leads there.
     pub link: Arc<Link>,
-    /// Seals records as the other node would, for what only a rogue sends.
+    /// Seals records as that node would, for what only a rogue sends.
     pub rogue: RecordSealer,
     packets: Option<Packets>,
 }
@@ -61,9 +66,11 @@ pub fn id(node: u8) -> NodeId {
     [node; 32]
 }
 
-/// A secret for each direction.
-fn secret(from: u8, purpose: u8) -> [u8; 32] {
-    [from * 16 + purpose; 32]
+/// A secret for each direction and purpose.
+fn secret(from: u8, to: u8, purpose: u8) -> [u8; 32] {
+    let mut secret = [purpose; 32];
+    (secret[0], secret[1]) = (from, to);
+    secret
 }
 
 pub fn bound() -> io::Result<UdpSocket> {
@@ -76,30 +83,69 @@ pub fn loopback(socket: &UdpSocket) -> io::Result<SocketAddr> {
 
 impl Pair {
     pub fn new() -> io::Result<Self> {
-        let (left, right) = (bound()?, bound()?);
-        let (to_left, to_right) = (loopback(&left)?, loopback(&right)?);
-        Ok(Self { left: Node::new(1, 2, left, to_right)?, right: Node::new(2, 1, right, to_left)? })
+        let [left, right] = row([1, 2])?;
+        Ok(Self { left, right })
     }
 }
 
+/// Nodes of which each has a link with the one before and the one after it, and a way to all.
+pub fn row<const N: usize>(numbers: [u8; N]) -> io::Result<[Node; N]> {
+    let mut sockets = vec![];
+    for number in numbers {
+        sockets.push((number, bound()?));
+    }
+    let at: Vec<(u8, SocketAddr)> =
+        sockets.iter().map(|(number, socket)| Ok((*number, loopback(socket)?))).collect::<io::Result<_>>()?;
+    let mut nodes = vec![];
+    for (place, (_, socket)) in sockets.into_iter().enumerate() {
+        nodes.push(Node::new(&at, place, socket)?);
+    }
+    nodes.try_into().map_err(|_| io::ErrorKind::Other.into())
+}
+
+/// Make a link between two nodes that have none; no route uses it yet.
+pub fn connect(one: &Node, other: &Node) -> io::Result<()> {
+    for (node, neighbour) in [(one, other), (other, one)] {
+        let to = SocketAddr::from((Ipv4Addr::LOCALHOST.to_ipv6_mapped(), neighbour.shared.socket.local_addr()?.port()));
+        let mut links = HashMap::clone(&node.shared.links.load());
+        links.insert(neighbour.number.into(), link(node.number, neighbour.number, to));
+        node.shared.links.store(Arc::new(links));
+    }
+    Ok(())
+}
+
 impl Node {
-    fn new(me: u8, other: u8, socket: UdpSocket, to: SocketAddr) -> io::Result<Self> {
+    /// The node at `place` of a row of (number, address).
+    fn new(row: &[(u8, SocketAddr)], place: usize, socket: UdpSocket) -> io::Result<Self> {
         let (ours, kernel) = seqpacket_pair()?;
         let (sender, wanted) = unbounded_channel();
-        let (link, peer) = (link(me, other, to), peer(me, other));
-        let opener = RecordOpener::new(INDEX, id(other), v4(other), v6(other), &secret(other, 0), Cipher::Aes128Gcm);
+        let me = row[place].0;
+        let neighbours = [place.checked_sub(1), Some(place + 1)].into_iter().flatten().filter_map(|at| row.get(at));
+        let links: HashMap<u32, _> =
+            neighbours.map(|(number, to)| (u32::from(*number), link(me, *number, *to))).collect();
+        let others = row.iter().enumerate().filter(|(at, _)| *at != place);
+        let way = |at: usize| row[if at < place { place - 1 } else { place + 1 }].0;
+        let routes = others.clone().filter_map(|(at, (number, _))| {
+            let link = Arc::clone(links.get(&u32::from(way(at)))?);
+            Some((v4(*number), vec![Hop { link, weight: 1, last: false }]))
+        });
+        let routes = Routes(routes.collect());
+        let peers: Vec<_> = others.clone().map(|(_, (number, _))| peer(me, *number)).collect();
+        let openers = others.map(|(_, (number, _))| (100 + u32::from(*number), Arc::new(opener(me, *number))));
+        let far = if place == 0 { row.len() - 1 } else { 0 };
+        let (far, towards) = (row[far].0, u32::from(way(far)));
+        let peer = peers.iter().find(|peer| peer.handle == v4(far)).cloned().ok_or(io::ErrorKind::NotFound)?;
+        let link = links.get(&towards).cloned().ok_or(io::ErrorKind::NotFound)?;
         let shared = Arc::new(Shared {
             socket: Socket::new(socket.into())?,
             bus: Bus::new()?,
             drops: Drops::default(),
             me: ArcSwapOption::from_pointee(Me { node: id(me), v4: v4(me), v6: v6(me) }),
-            links: ArcSwap::from_pointee(HashMap::from([(INDEX, Arc::clone(&link))])),
-            openers: ArcSwap::from_pointee(HashMap::from([(INDEX, Arc::new(opener))])),
-            addresses: ArcSwap::from_pointee(addresses(&peer)),
-            routes: ArcSwap::from_pointee(Routes(HashMap::from([(
-                v4(other),
-                vec![Hop { link: Arc::clone(&link), weight: 1 }],
-            )]))),
+            links: ArcSwap::from_pointee(links),
+            openers: ArcSwap::from_pointee(openers.collect()),
+            addresses: ArcSwap::from_pointee(addresses(&peers)),
+            routes: ArcSwap::from_pointee(routes),
+            policy: ArcSwap::default(),
             tun: ArcSwapOption::empty(),
             link_inbox: Inbox::new(64),
             session_inbox: Inbox::new(64),
@@ -107,8 +153,38 @@ impl Node {
         });
         let packets = Some(Packets::start(Arc::clone(&shared))?);
         attach(&shared, Tun::adopt("pair".to_owned(), vec![ours], true)?)?;
-        let rogue = RecordSealer::new(INDEX, &secret(other, 0), Cipher::Aes128Gcm);
-        Ok(Self { shared, wanted, kernel, peer, link, rogue, packets })
+        let rogue = RecordSealer::new(100 + u32::from(far), &secret(far, me, 0), Cipher::Aes128Gcm);
+        Ok(Self { number: me, shared, wanted, kernel, peer, link, rogue, packets })
+    }
+
+    /// Our end of the link with `neighbour`.
+    pub fn link_with(&self, neighbour: u8) -> Arc<Link> {
+        Arc::clone(&self.shared.links.load()[&u32::from(neighbour)])
+    }
+
+    /// Send what is for `to` over the links with these neighbours: (neighbour, weight, last).
+    pub fn route(&self, to: u8, hops: &[(u8, u32, bool)]) {
+        let hop = |&(neighbour, weight, last): &(u8, u32, bool)| Hop { link: self.link_with(neighbour), weight, last };
+        let mut routes = self.shared.routes.load().0.clone();
+        routes.insert(v4(to), hops.iter().map(hop).collect());
+        self.shared.routes.store(Arc::new(Routes(routes)));
+    }
+
+    /// Seals frames to this node as `neighbour` would, under counters that one never comes to.
+    pub fn hop_rogue(&self, neighbour: u8) -> HopSealer {
+        let sealer = HopSealer::new(neighbour.into(), &secret(neighbour, self.number, 1), Cipher::Aes128Gcm);
+        sealer.reserve(10_000);
+        sealer
+    }
+
+    /// Seals records to this node as `other` would.
+    pub fn record_rogue(&self, other: u8) -> RecordSealer {
+        RecordSealer::new(100 + u32::from(other), &secret(other, self.number, 0), Cipher::Aes128Gcm)
+    }
+
+    /// Opens frames that `neighbour` seals to this node.
+    pub fn hop_opener(&self, neighbour: u8) -> HopOpener {
+        HopOpener::new(&secret(neighbour, self.number, 1), Cipher::Aes128Gcm)
     }
 
     /// What an application's kernel would hand the TUN.
@@ -164,35 +240,49 @@ pub fn eventually(mut happened: impl FnMut() -> bool) -> bool {
 
 fn link(me: u8, other: u8, to: SocketAddr) -> Arc<Link> {
     Arc::new(Link {
-        index: INDEX,
+        index: other.into(),
         node: id(other),
         handle: v4(other),
         remote: ArcSwap::from_pointee(to),
         local: None,
-        sealer: HopSealer::new(INDEX, &secret(me, 1), Cipher::Aes128Gcm),
-        opener: HopOpener::new(&secret(other, 1), Cipher::Aes128Gcm),
+        sealer: HopSealer::new(me.into(), &secret(me, other, 1), Cipher::Aes128Gcm),
+        opener: HopOpener::new(&secret(other, me, 1), Cipher::Aes128Gcm),
         probes: Probes::default(),
         traffic: Traffic::default(),
         suspect: false.into(),
+        size: LINK_SIZE.into(),
+        halves: Mutex::default(),
+        passing: Bucket::new(PASSING, Instant::now()).into(),
     })
 }
 
+fn opener(me: u8, other: u8) -> RecordOpener {
+    let index = 100 + u32::from(other);
+    RecordOpener::new(index, id(other), v4(other), v6(other), &secret(other, me, 0), Cipher::Aes128Gcm)
+}
+
 fn peer(me: u8, other: u8) -> Arc<Peer> {
+    let sealer = RecordSealer::new(100 + u32::from(me), &secret(me, other, 0), Cipher::Aes128Gcm);
     Arc::new(Peer {
         node: id(other),
         handle: v4(other),
         v6: v6(other),
-        sealer: ArcSwapOption::from_pointee(RecordSealer::new(INDEX, &secret(me, 0), Cipher::Aes128Gcm)),
+        sealer: ArcSwapOption::from_pointee(sealer),
         waiting: VecDeque::new().into(),
         traffic: Traffic::default(),
         last_used: 0.into(),
     })
 }
 
-fn addresses(peer: &Arc<Peer>) -> Addresses {
-    let owner = Owner { peer: Arc::clone(peer), destination: true, source: true };
-    let hosts = HashMap::from([(IpAddr::V4(peer.handle), owner.clone()), (IpAddr::V6(peer.v6), owner)]);
-    Addresses { hosts, networks: vec![], peers: HashMap::from([(peer.node, Arc::clone(peer))]) }
+fn addresses(peers: &[Arc<Peer>]) -> Addresses {
+    let mut addresses = Addresses::default();
+    for peer in peers {
+        let owner = Owner { peer: Arc::clone(peer), destination: true, source: true };
+        addresses.hosts.insert(IpAddr::V4(peer.handle), owner.clone());
+        addresses.hosts.insert(IpAddr::V6(peer.v6), owner);
+        addresses.peers.insert(peer.node, Arc::clone(peer));
+    }
+    addresses
 }
 
 /// Keeps packet boundaries, as a TUN does. Our end does not block; the test's end gives up after a while.

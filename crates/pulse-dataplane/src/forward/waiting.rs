@@ -4,14 +4,15 @@
 //! knows yet how they will leave.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::ways::direct_link;
+use super::send_frames;
+use super::ways::{Map, Memory, Way, Ways, Wrapping};
 use crate::offload::{Vnet, finish_each};
 use crate::seal::{RECORD_HEADER, RECORD_OVERHEAD, RecordSealer};
 use crate::stats::Drop;
-use crate::tables::{Link, Peer, Shared, Waiting};
+use crate::tables::{Peer, Shared, Waiting};
 
 const MOST: usize = 64;
 const LONGEST: Duration = Duration::from_secs(1);
@@ -51,15 +52,13 @@ pub fn release_waiting(shared: &Shared, peer: &Peer) {
     if packets.is_empty() {
         return;
     }
-    let routes = shared.routes.load();
-    let Some(link) = direct_link(&routes, peer) else {
-        return shared.drops.add(Drop::NoRoute, packets.len() as u64);
-    };
+    let map = Map::of(shared);
+    let (ways, mut memory) = (Ways::new(&map), Memory::default());
     for waiting in packets {
         let sent = if waiting.since.elapsed() > LONGEST {
             Err(Drop::NoSession)
         } else {
-            send(shared, link, &sealer, &waiting.packet)
+            ways.to(peer, &waiting.packet, &mut memory).and_then(|way| send(shared, way, &sealer, &waiting.packet))
         };
         match sent {
             Ok(()) => peer.traffic.sent(1, waiting.packet.len() as u64),
@@ -68,14 +67,22 @@ pub fn release_waiting(shared: &Shared, peer: &Peer) {
     }
 }
 
-fn send(shared: &Shared, link: &Arc<Link>, sealer: &RecordSealer, packet: &[u8]) -> Result<(), Drop> {
+fn send(shared: &Shared, way: Way<'_>, sealer: &RecordSealer, packet: &[u8]) -> Result<(), Drop> {
     let counter = sealer.reserve(1).ok_or(Drop::KeyUsedUp)?;
     let mut record = vec![0; RECORD_OVERHEAD + packet.len()];
     record[RECORD_HEADER..][..packet.len()].copy_from_slice(packet);
     sealer.seal(counter, false, &mut record);
-    let sent = shared.socket.send_gso(&record, record.len(), **link.remote.load(), link.local);
-    sent.map_err(|_| Drop::SendFailed)?;
-    link.traffic.sent(1, record.len() as u64);
+    let link = &way.hop.link;
+    match way.wrapping(packet, packet.len()) {
+        Wrapping::Bare => {
+            let sent = shared.socket.send_gso(&record, record.len(), **link.remote.load(), link.local);
+            sent.map_err(|_| Drop::SendFailed)?;
+            link.traffic.sent(1, record.len() as u64);
+        }
+        Wrapping::Framed(header) | Wrapping::Cut(header) => {
+            send_frames(shared, link, &header, &record, record.len()).map_err(|_| Drop::SendFailed)?;
+        }
+    }
     Ok(())
 }
 

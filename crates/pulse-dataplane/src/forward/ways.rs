@@ -1,6 +1,7 @@
-//! Which way a packet goes: from its destination to the peer, and to the link that leads there.
+//! Which way a packet goes: from its destination to the peer, and to the hop that its flow takes there.
 //!
-//! Invariant: a way is found in the turn's snapshot and forgotten with it, so no swap of tables is missed.
+//! Invariant: a way is found in the turn's snapshot and forgotten with it, so no swap of tables is missed. Where there
+//! is one way and no policy, nothing but the destination is looked at.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,10 +11,15 @@ use std::time::{Duration, Instant};
 
 use arc_swap::Guard;
 
-use crate::NodeId;
 use crate::event::{Bus, Event};
+use crate::flow::{Flow, Transport};
+use crate::frame::{FRAME_OVERHEAD, HopHeader, Kind, LAST, REPLY};
+use crate::offload::destination;
+use crate::policy::{Policy, Verdict, Verdicts};
+use crate::seal::RECORD_OVERHEAD;
 use crate::stats::Drop;
-use crate::tables::{Addresses, Link, Peer, Routes, Shared};
+use crate::tables::{Addresses, Hop, Me, Peer, Routes, Shared};
+use crate::{Handle, NodeId};
 
 /// Between two events about one peer without a route.
 const COMPLAINT: Duration = Duration::from_secs(1);
@@ -21,37 +27,101 @@ const COMPLAINT: Duration = Duration::from_secs(1);
 /// One snapshot of what decides.
 #[derive(Debug)]
 pub struct Map {
+    me: Guard<Option<Arc<Me>>>,
     addresses: Guard<Arc<Addresses>>,
     routes: Guard<Arc<Routes>>,
+    policy: Guard<Arc<Policy>>,
 }
 
 impl Map {
     pub fn of(shared: &Shared) -> Self {
-        Self { addresses: shared.addresses.load(), routes: shared.routes.load() }
+        let (me, addresses) = (shared.me.load(), shared.addresses.load());
+        Self { me, addresses, routes: shared.routes.load(), policy: shared.policy.load() }
     }
 
-    fn way(&self, destination: IpAddr) -> Result<Way<'_>, Missing<'_>> {
+    fn peer(&self, destination: IpAddr) -> Result<&Peer, Missing<'_>> {
         let owner = self.addresses.owner(destination).filter(|owner| owner.destination);
-        let peer = &owner.ok_or(Missing::Owner)?.peer;
-        Ok(Way { peer, link: direct_link(&self.routes, peer).ok_or(Missing::Route(peer))? })
+        Ok(&owner.ok_or(Missing::Owner)?.peer)
     }
-}
 
-/// The link to `peer` itself: a bare record has nothing that would tell a relay where to send it.
-pub fn direct_link<'r>(routes: &'r Routes, peer: &Peer) -> Option<&'r Arc<Link>> {
-    routes.first(peer.handle).filter(|link| link.node == peer.node)
+    /// The way to `peer` of the packet that begins with `front`.
+    fn way<'m>(&'m self, peer: &'m Peer, front: &[u8], verdicts: &mut Verdicts) -> Result<Way<'m>, Missing<'m>> {
+        let src = self.me.as_deref().ok_or(Missing::Route(peer))?.v4;
+        let policed = !self.policy.is_open();
+        let looks = policed || self.routes.divides(peer.handle);
+        let mut transport = looks.then(|| Transport::of(front));
+        let flow = Flow { src, dst: peer.handle, transport: transport.unwrap_or_default() };
+        let hop = self.routes.pick(peer.handle, flow.hash(), None).ok_or(Missing::Route(peer))?;
+        let relayed = hop.link.node != peer.node;
+        if relayed {
+            transport.get_or_insert_with(|| Transport::of(front));
+        }
+        let mut flags = if hop.last && relayed { LAST } else { 0 };
+        if policed {
+            flags |= match verdicts.judge(&self.policy, &flow) {
+                Verdict::Allowed => 0,
+                Verdict::Reply => REPLY,
+                Verdict::Denied => return Err(Missing::Leave),
+            };
+        }
+        Ok(Way { peer, hop, src, transport, flags, relayed })
+    }
 }
 
 /// Where a packet goes.
 #[derive(Debug, Clone, Copy)]
 pub struct Way<'m> {
-    pub peer: &'m Arc<Peer>,
-    pub link: &'m Arc<Link>,
+    pub peer: &'m Peer,
+    pub hop: &'m Hop,
+    src: Handle,
+    /// Of the packet it was found for; none if any packet to the peer goes this way.
+    transport: Option<Transport>,
+    flags: u8,
+    /// The neighbour is not the peer: a bare record has nothing that would tell it where to send it.
+    relayed: bool,
+}
+
+/// What goes around a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrapping {
+    /// Nothing: it goes to the peer itself and fits the link.
+    Bare,
+    /// A frame.
+    Framed(HopHeader),
+    /// Two frames, because one would be too long for the link.
+    Cut(HopHeader),
+}
+
+impl Wrapping {
+    /// Bytes to leave free in front of the record.
+    pub fn room(&self) -> usize {
+        if *self == Self::Bare { 0 } else { FRAME_OVERHEAD }
+    }
+}
+
+impl Way<'_> {
+    /// What the records of packets of at most `longest` bytes, which begin with `front`, need.
+    pub fn wrapping(&self, front: &[u8], longest: usize) -> Wrapping {
+        let (size, record) = (self.hop.link.size.load(Ordering::Relaxed), RECORD_OVERHEAD + longest);
+        if !self.relayed && record <= size {
+            return Wrapping::Bare;
+        }
+        let plain = HopHeader { flags: self.flags, ..HopHeader::new(self.src, self.peer.handle, Kind::Record) };
+        let header = plain.describe(self.transport.unwrap_or_else(|| Transport::of(front)));
+        if FRAME_OVERHEAD + record <= size { Wrapping::Framed(header) } else { Wrapping::Cut(header) }
+    }
+
+    /// True if another packet to the peer, which begins with `front`, goes the same way.
+    fn serves(&self, front: &[u8]) -> bool {
+        !self.hop.is_suspect() && self.transport.is_none_or(|transport| transport == Transport::of(front))
+    }
 }
 
 enum Missing<'m> {
     Owner,
     Route(&'m Peer),
+    /// No rule allows it.
+    Leave,
 }
 
 /// Looks ways up; most packets go where the one before went.
@@ -66,21 +136,28 @@ impl<'m> Ways<'m> {
         Self { map, last: None }
     }
 
-    /// The way to `destination`, or why there is none.
-    pub fn to(&mut self, destination: IpAddr, bus: &Bus, complaints: &mut Complaints) -> Result<Way<'m>, Drop> {
+    /// The way of the packet that begins with `front`, or why there is none.
+    pub fn of(&mut self, front: &[u8], bus: &Bus, memory: &mut Memory) -> Result<Way<'m>, Drop> {
+        let destination = destination(front).ok_or(Drop::BadPacket)?;
         if forbidden(destination) {
             return Err(Drop::Multicast);
         }
         match self.last {
-            Some((last, way)) if last == destination && !way.link.suspect.load(Ordering::Relaxed) => return Ok(way),
+            Some((last, way)) if last == destination && way.serves(front) => return Ok(way),
             _ => {}
         }
-        let way = self.map.way(destination).map_err(|missing| match missing {
-            Missing::Owner => Drop::UnknownDestination,
-            Missing::Route(peer) => complaints.no_route(peer.node, bus),
-        })?;
+        let found = self.map.peer(destination).and_then(|peer| self.map.way(peer, front, &mut memory.verdicts));
+        let way = found.map_err(|missing| memory.reason(&missing, bus))?;
         self.last = Some((destination, way));
         Ok(way)
+    }
+
+    /// The way to `peer` of a packet that waited for it.
+    pub fn to(&self, peer: &'m Peer, packet: &[u8], memory: &mut Memory) -> Result<Way<'m>, Drop> {
+        self.map.way(peer, packet, &mut memory.verdicts).map_err(|missing| match missing {
+            Missing::Leave => Drop::PolicyDenied,
+            Missing::Owner | Missing::Route(_) => Drop::NoRoute,
+        })
     }
 }
 
@@ -92,15 +169,27 @@ fn forbidden(destination: IpAddr) -> bool {
     }
 }
 
-/// When we last told Python about a peer without a route.
+/// What one thread remembers from turn to turn.
 #[derive(Debug, Default)]
-pub struct Complaints(HashMap<NodeId, Instant>);
+pub struct Memory {
+    verdicts: Verdicts,
+    /// When we last told Python about a peer without a route.
+    complaints: HashMap<NodeId, Instant>,
+}
 
-impl Complaints {
+impl Memory {
+    fn reason(&mut self, missing: &Missing<'_>, bus: &Bus) -> Drop {
+        match missing {
+            Missing::Owner => Drop::UnknownDestination,
+            Missing::Leave => Drop::PolicyDenied,
+            Missing::Route(peer) => self.no_route(peer.node, bus),
+        }
+    }
+
     fn no_route(&mut self, node: NodeId, bus: &Bus) -> Drop {
         let now = Instant::now();
-        if self.0.get(&node).is_none_or(|last| now.duration_since(*last) >= COMPLAINT) {
-            self.0.insert(node, now);
+        if self.complaints.get(&node).is_none_or(|last| now.duration_since(*last) >= COMPLAINT) {
+            self.complaints.insert(node, now);
             bus.emit(Event::NoRoute { node });
         }
         Drop::NoRoute

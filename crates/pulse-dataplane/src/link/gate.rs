@@ -26,7 +26,7 @@ pub(crate) enum Knock {
 
 /// A token bucket that holds one second's worth.
 #[derive(Debug)]
-pub(crate) struct Bucket {
+pub struct Bucket {
     rate: f64,
     tokens: f64,
     filled: Instant,
@@ -34,12 +34,12 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     /// A full bucket for `rate` takes a second.
-    pub(crate) fn new(rate: f64, now: Instant) -> Self {
+    pub fn new(rate: f64, now: Instant) -> Self {
         Self { rate, tokens: rate, filled: now }
     }
 
     /// True if there was a token to take.
-    pub(crate) fn take(&mut self, now: Instant) -> bool {
+    pub fn take(&mut self, now: Instant) -> bool {
         let gained = now.saturating_duration_since(self.filled).as_secs_f64() * self.rate;
         self.tokens = self.rate.min(self.tokens + gained);
         self.filled = now;

@@ -4,24 +4,24 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::time::timeout;
 
-use super::Desk;
 use super::carrier::{Candidate, Carrier, Close, Ended, Reader, Writer, explain_failure};
 use super::life;
 use super::rank::{Standing, Verdict};
 use super::registry::Live;
+use super::{Bucket, Desk};
 use crate::event::Event;
 use crate::hello::{Hello, random, read_message, write_message};
 use crate::probe::Probes;
 use crate::seal::{HopOpener, HopSealer};
 use crate::stats::Traffic;
-use crate::tables::Link;
+use crate::tables::{LINK_SIZE, Link, PASSING};
 use crate::{LinkId, NodeId};
 
 /// How long a peer may take for its hello, and to take ours.
@@ -201,6 +201,9 @@ fn establish(
         probes: Probes::default(),
         traffic: Traffic::default(),
         suspect: AtomicBool::new(false),
+        size: LINK_SIZE.into(),
+        halves: Mutex::default(),
+        passing: Bucket::new(PASSING, Instant::now()).into(),
     });
     desk.shared.links.rcu(|links| {
         let mut links = HashMap::clone(links);

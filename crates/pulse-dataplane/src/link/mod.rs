@@ -27,6 +27,7 @@ use tokio::runtime::Handle as Runtime;
 use tokio::time::timeout;
 
 pub(crate) use carrier::Ended;
+pub use gate::Bucket;
 pub(crate) use gate::Rates;
 pub(crate) use quic::{explain, join_transport};
 pub use settings::Settings;

@@ -34,6 +34,7 @@ use crate::tables::Shared;
 use crate::{Handle, NodeId};
 use desk::Desk;
 use socket::VirtualSocket;
+pub(crate) use socket::hop;
 
 /// How long `shutdown` waits for the peers to have heard.
 const FAREWELL: Duration = Duration::from_millis(300);

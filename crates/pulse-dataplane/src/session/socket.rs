@@ -13,14 +13,12 @@ use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
 
 use crate::Handle;
+use crate::flow::Flow;
 use crate::forward;
-use crate::frame::{HopHeader, Kind};
+use crate::frame::{HopHeader, Kind, LAST};
 use crate::link::Settings;
 use crate::stats::Drop;
-use crate::tables::Shared;
-
-/// How many hops a session packet may take.
-const TTL: u8 = 16;
+use crate::tables::{Hop, Routes, Shared};
 
 /// The address quinn knows a node by.
 pub fn address_of(handle: Handle) -> SocketAddr {
@@ -35,6 +33,11 @@ pub fn handle_of(address: &SocketAddr) -> Option<Handle> {
     }
 }
 
+/// The hop that packets of a session take; all of one direction take the same.
+pub fn hop(routes: &Routes, us: Handle, them: Handle) -> Option<&Hop> {
+    routes.pick(them, Flow::session(us, them).hash(), None)
+}
+
 /// The virtual socket of the session endpoint.
 #[derive(Debug)]
 pub struct VirtualSocket {
@@ -47,11 +50,6 @@ impl VirtualSocket {
     pub fn new(shared: Arc<Shared>, settings: Arc<Settings>) -> Self {
         Self { shared, settings }
     }
-
-    fn header(&self, destination: Handle) -> Option<HopHeader> {
-        let src = self.shared.me.load().as_ref()?.v4;
-        Some(HopHeader { src, dst: destination, kind: Kind::Session, proto: 0, sport: 0, dport: 0, ttl: TTL, flags: 0 })
-    }
 }
 
 impl AsyncUdpSocket for VirtualSocket {
@@ -61,14 +59,17 @@ impl AsyncUdpSocket for VirtualSocket {
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let Some(handle) = handle_of(&transmit.destination) else { return Ok(()) };
-        let Some(header) = self.header(handle) else { return Ok(()) };
+        let Some(us) = self.shared.me.load().as_ref().map(|me| me.v4) else { return Ok(()) };
         let routes = self.shared.routes.load();
-        let Some(link) = routes.first(handle) else {
+        let Some(hop) = hop(&routes, us, handle) else {
             self.shared.drops.count(Drop::NoRoute);
             return Ok(());
         };
+        let flags = if hop.last && hop.link.handle != handle { LAST } else { 0 };
+        let header = HopHeader { flags, ..HopHeader::new(us, handle, Kind::Session) };
         let stride = transmit.segment_size.unwrap_or(transmit.contents.len());
-        self.settings.writable.send(|| forward::send_frames(&self.shared, link, &header, transmit.contents, stride))
+        let send = || forward::send_frames(&self.shared, &hop.link, &header, transmit.contents, stride);
+        self.settings.writable.send(send)
     }
 
     fn poll_recv(

@@ -7,7 +7,7 @@ mod address;
 mod batch;
 mod send;
 
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -80,6 +80,11 @@ impl Socket {
     /// After `WouldBlock` some may have left; sending all again is harmless to QUIC and to replay windows.
     pub fn send_gso(&self, bytes: &[u8], stride: usize, to: SocketAddr, source: Option<IpAddr>) -> io::Result<()> {
         self.bound.load().send(bytes, stride, to, None, source)
+    }
+
+    /// As `send_gso`, of datagrams that lie apart: at most 64 and 65,000 bytes, all of one size but the last.
+    pub fn send_gathered(&self, datagrams: &[IoSlice<'_>], to: SocketAddr, source: Option<IpAddr>) -> io::Result<()> {
+        self.bound.load().send_gathered(datagrams, to, source)
     }
 
     /// As `send_gso`, but waits while the socket's buffer is full: back-pressure. `stop` ends the wait with
@@ -160,6 +165,24 @@ impl Bound {
             }
         }
         Ok(())
+    }
+
+    fn send_gathered(&self, datagrams: &[IoSlice<'_>], to: SocketAddr, source: Option<IpAddr>) -> io::Result<()> {
+        let to = address::canonical(to, self.ipv6);
+        let message = send::Message { fd: self.fd.as_raw_fd(), to: to.into(), ecn: None, source };
+        let segment = datagrams.first().filter(|_| datagrams.len() > 1).map(|first| first.len() as u16);
+        let mut sent = Err(io::Error::from_raw_os_error(libc::EIO));
+        if segment.is_none() || self.segments() > 1 {
+            sent = message.send_gathered(datagrams, segment);
+        }
+        match sent {
+            Err(error) if segment.is_some() && refuses_gso(&error) => {
+                datagrams.chunks(1).try_for_each(|datagram| message.send_gathered(datagram, None))?;
+                self.gso.store(false, Ordering::Relaxed);
+                Ok(())
+            }
+            sent => sent,
+        }
     }
 
     /// EINVAL also means "one segment is too long for this path": GSO is given up only if single ones leave.
@@ -258,6 +281,22 @@ mod tests {
             assert_eq!(receive(&right, 2500)?.0.iter().map(Vec::len).collect::<Vec<_>>(), [1000, 1000, 500]);
         }
         assert_eq!(left.bound.load().segments(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn datagrams_that_lie_apart_leave_as_one_train_and_singly_where_the_kernel_cannot_segment() -> io::Result<()> {
+        let ((left, _), (right, to)) = (socket(Ipv6Addr::LOCALHOST.into())?, socket(Ipv6Addr::LOCALHOST.into())?);
+        let datagrams: Vec<Vec<u8>> = (0..50).map(|number| vec![number; if number == 49 { 7 } else { 900 }]).collect();
+        let slices: Vec<_> = datagrams.iter().map(|datagram| IoSlice::new(datagram)).collect();
+        for gso in [true, false] {
+            left.bound.load().gso.store(gso, Ordering::Relaxed);
+            left.send_gathered(&slices, to, None)?;
+            assert_eq!(receive(&right, 49 * 900 + 7)?.0, datagrams);
+            assert_eq!(left.bound.load().gso.load(Ordering::Relaxed), gso);
+        }
+        left.send_gathered(&slices[..1], to, None)?;
+        assert_eq!(receive(&right, 900)?.0, datagrams[..1]);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! sendmsg(2) with what UDP wants beside the bytes: segment size, congestion mark, source address.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::os::fd::RawFd;
 
@@ -25,15 +25,20 @@ pub struct Message {
 impl Message {
     /// Send one datagram, or several of `stride` bytes by GSO.
     pub fn send(&self, bytes: &[u8], stride: usize) -> io::Result<()> {
-        let mut iov = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+        self.send_gathered(&[IoSlice::new(bytes)], (bytes.len() > stride).then_some(stride as u16))
+    }
+
+    /// Send the bytes of all `pieces` as one datagram, or as several of `segment` bytes by GSO.
+    pub fn send_gathered(&self, pieces: &[IoSlice<'_>], segment: Option<u16>) -> io::Result<()> {
         let mut control: Control = [0; 16];
         // SAFETY: all zeros is an empty message header.
         let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
         header.msg_name = self.to.as_ptr().cast_mut().cast();
         header.msg_namelen = self.to.len();
-        header.msg_iov = &raw mut iov;
-        header.msg_iovlen = 1;
-        header.msg_controllen = self.control(&mut control, (bytes.len() > stride).then_some(stride as u16)) as _;
+        // An IoSlice is an iovec; the kernel only reads what a sendmsg names.
+        header.msg_iov = pieces.as_ptr().cast_mut().cast();
+        header.msg_iovlen = pieces.len() as _;
+        header.msg_controllen = self.control(&mut control, segment) as _;
         header.msg_control = control.as_mut_ptr().cast();
         loop {
             // SAFETY: every pointer in the header names a live buffer of the length beside it; none is written to.

@@ -89,7 +89,7 @@ fn a_link_survives_the_diallers_rebind() {
 #[test]
 fn routes_to_links_that_are_gone_are_skipped() {
     let (mut alice, a, bob, _) = pair(&Authority::new());
-    let routes = [("10.100.0.2".parse().unwrap(), vec![(a.link, 1), (12345, 1)])];
+    let routes = [("10.100.0.2".parse().unwrap(), vec![(a.link, 1, false), (12345, 1, false)])];
     alice.plane.replace_routes(&routes).unwrap();
     bob.plane.close();
     alice.wait_down(a.link);

@@ -10,5 +10,6 @@ mod links;
 mod middle;
 mod node;
 mod probes;
+mod relays;
 mod rogues;
 mod strangers;

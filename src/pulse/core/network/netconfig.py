@@ -9,18 +9,33 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
+from typing import Annotated, Final
 
 import msgspec
 
-from pulse.core.messages import U53, ObjectKind, Wire, pack, unpack
+from pulse.core.messages import RPC_LIMIT, U53, ObjectKind, Wire, pack, printable, unpack
 from pulse.core.network.ranges import mesh_range
-from pulse.core.trust.certificates import Authority
-from pulse.core.trust.identity import Signer
+from pulse.core.trust.certificates import TAGS_LIMIT, Authority
+from pulse.core.trust.identity import Signer, is_tag, node_bytes, node_from_bytes
 from pulse.core.trust.join import Floors
+from pulse.core.trust.members import Naming
 from pulse.core.trust.roles import Roles
-from pulse.core.trust.signed import OBJECT_LIMIT, Comparison, compare, seal, unseal
-from pulse.core.types import Network, ShortText
+from pulse.core.trust.signed import HEADER, OBJECT_LIMIT, Comparison, compare, seal, unseal
+from pulse.core.types import SHORT_ID, Digest, Network, ShortText, is_node_name
 from pulse.errors import ConfigError, ProtocolError, Refused
+
+NODES_LIMIT: Final = 4096
+"""Nodes a config can name, and nodes it can give tags: as many as a member table holds."""
+
+CONFIG_LIMIT: Final = RPC_LIMIT - 1024
+"""Bytes of a signed config: it must fit into one RPC answer."""
+
+Rank = tuple[tuple[int, ...], bytes]
+"""Numbers and hash, as `compare` takes them."""
+
+_Names = Annotated[dict[Digest, ShortText], msgspec.Meta(max_length=NODES_LIMIT)]
+_Worn = Annotated[list[ShortText], msgspec.Meta(max_length=TAGS_LIMIT)]
+_Tags = Annotated[dict[Digest, _Worn], msgspec.Meta(max_length=NODES_LIMIT)]
 
 
 class Settings(Wire, frozen=True):
@@ -30,14 +45,35 @@ class Settings(Wire, frozen=True):
 
 
 class Config(Wire, frozen=True):
-    """The payload; later releases append fields."""
+    """The payload; later releases append fields. Nodes are named by the 32 bytes of their ids."""
 
     scribe_epoch: U53
     generation: U53
     settings: Settings
+    names: _Names = msgspec.field(default_factory=dict)
+    tags: _Tags = msgspec.field(default_factory=dict)
+
+
+class Offer(Wire, frozen=True):
+    """A config somebody holds: enough to know whether to ask for it."""
+
+    scribe_epoch: U53
+    generation: U53
+    sha256: Digest
+
+    @property
+    def number(self) -> tuple[int, int]:
+        """(scribe epoch, generation)."""
+        return self.scribe_epoch, self.generation
+
+    @property
+    def rank(self) -> Rank:
+        """How it stands to others."""
+        return self.number, self.sha256
 
 
 _configs = msgspec.msgpack.Decoder(Config)
+_offers = msgspec.msgpack.Decoder(Offer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +83,22 @@ class SignedConfig:
     data: bytes
     config: Config
     mesh_cidr: IPv4Network
+    naming: Naming
 
     @property
     def number(self) -> tuple[int, int]:
         """(scribe epoch, generation)."""
         return self.config.scribe_epoch, self.config.generation
+
+    @property
+    def rank(self) -> Rank:
+        """How it stands to others."""
+        return self.number, hashlib.sha256(self.data).digest()
+
+    @property
+    def offer(self) -> Offer:
+        """What neighbours are told of it."""
+        return Offer(*self.number, hashlib.sha256(self.data).digest())
 
 
 def first_config(network: Network, cidr: IPv4Network, ca: Signer) -> SignedConfig:
@@ -60,10 +107,11 @@ def first_config(network: Network, cidr: IPv4Network, ca: Signer) -> SignedConfi
 
 
 def sign_config(network: Network, config: Config, signer: Signer) -> SignedConfig:
-    """Sign `config` with the CA's key (scribe epoch 0) or the scribe's."""
-    return SignedConfig(
-        seal(ObjectKind.CONFIG, network, pack(config), signer), config, mesh_range(config.settings.mesh_cidr)
-    )
+    """Sign `config` with the CA's key (scribe epoch 0) or the scribe's; raises Refused if it is too long."""
+    data = seal(ObjectKind.CONFIG, network, pack(config), signer)
+    if len(data) > CONFIG_LIMIT:
+        raise Refused(f"the network config would have {len(data)} bytes; {CONFIG_LIMIT} are allowed")
+    return SignedConfig(data, config, mesh_range(config.settings.mesh_cidr), _naming(config))
 
 
 def open_config(
@@ -87,12 +135,31 @@ def open_config(
         cidr = mesh_range(config.settings.mesh_cidr)
     except ConfigError as error:
         raise ProtocolError(f"config {number} has a mesh range no network can have") from error
-    return SignedConfig(data, config, cidr)
+    return SignedConfig(data, config, cidr, _naming(config))
+
+
+def claimed_epoch(data: bytes) -> int:
+    """The scribe epoch a config claims to be signed under, its signature unjudged; raises ProtocolError."""
+    return unpack(_configs, data[HEADER:], "config", OBJECT_LIMIT).scribe_epoch
+
+
+def read_offer(data: bytes) -> Offer:
+    """An offer in its bytes; raises ProtocolError."""
+    return unpack(_offers, data, "config offer", OBJECT_LIMIT)
+
+
+def named(config: Config, naming: Naming) -> Config:
+    """`config` with this naming in it."""
+    return msgspec.structs.replace(
+        config,
+        names={node_bytes(node): name for node, name in sorted(naming.names.items())},
+        tags={node_bytes(node): list(tags) for node, tags in sorted(naming.tags.items())},
+    )
 
 
 def compare_configs(ours: SignedConfig, theirs: SignedConfig) -> Comparison:
     """How another config stands to ours; both must have been opened."""
-    return compare(_rank(ours), _rank(theirs))
+    return compare(ours.rank, theirs.rank)
 
 
 def reaches_floor(signed: SignedConfig, floors: Floors) -> bool:
@@ -100,5 +167,26 @@ def reaches_floor(signed: SignedConfig, floors: Floors) -> bool:
     return signed.number >= (floors.scribe_epoch, floors.generation)
 
 
-def _rank(signed: SignedConfig) -> tuple[tuple[int, ...], bytes]:
-    return signed.number, hashlib.sha256(signed.data).digest()
+def _naming(config: Config) -> Naming:
+    """The names and tags, each judged: they go to terminals, DNS and rules. Raises ProtocolError."""
+    for name in config.names.values():
+        _check(name, "name", good=is_node_name(name))
+    if len(set(config.names.values())) < len(config.names):
+        raise ProtocolError("config gives two nodes one name")
+    return Naming(
+        {node_from_bytes(node): name for node, name in config.names.items()},
+        {node_from_bytes(node): _worn(node, tags) for node, tags in config.tags.items()},
+    )
+
+
+def _worn(node: bytes, tags: Sequence[str]) -> tuple[str, ...]:
+    if len(set(tags)) < len(tags):
+        raise ProtocolError(f"config gives {node.hex()[:SHORT_ID]} one tag twice")
+    for tag in tags:
+        _check(tag, "tag", good=is_tag(tag))
+    return tuple(tags)
+
+
+def _check(text: str, what: str, *, good: bool) -> None:
+    if not good:
+        raise ProtocolError(f"config has a {what} that can be none: {printable(text)!r}")

@@ -20,13 +20,16 @@ from pulse.core.effects import (
     StoreRoles,
     TrustChanged,
 )
-from pulse.core.messages import Item, ObjectKind, Objects
+from pulse.core.messages import Item, ObjectKind, Objects, pack
+from pulse.core.network import netconfig
 from pulse.core.network.netconfig import SignedConfig, compare_configs, open_config, reaches_floor
+from pulse.core.trust import revocation as revoking
 from pulse.core.trust.certificates import Authority
 from pulse.core.trust.join import Floors
+from pulse.core.trust.members import Naming
 from pulse.core.trust.revocation import Revocation, RevocationSet, open_revocation
 from pulse.core.trust.roles import Roles, SignedRoles, compare_roles, open_roles
-from pulse.core.trust.signed import Comparison
+from pulse.core.trust.signed import Comparison, Forged
 from pulse.core.types import SHORT_ID, Network, NodeId
 from pulse.errors import PulseError, Refused
 
@@ -35,6 +38,8 @@ BATCH = 48 * 1024
 
 ITEM_OVERHEAD = 16
 """Bytes an object costs beside its own."""
+
+_UNNAMED = Naming()
 
 NO_FLOORS = Floors()
 """Those of a network where nothing but the CA's first config was ever signed."""
@@ -61,13 +66,15 @@ class Statements:
     # Facts
 
     def object_received(self, kind: int, data: bytes) -> list[Effect]:
-        """A signed object arrived; kinds of later releases are skipped. Raises ProtocolError or Refused."""
+        """A signed object arrived; kinds of later releases are skipped.
+
+        Raises ProtocolError; Forged for what nobody honest passes on; Refused for what does not count here.
+        """
         match kind:
             case ObjectKind.ROLES:
                 return self._roles_received(open_roles(data, self.network, self.authorities))
             case ObjectKind.CONFIG:
-                opened = open_config(data, self.network, self.authorities, self.roles, self._scribe_key())
-                return self._config_received(opened)
+                return self._config_received(self._open_config(data))
             case ObjectKind.REVOCATION:
                 return self._revocation_received(self._open_revocation(data))
             case _:
@@ -93,6 +100,11 @@ class Statements:
         return self._roles.roles if self._roles else Roles()
 
     @property
+    def signed_roles(self) -> SignedRoles | None:
+        """The same as the CA signed it; None before the first object came."""
+        return self._roles
+
+    @property
     def config(self) -> SignedConfig | None:
         """The network config in force; None before the first one came."""
         return self._config
@@ -115,23 +127,55 @@ class Statements:
         """Nodes that are out for good."""
         return self._revocations.nodes(self.roles.scribe_epoch) | self._lost
 
-    def announcements(self) -> list[Objects]:
-        """All that is held, as a neighbour is told it: what gives the right to the rest comes first."""
-        held = [Item(ObjectKind.ROLES, self._roles.data)] if self._roles else []
-        held += [Item(ObjectKind.REVOCATION, each.data) for each in self._counting()]
-        held += [Item(ObjectKind.CONFIG, self._config.data)] if self._config else []
-        return _packed(held)
+    def naming(self) -> Naming:
+        """What the config in force calls the nodes."""
+        return self._config.naming if self._config else _UNNAMED
+
+    def revocations(self) -> tuple[Revocation, ...]:
+        """The revocations that count, ordered by node id."""
+        return self._revocations.counting(self.roles.scribe_epoch)
+
+    def holds(self, kind: int, data: bytes) -> bool:
+        """True if these exact bytes are held already, and need not be judged again."""
+        match kind:
+            case ObjectKind.ROLES:
+                return self._roles is not None and self._roles.data == data
+            case ObjectKind.CONFIG:
+                return self._config is not None and self._config.data == data
+            case _:
+                return kind == ObjectKind.REVOCATION and self._revocations.holds(data)
+
+    def held(self) -> list[Item]:
+        """All that is held, as a neighbour is told it: what gives the right to the rest first, the config offered."""
+        items = [Item(ObjectKind.ROLES, self._roles.data)] if self._roles else []
+        items += [Item(ObjectKind.REVOCATION, each.data) for each in self.revocations()]
+        items += [Item(ObjectKind.CONFIG_OFFER, pack(self._config.offer))] if self._config else []
+        return items
 
     # Details
 
-    def _counting(self) -> tuple[Revocation, ...]:
-        return self._revocations.counting(self.roles.scribe_epoch)
-
     def _scribe_key(self) -> bytes | None:
-        return self.scribe_key(self.roles.scribe) if self.roles.scribe else None
+        roles = self.roles
+        return roles.scribe_key or (self.scribe_key(roles.scribe) if roles.scribe else None)
+
+    def _open_config(self, data: bytes) -> SignedConfig:
+        try:
+            return open_config(data, self.network, self.authorities, self.roles, self._scribe_key())
+        except Forged as error:
+            raise self._judged(error, netconfig.claimed_epoch(data)) from error
 
     def _open_revocation(self, data: bytes) -> Revocation:
-        return open_revocation(data, self.network, self.authorities, self._scribe_key(), self.ca_nodes())
+        try:
+            return open_revocation(data, self.network, self.authorities, self._scribe_key(), self.ca_nodes())
+        except Forged as error:
+            raise self._judged(error, revoking.claimed_epoch(data)) from error
+
+    def _judged(self, error: Forged, claimed: int) -> Refused:
+        """A signature we cannot check, that of a scribe before or after ours, is no sign of a forger."""
+        ours = self.roles.scribe_epoch
+        if claimed == 0 or (claimed == ours and self._scribe_key() is not None):
+            return error
+        return Refused(f"an object of scribe epoch {claimed} cannot be judged; the roles in force are of {ours}")
 
     def _roles_received(self, theirs: SignedRoles) -> list[Effect]:
         if theirs.roles.epoch < self.floors.roles_epoch:
@@ -160,7 +204,8 @@ class Statements:
         return [StoreRevocation(revocation.node, revocation.data), TrustChanged(), log]
 
 
-def _packed(items: Sequence[Item]) -> list[Objects]:
+def packed(items: Sequence[Item]) -> list[Objects]:
+    """The items in messages of bounded size, in their order."""
     batches: list[list[Item]] = []
     room = 0
     for item in items:

@@ -1,16 +1,18 @@
 """Which links to have: whom to dial, when to try again, which dials are in flight.
 
-Invariant: nobody else emits `Dial`; there are never more than `MOST_DIALS` in flight, a target with a link is
-never dialled, and one without is dialled again and again.
+Invariant: nobody else emits `Dial`; there are never more than `MOST_DIALS` in flight, nobody with a link is
+dialled, and whoever is wanted or named and has none is dialled again and again.
 """
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pulse.core.effects import DEBUG, WARNING, CloseSession, Dial, Effect, Log
 from pulse.core.facts import DialFailed, LinkDown, LinkUp
 from pulse.core.paths.backoff import Backoff
+from pulse.core.paths.quests import Quest, Quests, Ranges
+from pulse.core.paths.targets import Target, Targets
 from pulse.core.types import LinkId, NodeId
 
 if TYPE_CHECKING:
@@ -21,33 +23,21 @@ _T = TypeVar("_T")
 MOST_DIALS = 32
 """Dials in flight: more would look like a scan and starve the handshakes of the others."""
 
-MOST_TARGETS = 4096
-"""Targets kept; the oldest learnt one without a link gives way."""
-
-MOST_PLACES = 4
-"""Learnt addresses kept of one node, the newest: a peer that roams must not push the others out."""
+MOST_REMEMBERED = 4096
+"""Nodes whose last link, and last life, is remembered."""
 
 HEAD_START = 600.0
-"""Seconds by which a configured target goes before a learnt one: first in any usual queue, yet it starves nobody."""
+"""Seconds by which a configured target goes before others: first in any usual queue, yet it starves nobody."""
 
 HEALTHY_AFTER = 30.0
 """A link that lived this long proves its target: the backoff starts over (a peer that accepts and closes does not)."""
 
 
-@dataclass(slots=True)
-class _Target:
-    """A place to dial: one a person named, whoever lives there, or one where a node was seen."""
+class _Flight(NamedTuple):
+    """A dial in flight: of a target, or of a place of a node we look for."""
 
     address: str
-    configured: bool
-    backoff: Backoff
-    node: NodeId | None = None
-    """Who was last met there."""
-    next_try: float = 0.0
-    dialling: bool = False
-    ours: bool = False
-    """We met ourselves there; a name or a floating address may lead elsewhere later."""
-    last_error: str = ""
+    aim: Target | Quest
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,50 +62,57 @@ class Unreached:
     configured: bool
 
 
-@dataclass(slots=True)
 class Neighbours:
-    """Keeps a link with each configured or known peer; one attempt a target at a time."""
+    """Keeps a link with each configured, wanted or known peer; one attempt a place at a time."""
 
-    random: "Random"
-    _targets: dict[str, _Target] = field(default_factory=dict)
-    _links: dict[LinkId, Neighbour] = field(default_factory=dict)
-    _linked: dict[NodeId, Neighbour] = field(default_factory=dict)
-    """The newest link with each node."""
-    _dials: dict[int, _Target] = field(default_factory=dict)
-    """Attempts in flight, also those whose target was dropped meanwhile."""
-    _parted: dict[NodeId, float] = field(default_factory=dict)
-    """When the last link with each node ended, oldest first; as many as there may be targets."""
-    _lives: dict[NodeId, bytes] = field(default_factory=dict)
-    """The boot id each node showed last, oldest first; as many as there may be targets."""
-    _attempts: int = 0
+    def __init__(self, random: "Random") -> None:
+        self._random = random
+        self._targets = Targets(lambda: Backoff(random), self._is_idle)
+        self._quests = Quests(random)
+        self._links: dict[LinkId, Neighbour] = {}
+        self._linked: dict[NodeId, Neighbour] = {}
+        """The newest link with each node."""
+        self._dials: dict[int, _Flight] = {}
+        """Attempts in flight, also those whose aim was dropped meanwhile."""
+        self._parted: dict[NodeId, float] = {}
+        """When the last link with each node ended, oldest first."""
+        self._lives: dict[NodeId, bytes] = {}
+        """The boot id each node showed last, oldest first."""
+        self._attempts = 0
 
     # Facts
 
     def peer_configured(self, address: str, now: float) -> list[Effect]:
         """A person named `address` (`host:port`) as a peer: keep a link with whoever lives there."""
-        target = self._targets.get(address)
-        if target is None:
-            self._add(address, None, configured=True, now=now)
-        else:
-            target.configured = True
+        self._targets.name(address, now)
+        self._quests.place_named(address)
         return self.tick(now)
 
     def peer_learnt(self, node: NodeId, address: str, now: float) -> list[Effect]:
-        """`node` was seen at `address`: keep a link with it."""
+        """`node` was seen at `address`: keep a link with it, unless better places are known or none is needed."""
         target = self._targets.get(address)
         if target is None or not target.configured:
-            self._learn(node, address, now)
+            self._targets.learn(node, address, now)
         elif target.node is None:
             target.node = node
         return self.tick(now)
 
+    def nodes_wanted(
+        self, nodes: Mapping[NodeId, tuple[str, ...]], others: Collection[NodeId], now: float
+    ) -> list[Effect]:
+        """Keep links with these nodes, at the candidates each announces; `others` are known and need none."""
+        self._quests.wanted(nodes, others, now)
+        return self.tick(now)
+
+    def ranges_known(self, ranges: Ranges) -> list[Effect]:
+        """The mesh's own address ranges: whoever announces a place in there is not dialled at it."""
+        self._quests.ranges_known(ranges)
+        return []
+
     def peers_banished(self, nodes: Collection[NodeId]) -> list[Effect]:
         """These nodes are revoked: look for them no more (their links are closed by the data plane)."""
-        for target in [each for each in self._targets.values() if each.node in nodes]:
-            if target.configured:
-                target.node = None
-            else:
-                del self._targets[target.address]
+        self._targets.banish(nodes)
+        self._quests.banish(nodes)
         return []
 
     def link_opened(self, fact: LinkUp, now: float) -> list[Effect]:
@@ -125,10 +122,13 @@ class Neighbours:
         self._parted.pop(fact.node, None)
         restarted = self._lives.pop(fact.node, fact.hello.boot) != fact.hello.boot
         _keep(self._lives, fact.node, fact.hello.boot)
-        if target := self._settled(fact.dial):
-            target.node, target.ours, target.last_error = fact.node, False, ""
-        if not any(target.configured for target in self._leading_to(fact.node)):
-            self._learn(fact.node, fact.observed, now)
+        flight = self._landed(fact.dial)
+        if flight and isinstance(flight.aim, Target):
+            flight.aim.node, flight.aim.ours, flight.aim.last_error = fact.node, False, ""
+        if quest := self._quests.get(fact.node):
+            quest.met()
+        if not any(target.configured for target in self._targets.leading_to(fact.node)):
+            self._targets.learn(fact.node, fact.observed, now)
         # The keys of its earlier life died with that process; without this the session would wait for its timeout.
         stale = [CloseSession(fact.node, "the node restarted")] if restarted else []
         return [*stale, *self.tick(now)]
@@ -138,58 +138,67 @@ class Neighbours:
         gone = self._links.pop(fact.link, None)
         if gone is None:
             return []
+        aims = self._aims_at(gone.node)
         if now - gone.since >= HEALTHY_AFTER:
-            for target in self._leading_to(gone.node):
-                target.backoff.reset()
+            for aim in aims:
+                aim.backoff.reset()
         others = [each for each in self._links.values() if each.node == gone.node]
         if others:
             self._linked[gone.node] = others[-1]
             return []
         del self._linked[gone.node]
         _keep(self._parted, gone.node, now)
-        for target in self._leading_to(gone.node):
-            target.last_error = fact.reason
-            target.next_try = now + target.backoff.next_delay()
+        for aim in aims:
+            aim.parted(fact.reason, now)
         return self.tick(now)
 
     def dial_failed(self, fact: DialFailed, now: float) -> list[Effect]:
         """An attempt ended without a link; for code `duplicate` the detail is the id of the node met there."""
-        target = self._settled(fact.dial)
-        if target is None:
+        flight = self._landed(fact.dial)
+        if flight is None:
             return []
-        log = Log("dial failed", DEBUG, {"address": target.address, "code": fact.code, "detail": fact.detail})
-        target.next_try = now + target.backoff.next_delay()
-        met_self = fact.code == "self" and not target.ours
-        target.ours = fact.code == "self"
-        if fact.code == "duplicate":
-            # Another link with that node won, so that link tells us who lives at this address.
-            target.node, target.last_error = NodeId(fact.detail), ""
-        else:
-            target.last_error = fact.detail
-        return [log, *(self._met_self(target) if met_self else []), *self.tick(now)]
+        log = Log("dial failed", DEBUG, {"address": flight.address, "code": fact.code, "detail": fact.detail})
+        if isinstance(flight.aim, Target):
+            return [log, *self._target_failed(flight.aim, fact, now), *self.tick(now)]
+        if fact.code == "self":
+            self._quests.met_self(flight.aim, flight.address)
+        flight.aim.failed("" if fact.code == "duplicate" else fact.detail, now)
+        return [log, *self.tick(now)]
 
-    def addresses_changed(self, now: float) -> list[Effect]:
-        """The network under us changed: everybody is worth another try at once."""
-        for target in self._targets.values():
+    def addresses_changed(self, now: float, own: Collection[str] | None = None) -> list[Effect]:
+        """The network under us changed: everybody is worth another try at once; `own` is where we are from now on."""
+        if own is not None:
+            self._quests.own_addresses(own)
+        for target in self._targets:
             target.backoff.reset()
             target.next_try = now
+        self._quests.everybody_again(now)
         return self.tick(now)
 
     # The machine's face
 
     def deadline(self) -> float | None:
-        """When the next target is due."""
+        """When the next dial is due."""
         if len(self._dials) >= MOST_DIALS:
             return None
-        return min((each.next_try for each in self._targets.values() if self._is_idle(each)), default=None)
+        dues = [target.next_try for target in self._targets if self._is_idle(target)]
+        begins = self._quests.deadline(self._linked)
+        return min(dues if begins is None else [*dues, begins], default=None)
 
     def tick(self, now: float) -> list[Effect]:
         """Dial whoever is due, within the limit; who waited longest goes first."""
         places = MOST_DIALS - len(self._dials)
         if places <= 0:
             return []
-        due = [each for each in self._targets.values() if self._is_idle(each) and each.next_try <= now]
-        return [self._dial(target) for target in sorted(due, key=_rank)[:places]]
+        self._quests.begin_due(self._linked, now)
+        due = [
+            (target.next_try - (HEAD_START if target.configured else 0.0), _Flight(target.address, target))
+            for target in self._targets
+            if self._is_idle(target) and target.next_try <= now
+        ]
+        due += [(since, _Flight(place, quest)) for since, quest, place in self._quests.waiting(self._linked)]
+        ranked = sorted(due, key=lambda each: (each[0], each[1].address))
+        return [self._dial(flight) for _, flight in ranked[:places]]
 
     # Queries
 
@@ -210,76 +219,67 @@ class Neighbours:
         return self._parted.get(node)
 
     def unreached(self) -> list[Unreached]:
-        """Targets without a link, configured ones first; an address of our own misses nobody."""
-        lost = [each for each in self._targets.values() if each.node not in self._linked and not each.ours]
-        return [
+        """Places to dial that have no link, configured ones first; an address of our own misses nobody."""
+        lost = [
             Unreached(each.address, each.node, each.last_error, each.configured)
-            for each in sorted(lost, key=lambda each: (not each.configured, each.address))
+            for each in self._targets
+            if each.node not in self._linked and not each.ours and not self._is_set_aside(each)
         ]
+        lost += [
+            Unreached(place, quest.node, quest.last_error, False)
+            for quest in self._quests
+            if quest.node not in self._linked
+            for place in quest.places
+        ]
+        return sorted(lost, key=lambda each: (not each.configured, each.address))
 
     def addresses_of(self, node: NodeId) -> list[str]:
-        """Where `node` was dialled or seen."""
-        return [target.address for target in self._leading_to(node)]
+        """Where `node` says it is, then where it was dialled or seen."""
+        quest = self._quests.get(node)
+        places = [*(quest.places if quest else ()), *(target.address for target in self._targets.leading_to(node))]
+        return list(dict.fromkeys(places))
 
     # Details
 
-    def _add(self, address: str, node: NodeId | None, *, configured: bool, now: float) -> None:
-        has_room = len(self._targets) < MOST_TARGETS or self._make_room()
-        if has_room or configured:
-            self._targets[address] = _Target(address, configured, Backoff(self.random), node, next_try=now)
-
-    def _learn(self, node: NodeId, address: str, now: float) -> None:
-        known = self._targets.pop(address, None)
-        if known is not None:
-            # Put back as the newest: the oldest gives way.
-            known.node = node
-            self._targets[address] = known
-            return
-        learnt = [each.address for each in self._leading_to(node) if not each.configured]
-        for oldest in learnt[: max(0, len(learnt) + 1 - MOST_PLACES)]:
-            del self._targets[oldest]
-        self._add(address, node, configured=False, now=now)
-
-    def _make_room(self) -> bool:
-        victim = next((each for each in self._targets.values() if not each.configured and self._is_idle(each)), None)
-        if victim is None:
-            return False
-        del self._targets[victim.address]
-        return True
-
-    def _dial(self, target: _Target) -> Dial:
+    def _dial(self, flight: _Flight) -> Dial:
         self._attempts += 1
-        self._dials[self._attempts] = target
-        target.dialling = True
-        # A machine that was set up anew behind a configured address is another node, and welcome.
-        return Dial(self._attempts, target.address, None if target.configured else target.node)
+        self._dials[self._attempts] = flight
+        flight.aim.take_off(flight.address)
+        return Dial(self._attempts, flight.address, flight.aim.expect)
 
-    def _settled(self, attempt: int) -> _Target | None:
-        target = self._dials.pop(attempt, None)
-        if target is not None:
-            target.dialling = False
-        return target
+    def _landed(self, attempt: int) -> _Flight | None:
+        flight = self._dials.pop(attempt, None)
+        if flight is not None:
+            flight.aim.landed(flight.address)
+        return flight
 
-    def _met_self(self, target: _Target) -> list[Effect]:
-        if not target.configured:
-            if self._targets.get(target.address) is target:
-                del self._targets[target.address]
+    def _target_failed(self, target: Target, fact: DialFailed, now: float) -> list[Effect]:
+        met_self = fact.code == "self" and not target.ours
+        target.ours = fact.code == "self"
+        target.parted(fact.detail, now)
+        if fact.code == "duplicate":
+            # Another link with that node won, so that link tells us who lives at this address.
+            target.node, target.last_error = NodeId(fact.detail), ""
+        if not met_self:
             return []
-        return [Log("configured peer is this node itself", WARNING, {"address": target.address})]
+        if target.configured:
+            return [Log("configured peer is this node itself", WARNING, {"address": target.address})]
+        self._targets.drop(target)
+        return []
 
-    def _leading_to(self, node: NodeId) -> Iterator[_Target]:
-        return (target for target in self._targets.values() if target.node == node)
+    def _aims_at(self, node: NodeId) -> list[Target | Quest]:
+        quest = self._quests.get(node)
+        return [*self._targets.leading_to(node), *([quest] if quest else [])]
 
-    def _is_idle(self, target: _Target) -> bool:
-        return not target.dialling and target.node not in self._linked
+    def _is_idle(self, target: Target) -> bool:
+        return not target.dialling and target.node not in self._linked and not self._is_set_aside(target)
+
+    def _is_set_aside(self, target: Target) -> bool:
+        return not target.configured and self._quests.sets_aside(target.node)
 
 
 def _keep(table: dict[NodeId, _T], node: NodeId, value: _T) -> None:
     """Put a value last, and let the oldest go when the table is full."""
     table[node] = value
-    if len(table) > MOST_TARGETS:
+    if len(table) > MOST_REMEMBERED:
         del table[next(iter(table))]
-
-
-def _rank(target: _Target) -> tuple[float, str]:
-    return target.next_try - (HEAD_START if target.configured else 0.0), target.address

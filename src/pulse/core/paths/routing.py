@@ -1,21 +1,213 @@
-"""From links to tables: which links lead to which node.
+"""From the graph to tables: which links lead to which node, and in which shares.
 
-Today a path is one hop; whole-path scores and next hops of others come with gossip.
-Invariant: a node without a link has no route, so the data plane says so instead of guessing.
+Invariant: a node has a route exactly while counted links lead to it, so the data plane says so instead of
+guessing; and tables change only when it matters.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address
+from typing import Final, NamedTuple
 
-from pulse.core.effects import Hop, Owner
+from pulse.core.effects import DEBUG, Effect, Hop, Log, Owner
+from pulse.core.paths.doubts import Doubts
+from pulse.core.paths.graph import Graph, OwnLink
 from pulse.core.paths.neighbours import Neighbour
+from pulse.core.paths.spread import FULL_SHARE, Choice, choose
+from pulse.core.paths.ways import Survey, Way, survey
 from pulse.core.trust.certificates import Certificate
-from pulse.core.types import NodeId
+from pulse.core.types import SHORT_ID, LinkId, NodeId
 
-FULL_SHARE = 1
-"""Weight of an only link."""
+SAMPLE_GAP: Final = 1.0
+"""Seconds between two looks that count as samples, at least."""
+
+SAMPLE_PACE: Final = 0.005
+"""The same for each node of the mesh."""
+
+MATERIAL: Final = 0.2
+"""A weight that moved by less than this share of itself is no change."""
+
+MOST_KEPT: Final = 16
+"""Ways to one node that are weighed."""
+
+MOST_DETOURS: Final = 4
+"""Sets of suspect neighbours around which other ways are sought at one time: each costs a tree."""
 
 Routes = dict[IPv4Address, tuple[Hop, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesChanged:
+    """The routes are others from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """One way to a node, as people and other machines see it."""
+
+    link: LinkId
+    """Our first link."""
+    via: NodeId | None
+    """Whose link that is, if it is not the node itself."""
+    hops: tuple[NodeId, ...]
+    """Every node on the way, the last one included."""
+    latency: float
+    """Round trip in seconds, from end to end."""
+    loss: float
+    score: float
+
+    @property
+    def direct(self) -> bool:
+        """Nobody is in between."""
+        return self.via is None
+
+
+class _Route(NamedTuple):
+    """What is kept for one node."""
+
+    choice: Choice
+    hops: tuple[Hop, ...]
+    path: Path
+    loss: float
+    """What flows lose on the average, from 0 to 1."""
+
+
+class Routing:
+    """The best ways to every node, slow to change for the better and quick to leave what fails."""
+
+    def __init__(self, graph: Callable[[], Graph]) -> None:
+        """`graph` tells the counted links as they are when it is called."""
+        self._graph = graph
+        self._doubts = Doubts()
+        self._routes: dict[NodeId, _Route] = {}
+        self._own: dict[NodeId, OwnLink] = {}
+        """The link that served each neighbour at the last look."""
+        self._sampled = float("-inf")
+        self._due: float | None = None
+
+    # Facts
+
+    def graph_changed(self, graph: Graph, now: float) -> list[Effect | RoutesChanged]:
+        """Links or their figures changed."""
+        own = {graph.nodes[number]: link for number, link in graph.own.items()}
+        self._doubts.links_seen(self._own, own, now)
+        self._own = own
+        return self._weigh(graph, now)
+
+    def path_suspected(self, node: NodeId, link: LinkId, suspect: bool, now: float) -> list[Effect | RoutesChanged]:
+        """What is sent to `node` over this link of ours does not arrive, or does again."""
+        first = next((each for each, serving in self._own.items() if serving.link == link), None)
+        if first is not None and self._doubts.path_suspected(node, first, suspect, now):
+            self._due = now
+        return []
+
+    # The machine's face
+
+    def deadline(self) -> float | None:
+        """When a hold ends, or when a change of mind wants another sample."""
+        return self._due
+
+    def tick(self, now: float) -> list[Effect | RoutesChanged]:
+        """Weigh everything again if it is time."""
+        return self._weigh(self._graph(), now) if self._due is not None and now >= self._due else []
+
+    # Queries
+
+    def routes(self) -> dict[NodeId, tuple[Hop, ...]]:
+        """The hops towards every node that can be reached, best first, at last the backup with weight 0."""
+        return {node: route.hops for node, route in self._routes.items()}
+
+    def path_to(self, node: NodeId) -> Path | None:
+        """The best path to `node`."""
+        route = self._routes.get(node)
+        return route.path if route else None
+
+    def paths_to(self, node: NodeId) -> list[Path]:
+        """All ways to `node` there are at this moment, by score; looks at the whole graph, so not for every packet."""
+        seen = survey(self._graph())
+        if node not in self._routes or node not in seen.graph.nodes:
+            return []
+        number = seen.graph.nodes.index(node)
+        return [_path(seen, way, number) for way in sorted(seen.ways[number])]
+
+    def expected_loss(self, node: NodeId) -> float:
+        """The share of what is sent to `node` that is lost, over all ways in use."""
+        route = self._routes.get(node)
+        return route.loss if route else 0.0
+
+    # Details
+
+    def _weigh(self, graph: Graph, now: float) -> list[Effect | RoutesChanged]:
+        seen = survey(graph)
+        gap = max(SAMPLE_GAP, SAMPLE_PACE * len(graph.nodes))
+        counts = now >= self._sampled + gap
+        if counts:
+            self._sampled = now
+        self._doubts.passed(now)
+        self._add_detours(seen)
+        before, self._routes = self._routes, {}
+        outcomes: list[Effect | RoutesChanged] = []
+        changed = False
+        for number in seen.mine.order:
+            node = graph.nodes[number]
+            old = before.pop(node, None)
+            new = self._routes[node] = self._route(seen, number, old, now, counts=counts)
+            changed = changed or old is None or new.hops is not old.hops
+            if old is not None and old.path.direct is not new.path.direct:
+                outcomes.append(_moved(node, new.path))
+        self._due = self._next_due(now, self._sampled + gap)
+        return [*outcomes, *([RoutesChanged()] if changed or before else [])]
+
+    def _route(self, seen: Survey, number: int, old: _Route | None, now: float, *, counts: bool) -> _Route:
+        node = seen.graph.nodes[number]
+        fit, rest = self._doubts.sorted_out(node, seen.ways[number], MOST_KEPT)
+        choice = choose(fit, old.choice if old else None, now, counts=counts)
+        shares = choice.share(fit, rest)
+        hops = tuple(Hop(way.link, weight, way.last) for way, weight in shares)
+        if old is not None and not _is_material(old.hops, hops):
+            hops = old.hops
+        loss = sum(way.loss * weight for way, weight in shares) / sum(weight for _, weight in shares)
+        return _Route(choice, hops, _path(seen, shares[0][0], number), loss)
+
+    def _add_detours(self, seen: Survey) -> None:
+        stuck: dict[frozenset[NodeId], list[int]] = {}
+        for number in seen.mine.order:
+            node = seen.graph.nodes[number]
+            if self._doubts.all_suspect(node, seen.ways[number]):
+                stuck.setdefault(self._doubts.shunned(node), []).append(number)
+        for shunned, numbers in sorted(stuck.items(), key=lambda each: -len(each[1]))[:MOST_DETOURS]:
+            for number, way in seen.detours(numbers, shunned):
+                seen.ways[number].append(way)
+
+    def _next_due(self, now: float, next_sample: float) -> float | None:
+        choices = (route.choice for route in self._routes.values())
+        wakes = [max(each.hold.until, next_sample) for each in choices if each.is_beaten]
+        held = self._doubts.next_change(now)
+        return min([*wakes, *([] if held is None else [held])], default=None)
+
+
+def _path(seen: Survey, way: Way, number: int) -> Path:
+    via = None if way.direct else way.neighbour
+    return Path(way.link, via, seen.route(way, number), way.latency, way.loss, way.score)
+
+
+def _moved(node: NodeId, path: Path) -> Log:
+    via = "" if path.via is None else path.via[:SHORT_ID]
+    return Log("path changed", DEBUG, {"node": node[:SHORT_ID], "via": via})
+
+
+def _is_material(old: Sequence[Hop], new: Sequence[Hop]) -> bool:
+    weights = {(hop.link, hop.last): hop.weight for hop in old}
+    if (old[0].link, old[0].last) != (new[0].link, new[0].last) or len(old) != len(new):
+        return True
+    return any(_has_moved(weights.get((hop.link, hop.last)), hop.weight) for hop in new)
+
+
+def _has_moved(old: int | None, new: int) -> bool:
+    return old is None or (old == 0) != (new == 0) or abs(new - old) > MATERIAL * old
+
+
+# The data plane's other table, and the routes of a mesh without gossip
 
 
 def direct_routes(neighbours: Iterable[Neighbour], handles: dict[NodeId, IPv4Address]) -> Routes:

@@ -1,9 +1,10 @@
 """Who is in the mesh, as far as this node has seen: verified certificates by node, and how people name them.
 
+What the network config says of a node goes before what its certificate says.
 Invariant: a certificate gets in only after it was verified, and the newest one of a node stays.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from itertools import islice
@@ -18,10 +19,29 @@ MOST_MEMBERS = 4096
 _HEX = frozenset("0123456789abcdef")
 
 
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """What the network config calls the nodes; a name has one node at most."""
+
+    names: Mapping[NodeId, str] = field(default_factory=dict)
+    tags: Mapping[NodeId, tuple[str, ...]] = field(default_factory=dict)
+    """All tags of the nodes that are in it, which may be none; of others those in their certificates count."""
+    _holders: Mapping[str, NodeId] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_holders", {name: node for node, name in self.names.items()})
+
+    def holder(self, name: str) -> NodeId | None:
+        """The node that bears `name`."""
+        return self._holders.get(name)
+
+
 @dataclass(slots=True)
 class Members:
     """The certificates of the nodes we know, ourselves included."""
 
+    naming: Callable[[], Naming] = Naming
+    """Of the network config in force."""
     _by_node: dict[NodeId, Certificate] = field(default_factory=dict)
 
     def certificate_seen(self, certificate: Certificate) -> bool:
@@ -43,9 +63,39 @@ class Members:
         """The newest certificate of a node."""
         return self._by_node.get(node)
 
+    def count(self) -> int:
+        """How many nodes we know, ourselves included."""
+        return len(self._by_node)
+
     def all(self) -> Iterable[Certificate]:
         """Every certificate, in the order in which the nodes were met."""
         return self._by_node.values()
+
+    def label(self, certificate: Certificate) -> str:
+        """What people call the node: by the config, else by its certificate unless the config gave that name away."""
+        naming = self.naming()
+        given = naming.names.get(certificate.node_id)
+        if given is not None:
+            return given
+        own = label(certificate)
+        return own if naming.holder(own) is None else certificate.node_id[:SHORT_ID]
+
+    def label_of(self, node: NodeId) -> str:
+        """The same for a node we may never have met."""
+        certificate = self._by_node.get(node)
+        if certificate is not None:
+            return self.label(certificate)
+        return self.naming().names.get(node, node[:SHORT_ID])
+
+    def tags(self, certificate: Certificate) -> tuple[str, ...]:
+        """The node's tags: those of the config if it says any, else those of its certificate."""
+        return self.naming().tags.get(certificate.node_id, certificate.tags)
+
+    def bearer(self, name: str) -> Certificate | None:
+        """The node that bears `name` by its certificate and was given no other by the config."""
+        renamed = self.naming().names
+        found = (each for each in self.all() if each.node_id not in renamed and name in (each.name, each.host))
+        return next(found, None)
 
     def resolve(self, text: str) -> Certificate:
         """The one node that `text` names: a name, a mesh address, or a prefix of its id.
@@ -57,12 +107,16 @@ class Members:
         if not found:
             raise NotFound(f'no node is called "{text}". See the nodes: pulse status')
         if len(found) > 1:
-            matches = ", ".join(f"{label(each)} ({each.node_id[:SHORT_ID]})" for each in found[:8])
+            matches = ", ".join(f"{self.label(each)} ({each.node_id[:SHORT_ID]})" for each in found[:8])
             raise Conflict(f'"{text}" fits {len(found)} nodes: {matches}. Type more digits of the id')
         return found[0]
 
     def _named(self, name: str) -> list[Certificate]:
-        return [each for each in self.all() if name in (each.name, each.host)]
+        naming = self.naming()
+        holder = naming.holder(name)
+        if holder is not None:
+            return [self._by_node[holder]] if holder in self._by_node else []
+        return [each for each in self.all() if each.node_id not in naming.names and name in (each.name, each.host)]
 
     def _at(self, text: str) -> list[Certificate]:
         try:
@@ -78,5 +132,5 @@ class Members:
 
 
 def label(certificate: Certificate) -> str:
-    """What people call the node: its name, else the one it asked for, else the short id."""
+    """What a certificate calls its node: its name, else the one it asked for, else the short id."""
     return certificate.name or certificate.host or certificate.node_id[:SHORT_ID]

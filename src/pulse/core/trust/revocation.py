@@ -14,7 +14,8 @@ import msgspec
 from pulse.core.messages import U53, ObjectKind, Time, Wire, pack, unpack
 from pulse.core.trust.certificates import Authority
 from pulse.core.trust.identity import Signer, node_bytes, node_from_bytes
-from pulse.core.trust.signed import OBJECT_LIMIT, seal, unseal
+from pulse.core.trust.roles import Roles
+from pulse.core.trust.signed import HEADER, OBJECT_LIMIT, Forged, seal, unseal
 from pulse.core.types import SHORT_ID, Digest, Network, NodeId, ShortText
 from pulse.errors import Refused
 
@@ -74,10 +75,34 @@ def open_revocation(
     wire = unpack(_payloads, opened.payload, "revocation", OBJECT_LIMIT)
     node = node_from_bytes(wire.node)
     if (wire.scribe_epoch == BY_CA) != (opened.signed_by in ca_keys):
-        raise Refused(f"revocation of {node[:SHORT_ID]} is not signed by whom it claims")
+        raise Forged(f"revocation of {node[:SHORT_ID]} is not signed by whom it claims")
     if wire.scribe_epoch != BY_CA and node in ca_nodes:
         raise Refused(f"a scribe cannot revoke the CA's node {node[:SHORT_ID]}")
     return Revocation(data, node, wire.scribe_epoch, wire.time, wire.reason)
+
+
+def claimed_epoch(data: bytes) -> int:
+    """The scribe epoch a revocation claims to be signed under, its signature unjudged; raises ProtocolError."""
+    return unpack(_payloads, data[HEADER:], "revocation", OBJECT_LIMIT).scribe_epoch
+
+
+def check_revocable(node: NodeId, roles: Roles, ca_nodes: Collection[NodeId], *, by_ca: bool, force: bool) -> None:
+    """Raise Refused, with what to do, if `node` must not be revoked by whoever asks."""
+    who = node[:SHORT_ID]
+    if force and not by_ca:
+        raise Refused("--force works on the CA only: there a node of the CA or the scribe can be revoked.")
+    if node in ca_nodes and not by_ca:
+        raise Refused(f"{who} is the CA's own node, which the scribe cannot revoke.\nRun it on the CA, with --force.")
+    if node in ca_nodes and not force:
+        raise Refused(
+            f"{who} is the last CA: revoked, nobody joins this network any more.\n"
+            f"If that is meant: pulse revoke --node {who} --force"
+        )
+    if node == roles.scribe and not force:
+        raise Refused(
+            f"{who} is the last scribe: revoked, nobody keeps names, tags and rules any more.\n"
+            f"If that is meant, on the CA: pulse revoke --node {who} --force"
+        )
 
 
 class RevocationSet:
@@ -85,6 +110,7 @@ class RevocationSet:
 
     def __init__(self, revocations: Iterable[Revocation] = ()) -> None:
         self._held: dict[NodeId, Revocation] = {}
+        self._bytes: set[bytes] = set()
         for each in revocations:
             self.merge(each)
 
@@ -93,8 +119,15 @@ class RevocationSet:
         held = self._held.get(revocation.node)
         if held is not None and held.rank <= revocation.rank:
             return False
+        if held is not None:
+            self._bytes.discard(held.data)
         self._held[revocation.node] = revocation
+        self._bytes.add(revocation.data)
         return True
+
+    def holds(self, data: bytes) -> bool:
+        """True if these exact bytes are in the set, so that nobody need judge them again."""
+        return data in self._bytes
 
     def counting(self, scribe_epoch: int) -> tuple[Revocation, ...]:
         """Those that count under the roles in force, ordered by node id."""

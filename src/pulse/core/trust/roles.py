@@ -1,6 +1,7 @@
 """Who is scribe and who operates: one CA-signed object that a higher epoch replaces whole.
 
-No times are in it, so no clock can bring an old one back. Invariant: only a CA's signature makes roles.
+No times are in it, so no clock can bring an old one back. It carries the scribe's key, so that whoever holds
+the roles can judge the scribe's word. Invariant: only a CA's signature makes roles.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import msgspec
 
 from pulse.core.messages import U53, ObjectKind, Wire, pack, unpack
 from pulse.core.trust.certificates import Authority
-from pulse.core.trust.identity import Signer, node_bytes, node_from_bytes
+from pulse.core.trust.identity import Signer, node_bytes, node_from_bytes, node_id
 from pulse.core.trust.signed import OBJECT_LIMIT, Comparison, compare, seal, unseal
 from pulse.core.types import Digest, Network, NodeId
 from pulse.errors import Refused
@@ -25,6 +26,7 @@ class _Roles(Wire, frozen=True):
     scribe: Digest | None
     scribe_epoch: U53
     operators: Annotated[list[Digest], msgspec.Meta(max_length=OPERATORS_LIMIT)]
+    scribe_key: Digest | None = None
 
 
 _payloads = msgspec.msgpack.Decoder(_Roles)
@@ -39,6 +41,8 @@ class Roles:
     scribe_epoch: int = 0
     """One more at each new scribe; the first has 1, and 0 means the CA's own first config."""
     operators: frozenset[NodeId] = frozenset()
+    scribe_key: bytes | None = None
+    """The scribe's public key; None in roles of a release that left it to the scribe's certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,13 @@ class SignedRoles:
 
 
 def sign_roles(network: Network, roles: Roles, signer: Signer) -> SignedRoles:
-    """Sign `roles` with the CA's key; raises Refused for more operators than an object holds."""
+    """Sign `roles` with the CA's key; raises Refused for too many operators or a key that is not the scribe's."""
     if len(roles.operators) > OPERATORS_LIMIT:
         raise Refused(f"{len(roles.operators)} operators; {OPERATORS_LIMIT} are allowed")
+    _check_key(roles.scribe, roles.scribe_key)
     scribe = None if roles.scribe is None else node_bytes(roles.scribe)
     operators = [node_bytes(node) for node in sorted(roles.operators)]
-    payload = pack(_Roles(roles.epoch, scribe, roles.scribe_epoch, operators))
+    payload = pack(_Roles(roles.epoch, scribe, roles.scribe_epoch, operators, roles.scribe_key))
     return SignedRoles(seal(ObjectKind.ROLES, network, payload, signer), roles)
 
 
@@ -66,14 +71,19 @@ def open_roles(data: bytes, network: Network, authorities: Sequence[Authority]) 
     if (wire.scribe is None) != (wire.scribe_epoch == 0):
         raise Refused("roles object names a scribe without an epoch, or an epoch without a scribe")
     scribe = None if wire.scribe is None else node_from_bytes(wire.scribe)
-    return SignedRoles(
-        data, Roles(wire.epoch, scribe, wire.scribe_epoch, frozenset(map(node_from_bytes, wire.operators)))
-    )
+    _check_key(scribe, wire.scribe_key)
+    operators = frozenset(map(node_from_bytes, wire.operators))
+    return SignedRoles(data, Roles(wire.epoch, scribe, wire.scribe_epoch, operators, wire.scribe_key))
 
 
 def compare_roles(ours: SignedRoles, theirs: SignedRoles) -> Comparison:
     """How another roles object stands to ours; both must have been opened."""
     return compare(_rank(ours), _rank(theirs))
+
+
+def _check_key(scribe: NodeId | None, key: bytes | None) -> None:
+    if key is not None and node_id(key) != scribe:
+        raise Refused("roles object has a key that is not its scribe's")
 
 
 def _rank(signed: SignedRoles) -> tuple[tuple[int, ...], bytes]:

@@ -33,6 +33,10 @@ class Opened:
     """The 32 bytes of the public key that made the signature."""
 
 
+class Forged(Refused):
+    """None of the keys that may sign such an object signed this one."""
+
+
 class Comparison(Enum):
     """How an object stands to the one we hold of its kind."""
 
@@ -63,7 +67,7 @@ def seal(kind: ObjectKind, network: Network, payload: bytes, signer: Signer) -> 
 def unseal(data: bytes, kind: ObjectKind, network: Network, keys: Iterable[bytes]) -> Opened:
     """What was signed, if one of the public `keys` signed it.
 
-    Raises ProtocolError for a damaged envelope or another kind, Refused for a foreign signature.
+    Raises ProtocolError for a damaged envelope or another kind, Forged for a foreign signature.
     """
     if not HEADER < len(data) <= OBJECT_LIMIT:
         raise ProtocolError(f"signed object of {len(data)} bytes")
@@ -76,7 +80,7 @@ def unseal(data: bytes, kind: ObjectKind, network: Network, keys: Iterable[bytes
     for key in keys:
         if signature_fits(key, signature, covered):
             return Opened(payload, key)
-    raise Refused(f"{kind.name.lower()} object is not signed by anyone entitled in network {network.name}")
+    raise Forged(f"{kind.name.lower()} object is not signed by anyone entitled in network {network.name}")
 
 
 def compare(ours: tuple[tuple[int, ...], bytes], theirs: tuple[tuple[int, ...], bytes]) -> Comparison:

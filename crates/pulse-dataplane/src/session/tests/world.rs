@@ -15,12 +15,12 @@ use tokio::time::sleep;
 use crate::event::{Bus, Event};
 use crate::forward::Packets;
 use crate::inbox::Inbox;
-use crate::link::Settings;
+use crate::link::{Bucket, Settings};
 use crate::probe::Probes;
 use crate::seal::{Cipher, HopOpener, HopSealer};
 use crate::session::{Sessions, Tuning};
 use crate::socket::Socket;
-use crate::tables::{Addresses, Hop, Link, Owner, Peer, Routes, Shared, Waiting};
+use crate::tables::{Addresses, Hop, LINK_SIZE, Link, Owner, PASSING, Peer, Routes, Shared, Waiting};
 use crate::tls::Identity;
 use crate::verify::{Trust, hex, sha256};
 use crate::{Handle, NodeId};
@@ -105,6 +105,7 @@ impl Node {
             openers: ArcSwap::default(),
             addresses: ArcSwap::default(),
             routes: ArcSwap::default(),
+            policy: ArcSwap::default(),
             tun: ArcSwapOption::empty(),
             link_inbox: Inbox::new(64),
             session_inbox: Inbox::new(4096),
@@ -234,6 +235,9 @@ impl Node {
             probes: Probes::default(),
             traffic: Default::default(),
             suspect: Default::default(),
+            size: LINK_SIZE.into(),
+            halves: Mutex::default(),
+            passing: Bucket::new(PASSING, Instant::now()).into(),
         });
         self.shared.links.store(Arc::new(HashMap::from([(index, Arc::clone(&link))])));
         self.route(other.v4);
@@ -243,7 +247,7 @@ impl Node {
     pub fn route(&self, handle: Handle) {
         let link = Arc::clone(self.shared.links.load().values().next().unwrap());
         let mut routes = self.shared.routes.load().0.clone();
-        routes.insert(handle, vec![Hop { link, weight: 1 }]);
+        routes.insert(handle, vec![Hop { link, weight: 1, last: false }]);
         self.shared.routes.store(Arc::new(Routes(routes)));
     }
 }

@@ -6,11 +6,16 @@ from dataclasses import dataclass, field
 import pytest
 
 from pulse.errors import PulseError
-from pulse.lab import demo
-from pulse.lab.demo import Outcome, Scene, Step
+from pulse.lab.demo import pair, relay, story
+from pulse.lab.demo.stage import Outcome, Scene, Step
 from pulse.lab.lab import Lab
 from tests.leftovers import leftovers
 from tests.namespace import require_root
+
+POINTS = (
+    "hash_equal", "wrong_token_refused", "token_reuse_refused", "stranger_refused", "clean",
+    "relay_ping", "canary_absent", "direct_after_join", "direct_survives_relay_kill",
+)  # fmt: skip
 
 
 @dataclass
@@ -33,16 +38,16 @@ def nothing_is_left() -> Iterator[None]:
 
 
 def all_well(scene: Scene) -> tuple[str, str]:
-    for name in ("hash_equal", "wrong_token_refused", "token_reuse_refused", "stranger_refused", "clean"):
+    for name in POINTS:
         setattr(scene.outcome, name, True)
     return "fine", "look"
 
 
 def play(monkeypatch: pytest.MonkeyPatch, *steps: Step, keep: bool = False) -> tuple[Outcome, list[str], list[Lab]]:
     told, kept = Told(), list[Lab]()
-    monkeypatch.setattr(demo, "STEPS", steps[:-1])
-    monkeypatch.setattr(demo, "LEAVE", steps[-1])
-    return demo.run(told, keep=keep, kept=kept.append), told.lines, kept
+    monkeypatch.setattr(story, "STEPS", steps[:-1])
+    monkeypatch.setattr(story, "LEAVE", steps[-1])
+    return story.run(told, keep=keep, kept=kept.append), told.lines, kept
 
 
 def test_steps_are_told_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,9 +57,7 @@ def test_steps_are_told_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines[2:] == ["2 first", "2 first: fine (look)", "3 last", "3 last: gone (rm)"]
 
 
-@pytest.mark.parametrize(
-    "name", ["hash_equal", "wrong_token_refused", "token_reuse_refused", "stranger_refused", "clean"]
-)
+@pytest.mark.parametrize("name", POINTS)
 def test_one_thing_amiss_is_not_ok(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     def spoil(scene: Scene) -> tuple[str, str]:
         setattr(scene.outcome, name, False)
@@ -84,6 +87,6 @@ def test_a_kept_demo_stays_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     assert clean(lab.name) == [lab.name]
 
 
-def test_a_relay_out_of_reach_is_no_refusal() -> None:
-    with Lab(demo.PLAN) as lab, pytest.raises(PulseError, match="failed for another reason"):
-        demo._refused_join(lab["stranger"], "198.18.1.1", "abcdefghijklmnopqrstuvwxyz0123456789")
+def test_the_acts_follow_one_another() -> None:
+    assert (*pair.STEPS, *relay.STEPS) == story.STEPS
+    assert set(story.PLAN.hosts) == {"relay", "laptop", "server", "stranger"}

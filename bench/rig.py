@@ -1,0 +1,206 @@
+"""What every bench stands on: nodes on lab hosts, iperf3 and pings between them, processor time and memory of daemons.
+
+Invariant: figures are taken here and judged nowhere; a bench prints one JSON object as its last line.
+"""
+
+import argparse
+import json
+import os
+import re
+import socket
+import statistics
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from pulse import schemas
+from pulse.client import connect
+from pulse.errors import PulseError
+from pulse.lab.host import Host, Running, wait_until
+from pulse.lab.namespaces import inside
+
+PORT = 8443
+WARM_UP = 1.0
+"""Seconds of a transfer that do not count: TCP finds its pace."""
+
+TICK = os.sysconf("SC_CLK_TCK")
+PATIENCE = 60.0
+
+_R = TypeVar("_R", bound=msgspec.Struct)
+_ECHO, _ECHO_REPLY = 8, 0
+_BETWEEN_ECHOES = 0.005
+
+
+def main(
+    parser: argparse.ArgumentParser,
+    bench: Callable[[argparse.Namespace], _R],
+    worded: Callable[[_R], str] | None = None,
+) -> None:
+    """Run a bench; print a table, or with --json one object, as the last line."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    options = parser.parse_args()
+    try:
+        result = bench(options)
+    except PulseError as error:
+        sys.exit(f"error: {error}")
+    print(msgspec.json.encode(result).decode() if options.json else (worded or table)(result))
+
+
+def table(result: msgspec.Struct) -> str:
+    """The figures of a result, one a line."""
+    figures = {name: value for name, value in msgspec.structs.asdict(result).items() if not isinstance(value, list)}
+    wide = max(map(len, figures))
+    return "\n".join(f"{name:<{wide}}  {value:g}" for name, value in figures.items())
+
+
+# Nodes
+
+
+def found(host: Host, *flags: str) -> None:
+    """Start the first node of a network, its CA."""
+    host.pulse("start", "--ca", "--tun", "--listen", f":{PORT}", *flags)
+
+
+def admit(host: Host, ca: Host, door: Host | None = None) -> None:
+    """Make a machine a member over `door` (the CA if left out), and start it."""
+    token = ca.pulse("token", "create", "--max-uses", "1").stdout.split()[-1]
+    host.pulse("join", f"{host.way_to(door or ca)}:{PORT}", "--token", token)
+    start(host)
+
+
+def start(host: Host) -> None:
+    """Start a member; returns when it is up."""
+    host.pulse("start", "--tun", "--listen", f":{PORT}")
+
+
+def status(host: Host) -> schemas.Status:
+    """What the node says of the mesh; a process of its own for each look would disturb what is measured."""
+    with connect(host.data) as client:
+        return client.status()
+
+
+def row(host: Host, other: str) -> schemas.PeerRow | None:
+    """How the node of a host sees another, if it knows it."""
+    return next((peer for peer in status(host).peers if peer.name == other), None)
+
+
+def wait_paths(host: Host, *others: str) -> None:
+    """Wait until the node of a host has a path to each of the others."""
+
+    def there() -> bool:
+        return set(others) <= {peer.name for peer in status(host).peers if peer.link != "-"}
+
+    wait_until(there, f"{host.name} has paths to {', '.join(others)}")
+
+
+# Traffic
+
+
+@contextmanager
+def iperf_server(host: Host) -> Iterator[Running]:
+    """An iperf3 that listens at all addresses."""
+    server = host.popen(["iperf3", "--server", "--forceflush"])
+    wait_until(lambda: "listening" in server.text(), "iperf3 listens")
+    yield server
+
+
+def transfer(here: Host, address: str, seconds: float) -> dict[str, Any]:
+    """One TCP stream under CUBIC, its first second left out."""
+    command = ["iperf3", "-c", address, "-C", "cubic", "-t", f"{seconds:g}", "-O", f"{WARM_UP:g}", "--json"]
+    decoded: dict[str, Any] = json.loads(here.run(command, timeout=seconds + 60).stdout)
+    return decoded
+
+
+def gbit(report: dict[str, Any]) -> float:
+    """Gbit/s, as the receiver counted."""
+    return round(float(report["end"]["sum_received"]["bits_per_second"]) / 1e9, 3)
+
+
+def ping(here: Host, address: str) -> float:
+    """Average round trip of 40 echoes, milliseconds."""
+    return average_of(here.run(["ping", "-q", "-c", "40", "-i", "0.05", address]).stdout)
+
+
+def average_of(said: str) -> float:
+    """Read the average out of what ping said."""
+    seen = re.search(r"= [\d.]+/([\d.]+)/", said)
+    if not seen:
+        raise PulseError(f"ping had no answer:\n{said}")
+    return float(seen[1])
+
+
+def first_answer(here: Host, address: str) -> float:
+    """Seconds until the first of a stream of pings to an IPv4 address is answered."""
+    with inside(here.namespace):
+        probe = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    begin = time.monotonic()
+    with probe:
+        probe.settimeout(_BETWEEN_ECHOES)
+        while (spent := time.monotonic() - begin) < PATIENCE:
+            with suppress(OSError):  # no interface or no route yet
+                probe.sendto(_echo(os.getpid() & 0xFFFF), (address, 0))
+            if _answered(probe, address):
+                return time.monotonic() - begin
+    raise PulseError(f"{address} did not answer {here.name} within {spent:.0f} s")
+
+
+def _echo(identity: int) -> bytes:
+    head = struct.pack("!BBHHH", _ECHO, 0, 0, identity, 1)
+    total = sum(struct.unpack("!4H", head))
+    return struct.pack("!BBHHH", _ECHO, 0, ~(total + (total >> 16)) & 0xFFFF, identity, 1)
+
+
+def _answered(probe: socket.socket, address: str) -> bool:
+    """True if an answer comes before the next echo is due."""
+    end = time.monotonic() + _BETWEEN_ECHOES
+    while time.monotonic() < end:
+        try:
+            packet, (source, _) = probe.recvfrom(2048)
+        except OSError:
+            return False
+        if source == address and packet[(packet[0] & 15) * 4] == _ECHO_REPLY:
+            return True
+    return False
+
+
+# Processes and processors
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def resident(pid: int) -> int:
+    """Resident bytes of a process."""
+    pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGESIZE")
+
+
+def processor_times() -> list[int]:
+    """The machine's processor time by use, in ticks."""
+    return [int(field) for field in Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]]
+
+
+def stolen(before: list[int], after: list[int]) -> float:
+    """Percent of processor time that other machines took meanwhile."""
+    spent = [late - early for early, late in zip(before, after, strict=True)]
+    return round(100 * spent[7] / max(sum(spent[:8]), 1), 1)
+
+
+def median(values: Sequence[float], digits: int = 3) -> float:
+    """The one in the middle."""
+    return round(statistics.median(values), digits)
+
+
+def p95(values: Sequence[float], digits: int = 3) -> float:
+    """The value that nineteen of twenty do not exceed."""
+    ordered = sorted(values)
+    return round(ordered[-(-95 * len(ordered) // 100) - 1], digits)

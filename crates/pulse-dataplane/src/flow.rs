@@ -1,0 +1,242 @@
+//! Flows: what hops tell the packets of one conversation by.
+//!
+//! Invariant: a packet's protocol and ports come from its first 120 bytes alone, so that the source, which sees a
+//! super-packet's front, and the destination, which sees one packet, read the same.
+
+use crate::Handle;
+use crate::frame::{FRAG, HopHeader, REPLY};
+use crate::offload::MOST_HEADERS;
+
+const ICMP: u8 = 1;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const DCCP: u8 = 33;
+const ICMP6: u8 = 58;
+const SCTP: u8 = 132;
+const UDP_LITE: u8 = 136;
+/// What a packet is whose headers have no end we can see (reserved by IANA): a class of its own.
+const UNREADABLE: u8 = 255;
+
+/// IPv6 extension headers in front of a transport; nobody sends as many.
+const MOST_EXTENSIONS: usize = 8;
+
+/// What a packet says of itself behind its IP header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct Transport {
+    /// IP protocol.
+    pub proto: u8,
+    /// Source port; the type of an ICMP message; 0 where there is none.
+    pub sport: u16,
+    /// Destination port; the code of an ICMP message; 0 where there is none.
+    pub dport: u16,
+    /// The ports cannot be read: a fragment that is not the first, or a stump.
+    pub fragment: bool,
+}
+
+impl Transport {
+    /// Of the packet that begins with `front`.
+    pub fn of(front: &[u8]) -> Self {
+        let front = &front[..front.len().min(MOST_HEADERS)];
+        match front.first().map(|first| first >> 4) {
+            Some(4) => of_ipv4(front),
+            Some(6) => of_ipv6(front),
+            _ => Self { proto: UNREADABLE, ..Self::default() },
+        }
+    }
+
+    /// True if the port fields hold ports.
+    pub fn has_ports(&self) -> bool {
+        matches!(self.proto, TCP | UDP | DCCP | SCTP | UDP_LITE) && !self.fragment
+    }
+
+    fn unread(proto: u8) -> Self {
+        Self { proto, fragment: true, ..Self::default() }
+    }
+
+    fn at(front: &[u8], transport: usize, proto: u8) -> Self {
+        let port = |at: usize| Some(u16::from_be_bytes(*front.get(transport + at..)?.first_chunk()?));
+        let byte = |at: usize| front.get(transport + at).copied().map(u16::from);
+        let ports = match proto {
+            TCP | UDP | DCCP | SCTP | UDP_LITE => port(0).zip(port(2)),
+            ICMP | ICMP6 => byte(0).zip(byte(1)),
+            _ => Some((0, 0)),
+        };
+        ports.map_or(Self::unread(proto), |(sport, dport)| Self { proto, sport, dport, fragment: false })
+    }
+}
+
+fn of_ipv4(front: &[u8]) -> Transport {
+    let Some(header) = front.first_chunk::<20>() else { return Transport::unread(UNREADABLE) };
+    let later_fragment = u16::from_be_bytes([header[6], header[7]]) & 0x1fff != 0;
+    match later_fragment {
+        true => Transport::unread(header[9]),
+        false => Transport::at(front, usize::from(header[0] & 15) * 4, header[9]),
+    }
+}
+
+fn of_ipv6(front: &[u8]) -> Transport {
+    let Some(&(mut next)) = front.get(6) else { return Transport::unread(UNREADABLE) };
+    let mut at = 40;
+    for _ in 0..MOST_EXTENSIONS {
+        if !matches!(next, 0 | 43 | 44 | 51 | 60) {
+            return Transport::at(front, at, next);
+        }
+        let Some(&[following, length, high, low]) = front.get(at..).and_then(|rest| rest.first_chunk()) else { break };
+        if next == 44 && u16::from_be_bytes([high, low]) & 0xfff8 != 0 {
+            return Transport::unread(following);
+        }
+        at += match next {
+            44 => 8,
+            51 => (usize::from(length) + 2) * 4,
+            _ => (usize::from(length) + 1) * 8,
+        };
+        next = following;
+    }
+    Transport::unread(UNREADABLE)
+}
+
+/// The packets of one conversation, one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// The node they come from.
+    pub src: Handle,
+    /// The node they go to.
+    pub dst: Handle,
+    /// What they say of themselves; nothing for packets of a session.
+    pub transport: Transport,
+}
+
+impl Flow {
+    /// All packets of the session between two nodes, one way.
+    pub fn session(src: Handle, dst: Handle) -> Self {
+        Self { src, dst, transport: Transport::default() }
+    }
+
+    /// The other direction.
+    pub fn swapped(&self) -> Self {
+        let Transport { proto, sport, dport, fragment } = self.transport;
+        Self { src: self.dst, dst: self.src, transport: Transport { proto, sport: dport, dport: sport, fragment } }
+    }
+
+    /// A number that spreads flows evenly, the same for all packets of one.
+    pub fn hash(&self) -> u64 {
+        let Transport { proto, sport, dport, fragment } = self.transport;
+        let ends = u64::from(self.src.to_bits()) << 32 | u64::from(self.dst.to_bits());
+        let ports = u64::from(sport) << 16 | u64::from(dport);
+        mix(mix(ends) ^ (u64::from(fragment) << 40 | u64::from(proto) << 32 | ports))
+    }
+}
+
+impl HopHeader {
+    /// The flow of the frame, as its header says.
+    pub fn flow(&self) -> Flow {
+        let Self { src, dst, proto, sport, dport, flags, .. } = *self;
+        Flow { src, dst, transport: Transport { proto, sport, dport, fragment: flags & FRAG != 0 } }
+    }
+
+    /// The flow that a rule must allow: for an answer, that of the question.
+    pub fn judged_flow(&self) -> Flow {
+        let flow = self.flow();
+        if self.flags & REPLY != 0 { flow.swapped() } else { flow }
+    }
+
+    /// Say which packet the record holds.
+    pub fn describe(self, transport: Transport) -> Self {
+        let Transport { proto, sport, dport, fragment } = transport;
+        Self { proto, sport, dport, flags: self.flags | if fragment { FRAG } else { 0 }, ..self }
+    }
+}
+
+/// Every bit of the result depends on every bit of `value` (the finalizer of SplitMix64, Steele 2014).
+pub fn mix(value: u64) -> u64 {
+    let value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ value >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ value >> 31
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::frame::Kind;
+    use crate::offload::Split;
+    use crate::offload::testing::flow;
+
+    fn ipv4(proto: u8, fragment: u16, payload: &[u8]) -> Vec<u8> {
+        let [high, low] = fragment.to_be_bytes();
+        [&[0x45, 0, 0, 0, 0, 0, high, low, 64, proto, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2][..], payload].concat()
+    }
+
+    fn ipv6(next: u8, payload: &[u8]) -> Vec<u8> {
+        [&[0x60, 0, 0, 0, 0, 0, next, 64][..], &[0; 32], payload].concat()
+    }
+
+    fn transport(proto: u8, sport: u16, dport: u16) -> Transport {
+        Transport { proto, sport, dport, fragment: false }
+    }
+
+    proptest! {
+        #[test]
+        fn a_super_packet_and_each_packet_of_it_read_the_same(flow in flow()) {
+            let (vnet, bytes) = flow.super_packet();
+            let whole = Transport::of(&bytes);
+            prop_assert_eq!(whole.has_ports(), true);
+            let Some(mut split) = Split::plan(&vnet, &bytes, bytes.len()) else { return Ok(()) };
+            for index in 0..split.count() {
+                let piece = bytes[split.shape.payload..][split.piece(index)].to_vec();
+                prop_assert_eq!(Transport::of(&[split.headers(index).to_vec(), piece].concat()), whole);
+            }
+        }
+
+        #[test]
+        fn nothing_behind_120_bytes_matters(mut bytes in prop::collection::vec(any::<u8>(), 0..300), six: bool) {
+            if let Some(first) = bytes.first_mut() {
+                *first = if six { 0x60 } else { 0x45 };
+            }
+            prop_assert_eq!(Transport::of(&bytes), Transport::of(&bytes[..bytes.len().min(120)]));
+        }
+
+        #[test]
+        fn a_header_says_the_flow_that_was_described(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let (src, dst) = (Handle::new(10, 0, 0, 1), Handle::new(10, 0, 0, 2));
+            let transport = Transport::of(&bytes);
+            let header = HopHeader::new(src, dst, Kind::Record).describe(transport);
+            prop_assert_eq!(header.flow(), Flow { src, dst, transport });
+            prop_assert_eq!(HopHeader { flags: header.flags | REPLY, ..header }.judged_flow(), header.flow().swapped());
+            prop_assert_eq!(header.flow().swapped().swapped(), header.flow());
+        }
+    }
+
+    #[test]
+    fn ports_and_icmp_types_are_read() {
+        assert_eq!(Transport::of(&ipv4(TCP, 0x4000, &[0, 80, 1, 0])), transport(TCP, 80, 256));
+        assert_eq!(Transport::of(&ipv4(ICMP, 0, &[8, 3])), transport(ICMP, 8, 3));
+        assert_eq!(Transport::of(&ipv6(ICMP6, &[128, 0])), transport(ICMP6, 128, 0));
+        assert_eq!(Transport::of(&ipv4(47, 0, &[1, 2, 3, 4])), transport(47, 0, 0));
+        assert!(!Transport::of(&ipv4(47, 0, &[])).has_ports() && !Transport::of(&ipv4(ICMP, 0, &[8, 3])).has_ports());
+    }
+
+    #[test]
+    fn extension_headers_are_passed_over_and_fragments_known() {
+        let options = [UDP, 0, 1, 4, 0, 0, 0, 0];
+        assert_eq!(Transport::of(&ipv6(60, &[&options[..], &[0, 7, 0, 9]].concat())), transport(UDP, 7, 9));
+        let first_fragment = [UDP, 0, 0, 1, 0, 0, 0, 9, 0, 7, 0, 9];
+        assert_eq!(Transport::of(&ipv6(44, &first_fragment)), transport(UDP, 7, 9));
+        let later_fragment = [UDP, 0, 0, 9, 0, 0, 0, 9, 0, 7, 0, 9];
+        assert_eq!(Transport::of(&ipv6(44, &later_fragment)), Transport::unread(UDP));
+        let authentication = [TCP, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2];
+        assert_eq!(Transport::of(&ipv6(51, &authentication)), transport(TCP, 1, 2));
+        let endless = [0_u8; 80];
+        assert_eq!(Transport::of(&ipv6(0, &endless)), Transport::unread(UNREADABLE));
+    }
+
+    #[test]
+    fn what_holds_no_ports_has_none() {
+        assert_eq!(Transport::of(&ipv4(TCP, 0x2001, &[0, 80, 1, 0])), Transport::unread(TCP));
+        assert_eq!(Transport::of(&ipv4(UDP, 0x2000, &[0, 80, 1, 0])), transport(UDP, 80, 256));
+        assert_eq!(Transport::of(&ipv4(UDP, 0, &[0, 80, 1])), Transport::unread(UDP));
+        assert_eq!(Transport::of(&[]).proto, UNREADABLE);
+        assert_eq!(Transport::of(&[0x45; 12]), Transport::unread(UNREADABLE));
+    }
+}

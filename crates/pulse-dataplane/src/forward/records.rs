@@ -1,0 +1,183 @@
+//! Records that are for us, bare or framed: opened, judged, joined and written to the TUN.
+//!
+//! Invariant: what the TUN gets is for us, from the node that sealed it, allowed, and – where a frame brought it – what
+//! the frame's header told the hops.
+
+use std::io::IoSlice;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::incoming::View;
+use crate::Handle;
+use crate::flow::{Flow, Transport};
+use crate::frame::HopHeader;
+use crate::offload::{Coalescer, Sink, ends};
+use crate::policy::{Verdict, Verdicts};
+use crate::seal::{RECORD_OVERHEAD, RecordOpener, RecordRun};
+use crate::stats::{Drop, Drops};
+use crate::tables::Shared;
+use crate::tun::Tun;
+
+/// The records of one turn, whose buffers live for `'b`.
+pub struct Records<'s, 'b> {
+    shared: &'s Shared,
+    view: &'s View,
+    policed: bool,
+    run: Option<Run<'s>>,
+    coalescer: Coalescer<'b>,
+    device: Device<'s>,
+}
+
+/// Records under one key, one after the other.
+struct Run<'s> {
+    opener: &'s Arc<RecordOpener>,
+    opening: RecordRun<'s>,
+    counts: Counts,
+}
+
+/// Packets and their bytes; of those that came bare also the number and the bytes on the wire. Framed ones are counted
+/// on the link they came over.
+#[derive(Default)]
+struct Counts {
+    packets: u64,
+    inner: u64,
+    bare: u64,
+    outer: u64,
+}
+
+impl Counts {
+    fn add(&mut self, packet: usize, bare: bool) {
+        self.packets += 1;
+        self.inner += packet as u64;
+        if bare {
+            self.bare += 1;
+            self.outer += (packet + RECORD_OVERHEAD) as u64;
+        }
+    }
+}
+
+impl<'s, 'b> Records<'s, 'b> {
+    /// For one turn.
+    pub fn new(shared: &'s Shared, view: &'s View) -> Self {
+        let tun = view.tun.as_deref();
+        let coalescer = Coalescer::new(tun.is_some_and(|tun| tun.segments_udp));
+        let device = Device { tun, drops: &shared.drops };
+        Self { shared, view, policed: !view.policy.is_open(), run: None, coalescer, device }
+    }
+
+    /// Take what arrived bare under `index`: records of `stride` bytes, the last may be shorter.
+    pub fn bare(&mut self, index: u32, records: &'b mut [u8], stride: usize, verdicts: &mut Verdicts) {
+        if !self.begin_run(index) {
+            return self.shared.drops.add(Drop::UnknownIndex, records.len().div_ceil(stride) as u64);
+        }
+        for record in records.chunks_mut(stride) {
+            self.take(record, None, verdicts);
+        }
+        self.end_run();
+    }
+
+    /// Take the body of a frame; `end_run` follows the last of a run.
+    pub fn framed(&mut self, header: &HopHeader, record: &'b mut [u8], verdicts: &mut Verdicts) {
+        let Some(index) = record.get(4..8).and_then(|index| index.first_chunk()) else {
+            return self.shared.drops.count(Drop::Truncated);
+        };
+        match self.begin_run(u32::from_be_bytes(*index)) {
+            true => self.take(record, Some(header), verdicts),
+            false => self.shared.drops.count(Drop::UnknownIndex),
+        }
+    }
+
+    /// Write what is still open.
+    pub fn flush(&mut self) {
+        self.coalescer.flush(&mut self.device);
+    }
+
+    /// Count the records of a run, and let go of its key.
+    pub fn end_run(&mut self) {
+        let Some(Run { opener, counts, .. }) = self.run.take() else { return };
+        if counts.packets == 0 {
+            return;
+        }
+        if let Some(peer) = self.view.addresses.peers.get(&opener.node) {
+            peer.traffic.received(counts.packets, counts.inner);
+        }
+        // Bare records name no link: they are counted on the one we would answer over.
+        if let Some(hop) = self.view.routes.direct(opener.v4).filter(|_| counts.bare > 0) {
+            hop.link.traffic.received(counts.bare, counts.outer);
+        }
+    }
+
+    /// False if no key has that index.
+    fn begin_run(&mut self, index: u32) -> bool {
+        if self.run.as_ref().is_some_and(|run| run.opener.index == index) {
+            return true;
+        }
+        self.end_run();
+        let opener = self.view.openers.get(&index);
+        self.run = opener.map(|opener| Run { opener, opening: opener.run(), counts: Counts::default() });
+        self.run.is_some()
+    }
+
+    fn take(&mut self, record: &'b mut [u8], header: Option<&HopHeader>, verdicts: &mut Verdicts) {
+        let Some(run) = &mut self.run else { return };
+        let opened = run.opening.open(record).and_then(|(packet, partial)| {
+            let policed = self.policed.then_some(verdicts);
+            judge(self.view, run.opener, packet, header, policed).map(|()| (packet, partial))
+        });
+        match opened {
+            Ok((packet, partial)) => {
+                run.counts.add(packet.len(), header.is_none());
+                if !self.coalescer.push(packet, partial, &mut self.device) {
+                    self.shared.drops.count(Drop::BadPacket);
+                }
+            }
+            Err(reason) => self.shared.drops.count(reason),
+        }
+    }
+}
+
+/// The checks of protocol §5: what the frame said, for us, from an address of the node that sealed it, and allowed.
+fn judge(
+    view: &View,
+    opener: &RecordOpener,
+    packet: &[u8],
+    header: Option<&HopHeader>,
+    policed: Option<&mut Verdicts>,
+) -> Result<(), Drop> {
+    let (source, destination) = ends(packet).ok_or(Drop::BadPacket)?;
+    if header.is_some_and(|header| header.src != opener.v4 || header.flow().transport != Transport::of(packet)) {
+        return Err(Drop::HeaderMismatch);
+    }
+    let me = view.me.as_deref().filter(|me| destination == me.v4 || destination == me.v6);
+    let me = me.ok_or(Drop::ForeignDestination)?.v4;
+    let its_own = source == opener.v4 || source == opener.v6;
+    if !its_own && !lies_behind(view, opener, source) {
+        return Err(Drop::SpoofedSource);
+    }
+    policed.map_or(Ok(()), |verdicts| allowed(view, opener.v4, me, packet, verdicts))
+}
+
+fn lies_behind(view: &View, opener: &RecordOpener, source: IpAddr) -> bool {
+    view.addresses.owner(source).is_some_and(|owner| owner.source && owner.peer.node == opener.node)
+}
+
+fn allowed(view: &View, src: Handle, dst: Handle, packet: &[u8], verdicts: &mut Verdicts) -> Result<(), Drop> {
+    match verdicts.judge(&view.policy, &Flow { src, dst, transport: Transport::of(packet) }) {
+        Verdict::Allowed | Verdict::Reply => Ok(()),
+        Verdict::Denied => Err(Drop::PolicyDenied),
+    }
+}
+
+/// Where super-packets go.
+struct Device<'s> {
+    tun: Option<&'s Tun>,
+    drops: &'s Drops,
+}
+
+impl Sink for Device<'_> {
+    fn write(&mut self, super_packet: &[IoSlice<'_>], packets: usize) {
+        if self.tun.is_none_or(|tun| tun.write(super_packet).is_err()) {
+            self.drops.add(Drop::TunWriteFailed, packets as u64);
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Relays and neighbours that lie: what they send is dropped at the named place, under the named reason.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::testing::{Node, bound, connect, eventually, loopback, row, v4};
+use super::traffic::{icmp, packets, read_packets, tcp, tcp_of};
+use crate::flow::Transport;
+use crate::frame::{self, FRAME_OVERHEAD, HopHeader, Kind, LAST, Part};
+use crate::link::Bucket;
+use crate::offload::Vnet;
+use crate::seal::{HopSealer, RECORD_HEADER, RECORD_OVERHEAD, RecordSealer};
+use crate::stats::Drop;
+
+/// A neighbour of a node, as scripted as it likes.
+struct Rogue {
+    socket: UdpSocket,
+    to: SocketAddr,
+    sealer: HopSealer,
+}
+
+impl Rogue {
+    /// In place of `neighbour`, next to `node`.
+    fn next_to(node: &Node, neighbour: u8) -> io::Result<Self> {
+        let port = node.shared.socket.local_addr()?.port();
+        let to = SocketAddr::from((std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped(), port));
+        Ok(Self { socket: bound()?, to, sealer: node.hop_rogue(neighbour) })
+    }
+
+    fn send(&self, header: HopHeader, body: &[u8]) -> io::Result<Vec<u8>> {
+        self.send_part(header, Part::Whole, self.sealer.reserve(1), body)
+    }
+
+    fn send_part(&self, header: HopHeader, part: Part, counter: u64, body: &[u8]) -> io::Result<Vec<u8>> {
+        let mut frame = [&[0; FRAME_OVERHEAD], body].concat();
+        frame::seal_part(&self.sealer, counter, &header, part, &mut frame);
+        self.send_bytes(&frame)?;
+        Ok(frame)
+    }
+
+    fn send_bytes(&self, datagram: &[u8]) -> io::Result<()> {
+        self.socket.send_to(datagram, self.to).map(drop)
+    }
+}
+
+fn session(from: u8, to: u8) -> HopHeader {
+    HopHeader::new(v4(from), v4(to), Kind::Session)
+}
+
+/// The header an honest source puts around `packet`.
+fn honest(from: u8, to: u8, packet: &[u8]) -> HopHeader {
+    HopHeader::new(v4(from), v4(to), Kind::Record).describe(Transport::of(packet))
+}
+
+fn record(sealer: &RecordSealer, packet: &[u8]) -> Vec<u8> {
+    let mut record = vec![0; RECORD_OVERHEAD + packet.len()];
+    record[RECORD_HEADER..][..packet.len()].copy_from_slice(packet);
+    sealer.seal(sealer.reserve(1).unwrap_or_default(), false, &mut record);
+    record
+}
+
+#[test]
+fn headers_a_relay_does_not_follow_are_counted_by_reason() -> io::Result<()> {
+    let [_left, relay, _right] = row([1, 3, 2])?;
+    let rogue = Rogue::next_to(&relay, 1)?;
+    for (header, reason) in [
+        (HopHeader { ttl: 1, ..session(1, 2) }, Drop::TtlExceeded),
+        (HopHeader { ttl: 0, ..session(1, 2) }, Drop::TtlExceeded),
+        (session(77, 2), Drop::UnknownSource),
+        (session(2, 2), Drop::UnknownSource),
+        (session(3, 2), Drop::OwnSource),
+        (session(3, 3), Drop::OwnSource),
+        (session(1, 77), Drop::NoRoute),
+        (session(2, 1), Drop::NoWayButBack),
+        (HopHeader { flags: LAST, ..session(2, 1) }, Drop::NotAdjacent),
+        (HopHeader { flags: LAST, ..session(1, 77) }, Drop::NotAdjacent),
+        (HopHeader { ttl: 9, ..HopHeader::new(v4(1), v4(2), Kind::LinkProbe) }, Drop::NotForUs),
+    ] {
+        let before = relay.shared.drops.get(reason);
+        rogue.send(header, b"body")?;
+        assert!(relay.dropped(reason, before + 1), "{header:?}");
+    }
+    assert_eq!(relay.link_with(2).traffic.packets(), 0);
+    Ok(())
+}
+
+#[test]
+fn more_session_packets_than_a_link_may_ask_for_are_dropped() -> io::Result<()> {
+    let [_left, relay, right] = row([1, 3, 2])?;
+    if let Ok(mut passing) = relay.link_with(1).passing.lock() {
+        *passing = Bucket::new(3.0, Instant::now() + Duration::from_secs(60));
+    }
+    let rogue = Rogue::next_to(&relay, 1)?;
+    for _ in 0..10 {
+        rogue.send(session(1, 2), b"packet")?;
+        rogue.send(HopHeader::new(v4(1), v4(2), Kind::PathProbe), b"probe")?;
+    }
+    assert!(relay.dropped(Drop::RateLimited, 17));
+    // Records are judged by policy instead, and other links have rates of their own.
+    let ping = icmp(v4(1).into(), v4(2).into());
+    rogue.send(honest(1, 2, &ping), &record(&right.record_rogue(1), &ping))?;
+    Rogue::next_to(&relay, 2)?.send(session(2, 1), b"packet")?;
+    assert!(eventually(|| relay.link_with(1).traffic.packets_out.load(Ordering::Relaxed) == 1));
+    assert_eq!(relay.shared.drops.get(Drop::RateLimited), 17);
+    Ok(())
+}
+
+#[test]
+fn a_frame_in_a_ring_of_relays_ends_after_sixteen_hops_whatever_its_ttl_claims() -> io::Result<()> {
+    let [left, one, two, three, _right] = row([1, 3, 4, 5, 2])?;
+    connect(&one, &three)?;
+    one.route(2, &[(4, 1, false)]);
+    two.route(2, &[(5, 1, false)]);
+    three.route(2, &[(3, 1, false)]);
+    let rogue = Rogue::next_to(&one, left.number)?;
+    for (round, ttl) in [16, 200, 255].into_iter().enumerate() {
+        rogue.send(HopHeader { ttl, ..session(1, 2) }, b"round and round")?;
+        let ended = || [&one, &two, &three].iter().map(|node| node.shared.drops.get(Drop::TtlExceeded)).sum::<u64>();
+        assert!(eventually(|| ended() == round as u64 + 1));
+        let hops = || {
+            let out = |node: &Node, next| node.link_with(next).traffic.packets_out.load(Ordering::Relaxed);
+            out(&one, 4) + out(&two, 5) + out(&three, 3)
+        };
+        assert!(eventually(|| hops() == 15 * (round as u64 + 1)));
+    }
+    Ok(())
+}
+
+// What a relay does to frames it was given
+
+/// Frames that `left` sends to its relay, taken off the wire.
+struct Tap(UdpSocket);
+
+impl Tap {
+    fn behind(left: &Node) -> io::Result<Self> {
+        let socket = bound()?;
+        socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+        left.link.remote.store(Arc::new(loopback(&socket)?));
+        Ok(Self(socket))
+    }
+
+    fn frame(&self) -> io::Result<Vec<u8>> {
+        let mut datagram = vec![0; 2048];
+        let length = self.0.recv(&mut datagram)?;
+        datagram.truncate(length);
+        Ok(datagram)
+    }
+}
+
+#[test]
+fn a_relay_cannot_open_what_it_forwards() -> io::Result<()> {
+    let [mut left, relay, right] = row([1, 3, 2])?;
+    let tap = Tap::behind(&left)?;
+    let canary = b"canary canary canary canary";
+    let mut packet = tcp_of(1, 2, 81, canary.len()).1;
+    packet[40..].copy_from_slice(canary);
+    left.write(&Vnet::default(), &packet)?;
+    let mut frame = tap.frame()?;
+    // With every key that the relay has.
+    let opened = frame::open(&mut relay.hop_opener(1).run(), &mut frame);
+    assert_eq!(opened.map(|opened| opened.header), Ok(honest(1, 2, &packet)));
+    let body = &frame[FRAME_OVERHEAD..];
+    assert!(!frame.windows(6).any(|bytes| bytes == b"canary"));
+    for opener in relay.shared.openers.load().values() {
+        assert_eq!(opener.run().open(&mut body.to_vec()).err(), Some(Drop::BadSeal));
+    }
+    let index = u32::from_be_bytes([body[4], body[5], body[6], body[7]]);
+    let opener = Arc::clone(&right.shared.openers.load()[&index]);
+    assert_eq!(opener.run().open(&mut body.to_vec()).map(|(packet, _)| packet.to_vec()), Ok(packet));
+    Ok(())
+}
+
+#[test]
+fn no_bit_of_a_frames_header_can_change_on_the_wire() -> io::Result<()> {
+    let [mut left, relay, mut right] = row([1, 3, 2])?;
+    let (tap, rogue) = (Tap::behind(&left)?, Rogue::next_to(&relay, 1)?);
+    left.write(&Vnet::default(), &icmp(v4(1).into(), v4(2).into()))?;
+    let frame = tap.frame()?;
+    for bit in 8..FRAME_OVERHEAD * 8 {
+        let mut changed = frame.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        let reason = if (4 * 8..8 * 8).contains(&bit) { Drop::UnknownIndex } else { Drop::BadSeal };
+        let before = [reason, Drop::Replayed].map(|reason| relay.shared.drops.get(reason));
+        rogue.send_bytes(&changed)?;
+        // Flipped to the index of another link it meets another key.
+        let refused = || [reason, Drop::BadSeal].iter().any(|reason| relay.shared.drops.get(*reason) > before[0]);
+        assert!(eventually(refused), "bit {bit}");
+    }
+    assert_eq!(right.shared.drops.snapshot().iter().map(|(_, count)| count).sum::<u64>(), 0);
+    // Untouched it is still good, once.
+    rogue.send_bytes(&frame)?;
+    right.read()?;
+    rogue.send_bytes(&frame)?;
+    assert!(relay.dropped(Drop::Replayed, 1));
+    Ok(())
+}
+
+#[test]
+fn what_a_relay_does_to_a_body_is_found_by_the_destination() -> io::Result<()> {
+    let [_left, relay, mut right] = row([1, 3, 2])?;
+    let (rogue, sealer) = (Rogue::next_to(&right, 3)?, right.record_rogue(1));
+    let ping = icmp(v4(1).into(), v4(2).into());
+    let header = honest(1, 2, &ping);
+
+    let good = record(&sealer, &ping);
+    rogue.send(header, &good)?;
+    assert_eq!(right.read()?.1, ping);
+    rogue.send(header, &good)?;
+    assert!(right.dropped(Drop::Replayed, 1));
+
+    let mut flipped = record(&sealer, &ping);
+    flipped[RECORD_HEADER + 3] ^= 1;
+    rogue.send(header, &flipped)?;
+    assert!(right.dropped(Drop::BadSeal, 1));
+    rogue.send(header, &[])?;
+    assert!(right.dropped(Drop::Truncated, 1));
+    rogue.send(header, &flipped[..RECORD_OVERHEAD - 1])?;
+    assert!(right.dropped(Drop::Truncated, 2));
+    flipped[7] ^= 0x80;
+    rogue.send(header, &flipped)?;
+    assert!(right.dropped(Drop::UnknownIndex, 1));
+    assert_eq!(relay.shared.drops.snapshot().iter().map(|(_, count)| count).sum::<u64>(), 0);
+    Ok(())
+}
+
+#[test]
+fn a_packet_that_is_not_what_the_header_says_is_dropped() -> io::Result<()> {
+    let [_left, _relay, mut right] = row([1, 3, 2])?;
+    let (rogue, sealer) = (Rogue::next_to(&right, 3)?, right.record_rogue(1));
+    let packet = packets(tcp_of(1, 2, 22, 10)).remove(0);
+    let header = honest(1, 2, &packet);
+    let lies = [
+        HopHeader { dport: 443, ..header },
+        HopHeader { sport: 81, ..header },
+        HopHeader { proto: 17, ..header },
+        HopHeader { flags: frame::FRAG, ..header },
+        // A body of node 1 spliced into a frame of node 3.
+        HopHeader { src: v4(3), ..header },
+    ];
+    for (count, lie) in lies.into_iter().enumerate() {
+        rogue.send(lie, &record(&sealer, &packet))?;
+        assert!(right.dropped(Drop::HeaderMismatch, count as u64 + 1), "{lie:?}");
+    }
+    rogue.send(header, &record(&sealer, &packet))?;
+    assert_eq!(right.read()?.1, packet);
+    Ok(())
+}
+
+#[test]
+fn a_framed_record_is_judged_as_a_bare_one() -> io::Result<()> {
+    let [_left, _relay, right] = row([1, 3, 2])?;
+    let (rogue, sealer) = (Rogue::next_to(&right, 3)?, right.record_rogue(1));
+    let send = |packet: &[u8]| rogue.send(honest(1, 2, packet), &record(&sealer, packet));
+    send(&icmp(v4(7).into(), v4(2).into()))?;
+    assert!(right.dropped(Drop::SpoofedSource, 1));
+    send(&icmp(v4(1).into(), v4(7).into()))?;
+    assert!(right.dropped(Drop::ForeignDestination, 1));
+    send(&[0x45, 0, 0, 200, 0, 0])?;
+    assert!(right.dropped(Drop::BadPacket, 1));
+    Ok(())
+}
+
+#[test]
+fn halves_that_do_not_fit_are_given_up() -> io::Result<()> {
+    let [_left, _relay, mut right] = row([1, 3, 2])?;
+    let (rogue, sealer) = (Rogue::next_to(&right, 3)?, right.record_rogue(1));
+    let packet = packets(tcp(900)).remove(0);
+    let (header, record) = (honest(1, 2, &packet), record(&sealer, &packet));
+    let (first, second) = record.split_at(record.len() / 2);
+    // Another header, and a second half under the first counter of all.
+    let counter = rogue.sealer.reserve(2);
+    rogue.send_part(header, Part::First, counter, first)?;
+    rogue.send_part(HopHeader { ttl: 3, ..header }, Part::Second, counter + 1, second)?;
+    assert!(right.dropped(Drop::HalfFrame, 2));
+    // Too many, and too late.
+    for _ in 0..65 {
+        rogue.send_part(header, Part::First, rogue.sealer.reserve(2), first)?;
+    }
+    assert!(right.dropped(Drop::HalfFrame, 3));
+    std::thread::sleep(Duration::from_millis(150));
+    // Honest ones, the second before the first.
+    let counter = rogue.sealer.reserve(2);
+    rogue.send_part(header, Part::Second, counter + 1, second)?;
+    rogue.send_part(header, Part::First, counter, first)?;
+    assert_eq!(read_packets(&mut right, 1)?, [packet]);
+    assert!(right.dropped(Drop::HalfFrame, 3 + 64));
+    Ok(())
+}

@@ -1,0 +1,29 @@
+"""`/api/name` and `/api/tags`: what the network config calls the nodes, on the scribe."""
+
+from starlette.requests import Request
+
+from pulse import schemas
+from pulse.api.control import Control
+from pulse.api.routes import Endpoint
+
+
+async def set_name(control: Control, _: Request, body: schemas.NameRequest) -> schemas.NodeNaming:
+    """Name a node; a name another node has is a conflict."""
+    return await control.set_name(body)
+
+
+async def add_tag(control: Control, _: Request, body: schemas.TagRequest) -> schemas.NodeNaming:
+    """Give a node a tag."""
+    return await control.add_tag(body)
+
+
+async def remove_tag(control: Control, _: Request, body: schemas.TagRequest) -> schemas.NodeNaming:
+    """Take a tag from a node."""
+    return await control.remove_tag(body)
+
+
+ENDPOINTS = (
+    Endpoint("PUT", "/api/name", set_name),
+    Endpoint("POST", "/api/tags", add_tag),
+    Endpoint("DELETE", "/api/tags", remove_tag),
+)

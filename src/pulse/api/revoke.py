@@ -1,0 +1,15 @@
+"""`/api/revoke`: shut a node out, on the CA or the scribe."""
+
+from starlette.requests import Request
+
+from pulse import schemas
+from pulse.api.control import Control
+from pulse.api.routes import Endpoint
+
+
+async def revoke(control: Control, _: Request, body: schemas.RevokeRequest) -> schemas.Revoked:
+    """Revoke a node: nobody talks to it any more, and its key gets no certificate."""
+    return await control.revoke(body)
+
+
+ENDPOINTS = (Endpoint("POST", "/api/revoke", revoke),)

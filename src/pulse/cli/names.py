@@ -1,0 +1,63 @@
+"""`pulse name`, `pulse tag`, `pulse untag`: what a node is called everywhere. On the scribe only.
+
+Invariant: parse, one call, print.
+"""
+
+from pulse import schemas
+from pulse.cli.output import print_json
+from pulse.cli.values import DataDir, Json
+from pulse.client import connect
+from pulse.core.types import SHORT_ID
+
+
+def name(node: str, name: str, /, *, json: Json = False, data_dir: DataDir = None) -> None:
+    """Name a node; the whole network calls it that from now on.
+
+    Parameters
+    ----------
+    node
+        Its name so far, its mesh address, or the first digits of its id.
+    name
+        Lower case letters, digits and inner -; free again when the node gets another one.
+    """
+    with connect(data_dir) as client:
+        told = client.set_name(node, name)
+    if json:
+        print_json(told)
+    else:
+        print(f"{told.id[:SHORT_ID]} is {told.name} from now on")
+
+
+def tag(node: str, tag: str, /, *, json: Json = False, data_dir: DataDir = None) -> None:
+    """Give a node a tag, for rules to go by.
+
+    Parameters
+    ----------
+    node
+        Its name, its mesh address, or the first digits of its id.
+    tag
+        Lower case letters, digits and inner _ . -
+    """
+    with connect(data_dir) as client:
+        told = client.add_tag(node, tag)
+    _show(told, json=json)
+
+
+def untag(node: str, tag: str, /, *, json: Json = False, data_dir: DataDir = None) -> None:
+    """Take a tag from a node.
+
+    Parameters
+    ----------
+    node
+        Its name, its mesh address, or the first digits of its id.
+    """
+    with connect(data_dir) as client:
+        told = client.remove_tag(node, tag)
+    _show(told, json=json)
+
+
+def _show(told: schemas.NodeNaming, *, json: bool) -> None:
+    if json:
+        print_json(told)
+    else:
+        print(f"{told.name} has the tags {' '.join(told.tags)}" if told.tags else f"{told.name} has no tags")

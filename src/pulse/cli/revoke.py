@@ -1,0 +1,28 @@
+"""`pulse revoke`: shut a node out for good. On the CA or the scribe.
+
+Invariant: parse, one call, print.
+"""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from pulse.cli.output import print_json
+from pulse.cli.values import DataDir, Json
+from pulse.client import connect
+from pulse.core.types import SHORT_ID
+
+Node = Annotated[str, Parameter(help="Its name, its mesh address, or the first digits of its id.")]
+Force = Annotated[bool, Parameter(help="Even the last CA or scribe; on the CA only.")]
+
+
+def revoke(node: Node, *, force: Force = False, json: Json = False, data_dir: DataDir = None) -> None:
+    """Revoke a node: nobody talks to it any more, and there is no way back for its key."""
+    with connect(data_dir) as client:
+        told = client.revoke(node, force=force)
+    if json:
+        print_json(told)
+        return
+    short = told.id[:SHORT_ID]
+    print(f"revoked {told.name} ({short})" if told.name != short else f"revoked {short}")
+    print("Its machine comes back only with a new key: another --data-dir, and a new invite.")

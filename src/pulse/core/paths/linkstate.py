@@ -1,0 +1,242 @@
+"""Which links there are in the whole mesh, and who can be reached over them.
+
+Facts only mark what changed; `tick` looks at the whole once for many of them. Invariant: a node is *expired* if
+and only if no counted links have led to it for `EXPIRED_AFTER`, by our own clock and nobody else's.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final
+
+from pulse.core.effects import INFO, Effect, Log
+from pulse.core.paths.graph import Graph, OwnLink, Told, build
+from pulse.core.paths.noderecord import NodeRecord
+from pulse.core.types import SHORT_ID, LinkId, NodeId
+
+EXPIRED_AFTER: Final = 300.0
+"""Seconds a node may be unreachable before it counts as gone."""
+
+FRESH_RTT: Final = 0.01
+"""Seconds that stand for a link of ours before its first echo: it has just carried a handshake, so it is used."""
+
+OWN_PACE: Final = 0.0005
+"""Seconds a known node between two looks for links of our own: at once in a small mesh, under way in a mass restart."""
+
+LINKS_PACE: Final = 0.002
+"""The same where links of others came or went."""
+
+FIGURES_PACE: Final = 0.005
+LEAST_FIGURES_PACE: Final = 1.0
+"""The same, and at least this long, where only figures moved."""
+
+NOTICED_RTT: Final = 0.0005
+NOTICED_SHARE: Final = 0.05
+NOTICED_LOSS: Final = 0.01
+"""What must have moved since the last look to be worth another: both of the first two, or the third."""
+
+NAMED: Final = 8
+"""Nodes named in one line of the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphChanged:
+    """The graph is this from now on; whoever hears it keeps no hold of it."""
+
+    graph: Graph
+
+
+@dataclass(frozen=True, slots=True)
+class NodeExpired:
+    """No links have led to that node for long: it counts as gone."""
+
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReturned:
+    """Links lead to an expired node again."""
+
+    node: NodeId
+
+
+Outcome = Effect | GraphChanged | NodeExpired | NodeReturned
+
+
+@dataclass(slots=True)
+class _Mine:
+    """A link of ours: its newest figures, and those of the last look."""
+
+    node: NodeId
+    rtt: float | None = None
+    loss: float = 0.0
+    suspect: bool = False
+    seen_rtt: float | None = None
+    seen_loss: float = 0.0
+
+    def moved(self) -> bool:
+        """Its figures are worth another look."""
+        if self.rtt is None or self.seen_rtt is None:
+            return self.rtt is not self.seen_rtt
+        step = abs(self.rtt - self.seen_rtt)
+        return (
+            step >= max(NOTICED_RTT, NOTICED_SHARE * self.seen_rtt) or abs(self.loss - self.seen_loss) >= NOTICED_LOSS
+        )
+
+
+@dataclass(slots=True)
+class LinkState:
+    """The links of the mesh, as records announce them and as we know our own."""
+
+    me: NodeId
+    _told: dict[NodeId, Told] = field(default_factory=dict)
+    """What each node announces; what we announce ourselves is told like any other."""
+    _mine: dict[LinkId, _Mine] = field(default_factory=dict)
+    _revoked: set[NodeId] = field(default_factory=set)
+    _reached: set[NodeId] = field(default_factory=set)
+    _missed: dict[NodeId, float] = field(default_factory=dict)
+    """Since when no links lead to whom, longest first."""
+    _expired: dict[NodeId, float] = field(default_factory=dict)
+    """The same of those that are expired."""
+    _looked: float = 0.0
+    _due: float | None = None
+    """When to look again."""
+
+    # Facts
+
+    def link_opened(self, link: LinkId, node: NodeId, now: float) -> list[Outcome]:
+        """A link of ours is up."""
+        if node not in self._revoked:
+            self._mine[link] = _Mine(node)
+            self._look_after(OWN_PACE, now)
+        return []
+
+    def link_closed(self, link: LinkId, now: float) -> list[Outcome]:
+        """A link of ours is gone."""
+        if self._mine.pop(link, None) is not None:
+            self._look_after(OWN_PACE, now)
+        return []
+
+    def sampled(self, link: LinkId, rtt: float | None, loss: float) -> list[Outcome]:
+        """A link of ours was measured: round trip in seconds, loss from 0 to 1."""
+        mine = self._mine.get(link)
+        if mine is not None:
+            mine.rtt, mine.loss = rtt, loss
+            if mine.moved():
+                self._look_after(OWN_PACE if mine.seen_rtt is None else FIGURES_PACE)
+        return []
+
+    def link_suspected(self, link: LinkId, suspect: bool) -> list[Outcome]:
+        """Echoes of a link of ours went missing, or are back."""
+        mine = self._mine.get(link)
+        if mine is not None and mine.suspect is not suspect:
+            mine.suspect = suspect
+            self._look_after(OWN_PACE)
+        return []
+
+    def record_accepted(self, record: NodeRecord, now: float) -> list[Outcome]:
+        """A node announced its links; a record of our own is told too, for others reckon with it."""
+        if record.node in self._revoked:
+            return []
+        told, before = Told.of(record), self._told.get(record.node)
+        self._told[record.node] = told
+        if before is None or before.hub != told.hub or before.ends() != told.ends():
+            self._look_after(LINKS_PACE, now)
+        elif before != told:
+            self._look_after(FIGURES_PACE, now)
+        return []
+
+    def record_forgotten(self, node: NodeId) -> list[Outcome]:
+        """There is no record of that node any more."""
+        if self._told.pop(node, None) is not None:
+            self._look_after(LINKS_PACE)
+        return []
+
+    def node_revoked(self, node: NodeId) -> list[Outcome]:
+        """That node is out for ever, whatever it or others announce."""
+        self._revoked.add(node)
+        self._told.pop(node, None)
+        for link in [link for link, mine in self._mine.items() if mine.node == node]:
+            del self._mine[link]
+        self._look_after(0.0)
+        return []
+
+    # The machine's face
+
+    def deadline(self) -> float | None:
+        """When to look again, or when the next node expires."""
+        expiring = (since + EXPIRED_AFTER for since in self._missed.values())
+        return min((due for due in (self._due, next(expiring, None)) if due is not None), default=None)
+
+    def tick(self, now: float) -> list[Outcome]:
+        """Look at the whole if something changed, and see who is gone."""
+        outcomes: list[Outcome] = []
+        if self._due is not None and now >= self._due:
+            outcomes += self._look(now)
+        return outcomes + self._expire(now)
+
+    # Queries
+
+    def graph(self) -> Graph:
+        """The counted links as they are now, built anew."""
+        own: dict[NodeId, OwnLink] = {}
+        for link, mine in self._mine.items():
+            serving = own.get(mine.node)
+            # The newest link with a neighbour serves, unless it is suspect and an older one is not.
+            if serving is None or serving.suspect or not mine.suspect:
+                own[mine.node] = OwnLink(link, FRESH_RTT if mine.rtt is None else mine.rtt, mine.loss, mine.suspect)
+        return build(self.me, self._told, own)
+
+    def is_reached(self, node: NodeId) -> bool:
+        """True if counted links led to `node` at the last look."""
+        return node in self._reached
+
+    def is_expired(self, node: NodeId, now: float) -> bool:
+        """True if none have for long."""
+        since = self._missed.get(node)
+        return node in self._expired or (since is not None and now >= since + EXPIRED_AFTER)
+
+    def missed_since(self, node: NodeId) -> float | None:
+        """Since when no counted links lead to `node`; None if some do or it is not known."""
+        return self._missed.get(node, self._expired.get(node))
+
+    # Details
+
+    def _look_after(self, pace: float, now: float = 0.0) -> None:
+        gap = pace * len(self._told)
+        if pace == FIGURES_PACE:
+            gap = max(gap, LEAST_FIGURES_PACE)
+        due = max(now, self._looked + gap)
+        self._due = due if self._due is None else min(self._due, due)
+
+    def _look(self, now: float) -> list[Outcome]:
+        self._looked, self._due = now, None
+        for mine in self._mine.values():
+            mine.seen_rtt, mine.seen_loss = mine.rtt, mine.loss
+        graph = self.graph()
+        self._reached = graph.reached()
+        returned = [node for node in self._expired if node in self._reached]
+        lost = [node for node in graph.nodes[1:] if node not in self._reached]
+        still = {*lost}
+        self._missed = {node: since for node, since in self._missed.items() if node in still}
+        self._expired = {node: since for node, since in self._expired.items() if node in still}
+        for node in lost:
+            if node not in self._expired:
+                self._missed.setdefault(node, now)
+        return [GraphChanged(graph), *map(NodeReturned, returned), *_said("nodes returned", returned)]
+
+    def _expire(self, now: float) -> list[Outcome]:
+        gone: list[NodeId] = []
+        for node, since in self._missed.items():
+            if now < since + EXPIRED_AFTER:
+                break
+            gone.append(node)
+        for node in gone:
+            self._expired[node] = self._missed.pop(node)
+        return [*map(NodeExpired, gone), *_said("nodes expired", gone)]
+
+
+def _said(event: str, nodes: Collection[NodeId]) -> list[Outcome]:
+    if not nodes:
+        return []
+    named = " ".join(node[:SHORT_ID] for node in sorted(nodes)[:NAMED])
+    return [Log(event, INFO, {"count": len(nodes), "nodes": named})]

@@ -1,0 +1,69 @@
+"""How neighbours see us: at which address, and with which clock.
+
+Invariant: what a neighbour said counts only while its link is up.
+"""
+
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from statistics import median
+from typing import Final
+
+from pulse.core.addresses import is_ip, join
+from pulse.core.effects import WARNING, CloseLink, Effect, Log
+from pulse.core.health import CLOCK_WARNING
+from pulse.core.types import LinkId
+
+OBSERVED_TOLD: Final = 3
+"""Addresses that neighbours see which have a place among our candidates, however many interfaces there are."""
+
+
+@dataclass(slots=True)
+class Sight:
+    """What the neighbours tell us of ourselves."""
+
+    _local: tuple[str, ...] = ()
+    _addresses: dict[LinkId, str] = field(default_factory=dict)
+    _offsets: dict[LinkId, float] = field(default_factory=dict)
+
+    # Facts
+
+    def addresses_changed(self, candidates: tuple[str, ...]) -> None:
+        """Where this machine says it is reached, `ip:port` each, best first."""
+        self._local = candidates
+
+    def observed(self, link: LinkId, host: str, port: int) -> list[Effect]:
+        """A neighbour sees us there."""
+        # The zone of a link-local address is the neighbour's own name for its interface, and free text.
+        bare = host.partition("%")[0]
+        if not is_ip(bare) or not port:
+            return [CloseLink(link, "protocol"), Log("neighbour saw us at no address", WARNING)]
+        self._addresses[link] = join(str(ip_address(bare)), port)
+        return []
+
+    def clock_compared(self, link: LinkId, offset: float) -> None:
+        """Our wall clock minus a neighbour's, in seconds."""
+        self._offsets[link] = offset
+
+    def link_closed(self, link: LinkId) -> None:
+        """That neighbour sees us no more."""
+        self._addresses.pop(link, None)
+        self._offsets.pop(link, None)
+
+    # Queries
+
+    def addresses(self) -> list[str]:
+        """Addresses our neighbours see us at, `ip:port`, each once."""
+        return sorted(set(self._addresses.values()))
+
+    def candidates(self) -> tuple[str, ...]:
+        """Where others may try to reach us: what this machine knows, and what neighbours see beside it."""
+        seen = [each for each in self.addresses() if each not in self._local][:OBSERVED_TOLD]
+        return (*self._local[:OBSERVED_TOLD], *seen, *self._local[OBSERVED_TOLD:])
+
+    def clock_offset(self) -> float:
+        """Our wall clock minus the median of the neighbours', in seconds; 0 while there are none."""
+        return median(self._offsets.values()) if self._offsets else 0.0
+
+    def clock_vouched(self) -> bool:
+        """True if there are neighbours and their clocks agree with ours."""
+        return bool(self._offsets) and abs(self.clock_offset()) <= CLOCK_WARNING

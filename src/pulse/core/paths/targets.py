@@ -1,0 +1,118 @@
+"""Places to dial: those a person named, whoever lives there, and those where a node was seen.
+
+Invariant: what a person named is never forgotten; of the others the oldest gives way when the table is full.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from pulse.core.paths.backoff import Backoff
+from pulse.core.types import NodeId
+
+MOST_TARGETS: Final = 4096
+"""Targets kept; the oldest learnt one without a link gives way."""
+
+MOST_PLACES: Final = 4
+"""Learnt addresses kept of one node, the newest: a peer that roams must not push the others out."""
+
+
+@dataclass(slots=True)
+class Target:
+    """A place to dial: one a person named, whoever lives there, or one where a node was seen."""
+
+    address: str
+    configured: bool
+    backoff: Backoff
+    node: NodeId | None = None
+    """Who was last met there."""
+    next_try: float = 0.0
+    dialling: bool = False
+    ours: bool = False
+    """We met ourselves there; a name or a floating address may lead elsewhere later."""
+    last_error: str = ""
+
+    @property
+    def expect(self) -> NodeId | None:
+        """Who must answer there: a machine that was set up anew behind a configured address is welcome."""
+        return None if self.configured else self.node
+
+    def take_off(self, _place: str) -> None:
+        """It is being dialled."""
+        self.dialling = True
+
+    def landed(self, _place: str) -> None:
+        """It is not any more."""
+        self.dialling = False
+
+    def parted(self, error: str, now: float) -> None:
+        """It did not lead to a link, or the link it led to is gone."""
+        self.last_error = error
+        self.next_try = now + self.backoff.next_delay()
+
+
+@dataclass(slots=True)
+class Targets:
+    """All places, by address."""
+
+    make_backoff: Callable[[], Backoff]
+    is_idle: Callable[[Target], bool]
+    """Nobody is linked with, or being dialled, at a target."""
+    _all: dict[str, Target] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Target]:
+        return iter(self._all.values())
+
+    def get(self, address: str) -> Target | None:
+        """What is known of a place."""
+        return self._all.get(address)
+
+    def name(self, address: str, now: float) -> None:
+        """A person named a place."""
+        target = self._all.get(address)
+        if target is None:
+            self._add(address, None, configured=True, now=now)
+        else:
+            target.configured = True
+
+    def learn(self, node: NodeId, address: str, now: float) -> None:
+        """`node` was seen at a place."""
+        known = self._all.pop(address, None)
+        if known is not None:
+            # Put back as the newest: the oldest gives way.
+            known.node = node
+            self._all[address] = known
+            return
+        learnt = [each.address for each in self.leading_to(node) if not each.configured]
+        for oldest in learnt[: max(0, len(learnt) + 1 - MOST_PLACES)]:
+            del self._all[oldest]
+        self._add(address, node, configured=False, now=now)
+
+    def banish(self, nodes: Collection[NodeId]) -> None:
+        """Nobody is looked for any more where these nodes were seen."""
+        for target in [each for each in self if each.node in nodes]:
+            if target.configured:
+                target.node = None
+            else:
+                del self._all[target.address]
+
+    def drop(self, target: Target) -> None:
+        """Forget this very target, unless its place has another by now."""
+        if self._all.get(target.address) is target:
+            del self._all[target.address]
+
+    def leading_to(self, node: NodeId) -> Iterator[Target]:
+        """The places where `node` was met."""
+        return (target for target in self if target.node == node)
+
+    def _add(self, address: str, node: NodeId | None, *, configured: bool, now: float) -> None:
+        has_room = len(self._all) < MOST_TARGETS or self._make_room()
+        if has_room or configured:
+            self._all[address] = Target(address, configured, self.make_backoff(), node, next_try=now)
+
+    def _make_room(self) -> bool:
+        victim = next((each for each in self if not each.configured and self.is_idle(each)), None)
+        if victim is None:
+            return False
+        del self._all[victim.address]
+        return True

@@ -1,0 +1,156 @@
+"""Keeps the network config on the node that is the scribe, and asks the CA for that role where a person wants it.
+
+Invariant: an edit is answered only once its config is on disk; a node the roles do not name writes nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pulse.core.network.netconfig import SignedConfig
+from pulse.core.network.scribe import Scribe
+from pulse.core.trust.roles import SignedRoles, open_roles
+from pulse.core.types import NodeId
+from pulse.errors import PulseError, Refused
+from pulse.schemas import NameRequest, NodeNaming, TagRequest
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 10.0
+"""Seconds for the CA to answer."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
+"""Seconds between two claims, doubling while the CA is out of reach."""
+
+SOON = 8.0
+"""Seconds an edit waits for the role that is being asked for, and for the config: less than the client waits."""
+
+
+class Publishes(Protocol):
+    """What this service asks of the publisher."""
+
+    def config(self, signed: SignedConfig) -> None: ...
+    def roles(self, signed: SignedRoles) -> None: ...
+
+
+@dataclass(slots=True)
+class ScribeService:
+    """One node as the network's scribe, or as one that would be it."""
+
+    scribe: Scribe
+    publish: Publishes
+    call: Callable[[NodeId, str, bytes, float], Awaitable[bytes]]
+    """An RPC to another node: method, body, seconds to wait."""
+    ca_nodes: Callable[[], frozenset[NodeId]]
+    wanted: bool
+    """Started with --scribe."""
+    problem: str = field(default="", init=False)
+    """Why a node that was started to be the scribe is not; empty if it is, or was not."""
+    _final: bool = field(default=False, init=False)
+    """The CA said no, so waiting helps nobody."""
+    _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _able: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    """The role is ours and there is a config to write on."""
+
+    # The role
+
+    def changed(self) -> None:
+        """Other roles or another network config may be in force."""
+        self._changed.set()
+        self._look()
+
+    async def run(self) -> None:
+        """Claim the role if it is wanted, and sign the config anew once it is ours; until cancelled."""
+        pause = FIRST_PAUSE
+        while True:
+            self._changed.clear()
+            self._renew()
+            if self.wanted and not self.scribe.in_office:
+                await self._claim()
+            if self.scribe.in_office:
+                self.problem, self._final = "", False
+            self._look()
+            pause = LONGEST_PAUSE if self._final or not self.problem else min(pause * 2, LONGEST_PAUSE)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._changed.wait()
+
+    # Edits
+
+    async def set_name(self, wanted: NameRequest) -> NodeNaming:
+        """Call a node by a name. Raises Refused, NotFound, Conflict, or SystemRefused for a disk that refuses."""
+        node = await self._node(wanted.node_id)
+        return self._kept(node, self.scribe.node_named(node, wanted.name))
+
+    async def add_tag(self, wanted: TagRequest) -> NodeNaming:
+        """Give a node a tag. Raises the same."""
+        node = await self._node(wanted.node_id)
+        return self._kept(node, self.scribe.node_tagged(node, wanted.tag))
+
+    async def remove_tag(self, wanted: TagRequest) -> NodeNaming:
+        """Take a tag from a node. Raises the same."""
+        node = await self._node(wanted.node_id)
+        return self._kept(node, self.scribe.node_untagged(node, wanted.tag))
+
+    # Details
+
+    async def _node(self, text: str) -> NodeId:
+        """The node people mean, once it is certain that we may write."""
+        self._look()
+        if self.scribe.in_office or (self.wanted and not self._final):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SOON):
+                    await self._able.wait()
+        self.scribe.in_hand()
+        return self.scribe.members.resolve(text).node_id
+
+    def _look(self) -> None:
+        if self.scribe.in_office and self.scribe.statements.in_force:
+            self._able.set()
+        else:
+            self._able.clear()
+
+    def _kept(self, node: NodeId, signed: SignedConfig) -> NodeNaming:
+        if signed != self.scribe.statements.config:
+            self.publish.config(signed)
+        members = self.scribe.members
+        certificate = members.get(node)
+        tags = members.tags(certificate) if certificate else ()
+        return NodeNaming(node, members.label_of(node), list(tags), ".".join(map(str, signed.number)))
+
+    def _renew(self) -> None:
+        renewed = self.scribe.renewed()
+        if renewed is None:
+            return
+        try:
+            self.publish.config(renewed)
+        except PulseError as error:
+            log.error("network config not signed anew", extra={"error": str(error)})
+
+    async def _claim(self) -> None:
+        cas = sorted(self.ca_nodes())
+        if not cas:
+            self.problem = "the CA, which gives the role, was not met yet"
+        for ca in cas:
+            try:
+                await self._ask(ca)
+            except Refused as error:
+                self._refused(str(error))
+            except PulseError as error:
+                self.problem = f"asking the CA for the role failed: {error}"
+
+    async def _ask(self, ca: NodeId) -> None:
+        if ca == self.scribe.me:
+            raise Refused("another node has the role, and moving it (pulse ca grant) is not in this version yet")
+        statements = self.scribe.statements
+        answer = await self.call(ca, "roles.claim", b"", PATIENCE)
+        self.publish.roles(open_roles(answer, statements.network, statements.authorities))
+        self._renew()
+
+    def _refused(self, why: str) -> None:
+        if not self._final:
+            log.warning("role of scribe refused", extra={"error": why})
+        self.problem, self._final = why, True

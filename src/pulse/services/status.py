@@ -1,0 +1,219 @@
+"""Tells how the mesh looks from here: the sentence on top, a row a node, the counters below.
+
+Invariant: a node is shown as reachable exactly while routing has a path to it, with the figures of that very path.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from pulse import clock, schemas
+from pulse.core.health import Health, PeerHealth, Vitals, judge
+from pulse.core.mesh import Mesh
+from pulse.core.paths.neighbours import Unreached
+from pulse.core.paths.routing import Path
+from pulse.core.trust.certificates import Certificate
+from pulse.core.trust.members import label
+from pulse.core.types import NodeId
+from pulse.net.links import Links, PathSample, PeerTraffic
+
+NO_PATH = "-"
+NO_TRAFFIC = PeerTraffic(NodeId(""), 0, 0, 0, 0)
+
+
+class Device(Protocol):
+    """What this service asks of the TUN device."""
+
+    name: str
+    problem: str
+
+
+class Office(Protocol):
+    """What this service asks of the scribe on this node."""
+
+    problem: str
+
+
+class Way(NamedTuple):
+    """How frames leave for a node, in words: the type of the first link, and the name of the first relay."""
+
+    link: str = NO_PATH
+    via: str = ""
+
+
+class Figures(NamedTuple):
+    """How good a path is; times in seconds, loss from 0 to 1, None for not known."""
+
+    rtt: float | None = None
+    jitter: float | None = None
+    loss: float | None = None
+    suspect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StatusService:
+    """Reads what mesh, data plane and TUN know and says it in schemas; it changes nothing."""
+
+    mesh: Mesh
+    links: Links
+    device: Device | None
+    scribe: Office
+    version: str
+    listen: str
+    started: float
+    """The event loop's time at start."""
+
+    def status(self) -> schemas.Status:
+        """The mesh as this node sees it."""
+        peers = self._peers()
+        health = self._health(peers)
+        return schemas.Status(
+            well=health.well,
+            sentence=health.sentence,
+            node=self.identity(),
+            version=self.version,
+            uptime=_now() - self.started,
+            listen=self.listen,
+            tun="" if self.device is None or self.device.problem else self.device.name,
+            certificate_left=self.mesh.me.not_after - clock.wall(),
+            peers=peers,
+            drops={reason: count for reason, count in self.links.drops().items() if count},
+            gossip=self.mesh.gossip.statistics(),
+        )
+
+    def identity(self) -> schemas.NodeIdentity:
+        """Who this node is."""
+        me = self.mesh.me
+        return identity_of(me, self._roles(me), self.mesh.members.label(me))
+
+    def way_to(self, node: NodeId) -> Way:
+        """How frames leave for `node` now."""
+        return self._way(self.mesh.routing.path_to(node))
+
+    # Details
+
+    def _way(self, path: Path | None) -> Way:
+        neighbour = self.mesh.neighbours.get(path.link) if path else None
+        if path is None or neighbour is None:
+            return Way()
+        return Way(neighbour.transport, self._name(path.via) if path.via else "")
+
+    def _name(self, node: NodeId) -> str:
+        return self.mesh.members.label_of(node)
+
+    def _roles(self, certificate: Certificate) -> list[str]:
+        roles = ["ca"] if certificate.is_ca else []
+        if self.mesh.statements.roles.scribe == certificate.node_id:
+            roles.append("scribe")
+        return roles
+
+    def _peers(self) -> list[schemas.PeerRow]:
+        traffic = {each.node: each for each in self.links.traffic()}
+        samples = {(each.node, each.link): each for each in self.links.paths()}
+        # Of several places where a node was tried the first is shown: one that a person named.
+        lost = {each.node: each for each in reversed(self.mesh.neighbours.unreached())}
+        rows = []
+        for peer in self.mesh.members.all():
+            node = peer.node_id
+            if node == self.mesh.me.node_id:
+                continue
+            path = self.mesh.routing.path_to(node)
+            sample = samples.get((node, path.link)) if path else None
+            rows.append(self._row(peer, path, sample, traffic.get(node, NO_TRAFFIC), lost.get(node)))
+        return sorted(rows, key=lambda row: (row.link == NO_PATH, row.name))
+
+    def _row(
+        self,
+        peer: Certificate,
+        path: Path | None,
+        sample: PathSample | None,
+        traffic: PeerTraffic,
+        lost: Unreached | None,
+    ) -> schemas.PeerRow:
+        way = self._way(path)
+        figures = self._figures(path, sample)
+        return schemas.PeerRow(
+            id=peer.node_id,
+            name=self.mesh.members.label(peer),
+            v4=str(peer.addresses.v4),
+            v6=str(peer.addresses.v6),
+            roles=self._roles(peer),
+            link=way.link,
+            via=way.via,
+            rtt=figures.rtt,
+            jitter=figures.jitter,
+            loss=figures.loss,
+            suspect=figures.suspect,
+            seen=0.0 if path else self._seen(peer.node_id),
+            address=self._address(path, lost),
+            last_error=lost.last_error if lost else "",
+            bytes_in=traffic.bytes_in,
+            bytes_out=traffic.bytes_out,
+            tags=list(self.mesh.members.tags(peer)),
+            hops=len(path.hops) if path else 0,
+        )
+
+    def _figures(self, path: Path | None, sample: PathSample | None) -> Figures:
+        """Of a link its own probes; of a relayed path what was measured on it, else what was announced."""
+        if path is None:
+            return Figures()
+        first = self.mesh.probe.quality(path.link)
+        if path.via is None:
+            return Figures(first.rtt, first.jitter, first.loss, first.suspect)
+        if sample is None or sample.rtt is None:
+            return Figures(path.latency, None, path.loss, first.suspect)
+        return Figures(sample.rtt, None, sample.loss, sample.suspect or first.suspect)
+
+    def _address(self, path: Path | None, lost: Unreached | None) -> str:
+        neighbour = self.mesh.neighbours.get(path.link) if path and path.via is None else None
+        if neighbour is not None:
+            return neighbour.observed
+        return lost.address if lost else ""
+
+    def _seen(self, node: NodeId) -> float | None:
+        missed = (self.mesh.linkstate.missed_since(node), self.mesh.neighbours.parted_at(node))
+        moments = [each for each in missed if each is not None]
+        return _now() - max(moments) if moments else None
+
+    def _health(self, peers: Sequence[schemas.PeerRow]) -> Health:
+        lost = self.mesh.neighbours.unreached()
+        wanted = {each.node for each in lost if each.configured and each.node is not None}
+        known = [
+            PeerHealth(
+                row.name,
+                direct=row.link != NO_PATH and not row.via,
+                configured=NodeId(row.id) in wanted,
+                last_error=row.last_error,
+                relayed=bool(row.via),
+            )
+            for row in peers
+        ]
+        nobody = [PeerHealth(each.address, False, each.configured, each.last_error) for each in lost if not each.node]
+        vitals = Vitals(
+            peers=known + nobody,
+            certificate_left=self.mesh.me.not_after - clock.wall(),
+            clock_offset=self.mesh.sight.clock_offset(),
+            tun_wanted=self.device is not None,
+            tun_problem=self.device.problem if self.device else "",
+            revoked=self.mesh.me.node_id in self.mesh.statements.revoked(),
+            scribe_problem=self.scribe.problem,
+        )
+        return judge(vitals)
+
+
+def identity_of(certificate: Certificate, roles: Sequence[str] = (), name: str = "") -> schemas.NodeIdentity:
+    """A node as its certificate tells of it, under the name people gave it if there is one."""
+    return schemas.NodeIdentity(
+        id=certificate.node_id,
+        name=name or label(certificate),
+        network=certificate.network.name,
+        ca_hash=certificate.network.ca_hash,
+        v4=str(certificate.addresses.v4),
+        v6=str(certificate.addresses.v6),
+        roles=list(roles),
+    )
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,138 @@
+"""Finds the way frames take to a node by asking the hops themselves: each answers with its own next link.
+
+Invariant: a hop speaks of its own next link only, so what is shown is what every hop does, not what one believes.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import msgspec
+
+from pulse import schemas
+from pulse.core import messages
+from pulse.core.mesh import Mesh
+from pulse.core.messages import Wire
+from pulse.core.trust.certificates import Certificate
+from pulse.core.trust.members import label
+from pulse.core.types import SHORT_ID, NodeId, ShortText
+from pulse.errors import LinkError, PulseError, Refused
+
+METHOD: Final = "trace"
+"""Name of the RPC that hops answer."""
+
+MOST_HOPS: Final = 16
+"""Hops a frame lives."""
+
+_ID_BYTES: Final = 32
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class Step(Wire, frozen=True):
+    """What a hop answers: the node its frames for the destination go to next, and the link they take."""
+
+    next: Annotated[bytes, msgspec.Meta(max_length=_ID_BYTES)]
+    """32 bytes of id, or none: it has no path."""
+    link: ShortText = ""
+    rtt: Seconds | None = None
+    loss: Share = 0.0
+
+
+_steps = msgspec.msgpack.Decoder(Step)
+
+
+@dataclass(frozen=True, slots=True)
+class TraceService:
+    """Asks for a way, and answers others who do."""
+
+    mesh: Mesh
+    call: Callable[[NodeId, str, bytes, float], Awaitable[bytes]]
+    """An RPC to another node: method, body, seconds to wait."""
+
+    async def answer(self, _: NodeId, body: bytes) -> bytes:
+        """The method `trace`: our next link towards the node whose 32 bytes of id came. Raises Refused."""
+        if len(body) != _ID_BYTES:
+            raise Refused(f"a trace names a node by the 32 bytes of its id, not by {len(body)}")
+        return messages.pack(self._step(NodeId(body.hex())))
+
+    async def trace(self, wanted: schemas.TraceRequest) -> schemas.Trace:
+        """The way to a node, and its measured round trip. Raises NotFound, Conflict, Refused or LinkError."""
+        target = self.mesh.members.resolve(wanted.node)
+        if target.node_id == self.mesh.me.node_id:
+            raise Refused(f"{label(target)} is this node itself. Name another: pulse status")
+        if self.mesh.routing.path_to(target.node_id) is None:
+            raise LinkError(f"no path leads to {label(target)} now. What is known of it: pulse status")
+        hops, problem = await self._walk(target, wanted.timeout)
+        rtt, silence = await self._ping(target, wanted.timeout)
+        return schemas.Trace(
+            id=target.node_id,
+            name=label(target),
+            v4=str(target.addresses.v4),
+            hops=hops,
+            rtt=rtt,
+            problem=problem or silence,
+        )
+
+    # Details
+
+    async def _walk(self, target: Certificate, timeout: float) -> tuple[list[schemas.TraceHop], str]:
+        """Go from hop to hop; the hops, and why there are no more of them if the target is not the last."""
+        hops: list[schemas.TraceHop] = []
+        at, passed = self.mesh.me.node_id, set[NodeId]()
+        while at != target.node_id:
+            passed.add(at)
+            try:
+                step = await self._step_of(at, target.node_id, timeout)
+            except PulseError as error:
+                return hops, f"{self._name(at)} does not tell its next hop: {error}"
+            if not step.next:
+                return hops, f"{self._name(at)} has no path to {label(target)}"
+            at = NodeId(step.next.hex())
+            hops.append(self._hop(at, step, hops[-1].total if hops else 0.0))
+            if at in passed:
+                return hops, f"the way comes back to {self._name(at)}: a loop"
+            if len(hops) == MOST_HOPS and at != target.node_id:
+                return hops, f"{MOST_HOPS} hops do not reach {label(target)}, and frames live no longer"
+        return hops, ""
+
+    async def _step_of(self, node: NodeId, target: NodeId, timeout: float) -> Step:
+        if node == self.mesh.me.node_id:
+            return self._step(target)
+        answer = await self.call(node, METHOD, bytes.fromhex(target), timeout)
+        return messages.unpack(_steps, answer, "trace", messages.RPC_LIMIT)
+
+    def _step(self, target: NodeId) -> Step:
+        path = self.mesh.routing.path_to(target)
+        neighbour = self.mesh.neighbours.get(path.link) if path else None
+        if path is None or neighbour is None:
+            return Step(b"")
+        quality = self.mesh.probe.quality(path.link)
+        return Step(bytes.fromhex(neighbour.node), neighbour.transport, quality.rtt, quality.loss)
+
+    def _hop(self, node: NodeId, step: Step, before: float | None) -> schemas.TraceHop:
+        known = self.mesh.members.get(node)
+        return schemas.TraceHop(
+            id=node,
+            name=self._name(node),
+            v4=str(known.addresses.v4) if known else "",
+            link=messages.printable(step.link),
+            rtt=step.rtt,
+            loss=step.loss,
+            total=None if before is None or step.rtt is None else before + step.rtt,
+        )
+
+    def _name(self, node: NodeId) -> str:
+        known = self.mesh.members.get(node)
+        return label(known) if known else node[:SHORT_ID]
+
+    async def _ping(self, target: Certificate, timeout: float) -> tuple[float | None, str]:
+        now = asyncio.get_running_loop().time
+        sent = now()
+        try:
+            await self.call(target.node_id, "ping", b"", timeout)
+        except PulseError as error:
+            return None, f"{label(target)} does not answer: {error}"
+        return now() - sent, ""

@@ -1,0 +1,38 @@
+"""Revoking through the real client, and as the reference's body has it."""
+
+from pathlib import Path
+
+import pytest
+
+from pulse import schemas
+from pulse.client import Client
+from pulse.errors import Refused
+from tests.api.fake_control import ID, LAST, FakeControl
+from tests.api.http import say
+
+JSON = "Content-Type: application/json"
+
+
+def test_a_node_to_revoke_reaches_the_node(place: Path, control: FakeControl) -> None:
+    with Client(place) as client:
+        assert client.revoke("cam-7") == schemas.Revoked(ID, "cam-7", "ca")
+        client.revoke("relay-01", force=True)
+
+    assert control.asked == [schemas.RevokeRequest("cam-7"), schemas.RevokeRequest("relay-01", force=True)]
+
+
+def test_the_last_ca_is_refused_in_the_words_of_the_node(place: Path, control: FakeControl) -> None:
+    with Client(place) as client, pytest.raises(Refused) as refused:
+        client.revoke("relay-01")
+
+    assert str(refused.value) == LAST
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [(b'{"node_id":"cam-7"}', 200), (b'{"node":"cam-7"}', 400), (b"{}", 400), (b"[]", 400)]
+)
+def test_the_body_is_that_of_the_reference_and_strict(
+    place: Path, control: FakeControl, body: bytes, status: int
+) -> None:
+    assert say(place, f"POST /api/revoke HTTP/1.1\n{JSON}", body)[0] == status
+    assert bool(control.asked) is (status == 200)

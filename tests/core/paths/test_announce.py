@@ -1,0 +1,373 @@
+"""When this node speaks of itself: at once where it matters, seldom where it does not, never twice the same."""
+
+from ipaddress import IPv4Address
+from itertools import pairwise
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from pulse.core.effects import WARNING, Log, StoreBoot
+from pulse.core.paths.announce import (
+    AT_ONCE,
+    CLONE_MOST,
+    FIGURES,
+    FIGURES_MOST,
+    GATHER_MOST,
+    PEACE,
+    REACHABLE_FOR,
+    Announce,
+)
+from pulse.core.paths.news import Outcome, RecordMade
+from pulse.core.paths.noderecord import (
+    HUB,
+    MOST_CANDIDATES,
+    NUMBER_LIMIT,
+    REACHABLE,
+    UNMEASURED,
+    NodeRecord,
+    certificate_hash,
+)
+from tests.authority import NOW, key
+from tests.core.paths.records import CA, VERSION, cert, handle, machine
+
+HOME = "203.0.113.7:443"
+
+
+class Speaker:
+    """A node that announces, and what it made so far."""
+
+    def __init__(self, *, boot: int = 1, nodes: int = 2) -> None:
+        self.announce = Announce(cert(1), key(machine(1)), boot=boot, version=VERSION)
+        self.announce.mesh_size(nodes)
+        self.now = 1000.0
+        self.made: list[NodeRecord] = []
+        self.said: list[Outcome] = []
+
+    def take(self, outcomes: list[Outcome]) -> list[Outcome]:
+        self.said += outcomes
+        self.made += [each.record for each in outcomes if isinstance(each, RecordMade)]
+        return outcomes
+
+    def up(self, *places: int, rtt: float | None = 0.01) -> None:
+        for place in places:
+            self.take(self.announce.neighbour_up(handle(place), self.now, rtt))
+
+    def down(self, place: int) -> None:
+        self.take(self.announce.neighbour_down(handle(place), self.now))
+
+    def measured(self, place: int, rtt: float, loss: float = 0.0) -> None:
+        self.take(self.announce.quality_changed(handle(place), rtt, loss, self.now))
+
+    def run(self, seconds: float) -> list[NodeRecord]:
+        """What is made meanwhile."""
+        before, end = len(self.made), self.now + seconds
+        while (due := self.announce.deadline()) is not None and due <= end:
+            self.now = max(self.now, due)
+            self.take(self.announce.tick(self.now))
+        self.now = end
+        return self.made[before:]
+
+    def newest(self) -> NodeRecord:
+        return self.made[-1]
+
+
+@pytest.fixture
+def speaker() -> Speaker:
+    speaker = Speaker()
+    speaker.take(speaker.announce.addresses_changed([HOME], speaker.now))
+    speaker.up(2)
+    speaker.run(10.0)
+    return speaker
+
+
+def listed(made: NodeRecord) -> list[IPv4Address]:
+    return [each.handle for each in made.adjacencies()]
+
+
+# Links
+
+
+def test_without_a_neighbour_there_is_nobody_to_tell() -> None:
+    speaker = Speaker()
+    speaker.take(speaker.announce.addresses_changed([HOME], speaker.now))
+    assert speaker.announce.deadline() is None
+    assert speaker.announce.numbers == (1, 0)
+
+
+def test_the_first_version_says_all_there_is(speaker: Speaker) -> None:
+    (made,) = speaker.made
+    assert made.numbers == speaker.announce.numbers == (1, 1)
+    assert (made.node, made.certificate) == (cert(1).node_id, certificate_hash(cert(1)))
+    assert (made.candidates, made.version, made.flags) == ((HOME,), VERSION, 0)
+    (neighbour,) = made.adjacencies()
+    assert neighbour == (handle(2), 0.01, 0.0)
+
+
+def test_links_of_one_moment_make_one_version(speaker: Speaker) -> None:
+    speaker.up(3, 4)
+    speaker.down(2)
+    (made,) = speaker.run(AT_ONCE)
+    assert listed(made) == [handle(3), handle(4)]
+
+
+def test_a_link_that_came_and_went_before_it_was_told_makes_no_version(speaker: Speaker) -> None:
+    speaker.up(3)
+    speaker.down(3)
+    speaker.down(3)
+    assert speaker.run(10.0) == []
+
+
+def test_two_links_with_one_neighbour_are_one(speaker: Speaker) -> None:
+    speaker.up(2)
+    assert speaker.announce.deadline() is None
+
+
+def test_in_a_big_mesh_a_link_that_went_is_told_at_once_and_new_ones_together() -> None:
+    speaker = Speaker(nodes=1000)
+    speaker.up(2)
+    assert speaker.run(GATHER_MOST / 2) == []
+    speaker.up(3)
+    (first,) = speaker.run(GATHER_MOST / 2)
+    assert listed(first) == [handle(2), handle(3)]
+    speaker.up(4)
+    assert speaker.run(4.9) == []
+    speaker.down(2)
+    (second,) = speaker.run(AT_ONCE)
+    assert listed(second) == [handle(3), handle(4)]
+
+
+def test_a_link_not_measured_yet_is_far_away_until_it_is(speaker: Speaker) -> None:
+    speaker.up(3, rtt=None)
+    (made,) = speaker.run(1.0)
+    assert [each.rtt for each in made.adjacencies()] == [0.01, UNMEASURED]
+    speaker.measured(3, 0.02)
+    (made,) = speaker.run(1.0)
+    assert [each.rtt for each in made.adjacencies()] == [0.01, 0.02]
+
+
+def test_a_hub_lists_its_best_neighbours_and_says_so(speaker: Speaker) -> None:
+    for place in range(3, 43):
+        speaker.up(place, rtt=1 / place)
+    (made,) = speaker.run(1.0)
+    assert made.flags == HUB
+    assert listed(made) == [handle(2), *(handle(place) for place in range(12, 43))]
+    speaker.down(3)
+    assert speaker.run(5.0) == []
+    speaker.down(42)
+    (made,) = speaker.run(1.0)
+    assert listed(made) == [handle(2), *(handle(place) for place in range(11, 42))]
+
+
+# Figures
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "loss", "told"),
+    [
+        (0.010, 0.014, 0.0, False),
+        (0.010, 0.016, 0.0, True),
+        (0.100, 0.110, 0.0, False),
+        (0.100, 0.121, 0.0, True),
+        (0.100, 0.079, 0.0, True),
+        (0.001, 0.001, 0.5, False),
+        (0.100, 0.100, 0.1, True),
+    ],
+)
+def test_figures_are_told_if_they_changed_much_and_by_much(
+    before: float, after: float, loss: float, told: bool
+) -> None:
+    speaker = Speaker()
+    speaker.up(2, rtt=before)
+    speaker.run(10.0)
+    speaker.measured(2, after, loss)
+    assert len(speaker.run(FIGURES)) == told
+
+
+def test_figures_that_went_back_before_their_time_are_not_told(speaker: Speaker) -> None:
+    speaker.measured(2, 0.050)
+    speaker.run(0.0)
+    speaker.measured(2, 0.100)
+    speaker.measured(2, 0.050)
+    assert speaker.run(600.0) == []
+    assert [each.rtt for each in speaker.newest().adjacencies()] == [0.050]
+
+
+def test_figures_that_go_on_changing_are_told_ever_more_seldom(speaker: Speaker) -> None:
+    times = []
+    for second in range(1200):
+        speaker.measured(2, 0.05 if second % 2 else 0.5)
+        if speaker.run(1.0):
+            times.append(second)
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert gaps[0] <= FIGURES + 1
+    assert all(later >= earlier - 2 for earlier, later in pairwise(gaps))
+    assert gaps[-1] >= FIGURES_MOST - 2
+    assert len(times) < 15
+
+
+def test_after_calm_figures_are_told_soon_again(speaker: Speaker) -> None:
+    for second in range(100):
+        speaker.measured(2, 0.05 if second % 2 else 0.5)
+        speaker.run(1.0)
+    speaker.run(700.0)
+    speaker.measured(2, 0.2)
+    assert len(speaker.run(0.0)) == 1
+    speaker.measured(2, 0.1)
+    assert len(speaker.run(FIGURES)) == 1
+
+
+def test_in_a_big_mesh_figures_wait_longer() -> None:
+    speaker = Speaker(nodes=100)
+    speaker.up(2)
+    speaker.run(100.0)
+    speaker.measured(2, 0.1)
+    assert len(speaker.run(0.0)) == 1
+    speaker.measured(2, 0.2)
+    assert speaker.run(29.0) == []
+    assert len(speaker.run(2.0)) == 1
+
+
+def test_figures_of_a_stranger_mean_nothing(speaker: Speaker) -> None:
+    speaker.measured(9, 0.5)
+    assert speaker.announce.deadline() is None
+    speaker.up(3)
+    speaker.measured(3, 0.5)
+    (made,) = speaker.run(1.0)
+    assert [each.rtt for each in made.adjacencies()] == [0.01, 0.5]
+
+
+# What else it says
+
+
+def test_only_places_others_may_dial_are_candidates(speaker: Speaker) -> None:
+    many = [f"203.0.113.{number}:443" for number in range(1, 10)]
+    speaker.take(speaker.announce.addresses_changed(["127.0.0.1:1", "[fe80::1]:1", *many, many[0]], speaker.now))
+    (made,) = speaker.run(1.0)
+    assert list(made.candidates) == many[:MOST_CANDIDATES]
+    speaker.take(speaker.announce.addresses_changed(many, speaker.now))
+    assert speaker.run(1.0) == []
+
+
+def test_an_inbound_link_makes_it_reachable_for_a_day(speaker: Speaker) -> None:
+    speaker.take(speaker.announce.inbound_link_accepted(speaker.now))
+    (made,) = speaker.run(1.0)
+    assert made.flags == REACHABLE
+    speaker.run(REACHABLE_FOR / 2)
+    speaker.take(speaker.announce.inbound_link_accepted(speaker.now))
+    assert speaker.run(REACHABLE_FOR * 0.9) == []
+    (made,) = speaker.run(REACHABLE_FOR * 0.2)
+    assert made.flags == 0
+
+
+def test_a_renewed_certificate_is_named_at_once(speaker: Speaker) -> None:
+    renewed = CA.certificate(machine(1), addresses=cert(1).addresses, not_before=NOW)
+    speaker.take(speaker.announce.certificate_renewed(renewed, speaker.now))
+    (made,) = speaker.run(AT_ONCE)
+    assert made.certificate == certificate_hash(renewed)
+
+
+# Clones and lost state
+
+
+def test_a_newer_record_of_its_key_makes_it_go_above(speaker: Speaker) -> None:
+    told = speaker.take(speaker.announce.own_record_seen(7, 90, same_numbers=False, now=speaker.now))
+    assert told[:2] == [StoreBoot(8), Log("clone or lost state", WARNING, {"boot": 8})]
+    assert speaker.newest().numbers == speaker.announce.numbers == (8, 1)
+    assert listed(speaker.newest()) == [handle(2)]
+
+
+def test_its_own_numbers_with_other_bytes_do_too(speaker: Speaker) -> None:
+    speaker.take(speaker.announce.own_record_seen(1, 1, same_numbers=True, now=speaker.now))
+    assert speaker.newest().numbers == (2, 1)
+
+
+@pytest.mark.parametrize(("boot", "seq"), [(0, 9), (1, 0), (1, 1)])
+def test_what_it_has_passed_is_no_news(speaker: Speaker, boot: int, seq: int) -> None:
+    assert speaker.announce.own_record_seen(boot, seq, same_numbers=False, now=speaker.now) == []
+    assert speaker.announce.deadline() is None
+
+
+def test_with_a_living_clone_it_quarrels_ever_more_slowly(speaker: Speaker) -> None:
+    times = []
+    for second in range(3600):
+        boot = speaker.announce.numbers[0]
+        speaker.take(speaker.announce.own_record_seen(boot + 1, 1, same_numbers=False, now=speaker.now))
+        speaker.run(1.0)
+        if speaker.announce.numbers[0] != boot:
+            times.append(second)
+    assert len(times) < 25
+    assert times[-1] - times[-2] >= CLONE_MOST - 1
+    speaker.run(PEACE + CLONE_MOST)
+    before = speaker.announce.numbers[0]
+    speaker.take(speaker.announce.own_record_seen(before, 99, same_numbers=False, now=speaker.now))
+    assert speaker.announce.numbers[0] == before + 1
+
+
+def test_at_the_end_of_all_boot_counts_it_goes_above_in_seq(speaker: Speaker) -> None:
+    speaker.take(speaker.announce.own_record_seen(NUMBER_LIMIT, 5, same_numbers=False, now=speaker.now))
+    assert speaker.newest().numbers == (NUMBER_LIMIT, 6)
+    speaker.now += 2 * PEACE
+    made = len(speaker.made)
+    speaker.take(speaker.announce.own_record_seen(NUMBER_LIMIT, NUMBER_LIMIT, same_numbers=False, now=speaker.now))
+    speaker.up(3)
+    speaker.run(10.0)
+    assert len(speaker.made) == made
+
+
+class AnnounceMachine(RuleBasedStateMachine):
+    """Whatever happens, what was said last is in the end what is true, under numbers that only go up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.speaker = Speaker(nodes=40)
+        self.links: set[int] = set()
+
+    @rule(place=st.integers(2, 6), rtt=st.none() | st.floats(0, 1))
+    def a_link_comes(self, place: int, rtt: float | None) -> None:
+        self.links.add(place)
+        self.speaker.up(place, rtt=rtt)
+
+    @rule(place=st.integers(2, 6))
+    def a_link_goes(self, place: int) -> None:
+        self.links.discard(place)
+        self.speaker.down(place)
+
+    @rule(place=st.integers(2, 6), rtt=st.floats(0, 1), loss=st.floats(0, 1))
+    def figures_change(self, place: int, rtt: float, loss: float) -> None:
+        self.speaker.measured(place, rtt, loss)
+
+    @rule()
+    def somebody_comes_in(self) -> None:
+        self.speaker.take(self.speaker.announce.inbound_link_accepted(self.speaker.now))
+
+    @rule(boot=st.integers(1, 5), seq=st.integers(1, 9), same=st.booleans())
+    def a_foreign_record_is_seen(self, boot: int, seq: int, same: bool) -> None:
+        self.speaker.take(self.speaker.announce.own_record_seen(boot, seq, same_numbers=same, now=self.speaker.now))
+
+    @rule(seconds=st.floats(0, 30))
+    def time_passes(self, seconds: float) -> None:
+        self.speaker.run(seconds)
+
+    @invariant()
+    def numbers_only_go_up(self) -> None:
+        numbers = [each.numbers for each in self.speaker.made]
+        assert numbers == sorted(set(numbers))
+
+    @invariant()
+    def it_sleeps_only_if_what_it_said_is_true(self) -> None:
+        if self.speaker.made and self.speaker.announce.deadline() is None:
+            assert set(listed(self.speaker.newest())) == {handle(place) for place in self.links}
+
+    def teardown(self) -> None:
+        """In the end the world knows our links."""
+        self.speaker.run(700.0)
+        if self.speaker.made:
+            assert set(listed(self.speaker.newest())) == {handle(place) for place in self.links}
+        else:
+            assert self.links == set()
+
+
+AnnounceMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestAnnounce = AnnounceMachine.TestCase

@@ -1,0 +1,139 @@
+"""Doubts: what failed goes behind what did not."""
+
+import pytest
+
+from pulse.core.paths import doubts
+from pulse.core.paths.doubts import Doubts
+from pulse.core.paths.graph import OwnLink
+from pulse.core.paths.holds import CALM, FIRST, STANDING
+from pulse.core.paths.ways import NO_TREE, Way
+from pulse.core.types import NodeId
+from tests.core.paths.atlas import link, number, who
+
+FAR = 9
+
+
+def way(by: int, score: float = 10.0) -> Way:
+    return Way(score, who(by), False, False, score / 1000, 0.0, link(by), NO_TREE)
+
+
+WAYS = [way(1), way(2), way(3)]
+
+
+def links(*numbers: int, suspect: tuple[int, ...] = ()) -> dict[NodeId, OwnLink]:
+    return {who(each): OwnLink(link(each), 0.01, 0.0, each in suspect) for each in numbers}
+
+
+def order(doubted: Doubts, now: float, most: int = 9) -> tuple[list[int], list[int]]:
+    """The neighbours of the ways to be used, and of those that come next."""
+    doubted.passed(now)
+    fit, rest = doubted.sorted_out(who(FAR), WAYS, most)
+    return [number(each.neighbour) for each in fit], [number(each.neighbour) for each in rest]
+
+
+def test_without_doubts_all_ways_are_fit() -> None:
+    assert order(Doubts(), 0.0) == ([1, 2, 3], [])
+
+
+def test_a_suspect_link_goes_behind_at_once_and_comes_back_after_its_hold() -> None:
+    doubted = Doubts()
+    doubted.links_seen({}, links(1, 2, 3, suspect=(1,)), 0.0)
+    assert order(doubted, 0.0) == ([2, 3], [1])
+    doubted.links_seen(links(1, 2, 3), links(1, 2, 3), 1.0)
+
+    assert order(doubted, FIRST - 1) == ([2, 3], [1])
+    assert doubted.next_change(FIRST - 1) == FIRST
+    assert order(doubted, FIRST) == ([1, 2, 3], [])
+
+
+def test_a_link_that_was_lost_is_held_when_it_is_back() -> None:
+    doubted = Doubts()
+    doubted.links_seen(links(1, 2, 3), links(2, 3), 0.0)
+    doubted.links_seen(links(2, 3), links(1, 2, 3), 2.0)
+
+    assert order(doubted, 2.0) == ([2, 3], [1])
+
+
+def test_a_link_that_came_first_or_was_replaced_is_trusted() -> None:
+    doubted = Doubts()
+    doubted.links_seen({}, links(1), 0.0)
+    doubted.links_seen(links(1), {who(1): OwnLink(link(77), 0.01, 0.0, False)}, 0.0)
+
+    assert order(doubted, 0.0) == ([1, 2, 3], [])
+
+
+def test_a_way_held_goes_before_one_suspect() -> None:
+    doubted = Doubts()
+    doubted.links_seen(links(1, 2), links(1, 2, suspect=(1, 2)), 0.0)
+    doubted.links_seen(links(1, 2), links(1, 2, suspect=(1,)), 0.0)
+    doubted.path_suspected(who(FAR), who(3), True, 0.0)
+
+    assert order(doubted, 0.0) == ([2], [1, 3])
+    assert not doubted.all_suspect(who(FAR), WAYS)
+
+
+def test_where_all_are_suspect_all_are_fit_and_it_is_known() -> None:
+    doubted = Doubts()
+    doubted.links_seen({}, links(1, 2, suspect=(1, 2)), 0.0)
+    doubted.path_suspected(who(FAR), who(3), True, 0.0)
+
+    assert order(doubted, 0.0) == ([1, 2, 3], [])
+    assert doubted.all_suspect(who(FAR), WAYS)
+    assert doubted.shunned(who(FAR)) == {who(1), who(2), who(3)}
+    assert doubted.shunned(who(8)) == {who(1), who(2)}
+
+
+def test_nothing_is_suspect_of_a_node_nobody_complained_about() -> None:
+    doubted = Doubts()
+    doubted.path_suspected(who(8), who(1), True, 0.0)
+
+    assert order(doubted, 0.0) == ([1, 2, 3], [])
+    assert not doubted.all_suspect(who(FAR), WAYS)
+
+
+def test_a_suspect_path_is_news_once_and_so_is_its_recovery() -> None:
+    doubted = Doubts()
+
+    assert [
+        doubted.path_suspected(who(FAR), who(1), suspect, 0.0) for suspect in (False, True, True, False, False)
+    ] == [
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_a_suspicion_of_a_path_nobody_uses_any_more_ends_by_itself() -> None:
+    doubted = Doubts()
+    doubted.path_suspected(who(FAR), who(1), True, 0.0)
+
+    assert order(doubted, STANDING - 1) == ([2, 3], [1])
+    assert order(doubted, STANDING) == ([1, 2, 3], [])
+
+
+def test_only_so_many_ways_are_weighed_the_best_ones() -> None:
+    doubted = Doubts()
+    crowd = [way(by, score=100.0 - by) for by in range(1, 9)]
+
+    fit, _ = doubted.sorted_out(who(FAR), crowd, 3)
+    assert [number(each.neighbour) for each in fit] == [8, 7, 6]
+
+
+def test_what_is_remembered_is_bounded_and_the_oldest_is_trusted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doubts, "MOST_DOUBTS", 2)
+    doubted = Doubts()
+    for first in (1, 2, 3):
+        doubted.path_suspected(who(FAR), who(first), True, 0.0)
+
+    assert order(doubted, 0.0) == ([1], [2, 3])
+
+
+def test_what_stayed_calm_is_forgotten() -> None:
+    doubted = Doubts()
+    doubted.path_suspected(who(FAR), who(1), True, 0.0)
+    doubted.path_suspected(who(FAR), who(1), False, 0.0)
+    assert order(doubted, FIRST + 2 * CALM) == ([1, 2, 3], [])
+
+    assert doubted.next_change(0.0) is None

@@ -1,0 +1,386 @@
+"""Node records reach everybody, once, and everybody ends with the same, whatever the order and the mishaps."""
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pulse.core.effects import SendMessage
+from pulse.core.messages import Digest, Have, NodeRecords, Want, decode
+from pulse.core.paths.gossip import Gossip
+from pulse.core.paths.news import CertificateAccepted, OwnRecordSeen, RecordAccepted, RecordForgotten
+from pulse.core.types import LinkId
+from tests.authority import NOW
+from tests.core.paths.crowd import Crowd, graph, line, nobody
+from tests.core.paths.records import CA, cert, other_bytes, record
+
+DAY = 24 * 3600.0
+
+
+# It spreads
+
+
+def test_two_nodes_learn_of_each_other() -> None:
+    crowd = line([1, 2])
+    assert crowd.agree()
+    assert [type(each) for each in crowd.members[1].news] == [RecordAccepted]
+    assert crowd.members[2].gossip.record(cert(1).node_id) == record(1)
+    assert len(crowd.members[2].gossip.records()) == 2
+
+
+def test_records_and_certificates_go_past_neighbours() -> None:
+    crowd = line(range(1, 6))
+    assert crowd.agree()
+    told = crowd.members[5].news
+    assert CertificateAccepted(cert(1)) in told
+    assert told.index(CertificateAccepted(cert(1))) < told.index(RecordAccepted(record(1)))
+    assert crowd.members[5].gossip.certificate(cert(1).node_id) == cert(1)
+    assert crowd.members[5].gossip.certificate(cert(9).node_id) is None
+
+
+def test_a_new_version_is_passed_on_at_once() -> None:
+    crowd = line(range(1, 6))
+    made = crowd.announce(1)
+    crowd.run(4 * 0.03 + 0.001)
+    assert crowd.holders(made) == 5
+
+
+def test_a_certificate_goes_once_and_not_with_each_version() -> None:
+    crowd = line(range(1, 4))
+    crowd.sent.clear()
+    for _ in range(4):
+        crowd.announce(1)
+        crowd.run(1.0)
+    assert crowd.sent["Objects"] == 0
+    assert crowd.agree()
+
+
+def test_a_renewed_certificate_goes_with_the_record_that_names_it() -> None:
+    crowd = line(range(1, 5))
+    renewed = CA.certificate("machine 1", addresses=cert(1).addresses, not_before=NOW - 10)
+    one = crowd.members[1].gossip
+    crowd.take(crowd.members[1], one.certificate_seen(renewed, crowd.now))
+    made = record(1, 2, certificate=renewed)
+    crowd.take(crowd.members[1], one.record_made(made, crowd.now))
+    crowd.run(0.3)
+    assert crowd.holders(made) == 4
+    assert crowd.members[4].gossip.certificate(cert(1).node_id) == renewed
+
+
+def test_once_the_tree_has_grown_each_record_crosses_each_node_about_once() -> None:
+    crowd = graph(30, 6, 1)
+    for place in crowd.members:
+        crowd.announce(place)
+        crowd.run(0.5)
+    crowd.crossings.clear()
+    for place in crowd.members:
+        crowd.announce(place)
+        crowd.run(0.5)
+    crowd.run(2.0)
+    assert crowd.agree()
+    assert max(crowd.crossings.values()) <= 33
+    assert sum(crowd.crossings.values()) <= 30 * 29 * 1.05
+    eager = sum(crowd.members[me].gossip.is_eager(end) for end, (me, _, _) in crowd.ends.items())
+    assert eager <= 2 * 29 * 1.1
+
+
+def test_a_broken_branch_is_healed_by_those_who_only_heard_the_name() -> None:
+    crowd = graph(20, 6, 4)
+    for place in crowd.members:
+        crowd.announce(place)
+        crowd.run(0.5)
+    tree = [(me, them) for end, (me, them, _) in crowd.ends.items() if crowd.members[me].gossip.is_eager(end)]
+    assert tree
+    for one, other in [edge for edge in tree if edge[0] < edge[1]][:5]:
+        others = [each for _, (me, each, _) in crowd.ends.items() if me in (one, other)]
+        if len(others) > 4:
+            crowd.cut(one, other)
+    made = [crowd.announce(place) for place in crowd.members]
+    crowd.run(2.0)
+    assert [crowd.holders(each) for each in made] == [20] * 20
+
+
+def test_a_link_that_swallows_records_is_gone_round() -> None:
+    crowd = Crowd(range(1, 4))
+    for place in crowd.members:
+        crowd.announce(place)
+    for one, other, delay in ((1, 2, 0.001), (2, 3, 0.001), (1, 3, 0.05)):
+        crowd.link(one, other, delay)
+    crowd.run(2.0)
+    for _ in range(3):
+        crowd.announce(1)
+        crowd.run(1.0)
+    crowd.drop = lambda sender, receiver: (sender, receiver) == (2, 3)
+    made = crowd.announce(1)
+    crowd.run(1.0)
+    assert crowd.holders(made) == 3
+
+
+def test_halves_that_parted_agree_soon_after_they_meet() -> None:
+    crowd = graph(20, 5, 5, parts=2)
+    for place in crowd.members:
+        crowd.announce(place)
+    crowd.run(2.0)
+    assert not crowd.agree()
+    crowd.link(1, 20)
+    crowd.run(3.0)
+    assert crowd.agree()
+
+
+def test_what_was_lost_on_the_way_is_found_by_comparing() -> None:
+    crowd = line(range(1, 4))
+    crowd.drop = lambda sender, receiver: (sender, receiver) == (2, 3)
+    made = crowd.announce(1)
+    crowd.run(1.0)
+    crowd.drop = nobody
+    crowd.run(1.0)
+    assert crowd.holders(made) == 2
+    crowd.run(130.0)
+    assert crowd.holders(made) == 3
+
+
+def test_a_node_in_a_mesh_at_rest_says_little() -> None:
+    crowd = graph(20, 6, 6)
+    crowd.run(60.0)
+    crowd.bytes.clear()
+    crowd.run(600.0)
+    assert crowd.agree()
+    assert max(crowd.bytes.values()) / 600 < 2 * 2100 / 60
+
+
+def test_nothing_wakes_a_node_without_links() -> None:
+    crowd = line([1, 2])
+    crowd.cut(1, 2)
+    crowd.run(61.0)
+    assert crowd.members[1].gossip.deadline() is None
+    assert crowd.members[1].gossip.tick(crowd.now + 1000) == []
+
+
+def test_a_newcomer_takes_many_records_from_several_neighbours_within_their_pace() -> None:
+    crowd = Crowd(range(1, 6))
+    for place in range(1, 6):
+        crowd.announce(place)
+    for one, other in ((1, 2), (2, 3), (3, 4)):
+        crowd.link(one, other)
+    for start in range(10, 210, 100):
+        crowd.tell(1, *map(record, range(start, start + 100)))
+        crowd.run(10.0)
+    assert [len(crowd.members[place].gossip.records()) for place in (1, 2, 3, 4)] == [204] * 4
+    for near in (2, 3, 4):
+        crowd.link(5, near)
+    crowd.crossings.clear()
+    crowd.run(6.0)
+    assert len(crowd.members[5].gossip.records()) == 205
+    assert crowd.crossings[5] <= 204 * 1.2
+    assert crowd.agree()
+    assert [member.closed for member in crowd.members.values()] == [{}] * 5
+    assert sum(member.gossip.counts.throttled for member in crowd.members.values()) == 0
+
+
+# An origin that says too much
+
+
+def test_of_a_node_that_makes_too_many_versions_the_newest_is_passed_on_once_a_second() -> None:
+    crowd = line(range(1, 4))
+    crowd.run(10.0)
+    crowd.crossings.clear()
+    for _ in range(40):
+        made = crowd.announce(1)
+        crowd.run(0.05)
+    assert 6 <= crowd.crossings[3] <= 8
+    crowd.run(1.5)
+    assert crowd.holders(made) == 3
+    assert crowd.crossings[3] <= 9
+
+
+# Clones
+
+
+def test_of_two_records_under_one_number_everybody_keeps_the_lower_hash() -> None:
+    lower, higher = other_bytes(1, 2)
+    for first in (lower, higher):
+        crowd = line(range(2, 5))
+        crowd.tell(2, first)
+        crowd.tell(4, lower if first is higher else higher)
+        crowd.run(2.0)
+        assert crowd.holders(lower) == 3
+        assert any("two records under one number" in crowd.events(place) for place in (2, 3, 4))
+
+
+def test_a_clash_nobody_passed_on_is_found_by_comparing() -> None:
+    lower, higher = other_bytes(1, 2)
+    crowd = Crowd([2, 3])
+    crowd.tell(2, lower)
+    crowd.tell(3, higher)
+    assert not crowd.agree()
+    crowd.link(2, 3)
+    crowd.run(1.0)
+    assert crowd.holders(lower) == 2
+
+
+def test_a_clash_is_told_once_a_minute_and_not_with_each_record() -> None:
+    crowd = line([1, 2])
+    for seq in range(2, 12):
+        crowd.tell(2, *other_bytes(1, seq))
+    assert crowd.events(2).count("two records under one number") == 1
+
+
+@pytest.mark.parametrize(("boot", "seq", "same"), [(1, 5, False), (2, 0, False), (1, 1, True)])
+def test_a_record_of_our_own_key_is_told_and_never_held(boot: int, seq: int, same: bool) -> None:
+    crowd = line([1, 2])
+    told = crowd.tell(1, record(1, seq, boot, flags=1))
+    assert OwnRecordSeen(boot, seq, same) in told
+    assert crowd.members[1].gossip.record(cert(1).node_id) == record(1)
+
+
+def test_what_we_said_before_is_no_alarm() -> None:
+    crowd = line([1, 2])
+    made = crowd.announce(1)
+    crowd.tell(1, made, record(1))
+    crowd.run(1.0)
+    assert not [each for each in crowd.members[1].news if isinstance(each, OwnRecordSeen)]
+
+
+def test_a_node_that_lost_its_count_is_shown_what_it_said() -> None:
+    crowd = line(range(1, 4))
+    crowd.announce(3)
+    crowd.run(1.0)
+    crowd.cut(2, 3)
+    again = Crowd([3]).members[3]
+    crowd.members[3] = again
+    crowd.take(again, again.gossip.record_made(record(3, 1), crowd.now))
+    crowd.link(2, 3)
+    crowd.run(1.0)
+    assert OwnRecordSeen(1, 2, same_numbers=False) in again.news
+
+
+# Two nodes under one address
+
+
+def test_of_two_nodes_under_one_address_the_one_certified_earlier_keeps_it() -> None:
+    late = CA.certificate("late", addresses=cert(1).addresses, not_before=NOW - 5)
+    early, usurper = record(1), record(1, 9, certificate=late, signer="late")
+    for order in ((early, usurper), (usurper, early)):
+        gossip = Gossip(CA.network, cert(2), lambda: [CA.authority], Random(1))
+        for each in (cert(1), late):
+            gossip.certificate_seen(each, 0.0)
+        gossip.link_opened(LinkId(1), cert(3).node_id, 0.0)
+        told = [each for shown in order for each in gossip.message_received(LinkId(1), NodeRecords([shown.data]), 0.0)]
+        assert gossip.records() == [early]
+        assert any(getattr(each, "event", "") == "two nodes under one address" for each in told)
+        assert (RecordForgotten(late.node_id) in told) == (order[0] is usurper)
+
+
+# Nodes that go
+
+
+def test_a_revoked_node_is_forgotten_and_not_taken_back() -> None:
+    crowd = line(range(1, 4))
+    member = crowd.members[3]
+    gone = cert(1).node_id
+    assert member.gossip.revocations_changed(frozenset({gone})) == [RecordForgotten(gone)]
+    crowd.announce(1)
+    crowd.run(130.0)
+    assert member.gossip.record(gone) is None
+    assert member.gossip.certificate(gone) is None
+    assert member.gossip.counts.refused > 0
+    assert member.closed == {}
+
+
+def test_a_revocation_that_counts_no_more_lets_the_node_back() -> None:
+    crowd = line(range(1, 4))
+    member = crowd.members[3]
+    crowd.take(member, member.gossip.revocations_changed(frozenset({cert(1).node_id})))
+    crowd.take(member, member.gossip.revocations_changed(frozenset()))
+    made = crowd.announce(1)
+    crowd.run(1.0)
+    assert crowd.holders(made) == 3
+
+
+def test_a_record_goes_when_its_certificate_ends() -> None:
+    crowd = line(range(1, 3))
+    ends = cert(1).not_after
+    assert crowd.members[2].gossip.clock_read(ends - 1) == []
+    assert crowd.members[2].gossip.clock_read(ends + 1) == [RecordForgotten(cert(1).node_id)]
+    assert crowd.members[2].gossip.clock_read(NOW, floor=ends + 1) == []
+    assert crowd.members[2].gossip.certificate(cert(1).node_id) is None
+    assert crowd.members[2].gossip.certificate(cert(2).node_id) == cert(2)
+
+
+def test_a_certificate_that_ended_is_not_taken() -> None:
+    crowd = Crowd([2, 3])
+    crowd.members[2].gossip.clock_read(cert(1).not_after + 1)
+    told = crowd.members[2].gossip.certificates_received(crowd.link(2, 3)[0], [cert(1).der], crowd.now)
+    assert [getattr(each, "event", each) for each in told] == ["certificate refused"]
+
+
+def test_with_no_room_left_who_was_gone_longest_makes_it() -> None:
+    crowd = Crowd([1], most=4)
+    gossip = crowd.members[1].gossip
+    crowd.announce(1)
+    gossip.link_opened(LinkId(1), cert(2).node_id, 0.0)
+
+    def shown(place: int) -> list[object]:
+        certified = gossip.certificates_received(LinkId(1), [cert(place).der], 0.0)
+        return [*certified, *gossip.message_received(LinkId(1), NodeRecords([record(place).data]), 0.0)]
+
+    for place in (2, 3, 4):
+        shown(place)
+    assert RecordAccepted(record(5)) not in shown(5)
+    for place in (3, 2, 4):
+        gossip.node_expired(cert(place).node_id)
+    gossip.node_reached(cert(3).node_id)
+    gossip.clock_read(NOW)
+    assert gossip.certificate_seen(cert(5), 0.0) == []
+    told = shown(5)
+    assert told[-2:] == [RecordForgotten(cert(2).node_id), RecordAccepted(record(5))]
+    assert {each.node for each in gossip.records()} == {cert(place).node_id for place in (1, 3, 4, 5)}
+
+
+# Any order, any number of times
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_records_in_any_order_and_number_end_in_the_same_tables(data: st.DataObject) -> None:
+    pool = [record(place, seq) for place in (2, 3) for seq in (1, 2)] + [*other_bytes(4, 7), record(4, 6)]
+    summaries = set()
+    for _ in range(2):
+        gossip = Gossip(CA.network, cert(1), lambda: [CA.authority], Random(1))
+        gossip.link_opened(LinkId(1), cert(9).node_id, 0.0)
+        order = data.draw(st.permutations(pool)) + data.draw(st.lists(st.sampled_from(pool), max_size=6))
+        late = data.draw(st.integers(0, len(order)))
+        for number, shown in enumerate(order):
+            if number == late:
+                gossip.certificates_received(LinkId(1), [cert(place).der for place in (4, 2, 3)], 0.0)
+            gossip.message_received(LinkId(1), NodeRecords([shown.data]), 0.0)
+        gossip.certificates_received(LinkId(1), [cert(place).der for place in (2, 3, 4)], 0.0)
+        summaries.add(gossip.summary())
+    newest = Gossip(CA.network, cert(1), lambda: [CA.authority], Random(1))
+    newest.link_opened(LinkId(1), cert(9).node_id, 0.0)
+    newest.certificates_received(LinkId(1), [cert(place).der for place in (2, 3, 4)], 0.0)
+    best = [record(2, 2), record(3, 2), other_bytes(4, 7)[0]]
+    newest.message_received(LinkId(1), NodeRecords([each.data for each in best]), 0.0)
+    assert summaries == {newest.summary()}
+
+
+def test_a_digest_names_only_the_buckets_that_differ() -> None:
+    gossip = Gossip(CA.network, cert(1), lambda: [CA.authority], Random(1))
+    gossip.record_made(record(1), 0.0)
+    gossip.link_opened(LinkId(1), cert(2).node_id, 0.0)
+    same = gossip.message_received(LinkId(1), Digest(gossip.summary()), 0.0)
+    assert same == []
+    (other,) = gossip.message_received(LinkId(1), Digest(bytes(2048)), 0.0)
+    assert isinstance(other, SendMessage)
+    assert decode(other.payload) == Have(record(1).id12, bytes([int(cert(1).node_id[:2], 16)]))
+
+
+def test_what_is_asked_for_is_sent_with_a_newer_version_in_place_of_an_older() -> None:
+    gossip = Gossip(CA.network, cert(1), lambda: [CA.authority], Random(1))
+    gossip.link_opened(LinkId(1), cert(2).node_id, 0.0)
+    gossip.record_made(record(1), 0.0)
+    gossip.record_made(record(1, 2), 0.0)
+    (sent,) = gossip.message_received(LinkId(1), Want(record(1).id12 + record(5).id12), 1.0)
+    assert isinstance(sent, SendMessage)
+    assert decode(sent.payload) == NodeRecords([record(1, 2).data])

@@ -1,0 +1,131 @@
+"""Mesh: what one machine tells is heard by the others, told as the conversation of three nodes."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pulse.core import facts, messages
+from pulse.core.effects import (
+    Dial,
+    FetchConfig,
+    StoreBoot,
+    StoreConfig,
+)
+from pulse.core.messages import Item, Leaving, ObjectKind, Objects, Observed
+from pulse.core.network.netconfig import first_config
+from pulse.core.paths.noderecord import Adjacency, NodeRecord, open_record, sign_record
+from pulse.core.trust.certificates import Certificate
+from pulse.core.types import LinkId
+from tests.authority import MESH, NOW, key
+from tests.core.meshing import ALICE, BOB, CA, FIRST, ME, NAMES, Node, revocation
+from tests.mint import link_up
+
+
+@pytest.fixture
+def here() -> Node:
+    return Node()
+
+
+def gossiped(here: Node, who: Certificate, **says: Any) -> messages.NodeRecords:
+    """A record of `who`, as a neighbour passes it on."""
+    return messages.NodeRecords([sign_record(key(NAMES[who.node_id]), who, boot=1, seq=1, **says).data])
+
+
+def test_a_node_that_a_neighbour_is_linked_with_is_reached_over_it(here: Node) -> None:
+    here.mesh.happened(facts.ClockRead(NOW), here.now)
+    link = here.linked(ALICE)
+    here.heard(link, Objects([FIRST, Item(ObjectKind.CERTIFICATE, BOB.der)]))
+    towards = [(a, b) for a, b in ((ALICE, BOB), (BOB, ALICE))]
+    for who, other in towards:
+        here.heard(link, gossiped(here, who, neighbours=[Adjacency(other.addresses.v4, 0.01, 0.0)]))
+    here.passed(2.0)
+
+    assert [hop.link for hop in here.mesh.tables().routes[BOB.addresses.v4]] == [link]
+    path = here.mesh.routing.path_to(BOB.node_id)
+    assert path is not None
+    assert (path.via, path.hops) == (ALICE.node_id, (ALICE.node_id, BOB.node_id))
+
+
+def test_a_node_that_announces_where_it_is_is_dialled_there(here: Node) -> None:
+    here.mesh.happened(facts.ClockRead(NOW), here.now)
+    link = here.linked(ALICE)
+    here.heard(link, Objects([Item(ObjectKind.CERTIFICATE, BOB.der)]))
+    here.heard(link, gossiped(here, BOB, candidates=["203.0.113.9:443"]))
+    here.until(Dial)
+
+    assert [(each.address, each.expect) for each in here.did(Dial)] == [("203.0.113.9:443", BOB.node_id)]
+
+
+def test_our_record_tells_neighbours_where_we_are_and_whom_we_have(here: Node) -> None:
+    link = here.linked(ALICE)
+    here.happened(facts.AddressesChanged(("192.0.2.77:443",)))
+    here.heard(link, Observed("203.0.113.7", 41641))
+    here.passed(2.0)
+
+    (records,) = [message for _, message in here.said() if isinstance(message, messages.NodeRecords)]
+    ours = open_record(records.records[-1], CA.network, lambda _: ME)
+    assert isinstance(ours, NodeRecord)
+    assert ours.candidates == ("192.0.2.77:443", "203.0.113.7:41641")
+    assert [each.handle for each in ours.adjacencies()] == [ALICE.addresses.v4]
+
+
+def test_a_link_whose_neighbour_knows_other_revocations_carries_nothing_before_it_told_them(here: Node) -> None:
+    fact = link_up(ALICE.node_id, 1, certificate=ALICE.der)
+    here.happened(replace(fact, hello=replace(fact.hello, revocations=bytes(32))))
+    assert here.tables().routes == {}
+
+    here.heard(LinkId(1), Objects([revocation(BOB)], complete=True))
+
+    assert list(here.tables().routes) == [ALICE.addresses.v4]
+
+
+def test_a_revoked_node_is_gone_from_every_machine(here: Node) -> None:
+    here.mesh.happened(facts.ClockRead(NOW), here.now)
+    link = here.linked(ALICE)
+    here.heard(link, Objects([FIRST, Item(ObjectKind.CERTIFICATE, BOB.der)]))
+    here.heard(link, gossiped(here, BOB, candidates=["203.0.113.9:443"]))
+    here.heard(link, Objects([revocation(BOB)]))
+    here.passed(2.0)
+
+    assert here.mesh.gossip.record(BOB.node_id) is None
+    assert here.mesh.members.get(BOB.node_id) is None
+    assert here.did(Dial) == []
+
+
+def test_a_copy_of_ourselves_is_answered_with_a_higher_boot_count(here: Node) -> None:
+    here.mesh.happened(facts.ClockRead(NOW), here.now)
+    link = here.linked(ALICE)
+    here.heard(link, messages.NodeRecords([sign_record(key("me"), ME, boot=7, seq=1).data]))
+
+    assert here.did(StoreBoot) == [StoreBoot(8)]
+    assert "clone or lost state" in here.warnings()
+
+
+def test_a_neighbour_that_leaves_is_used_no_more_while_another_way_is_there(here: Node) -> None:
+    here.mesh.happened(facts.ClockRead(NOW), here.now)
+    direct, relay = here.linked(BOB), here.linked(ALICE)
+    near = {ALICE: BOB, BOB: ALICE}
+    here.heard(relay, Objects([FIRST]))
+    for who, other in near.items():
+        here.heard(relay, gossiped(here, who, neighbours=[Adjacency(other.addresses.v4, 0.01, 0.0)]))
+    here.passed(2.0)
+    assert here.mesh.tables().routes[BOB.addresses.v4][0].link == direct
+
+    here.heard(direct, Leaving("stopped"))
+    here.passed(0.1)
+
+    assert here.mesh.tables().routes[BOB.addresses.v4][0].link == relay
+
+
+def test_a_config_that_is_offered_is_fetched_and_offered_on(here: Node) -> None:
+    here.linked(BOB)
+    link = here.linked(ALICE)
+    first = first_config(CA.network, MESH, CA.key)
+    here.heard(link, Objects([Item(ObjectKind.CONFIG_OFFER, messages.pack(first.offer))]))
+    assert here.did(FetchConfig) == [FetchConfig(ALICE.node_id)]
+
+    here.happened(facts.ConfigFetched(ALICE.node_id, first.data))
+
+    assert len(here.did(StoreConfig)) == 1
+    assert [to for to, message in here.said() if isinstance(message, Objects)] == [LinkId(1)]

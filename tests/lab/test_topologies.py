@@ -1,0 +1,35 @@
+"""Who reaches whom in the shared labs, without a mesh."""
+
+import pytest
+
+from pulse.lab.lab import Lab
+from pulse.lab.plan import Plan, check, hops
+from pulse.lab.topologies import CHAIN, RELAY, TWO_RELAYS, joined, star
+from tests.namespace import require_root
+
+
+@pytest.mark.parametrize("plan", [RELAY, TWO_RELAYS, CHAIN, star(5)])
+def test_they_can_be_built_and_no_host_passes_anything_on(plan: Plan) -> None:
+    check(plan)
+
+    assert list(hops(plan)) == []
+
+
+def test_hosts_come_in_the_order_in_which_they_are_named() -> None:
+    assert list(joined(("b", "a"), ("a", "c")).hosts) == ["b", "a", "c"]
+    assert list(star(3).hosts) == ["h0", "h1", "h2"]
+
+
+def test_the_inner_hosts_reach_the_relay_and_not_each_other() -> None:
+    require_root()
+    with Lab(RELAY) as lab:
+        left, right, relay = lab["left"], lab["right"], lab["relay"]
+        for host, number in ((left, 0), (right, 1)):
+            host.run(["ping", "-c1", "-W5", str(relay.ports[number].v4.ip)])
+
+        tried = left.run(["ping", "-c1", "-W1", str(right.v4.ip)], check=False)
+        assert "Network is unreachable" in tried.stderr
+        # Not even where somebody sends it over the relay on purpose: that passes nothing on.
+        left.run(["ip", "route", "add", "198.18.1.0/24", "via", str(relay.v4.ip)])
+        right.run(["ip", "route", "add", "198.18.0.0/24", "via", str(relay.ports[1].v4.ip)])
+        assert left.run(["ping", "-c1", "-W1", str(right.v4.ip)], check=False).code != 0

@@ -1,0 +1,75 @@
+"""The watch over the host's network, in a namespace."""
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from pulse.net.watch import NetworkWatch
+from tests.namespace import inside, ip, namespace
+
+LIMIT = 20.0
+
+
+@pytest.fixture
+def host() -> Iterator[str]:
+    with namespace() as name:
+        ip(name, "link", "add", "wan", "type", "veth", "peer", "name", "far")
+        yield name
+
+
+CHANGES = {
+    "an interface that comes up": ("link", "set", "wan", "up"),
+    "an address": ("address", "add", "192.0.2.2/24", "dev", "lo"),
+    "an IPv6 address": ("address", "add", "2001:db8::2/64", "dev", "lo"),
+    "a route": ("route", "add", "198.51.100.0/24", "dev", "lo"),
+    "an interface that goes": ("link", "delete", "far"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+async def test_a_change_is_heard(host: str, change: tuple[str, ...]) -> None:
+    with inside(host):
+        watch = NetworkWatch()
+    with watch:
+        ip(host, *change)
+        async with asyncio.timeout(LIMIT):
+            await watch.wait_changed()
+
+
+async def test_many_changes_at_once_are_told_as_one(host: str) -> None:
+    with inside(host):
+        watch = NetworkWatch()
+    with watch:
+        for number in range(20):
+            ip(host, "address", "add", f"192.0.2.{number + 1}/24", "dev", "lo")
+        async with asyncio.timeout(LIMIT):
+            await watch.wait_changed()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(watch.wait_changed(), 0.5)
+
+
+async def test_nothing_is_heard_of_another_hosts_network(host: str) -> None:
+    with namespace() as other:
+        with inside(host):
+            watch = NetworkWatch()
+        with watch:
+            ip(other, "address", "add", "192.0.2.2/24", "dev", "lo")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(watch.wait_changed(), 0.5)
+
+
+async def test_more_changes_than_the_kernel_keeps_are_a_change(host: str) -> None:
+    with inside(host):
+        watch = NetworkWatch()
+    commands = "".join(f"address add 10.{n // 200}.{n % 200}.1/32 dev lo\n" for n in range(3000))
+    with watch:
+        at_once(host, commands)
+        async with asyncio.timeout(LIMIT):
+            await watch.wait_changed()
+
+
+def at_once(host: str, commands: str) -> None:
+    """Run many `ip` commands before the loop hears of the first."""
+    subprocess.run(["ip", "-n", host, "-batch", "-"], input=commands, text=True, check=True)

@@ -1,0 +1,81 @@
+"""Nodes with a role, for tests: what they hold, their disk, and what they told the mesh."""
+
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pulse.core.messages import ObjectKind
+from pulse.core.network.netconfig import first_config
+from pulse.core.network.statements import Statements
+from pulse.core.trust.certificates import Certificate
+from pulse.core.trust.members import Members
+from pulse.core.trust.roles import Roles, sign_roles
+from pulse.core.types import NodeId
+from pulse.services.publish import Publisher
+from pulse.store.files import open_data_dir
+from pulse.store.netconfig import NetworkStore
+from tests.authority import MESH, Ca
+from tests.mint import member
+
+CA = Ca()
+FIRST = first_config(CA.network, MESH, CA.key)
+KEEPER = member(CA, "keeper", 1, host="keeper", is_ca=True)
+HOME, RELAY, CAM = (member(CA, name, place, host=name) for place, name in enumerate(("home", "relay", "cam-7"), 2))
+
+
+@dataclass
+class Office:
+    """A node that met all the others, with the CA's first config."""
+
+    place: Path
+    statements: Statements = field(init=False)
+    members: Members = field(init=False)
+    store: NetworkStore = field(init=False)
+    publish: Publisher = field(init=False)
+    told: list[ObjectKind] = field(default_factory=list)
+    """What the mesh was told, in order."""
+
+    def __post_init__(self) -> None:
+        self.statements = Statements(CA.network, (CA.authority,), self.ca_nodes, self._key)
+        self.members = Members(self.statements.naming)
+        for each in (KEEPER, HOME, RELAY, CAM):
+            self.members.certificate_seen(each)
+        self.store = NetworkStore(open_data_dir(self.place))
+        self.publish = Publisher(self.store, self.take_in)
+        self.hear(FIRST.data)
+
+    def ca_nodes(self) -> frozenset[NodeId]:
+        return frozenset({KEEPER.node_id})
+
+    def take_in(self, kind: ObjectKind, data: bytes) -> None:
+        """The mesh's part of publishing."""
+        self.told.append(kind)
+        self.statements.object_received(kind, data)
+
+    def hear(self, data: bytes) -> None:
+        """A neighbour tells an object."""
+        self.statements.object_received(data[0], data)
+
+    def appoint(self, who: Certificate | None, epoch: int = 1) -> None:
+        """The CA names a scribe."""
+        scribe = None if who is None else who.node_id
+        key = None if who is None else who.public_key
+        self.hear(sign_roles(CA.network, Roles(epoch, scribe, epoch if who else 0, scribe_key=key), CA.key).data)
+
+    def _key(self, who: NodeId) -> bytes | None:
+        certificate = self.members.get(who)
+        return certificate.public_key if certificate else None
+
+
+@pytest.fixture
+def fill_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From its call on the disk is full."""
+
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    return lambda: monkeypatch.setattr(os, "fsync", refuse)

@@ -7,7 +7,7 @@ use crate::seal::Cipher;
 const THERE: Handle = Handle::new(10, 100, 0, 9);
 
 /// A hop over the link of this index; whether it is suspect.
-fn hop(index: u32, weight: u32, suspect: bool) -> Hop {
+pub(crate) fn hop(index: u32, weight: u32, suspect: bool) -> Hop {
     let link = Link {
         index,
         node: [index as u8; 32],

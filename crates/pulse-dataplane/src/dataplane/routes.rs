@@ -45,3 +45,41 @@ fn changed(us: Handle, before: &Routes, after: &Routes) -> Vec<Handle> {
     };
     after.0.keys().copied().filter(is_new).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::tests::hop;
+
+    const US: Handle = Handle::new(10, 100, 0, 1);
+    const THEM: Handle = Handle::new(10, 100, 0, 2);
+
+    fn routes(hops: Vec<Hop>) -> Routes {
+        Routes(HashMap::from([(THEM, hops)]))
+    }
+
+    #[test]
+    fn a_path_changed_if_the_sessions_first_hop_or_its_last_flag_did() {
+        let (one, other) = (hop(1, 1, false), hop(2, 1, false));
+        let before = routes(vec![one.clone()]);
+        let is_new = |hops| changed(US, &before, &routes(hops)) == [THEM];
+        assert!(!is_new(vec![one.clone()]));
+        assert!(is_new(vec![other.clone()]));
+        assert!(is_new(vec![Hop { last: true, ..one.clone() }]));
+        // Another weight alone, a backup, or the loss of all ways: nothing goes another way.
+        assert!(!is_new(vec![Hop { weight: 9, ..one.clone() }]));
+        assert!(!is_new(vec![one.clone(), Hop { weight: 0, ..other.clone() }]));
+        assert!(!is_new(vec![]));
+        assert_eq!(changed(US, &Routes::default(), &before), [THEM]);
+    }
+
+    #[test]
+    fn what_counts_is_the_hop_the_session_takes_not_the_first_in_the_table() {
+        let (one, other) = (hop(1, 1, false), hop(2, 1, false));
+        let table = routes(vec![one.clone(), other.clone()]);
+        let taken = session::hop(&table, US, THEM).map(|hop| hop.link.index);
+        let swapped = routes(vec![other, one]);
+        assert_eq!(session::hop(&swapped, US, THEM).map(|hop| hop.link.index), taken);
+        assert!(changed(US, &table, &swapped).is_empty());
+    }
+}

@@ -13,15 +13,13 @@ VERSION = "1.0.0"
 
 def build(number: int, random: Random, *, boot: int, floors: Floors, is_ca: bool) -> Mesh:
     """The mesh of the machine with that number, in its `boot`th life."""
-    del boot
-    me = identities.certificate(number, is_ca=is_ca)
-    return Mesh(me, (identities.CA.authority,), random, floors)
+    me, signer = identities.certificate(number, is_ca=is_ca), identities.signer(number)
+    return Mesh(me, signer, (identities.CA.authority,), random, boot=boot, version=VERSION, floors=floors)
 
 
 def stated(mesh: Mesh, kind: ObjectKind, data: bytes, now: float) -> list[Effect]:
     """The CA or the scribe on this node signed something."""
-    del now
-    return mesh.statements.object_received(kind, data)
+    return mesh.object_made(kind, data, now)
 
 
 def held(mesh: Mesh) -> dict[str, object]:
@@ -31,4 +29,5 @@ def held(mesh: Mesh) -> dict[str, object]:
         "roles": statements.roles.epoch,
         "config": statements.config.number if statements.config else None,
         "revocations": sorted(statements.revoked()),
+        "records": mesh.gossip.summary(),
     }

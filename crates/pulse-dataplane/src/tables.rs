@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -13,6 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::event::Bus;
 use crate::inbox::Inbox;
+use crate::path::{Path, Paths};
 use crate::probe::Probes;
 use crate::seal::{HopOpener, HopSealer, RecordOpener, RecordSealer};
 use crate::socket::Socket;
@@ -39,6 +40,8 @@ pub struct Shared {
     pub addresses: ArcSwap<Addresses>,
     /// Which links lead to a node.
     pub routes: ArcSwap<Routes>,
+    /// What is known of the paths in the table; kept while tables are swapped.
+    pub paths: Paths,
     /// The TUN device, while attached.
     pub tun: ArcSwapOption<Tun>,
     /// QUIC packets of links and joins.
@@ -84,6 +87,8 @@ pub struct Link {
     pub traffic: Traffic,
     /// Three echoes in a row are missing.
     pub suspect: AtomicBool,
+    /// The longest datagram it is known to carry, in bytes of UDP payload.
+    pub size: AtomicUsize,
 }
 
 /// One node that IP packets can be sent to; lives as long as an address names it.
@@ -177,15 +182,28 @@ pub struct Routes(pub HashMap<Handle, Vec<Hop>>);
 pub struct Hop {
     /// The first link.
     pub link: Arc<Link>,
-    /// Its share of the flows.
+    /// Its share of the flows; 0 for a warm backup.
     pub weight: u32,
+    /// What is known of the whole path.
+    pub path: Arc<Path>,
+}
+
+impl Hop {
+    /// True if another way out is better, whatever the table says: two relaxed loads.
+    pub fn is_suspect(&self) -> bool {
+        self.link.suspect.load(Ordering::Relaxed) || self.path.is_suspect()
+    }
 }
 
 impl Routes {
     /// The link to use for `handle`: the first that is not suspect, else the first.
     pub fn first(&self, handle: Handle) -> Option<&Arc<Link>> {
+        self.hop(handle).map(|hop| &hop.link)
+    }
+
+    /// The way out to use for `handle`: the first that is not suspect, else the first.
+    pub fn hop(&self, handle: Handle) -> Option<&Hop> {
         let hops = self.0.get(&handle)?;
-        let healthy = hops.iter().find(|hop| !hop.link.suspect.load(std::sync::atomic::Ordering::Relaxed));
-        healthy.or(hops.first()).map(|hop| &hop.link)
+        hops.iter().find(|hop| !hop.is_suspect()).or(hops.first())
     }
 }

@@ -25,6 +25,8 @@ use crate::forward::{Packets, attach_tun, detach_tun};
 use crate::hello::MESSAGE_MAX;
 use crate::inbox::Inbox;
 use crate::link::{Links, Settings};
+use crate::path::{Figures, Path, Paths};
+use crate::probe::now;
 use crate::session::Sessions;
 use crate::socket::Socket;
 use crate::stats::Drops;
@@ -103,10 +105,25 @@ pub struct Statistics {
     pub links: Vec<link::Snapshot>,
     /// Every node that packets can be sent to.
     pub peers: Vec<Arc<Peer>>,
+    /// Paths that were measured.
+    pub paths: Vec<PathSnapshot>,
     /// Live sessions.
     pub sessions: Vec<session::Snapshot>,
     /// Packets dropped by reason.
     pub drops: Vec<(&'static str, u64)>,
+}
+
+/// One path, for statistics.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PathSnapshot {
+    /// The node it leads to.
+    pub node: NodeId,
+    /// Our first link of it.
+    pub link: LinkId,
+    /// What is known of it.
+    pub figures: Figures,
+    /// It had better not be used.
+    pub suspect: bool,
 }
 
 impl Dataplane {
@@ -122,6 +139,7 @@ impl Dataplane {
             openers: ArcSwap::default(),
             addresses: ArcSwap::default(),
             routes: ArcSwap::default(),
+            paths: Paths::default(),
             tun: ArcSwapOption::empty(),
             link_inbox: Inbox::new(INBOX),
             session_inbox: Inbox::new(INBOX),
@@ -321,6 +339,7 @@ impl Dataplane {
         Ok(Statistics {
             links: running.links.snapshot(),
             peers: running.shared.addresses.load().peers.values().cloned().collect(),
+            paths: paths(&running.shared),
             sessions: running.sessions.snapshot(),
             drops: running.shared.drops.snapshot(),
         })
@@ -345,6 +364,15 @@ impl Dataplane {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn paths(shared: &Shared) -> Vec<PathSnapshot> {
+    let (addresses, now) = (shared.addresses.load(), now());
+    let snapshot = |path: Arc<Path>| {
+        let (node, figures) = (addresses.by_handle(path.handle)?.node, path.figures(now)?);
+        Some(PathSnapshot { node, link: path.link.index, figures, suspect: path.is_suspect() })
+    };
+    shared.paths.list().into_iter().filter_map(snapshot).collect()
 }
 
 fn at_most(length: usize, most: usize, what: &str, limit: &str) -> Result<()> {

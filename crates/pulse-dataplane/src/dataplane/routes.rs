@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::path::Paths;
 use crate::tables::{Hop, Link, Routes, Shared};
 use crate::{Handle, LinkId};
 
@@ -12,8 +13,9 @@ use crate::{Handle, LinkId};
 pub(super) fn replace(shared: &Shared, routes: &[(Handle, Vec<(LinkId, u32)>)], moved: impl Fn(&[Handle])) {
     let mut live = shared.links.load();
     loop {
-        let table = build(routes, &live);
+        let table = build(&shared.paths, routes, &live);
         let changed = changed(&shared.routes.load(), &table);
+        shared.paths.keep(&table, &live);
         shared.routes.store(Arc::new(table));
         moved(&changed);
         // A link that ended meanwhile was taken out of the table before this one.
@@ -25,10 +27,13 @@ pub(super) fn replace(shared: &Shared, routes: &[(Handle, Vec<(LinkId, u32)>)], 
 }
 
 /// A table of these routes; links that are not in `live` are skipped.
-fn build(routes: &[(Handle, Vec<(LinkId, u32)>)], live: &HashMap<LinkId, Arc<Link>>) -> Routes {
-    let hop =
-        |(link, weight): &(LinkId, u32)| live.get(link).map(|link| Hop { link: Arc::clone(link), weight: *weight });
-    Routes(routes.iter().map(|(handle, hops)| (*handle, hops.iter().filter_map(hop).collect())).collect())
+fn build(paths: &Paths, routes: &[(Handle, Vec<(LinkId, u32)>)], live: &HashMap<LinkId, Arc<Link>>) -> Routes {
+    let hop = |handle: Handle, (link, weight): (LinkId, u32)| {
+        let link = live.get(&link)?;
+        Some(Hop { link: Arc::clone(link), weight, path: paths.take(handle, link, false) })
+    };
+    let hops = |handle: Handle, hops: &[(LinkId, u32)]| hops.iter().filter_map(|each| hop(handle, *each)).collect();
+    Routes(routes.iter().map(|(handle, each)| (*handle, hops(*handle, each))).collect())
 }
 
 /// The handles that another link leads to now.

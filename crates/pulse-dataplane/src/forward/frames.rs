@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::frame::{self, FRAME_OVERHEAD, HopHeader};
+use crate::probe::size;
 use crate::stats::Drop;
 use crate::tables::{Link, Shared};
 
@@ -28,7 +29,10 @@ pub fn send_frames_to(
     match shared.socket.send_gso(&frames, FRAME_OVERHEAD + stride, to, link.local) {
         Ok(()) => link.traffic.sent(count as u64, frames.len() as u64),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
-        Err(_) => shared.drops.add(Drop::SendFailed, count as u64),
+        Err(error) => {
+            size::refused(&link.size, &error, FRAME_OVERHEAD + stride);
+            shared.drops.add(Drop::SendFailed, count as u64);
+        }
     }
     Ok(())
 }

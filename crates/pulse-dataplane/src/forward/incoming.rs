@@ -17,7 +17,6 @@ use super::send_frames_to;
 use crate::frame::{self, FRAME_OVERHEAD, HopHeader, Kind};
 use crate::inbox::{Inbox, Packet};
 use crate::offload::{Coalescer, Sink, ends};
-use crate::probe;
 use crate::seal::RecordOpener;
 use crate::signal::Signal;
 use crate::socket::{Batch, Received};
@@ -25,6 +24,7 @@ use crate::stats::{Drop, Drops};
 use crate::tables::{Addresses, Link, Me, Routes, Shared};
 use crate::tun::Tun;
 use crate::{Handle, LinkId};
+use crate::{path, probe};
 
 /// Port of a session's virtual addresses, which have none.
 const VIRTUAL_PORT: u16 = 1;
@@ -179,7 +179,8 @@ impl<'s, 'b> Turn<'s, 'b> {
                     let _lost = send_frames_to(self.shared, link, &answer, reply, reply.len(), from);
                 });
             }
-            Kind::Record | Kind::PathProbe | Kind::Parity => self.shared.drops.count(Drop::UnknownKind),
+            Kind::PathProbe => path::arrived(self.shared, header, body),
+            Kind::Record | Kind::Parity => self.shared.drops.count(Drop::UnknownKind),
         }
     }
 

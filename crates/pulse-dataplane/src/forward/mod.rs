@@ -13,7 +13,7 @@ mod outgoing;
 mod runs;
 mod slots;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod train;
 mod waiting;
 mod ways;

@@ -13,6 +13,7 @@ use super::waiting::hold;
 use super::ways::{Complaints, Map, Way, Ways};
 use crate::event::Event;
 use crate::offload::{Gso, Split, Vnet, checksum, destination, settle};
+use crate::probe::size;
 use crate::seal::{RECORD_HEADER, RECORD_OVERHEAD, RecordSealer, TAG};
 use crate::stats::Drop;
 use crate::tables::Shared;
@@ -104,7 +105,9 @@ impl Outgoing {
         let length = self.slots.length();
         let record = self.slots.place_whole().ok_or(Drop::BadPacket)?;
         let partial = settle(vnet, &mut record[RECORD_HEADER..RECORD_HEADER + length]).ok_or(Drop::BadPacket)?;
-        sealer.seal(sealer.reserve(1).ok_or(Drop::KeyUsedUp)?, partial, record);
+        let counter = sealer.reserve(1).ok_or(Drop::KeyUsedUp)?;
+        sealer.seal(counter, partial, record);
+        sealer.trail.note(counter, 1, way.link.index);
         way.peer.traffic.sent(1, length as u64);
         self.couple(length + RECORD_OVERHEAD, 1, length + RECORD_OVERHEAD, way);
         Ok(())
@@ -130,6 +133,7 @@ impl Outgoing {
             sealer.seal(first + index as u64, split.partial, record);
             bytes += record.len();
         }
+        sealer.trail.note(first, count, way.link.index);
         way.peer.traffic.sent(count as u64, (bytes - count * RECORD_OVERHEAD) as u64);
         self.couple(stride, count, bytes, way);
         Ok(())
@@ -154,7 +158,10 @@ impl Outgoing {
         let Departure { stride, link, .. } = train;
         match self.shared.socket.send_blocking(records, stride, **link.remote.load(), link.local, &self.tun.stop) {
             Ok(()) => link.traffic.sent(count, records.len() as u64),
-            Err(_) => self.shared.drops.add(Drop::SendFailed, count),
+            Err(error) => {
+                size::refused(&link.size, &error, stride);
+                self.shared.drops.add(Drop::SendFailed, count);
+            }
         }
     }
 }

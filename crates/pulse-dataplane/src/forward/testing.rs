@@ -16,7 +16,8 @@ use crate::NodeId;
 use crate::event::{Bus, Event};
 use crate::inbox::Inbox;
 use crate::offload::{VNET_HEADER, Vnet};
-use crate::probe::Probes;
+use crate::path::Paths;
+use crate::probe::{Probes, size};
 use crate::seal::{Cipher, HopOpener, HopSealer, RecordOpener, RecordSealer};
 use crate::socket::Socket;
 use crate::stats::{Drop, Drops, Traffic};
@@ -87,6 +88,8 @@ impl Node {
         let (ours, kernel) = seqpacket_pair()?;
         let (sender, wanted) = unbounded_channel();
         let (link, peer) = (link(me, other, to), peer(me, other));
+        let (paths, last) = (Paths::default(), false);
+        let path = paths.take(v4(other), &link, last);
         let opener = RecordOpener::new(INDEX, id(other), v4(other), v6(other), &secret(other, 0), Cipher::Aes128Gcm);
         let shared = Arc::new(Shared {
             socket: Socket::new(socket.into())?,
@@ -98,8 +101,9 @@ impl Node {
             addresses: ArcSwap::from_pointee(addresses(&peer)),
             routes: ArcSwap::from_pointee(Routes(HashMap::from([(
                 v4(other),
-                vec![Hop { link: Arc::clone(&link), weight: 1 }],
+                vec![Hop { link: Arc::clone(&link), weight: 1, path }],
             )]))),
+            paths,
             tun: ArcSwapOption::empty(),
             link_inbox: Inbox::new(64),
             session_inbox: Inbox::new(64),
@@ -174,7 +178,18 @@ fn link(me: u8, other: u8, to: SocketAddr) -> Arc<Link> {
         probes: Probes::default(),
         traffic: Traffic::default(),
         suspect: false.into(),
+        size: size::LEAST.into(),
     })
+}
+
+/// A link to node `other` that nothing is sent over; its index is that number.
+pub fn bare_link(other: u8) -> Arc<Link> {
+    let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let mut link = link(0, other, nowhere);
+    if let Some(link) = Arc::get_mut(&mut link) {
+        link.index = other.into();
+    }
+    link
 }
 
 fn peer(me: u8, other: u8) -> Arc<Peer> {

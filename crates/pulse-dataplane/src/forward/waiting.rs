@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::ways::direct_link;
 use crate::offload::{Vnet, finish_each};
+use crate::probe::size;
 use crate::seal::{RECORD_HEADER, RECORD_OVERHEAD, RecordSealer};
 use crate::stats::Drop;
 use crate::tables::{Link, Peer, Shared, Waiting};
@@ -74,7 +75,11 @@ fn send(shared: &Shared, link: &Arc<Link>, sealer: &RecordSealer, packet: &[u8])
     record[RECORD_HEADER..][..packet.len()].copy_from_slice(packet);
     sealer.seal(counter, false, &mut record);
     let sent = shared.socket.send_gso(&record, record.len(), **link.remote.load(), link.local);
-    sent.map_err(|_| Drop::SendFailed)?;
+    sent.map_err(|error| {
+        size::refused(&link.size, &error, record.len());
+        Drop::SendFailed
+    })?;
+    sealer.trail.note(counter, 1, link.index);
     link.traffic.sent(1, record.len() as u64);
     Ok(())
 }

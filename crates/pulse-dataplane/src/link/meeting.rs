@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -18,7 +18,7 @@ use super::rank::{Standing, Verdict};
 use super::registry::Live;
 use crate::event::Event;
 use crate::hello::{Hello, random, read_message, write_message};
-use crate::probe::Probes;
+use crate::probe::{Probes, size};
 use crate::seal::{HopOpener, HopSealer};
 use crate::stats::Traffic;
 use crate::tables::Link;
@@ -201,6 +201,7 @@ fn establish(
         probes: Probes::default(),
         traffic: Traffic::default(),
         suspect: AtomicBool::new(false),
+        size: AtomicUsize::new(size::LEAST),
     });
     desk.shared.links.rcu(|links| {
         let mut links = HashMap::clone(links);

@@ -266,6 +266,7 @@ impl Desk {
         });
         self.moved(link);
         self.shared.routes.rcu(|routes| Routes(without(routes, link.index)));
+        self.shared.paths.forget(link.index);
     }
 
     /// Paths that use `link` may be others now.

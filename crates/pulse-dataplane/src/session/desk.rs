@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio::runtime::Handle as Runtime;
@@ -15,6 +15,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 
 use super::greeting::{Greeted, greet};
 use super::keyring::Indexes;
+use super::liveness::Liveness;
 use super::peer::{Session, begin};
 use super::socket::address_of;
 use super::table::{DIAL_INTERVAL, Entry, Table, Verdict, Want};
@@ -25,6 +26,9 @@ use crate::stream::{Carrier, Streams, refusal};
 use crate::tables::{Peer, Shared};
 use crate::verify::{pinned_name, short};
 use crate::{Handle, NodeId};
+
+/// A dial without an answer for so long had better go another way.
+const UNANSWERED: Duration = Duration::from_millis(1500);
 
 /// Traffic after this many seconds of none is told to Python.
 const WANTED_AFTER: u64 = 60;
@@ -45,6 +49,7 @@ pub struct Desk {
     started: Instant,
     table: Mutex<Table<Arc<Session>, Waiter>>,
     all: Mutex<HashMap<u64, Arc<Session>>>,
+    liveness: Mutex<Liveness>,
     panics: AtomicU64,
     skipped: AtomicU64,
     retries: AtomicU64,
@@ -66,6 +71,7 @@ impl Desk {
             started: Instant::now(),
             table: Mutex::default(),
             all: Mutex::default(),
+            liveness: Mutex::default(),
             panics: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
             retries: AtomicU64::new(0),
@@ -130,17 +136,26 @@ impl Desk {
         }
     }
 
-    /// Dial until the deadline, anew whenever the path changed.
+    /// Dial until the deadline, anew whenever the path changed; a path that brings no answer is changed.
     async fn reach(&self, node: &NodeId, restart: &Notify) -> Result<Greeted, String> {
         let attempts = async {
             loop {
                 tokio::select! {
                     outcome = self.attempt(node) => return outcome,
                     () = restart.notified() => {}
+                    () = self.lose_patience(node) => {}
                 }
             }
         };
         timeout(self.tuning.dial, attempts).await.unwrap_or_else(|_| Err("timeout".to_owned()))
+    }
+
+    /// Never ends: what it does makes the dial begin anew.
+    async fn lose_patience(&self, node: &NodeId) {
+        loop {
+            sleep(UNANSWERED).await;
+            self.blame_path(node);
+        }
     }
 
     async fn attempt(&self, node: &NodeId) -> Result<Greeted, String> {
@@ -159,6 +174,7 @@ impl Desk {
         let us = self.us().ok_or("no identity is installed")?;
         let (session, runner) = begin(self, greeted)?;
         self.all().insert(session.id, Arc::clone(&session));
+        self.shared.paths.proofs.add(session.certified.v4, session.id, session.proof.clone());
         // Trust may have changed between the handshake's judgement and the line above.
         self.judge(&session);
         if session.is_closed() {
@@ -201,6 +217,7 @@ impl Desk {
     /// The connection of `session` is closed.
     pub fn ended(&self, session: &Session) {
         self.all().remove(&session.id);
+        self.shared.paths.proofs.remove(session.certified.v4, session.id);
         let node = session.carrier.node;
         if self.table().down(&node, session.id) {
             self.shared.bus.emit(Event::SessionDown { node, reason: session.ending() });
@@ -301,9 +318,22 @@ impl Desk {
         self.all().values().cloned().collect()
     }
 
-    /// The path to `node` changed while it may be dialled.
-    pub fn path_changed(&self, node: &NodeId) {
-        self.table().path_changed(node);
+    /// The paths to these nodes changed: their transfers resume at once, and dials to them begin anew.
+    pub fn kick(&self, handles: &[Handle]) {
+        for session in self.sessions() {
+            if handles.contains(&session.certified.v4) {
+                session.kick();
+            }
+        }
+        let addresses = self.shared.addresses.load();
+        for peer in handles.iter().filter_map(|handle| addresses.by_handle(*handle)) {
+            self.table().path_changed(&peer.node);
+        }
+    }
+
+    /// What the rounds saw.
+    pub fn liveness(&self) -> MutexGuard<'_, Liveness> {
+        self.liveness.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn table(&self) -> MutexGuard<'_, Table<Arc<Session>, Waiter>> {

@@ -9,6 +9,7 @@ mod desk;
 mod endpoint;
 mod greeting;
 mod keyring;
+mod liveness;
 mod peer;
 mod socket;
 mod table;
@@ -110,6 +111,7 @@ impl Sessions {
                 desk.wanted(node);
             }
         });
+        sessions.desk.runtime.spawn(liveness::run(Arc::clone(&sessions.desk)));
         sessions.identity_changed()?;
         Ok(sessions)
     }
@@ -210,15 +212,7 @@ impl Sessions {
 
     /// The paths to these nodes changed: make their transfers resume at once, and dials to them begin anew.
     pub fn kick(&self, handles: &[Handle]) {
-        for session in self.desk.sessions() {
-            if handles.contains(&session.certified.v4) {
-                session.kick();
-            }
-        }
-        let addresses = self.desk.shared.addresses.load();
-        for peer in handles.iter().filter_map(|handle| addresses.by_handle(*handle)) {
-            self.desk.path_changed(&peer.node);
-        }
+        self.desk.kick(handles);
     }
 
     /// The live sessions.

@@ -16,7 +16,8 @@ use crate::event::{Bus, Event};
 use crate::forward::Packets;
 use crate::inbox::Inbox;
 use crate::link::Settings;
-use crate::probe::Probes;
+use crate::path::Paths;
+use crate::probe::{Probes, size};
 use crate::seal::{Cipher, HopOpener, HopSealer};
 use crate::session::{Sessions, Tuning};
 use crate::socket::Socket;
@@ -105,6 +106,7 @@ impl Node {
             openers: ArcSwap::default(),
             addresses: ArcSwap::default(),
             routes: ArcSwap::default(),
+            paths: Paths::default(),
             tun: ArcSwapOption::empty(),
             link_inbox: Inbox::new(64),
             session_inbox: Inbox::new(4096),
@@ -234,6 +236,7 @@ impl Node {
             probes: Probes::default(),
             traffic: Default::default(),
             suspect: Default::default(),
+            size: size::LEAST.into(),
         });
         self.shared.links.store(Arc::new(HashMap::from([(index, Arc::clone(&link))])));
         self.route(other.v4);
@@ -243,7 +246,8 @@ impl Node {
     pub fn route(&self, handle: Handle) {
         let link = Arc::clone(self.shared.links.load().values().next().unwrap());
         let mut routes = self.shared.routes.load().0.clone();
-        routes.insert(handle, vec![Hop { link, weight: 1 }]);
+        let path = self.shared.paths.take(handle, &link, false);
+        routes.insert(handle, vec![Hop { link, weight: 1, path }]);
         self.shared.routes.store(Arc::new(Routes(routes)));
     }
 }

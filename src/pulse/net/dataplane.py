@@ -15,7 +15,7 @@ from pulse.core import facts
 from pulse.core.effects import TablesChanged
 from pulse.core.types import LinkId, NodeId
 from pulse.errors import LinkError, SystemRefused
-from pulse.net.links import JoinOffer, PeerTraffic, Request, Trust
+from pulse.net.links import JoinOffer, PathSample, PeerTraffic, Request, Trust
 
 log = logging.getLogger(__name__)
 
@@ -185,6 +185,12 @@ class DataplaneLinks:
             for link in self._dataplane.statistics().links
         )
 
+    def paths(self) -> list[PathSample]:
+        return [
+            PathSample(_hex(path.node), LinkId(path.link), path.rtt, path.loss, path.suspect)
+            for path in self._dataplane.statistics().paths
+        ]
+
     def traffic(self) -> list[PeerTraffic]:
         return [
             PeerTraffic(_hex(peer.node), peer.packets_out, peer.bytes_out, peer.packets_in, peer.bytes_in)
@@ -228,6 +234,7 @@ _ON_EVENT: dict[str, Callable[..., None]] = {
     "LinkUp": DataplaneLinks._link_up,
     "LinkDown": lambda self, link, node, why: self._tell(facts.LinkDown(LinkId(link), _hex(node), why)),
     "LinkSuspect": lambda self, link, node, so: self._tell(facts.LinkSuspect(LinkId(link), _hex(node), so)),
+    "PathSuspect": lambda self, node, link, so: self._tell(facts.PathSuspected(_hex(node), LinkId(link), so)),
     "DialFailed": lambda self, dial, code, detail: self._tell(facts.DialFailed(dial, code, _sentence(code, detail))),
     "Message": lambda self, link, payload: self._tell(facts.MessageReceived(LinkId(link), payload)),
     "JoinOffered": lambda self, *offer: self._offers.put_nowait(JoinOffer(*offer)),

@@ -56,6 +56,19 @@ class PeerTraffic:
     bytes_in: int
 
 
+@dataclass(frozen=True, slots=True)
+class PathSample:
+    """Figures of one path, named by its node and our first link of it."""
+
+    node: NodeId
+    link: LinkId
+    rtt: float | None
+    """Seconds, end to end; None before the first echo, and on the link to the node itself."""
+    loss: float
+    """From 0 to 1: of the records sent on it, else of its probes."""
+    suspect: bool
+
+
 class JoinLane(Protocol):
     """One conversation on a node's join lane, from the joiner's side."""
 
@@ -142,6 +155,10 @@ class Links(Protocol):
 
     def sample(self) -> tuple[LinkSample, ...]:
         """The newest figures of every link."""
+        ...
+
+    def paths(self) -> list[PathSample]:
+        """The newest figures of every path that was measured."""
         ...
 
     def traffic(self) -> list[PeerTraffic]:

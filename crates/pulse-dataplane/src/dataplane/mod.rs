@@ -6,6 +6,7 @@
 
 mod addresses;
 mod routes;
+mod statistics;
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -19,21 +20,21 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
 pub use addresses::Ownership;
+pub use statistics::{PathSnapshot, Statistics};
 
 use crate::event::{Bus, Event};
 use crate::forward::{Packets, attach_tun, detach_tun};
 use crate::hello::MESSAGE_MAX;
 use crate::inbox::Inbox;
 use crate::link::{Links, Settings};
-use crate::path::{Figures, Path, Paths};
-use crate::probe::now;
+use crate::path::Paths;
 use crate::session::Sessions;
 use crate::socket::Socket;
 use crate::stats::Drops;
-use crate::tables::{Peer, Shared};
+use crate::tables::Shared;
 use crate::tls::Identity;
 use crate::verify::Trust;
-use crate::{Handle, LinkId, NodeId, link, session};
+use crate::{Handle, LinkId, NodeId};
 
 /// Packets, or runs of them, that may wait for a quinn endpoint.
 const INBOX: usize = 1024;
@@ -96,34 +97,6 @@ pub struct Dataplane {
 struct Thread {
     stop: oneshot::Sender<()>,
     handle: JoinHandle<()>,
-}
-
-/// One snapshot of what is counted.
-#[derive(Debug)]
-pub struct Statistics {
-    /// Live links.
-    pub links: Vec<link::Snapshot>,
-    /// Every node that packets can be sent to.
-    pub peers: Vec<Arc<Peer>>,
-    /// Paths that were measured.
-    pub paths: Vec<PathSnapshot>,
-    /// Live sessions.
-    pub sessions: Vec<session::Snapshot>,
-    /// Packets dropped by reason.
-    pub drops: Vec<(&'static str, u64)>,
-}
-
-/// One path, for statistics.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PathSnapshot {
-    /// The node it leads to.
-    pub node: NodeId,
-    /// Our first link of it.
-    pub link: LinkId,
-    /// What is known of it.
-    pub figures: Figures,
-    /// It had better not be used.
-    pub suspect: bool,
 }
 
 impl Dataplane {
@@ -333,18 +306,6 @@ impl Dataplane {
         Ok(self.running()?.links.rebind(udp)?)
     }
 
-    /// What is counted, now.
-    pub fn statistics(&self) -> Result<Statistics> {
-        let running = self.running()?;
-        Ok(Statistics {
-            links: running.links.snapshot(),
-            peers: running.shared.addresses.load().peers.values().cloned().collect(),
-            paths: paths(&running.shared),
-            sessions: running.sessions.snapshot(),
-            drops: running.shared.drops.snapshot(),
-        })
-    }
-
     /// Say goodbye to all peers and end: the socket is closed and no thread is left.
     pub fn close(&self) {
         let Some(Thread { stop, handle }) = lock(&self.thread).take() else { return };
@@ -364,15 +325,6 @@ impl Dataplane {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn paths(shared: &Shared) -> Vec<PathSnapshot> {
-    let (addresses, now) = (shared.addresses.load(), now());
-    let snapshot = |path: Arc<Path>| {
-        let (node, figures) = (addresses.by_handle(path.handle)?.node, path.figures(now)?);
-        Some(PathSnapshot { node, link: path.link.index, figures, suspect: path.is_suspect() })
-    };
-    shared.paths.list().into_iter().filter_map(snapshot).collect()
 }
 
 fn at_most(length: usize, most: usize, what: &str, limit: &str) -> Result<()> {

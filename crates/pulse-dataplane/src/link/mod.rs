@@ -17,8 +17,8 @@ mod writable;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
@@ -27,7 +27,7 @@ use tokio::runtime::Handle as Runtime;
 use tokio::time::timeout;
 
 pub(crate) use carrier::Ended;
-pub(crate) use gate::Rates;
+pub(crate) use gate::{Gate, Knock, Pass, Rates};
 pub(crate) use quic::{explain, join_transport};
 pub use settings::Settings;
 pub use writable::Writable;
@@ -40,7 +40,6 @@ use crate::tls::{Identity, ThrowAway};
 use crate::verify::Trust;
 use crate::{Handle, LinkId, NodeId};
 use carrier::Close;
-use gate::Gate;
 use registry::Registry;
 
 /// A dial that made no link until then failed.
@@ -73,7 +72,7 @@ pub(crate) struct Desk {
     pub(crate) registry: Registry,
     pub(crate) endpoint: Endpoint,
     pub(crate) joins: JoinLane,
-    gate: Mutex<Gate>,
+    gate: Gate,
     opened: AtomicBool,
     runtime: Runtime,
     next: AtomicU64,
@@ -94,7 +93,7 @@ impl Links {
         let desk = Arc::new(Desk {
             endpoint: quic::endpoint(&shared, &settings.writable)?,
             joins: JoinLane::new(ThrowAway::new().map_err(io::Error::other)?, now),
-            gate: Mutex::new(Gate::new(now)),
+            gate: Gate::new(now),
             opened: AtomicBool::new(false),
             runtime: Runtime::current(),
             registry: Registry::default(),

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from pulse import clock
 from pulse._dataplane import Dataplane
-from pulse.core.effects import Owner, TablesChanged
+from pulse.core.effects import Hop, Owner, TablesChanged
 from pulse.core.facts import Fact, LinkUp
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.join import build_showing
@@ -77,7 +77,7 @@ class Node:
 
     def route(self, far: Certificate, link: LinkId) -> None:
         """Send what is for `far` over `link`."""
-        routes = {far.addresses.v4: ((link, 1),)}
+        routes = {far.addresses.v4: (Hop(link, 1),)}
         self.links.replace_tables(TablesChanged(routes, owners(self.me) + owners(far)))
 
 

@@ -166,7 +166,9 @@ class DataplaneLinks:
         self._dataplane.replace_addresses(
             [(owner.prefix, _raw(owner.node), owner.destination, owner.source) for owner in tables.owners]
         )
-        self._dataplane.replace_routes({str(handle): [(hop.link, hop.weight) for hop in hops] for handle, hops in tables.routes.items()})
+        self._dataplane.replace_routes(
+            {str(handle): [(hop.link, hop.weight) for hop in hops] for handle, hops in tables.routes.items()}
+        )
 
     def attach_tun(self, name: str, queues: int) -> str:
         try:

@@ -1,6 +1,6 @@
 //! How long to wait until the next probe of a link.
 //!
-//! Invariant: what a link carries by itself (its probes, the keep-alives of sessions) never makes it busy, so that
+//! Invariant: what a link carries by itself (its probes, the keep-alive packets of sessions) never makes it busy, so that
 //! an idle mesh stays idle.
 
 use std::time::Duration;

@@ -97,7 +97,7 @@ impl Desk {
         busy
     }
 
-    /// True if there was traffic lately. Keep-alives, kicks and reports are none.
+    /// True if there was traffic lately. Keep-alive packets, kicks and reports are none.
     fn look(&self, watched: &mut Watched, peer: &Peer, session: Option<&Session>, now: Duration) -> bool {
         let seen = (peer.traffic.packets(), session.map_or(0, Session::stream_frames));
         if seen.0 != watched.seen.0 {

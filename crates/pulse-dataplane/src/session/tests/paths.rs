@@ -138,7 +138,7 @@ async fn a_dial_that_gets_no_answer_goes_another_way() {
 async fn an_idle_peers_paths_are_left_alone() {
     let (one, other, _relay, link) = world().await;
     one.until(|one| one.figures(&other, link).is_some()).await;
-    // Nothing but keep-alives from now on.
+    // Nothing but keep-alive packets from now on.
     sleep(Duration::from_secs(6)).await;
     let carried = |one: &Node| one.shared.paths.over(other.v4, link).unwrap().link.traffic.packets();
     let before = carried(&one);

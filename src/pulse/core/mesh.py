@@ -53,7 +53,7 @@ from pulse.core.paths.routing import RoutesChanged, Routing, owners
 from pulse.core.paths.sight import Sight
 from pulse.core.paths.wanted import NodesWanted, Wanted
 from pulse.core.trust.certificates import Authority, Certificate, parse
-from pulse.core.trust.identity import Signer
+from pulse.core.trust.identity import Signer, mesh_prefix
 from pulse.core.trust.join import Floors
 from pulse.core.trust.members import Members
 from pulse.core.types import SHORT_ID, LinkId, NodeId
@@ -170,7 +170,7 @@ class Mesh:
     def objects_restored(self, objects: Iterable[tuple[messages.ObjectKind, bytes]], now: float) -> list[Effect]:
         """What CA and scribe said in an earlier run, each object giving the right to the next."""
         restored = [effect for kind, data in objects for effect in self.statements.restored(kind, data)]
-        return self._told([*restored, *self._trust_changed(now)], now)
+        return self._told([*restored, *self._trust_changed(now), *self._config_changed()], now)
 
     def object_made(self, kind: messages.ObjectKind, data: bytes, now: float) -> list[Effect]:
         """This node signed an object, or was given one by the CA. Raises ProtocolError or Refused."""
@@ -215,7 +215,8 @@ class Mesh:
             effects.append(outcome)
             if isinstance(outcome, TrustChanged):
                 waiting.extend(self._trust_changed(now))
-            self._stale |= isinstance(outcome, StoreConfig)
+            if isinstance(outcome, StoreConfig):
+                waiting.extend(self._config_changed())
         if self._stale:
             self._stale = False
             effects.append(self.tables())
@@ -253,6 +254,11 @@ class Mesh:
             return []
         self._stale = True
         return [StorePeers()]
+
+    def _config_changed(self) -> Outcomes:
+        self._stale = True
+        v4 = self.statements.mesh_cidr()
+        return self.neighbours.ranges_known((*([v4] if v4 else ()), mesh_prefix(self.me.network)))
 
     def _trust_changed(self, now: float) -> Outcomes:
         revoked = self.statements.revoked()
@@ -335,11 +341,12 @@ class Mesh:
 
     def _addresses_changed(self, candidates: tuple[str, ...], now: float) -> Outcomes:
         self.sight.addresses_changed(candidates)
-        return [
-            *self.announce.addresses_changed(self.sight.candidates(), now),
-            *self.wanted.addresses_changed(now),
-            *self.neighbours.addresses_changed(now, candidates),
-        ]
+        seen = self._seen_elsewhere(now)
+        return [*seen, *self.wanted.addresses_changed(now), *self.neighbours.addresses_changed(now)]
+
+    def _seen_elsewhere(self, now: float) -> Outcomes:
+        ours = self.sight.candidates()
+        return [*self.neighbours.own_addresses(ours), *self.announce.addresses_changed(ours, now)]
 
     # Messages
 
@@ -356,8 +363,7 @@ class Mesh:
         link = neighbour.link
         match message:
             case messages.Observed(host, port):
-                seen = self.sight.observed(link, host, port)
-                return [*seen, *self.announce.addresses_changed(self.sight.candidates(), now)]
+                return [*self.sight.observed(link, host, port), *self._seen_elsewhere(now)]
             case messages.Objects(items, complete):
                 ders = [each.data for each in items if each.kind == messages.ObjectKind.CERTIFICATE]
                 shared = self.sharing.objects_received(link, items, now, complete=complete)

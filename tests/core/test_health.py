@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from pulse.core.health import DAY, PeerHealth, Vitals, judge
+from pulse.core.health import DAY, Health, PeerHealth, Vitals, judge
 
 LINKED = PeerHealth("web", linked=True, configured=True)
+RELAYED = PeerHealth("cam", linked=True, configured=False, relayed=True)
 AWAY = PeerHealth("laptop", linked=False, configured=False)
 MISSED = PeerHealth("192.0.2.1:443", linked=False, configured=True, last_error="no answer")
 WELL = Vitals(peers=(LINKED,), certificate_left=60 * DAY, clock_offset=0.0, tun_wanted=True)
@@ -21,6 +22,25 @@ def test_a_node_among_its_peers_is_well() -> None:
 
 def test_peers_nobody_named_may_be_away() -> None:
     assert judge(replace(WELL, peers=(LINKED, AWAY))).sentence == "All well. 3 nodes, 1 direct, 1 away."
+
+
+def test_peers_over_a_relay_are_well_and_counted_apart() -> None:
+    peers = (LINKED, LINKED, LINKED, LINKED, RELAYED)
+
+    assert judge(replace(WELL, peers=peers)) == Health(True, "All well. 6 nodes, 4 direct, 1 over a relay.")
+    assert (
+        judge(replace(WELL, peers=(RELAYED, AWAY))).sentence == "All well. 3 nodes, 0 direct, 1 over a relay, 1 away."
+    )
+
+
+def test_a_peer_a_person_named_that_is_reached_over_a_relay_only_is_worth_a_remark_and_no_more() -> None:
+    named = replace(RELAYED, configured=True)
+    assert judge(replace(WELL, peers=(named,))).sentence == "All well. 2 nodes, 0 direct, 1 over a relay."
+
+    failed = replace(named, last_error="no answer")
+    health = judge(replace(WELL, peers=(failed, failed)))
+    assert health.well
+    assert health.sentence == "All well. 3 nodes, 0 direct, 2 over a relay. cam only over a relay: no answer."
 
 
 def test_a_first_node_is_well_and_told_how_others_come() -> None:

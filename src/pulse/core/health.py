@@ -23,9 +23,12 @@ class PeerHealth:
 
     name: str
     linked: bool
+    """Something leads to it."""
     configured: bool
     """A person named it, so its absence is worth a word."""
     last_error: str = ""
+    relayed: bool = False
+    """What leads to it goes over other nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +59,25 @@ def judge(vitals: Vitals) -> Health:
     if complaints:
         count = "1 thing" if len(complaints) == 1 else f"{len(complaints)} things"
         return Health(False, f"{count} to see to: {complaints[0]}.")
-    direct = sum(peer.linked for peer in vitals.peers)
     if not vitals.peers:
         return Health(True, "All well, and alone: no other node has joined yet (pulse invite).")
-    nodes = len(vitals.peers) + 1
-    away = len(vitals.peers) - direct
-    return Health(True, f"All well. {nodes} nodes, {direct} direct" + (f", {away} away." if away else "."))
+    return Health(True, f"All well. {_count(vitals.peers)}.{_remark(vitals.peers)}")
+
+
+def _count(peers: Sequence[PeerHealth]) -> str:
+    relayed = sum(peer.linked and peer.relayed for peer in peers)
+    direct = sum(peer.linked for peer in peers) - relayed
+    away = len(peers) - direct - relayed
+    parts = [f"{len(peers) + 1} nodes", f"{direct} direct"]
+    parts += [f"{relayed} over a relay"] if relayed else []
+    parts += [f"{away} away"] if away else []
+    return ", ".join(parts)
+
+
+def _remark(peers: Sequence[PeerHealth]) -> str:
+    """A peer a person named should have a link of its own; that it is reached all the same is no trouble."""
+    missed = [peer for peer in peers if peer.configured and peer.linked and peer.relayed and peer.last_error]
+    return f" {missed[0].name} only over a relay: {missed[0].last_error}." if missed else ""
 
 
 def _complaints(vitals: Vitals) -> list[str]:

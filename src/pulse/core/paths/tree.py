@@ -2,8 +2,9 @@
 
 Plumtree (Leitão, Pereira, Rodrigues: Epidemic Broadcast Trees, 2007). Records go to eager neighbours at once, to
 lazy ones only their ids. A record that came twice makes the slower link lazy at both ends; an id whose record does
-not follow makes its link eager again. Invariant: each neighbour but the sender hears of each record taken, in
-the end by its newest version.
+not follow makes its link eager again. Where many spread at once the paper's rules would take the tree apart, so a
+link goes only if the first copy came by a link that stays, and links are taken in one at a time (decision 21).
+Invariant: each neighbour but the sender hears of each record taken, in the end by its newest version.
 """
 
 import heapq
@@ -20,9 +21,15 @@ from pulse.core.types import LinkId, NodeId
 if TYPE_CHECKING:
     from random import Random
 
+GRAFT: Final = Want(b"")
+"""Send from now on what comes: a `Want` that names nothing asks for all of it."""
+
 NAMED_WITHIN: Final = (0.02, 0.05)
 """Seconds in which ids are gathered for one `Have`; which of two neighbours speaks first is left to chance, for then
 the other need not."""
+
+GRAFT_AGAIN: Final = 0.5
+"""Seconds between two links taken into the tree because something was late: one may well have been enough."""
 
 PRUNE_AGAIN: Final = 1.0
 """Seconds after which a neighbour that still sends duplicates is told again."""
@@ -48,6 +55,9 @@ class Tree:
         self._tempo = Tempo()
         self._held_back: dict[NodeId, Journey] = {}
         self._due: list[tuple[float, NodeId]] = []
+        self._sources: dict[NodeId, LinkId] = {}
+        """Which link brought the record held of a node; ours came from nowhere."""
+        self._graft_at = 0.0
 
     # Facts
 
@@ -64,11 +74,13 @@ class Tree:
         lazy = [each for each in self.branches() if not each.eager]
         for branch in lazy:
             branch.eager = True
-        return [branch.outbox.say(Want(b""), now) for branch in lazy]
+        return [branch.outbox.say(GRAFT, now) for branch in lazy]
 
     def record_taken(self, record: NodeRecord, journey: Journey, now: float) -> list[Effect]:
         """A new record is held: pass it on, or its next version if this origin makes too many."""
         node = record.node
+        if journey.source is not None:
+            self._sources[node] = journey.source
         when = self._tempo.take(node, now)
         if when <= now:
             return self._pass_on(record, journey, now)
@@ -80,13 +92,33 @@ class Tree:
         self._held_back[node] = journey
         return []
 
+    def record_forgotten(self, node: NodeId) -> None:
+        """The record of a node is held no more."""
+        self._sources.pop(node, None)
+
     def duplicate_received(self, branch: Branch, node: NodeId, now: float) -> list[Effect]:
-        """A record came unasked that we held: the neighbour need not send us more of them."""
+        """A record came unasked that we held: the neighbour need not send us more, if another one stays that does."""
         branch.lazy.pop(node, None)
+        source = self._sources.get(node)
+        first = self._branches.get(source) if source is not None else None
+        if source is not None and (first is None or first is branch or not first.eager):
+            return []
         if not branch.eager and now < branch.quiet_until:
             return []
         branch.eager, branch.quiet_until = False, now + PRUNE_AGAIN
         return [branch.outbox.say(Prune(), now)]
+
+    def pruned(self, branch: Branch, now: float) -> list[Effect]:
+        """A neighbour has what we send from another; if no link is left to us, this one stays."""
+        branch.eager = False
+        return [] if any(each.eager for each in self.branches()) else self.record_late(branch, now)
+
+    def record_late(self, branch: Branch, now: float) -> list[Effect]:
+        """A record did not follow its id: take the link on which the id came into the tree."""
+        if branch.eager or now < self._graft_at:
+            return []
+        branch.eager, self._graft_at = True, now + GRAFT_AGAIN
+        return [branch.outbox.say(GRAFT, now)]
 
     # Queries
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pulse.core.paths.credentials import MOST_OF_A_NODE, MOST_REFUSED, Credentials
+from pulse.core.paths.credentials import FRESH, MOST_FRESH, MOST_OF_A_NODE, MOST_REFUSED, Credentials
 from pulse.core.paths.noderecord import certificate_hash
 from pulse.core.trust.certificates import Certificate
 from pulse.errors import ProtocolError, Refused
@@ -96,6 +96,19 @@ def test_a_node_has_only_so_many_certificates_here() -> None:
         shelf.credentials.received(each.der, 0.0)
     assert shelf.holds(*many).count(True) == MOST_OF_A_NODE
     assert shelf.holds(many[0], many[-1]) == [True, True]
+
+
+def test_what_is_new_to_us_is_taken_to_be_new_to_others_for_a_minute() -> None:
+    credentials = Shelf().credentials
+    credentials.received(cert(2).der, 5.0)
+    credentials.seen(cert(3), 6.0)
+    credentials.seen(cert(4))
+    hashes = [certificate_hash(cert(place)) for place in (1, 2, 3, 4)]
+    assert [credentials.is_fresh(each, 7.0) for each in hashes] == [False, True, True, False]
+    assert [credentials.is_fresh(each, 5.0 + FRESH) for each in hashes] == [False, False, True, False]
+    for place in range(10, 10 + MOST_FRESH):
+        credentials.seen(cert(place), 8.0)
+    assert not credentials.is_fresh(hashes[2], 9.0)
 
 
 def test_a_revoked_node_is_out_until_its_revocation_counts_no_more() -> None:

@@ -136,13 +136,13 @@ class Gossip:
         """These nodes are out, and nobody else."""
         self._revoked = revoked
         self._credentials.revocations_changed(revoked)
-        return self._forgotten([node for node in sorted(revoked) if self._table.forget(node)])
+        return [RecordForgotten(node) for node in sorted(revoked) if self._table.forget(node)]
 
     def clock_read(self, wall: float, floor: float = 0.0) -> list[Outcome]:
         """The wall clock, and the newest time a CA signed: records whose certificate ended go."""
         ended = {sha256(each.der).digest(): each.node_id for each in self._credentials.clock_read(wall, floor)}
         gone = [node for each, node in ended.items() if self._named(node) == each and self._table.forget(node)]
-        return self._forgotten(gone)
+        return [RecordForgotten(node) for node in gone]
 
     def node_expired(self, node: NodeId) -> list[Outcome]:
         """Nobody reaches the node any more: should room be needed, its record goes first."""
@@ -197,11 +197,6 @@ class Gossip:
         record = self._table.get(node)
         return record.certificate if record else None
 
-    def _forgotten(self, nodes: Sequence[NodeId]) -> list[Outcome]:
-        for node in nodes:
-            self._tree.record_forgotten(node)
-        return [RecordForgotten(node) for node in nodes]
-
     def _message(self, branch: Branch, message: Gossiped, now: float) -> list[Outcome]:
         if isinstance(message, NodeRecords):
             return self._records_received(branch, message.records, now)
@@ -210,7 +205,8 @@ class Gossip:
             return self._throttled(branch, verdict)
         match message:
             case Prune():
-                return [*self._tree.pruned(branch, now)]
+                branch.eager = False
+                return []
             case Digest(buckets):
                 return [*self._exchange.digest_received(branch, buckets, now)]
             case Want():
@@ -278,7 +274,7 @@ class Gossip:
         self._records_wanted.arrived(record.id12)
         self._credentials.record_taken(record.node)
         if merge.forgotten is not None:
-            effects += self._forgotten([merge.forgotten])
+            effects.append(RecordForgotten(merge.forgotten))
         if branch is not None:
             effects.append(RecordAccepted(record))
         certified = (before is None or before.certificate != record.certificate) and self._credentials.is_fresh(

@@ -2,9 +2,9 @@
 
 Plumtree (Leitão, Pereira, Rodrigues: Epidemic Broadcast Trees, 2007). Records go to eager neighbours at once, to
 lazy ones only their ids. A record that came twice makes the slower link lazy at both ends; an id whose record does
-not follow makes its link eager again. Where many spread at once the paper's rules would take the tree apart, so a
-link goes only if the first copy came by a link that stays, and links are taken in one at a time (decision 21).
-Invariant: each neighbour but the sender hears of each record taken, in the end by its newest version.
+not follow makes its link eager again. Where many nodes speak at once, each would cut the tree its own way, so only
+one of them counts, and links are taken in one at a time (decision 21). Invariant: each neighbour but the sender
+hears of each record taken, in the end by its newest version.
 """
 
 import heapq
@@ -31,6 +31,9 @@ the other need not."""
 GRAFT_AGAIN: Final = 0.5
 """Seconds between two links taken into the tree because something was late: one may well have been enough."""
 
+MEASURED_FOR: Final = 1.0
+"""Seconds for which, of the nodes that spoke, only duplicates of the one with the lowest id count."""
+
 PRUNE_AGAIN: Final = 1.0
 """Seconds after which a neighbour that still sends duplicates is told again."""
 
@@ -55,9 +58,10 @@ class Tree:
         self._tempo = Tempo()
         self._held_back: dict[NodeId, Journey] = {}
         self._due: list[tuple[float, NodeId]] = []
-        self._sources: dict[NodeId, LinkId] = {}
-        """Which link brought the record held of a node; ours came from nowhere."""
         self._graft_at = 0.0
+        self._measure = NodeId("")
+        self._measure_until = 0.0
+        """Whose duplicates count, and until when nobody else's do."""
 
     # Facts
 
@@ -79,8 +83,8 @@ class Tree:
     def record_taken(self, record: NodeRecord, journey: Journey, now: float) -> list[Effect]:
         """A new record is held: pass it on, or its next version if this origin makes too many."""
         node = record.node
-        if journey.source is not None:
-            self._sources[node] = journey.source
+        if node <= self._measure or self._measure_until <= now:
+            self._measure, self._measure_until = node, now + MEASURED_FOR
         when = self._tempo.take(node, now)
         if when <= now:
             return self._pass_on(record, journey, now)
@@ -92,26 +96,15 @@ class Tree:
         self._held_back[node] = journey
         return []
 
-    def record_forgotten(self, node: NodeId) -> None:
-        """The record of a node is held no more."""
-        self._sources.pop(node, None)
-
     def duplicate_received(self, branch: Branch, node: NodeId, now: float) -> list[Effect]:
-        """A record came unasked that we held: the neighbour need not send us more, if another one stays that does."""
+        """A record came unasked that we held: the neighbour need not send us more of them."""
         branch.lazy.pop(node, None)
-        source = self._sources.get(node)
-        first = self._branches.get(source) if source is not None else None
-        if source is not None and (first is None or first is branch or not first.eager):
+        if node > self._measure and now < self._measure_until:
             return []
         if not branch.eager and now < branch.quiet_until:
             return []
         branch.eager, branch.quiet_until = False, now + PRUNE_AGAIN
         return [branch.outbox.say(Prune(), now)]
-
-    def pruned(self, branch: Branch, now: float) -> list[Effect]:
-        """A neighbour has what we send from another; if no link is left to us, this one stays."""
-        branch.eager = False
-        return [] if any(each.eager for each in self.branches()) else self.record_late(branch, now)
 
     def record_late(self, branch: Branch, now: float) -> list[Effect]:
         """A record did not follow its id: take the link on which the id came into the tree."""

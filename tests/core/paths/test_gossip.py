@@ -56,6 +56,19 @@ def test_a_certificate_goes_once_and_not_with_each_version() -> None:
     assert crowd.agree()
 
 
+def test_a_certificate_others_had_too_when_we_started_is_not_sent_around() -> None:
+    crowd = Crowd(range(1, 5))
+    for member in crowd.members.values():
+        for place in crowd.members:
+            assert member.gossip.certificate_restored(cert(place)) == []
+    for one, other in ((1, 2), (2, 3), (3, 4)):
+        crowd.link(one, other)
+    crowd.announce(1)
+    crowd.run(1.0)
+    assert crowd.holders(record(1)) == 4
+    assert crowd.sent["Objects"] == 0
+
+
 def test_a_renewed_certificate_goes_with_the_record_that_names_it() -> None:
     crowd = line(range(1, 5))
     renewed = CA.certificate("machine 1", addresses=cert(1).addresses, not_before=NOW - 10)

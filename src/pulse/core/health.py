@@ -6,15 +6,14 @@ Invariant: every complaint names what it is about and what to do; the most press
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pulse.core.paths.sight import CLOCK_WARNING
+
 DAY = 86400.0
 
 EXPIRY_WARNING = 20 * DAY
 """Time enough to plan for it: nothing renews a certificate in this version."""
 
 _NEW_CERTIFICATE = "move identity/ out of its data directory and join again"
-
-CLOCK_WARNING = 300.0
-"""Seconds between our clock and the neighbours' median from which time-boxed rules are judged with care."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ from pulse.core.paths.routing import RoutesChanged, Routing, owners
 from pulse.core.paths.sight import Sight
 from pulse.core.paths.wanted import NodesWanted, Wanted
 from pulse.core.trust.certificates import Authority, Certificate, parse
-from pulse.core.trust.identity import Signer
+from pulse.core.trust.identity import Signer, mesh_prefix
 from pulse.core.trust.join import Floors
 from pulse.core.trust.members import Members
 from pulse.core.types import SHORT_ID, LinkId, NodeId
@@ -146,14 +146,8 @@ class Mesh:
                 return self._addresses_changed(candidates, now)
             case ClockRead(wall):
                 return self.gossip.clock_read(wall)
-            case SessionUp(node):
-                return [Log("session up", DEBUG, {"node": node[:SHORT_ID]})]
-            case SessionDown(node, reason):
-                return [Log("session down", DEBUG, {"node": node[:SHORT_ID], "reason": reason})]
-            case PeerWanted(node):
-                return [_traffic(node), *self.wanted.peer_wanted(node, now)]
-            case NoRoute(node):
-                return [_traffic(node), *self.wanted.no_route(node, now)]
+            case SessionUp() | SessionDown() | PeerWanted() | NoRoute():
+                return self._spoken_with(fact, now)
 
     def peer_configured(self, address: str, now: float) -> list[Effect]:
         """A person named a peer."""
@@ -170,7 +164,7 @@ class Mesh:
     def objects_restored(self, objects: Iterable[tuple[messages.ObjectKind, bytes]], now: float) -> list[Effect]:
         """What CA and scribe said in an earlier run, each object giving the right to the next."""
         restored = [effect for kind, data in objects for effect in self.statements.restored(kind, data)]
-        return self._told([*restored, *self._trust_changed(now)], now)
+        return self._told([*restored, *self._config_changed(), *self._trust_changed(now)], now)
 
     def object_made(self, kind: messages.ObjectKind, data: bytes, now: float) -> list[Effect]:
         """This node signed an object, or was given one by the CA. Raises ProtocolError or Refused."""
@@ -215,7 +209,8 @@ class Mesh:
             effects.append(outcome)
             if isinstance(outcome, TrustChanged):
                 waiting.extend(self._trust_changed(now))
-            self._stale |= isinstance(outcome, StoreConfig)
+            if isinstance(outcome, StoreConfig):
+                waiting.extend(self._config_changed())
         if self._stale:
             self._stale = False
             effects.append(self.tables())
@@ -265,6 +260,11 @@ class Mesh:
             outcomes += self.announce.neighbour_down(member.addresses.v4, now)
             outcomes.append(StorePeers())
         return outcomes
+
+    def _config_changed(self) -> Outcomes:
+        self._stale = True
+        cidr = self.statements.mesh_cidr()
+        return self.neighbours.ranges_known([mesh_prefix(self.me.network), *([cidr] if cidr else [])])
 
     # Links
 
@@ -341,6 +341,20 @@ class Mesh:
             *self.neighbours.addresses_changed(now, candidates),
         ]
 
+    # Sessions
+
+    def _spoken_with(self, fact: SessionUp | SessionDown | PeerWanted | NoRoute, now: float) -> Outcomes:
+        fields = {"node": fact.node[:SHORT_ID]}
+        match fact:
+            case SessionUp():
+                return [Log("session up", DEBUG, fields)]
+            case SessionDown(_, reason):
+                return [Log("session down", DEBUG, {**fields, "reason": reason})]
+            case PeerWanted(node):
+                return [Log("traffic for a node", DEBUG, fields), *self.wanted.peer_wanted(node, now)]
+            case NoRoute(node):
+                return [Log("traffic for a node", DEBUG, fields), *self.wanted.no_route(node, now)]
+
     # Messages
 
     def _message_received(self, link: LinkId, payload: bytes, now: float) -> Outcomes:
@@ -381,7 +395,3 @@ class Mesh:
     def _public_key(self, node: NodeId) -> bytes | None:
         certificate = self.members.get(node)
         return certificate.public_key if certificate else None
-
-
-def _traffic(node: NodeId) -> Log:
-    return Log("traffic for a node", DEBUG, {"node": node[:SHORT_ID]})

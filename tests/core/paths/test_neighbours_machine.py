@@ -116,7 +116,11 @@ class NeighboursMachine(RuleBasedStateMachine):
     @invariant()
     def it_wakes_within_the_longest_backoff_if_anybody_is_to_be_dialled(self) -> None:
         flying = {dial.address for dial in self.dials.values()}
-        waiting = {each.address for each in self.neighbours.unreached()} - flying
+        # Of a node all places are tried in one round: those that failed wait for those still flying.
+        sought = {dial.expect for dial in self.dials.values()} - {None}
+        waiting = [
+            each for each in self.neighbours.unreached() if each.address not in flying and each.node not in sought
+        ]
         deadline = self.neighbours.deadline()
         if waiting and len(self.dials) < MOST_DIALS:
             assert deadline is not None

@@ -64,15 +64,15 @@ def test_the_path_to_a_neighbour_is_direct() -> None:
 
 
 def test_the_path_to_a_node_further_off_names_everybody_on_it() -> None:
-    mind = Mind(Atlas().join(0, 1, ms=10).join(1, 2, ms=10, loss=0.1).join(2, 3, ms=10))
+    mind = Mind(Atlas().join(0, 1, ms=10).join(1, 2, ms=10, loss=0.2).join(2, 3, ms=10))
     path = mind.routing.path_to(who(3))
 
     assert path is not None
     assert not path.direct
     assert (path.link, path.via, path.hops) == (link(1), who(1), (who(1), who(2), who(3)))
     assert path.latency == pytest.approx(0.03)
-    assert path.loss == pytest.approx(0.1)
-    assert path.score == pytest.approx(30 * 1.5 * 1.9)
+    assert path.loss == pytest.approx(0.2)
+    assert path.score == pytest.approx(30 * 2.0 * 1.9)
 
 
 def test_all_paths_to_a_node_are_told_by_score() -> None:

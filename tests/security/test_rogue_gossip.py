@@ -170,9 +170,7 @@ def test_a_record_of_the_member_signed_by_the_rogue_ends_the_link(scene: Scene, 
 
 @pytest.mark.parametrize("field", ["boot", "seq", "flags"])
 @pytest.mark.parametrize("number", OUT_OF_RANGE)
-def test_a_number_out_of_range_ends_the_link(
-    scene: Scene, voice: Voice, victim: Link, field: str, number: int
-) -> None:
+def test_a_number_out_of_range_ends_the_link(scene: Scene, voice: Voice, victim: Link, field: str, number: int) -> None:
     cut_off(scene, victim, voice.forged(**{field: number}), "undecodable node record")
 
 
@@ -219,9 +217,7 @@ MALFORMED: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("fields", MALFORMED.values(), ids=MALFORMED)
-def test_a_malformed_record_ends_the_link(
-    scene: Scene, voice: Voice, victim: Link, fields: dict[str, object]
-) -> None:
+def test_a_malformed_record_ends_the_link(scene: Scene, voice: Voice, victim: Link, fields: dict[str, object]) -> None:
     cut_off(scene, victim, voice.forged(**fields))
 
 
@@ -231,7 +227,9 @@ def test_a_record_with_itself_for_a_neighbour_ends_the_link(scene: Scene, voice:
     cut_off(scene, victim, voice.forged(neighbours=own), "is its own")
 
 
-@pytest.mark.parametrize("record", [b"", b"\6\1", noise("record", 400), bytes(RECORD_LIMIT), b"\6\1" + bytes(64)], ids=len)
+@pytest.mark.parametrize(
+    "record", [b"", b"\6\1", noise("record", 400), bytes(RECORD_LIMIT), b"\6\1" + bytes(64)], ids=len
+)
 def test_what_is_no_record_ends_the_link(scene: Scene, victim: Link, record: bytes) -> None:
     cut_off(scene, victim, record)
 
@@ -317,7 +315,12 @@ def test_ten_thousand_records_a_second_are_throttled_and_then_cut_off(scene: Sce
 
 @pytest.mark.parametrize(
     "message",
-    [Digest(bytes(2048)), Want(noise("want", 4096 * ID_BYTES)), Want(b"", noise("hashes", 256 * 32)), Have(noise("have", 4096 * ID_BYTES))],
+    [
+        Digest(bytes(2048)),
+        Want(noise("want", 4096 * ID_BYTES)),
+        Want(b"", noise("hashes", 256 * 32)),
+        Have(noise("have", 4096 * ID_BYTES)),
+    ],
     ids=["digest", "want", "certificates", "have"],
 )
 def test_gossip_that_asks_without_end_is_cut_off(scene: Scene, victim: Link, message: Digest | Want | Have) -> None:

@@ -6,14 +6,12 @@ guessing; and tables change only when it matters.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from typing import Final, NamedTuple
 
 from pulse.core.effects import DEBUG, Effect, Hop, Log, Owner
 from pulse.core.paths.doubts import Doubts
 from pulse.core.paths.graph import Graph, OwnLink
-from pulse.core.paths.neighbours import Neighbour
-from pulse.core.paths.spread import FULL_SHARE, Choice, choose
+from pulse.core.paths.spread import Choice, choose
 from pulse.core.paths.ways import Survey, Way, survey
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import SHORT_ID, LinkId, NodeId
@@ -35,8 +33,6 @@ MOST_KEPT: Final = 16
 
 MOST_DETOURS: Final = 4
 """Sets of suspect neighbours around which other ways are sought at one time: each costs a tree."""
-
-Routes = dict[IPv4Address, tuple[Hop, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,16 +208,7 @@ def _has_moved(old: int | None, new: int) -> bool:
     return old is None or (old == 0) != (new == 0) or abs(new - old) > MATERIAL * old
 
 
-# The data plane's other table, and the routes of a mesh without gossip
-
-
-def direct_routes(neighbours: Iterable[Neighbour], handles: dict[NodeId, IPv4Address]) -> Routes:
-    """Each neighbour by its newest link."""
-    return {
-        handles[neighbour.node]: (Hop(neighbour.link, FULL_SHARE),)
-        for neighbour in neighbours
-        if neighbour.node in handles
-    }
+# The data plane's other table
 
 
 def owners(members: Iterable[Certificate], me: NodeId, *, packets: bool) -> tuple[Owner, ...]:

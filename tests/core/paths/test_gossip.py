@@ -14,7 +14,6 @@ from tests.authority import NOW
 from tests.core.paths.crowd import Crowd, graph, line, nobody
 from tests.core.paths.records import CA, cert, other_bytes, record
 
-
 # It spreads
 
 

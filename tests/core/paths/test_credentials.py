@@ -67,6 +67,18 @@ def test_a_clock_that_lost_its_time_does_not_end_or_refuse_anybody() -> None:
     assert credentials.received(cert(2).der, 0.0) == cert(2)
 
 
+def test_what_was_refused_may_be_right_when_the_clock_is() -> None:
+    credentials = Shelf().credentials
+    credentials.clock_read(cert(2).not_before - 9999, 0.0)
+    credentials.clock_read(cert(2).not_after + 1, 0.0)
+    with pytest.raises(Refused):
+        credentials.received(cert(2).der, 0.0)
+    assert credentials.is_settled(certificate_hash(cert(2)))
+    credentials.clock_read(NOW, 0.0)
+    assert not credentials.is_settled(certificate_hash(cert(2)))
+    assert credentials.received(cert(2).der, 0.0) == cert(2)
+
+
 def test_ours_stays_even_when_it_ended() -> None:
     credentials = Shelf().credentials
     assert credentials.clock_read(ME.not_after + 1, 0.0) == []

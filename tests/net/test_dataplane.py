@@ -129,6 +129,14 @@ async def test_a_closed_link_is_down_on_both_sides_with_the_reason() -> None:
         assert "enough" in (await bob.told(LinkDown)).reason
 
 
+async def test_what_a_peer_says_at_parting_cannot_turn_a_line_round() -> None:
+    with node("alice") as alice, node("bob", 2) as bob:
+        link = await alice.link_with(bob)
+        alice.links.close_link(link.link, "eno\u202eugh")
+
+        assert (await bob.told(LinkDown)).reason.endswith("eno\N{REPLACEMENT CHARACTER}ugh")
+
+
 async def test_a_stranger_of_another_ca_is_refused_and_nobody_has_a_link() -> None:
     with node("alice") as alice, node("stranger", 2, STRANGER_CA) as stranger:
         alice.links.dial(stranger.address, None)

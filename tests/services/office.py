@@ -1,7 +1,12 @@
 """Nodes with a role, for tests: what they hold, their disk, and what they told the mesh."""
 
+import errno
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
 
 from pulse.core.messages import ObjectKind
 from pulse.core.network.netconfig import first_config
@@ -61,13 +66,16 @@ class Office:
         key = None if who is None else who.public_key
         self.hear(sign_roles(CA.network, Roles(epoch, scribe, epoch if who else 0, scribe_key=key), CA.key).data)
 
-    def fill_disk(self) -> None:
-        """From now on nothing can be written."""
-        directory = self.place / "network"
-        for path in directory.iterdir():
-            path.unlink()
-        directory.rmdir()
-
     def _key(self, who: NodeId) -> bytes | None:
         certificate = self.members.get(who)
         return certificate.public_key if certificate else None
+
+
+@pytest.fixture
+def fill_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From its call on the disk is full."""
+
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    return lambda: monkeypatch.setattr(os, "fsync", refuse)

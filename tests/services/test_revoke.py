@@ -1,6 +1,6 @@
 """Revoke service: signed where it may be, durable, known to the ledger; refused elsewhere with where to go."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,13 +9,15 @@ from pulse import clock
 from pulse.core.messages import ObjectKind
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.revocation import BY_CA, sign_revocation
-from pulse.errors import Conflict, NotFound, PulseError, Refused
+from pulse.errors import Conflict, NotFound, Refused, SystemRefused
 from pulse.schemas import Revoked, RevokeRequest
 from pulse.services.revoke import RevokeService
 from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
 from tests.authority import NOW, key, node
-from tests.services.office import CA, CAM, HOME, KEEPER, RELAY, Office
+from tests.services.office import CA, CAM, HOME, KEEPER, RELAY, Office, fill_disk
+
+__all__ = ["fill_disk"]
 
 
 @pytest.fixture(autouse=True)
@@ -123,9 +125,11 @@ async def test_a_whole_id_is_taken_at_its_word_and_less_is_not(at_the_ca: Revoke
     assert "\x1b" not in str(refused.value)
 
 
-async def test_a_disk_that_refuses_is_an_error_and_told_to_nobody(at_the_ca: RevokeService, office: Office) -> None:
-    office.fill_disk()
-    with pytest.raises(PulseError, match="cannot write"):
+async def test_a_full_disk_is_an_error_and_told_to_nobody(
+    at_the_ca: RevokeService, office: Office, fill_disk: Callable[[], None]
+) -> None:
+    fill_disk()
+    with pytest.raises(SystemRefused, match="No space left"):
         await at_the_ca.revoke(RevokeRequest("cam-7"))
     assert (office.told, office.statements.revoked()) == ([], frozenset())
 

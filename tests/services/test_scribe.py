@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +13,14 @@ from pulse.core.messages import ObjectKind
 from pulse.core.network.scribe import Scribe
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import NodeId
-from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused
+from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused, SystemRefused
 from pulse.schemas import NameRequest, NodeNaming, TagRequest
 from pulse.services import scribe as module
 from pulse.services.scribe import PATIENCE, ScribeService
 from tests.authority import key
-from tests.services.office import CA, CAM, HOME, KEEPER, RELAY, Office
+from tests.services.office import CA, CAM, HOME, KEEPER, RELAY, Office, fill_disk
+
+__all__ = ["fill_disk"]
 
 ROLES = sign_roles(CA.network, Roles(2, HOME.node_id, 1, scribe_key=HOME.public_key), CA.key)
 
@@ -166,9 +168,9 @@ async def test_who_was_not_started_to_be_the_scribe_does_not_ask(office: Office)
 
 
 async def test_a_disk_that_refuses_the_config_signed_anew_costs_a_line(
-    scribe: Node, caplog: pytest.LogCaptureFixture
+    scribe: Node, fill_disk: Callable[[], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    scribe.office.fill_disk()
+    fill_disk()
     async with scribe.running():
         async with asyncio.timeout(10):
             while not caplog.records:
@@ -211,9 +213,11 @@ async def test_an_edit_that_is_refused_writes_nothing(
     assert scribe.office.told == []
 
 
-async def test_an_edit_the_disk_refuses_is_an_error_and_told_to_nobody(scribe: Node) -> None:
-    scribe.office.fill_disk()
-    with pytest.raises(PulseError, match="cannot write"):
+async def test_an_edit_a_full_disk_refuses_is_an_error_and_told_to_nobody(
+    scribe: Node, fill_disk: Callable[[], None]
+) -> None:
+    fill_disk()
+    with pytest.raises(SystemRefused, match="No space left"):
         await scribe.service.set_name(NameRequest("relay", "relay-01"))
 
     assert scribe.office.told == []
@@ -226,6 +230,21 @@ async def test_an_edit_right_after_the_start_waits_for_the_role(office: Office) 
         told = await node.service.set_name(NameRequest("relay", "relay-01"))
 
     assert told.name == "relay-01"
+
+
+async def test_an_edit_waits_for_the_config_to_write_on(office: Office) -> None:
+    node = Node(office, answers=[ROLES.data])
+    config, office.statements._config = office.statements.config, None
+    async with node.running():
+        await node.until("")
+        naming = asyncio.ensure_future(node.service.set_name(NameRequest("relay", "relay-01")))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert config is not None
+        office.hear(config.data)
+        node.service.changed()
+
+        assert (await naming).name == "relay-01"
 
 
 async def test_an_edit_does_not_wait_for_a_role_that_was_refused(office: Office) -> None:

@@ -278,4 +278,4 @@ fn draw<'h>(flow: u64, mut hops: impl Iterator<Item = &'h Hop>) -> Option<&'h Ho
 
 #[cfg(test)]
 #[path = "tables_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -7,7 +7,7 @@ use crate::forward::testing::bare_link;
 const THERE: Handle = Handle::new(10, 100, 0, 9);
 
 /// A hop over the link of this index; whether it is suspect.
-fn hop(index: u32, weight: u32, suspect: bool) -> Hop {
+pub(crate) fn hop(index: u32, weight: u32, suspect: bool) -> Hop {
     let link = bare_link(index as u8);
     link.suspect.store(suspect, Ordering::Relaxed);
     Paths::default().hop(THERE, &link, weight, false)

@@ -33,6 +33,7 @@ from pulse.core.facts import Fact, LinkUp
 from pulse.core.mesh import Mesh
 from pulse.core.messages import ObjectKind
 from pulse.core.types import NodeId
+from pulse.errors import PulseError
 from pulse.net.dialler import Dialler
 from pulse.net.links import Links
 from pulse.store.netconfig import NetworkStore
@@ -147,13 +148,20 @@ class MeshService:
                 self.perform(self.mesh.happened(fact, _now()))
 
     def _keep(self, stored: Store) -> None:
+        """Onto the disk; one that refuses costs a restart the object, which neighbours have too, and not the node."""
+        try:
+            self._store(stored)
+        except PulseError as error:
+            log.error("not kept on disk", extra={"object": type(stored).__name__.lower(), "error": str(error)})
+        if isinstance(stored, StoreRoles | StoreConfig):
+            self.rules_changed()
+
+    def _store(self, stored: Store) -> None:
         match stored:
             case StoreRoles(epoch, data):
                 self.store.save_roles(epoch, data)
-                self.rules_changed()
             case StoreConfig(scribe_epoch, generation, data):
                 self.store.save_config(scribe_epoch, generation, data)
-                self.rules_changed()
             case StoreRevocation(node, data):
                 self.store.save_revocation(node, data)
             case StoreBoot(boot):

@@ -26,7 +26,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """Seconds between two claims, doubling while the CA is out of reach."""
 
 SOON = 8.0
-"""Seconds an edit waits for the role that is being asked for: less than the client waits."""
+"""Seconds an edit waits for the role that is being asked for, and for the config: less than the client waits."""
 
 
 class Publishes(Protocol):
@@ -52,15 +52,15 @@ class ScribeService:
     _final: bool = field(default=False, init=False)
     """The CA said no, so waiting helps nobody."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    _in_office: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _able: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    """The role is ours and there is a config to write on."""
 
     # The role
 
     def changed(self) -> None:
         """Other roles or another network config may be in force."""
         self._changed.set()
-        if self.scribe.in_office:
-            self._in_office.set()
+        self._look()
 
     async def run(self) -> None:
         """Claim the role if it is wanted, and sign the config anew once it is ours; until cancelled."""
@@ -72,7 +72,7 @@ class ScribeService:
                 await self._claim()
             if self.scribe.in_office:
                 self.problem, self._final = "", False
-                self._in_office.set()
+            self._look()
             pause = LONGEST_PAUSE if self._final or not self.problem else min(pause * 2, LONGEST_PAUSE)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
@@ -99,12 +99,19 @@ class ScribeService:
 
     async def _node(self, text: str) -> NodeId:
         """The node people mean, once it is certain that we may write."""
-        if self.wanted and not self._final and not self.scribe.in_office:
+        self._look()
+        if self.scribe.in_office or (self.wanted and not self._final):
             with suppress(TimeoutError):
                 async with asyncio.timeout(SOON):
-                    await self._in_office.wait()
+                    await self._able.wait()
         self.scribe.in_hand()
         return self.scribe.members.resolve(text).node_id
+
+    def _look(self) -> None:
+        if self.scribe.in_office and self.scribe.statements.in_force:
+            self._able.set()
+        else:
+            self._able.clear()
 
     def _kept(self, node: NodeId, signed: SignedConfig) -> NodeNaming:
         if signed != self.scribe.statements.config:

@@ -1,5 +1,7 @@
 """Neighbours and the time, told line by line."""
 
+from collections.abc import Collection
+
 from pulse.core.effects import CloseSession, Dial, Effect, Log
 from pulse.core.facts import DialFailed, LinkDown
 from pulse.core.paths.neighbours import Neighbours
@@ -26,6 +28,12 @@ class Story:
 
     def learnt(self, who: NodeId, address: str) -> list[Dial]:
         return self._dials(self.neighbours.peer_learnt(who, address, self.now))
+
+    def wanted(self, nodes: dict[NodeId, tuple[str, ...]], others: frozenset[NodeId] = frozenset()) -> list[Dial]:
+        return self._dials(self.neighbours.nodes_wanted(nodes, others, self.now))
+
+    def moved(self, own: Collection[str] | None = None) -> list[Dial]:
+        return self._dials(self.neighbours.addresses_changed(self.now, own))
 
     def opened(
         self, who: NodeId, *, dial: int = 0, observed: str = "192.0.2.9:1234", boot: bytes = bytes(16)

@@ -168,4 +168,4 @@ def test_a_change_of_addresses_makes_everybody_worth_a_try_at_once(story: Story)
         dial = story.until_next_dial()
     story.failed(dial)
 
-    assert [type(each) for each in story.neighbours.addresses_changed(story.now)] == [Dial]
+    assert [each.address for each in story.moved()] == [HOME]

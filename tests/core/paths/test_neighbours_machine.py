@@ -85,13 +85,20 @@ class NeighboursMachine(RuleBasedStateMachine):
         link = data.draw(st.sampled_from(sorted(self.links)))
         self.take(self.neighbours.link_closed(LinkDown(link, self.links.pop(link), "gone"), self.now))
 
+    @rule(
+        wanted=st.dictionaries(nodes, st.lists(places, max_size=3, unique=True).map(tuple), max_size=5),
+        others=st.frozensets(nodes, max_size=2),
+    )
+    def other_nodes_are_wanted(self, wanted: dict[NodeId, tuple[str, ...]], others: frozenset[NodeId]) -> None:
+        self.take(self.neighbours.nodes_wanted(wanted, others - wanted.keys(), self.now))
+
     @rule(who=nodes)
     def a_node_is_revoked(self, who: NodeId) -> None:
         self.take(self.neighbours.peers_banished({who}))
 
-    @rule()
-    def the_addresses_change(self) -> None:
-        self.take(self.neighbours.addresses_changed(self.now))
+    @rule(own=st.none() | st.sets(places, max_size=3))
+    def the_addresses_change(self, own: set[str] | None) -> None:
+        self.take(self.neighbours.addresses_changed(self.now, own))
 
     @rule(seconds=st.floats(0, 90))
     def time_passes(self, seconds: float) -> None:

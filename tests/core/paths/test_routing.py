@@ -197,7 +197,7 @@ def test_a_flapping_link_is_held_down_twice_as_long_each_time() -> None:
         mind.passed()
         while mind.shares(3)[1] == 0:
             mind.passed(1.0)
-        held.append(mind.now - left)
+        held.append(round(mind.now - left))
 
     assert held == [8, 16, 32, 64]
 

@@ -40,7 +40,7 @@ class Hold:
     def _next_length(self, now: float) -> float:
         # As many halvings as make the longest hold the first one, lest years of calm be too much for a float.
         calm = min(max(0.0, now - self.until) / CALM, 8.0)
-        return 2.0 * self._length / float(2 ** int(calm))
+        return 2 * self._length * 0.5 ** int(calm)
 
 
 class Doubt:

@@ -85,6 +85,7 @@ class Neighbours:
     def peer_configured(self, address: str, now: float) -> list[Effect]:
         """A person named `address` (`host:port`) as a peer: keep a link with whoever lives there."""
         self._targets.name(address, now)
+        self._quests.place_named(address)
         return self.tick(now)
 
     def peer_learnt(self, node: NodeId, address: str, now: float) -> list[Effect]:

@@ -100,6 +100,7 @@ class Quests:
     _ranges: Ranges = ()
     """The mesh's own addresses: nothing in there is a place in the underlay."""
     _own: frozenset[str] = frozenset()
+    _named: set[str] = field(default_factory=set)
     _all: dict[NodeId, Quest] = field(default_factory=dict)
     _others: Collection[NodeId] = frozenset()
 
@@ -134,6 +135,11 @@ class Quests:
         self._ranges = ranges
         self._sift()
 
+    def place_named(self, place: str) -> None:
+        """A person named that place: it is dialled already, whoever lives there."""
+        self._named.add(place)
+        self._sift()
+
     def met_self(self, quest: Quest, place: str) -> None:
         """That place leads to ourselves."""
         quest.places = tuple(each for each in quest.places if each != place)
@@ -166,8 +172,8 @@ class Quests:
     def waiting(self, linked: Container[NodeId]) -> Iterator[tuple[float, Quest, str]]:
         """What is to be dialled now: how long it has waited, of whom, and where."""
         for quest in self._idle(linked):
-            for number, place in enumerate(quest.waiting):
-                yield quest.since + number * STAGGER, quest, place
+            for place in quest.waiting:
+                yield quest.since + STAGGER * quest.places.index(place), quest, place
 
     def deadline(self, linked: Container[NodeId]) -> float | None:
         """When the next round begins or goes on."""
@@ -185,8 +191,8 @@ class Quests:
         return (quest for quest in self if quest.places and quest.node not in linked)
 
     def _dialable(self, candidates: tuple[str, ...]) -> tuple[str, ...]:
-        places = candidates[:MOST_CANDIDATES]
-        return tuple(place for place in places if place not in self._own and self._is_outside(place))
+        taken = self._own | self._named
+        return tuple(each for each in candidates[:MOST_CANDIDATES] if each not in taken and self._is_outside(each))
 
     def _is_outside(self, place: str) -> bool:
         try:

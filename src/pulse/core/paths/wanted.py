@@ -64,9 +64,6 @@ class _Known:
     rank: int
     candidates: tuple[str, ...]
     reachable: bool
-    expired: bool = False
-    tried: float = float("-inf")
-    """Its last turn, while it is expired."""
 
 
 @dataclass(slots=True)
@@ -79,6 +76,8 @@ class Wanted:
     """When there was traffic for whom, oldest first."""
     _linked: dict[NodeId, int] = field(default_factory=dict)
     """How many links there are with whom."""
+    _expired: dict[NodeId, float] = field(default_factory=dict)
+    """The known nodes that are expired, and when each was tried last."""
     _trying: set[NodeId] = field(default_factory=set)
     """The expired nodes whose turn it is."""
     _turn: float = 0.0
@@ -110,17 +109,24 @@ class Wanted:
 
     def record_forgotten(self, node: NodeId) -> list[NodesWanted]:
         """That node is revoked, or gone for good."""
+        self._expired.pop(node, None)
         if self._known.pop(node, None) is not None:
             self._select_after(0.0)
         return []
 
     def node_expired(self, node: NodeId, now: float) -> list[NodesWanted]:
         """No links have led to that node for long."""
-        return self._set_expired(node, True, now)
+        if node in self._known:
+            # It was tried all the time until now.
+            self._expired[node] = now
+            self._select_after(PACE, now)
+        return []
 
     def node_returned(self, node: NodeId, now: float) -> list[NodesWanted]:
         """Links lead to it again."""
-        return self._set_expired(node, False, now)
+        if self._expired.pop(node, None) is not None:
+            self._select_after(PACE, now)
+        return []
 
     def peer_wanted(self, node: NodeId, now: float) -> list[NodesWanted]:
         """There is traffic for that node."""
@@ -152,8 +158,7 @@ class Wanted:
 
     def addresses_changed(self, now: float) -> list[NodesWanted]:
         """We are somewhere else: whoever could not be reached may be now."""
-        for known in self._known.values():
-            known.tried = float("-inf")
+        self._expired = dict.fromkeys(self._expired, float("-inf"))
         self._turn = now
         self._select_after(0.0)
         return []
@@ -194,21 +199,12 @@ class Wanted:
             yield next(iter(self._asked.values())) + RECENT
         if self._more_at is not None:
             yield self._more_at
-        if self._trying or any(known.expired for known in self._known.values()):
+        if self._expired or self._trying:
             yield self._turn
 
     def _select_after(self, pace: float, now: float = 0.0) -> None:
         due = max(now, self._selected + pace)
         self._due = due if self._due is None else min(self._due, due)
-
-    def _set_expired(self, node: NodeId, expired: bool, now: float) -> list[NodesWanted]:
-        known = self._known.get(node)
-        if known is not None and known.expired is not expired:
-            known.expired = expired
-            # It was tried all the time until now.
-            known.tried = now
-            self._select_after(PACE, now)
-        return []
 
     def _pass_time(self, now: float) -> None:
         while self._asked and next(iter(self._asked.values())) + RECENT <= now:
@@ -229,26 +225,24 @@ class Wanted:
 
     def _begin_turn(self, now: float) -> None:
         self._turn = now + TURN
-        due = [node for node, known in self._known.items() if known.expired and known.tried + TURNS_OFF <= now]
-        self._trying = set(sorted(due, key=lambda node: (self._known[node].tried, node))[:MOST_EXPIRED])
-        for node in self._trying:
-            self._known[node].tried = now
+        due = sorted((tried, node) for node, tried in self._expired.items() if tried + TURNS_OFF <= now)
+        self._trying = {node for _, node in due[:MOST_EXPIRED]}
+        self._expired.update(dict.fromkeys(self._trying, now))
 
     def _select(self) -> set[NodeId]:
         # Without a link to anybody all are expired, and that says nothing about them.
-        alive = [node for node, known in self._known.items() if not known.expired] or list(self._known)
+        alive = self._known.keys() - self._expired or self._known.keys()
         chosen = set(alive)
         if len(alive) >= SMALL:
             chosen = set(nlargest(BY_HASH, alive, key=lambda node: self._known[node].rank))
-        return chosen | set(self._reachable()) | self._trying | (self._asked.keys() & self._known.keys())
+        return chosen | {*self._reachable()} | (self._known.keys() & (self._trying | self._asked.keys()))
 
     def _reachable(self) -> list[NodeId]:
         """Those with a link first, so that nobody who answered is given up for another."""
         able = (node for node, known in self._known.items() if known.reachable)
 
         def last_resort(node: NodeId) -> tuple[bool, bool, int]:
-            known = self._known[node]
-            return node not in self._linked, known.expired, -known.rank
+            return node not in self._linked, node in self._expired, -self._known[node].rank
 
         return sorted(able, key=last_resort)[: self._places]
 

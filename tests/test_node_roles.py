@@ -1,0 +1,133 @@
+"""Whole nodes and their roles: the reference's "Home + relay" example, names everywhere, revocations at once."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from pulse import schemas
+from pulse.client import Client
+from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused
+from tests.loopback import PATIENCE
+from tests.test_node import Machine, first, free_port, place, second
+
+__all__ = ["first", "place", "second"]
+
+MASTER = "4f1e7a90c3d25b6884aa0b1c2d3e4f5061728394a5b6c7d8e9f0a1b2c3d4e5f6"
+RELAY = {"ca": True, "network": "home", "token": MASTER}
+HOME = {"scribe": True, "network": "home"}
+
+
+@pytest.fixture
+def third(second: Machine) -> Machine:
+    return Machine("third", second.place, free_port())
+
+
+async def shows(machine: Machine, so: Callable[[schemas.Status], bool]) -> schemas.Status:
+    """Wait until the status of a machine's node is so."""
+    async with asyncio.timeout(PATIENCE):
+        while not so(status := await machine.ask(Client.status)):
+            await asyncio.sleep(0.02)
+    return status
+
+
+def address(of: Machine) -> str:
+    return f"127.0.0.1:{of.port}"
+
+
+async def test_home_and_relay_as_the_reference_has_it(first: Machine, second: Machine) -> None:
+    async with first.runs(**RELAY) as relay:
+        await second.joins(token=MASTER, join=address(first))
+        async with second.runs(address(first), **HOME) as home:
+            named = await second.ask(lambda client: client.set_name(relay.node.id, "relay-01"))
+            await second.ask(lambda client: client.set_name(home.node.id, "home-desktop"))
+            tagged = await second.ask(lambda client: client.add_tag(relay.node.id, "infra"))
+            seen = await shows(first, lambda status: status.peers[0].name == "home-desktop")
+            (row,) = (await second.ask(Client.status)).peers
+            who = await shows(first, lambda status: status.node.name == "relay-01")
+            journal = await first.ask(Client.ca_log)
+
+    assert (named.name, tagged.tags) == ("relay-01", ["infra"])
+    assert (row.name, row.tags, row.roles) == ("relay-01", ["infra"], ["ca"])
+    assert (seen.peers[0].roles, who.well) == (["scribe"], True)
+    assert "first scribe claimed" in [each.event for each in journal]
+
+
+async def test_names_outlive_a_restart_of_all(first: Machine, second: Machine) -> None:
+    async with first.runs(**RELAY) as relay:
+        await second.joins(token=MASTER, join=address(first))
+        async with second.runs(address(first), **HOME):
+            await second.ask(lambda client: client.set_name(relay.node.id, "relay-01"))
+            await shows(first, lambda status: status.node.name == "relay-01")
+    async with first.runs():
+        status = await first.ask(Client.status)
+
+    assert status.node.name == "relay-01"
+
+
+async def test_names_are_edited_on_the_scribe_and_elsewhere_it_is_named(first: Machine, second: Machine) -> None:
+    async with first.runs(**RELAY, scribe=True) as relay, second.runs(token=MASTER, join=address(first)):
+        await second.linked_with(first)
+        with pytest.raises(Refused, match=rf"Run it on first \({relay.node.id[:12]}\)"):
+            await second.ask(lambda client: client.set_name("second", "box"))
+        with pytest.raises(Conflict, match="second is the name of"):
+            await first.ask(lambda client: client.set_name("first", "second"))
+        await first.ask(lambda client: client.set_name("second", "box"))
+        await shows(second, lambda status: status.node.name == "box")
+
+
+async def test_a_second_scribe_is_refused_and_says_so_in_its_status(
+    first: Machine, second: Machine, third: Machine
+) -> None:
+    async with first.runs(**RELAY, scribe=True), second.runs(address(first), token=MASTER, **HOME):
+        status = await shows(second, lambda status: "is the scribe of this network already" in status.sentence)
+        with pytest.raises(Refused, match="Run it on first"):
+            await second.ask(lambda client: client.add_tag("first", "infra"))
+
+    assert not status.well
+
+
+async def test_who_joined_by_an_invite_does_not_become_the_scribe_by_itself(first: Machine, second: Machine) -> None:
+    async with first.runs(ca=True, network="home") as relay, second.runs(relay.invite, scribe=True):
+        status = await shows(second, lambda status: "master token" in status.sentence)
+        with pytest.raises(Refused, match="no scribe"):
+            await second.ask(lambda client: client.set_name("first", "relay-01"))
+
+    assert not status.well
+
+
+async def test_a_revoked_node_is_out_everywhere_and_gets_no_certificate(
+    first: Machine, second: Machine, third: Machine
+) -> None:
+    async with (
+        first.runs(**RELAY) as relay,
+        second.runs(address(first), token=MASTER, **HOME),
+        third.runs(address(first), address(second), token=MASTER) as guest,
+    ):
+        await second.ask(lambda client: client.set_name(relay.node.id, "relay-01"))
+        await second.linked_with(third)
+        with pytest.raises(Refused, match="neither the CA nor the scribe"):
+            await third.ask(lambda client: client.revoke("second"))
+        with pytest.raises(Refused, match="last CA"):
+            await first.ask(lambda client: client.revoke("relay-01"))
+        told = await second.ask(lambda client: client.revoke("third"))
+        for machine in (first, second):
+            await shows(machine, lambda status: guest.node.id not in [row.id for row in status.peers])
+        with pytest.raises((Refused, LinkError, NotFound)):
+            await second.ask(lambda client: client.ping(guest.node.id, 1.0))
+
+    assert (told.id, told.by) == (guest.node.id, "scribe")
+    async with first.runs():
+        with pytest.raises(PulseError, match="revoked already"):
+            await first.ask(lambda client: client.revoke(guest.node.id))
+
+
+async def test_a_newcomer_has_the_names_from_the_member_it_joined_by(
+    first: Machine, second: Machine, third: Machine
+) -> None:
+    async with first.runs(**RELAY), second.runs(address(first), token=MASTER, **HOME) as home:
+        await second.ask(lambda client: client.set_name("second", "home-desktop"))
+        async with third.runs(address(second), token=MASTER):
+            status = await shows(third, lambda status: "home-desktop" in [row.name for row in status.peers])
+
+    assert home.node.id in [row.id for row in status.peers]

@@ -47,59 +47,72 @@ impl Courses {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::Ordering;
 
     use super::*;
     use crate::clock::now;
-    use crate::forward::testing::{bare_link, v4};
-    use crate::path::Paths;
-    use crate::tables::Link;
+    use crate::tables::tests::hop;
 
+    const US: Handle = Handle::new(10, 100, 0, 1);
+    const THEM: Handle = Handle::new(10, 100, 0, 2);
     const NOBODY: [Handle; 0] = [];
 
-    /// To nodes 8 and 9: over these links, the first of which is used.
-    fn table(paths: &Paths, to_8: &[&Arc<Link>], to_9: &[&Arc<Link>]) -> Routes {
-        let hops = |node: u8, links: &[&Arc<Link>]| {
-            links.iter().zip([1, 0]).map(|(link, weight)| paths.hop(v4(node), link, weight, false)).collect()
-        };
-        Routes(HashMap::from([(v4(8), hops(8, to_8)), (v4(9), hops(9, to_9))]))
+    fn routes(hops: Vec<Hop>) -> Routes {
+        Routes(HashMap::from([(THEM, hops)]))
     }
 
     #[test]
-    fn only_whose_hop_is_another_is_told() {
-        let (paths, mut courses) = (Paths::default(), Courses::default());
-        let [one, other] = [bare_link(1), bare_link(2)];
-        let mut follow = |routes: &Routes| {
-            let mut told = courses.follow(v4(1), routes);
-            told.sort_unstable();
-            told
+    fn a_session_goes_another_way_if_its_first_hop_or_the_last_flag_of_that_is_another() {
+        let (one, other) = (hop(1, 1, false), hop(3, 1, false));
+        let before = routes(vec![one.clone()]);
+        let is_new = |hops| {
+            let mut courses = Courses::default();
+            assert_eq!(courses.follow(US, &before), [THEM]);
+            courses.follow(US, &routes(hops)) == [THEM]
         };
-        assert_eq!(follow(&table(&paths, &[&one], &[&other])), [v4(8), v4(9)]);
-        let routes = table(&paths, &[&one, &other], &[&other, &one]);
-        assert_eq!(follow(&routes), NOBODY);
-        one.suspect.store(true, Ordering::Relaxed);
-        assert_eq!(follow(&routes), [v4(8)]);
-        one.suspect.store(false, Ordering::Relaxed);
-        assert_eq!(follow(&routes), [v4(8)]);
-        let hop = &routes.hops(v4(9))[0];
-        hop.path.unheard(now());
-        assert_eq!(hop.path.judge(now()), Some(true));
-        assert_eq!(follow(&routes), [v4(9)]);
-        // Out of the table, and in again.
-        assert_eq!(follow(&Routes::default()), NOBODY);
-        assert_eq!(follow(&routes), [v4(8), v4(9)]);
+        assert!(!is_new(vec![one.clone()]));
+        assert!(is_new(vec![other.clone()]));
+        assert!(is_new(vec![Hop { last: true, ..one.clone() }]));
+        // Another weight alone, a backup, or the loss of all ways: nothing goes another way.
+        assert!(!is_new(vec![Hop { weight: 9, ..one.clone() }]));
+        assert!(!is_new(vec![one.clone(), Hop { weight: 0, ..other.clone() }]));
+        assert!(!is_new(vec![]));
+    }
+
+    #[test]
+    fn what_counts_is_the_hop_the_session_takes_not_the_first_in_the_table() {
+        let (one, other) = (hop(1, 1, false), hop(3, 1, false));
+        let mut courses = Courses::default();
+        assert_eq!(courses.follow(US, &routes(vec![one.clone(), other.clone()])), [THEM]);
+        assert_eq!(courses.follow(US, &routes(vec![other, one])), NOBODY);
+    }
+
+    #[test]
+    fn a_link_or_path_that_is_suspect_moves_those_who_use_it_and_nobody_else() {
+        let (one, other) = (hop(1, 1, false), hop(3, 0, false));
+        let backwards = vec![Hop { weight: 1, ..other.clone() }, Hop { weight: 0, ..one.clone() }];
+        let mut table = routes(vec![one.clone(), other]);
+        table.0.insert(Handle::new(10, 100, 0, 3), backwards);
+        let mut courses = Courses::default();
+        assert_eq!(courses.follow(US, &table).len(), 2);
+        for suspect in [true, false] {
+            one.link.suspect.store(suspect, Ordering::Relaxed);
+            assert_eq!(courses.follow(US, &table), [THEM]);
+            assert_eq!(courses.follow(US, &table), NOBODY);
+        }
+        one.path.unheard(now());
+        assert_eq!(one.path.judge(now()), Some(true));
+        assert_eq!(courses.follow(US, &table), [THEM]);
     }
 
     #[test]
     fn the_only_hop_is_told_once_it_recovered() {
-        let (paths, mut courses) = (Paths::default(), Courses::default());
-        let link = bare_link(1);
-        let routes = table(&paths, &[&link], &[]);
-        assert_eq!(courses.follow(v4(1), &routes), [v4(8)]);
-        link.suspect.store(true, Ordering::Relaxed);
-        assert_eq!(courses.follow(v4(1), &routes), NOBODY);
-        link.suspect.store(false, Ordering::Relaxed);
-        assert_eq!(courses.follow(v4(1), &routes), [v4(8)]);
+        let (only, mut courses) = (hop(1, 1, false), Courses::default());
+        let table = routes(vec![only.clone()]);
+        assert_eq!(courses.follow(US, &table), [THEM]);
+        only.link.suspect.store(true, Ordering::Relaxed);
+        assert_eq!(courses.follow(US, &table), NOBODY);
+        only.link.suspect.store(false, Ordering::Relaxed);
+        assert_eq!(courses.follow(US, &table), [THEM]);
     }
 }

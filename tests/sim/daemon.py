@@ -99,7 +99,7 @@ class Daemon:
         """Tell the mesh a fact and do what it asks for."""
         if self.alive:
             self.world.flow.add(self.world.now, self.node.name, fact)
-            self.perform(self.mesh.happened(fact, self.time) or [])
+            self.perform(self.mesh.happened(fact, self.time))
 
     def perform(self, effects: list[Effect]) -> None:
         """Do what the core asked for."""
@@ -208,7 +208,7 @@ class Daemon:
 
     def _fetch(self, node: NodeId) -> None:
         target = self.world.daemon_of(node, other_than=self)
-        if target is None or not (traffic.arrives(self, target) and traffic.arrives(target, self)):
+        if target is None or not traffic.meet(self, target):
             self.world.after(RPC_TIMEOUT, lambda: self.tell(ConfigFetched(node, None)))
             return
         config = target.mesh.statements.config

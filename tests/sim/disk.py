@@ -3,10 +3,12 @@
 Invariant: only what a daemon writes to its data directory is here, so an old copy of it is a real old copy.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Self
 
 from pulse.core.effects import Store, StoreBoot, StoreConfig, StoreRevocation, StoreRoles
+from pulse.core.messages import ObjectKind
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.join import Floors
 from pulse.core.types import NodeId
@@ -37,6 +39,15 @@ class Disk:
                 self.revocations[node] = data
             case StoreBoot(boot):
                 self.boot = boot
+
+    def objects(self) -> Iterator[tuple[ObjectKind, bytes]]:
+        """What CA and scribe said, each giving the right to the next."""
+        if self.roles:
+            yield ObjectKind.ROLES, self.roles
+        for data in self.revocations.values():
+            yield ObjectKind.REVOCATION, data
+        if self.config:
+            yield ObjectKind.CONFIG, self.config
 
     def copy(self) -> Self:
         """A backup, or what a clone starts from."""

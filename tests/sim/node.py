@@ -130,7 +130,7 @@ class SimNode:
         """Something was signed here, by the CA or the scribe."""
         daemon = self.running
         self.world.say(f"{self.name} signs {kind.name.lower()}", self.name)
-        daemon.perform(face.stated(daemon.mesh, kind, data, daemon.time))
+        daemon.perform(daemon.mesh.object_made(kind, data, daemon.time))
 
     def figures_changed(self) -> None:
         """Its links got better or worse: it reads their figures each second for a while."""
@@ -143,22 +143,13 @@ class SimNode:
 
     def _restored(self, daemon: Daemon) -> list[Effect]:
         """As `services/persist.py` brings it back."""
-        disk, mesh = self.disk, daemon.mesh
+        disk, mesh, now = self.disk, daemon.mesh, daemon.time
         for certificate, _ in disk.peers.values():
             mesh.members.certificate_seen(certificate)
-        effects: list[Effect] = []
-        if disk.roles:
-            effects += mesh.statements.restored(ObjectKind.ROLES, disk.roles)
-        for data in disk.revocations.values():
-            effects += mesh.statements.restored(ObjectKind.REVOCATION, data)
-        if disk.config:
-            effects += mesh.statements.restored(ObjectKind.CONFIG, disk.config)
-        revoked = mesh.statements.revoked()
-        for node in sorted(revoked):
-            mesh.members.node_revoked(node)
-        daemon.distrusted = revoked
+        effects = mesh.objects_restored(disk.objects(), now)
         for certificate, addresses in disk.peers.values():
-            effects += mesh.peer_restored(certificate, addresses, daemon.time)
+            effects += mesh.peer_restored(certificate, addresses, now)
+        daemon.distrusted = mesh.statements.revoked()
         return [*(each for each in effects if not isinstance(each, TrustChanged)), mesh.tables()]
 
     def _sample(self, daemon: Daemon) -> None:

@@ -35,11 +35,11 @@ class Arrivals:
 
     def arrives(self, source: "Daemon") -> bool:
         """True if every flow of `source` gets to the target, and is let in there."""
-        return (
-            self.target.id in source.admitted
-            and source.id in self.target.admitted
-            and self._gets_on(source, None, last=False, hops=0)
-        )
+        return self.target.id in source.admitted and source.id in self.target.admitted and self.meets(source)
+
+    def meets(self, source: "Daemon") -> bool:
+        """True if the two can hold a session, which needs no config yet."""
+        return self._gets_on(source, None, last=False, hops=0)
 
     def gets_on_by(self, step: Step, at: "Daemon", hops: int = 0) -> bool:
         """True if what `at` sends by that hop gets there, or to whoever brings it there."""
@@ -72,6 +72,11 @@ class Arrivals:
 def arrives(source: "Daemon", target: "Daemon") -> bool:
     """True if every flow from `source` reaches `target` now."""
     return Arrivals(target).arrives(source)
+
+
+def meet(one: "Daemon", other: "Daemon") -> bool:
+    """True if the two can hold a session now."""
+    return Arrivals(other).meets(one) and Arrivals(one).meets(other)
 
 
 def hops(at: "Daemon", target: "Daemon") -> list[tuple[Hop, "End"]]:

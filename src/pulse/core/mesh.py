@@ -102,7 +102,7 @@ class Mesh(Machines):
             return []
         self.members.certificate_seen(certificate)
         learnt = [self.neighbours.peer_learnt(certificate.node_id, address, now) for address in addresses]
-        return self._told([*self.gossip.certificate_seen(certificate, now), *(e for each in learnt for e in each)], now)
+        return self._told([*self.gossip.certificate_restored(certificate), *(e for each in learnt for e in each)], now)
 
     def objects_restored(self, objects: Iterable[tuple[messages.ObjectKind, bytes]], now: float) -> list[Effect]:
         """What CA and scribe said in an earlier run, each object giving the right to the next."""

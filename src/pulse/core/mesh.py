@@ -121,7 +121,8 @@ class Mesh(Machines):
 
     def tick(self, now: float) -> list[Effect]:
         """Time has passed."""
-        return [effect for each in self._clocks() for effect in self._told(each.tick(now), now)]
+        due = (each for each in self._clocks() if (at := each.deadline()) is not None and at <= now)
+        return [effect for each in due for effect in self._told(each.tick(now), now)]
 
     # News
 

@@ -5,11 +5,12 @@ from ipaddress import IPv4Address
 from random import Random
 
 from pulse.core.facts import LinkUp, PeerHello
+from pulse.core.mesh import Mesh
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.identity import mesh_v6
 from pulse.core.trust.revocation import digest_of
 from pulse.core.types import LinkId, MeshAddresses, NodeId
-from tests.authority import NOW, Ca, node
+from tests.authority import NOW, Ca, key, node
 
 HELLO = PeerHello(version=1, boot=bytes(16), clock=NOW, revocations=digest_of([]), features=0)
 
@@ -30,6 +31,11 @@ def addresses(ca: Ca, machine: str, place: int) -> MeshAddresses:
 def member(ca: Ca, machine: str, place: int, **changes: object) -> Certificate:
     """A machine's certificate, with a mesh address nobody else has."""
     return ca.certificate(machine, addresses=addresses(ca, machine, place), **changes)
+
+
+def mesh(ca: Ca, me: Certificate, random: Random | None = None) -> Mesh:
+    """All machines of the node "me" in the network of a CA."""
+    return Mesh(me, key("me"), (ca.authority,), random or Latest(), boot=1, version="1.0")
 
 
 def link_up(

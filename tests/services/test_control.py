@@ -26,7 +26,7 @@ from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
 from tests.authority import NOW, Ca, request, secret
 from tests.fakes import FakeLinks
-from tests.mint import Latest, member
+from tests.mint import member, mesh
 
 CA = Ca()
 ME, ALICE = (member(CA, name, place, host=name) for place, name in enumerate(("me", "alice"), 1))
@@ -67,7 +67,7 @@ class Node:
     ca: CaService | None = None
     refusal: PulseError | None = None
     """What the other node's answer to an RPC is, if it is none."""
-    mesh: Mesh = field(default_factory=lambda: Mesh(ME, (CA.authority,), Latest()))
+    mesh: Mesh = field(default_factory=lambda: mesh(CA, ME))
     calls: list[tuple[NodeId, str, float]] = field(default_factory=list)
 
     @property

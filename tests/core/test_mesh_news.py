@@ -57,6 +57,28 @@ def test_a_node_that_announces_where_it_is_is_dialled_there(here: Node) -> None:
     assert [(each.address, each.expect) for each in here.did(Dial)] == [("203.0.113.9:443", BOB.node_id)]
 
 
+def test_a_node_that_announces_an_address_of_the_mesh_is_not_dialled_there(here: Node) -> None:
+    here.mesh.happened(facts.ClockRead(NOW), here.now)
+    link = here.linked(ALICE)
+    here.heard(link, Objects([FIRST, Item(ObjectKind.CERTIFICATE, BOB.der)]))
+    here.heard(link, gossiped(here, BOB, candidates=[f"{MESH[9]}:443", "203.0.113.9:443"]))
+    here.until(Dial)
+
+    assert [each.address for each in here.did(Dial)] == ["203.0.113.9:443"]
+    assert here.mesh.neighbours.addresses_of(BOB.node_id) == ["203.0.113.9:443"]
+
+
+def test_the_range_of_a_config_that_was_on_disk_counts_as_well(here: Node) -> None:
+    here.mesh.objects_restored([(ObjectKind.CONFIG, FIRST.data)], here.now)
+    here.mesh.happened(facts.ClockRead(NOW), here.now)
+    link = here.linked(ALICE)
+    here.heard(link, Objects([Item(ObjectKind.CERTIFICATE, BOB.der)]))
+    here.heard(link, gossiped(here, BOB, candidates=[f"{MESH[9]}:443"]))
+    here.passed(60.0)
+
+    assert here.did(Dial) == []
+
+
 def test_our_record_tells_neighbours_where_we_are_and_whom_we_have(here: Node) -> None:
     link = here.linked(ALICE)
     here.happened(facts.AddressesChanged(("192.0.2.77:443",)))

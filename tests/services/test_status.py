@@ -264,7 +264,8 @@ async def test_a_relayed_peer_has_no_address_but_one_where_it_was_tried(relayed:
 
 async def test_a_path_has_the_figures_announced_until_it_was_measured_itself(relayed: Node) -> None:
     row = relayed.row(ALICE)
-    assert (row.rtt, row.jitter, row.loss) == (pytest.approx(0.05), None, 0.0)
+    assert row.rtt == pytest.approx(0.05)
+    assert (row.jitter, row.loss) == (None, 0.0)
 
     relayed.links.paths_seen = [sample(ALICE, rtt=None), sample(BOB, rtt=9.0)]
     assert relayed.row(ALICE).rtt == pytest.approx(0.05)

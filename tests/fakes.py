@@ -66,7 +66,7 @@ class FakeLinks:
     """What the next tries to make a device end in."""
     samples: tuple[LinkSample, ...] = ()
     peers: list[PeerTraffic] = field(default_factory=list)
-    paths_seen: list[PathSample] = field(default_factory=list)
+    measured: list[PathSample] = field(default_factory=list)
     _facts: asyncio.Queue[Fact] = field(default_factory=asyncio.Queue)
     _offers: asyncio.Queue[JoinOffer] = field(default_factory=asyncio.Queue)
     _requests: asyncio.Queue[Request] = field(default_factory=asyncio.Queue)
@@ -195,8 +195,8 @@ class FakeLinks:
         return self.samples
 
     def paths(self) -> list[PathSample]:
-        """The figures of `paths_seen`."""
-        return self.paths_seen
+        """The figures of `measured`."""
+        return self.measured
 
     def traffic(self) -> list[PeerTraffic]:
         """The figures of `peers`."""

@@ -105,3 +105,11 @@ def test_a_full_queue_drops_and_counts_instead_of_waiting() -> None:
         handler.emit(logging.makeLogRecord({"msg": "x"}))
 
     assert handler.dropped == 2
+
+
+def test_no_text_in_a_line_moves_a_terminal() -> None:
+    record = logging.makeLogRecord({"msg": "link closed: \x1b[2J\u202e", "levelname": "INFO", "said": "\x1b[2J\u202e"})
+
+    line = logs.TextFormatter().format(record)
+
+    assert line.endswith(r'INFO link closed: \x1b[2J\u202e said="\u001b[2J\u202e"')

@@ -101,9 +101,9 @@ def _safe(value: object) -> Any:
 
 
 def _plain(value: object) -> str:
-    """The value as one word, quoted if it needs to be; so no field can forge a line."""
+    """The value as one word, quoted if it needs to be; so no field can forge a line or move a terminal."""
     text = str(value)
-    return text if re.fullmatch(r"[^\s\"=]+", text) else json.dumps(text)
+    return text if text.isprintable() and re.fullmatch(r"[^\s\"=]+", text) else json.dumps(text)
 
 
 def _stamp(record: logging.LogRecord) -> str:
@@ -111,4 +111,4 @@ def _stamp(record: logging.LogRecord) -> str:
 
 
 def _one_line(text: str) -> str:
-    return text.replace("\n", "\\n").replace("\r", "\\r")
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

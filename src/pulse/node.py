@@ -20,6 +20,7 @@ from pulse.api.server import ApiService, ControlSocket
 from pulse.config import NodeConfig
 from pulse.core import addresses
 from pulse.core.effects import TrustChanged
+from pulse.core.facts import ClockRead
 from pulse.core.mesh import Mesh
 from pulse.core.network.scribe import Scribe
 from pulse.core.trust.authorities import trusted_authorities
@@ -183,6 +184,7 @@ def _wake(config: NodeConfig, identity: Identity, node: Node, persist: PersistSe
     restored = persist.restore(now)
     trust.install()
     node.mesh.perform(effect for effect in restored if not isinstance(effect, TrustChanged))
+    node.mesh.tell(ClockRead(clock.wall()))
     if node.tun:
         node.tun.attach()
     for peer in dict.fromkeys((*config.relays, *identity.bootstrap)):

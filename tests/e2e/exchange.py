@@ -12,11 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from pulse.lab.host import Host
-from tests.e2e.mesh import PATIENCE
+from tests.e2e.mesh import PATIENCE, Node
 from tests.namespace import inside
 
 END = b"end of flow"
 DIGEST = hashlib.sha256().digest_size
+PIECE = 1 << 20
 
 
 def noise(seed: str, size: int) -> bytes:
@@ -92,3 +93,14 @@ def arrives_whole(connection: socket.socket, data: bytes, already: bytes = b"") 
     connection.sendall(data)
     connection.shutdown(socket.SHUT_WR)
     return connection.recv(DIGEST, socket.MSG_WAITALL) == hashlib.sha256(already + data).digest()
+
+
+@contextmanager
+def unharmed_flow(source: Node, target: Node) -> Iterator[None]:
+    """A TCP stream from one node to another that goes on meanwhile, and must arrive whole."""
+    there = target.v4
+    with digesting(target.host, there, 1) as port, connected(source.host, source.v4, (there, port)) as flow:
+        before, after = noise("before", PIECE), noise("after", PIECE)
+        flow.sendall(before)
+        yield
+        assert arrives_whole(flow, after, already=before)

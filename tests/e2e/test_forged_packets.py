@@ -10,12 +10,10 @@ from dataclasses import replace
 import pytest
 
 from pulse.lab.host import Host
-from tests.e2e.exchange import arrives_whole, connected, digesting, noise
+from tests.e2e.exchange import arrives_whole, connected, digesting, noise, unharmed_flow
 from tests.e2e.mesh import PORT, Pair
 from tests.e2e.wire import FRAME, RECORD, Datagram, Tap, inject, tapped, throw
 from tests.namespace import ip
-
-PIECE = 1 << 20
 
 ONE_PACKET = 1472
 """Longer ones are many in one, as the kernel hands them to the cable."""
@@ -31,22 +29,11 @@ def calling_itself(host: Host, address: str) -> Iterator[None]:
         ip(host.namespace, "address", "delete", address, "dev", "pulse0")
 
 
-@contextmanager
-def unharmed_flow(pair: Pair) -> Iterator[None]:
-    """A TCP stream from member to CA that goes on meanwhile, and must arrive whole."""
-    there = pair.ca.v4
-    with digesting(pair.ca.host, there, 1) as port, connected(pair.member.host, pair.member.v4, (there, port)) as flow:
-        before, after = noise("before", PIECE), noise("after", PIECE)
-        flow.sendall(before)
-        yield
-        assert arrives_whole(flow, after, already=before)
-
-
 @pytest.mark.parametrize("liar", ["10.100.200.201/32", "192.0.2.77/32"])
 def test_a_source_address_that_is_not_the_senders_is_dropped_and_counted(pair: Pair, liar: str) -> None:
     there = pair.ca.v4
 
-    with unharmed_flow(pair), calling_itself(pair.member.host, liar):
+    with unharmed_flow(pair.member, pair.ca), calling_itself(pair.member.host, liar):
         dropped = pair.ca.dropped("spoofed_source", lambda: pair.member.shouts(there, "-I", liar.partition("/")[0]), 3)
 
     assert dropped == 3
@@ -55,7 +42,7 @@ def test_a_source_address_that_is_not_the_senders_is_dropped_and_counted(pair: P
 def test_an_ipv6_source_address_that_is_not_the_senders_is_dropped_and_counted(pair: Pair) -> None:
     there, liar = pair.ca.v6, f"{pair.member.v6.rpartition(':')[0]}:1"
 
-    with unharmed_flow(pair), calling_itself(pair.member.host, f"{liar}/128"):
+    with unharmed_flow(pair.member, pair.ca), calling_itself(pair.member.host, f"{liar}/128"):
         dropped = pair.ca.dropped("spoofed_source", lambda: pair.member.shouts(there, "-I", liar), 3)
 
     assert dropped == 3
@@ -77,7 +64,7 @@ def heard(pair: Pair, kind: int) -> Datagram:
 
 @pytest.mark.parametrize("kind", [RECORD, FRAME])
 def test_what_was_heard_on_the_wire_and_is_sent_again_is_dropped_and_counted(pair: Pair, kind: int) -> None:
-    with unharmed_flow(pair):
+    with unharmed_flow(pair.member, pair.ca):
         copy = heard(pair, kind)
 
         dropped = pair.ca.dropped("replayed", lambda: inject(pair.member.host, *[copy] * 5), 5)
@@ -87,7 +74,7 @@ def test_what_was_heard_on_the_wire_and_is_sent_again_is_dropped_and_counted(pai
 
 @pytest.mark.parametrize("kind", [RECORD, FRAME])
 def test_a_datagram_with_one_bit_changed_is_dropped_and_counted(pair: Pair, kind: int) -> None:
-    with unharmed_flow(pair):
+    with unharmed_flow(pair.member, pair.ca):
         copy = heard(pair, kind)
         # Counter and seal: each byte after the index.
         flipped = [replace(copy, payload=flip(copy.payload, place)) for place in range(8, 33)]
@@ -99,7 +86,7 @@ def test_a_datagram_with_one_bit_changed_is_dropped_and_counted(pair: Pair, kind
 
 @pytest.mark.parametrize("kind", [RECORD, FRAME])
 def test_the_stump_of_a_datagram_is_dropped_and_counted(pair: Pair, kind: int) -> None:
-    with unharmed_flow(pair):
+    with unharmed_flow(pair.member, pair.ca):
         copy = heard(pair, kind)
         stumps = [replace(copy, payload=copy.payload[:size]) for size in (8, 16, 31)]
 
@@ -127,7 +114,7 @@ GARBAGE = {
 def test_garbage_is_dropped_and_counted(pair: Pair, reason: str) -> None:
     thrown, door = GARBAGE[reason], str(pair.ca.host.v4.ip)
 
-    with unharmed_flow(pair):
+    with unharmed_flow(pair.member, pair.ca):
         dropped = pair.ca.dropped(reason, lambda: throw(pair.member.host, door, *thrown), len(thrown))
 
     assert dropped == len(thrown)
@@ -136,7 +123,7 @@ def test_garbage_is_dropped_and_counted(pair: Pair, reason: str) -> None:
 def test_noise_that_looks_like_quic_harms_nobody(pair: Pair) -> None:
     thrown = [bytes([first, *noise(f"quic {first}", size)]) for first in range(0x40, 0x100) for size in (20, 1199)]
 
-    with unharmed_flow(pair):
+    with unharmed_flow(pair.member, pair.ca):
         throw(pair.member.host, str(pair.ca.host.v4.ip), *thrown)
 
     assert len(pair.ca.status().peers) == 1

@@ -13,6 +13,7 @@ from typing import Any
 from pulse import _dataplane
 from pulse.core import facts
 from pulse.core.effects import TablesChanged
+from pulse.core.messages import printable
 from pulse.core.types import LinkId, NodeId
 from pulse.errors import LinkError, SystemRefused
 from pulse.net.links import JoinOffer, PathSample, PeerTraffic, PolicyRule, Request, Trust
@@ -189,7 +190,10 @@ class DataplaneLinks:
         )
 
     def paths(self) -> list[PathSample]:
-        return []
+        return [
+            PathSample(_hex(path.node), LinkId(path.link), path.rtt, path.loss, path.suspect)
+            for path in self._dataplane.statistics().paths
+        ]
 
     def traffic(self) -> list[PeerTraffic]:
         return [
@@ -232,8 +236,9 @@ class DataplaneLinks:
 
 _ON_EVENT: dict[str, Callable[..., None]] = {
     "LinkUp": DataplaneLinks._link_up,
-    "LinkDown": lambda self, link, node, why: self._tell(facts.LinkDown(LinkId(link), _hex(node), why)),
+    "LinkDown": lambda self, link, node, why: self._tell(facts.LinkDown(LinkId(link), _hex(node), printable(why))),
     "LinkSuspect": lambda self, link, node, so: self._tell(facts.LinkSuspect(LinkId(link), _hex(node), so)),
+    "PathSuspect": lambda self, node, link, so: self._tell(facts.PathSuspected(_hex(node), LinkId(link), so)),
     "DialFailed": lambda self, dial, code, detail: self._tell(facts.DialFailed(dial, code, _sentence(code, detail))),
     "Message": lambda self, link, payload: self._tell(facts.MessageReceived(LinkId(link), payload)),
     "JoinOffered": lambda self, *offer: self._offers.put_nowait(JoinOffer(*offer)),
@@ -262,7 +267,8 @@ def _hex(node: bytes) -> NodeId:
 
 
 def _sentence(code: str, detail: str) -> str:
-    return _SENTENCES.get(code) or detail or code
+    # A peer may have said it, and it ends on a terminal.
+    return _SENTENCES.get(code) or printable(detail) or code
 
 
 def _tun_refusal(name: str, error: OSError) -> str:

@@ -116,11 +116,10 @@ class NeighboursMachine(RuleBasedStateMachine):
     @invariant()
     def it_wakes_within_the_longest_backoff_if_anybody_is_to_be_dialled(self) -> None:
         flying = {dial.address for dial in self.dials.values()}
-        # Of a node all places are tried in one round: those that failed wait for those still flying.
-        sought = {dial.expect for dial in self.dials.values()} - {None}
-        waiting = [
-            each for each in self.neighbours.unreached() if each.address not in flying and each.node not in sought
-        ]
+        raced = {dial.expect for dial in self.dials.values()}
+        lost = self.neighbours.unreached()
+        # A race goes on until all of its dials have ended.
+        waiting = [each for each in lost if each.address not in flying and (each.configured or each.node not in raced)]
         deadline = self.neighbours.deadline()
         if waiting and len(self.dials) < MOST_DIALS:
             assert deadline is not None

@@ -4,7 +4,7 @@ import pytest
 
 from pulse.core.effects import DEBUG, Hop, Log, Owner
 from pulse.core.paths.holds import FIRST, STANDING
-from pulse.core.paths.routing import RoutesChanged, owners
+from pulse.core.paths.routing import PACE, RoutesChanged, owners
 from pulse.core.paths.spread import FULL_SHARE
 from pulse.core.types import LinkId
 from tests.authority import Ca
@@ -234,6 +234,18 @@ def test_a_suspicion_nobody_takes_back_is_put_to_the_test_in_the_end() -> None:
 
     mind.passed(1.0)
     assert mind.shares(3)[1] > 0
+
+
+def test_many_suspicions_in_a_row_are_weighed_together() -> None:
+    mind = Mind(Atlas({(0, first): (0.01, 0.0) for first in range(1, 101)}))
+    mind.path_suspected(1, 1)
+    mind.passed()
+    mind.path_suspected(2, 2)
+    assert mind.routing.deadline() == mind.now
+
+    mind.passed(0.0)
+    mind.path_suspected(3, 3)
+    assert mind.routing.deadline() == mind.now + PACE * 100
 
 
 def test_a_suspicion_of_a_link_nobody_has_changes_nothing() -> None:

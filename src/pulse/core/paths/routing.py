@@ -22,6 +22,9 @@ SAMPLE_GAP: Final = 1.0
 SAMPLE_PACE: Final = 0.005
 """The same for each node of the mesh."""
 
+PACE: Final = 0.0005
+"""Seconds a node of the mesh between two looks of our own accord: holds of many paths end one after the other."""
+
 MATERIAL: Final = 0.2
 """A weight that moved by less than this share of itself is no change."""
 
@@ -78,7 +81,7 @@ class Routing:
         self._routes: dict[NodeId, _Route] = {}
         self._own: dict[NodeId, OwnLink] = {}
         """The link that served each neighbour at the last look."""
-        self._sampled = float("-inf")
+        self._sampled = self._weighed = float("-inf")
         self._due: float | None = None
 
     # Facts
@@ -94,7 +97,7 @@ class Routing:
         """What is sent to `node` over this link of ours does not arrive, or does again."""
         first = next((each for each, serving in self._own.items() if serving.link == link), None)
         if first is not None and self._doubts.path_suspected(node, first, suspect, now):
-            self._due = now
+            self._due = max(now, self._weighed + PACE * len(self._routes))
         return []
 
     # The machine's face
@@ -139,6 +142,7 @@ class Routing:
         counts = now >= self._sampled + gap
         if counts:
             self._sampled = now
+        self._weighed = now
         self._doubts.passed(now)
         self._add_detours(seen)
         before, self._routes = self._routes, {}
@@ -151,7 +155,8 @@ class Routing:
             changed = changed or old is None or new.hops is not old.hops
             if old is not None and old.path.direct is not new.path.direct:
                 outcomes.append(_moved(node, new.path))
-        self._due = self._next_due(now, self._sampled + gap)
+        wake = self._next_wake(now, self._sampled + gap)
+        self._due = None if wake is None else max(wake, now + PACE * len(self._routes))
         return [*outcomes, *([RoutesChanged()] if changed or before else [])]
 
     def _route(self, seen: Survey, number: int, old: _Route | None, now: float, *, counts: bool) -> _Route:
@@ -175,7 +180,7 @@ class Routing:
             for number, way in seen.detours(numbers, shunned):
                 seen.ways[number].append(way)
 
-    def _next_due(self, now: float, next_sample: float) -> float | None:
+    def _next_wake(self, now: float, next_sample: float) -> float | None:
         choices = (route.choice for route in self._routes.values())
         wakes = [max(each.hold.until, next_sample) for each in choices if each.is_beaten]
         held = self._doubts.next_change(now)

@@ -1,0 +1,240 @@
+"""Signed objects from a member that is entitled to sign none: refused, logged, and nobody's state moves by a bit.
+
+The true objects are read from the CA's disk and spoiled in every way; what counts for a signature is who made it.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from pulse.core.messages import Item, ObjectKind, Objects
+from pulse.core.trust.ca import Issuer
+from pulse.core.trust.identity import node_bytes
+from pulse.core.trust.revocation import sign_revocation
+from pulse.core.trust.roles import Roles, sign_roles
+from pulse.core.trust.signed import HEADER, seal
+from pulse.core.types import Network, NodeId
+from pulse.store.authority import open_issuer
+from pulse.store.netconfig import NetworkStore
+from tests.security.frames import flips
+from tests.security.link import Link
+from tests.security.scene import Scene, told_since, unharmed
+
+HIGHEST = 2**63 - 1
+CONFIG, ROLES, REVOCATION = ObjectKind.CONFIG, ObjectKind.ROLES, ObjectKind.REVOCATION
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is true in the network, and the keys to lie with."""
+
+    issuer: Issuer
+    roles: bytes
+    config: bytes
+    revocation: bytes
+    """A true revocation that was never said here, so that its spoiled copies are the first to say it."""
+    victim: NodeId
+    ca_node: NodeId
+    own_key: Ed25519PrivateKey
+
+    @property
+    def network(self) -> Network:
+        return self.issuer.network
+
+    def true(self, kind: ObjectKind) -> bytes:
+        """The object of that kind."""
+        return {CONFIG: self.config, ROLES: self.roles, REVOCATION: self.revocation}[kind]
+
+    def signed(self, kind: ObjectKind, payload: list[object], signer: Ed25519PrivateKey | None = None) -> bytes:
+        """That payload under the rogue's own signature, or another's."""
+        return seal(kind, self.network, msgspec.msgpack.encode(payload), signer or self.own_key)
+
+    def by_the_ca(self, kind: ObjectKind, payload: list[object]) -> bytes:
+        """That payload under the CA's own signature, as a stolen or careless CA would make it."""
+        return seal(kind, self.network, msgspec.msgpack.encode(payload), self.issuer.signer)
+
+    def payload(self, kind: ObjectKind) -> list[object]:
+        """The fields of the true object."""
+        fields: list[object] = msgspec.msgpack.decode(self.true(kind)[HEADER:])
+        return fields
+
+    def altered(self, kind: ObjectKind, **fields: object) -> list[object]:
+        """The same with other numbers in it."""
+        payload = self.payload(kind)
+        for name, value in fields.items():
+            payload[PLACES[kind].index(name)] = value
+        return payload
+
+
+PLACES = {
+    ROLES: ("epoch", "scribe", "scribe_epoch", "operators"),
+    CONFIG: ("scribe_epoch", "generation"),
+    REVOCATION: ("node", "scribe_epoch", "time", "reason"),
+}
+
+
+@pytest.fixture(scope="module")
+def truth(scene: Scene) -> Truth:
+    issuer = open_issuer(scene.ca.host.data)
+    store = NetworkStore(scene.ca.host.data)
+    roles, config = store.load_roles().data, store.load_config().data
+    assert roles is not None
+    assert config is not None
+    victim, ca_node = NodeId(scene.member.status().node.id), NodeId(scene.ca.status().node.id)
+    revocation = sign_revocation(issuer.network, victim, issuer.signer, time=1.0).data
+    return Truth(issuer, roles, config, revocation, victim, ca_node, scene.rogue.shows.key)
+
+
+@pytest.fixture
+def link(scene: Scene) -> Iterator[Link]:
+    """The rogue's link, on which whatever is said changes nothing and ends nothing."""
+    with unharmed(scene):
+        yield scene.link
+        assert scene.link.is_alive()
+
+
+def refuses(scene: Scene, link: Link, *lies: tuple[int, bytes]) -> None:
+    """Say these objects in one message; each is refused, and the log says so."""
+    told = len(scene.ca.log)
+    link.says(Objects([Item(kind, data) for kind, data in lies]))
+    told_since(scene.ca, told, "WARNING signed object refused", len(lies))
+    assert "in force" not in scene.ca.log[told:]
+    assert "revoked" not in scene.ca.log[told:]
+
+
+@pytest.mark.parametrize("kind", [ROLES, CONFIG, REVOCATION])
+def test_an_object_with_one_bit_changed_is_refused(scene: Scene, truth: Truth, link: Link, kind: ObjectKind) -> None:
+    # Bits of the kind make another kind of it: those are in another test.
+    spoiled = [changed for place, changed in flips(truth.true(kind)) if place > 0]
+
+    for start in range(0, len(spoiled), 200):
+        refuses(scene, link, *((kind, each) for each in spoiled[start : start + 200]))
+
+
+@pytest.mark.parametrize("kind", [ROLES, CONFIG, REVOCATION])
+def test_an_object_cut_short_or_made_longer_is_refused(
+    scene: Scene, truth: Truth, link: Link, kind: ObjectKind
+) -> None:
+    true = truth.true(kind)
+    cut = [true[:size] for size in range(1, len(true))]
+
+    refuses(scene, link, *((kind, each) for each in [*cut, true + b"\0", true + true]))
+
+
+@pytest.mark.parametrize("kind", [ROLES, CONFIG, REVOCATION])
+def test_no_kind_passes_as_another(scene: Scene, truth: Truth, link: Link, kind: ObjectKind) -> None:
+    others = [each for each in (ROLES, CONFIG, REVOCATION) if each is not kind]
+    relabelled = [(each, bytes((each,)) + truth.true(kind)[1:]) for each in others]
+
+    refuses(scene, link, *((each, truth.true(kind)) for each in others), *relabelled)
+
+
+@pytest.mark.parametrize("kind", [ROLES, CONFIG, REVOCATION])
+def test_an_object_of_another_network_is_refused(scene: Scene, truth: Truth, link: Link, kind: ObjectKind) -> None:
+    """Of the same name, even, and signed with the very key of our CA."""
+    payload = msgspec.msgpack.encode(truth.payload(kind))
+    elsewhere = [replace(truth.network, name="other"), replace(truth.network, ca_hash="0" * 64)]
+
+    refuses(scene, link, *((kind, seal(kind, each, payload, truth.issuer.signer)) for each in elsewhere))
+
+
+def own_roles(truth: Truth) -> tuple[int, bytes]:
+    return ROLES, truth.signed(ROLES, truth.altered(ROLES, epoch=HIGHEST >> 11))
+
+
+def scribe_of_its_own(truth: Truth) -> tuple[int, bytes]:
+    me = bytes(32)
+    return ROLES, truth.signed(ROLES, truth.altered(ROLES, epoch=99, scribe=me, scribe_epoch=9))
+
+
+def own_config(truth: Truth) -> tuple[int, bytes]:
+    return CONFIG, truth.signed(CONFIG, truth.altered(CONFIG, scribe_epoch=1, generation=99))
+
+
+def first_config_again(truth: Truth) -> tuple[int, bytes]:
+    """The CA signs (0, 1) once; another (0, n) counts for nobody."""
+    return CONFIG, truth.by_the_ca(CONFIG, truth.altered(CONFIG, scribe_epoch=0, generation=2))
+
+
+def config_by_the_ca_for_a_scribe(truth: Truth) -> tuple[int, bytes]:
+    return CONFIG, truth.by_the_ca(CONFIG, truth.altered(CONFIG, scribe_epoch=1, generation=1))
+
+
+def own_revocation(truth: Truth) -> tuple[int, bytes]:
+    return REVOCATION, sign_revocation(truth.network, truth.victim, truth.own_key, time=1.0).data
+
+
+def revocation_as_scribe(truth: Truth) -> tuple[int, bytes]:
+    return REVOCATION, sign_revocation(truth.network, truth.victim, truth.own_key, scribe_epoch=1, time=1.0).data
+
+
+def revocation_of_the_ca(truth: Truth) -> tuple[int, bytes]:
+    return REVOCATION, sign_revocation(truth.network, truth.ca_node, truth.own_key, scribe_epoch=1, time=1.0).data
+
+
+def revocation_in_the_cas_name(truth: Truth) -> tuple[int, bytes]:
+    """Signed by the CA, but it says that a scribe did."""
+    signer = truth.issuer.signer
+    return REVOCATION, sign_revocation(truth.network, truth.victim, signer, scribe_epoch=1, time=1.0).data
+
+
+def older_roles(truth: Truth) -> tuple[int, bytes]:
+    """Below what everybody was told at join."""
+    return ROLES, sign_roles(truth.network, Roles(), truth.issuer.signer).data
+
+
+LIES: list[Callable[[Truth], tuple[int, bytes]]] = [
+    own_roles,
+    scribe_of_its_own,
+    own_config,
+    first_config_again,
+    config_by_the_ca_for_a_scribe,
+    own_revocation,
+    revocation_as_scribe,
+    revocation_of_the_ca,
+    revocation_in_the_cas_name,
+]
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_what_its_signer_was_not_entitled_to_say_is_refused(
+    scene: Scene, truth: Truth, link: Link, lie: Callable[[Truth], tuple[int, bytes]]
+) -> None:
+    refuses(scene, link, lie(truth))
+
+
+NUMBERS = [2**53, HIGHEST, 2**64 - 1, -1]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_number_out_of_range_is_refused_whoever_signed_it(
+    scene: Scene, truth: Truth, link: Link, number: int
+) -> None:
+    """The highest number would be the last that anybody could ever say."""
+    fields = [(ROLES, "epoch"), (ROLES, "scribe_epoch"), (CONFIG, "scribe_epoch"), (CONFIG, "generation")]
+    lies = [(kind, truth.by_the_ca(kind, truth.altered(kind, **{name: number}))) for kind, name in fields]
+    revocation = [node_bytes(truth.victim), number, 1.0, ""]
+
+    refuses(scene, link, *lies, (REVOCATION, truth.by_the_ca(REVOCATION, revocation)))
+
+
+def test_what_was_true_once_changes_nothing_when_it_comes_again(scene: Scene, truth: Truth, link: Link) -> None:
+    again = [Item(ROLES, truth.roles), Item(CONFIG, truth.config)] * 100
+
+    link.says(*[Objects(again)] * 10)
+
+
+def test_older_roles_change_nothing(scene: Scene, truth: Truth, link: Link) -> None:
+    told = len(scene.ca.log)
+
+    link.says(Objects([Item(*older_roles(truth))]))
+
+    assert link.is_alive()
+    assert "roles in force" not in scene.ca.log[told:]
+
+
+def test_an_object_of_a_kind_nobody_knows_is_skipped(link: Link) -> None:
+    link.says(Objects([Item(kind, b"later") for kind in range(100, 256)]))

@@ -267,20 +267,20 @@ async def test_a_path_has_the_figures_announced_until_it_was_measured_itself(rel
     assert row.rtt == pytest.approx(0.05)
     assert (row.jitter, row.loss) == (None, 0.0)
 
-    relayed.links.paths_seen = [sample(ALICE, rtt=None), sample(BOB, rtt=9.0)]
+    relayed.links.measured = [sample(ALICE, rtt=None), sample(BOB, rtt=9.0)]
     assert relayed.row(ALICE).rtt == pytest.approx(0.05)
 
-    relayed.links.paths_seen = [sample(ALICE, LinkId(7), rtt=9.0), sample(ALICE, rtt=0.04, loss=0.1)]
+    relayed.links.measured = [sample(ALICE, LinkId(7), rtt=9.0), sample(ALICE, rtt=0.04, loss=0.1)]
     row = relayed.row(ALICE)
     assert (row.rtt, row.loss, row.suspect) == (0.04, 0.1, False)
 
 
 async def test_a_path_is_suspect_if_it_or_its_first_link_is(relayed: Node) -> None:
-    relayed.links.paths_seen = [sample(ALICE, suspect=True)]
+    relayed.links.measured = [sample(ALICE, suspect=True)]
     assert relayed.row(ALICE).suspect
     assert not relayed.row(KEEPER).suspect
 
-    relayed.links.paths_seen = []
+    relayed.links.measured = []
     relayed.happened(LinkSuspect(LINK, KEEPER.node_id, True))
     assert relayed.row(ALICE).suspect
     assert relayed.row(KEEPER).suspect

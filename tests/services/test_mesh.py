@@ -220,6 +220,14 @@ async def test_a_disk_that_refuses_costs_a_line_and_not_the_node(
     assert here.links.closed == {LinkId(2): "certificate"}
 
 
+async def test_what_the_machines_say_is_logged(here: Node, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger=module.__name__)
+    here.service.tell(ALICE_IS_UP)
+
+    (line,) = [each for each in caplog.records if each.getMessage() == "link up"]
+    assert (line.levelno, line.__dict__["transport"]) == (logging.INFO, "quic")
+
+
 async def test_a_config_that_is_offered_is_fetched_from_whoever_offers_it(here: Node) -> None:
     async with running(here):
         here.links.happens(ALICE_IS_UP, here.heard(OFFER))

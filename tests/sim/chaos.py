@@ -19,6 +19,12 @@ from tests.sim.world import INTERNET, World
 MINUTES = 10
 LEAST, MOST = 5, 50
 
+SIZES = ((200, 33, MOST), (40, 15, 24), (8, 9, 14), (1, LEAST, 8))
+"""Of so many seeds, one has a mesh of so many nodes: what a mesh costs grows with the third power of its size."""
+
+EVEN_FROM = 10_000
+"""From this seed on sizes are spread evenly over their logarithm, as `make sim-long` wants them."""
+
 STORM = 20.0
 """Seconds over which the faults of a round are spread."""
 
@@ -72,7 +78,7 @@ class Chaos:
 
     def _populate(self) -> None:
         """A CA on the Internet, further doors, and members at homes, on an island and beside the doors."""
-        count = round(LEAST * (MOST / LEAST) ** self.chance.random())
+        count = self._size()
         numbers = self.chance.sample(range(POOL), count)
         self.ca = self.world.node("ca", is_ca=True, number=numbers[0])
         doors = self.chance.randint(0, min(3, count // 4))
@@ -90,6 +96,13 @@ class Chaos:
             node.skew = self.chance.choice((0.0, 0.0, 0.0, 1.5, -40.0, 3600.0, -3600.0))
         for door in self.doors[1:]:
             door.configured = (self.ca.machine.addresses[0],)
+
+    def _size(self) -> int:
+        seed = self.world.seed
+        if seed >= EVEN_FROM:
+            return round(LEAST * (MOST / LEAST) ** self.chance.random())
+        least, most = next((least, most) for every, least, most in SIZES if seed % every == every - 1)
+        return self.chance.randint(least, most)
 
     def _settle_island(self, numbers: Sequence[int]) -> None:
         """A network without a way out, but for one machine that has a foot in both."""

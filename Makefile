@@ -13,7 +13,7 @@ export PYO3_PYTHON := $(abspath $(PY))
 # Evaluated when a recipe runs: the Rust may have been installed by the one before.
 WITH_RUST := PATH="$(abspath $(VENV))/bin:$$(tools/setup.sh rust-path)"
 
-.PHONY: setup demo test lint bench clean lock
+.PHONY: setup demo test sim-long lint bench clean lock
 .DELETE_ON_ERROR:
 
 setup: $(DATAPLANE)
@@ -48,6 +48,11 @@ demo: setup
 test: setup $(STAMPS)/test
 	$(WITH_RUST) cargo test --locked --quiet --package pulse-dataplane
 	$(PY) -m pytest
+
+# Random seeds of the simulation; each that fails is printed with its diagram and belongs into tests/sim/seeds.py.
+SIM_MINUTES := 30
+sim-long: setup
+	PYTHONPATH=src:. $(PY) -m tests.sim.runs --minutes $(SIM_MINUTES)
 
 lint: setup $(STAMPS)/lint
 	$(VENV)/bin/ruff check

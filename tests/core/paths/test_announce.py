@@ -147,6 +147,18 @@ def test_a_link_not_measured_yet_is_far_away_until_it_is(speaker: Speaker) -> No
     assert [each.rtt for each in made.adjacencies()] == [0.01, 0.02]
 
 
+def test_the_first_figures_of_a_link_do_not_wait_their_turn_with_others() -> None:
+    speaker = Speaker(nodes=1000)
+    speaker.up(2)
+    speaker.run(400.0)
+    speaker.measured(2, 0.5)
+    speaker.run(0.0)
+    speaker.up(3, rtt=None)
+    speaker.run(10.0)
+    speaker.measured(3, 0.02)
+    assert [each.rtt for each in speaker.run(10.0)[-1].adjacencies()] == [0.5, 0.02]
+
+
 def test_a_hub_lists_its_best_neighbours_and_says_so(speaker: Speaker) -> None:
     for place in range(3, 43):
         speaker.up(place, rtt=1 / place)

@@ -15,8 +15,9 @@ from pulse.core.paths.linkstate import (
     NodeExpired,
     NodeReturned,
 )
+from pulse.core.paths.noderecord import NodeRecord
 from pulse.core.types import LinkId
-from tests.core.paths.atlas import Record, link, number, record, who
+from tests.core.paths.atlas import link, number, record, who
 
 START = 1000.0
 FAR_AWAY = {2: (0.01, 0.0)}
@@ -35,7 +36,7 @@ class State:
     def closed(self, other: int) -> None:
         assert self.linkstate.link_closed(link(other), self.now) == []
 
-    def told(self, *records: Record) -> None:
+    def told(self, *records: NodeRecord) -> None:
         for each in records:
             assert self.linkstate.record_accepted(each, self.now) == []
 

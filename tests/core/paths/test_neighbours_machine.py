@@ -116,7 +116,10 @@ class NeighboursMachine(RuleBasedStateMachine):
     @invariant()
     def it_wakes_within_the_longest_backoff_if_anybody_is_to_be_dialled(self) -> None:
         flying = {dial.address for dial in self.dials.values()}
-        waiting = {each.address for each in self.neighbours.unreached()} - flying
+        raced = {dial.expect for dial in self.dials.values()}
+        lost = self.neighbours.unreached()
+        # A race goes on until all of its dials have ended.
+        waiting = [each for each in lost if each.address not in flying and (each.configured or each.node not in raced)]
         deadline = self.neighbours.deadline()
         if waiting and len(self.dials) < MOST_DIALS:
             assert deadline is not None

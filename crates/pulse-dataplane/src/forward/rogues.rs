@@ -7,13 +7,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::testing::{Node, bound, connect, eventually, loopback, row, v4};
-use super::traffic::{icmp, packets, read_packets, tcp, tcp_of};
+use super::traffic::{icmp, packets, polled, read_packets, tcp, tcp_of};
 use crate::flow::Transport;
 use crate::frame::{self, FRAME_OVERHEAD, HopHeader, Kind, LAST, Part};
 use crate::link::Bucket;
 use crate::offload::Vnet;
 use crate::seal::{HopSealer, RECORD_HEADER, RECORD_OVERHEAD, RecordSealer};
 use crate::stats::Drop;
+use crate::tables::Link;
 
 /// A neighbour of a node, as scripted as it likes.
 struct Rogue {
@@ -88,6 +89,31 @@ fn headers_a_relay_does_not_follow_are_counted_by_reason() -> io::Result<()> {
 }
 
 #[test]
+fn one_train_may_hold_headers_of_every_kind_and_each_is_judged_by_itself() -> io::Result<()> {
+    let [left, relay, right] = row([1, 3, 2])?;
+    let sealer = relay.hop_rogue(1);
+    // More flows than a relay remembers in a turn, so that some share a place.
+    let strangers = (100..116).flat_map(|stranger| [session(1, 2), session(stranger, 2)]);
+    let others = [session(1, 77), session(3, 2), session(1, 3)].into_iter().cycle().take(30);
+    let mut train = vec![];
+    for header in strangers.chain(others) {
+        let mut frame = [&[0; FRAME_OVERHEAD][..], b"packet"].concat();
+        frame::seal(&sealer, sealer.reserve(1), &header, &mut frame);
+        train.extend(frame);
+    }
+    left.shared.socket.send_gso(&train, FRAME_OVERHEAD + 6, **left.link.remote.load(), None)?;
+    let (mut here, mut there) = (0, 0);
+    let arrived = |node: &Node| polled(&node.shared.session_inbox).iter().map(|(bytes, ..)| bytes.len()).sum::<usize>();
+    assert!(eventually(|| {
+        (here, there) = (here + arrived(&relay), there + arrived(&right));
+        (here, there) == (10 * 6, 16 * 6)
+    }));
+    let dropped = [Drop::UnknownSource, Drop::NoRoute, Drop::OwnSource].map(|reason| relay.shared.drops.get(reason));
+    assert_eq!(dropped, [16, 10, 10]);
+    Ok(())
+}
+
+#[test]
 fn more_session_packets_than_a_link_may_ask_for_are_dropped() -> io::Result<()> {
     let [_left, relay, right] = row([1, 3, 2])?;
     if let Ok(mut passing) = relay.link_with(1).passing.lock() {
@@ -131,14 +157,18 @@ fn a_frame_in_a_ring_of_relays_ends_after_sixteen_hops_whatever_its_ttl_claims()
 
 // What a relay does to frames it was given
 
-/// Frames that `left` sends to its relay, taken off the wire.
+/// Frames that a node sends over a link, taken off the wire.
 struct Tap(UdpSocket);
 
 impl Tap {
     fn behind(left: &Node) -> io::Result<Self> {
+        Self::on(&left.link)
+    }
+
+    fn on(link: &Link) -> io::Result<Self> {
         let socket = bound()?;
         socket.set_read_timeout(Some(Duration::from_secs(10)))?;
-        left.link.remote.store(Arc::new(loopback(&socket)?));
+        link.remote.store(Arc::new(loopback(&socket)?));
         Ok(Self(socket))
     }
 
@@ -170,6 +200,22 @@ fn a_relay_cannot_open_what_it_forwards() -> io::Result<()> {
     let index = u32::from_be_bytes([body[4], body[5], body[6], body[7]]);
     let opener = Arc::clone(&right.shared.openers.load()[&index]);
     assert_eq!(opener.run().open(&mut body.to_vec()).map(|(packet, _)| packet.to_vec()), Ok(packet));
+    Ok(())
+}
+
+#[test]
+fn a_relay_changes_ttl_and_last_and_nothing_else() -> io::Result<()> {
+    let [_left, relay, right] = row([1, 3, 2])?;
+    let (rogue, tap) = (Rogue::next_to(&relay, 1)?, Tap::on(&relay.link_with(2))?);
+    let packet = packets(tcp(500)).remove(0);
+    for flags in [0, LAST, frame::FRAG | frame::REPLY, LAST | 0x80] {
+        let header = HopHeader { flags, ttl: 9, ..honest(1, 2, &packet) };
+        rogue.send(header, b"body")?;
+        let mut frame = tap.frame()?;
+        let opened = frame::open(&mut right.hop_opener(3).run(), &mut frame).map(|opened| opened.header);
+        assert_eq!(opened, Ok(HopHeader { flags: flags & !LAST, ttl: 8, ..header }));
+        assert_eq!(&frame[FRAME_OVERHEAD..], b"body");
+    }
     Ok(())
 }
 

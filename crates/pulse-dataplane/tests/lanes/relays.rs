@@ -135,6 +135,29 @@ fn a_request_over_a_relay_is_answered_end_to_end_and_the_relay_has_no_part_in_it
 }
 
 #[test]
+fn a_session_over_a_last_hop_needs_no_route_at_the_relay() {
+    let mut chain = Chain::new(&Authority::new());
+    route(&chain.alice, &[(2, &[(chain.ends.0, 1, true)])]);
+    route(&chain.bob, &[(1, &[(chain.ends.1, 1, true)])]);
+    route(&chain.relay, &[]);
+    let (mut near, mut far) = stream(&mut chain.alice, &mut chain.bob);
+    near.write_all(b"over your own link").unwrap();
+    hear(&mut far, b"over your own link");
+    // Without the flag the relay's table decides, and has nothing.
+    route(&chain.bob, &[(1, &[(chain.ends.1, 1, false)])]);
+    let refused = |chain: &Chain| {
+        let drops = chain.relay.plane.statistics().unwrap().drops;
+        drops.iter().any(|(reason, count)| *reason == "no_route" && *count > 0)
+    };
+    let end = std::time::Instant::now() + TIME;
+    while !refused(&chain) {
+        assert!(std::time::Instant::now() < end, "the relay found a way");
+        far.write_all(b"anybody?").unwrap();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
 fn an_open_stream_goes_from_relay_to_direct_and_back_and_no_byte_and_no_session_is_lost() {
     let mut chain = Chain::new(&Authority::new());
     let bytes = noise(9 << 20);

@@ -1,0 +1,266 @@
+"""Ten minutes in the life of a mesh, made up from a seed: rounds of faults, each followed by a calm and a look.
+
+Invariant: a fault and what it asks of the model depend on the seed alone, so a seed that failed fails again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from pulse.core.messages import ObjectKind
+from tests.sim import identities
+from tests.sim.disk import Disk
+from tests.sim.model import Model
+from tests.sim.node import SimNode
+from tests.sim.signing import edited_config, roles_of
+from tests.sim.underlay import Segment
+from tests.sim.world import INTERNET, World
+
+MINUTES = 10
+LEAST, MOST = 5, 50
+
+STORM = 20.0
+"""Seconds over which the faults of a round are spread."""
+
+CALM = 15.0
+"""Seconds after the last fault until all must be well."""
+
+LONG_CALM = 65.0
+"""After loss that took links down by chance, or a partition: who dials only now and then has dialled by then."""
+
+SMALL = 32
+"""Nodes of a mesh in which everybody has links with everybody (protocol §3)."""
+
+POOL = 64
+"""Machines there are certificates for; each world takes its own out of them."""
+
+
+@dataclass(slots=True)
+class Chaos:
+    """One scenario: the world, and what may happen to it."""
+
+    world: World
+    chance: Random = field(init=False)
+    model: Model = field(init=False)
+    ca: SimNode = field(init=False)
+    doors: list[SimNode] = field(init=False)
+    """Those whom others join by."""
+    members: list[SimNode] = field(init=False)
+    backups: dict[str, Disk] = field(default_factory=dict)
+    _late: list[SimNode] = field(default_factory=list)
+    """Members that have not joined yet."""
+    _scribe: SimNode = field(init=False)
+    _settled_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.chance = Random(f"chaos {self.world.seed}")
+        self.model = Model(self.world)
+        self._populate()
+
+    def run(self, minutes: float = MINUTES) -> None:
+        """Live through it; raises what went wrong, with seed and diagram."""
+        self.model.watch()
+        self._begin()
+        self._calm_down()
+        while self.world.now < minutes * 60 - STORM - LONG_CALM:
+            self._storm()
+            self._calm_down()
+        self.world.run(max(0.0, minutes * 60 - self.world.now))
+        self.model.check()
+
+    # The beginning
+
+    def _populate(self) -> None:
+        """A CA on the Internet, further doors, and members at homes, on an island and beside the doors."""
+        count = round(LEAST * (MOST / LEAST) ** self.chance.random())
+        numbers = self.chance.sample(range(POOL), count)
+        self.ca = self.world.node("ca", is_ca=True, number=numbers[0])
+        doors = self.chance.randint(0, min(3, count // 4))
+        self.doors = [self.ca, *(self.world.node(f"door{n}", number=numbers[1 + n]) for n in range(doors))]
+        self.members = list(self.doors)
+        rest = numbers[1 + doors :]
+        if count > 8 and self.chance.random() < 0.3:
+            settlers, rest = rest[: count // 4], rest[count // 4 :]
+            self._settle_island(settlers)
+        homes = [Segment(f"home {n}", "192.168" if n < 2 else f"10.{n}") for n in range(self.chance.randint(1, 5))]
+        for number in rest:
+            self._add(self.chance.choice([INTERNET, *homes]), number)
+        for node in self.members:
+            node.machine.delay = self.chance.choice((0.0005, 0.002, 0.01, 0.03, 0.08))
+            node.skew = self.chance.choice((0.0, 0.0, 0.0, 1.5, -40.0, 3600.0, -3600.0))
+        for door in self.doors[1:]:
+            door.configured = (self.ca.machine.addresses[0],)
+
+    def _settle_island(self, numbers: Sequence[int]) -> None:
+        """A network without a way out, but for one machine that has a foot in both."""
+        island = Segment("island", "172.16", outlet=False)
+        bridge = self.world.node("bridge", INTERNET, island, number=numbers[0])
+        bridge.configured = (self.ca.machine.addresses[0],)
+        self.members.append(bridge)
+        for n, number in enumerate(numbers[1:]):
+            node = self.world.node(f"i{n}", island, number=number)
+            node.configured = (bridge.machine.addresses[1],)
+            self.members.append(node)
+
+    def _add(self, segment: Segment, number: int) -> None:
+        """A member at a home or on the Internet; homes number their machines alike, so addresses lead astray."""
+        beside = sum(segment in each.machine.segments for each in self.members)
+        place = number if segment is INTERNET else beside
+        node = self.world.node(f"n{len(self.members)}", segment, number=number, place=place)
+        asked = self.chance.sample(self.doors, min(len(self.doors), self.chance.randint(1, 2)))
+        node.configured = tuple(door.machine.addresses[0] for door in asked)
+        self.members.append(node)
+
+    def _begin(self) -> None:
+        self._late = self.chance.sample(self.members[1:], len(self.members) // 4)
+        self._scribe = self._one()
+        self.ca.start()
+        for node in self.members[1:]:
+            if node not in self._late:
+                self.world.after(self.chance.uniform(0.0, 3.0), node.start)
+        self._do(5.0, lambda: self.ca.states(ObjectKind.ROLES, roles_of(1, self._scribe)))
+        self._do(8.0, lambda: self._edit(self._scribe))
+
+    # Rounds
+
+    def _storm(self) -> None:
+        faults: Sequence[tuple[int, Callable[[float], None]]] = (
+            (3, self._join),
+            (4, self._kill),
+            (3, self._stop),
+            (2, self._kill_several),
+            (3, self._part),
+            (2, self._cut),
+            (2, self._lose),
+            (3, self._stretch),
+            (2, self._lose_state),
+            (1, self._skew),
+            (1, self._revoke),
+            (2, self._edit_config),
+            (1, self._grant),
+            (2, self._move),
+            (2, self._talk),
+        )
+        for _ in range(self.chance.randint(1, 4)):
+            (fault,) = self.chance.choices([fault for _, fault in faults], [weight for weight, _ in faults])
+            fault(self.chance.uniform(0.0, STORM))
+
+    def _calm_down(self) -> None:
+        self.world.run(max(0.0, self._settled_at - self.world.now))
+        if len(self.members) > SMALL and self.model.ask():
+            self.world.run(CALM)
+        self.model.check()
+
+    def _expect(self, seconds: float, calm: float) -> None:
+        """Something happens in so many seconds, and all must be well so long after it."""
+        self._settled_at = max(self._settled_at, self.world.now + seconds + calm)
+
+    def _do(self, seconds: float, act: Callable[[], None], calm: float = CALM) -> None:
+        self.world.after(seconds, act)
+        self._expect(seconds, calm)
+
+    def _one(self) -> SimNode:
+        return self.chance.choice([node for node in self.members if node not in self._late])
+
+    # Faults: each is given when to strike, in seconds from now
+
+    def _join(self, when: float) -> None:
+        if self._late:
+            node = self._late.pop()
+            self._do(when, lambda: self._start_new(node))
+
+    def _start_new(self, node: SimNode) -> None:
+        if self.ca.alive:
+            node.disk.floors = self.ca.running.mesh.statements.newest()
+            node.start()
+        else:
+            self._late.append(node)
+
+    def _kill(self, when: float) -> None:
+        self._restart(self._one(), when, SimNode.kill)
+
+    def _stop(self, when: float) -> None:
+        self._restart(self._one(), when, SimNode.stop)
+
+    def _kill_several(self, when: float) -> None:
+        there = [node for node in self.members if node not in self._late]
+        for node in self.chance.sample(there, self.chance.randint(2, len(there))):
+            self._restart(node, when + self.chance.uniform(0.0, 0.2), SimNode.kill)
+
+    def _restart(self, node: SimNode, when: float, end: Callable[[SimNode], None]) -> None:
+        self._do(when, lambda: end(node))
+        self._do(when + self.chance.choice((0.2, 1.0, 3.0, 10.0, 40.0)), node.start)
+
+    def _part(self, when: float) -> None:
+        there = self.chance.sample(self.members, self.chance.randint(1, len(self.members) - 1))
+        lasting = self.chance.choice((0.5, 2.0, 5.0, 20.0, 60.0))
+        self._do(when, lambda: self.world.part(there))
+        self._do(when + lasting, self.world.heal, LONG_CALM)
+
+    def _cut(self, when: float) -> None:
+        source, target = self.chance.sample(self.members, 2)
+        self._do(when, lambda: self.world.cut(source, target))
+        self._do(when + self.chance.uniform(0.5, 30.0), self.world.heal, LONG_CALM)
+
+    def _lose(self, when: float) -> None:
+        node, loss = self._one(), self.chance.uniform(0.02, 0.3)
+        self._do(when, lambda: self.world.reshape(node, loss=loss))
+        self._do(when + self.chance.uniform(5.0, 60.0), lambda: self.world.reshape(node, loss=0.0), LONG_CALM)
+
+    def _stretch(self, when: float) -> None:
+        node, delay = self._one(), self.chance.uniform(0.0, 0.15)
+        self._do(when, lambda: self.world.reshape(node, delay=delay))
+
+    def _lose_state(self, when: float) -> None:
+        node = self._one()
+        if node in (self.ca, self._scribe):
+            return
+        backup = self.backups.setdefault(node.name, node.disk.copy())
+        self._do(when, node.kill)
+        self._do(when + 1.0, lambda: None if node.alive else node.restore(backup))
+        self._do(when + 1.5, node.start)
+
+    def _skew(self, when: float) -> None:
+        node, skew = self._one(), self.chance.choice((-86400.0, -600.0, 0.0, 600.0, 86400.0))
+
+        def jump() -> None:
+            node.skew = skew
+
+        self._do(when, jump)
+
+    def _revoke(self, when: float) -> None:
+        node = self._one()
+        if node in (self.ca, self._scribe) or len(self.model.revoked) > len(self.members) // 4:
+            return
+        self._do(when, lambda: self._revoke_now(node))
+
+    def _revoke_now(self, node: SimNode) -> None:
+        if self.ca.alive and node not in self.model.revoked:
+            self.model.revoked.append(node)
+            self.ca.states(ObjectKind.REVOCATION, identities.revocation(node.number))
+
+    def _edit_config(self, when: float) -> None:
+        self._do(when, lambda: self._edit(self._scribe))
+
+    def _edit(self, scribe: SimNode) -> None:
+        if scribe.alive and scribe.running.mesh.statements.roles.scribe == scribe.id:
+            scribe.states(ObjectKind.CONFIG, edited_config(scribe))
+
+    def _grant(self, when: float) -> None:
+        operator = self._one()
+
+        def grant() -> None:
+            if self.ca.alive:
+                epoch = self.ca.running.mesh.statements.roles.epoch
+                self.ca.states(ObjectKind.ROLES, roles_of(epoch + 1, self._scribe, operator))
+
+        self._do(when, grant)
+
+    def _move(self, when: float) -> None:
+        node = self._one()
+        if node not in self.doors and len(node.machine.segments) == 1 and node.machine.segments[0].outlet:
+            self._do(when, lambda: self.world.move(node))
+
+    def _talk(self, when: float) -> None:
+        one, other = self.chance.sample(self.members, 2)
+        self._do(when, lambda: one.wants(other))

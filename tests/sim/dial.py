@@ -1,0 +1,132 @@
+"""One attempt to link with whoever answers at an address, as the data plane makes it.
+
+    dialler   ── handshake ──►  acceptor      1 RTT: who is it, is it revoked
+              ── hello ──────►                the acceptor judges two links of one pair, and is up
+              ◄────── hello ──                the dialler judges too, and is up
+
+Invariant: each dial ends in one LinkUp or DialFailed, unless its daemon died; of two links of one pair both ends
+keep the same (`crates/pulse-dataplane/src/link/rank.rs`).
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pulse.core import effects
+from pulse.core.facts import DialFailed
+from tests.sim.link import DOWN_AFTER, End, Link
+from tests.sim.underlay import Machine
+
+if TYPE_CHECKING:
+    from tests.sim.daemon import Daemon
+    from tests.sim.world import World
+
+NO_ANSWER = 3.5
+"""Seconds after which a dial nobody answers is given up."""
+
+SETTLE = 2.0
+"""Seconds an accepted link waits for our own dial to the same node."""
+
+PATIENCE = 0.05
+"""Seconds between two looks whether it settled."""
+
+
+@dataclass(eq=False, slots=True)
+class Attempt:
+    """A dial under way."""
+
+    world: "World"
+    daemon: "Daemon"
+    dial: effects.Dial
+
+    def begin(self) -> None:
+        """The first packet leaves."""
+        machine = self.daemon.machine
+        answering = self.world.underlay.answering(machine, self.dial.address)
+        if answering is machine:
+            self._fails_after(0.001, "self", "the address is our own")
+        elif answering is None or (peer := self.world.running(answering)) is None:
+            self._fails_after(NO_ANSWER, "timeout", "no answer")
+        else:
+            there, back = self.world.crossing(machine, answering), self.world.crossing(answering, machine)
+            self.world.after(there + back, lambda: self._shook_hands(peer, answering))
+
+    def _shook_hands(self, peer: "Daemon", machine: Machine) -> None:
+        if not self._open_to(peer) or peer.machine is not machine:
+            return self._fails_after(NO_ANSWER, "timeout", "no answer")
+        if peer.id == self.daemon.id:
+            # A clone of ours: the data plane tells nodes by their keys.
+            return self._fails_after(0.0, "self", "the address is our own")
+        if self.dial.expect not in (None, peer.id):
+            return self._fails_after(0.0, "certificate", "another node lives there")
+        if peer.id in self.daemon.distrusted:
+            return self._fails_after(0.0, "certificate", "it is revoked")
+        if self.daemon.id in peer.distrusted:
+            return self._fails_after(0.0, "refused", "closed by peer: certificate")
+        old = self.daemon.standing.get(peer.id)
+        if old is not None and not (old.suspect or (not old.dialled and self.daemon.id < peer.id)):
+            return self._fails_after(0.0, "duplicate", peer.id)
+        self.daemon.greeting[peer.id] = self.dial.attempt
+        hello = self.world.crossing(self.daemon.machine, peer.machine)
+        deadline = self.world.now + SETTLE
+        return self.world.after(hello, lambda: self._welcomed(peer, deadline))
+
+    def _welcomed(self, peer: "Daemon", deadline: float) -> None:
+        if not self._open_to(peer):
+            return self._fails_after(NO_ANSWER, "timeout", "it said no hello")
+        if peer.id < self.daemon.id and self.daemon.id in peer.greeting and self.world.now < deadline:
+            return self.world.after(PATIENCE, lambda: self._welcomed(peer, deadline))
+        if not stands(peer, self.daemon, dialled=False):
+            return self._fails_after(self.world.crossing(peer.machine, self.daemon.machine), "duplicate", peer.id)
+        link = Link(self.world)
+        ours = End(self.daemon, self.daemon.free_id(), True, peer.boot, link)
+        theirs = End(peer, peer.free_id(), False, self.daemon.boot, link)
+        link.between(ours, theirs)
+        ours.due = self.world.now + self.world.crossing(peer.machine, self.daemon.machine)
+        self.world.at(ours.due, lambda: self._greeted(link))
+        return peer.links(theirs, 0)
+
+    def _greeted(self, link: Link) -> None:
+        ours, theirs = link.dialled, link.accepted
+        if not (self.daemon.alive and theirs.up and link.whole()):
+            self.world.after(self.world.random.uniform(*DOWN_AFTER), lambda: _gives_up(theirs))
+            return self._fails_after(NO_ANSWER, "timeout", "no hello")
+        if not stands(self.daemon, theirs.daemon, dialled=True):
+            link.close(ours, "duplicate")
+            link.close(theirs, "another link to this node stays")
+            return self._fails_after(0.0, "duplicate", theirs.daemon.id)
+        self._settled(theirs.daemon)
+        return self.daemon.links(ours, self.dial.attempt)
+
+    def _open_to(self, peer: "Daemon") -> bool:
+        underlay, ours, theirs = self.world.underlay, self.daemon.machine, peer.machine
+        return (
+            peer.alive
+            and underlay.answering(ours, self.dial.address) is theirs
+            and underlay.carries(ours, theirs)
+            and underlay.carries(theirs, ours)
+        )
+
+    def _fails_after(self, seconds: float, code: str, detail: str) -> None:
+        self.world.after(seconds, lambda: self._fails(code, detail))
+
+    def _fails(self, code: str, detail: str) -> None:
+        for node in [node for node, attempt in self.daemon.greeting.items() if attempt == self.dial.attempt]:
+            del self.daemon.greeting[node]
+        self.daemon.tell(DialFailed(self.dial.attempt, code, detail))
+
+    def _settled(self, peer: "Daemon") -> None:
+        if self.daemon.greeting.get(peer.id) == self.dial.attempt:
+            del self.daemon.greeting[peer.id]
+
+
+def stands(daemon: "Daemon", peer: "Daemon", *, dialled: bool) -> bool:
+    """Whether a new link with `peer` takes the place of the standing one, as `daemon` sees it (protocol §3)."""
+    old = daemon.standing.get(peer.id)
+    if old is None or old.peer_boot != peer.boot or old.suspect:
+        return True
+    return dialled in (old.dialled, daemon.id < peer.id)
+
+
+def _gives_up(end: End) -> None:
+    if end.up:
+        end.link.close(end, "timeout")

@@ -1,0 +1,157 @@
+"""A link between two daemons: ordered messages, the silence of a cut, its end at either side.
+
+Invariant: an end that came up is told one LinkDown, and every message arrives in order or not at all.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pulse.core.facts import LinkDown, LinkSuspect, MessageReceived
+from pulse.core.types import LinkId
+
+if TYPE_CHECKING:
+    from tests.sim.daemon import Daemon
+    from tests.sim.world import World
+
+SUSPECT_AFTER = (0.7, 1.0)
+"""Seconds of missing echoes until a link is suspect (protocol §3: 0.76 s measured)."""
+
+DOWN_AFTER = (1.8, 3.5)
+"""Seconds until it is down: eight echoes under traffic, the idle timeout without."""
+
+BACK_AFTER = (0.05, 0.5)
+"""Seconds from the first packet that passes again to the echo that says so."""
+
+
+@dataclass(eq=False, slots=True)
+class End:
+    """One side of a link."""
+
+    daemon: "Daemon"
+    id: LinkId
+    dialled: bool
+    peer_boot: bytes
+    link: "Link"
+    up: bool = False
+    suspect: bool = False
+    due: float = 0.0
+    """When the newest message on its way to this end arrives."""
+    held: list[bytes] = field(default_factory=list)
+    """What would have arrived while nothing passed: the other side sends it again."""
+
+    @property
+    def far(self) -> "End":
+        """The other side."""
+        return self.link.accepted if self.dialled else self.link.dialled
+
+
+@dataclass(eq=False, slots=True)
+class Link:
+    """Both sides of one link, and whether anything passes between them."""
+
+    world: "World"
+    dialled: End = field(init=False)
+    accepted: End = field(init=False)
+    broken: bool = False
+    _places: tuple[int, int] = (0, 0)
+    _watch: int = 0
+    """One more each time the link broke or mended: what was to come of the time before is void."""
+
+    def between(self, dialled: End, accepted: End) -> None:
+        """These are its ends."""
+        self.dialled, self.accepted = dialled, accepted
+        self._places = self._moves()
+
+    # What happens to it
+
+    def send(self, end: End, payload: bytes) -> None:
+        """`end` says something to the other side."""
+        far = end.far
+        self.world.at(self._arrival(end, far), lambda: self._arrives(far, payload))
+
+    def close(self, end: End, reason: str) -> None:
+        """The daemon of `end` closes it, and the other side learns of it if it can hear that."""
+        self._over(end, reason)
+        far = end.far
+        if self._passes(end, far):
+            self.world.at(self._arrival(end, far), lambda: self._over(far, f"closed by peer: {reason}"))
+        else:
+            self.review()
+
+    def review(self) -> None:
+        """The world changed: does anything still pass?"""
+        broken = not self.whole()
+        if broken == self.broken:
+            return
+        self.broken = broken
+        self._watch += 1
+        for end in (self.dialled, self.accepted):
+            if end.up:
+                self._breaks(end) if broken else self._mends(end)
+
+    def doubt(self, end: End, seconds: float) -> None:
+        """Three echoes in a row were lost by chance; they are back after so many seconds."""
+        self._suspect(end, suspect=True)
+        self._later(seconds, lambda: self._suspect(end, suspect=False))
+
+    def delivers(self, end: End) -> bool:
+        """True if a frame that `end` sends now comes out at the other side."""
+        return end.up and end.far.up and self._passes(end, end.far)
+
+    def whole(self) -> bool:
+        """True if packets pass both ways."""
+        return self._passes(self.dialled, self.accepted) and self._passes(self.accepted, self.dialled)
+
+    # Details
+
+    def _breaks(self, end: End) -> None:
+        uniform = self.world.random.uniform
+        self._later(uniform(*SUSPECT_AFTER), lambda: self._suspect(end, suspect=True))
+        self._later(uniform(*DOWN_AFTER), lambda: self.close(end, "timeout") if end.up else None)
+
+    def _mends(self, end: End) -> None:
+        self._later(self.world.random.uniform(*BACK_AFTER), lambda: self._suspect(end, suspect=False))
+        self.world.at(self._arrival(end.far, end), lambda: self._catches_up(end))
+
+    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+        watch = self._watch
+        self.world.after(seconds, lambda: act() if self._watch == watch else None)
+
+    def _suspect(self, end: End, *, suspect: bool) -> None:
+        if end.up and end.suspect != suspect:
+            end.suspect = suspect
+            end.daemon.tell(LinkSuspect(end.id, end.far.daemon.id, suspect))
+
+    def _arrives(self, end: End, payload: bytes) -> None:
+        if end.up:
+            end.held.append(payload)
+            self._catches_up(end)
+
+    def _catches_up(self, end: End) -> None:
+        while end.held and not self.broken:
+            end.daemon.tell(MessageReceived(end.id, end.held.pop(0)))
+
+    def _over(self, end: End, reason: str) -> None:
+        if not end.up:
+            return
+        end.up = False
+        end.held.clear()
+        end.daemon.lost(end)
+        self.world.after(0.0, lambda: end.daemon.tell(LinkDown(end.id, end.far.daemon.id, reason)))
+
+    def _arrival(self, source: End, target: End) -> float:
+        crossing = self.world.crossing(source.daemon.machine, target.daemon.machine)
+        target.due = max(target.due, self.world.now + crossing)
+        return target.due
+
+    def _passes(self, source: End, target: End) -> bool:
+        return (
+            source.daemon.alive
+            and target.daemon.alive
+            and self._moves() == self._places
+            and self.world.underlay.carries(source.daemon.machine, target.daemon.machine)
+        )
+
+    def _moves(self) -> tuple[int, int]:
+        return self.dialled.daemon.machine.moves, self.accepted.daemon.machine.moves

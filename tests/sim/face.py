@@ -1,14 +1,11 @@
 """The one place where the simulation meets the constructor and queries of the mesh it simulates."""
 
 from random import Random
-from typing import TYPE_CHECKING
 
 from pulse.core.mesh import Mesh
 from pulse.core.trust.join import Floors
+from pulse.core.types import NodeId
 from tests.sim import identities
-
-if TYPE_CHECKING:
-    from pulse.core.types import NodeId
 
 VERSION = "1.0.0"
 

@@ -235,7 +235,8 @@ class Mesh(Machines):
         try:
             return self._message(neighbour, messages.decode(payload), now)
         except ProtocolError as error:
-            return [CloseLink(link, "protocol"), Log("neighbour broke the protocol", WARNING, {"error": str(error)})]
+            fields = {"node": neighbour.node[:SHORT_ID], "error": str(error)}
+            return [CloseLink(link, "protocol"), Log("neighbour broke the protocol", WARNING, fields)]
 
     def _message(self, neighbour: Neighbour, message: messages.Message | messages.Unknown, now: float) -> Outcomes:
         link = neighbour.link

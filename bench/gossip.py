@@ -6,32 +6,8 @@ as much as its limits allow. Invariant: bytes are counted as they go out on link
 """
 
 import argparse
-import gc
-import sys
-import tracemalloc
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import lru_cache
-from hashlib import sha256
-from random import Random
-from statistics import fmean
 
 import msgspec
-
-from pulse.core import messages
-from pulse.core.effects import CloseLink, Log, SendMessage
-from pulse.core.messages import Objects
-from pulse.core.paths import gossip as gossiping
-from pulse.core.paths.announce import Announce
-from pulse.core.paths.gossip import Gossip
-from pulse.core.paths.linkstate import LinkState
-from pulse.core.paths.news import Outcome, RecordAccepted, RecordMade
-from pulse.core.paths.noderecord import Claim, NodeRecord, read_record
-from pulse.core.trust import signed
-from pulse.core.types import LinkId
-from tests.authority import NOW
-from tests.sim import identities
-from tests.sim.clock import Clock
 
 NODES = 1000
 BY_HASH = 8
@@ -84,7 +60,11 @@ def table(result: Result) -> str:
     """The figures for people."""
     rows = [
         ("steady", f"{result.steady_kb_s:.2f} kB/s a node", f"<= {result.steady_bar_kb_s:.0f}"),
-        ("mass restart, busiest second", f"{result.restart_peak_kb_s:.1f} kB/s a node", f"<= {result.restart_bar_kb_s:.0f}"),
+        (
+            "mass restart, busiest second",
+            f"{result.restart_peak_kb_s:.1f} kB/s a node",
+            f"<= {result.restart_bar_kb_s:.0f}",
+        ),
         ("mass restart, busiest node", f"{result.restart_peak_node_kb_s:.1f} kB/s", ""),
         ("mass restart, until all know all", f"{result.restart_s:.1f} s", f"<= {result.restart_bar_s:.0f}"),
         ("memory a known peer", f"{result.memory_kb_peer:.2f} kB", f"<= {result.memory_bar_kb_peer:.0f}"),

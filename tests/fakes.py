@@ -9,7 +9,7 @@ from pulse.core.effects import TablesChanged
 from pulse.core.facts import Fact, LinkSample
 from pulse.core.types import LinkId, NodeId
 from pulse.errors import LinkError, PulseError
-from pulse.net.links import JoinOffer, PeerTraffic, PolicyRule, Request, Trust
+from pulse.net.links import JoinOffer, PathSample, PeerTraffic, PolicyRule, Request, Trust
 
 NOBODY = NodeId("")
 
@@ -66,6 +66,7 @@ class FakeLinks:
     """What the next tries to make a device end in."""
     samples: tuple[LinkSample, ...] = ()
     peers: list[PeerTraffic] = field(default_factory=list)
+    measured: list[PathSample] = field(default_factory=list)
     _facts: asyncio.Queue[Fact] = field(default_factory=asyncio.Queue)
     _offers: asyncio.Queue[JoinOffer] = field(default_factory=asyncio.Queue)
     _requests: asyncio.Queue[Request] = field(default_factory=asyncio.Queue)
@@ -192,6 +193,10 @@ class FakeLinks:
     def sample(self) -> tuple[LinkSample, ...]:
         """The figures of `samples`."""
         return self.samples
+
+    def paths(self) -> list[PathSample]:
+        """The figures of `measured`."""
+        return self.measured
 
     def traffic(self) -> list[PeerTraffic]:
         """The figures of `peers`."""

@@ -1,6 +1,8 @@
-"""The bytes of frames, records and record keys, worked out a second time: the data plane pins the same files."""
+"""The bytes of frames, records, probes, reports and keys, worked out twice: the data plane pins the same files."""
 
+import hmac
 import json
+from hashlib import sha256
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,21 @@ def test_a_frame_is_these_bytes(vector: Vector) -> None:
     hop += vector["sport"].to_bytes(2) + vector["dport"].to_bytes(2) + bytes((vector["ttl"], vector["flags"]))
     sealed = cipher(vector).encrypt(nonce(vector), hop, header + body if is_probe else header)
     assert (header + sealed + body).hex() == vector["bytes_hex"]
+
+
+@pytest.mark.parametrize("vector", vectors("report"), ids=lambda vector: vector["name"])
+def test_a_receiver_report_is_these_bytes(vector: Vector) -> None:
+    head = bytes((1,)) + number(vector["index"], 4) + number(vector["highest"], 8) + number(vector["opened"], 8)
+    runs = b"".join(number(opened, 4) + number(missing, 4) for opened, missing in vector["runs"])
+    assert (head + number(vector["described"], 4) + bytes((len(vector["runs"]),)) + runs).hex() == vector["bytes_hex"]
+
+
+@pytest.mark.parametrize("vector", vectors("path_probe"), ids=lambda vector: vector["name"])
+def test_a_path_probe_is_these_bytes(vector: Vector) -> None:
+    clear = bytes((vector["kind"],)) + number(vector["seq"], 4) + number(vector["stamp"], 8)
+    ends = IPv4Address(vector["src"]).packed + IPv4Address(vector["dst"]).packed
+    tag = hmac.digest(bytes.fromhex(vector["secret_hex"]), clear + ends, sha256)
+    assert (clear + tag).hex() == vector["bytes_hex"]
 
 
 @pytest.mark.parametrize("vector", vectors("record_keys"))

@@ -13,6 +13,8 @@ Events, as `drain()` returns them (first the kind, then the fields in this order
         on it is the peer's hello (boot 16 bytes, revocations = SHA-256 of its revoked ids, sorted and joined)
     ("LinkDown", link: int, node: bytes, reason: str)
     ("LinkSuspect", link: int, node: bytes, suspect: bool)
+    ("PathSuspect", node: bytes, link: int, suspect: bool)
+        what is sent over that link to that node does not arrive, or does again
     ("DialFailed", dial: int, code: str, detail: str)
         code: "identity" (none installed), "timeout", "unreachable", "certificate" (we refused theirs),
         "refused" (they refused us), "self", "broken", "duplicate" (another link to that node stays; detail is its
@@ -67,6 +69,9 @@ class LinkStatistics:
     @property
     def suspect(self) -> bool: ...
     @property
+    def size(self) -> int:
+        """The longest datagram it is known to carry, in bytes of UDP payload."""
+    @property
     def age(self) -> float: ...
     @property
     def packets_out(self) -> int: ...
@@ -93,6 +98,23 @@ class PeerStatistics:
     def bytes_in(self) -> int: ...
 
 @final
+class PathStatistics:
+    """One path that was measured: a node and our first link to it."""
+
+    @property
+    def node(self) -> bytes: ...
+    @property
+    def link(self) -> int: ...
+    @property
+    def rtt(self) -> float | None:
+        """Smoothed seconds, end to end; None before the first echo, and on the link to the node itself."""
+    @property
+    def loss(self) -> float:
+        """Share of the records sent on it that the node missed, else of the last 100 probes, 0 to 1."""
+    @property
+    def suspect(self) -> bool: ...
+
+@final
 class SessionStatistics:
     """One live session; counts are bytes of QUIC packets."""
 
@@ -117,6 +139,8 @@ class Statistics:
     def links(self) -> list[LinkStatistics]: ...
     @property
     def peers(self) -> list[PeerStatistics]: ...
+    @property
+    def paths(self) -> list[PathStatistics]: ...
     @property
     def sessions(self) -> list[SessionStatistics]: ...
     @property

@@ -20,6 +20,7 @@ from pulse.api.server import ApiService, ControlSocket
 from pulse.config import NodeConfig
 from pulse.core import addresses
 from pulse.core.effects import TrustChanged
+from pulse.core.facts import ClockRead
 from pulse.core.mesh import Mesh
 from pulse.core.network.scribe import Scribe
 from pulse.core.trust.authorities import trusted_authorities
@@ -116,24 +117,15 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     mesh = _mesh(config, identity)
     methods: dict[str, Method] = {"ping": echo}
     rpc = RpcService(links, methods)
-    tun = None
-    if config.tun.enabled:
-        tun = TunService(links, me, mesh.statements.mesh_cidr, config.tun.name, config.tun.queues)
+    tun = _tun(config, links, mesh)
 
     def told() -> tuple[str, ...]:
         return advertised(*config.advertised, mesh.sight.addresses(), (tun.name,) if tun else ())
 
     persist = PersistService(config.data_dir, mesh, store, config.persist.enabled)
     trust = TrustService(links, identity, mesh)
-    meshing = MeshService(
-        mesh,
-        links,
-        Dialler(links),
-        store,
-        store_boot=partial(boot.save_boot, config.data_dir),
-        store_peers=persist.save_peers,
-        trust_changed=trust.trust_changed,
-    )
+    keep_boot = partial(boot.save_boot, config.data_dir)
+    meshing = MeshService(mesh, links, Dialler(links), store, keep_boot, persist.save_peers, trust.trust_changed)
     publisher = Publisher(store, meshing.take_in)
     netconfig = ConfigService(mesh.statements, rpc.call, meshing.tell)
     pen = Scribe(me.node_id, identity.key, mesh.statements, mesh.members, store.highest_generation)
@@ -141,10 +133,8 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     revoke = RevokeService(
         me.node_id, identity.key, mesh.statements, mesh.members, mesh.ca_nodes, publisher, authorities
     )
-    meshing.fetch_config, meshing.rules_changed = (
-        netconfig.fetch,
-        _each(scribe.changed, tun.config_changed if tun else None),
-    )
+    meshing.fetch_config = netconfig.fetch
+    meshing.rules_changed = _each(scribe.changed, tun.config_changed if tun else None)
     status = StatusService(mesh, links, tun, scribe, VERSION, addresses.join(*config.listen), _now())
     trace = TraceService(mesh, rpc.call)
     methods |= {"config.get": netconfig.get, "trace": trace.answer}
@@ -182,12 +172,19 @@ def _mesh(config: NodeConfig, identity: Identity) -> Mesh:
     )
 
 
+def _tun(config: NodeConfig, links: DataplaneLinks, mesh: Mesh) -> TunService | None:
+    if not config.tun.enabled:
+        return None
+    return TunService(links, mesh.me, mesh.statements.mesh_cidr, config.tun.name, config.tun.queues)
+
+
 def _wake(config: NodeConfig, identity: Identity, node: Node, persist: PersistService, trust: TrustService) -> None:
     """Bring back what was known, show ourselves, and begin to dial."""
     now = _now()
     restored = persist.restore(now)
     trust.install()
     node.mesh.perform(effect for effect in restored if not isinstance(effect, TrustChanged))
+    node.mesh.tell(ClockRead(clock.wall()))
     if node.tun:
         node.tun.attach()
     for peer in dict.fromkeys((*config.relays, *identity.bootstrap)):

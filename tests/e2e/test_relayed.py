@@ -100,8 +100,8 @@ def test_neither_wire_nor_memory_of_the_relay_has_what_passes_it(mesh: Mesh, tmp
         assert under_way.finish().hash_equal
 
     assert (passing.found, held.found, occurrences(tmp_path / f"core.{relay.pid}", canary)) == (0, 0, 0)
-    assert passing.packets > 1000
-    assert arriving.found > 1000
+    assert passing.packets > 100
+    assert arriving.found > 100
     assert received.found > 0
     assert held.size > 10 << 20
     assert occurrences(tmp_path / f"core.{relay.pid}", b"\x7fELF") > 1

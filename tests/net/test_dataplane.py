@@ -9,14 +9,14 @@ import socket
 import pytest
 
 from pulse.core import facts
-from pulse.core.effects import TablesChanged
-from pulse.core.facts import DialFailed, LinkDown, LinkUp, MessageReceived, SessionUp
+from pulse.core.effects import Hop, TablesChanged
+from pulse.core.facts import DialFailed, LinkDown, LinkUp, MessageReceived, PathSuspected, SessionUp
 from pulse.core.types import LinkId
 from pulse.errors import LinkError, SystemRefused
 from pulse.net.dataplane import DataplaneLinks, Lane
 from tests.authority import Ca
 from tests.authority import node as node_of
-from tests.loopback import CA, PATIENCE, Node, node, plane, showing
+from tests.loopback import CA, PATIENCE, Node, node, owners, plane, showing
 from tests.namespace import inside, ip, namespace
 from tests.people import NOBODY, run_as
 
@@ -215,6 +215,29 @@ async def test_a_stream_is_refused_as_long_as_nobody_takes_any_and_the_events_af
 
         assert (refused[0], refused[1] < 256) == (stream, True)
         assert (await alice.told(MessageReceived)).payload == b"still there?"
+
+
+# Paths
+
+
+async def test_a_relay_that_carries_nothing_is_told_shown_and_left_for_another_way() -> None:
+    with node("alice") as alice, node("bob", 2) as bob, node("rita", 3) as rita:
+        relayed, direct = await alice.link_with(rita), await alice.link_with(bob)
+        bobs = bob.me.node_id
+        assert alice.links.paths() == []
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+            tasks.create_task(serve_one(bob))
+            await alice.links.request(bobs, b"straight", PATIENCE)
+        ways = {bob.me.addresses.v4: (Hop(relayed.link, 1), Hop(direct.link, 0))}
+        alice.links.replace_tables(TablesChanged(ways, owners(alice.me) + owners(bob.me)))
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+            tasks.create_task(serve_one(bob))
+            assert await alice.links.request(bobs, b"around", PATIENCE) == b"AROUND"
+
+        assert await alice.told(PathSuspected) == PathSuspected(bobs, relayed.link, suspect=True)
+        shown = next(path for path in alice.links.paths() if path.link == relayed.link)
+        assert (shown.node, shown.rtt, shown.suspect) == (bobs, None, True)
+        assert shown.loss > 0
 
 
 # Figures

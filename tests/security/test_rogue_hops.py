@@ -19,6 +19,7 @@ from tests.security.packets import Ends, datagram, echo
 from tests.security.rogue import Rogue
 from tests.security.scene import Scene, bad_member, drops, settle, told_since, unharmed
 from tests.security.session import RECORD, Session
+from tests.security.voice import Voice
 
 NOBODY = "10.100.99.99"
 ROUNDS = 500
@@ -44,9 +45,11 @@ def link(scene: Scene) -> Iterator[Link]:
 @pytest.fixture(scope="module")
 def far(scene: Scene) -> Iterator[Link]:
     """The link of another rogue with the relay."""
-    with Rogue(scene.pair.lab["s"], bad_member(scene.ca, 8)) as accomplice:
+    with Rogue(scene.pair.lab["s"], bad_member(scene.ca)) as accomplice:
         made = accomplice.dials(scene.ca)
         assert made.is_alive()
+        # Else the member would know no way back to it.
+        Voice(accomplice.shows).says(made, made.there)
         settle(scene.ca, scene.member)
         yield made
 

@@ -5,6 +5,7 @@
 //! frames), and keys agreed on a session seal IP packets as *records*.
 //! Invariant: no packet path takes a lock a packet, reads a clock, allocates or calls into Python.
 
+pub mod clock;
 pub mod dataplane;
 pub mod event;
 pub mod flow;
@@ -16,8 +17,10 @@ pub mod join;
 pub mod keys;
 pub mod link;
 pub mod offload;
+pub mod path;
 pub mod policy;
 pub mod probe;
+pub mod report;
 pub mod seal;
 pub mod session;
 pub mod signal;

@@ -69,6 +69,8 @@ drops! {
     KeyUsedUp = "key_used_up",
     /// Multicast or broadcast: a mesh has none.
     Multicast = "multicast",
+    /// A path probe that no session vouches for, or one of too many.
+    ProbeRefused = "probe_refused",
     /// A packet thread met a bug of ours; it lost the batch it was working on, and goes on.
     Panicked = "panicked",
 }

@@ -12,10 +12,11 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::event::Bus;
-use crate::flow::mix;
+use crate::flow::{Flow, mix};
 use crate::forward::Halves;
 use crate::inbox::Inbox;
 use crate::link::Bucket;
+use crate::path::{Path, Paths};
 use crate::policy::Policy;
 use crate::probe::Probes;
 use crate::seal::{HopOpener, HopSealer, RecordOpener, RecordSealer};
@@ -23,9 +24,6 @@ use crate::socket::Socket;
 use crate::stats::{Drops, Traffic};
 use crate::tun::Tun;
 use crate::{Handle, LinkId, NodeId};
-
-/// Bytes of UDP payload every link is believed to take before it was measured: Ethernet less IPv6 and UDP.
-pub const LINK_SIZE: usize = 1452;
 
 /// Session packets and path probes a second that one neighbour may have us pass on, whatever the policy. Streams over
 /// a relay were measured at 2.5 Gbit/s, which is 260,000 packets; a cap below that would be a cap on them.
@@ -52,6 +50,8 @@ pub struct Shared {
     pub routes: ArcSwap<Routes>,
     /// Which flows are allowed.
     pub policy: ArcSwap<Policy>,
+    /// What is known of the paths in the table; kept while tables are swapped.
+    pub paths: Paths,
     /// The TUN device, while attached.
     pub tun: ArcSwapOption<Tun>,
     /// QUIC packets of links and joins.
@@ -198,14 +198,21 @@ pub struct Hop {
     pub link: Arc<Link>,
     /// Its share of the flows; 0 for a warm backup.
     pub weight: u32,
-    /// The neighbour must use a link of its own to the node (header flag `LAST`).
+    /// The neighbour must use a link of its own to the node.
     pub last: bool,
+    /// What is known of the whole path.
+    pub path: Arc<Path>,
 }
 
 impl Hop {
-    /// True while it should be avoided.
+    /// True while it should be avoided, whatever the table says: two relaxed loads.
     pub fn is_suspect(&self) -> bool {
-        self.link.suspect.load(Ordering::Relaxed)
+        self.link.suspect.load(Ordering::Relaxed) || self.path.is_suspect()
+    }
+
+    /// The flags of frames that leave here.
+    pub fn flags(&self) -> u8 {
+        self.path.flags(self.last)
     }
 
     /// Where this hop comes among all for the flow of this hash; the lowest gets it. An exponential race: each hop
@@ -228,7 +235,21 @@ impl Routes {
     /// The hop for a flow to `handle`, the same each time while the table and who is suspect stay the same: never
     /// over `except`; a backup only while all others are suspect; a suspect one only if there is no other.
     pub fn pick(&self, handle: Handle, flow: u64, except: Option<LinkId>) -> Option<&Hop> {
-        let usable = || self.hops(handle).iter().filter(|hop| Some(hop.link.index) != except);
+        self.pick_among(handle, flow, |hop| Some(hop.link.index) != except)
+    }
+
+    /// As `pick`, of the hops that are links to the node itself.
+    pub fn pick_direct(&self, handle: Handle, flow: u64, except: LinkId) -> Option<&Hop> {
+        self.pick_among(handle, flow, |hop| hop.path.is_direct() && hop.link.index != except)
+    }
+
+    /// The hop that packets of the session between two nodes take; all of one direction take the same.
+    pub fn for_session(&self, us: Handle, them: Handle) -> Option<&Hop> {
+        self.pick(them, Flow::session(us, them).hash(), None)
+    }
+
+    fn pick_among(&self, handle: Handle, flow: u64, usable: impl Fn(&Hop) -> bool) -> Option<&Hop> {
+        let usable = || self.hops(handle).iter().filter(|hop| usable(hop));
         let healthy = || usable().filter(|hop| !hop.is_suspect());
         draw(flow, healthy().filter(|hop| hop.weight > 0))
             .or_else(|| healthy().next())
@@ -241,15 +262,9 @@ impl Routes {
         self.hops(handle).iter().filter(|hop| hop.weight > 0).count() > 1
     }
 
-    /// The best hop for `handle` that is not suspect, else the best.
-    pub fn first(&self, handle: Handle) -> Option<&Hop> {
-        let hops = self.hops(handle);
-        hops.iter().find(|hop| !hop.is_suspect()).or(hops.first())
-    }
-
     /// The hop to `handle` over a link of our own.
     pub fn direct(&self, handle: Handle) -> Option<&Hop> {
-        self.hops(handle).iter().find(|hop| hop.link.handle == handle)
+        self.hops(handle).iter().find(|hop| hop.path.is_direct())
     }
 }
 

@@ -2,28 +2,15 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::flow::{Flow, Transport};
-use crate::seal::Cipher;
+use crate::forward::testing::bare_link;
 
 const THERE: Handle = Handle::new(10, 100, 0, 9);
 
 /// A hop over the link of this index; whether it is suspect.
 pub(crate) fn hop(index: u32, weight: u32, suspect: bool) -> Hop {
-    let link = Link {
-        index,
-        node: [index as u8; 32],
-        handle: Handle::from_bits(index),
-        remote: ArcSwap::from_pointee(([127, 0, 0, 1], 1).into()),
-        local: None,
-        sealer: HopSealer::new(index, &[1; 32], Cipher::Aes128Gcm),
-        opener: HopOpener::new(&[2; 32], Cipher::Aes128Gcm),
-        probes: Probes::default(),
-        traffic: Traffic::default(),
-        suspect: suspect.into(),
-        size: LINK_SIZE.into(),
-        halves: Mutex::default(),
-        passing: Bucket::new(PASSING, std::time::Instant::now()).into(),
-    };
-    Hop { link: Arc::new(link), weight, last: false }
+    let link = bare_link(index as u8);
+    link.suspect.store(suspect, Ordering::Relaxed);
+    Paths::default().hop(THERE, &link, weight, false)
 }
 
 fn routes(hops: Vec<Hop>) -> Routes {
@@ -119,7 +106,7 @@ fn a_backup_is_used_while_all_others_are_suspect() {
     assert_eq!(shares(&table, [1, 2, 3]), [0, 60_000, 0]);
     two.suspect.store(true, Ordering::Relaxed);
     assert_eq!(shares(&table, [1, 2, 3]), [0, 0, 60_000]);
-    assert_eq!(table.first(THERE).map(|hop| hop.link.index), Some(3));
+    assert_eq!(table.for_session(Handle::new(10, 100, 0, 1), THERE).map(|hop| hop.link.index), Some(3));
     table.hops(THERE)[2].link.suspect.store(true, Ordering::Relaxed);
     let [one, two, backup] = shares(&table, [1, 2, 3]);
     assert!(near(one, 30_000) && near(two, 30_000) && backup == 0);

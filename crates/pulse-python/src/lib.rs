@@ -18,7 +18,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use crate::convert::{SaidRule, descriptor, node_id, prefix, python_error, rule, shown, socket_address};
-use crate::statistics::{LinkStatistics, PeerStatistics, SessionStatistics, Statistics};
+use crate::statistics::{LinkStatistics, PathStatistics, PeerStatistics, SessionStatistics, Statistics};
 
 /// A handle and the ways that lead to it.
 type Route = (Handle, Vec<Way>);
@@ -195,5 +195,6 @@ fn _dataplane(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Statistics>()?;
     module.add_class::<LinkStatistics>()?;
     module.add_class::<PeerStatistics>()?;
+    module.add_class::<PathStatistics>()?;
     module.add_class::<SessionStatistics>()
 }

@@ -21,6 +21,7 @@ pub(crate) struct LinkStatistics {
     jitter: f64,
     loss: f64,
     suspect: bool,
+    size: usize,
     age: f64,
     packets_out: u64,
     bytes_out: u64,
@@ -37,6 +38,17 @@ pub(crate) struct PeerStatistics {
     bytes_out: u64,
     packets_in: u64,
     bytes_in: u64,
+}
+
+/// One path that was measured.
+#[pyclass(frozen, get_all, skip_from_py_object, module = "pulse._dataplane")]
+#[derive(Clone)]
+pub(crate) struct PathStatistics {
+    node: NodeId,
+    link: u32,
+    rtt: Option<f64>,
+    loss: f64,
+    suspect: bool,
 }
 
 /// One live session.
@@ -56,6 +68,7 @@ pub(crate) struct SessionStatistics {
 pub(crate) struct Statistics {
     links: Vec<LinkStatistics>,
     peers: Vec<PeerStatistics>,
+    paths: Vec<PathStatistics>,
     sessions: Vec<SessionStatistics>,
     drops: HashMap<&'static str, u64>,
 }
@@ -65,6 +78,7 @@ impl From<dataplane::Statistics> for Statistics {
         Self {
             links: all.links.iter().map(LinkStatistics::from).collect(),
             peers: all.peers.iter().map(|peer| PeerStatistics::from(&**peer)).collect(),
+            paths: all.paths.iter().map(PathStatistics::from).collect(),
             sessions: all.sessions.iter().map(SessionStatistics::from).collect(),
             drops: all.drops.into_iter().collect(),
         }
@@ -85,6 +99,7 @@ impl From<&link::Snapshot> for LinkStatistics {
             jitter: figures.jitter.as_secs_f64(),
             loss: figures.loss,
             suspect: link.suspect.load(Relaxed),
+            size: link.size.load(Relaxed),
             age: live.age.as_secs_f64(),
             packets_out,
             bytes_out,
@@ -98,6 +113,13 @@ impl From<&tables::Peer> for PeerStatistics {
     fn from(peer: &tables::Peer) -> Self {
         let (packets_out, bytes_out, packets_in, bytes_in) = counts(&peer.traffic);
         Self { node: peer.node, packets_out, bytes_out, packets_in, bytes_in }
+    }
+}
+
+impl From<&dataplane::PathSnapshot> for PathStatistics {
+    fn from(path: &dataplane::PathSnapshot) -> Self {
+        let rtt = path.figures.rtt.map(|rtt| rtt.as_secs_f64());
+        Self { node: path.node, link: path.link, rtt, loss: path.figures.loss, suspect: path.suspect }
     }
 }
 

@@ -6,15 +6,14 @@ Invariant: every complaint names what it is about and what to do; the most press
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pulse.core.paths.sight import CLOCK_TOLERANCE
+
 DAY = 86400.0
 
 EXPIRY_WARNING = 20 * DAY
 """Time enough to plan for it: nothing renews a certificate in this version."""
 
 _NEW_CERTIFICATE = "move identity/ out of its data directory and join again"
-
-CLOCK_WARNING = 300.0
-"""Seconds between our clock and the neighbours' median from which time-boxed rules are judged with care."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ def _complaints(vitals: Vitals) -> list[str]:
             found.append(f"{peer.name} is not reached{why} (is it up? is its UDP port open?)")
     if vitals.scribe_problem:
         found.append(f"this node is not the scribe it was started to be: {vitals.scribe_problem}")
-    if abs(vitals.clock_offset) > CLOCK_WARNING:
+    if abs(vitals.clock_offset) > CLOCK_TOLERANCE:
         ahead = "ahead of" if vitals.clock_offset > 0 else "behind"
         found.append(f"this clock is {abs(vitals.clock_offset) / 60:.0f} min {ahead} the neighbours' (set the time)")
     if 0 < vitals.certificate_left < EXPIRY_WARNING:

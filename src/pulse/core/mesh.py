@@ -6,7 +6,7 @@ one machine's news to the others. Invariant: it decides nothing itself, and no n
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from pulse.core import messages
 from pulse.core.addresses import split
@@ -19,8 +19,6 @@ from pulse.core.effects import (
     Log,
     SendMessage,
     StoreConfig,
-    StorePeers,
-    TablesChanged,
     TrustChanged,
 )
 from pulse.core.facts import (
@@ -41,41 +39,12 @@ from pulse.core.facts import (
     SessionDown,
     SessionUp,
 )
-from pulse.core.network.sharing import LinkSettled, Sharing
-from pulse.core.network.statements import NO_FLOORS, Statements
-from pulse.core.paths.announce import Announce
-from pulse.core.paths.gossip import Gossip
-from pulse.core.paths.linkstate import GraphChanged, LinkState, NodeExpired, NodeReturned
-from pulse.core.paths.neighbours import Neighbour, Neighbours
-from pulse.core.paths.news import CertificateAccepted, OwnRecordSeen, RecordAccepted, RecordForgotten, RecordMade
-from pulse.core.paths.probe import Probe
-from pulse.core.paths.routing import RoutesChanged, Routing, owners
-from pulse.core.paths.sight import Sight
-from pulse.core.paths.wanted import NodesWanted, Wanted
-from pulse.core.trust.certificates import Authority, Certificate, parse
-from pulse.core.trust.identity import Signer
-from pulse.core.trust.join import Floors
-from pulse.core.trust.members import Members
-from pulse.core.types import SHORT_ID, LinkId, NodeId
+from pulse.core.machines import Machines
+from pulse.core.news import News, Outcomes, certificate_seen, config_changed, heard, link_settled, trust_changed
+from pulse.core.paths.neighbours import Neighbour
+from pulse.core.trust.certificates import Certificate, parse
+from pulse.core.types import SHORT_ID, LinkId
 from pulse.errors import ProtocolError, PulseError
-
-if TYPE_CHECKING:
-    from random import Random
-
-News = (
-    LinkSettled
-    | GraphChanged
-    | NodeExpired
-    | NodeReturned
-    | CertificateAccepted
-    | OwnRecordSeen
-    | RecordAccepted
-    | RecordForgotten
-    | RecordMade
-    | RoutesChanged
-    | NodesWanted
-)
-Outcomes = Iterable[Effect | News]
 
 
 class Clock(Protocol):
@@ -85,37 +54,11 @@ class Clock(Protocol):
     def tick(self, now: float, /) -> Outcomes: ...
 
 
-class Mesh:
+class Mesh(Machines):
     """All machines of one node, behind the one face every machine has."""
 
-    def __init__(
-        self,
-        me: Certificate,
-        signer: Signer,
-        authorities: Sequence[Authority],
-        random: "Random",
-        *,
-        boot: int,
-        version: str,
-        floors: Floors = NO_FLOORS,
-    ) -> None:
-        self.me = me
-        self.statements = Statements(me.network, authorities, self.ca_nodes, self._public_key, floors)
-        self.sharing = Sharing(self.statements)
-        self.members = Members(self.statements.naming)
-        self.members.certificate_seen(me)
-        self.sight = Sight()
-        self.probe = Probe()
-        self.neighbours = Neighbours(random)
-        self.wanted = Wanted(me.node_id)
-        self.gossip = Gossip(me.network, me, lambda: authorities, random)
-        self.announce = Announce(me, signer, boot=boot, version=version)
-        self.linkstate = LinkState(me.node_id)
-        self.routing = Routing(self.linkstate.graph)
-        self._stale = False
-        """The data plane's tables are not what they should be."""
-        self.unknown_messages = 0
-        """Messages of later releases that were skipped."""
+    unknown_messages = 0
+    """Messages of later releases that were skipped."""
 
     # Facts
 
@@ -146,14 +89,8 @@ class Mesh:
                 return self._addresses_changed(candidates, now)
             case ClockRead(wall):
                 return self.gossip.clock_read(wall)
-            case SessionUp(node):
-                return [Log("session up", DEBUG, {"node": node[:SHORT_ID]})]
-            case SessionDown(node, reason):
-                return [Log("session down", DEBUG, {"node": node[:SHORT_ID], "reason": reason})]
-            case PeerWanted(node):
-                return [_traffic(node), *self.wanted.peer_wanted(node, now)]
-            case NoRoute(node):
-                return [_traffic(node), *self.wanted.no_route(node, now)]
+            case SessionUp() | SessionDown() | PeerWanted() | NoRoute():
+                return self._exchanged(fact, now)
 
     def peer_configured(self, address: str, now: float) -> list[Effect]:
         """A person named a peer."""
@@ -165,12 +102,12 @@ class Mesh:
             return []
         self.members.certificate_seen(certificate)
         learnt = [self.neighbours.peer_learnt(certificate.node_id, address, now) for address in addresses]
-        return self._told([*self.gossip.certificate_seen(certificate, now), *(e for each in learnt for e in each)], now)
+        return self._told([*self.gossip.certificate_restored(certificate), *(e for each in learnt for e in each)], now)
 
     def objects_restored(self, objects: Iterable[tuple[messages.ObjectKind, bytes]], now: float) -> list[Effect]:
         """What CA and scribe said in an earlier run, each object giving the right to the next."""
         restored = [effect for kind, data in objects for effect in self.statements.restored(kind, data)]
-        return self._told([*restored, *self._trust_changed(now)], now)
+        return self._told([*restored, *trust_changed(self, now), *config_changed(self)], now)
 
     def object_made(self, kind: messages.ObjectKind, data: bytes, now: float) -> list[Effect]:
         """This node signed an object, or was given one by the CA. Raises ProtocolError or Refused."""
@@ -184,22 +121,8 @@ class Mesh:
 
     def tick(self, now: float) -> list[Effect]:
         """Time has passed."""
-        return [effect for each in self._clocks() for effect in self._told(each.tick(now), now)]
-
-    # Queries
-
-    def tables(self) -> TablesChanged:
-        """The data plane's tables, as they should be now."""
-        routes = self.routing.routes().items()
-        known = ((self.members.get(node), hops) for node, hops in routes)
-        return TablesChanged(
-            {each.addresses.v4: hops for each, hops in known if each is not None},
-            owners(self.members.all(), self.me.node_id, packets=self.statements.in_force),
-        )
-
-    def ca_nodes(self) -> frozenset[NodeId]:
-        """The CA's own nodes, as far as we have met them."""
-        return frozenset(each.node_id for each in self.members.all() if each.is_ca)
+        due = (each for each in self._clocks() if (at := each.deadline()) is not None and at <= now)
+        return [effect for each in due for effect in self._told(each.tick(now), now)]
 
     # News
 
@@ -210,61 +133,17 @@ class Mesh:
         while waiting:
             outcome = waiting.popleft()
             if isinstance(outcome, News):
-                waiting.extend(self._heard(outcome, now))
+                waiting.extend(heard(self, outcome, now))
                 continue
             effects.append(outcome)
             if isinstance(outcome, TrustChanged):
-                waiting.extend(self._trust_changed(now))
-            self._stale |= isinstance(outcome, StoreConfig)
-        if self._stale:
-            self._stale = False
+                waiting.extend(trust_changed(self, now))
+            if isinstance(outcome, StoreConfig):
+                waiting.extend(config_changed(self))
+        if self.tables_stale:
+            self.tables_stale = False
             effects.append(self.tables())
         return effects
-
-    def _heard(self, news: News, now: float) -> Outcomes:
-        match news:
-            case LinkSettled(link):
-                return self._link_settled(link, now)
-            case RecordMade(record):
-                return [*self.gossip.record_made(record, now), *self.linkstate.record_accepted(record, now)]
-            case RecordAccepted(record):
-                self.announce.mesh_size(self.members.count())
-                return [*self.linkstate.record_accepted(record, now), *self.wanted.record_accepted(record, now)]
-            case RecordForgotten(node):
-                return [*self.linkstate.record_forgotten(node), *self.wanted.record_forgotten(node)]
-            case CertificateAccepted(certificate):
-                return self._certificate_seen(certificate)
-            case OwnRecordSeen(boot, seq, same_numbers):
-                return self.announce.own_record_seen(boot, seq, same_numbers, now)
-            case GraphChanged(graph):
-                return self.routing.graph_changed(graph, now)
-            case NodeExpired(node):
-                return [*self.gossip.node_expired(node), *self.wanted.node_expired(node, now)]
-            case NodeReturned(node):
-                return [*self.gossip.node_reached(node), *self.wanted.node_returned(node, now)]
-            case NodesWanted(nodes, others):
-                return self.neighbours.nodes_wanted(nodes, others, now)
-            case RoutesChanged():
-                self._stale = True
-                return []
-
-    def _certificate_seen(self, certificate: Certificate) -> Outcomes:
-        if not self.members.certificate_seen(certificate):
-            return []
-        self._stale = True
-        return [StorePeers()]
-
-    def _trust_changed(self, now: float) -> Outcomes:
-        revoked = self.statements.revoked()
-        self._stale = True
-        outcomes: list[Effect | News] = [*self.neighbours.peers_banished(revoked)]
-        outcomes += self.gossip.revocations_changed(revoked)
-        for member in [each for each in self.members.all() if each.node_id in revoked]:
-            self.members.node_revoked(member.node_id)
-            outcomes += self.linkstate.node_revoked(member.node_id)
-            outcomes += self.announce.neighbour_down(member.addresses.v4, now)
-            outcomes.append(StorePeers())
-        return outcomes
 
     # Links
 
@@ -283,7 +162,7 @@ class Mesh:
             observed,
             *self.neighbours.link_opened(fact, now),
             *self.probe.link_opened(fact.link),
-            *self._certificate_seen(certificate),
+            *certificate_seen(self, certificate),
             *self.gossip.certificate_seen(certificate, now),
             *self.sharing.link_opened(fact.link, fact.node, fact.hello.revocations, now),
             *self.gossip.link_opened(fact.link, fact.node, now),
@@ -291,16 +170,7 @@ class Mesh:
         ]
         if not fact.dial:
             outcomes += self.announce.inbound_link_accepted(now)
-        return [*outcomes, *(self._link_settled(fact.link, now) if self.sharing.is_settled(fact.link) else [])]
-
-    def _link_settled(self, link: LinkId, now: float) -> Outcomes:
-        """It may carry frames from now on, so it counts."""
-        neighbour = self.neighbours.get(link)
-        member = self.members.get(neighbour.node) if neighbour else None
-        if neighbour is None or member is None:
-            return []
-        opened = self.linkstate.link_opened(link, neighbour.node, now)
-        return [*opened, *self.announce.neighbour_up(member.addresses.v4, now)]
+        return [*outcomes, *(link_settled(self, fact.link, now) if self.sharing.is_settled(fact.link) else [])]
 
     def _turned_away(self, fact: LinkUp, why: str, now: float) -> Outcomes:
         log = Log("neighbour turned away", WARNING, {"node": fact.node[:SHORT_ID], "error": why})
@@ -335,11 +205,26 @@ class Mesh:
 
     def _addresses_changed(self, candidates: tuple[str, ...], now: float) -> Outcomes:
         self.sight.addresses_changed(candidates)
-        return [
-            *self.announce.addresses_changed(self.sight.candidates(), now),
-            *self.wanted.addresses_changed(now),
-            *self.neighbours.addresses_changed(now, candidates),
-        ]
+        seen = self._seen_elsewhere(now)
+        return [*seen, *self.wanted.addresses_changed(now), *self.neighbours.addresses_changed(now)]
+
+    def _seen_elsewhere(self, now: float) -> Outcomes:
+        ours = self.sight.candidates()
+        return [*self.neighbours.own_addresses(ours), *self.announce.addresses_changed(ours, now)]
+
+    # Sessions and traffic
+
+    def _exchanged(self, fact: SessionUp | SessionDown | PeerWanted | NoRoute, now: float) -> Outcomes:
+        who = {"node": fact.node[:SHORT_ID]}
+        match fact:
+            case SessionUp():
+                return [Log("session up", DEBUG, who)]
+            case SessionDown(_, reason):
+                return [Log("session down", DEBUG, {**who, "reason": reason})]
+            case PeerWanted(node):
+                return [Log("traffic for a node", DEBUG, who), *self.wanted.peer_wanted(node, now)]
+            case NoRoute(node):
+                return [Log("traffic for a node", DEBUG, who), *self.wanted.no_route(node, now)]
 
     # Messages
 
@@ -350,14 +235,14 @@ class Mesh:
         try:
             return self._message(neighbour, messages.decode(payload), now)
         except ProtocolError as error:
-            return [CloseLink(link, "protocol"), Log("neighbour broke the protocol", WARNING, {"error": str(error)})]
+            fields = {"node": neighbour.node[:SHORT_ID], "error": str(error)}
+            return [CloseLink(link, "protocol"), Log("neighbour broke the protocol", WARNING, fields)]
 
     def _message(self, neighbour: Neighbour, message: messages.Message | messages.Unknown, now: float) -> Outcomes:
         link = neighbour.link
         match message:
             case messages.Observed(host, port):
-                seen = self.sight.observed(link, host, port)
-                return [*seen, *self.announce.addresses_changed(self.sight.candidates(), now)]
+                return [*self.sight.observed(link, host, port), *self._seen_elsewhere(now)]
             case messages.Objects(items, complete):
                 ders = [each.data for each in items if each.kind == messages.ObjectKind.CERTIFICATE]
                 shared = self.sharing.objects_received(link, items, now, complete=complete)
@@ -377,11 +262,3 @@ class Mesh:
     def _clocks(self) -> tuple[Clock, ...]:
         """Every machine that wants to be woken; what one tells is heard before the next is woken."""
         return (self.sharing, self.neighbours, self.gossip, self.linkstate, self.routing, self.wanted, self.announce)
-
-    def _public_key(self, node: NodeId) -> bytes | None:
-        certificate = self.members.get(node)
-        return certificate.public_key if certificate else None
-
-
-def _traffic(node: NodeId) -> Log:
-    return Log("traffic for a node", DEBUG, {"node": node[:SHORT_ID]})

@@ -123,7 +123,10 @@ class Digest(Wire, frozen=True, tag=7):
 
 
 class Want(Wire, frozen=True, tag=8):
-    """Send these: records by 12-byte ids, certificates by their 32-byte hashes, one after the other."""
+    """Send these: records by 12-byte ids, certificates by their 32-byte hashes, one after the other.
+
+    One that names nothing takes a `Prune` back: send records by yourself again.
+    """
 
     ids: Annotated[bytes, msgspec.Meta(max_length=48 * 1024)]
     certificates: Annotated[bytes, msgspec.Meta(max_length=8 * 1024)] = b""

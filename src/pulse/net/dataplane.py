@@ -190,7 +190,10 @@ class DataplaneLinks:
         )
 
     def paths(self) -> list[PathSample]:
-        return []
+        return [
+            PathSample(_hex(path.node), LinkId(path.link), path.rtt, path.loss, path.suspect)
+            for path in self._dataplane.statistics().paths
+        ]
 
     def traffic(self) -> list[PeerTraffic]:
         return [
@@ -235,6 +238,7 @@ _ON_EVENT: dict[str, Callable[..., None]] = {
     "LinkUp": DataplaneLinks._link_up,
     "LinkDown": lambda self, link, node, why: self._tell(facts.LinkDown(LinkId(link), _hex(node), printable(why))),
     "LinkSuspect": lambda self, link, node, so: self._tell(facts.LinkSuspect(LinkId(link), _hex(node), so)),
+    "PathSuspect": lambda self, node, link, so: self._tell(facts.PathSuspected(_hex(node), LinkId(link), so)),
     "DialFailed": lambda self, dial, code, detail: self._tell(facts.DialFailed(dial, code, _sentence(code, detail))),
     "Message": lambda self, link, payload: self._tell(facts.MessageReceived(LinkId(link), payload)),
     "JoinOffered": lambda self, *offer: self._offers.put_nowait(JoinOffer(*offer)),

@@ -1,6 +1,5 @@
 """Statements: only what CA or scribe signed counts, the higher number stays, everything travels as signed."""
 
-from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
@@ -18,10 +17,10 @@ from pulse.core.effects import (
     StoreRoles,
     TrustChanged,
 )
-from pulse.core.messages import MESSAGE_LIMIT, ObjectKind, encode, pack
+from pulse.core.messages import MESSAGE_LIMIT, Item, ObjectKind, encode, pack
 from pulse.core.network import statements as module
-from pulse.core.network.netconfig import Config, Settings, SignedConfig, first_config, named, sign_config
-from pulse.core.network.statements import NO_FLOORS, Statements
+from pulse.core.network.netconfig import Config, Settings, SignedConfig, first_config, named, read_offer, sign_config
+from pulse.core.network.statements import NO_FLOORS, Statements, packed
 from pulse.core.trust.identity import public_bytes
 from pulse.core.trust.join import Floors
 from pulse.core.trust.members import Naming
@@ -84,7 +83,7 @@ def test_before_anything_came_nobody_has_a_role_and_nobody_is_out() -> None:
     assert held.roles == Roles()
     assert held.config is None
     assert held.revoked() == frozenset()
-    assert held.announcements() == []
+    assert held.held() == []
 
 
 def test_roles_of_the_ca_come_into_force_and_are_kept_as_signed() -> None:
@@ -260,7 +259,7 @@ def test_what_was_on_disk_counts_but_is_not_written_again(signed: SignedRoles | 
 
     assert effects
     assert not any(isinstance(effect, Store) for effect in effects)
-    assert len(held.announcements()) == 1
+    assert len(held.held()) == 1
 
 
 def test_what_counts_no_more_is_left_out_with_a_warning() -> None:
@@ -279,61 +278,47 @@ def test_a_damaged_object_on_disk_is_left_out() -> None:
 # Telling others
 
 
-def test_a_neighbour_is_told_the_exact_bytes_and_rights_before_their_use() -> None:
-    held = statements()
-    given = (roles(1), scribes_revocation(), config(1, 1))
-    tell(held, given[0], given[2], given[1])
-
-    (message,) = held.announcements()
-    assert [item.data for item in message.items] == [each.data for each in given]
-
-
-def test_a_newcomer_that_hears_the_announcements_holds_the_same() -> None:
+def test_a_newcomer_that_is_told_all_and_fetches_the_config_holds_the_same() -> None:
     held, newcomer = statements(), statements()
     tell(held, roles(4), FIRST, config(1, 7), revocation(), scribes_revocation(node("second")))
 
-    for message in held.announcements():
-        for item in message.items:
-            newcomer.object_received(item.kind, item.data)
+    *told, offer = held.held()
+    for item in told:
+        newcomer.object_received(item.kind, item.data)
+    assert read_offer(offer.data) == config(1, 7).offer
+    tell(newcomer, config(1, 7))
 
-    assert newcomer.announcements() == held.announcements()
+    assert newcomer.held() == held.held()
 
 
 def test_a_revocation_that_counts_no_more_is_not_told() -> None:
     held = statements()
     tell(held, roles(1), scribes_revocation(), roles(2, scribe_epoch=2))
 
-    assert [item.kind for message in held.announcements() for item in message.items] == [ObjectKind.ROLES]
+    assert [item.kind for item in held.held()] == [ObjectKind.ROLES]
 
 
 @given(count=st.integers(0, 40), room=st.integers(200, 2000))
-def test_however_much_is_held_each_message_is_of_bounded_size_and_nothing_is_lost(count: int, room: int) -> None:
-    revocations = tuple(replace(revocation(), node=node(str(number))) for number in range(count))
-    held = statements()
-    for each in revocations:
-        held._revocations.merge(each)
+def test_however_much_there_is_each_message_is_of_bounded_size_and_nothing_is_lost(count: int, room: int) -> None:
+    items = [Item(ObjectKind.REVOCATION, revocation(node(str(number))).data) for number in range(count)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "BATCH", room)
-        messages = held.announcements()
+        messages = packed(items)
 
-    assert sum(len(message.items) for message in messages) == count
+    assert [item for message in messages for item in message.items] == items
     assert all(len(encode(message)) <= room + 16 for message in messages)
 
 
 def test_a_thousand_revocations_fit_into_messages() -> None:
-    held = statements()
-    for number in range(1000):
-        held._revocations.merge(replace(revocation(), node=node(str(number))))
-
-    messages = held.announcements()
+    messages = packed([Item(ObjectKind.REVOCATION, revocation().data)] * 1000)
 
     assert sum(len(message.items) for message in messages) == 1000
     assert all(len(encode(message)) <= MESSAGE_LIMIT for message in messages)
 
 
-def test_a_neighbour_is_told_the_config_only_by_its_number() -> None:
+def test_a_neighbour_is_told_exact_bytes_rights_before_their_use_and_the_config_only_by_its_number() -> None:
     held = statements()
-    tell(held, roles(1), scribes_revocation(), config(1, 1))
+    tell(held, roles(1), config(1, 1), scribes_revocation())
 
     offer = pack(config(1, 1).offer)
     assert [item.data for item in held.held()] == [roles(1).data, scribes_revocation().data, offer]

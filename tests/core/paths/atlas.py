@@ -1,41 +1,19 @@
 """A mesh on paper: numbered nodes, the links between them, and what each node knows and decides."""
 
-from collections.abc import Iterator, Mapping
+import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
-from typing import NamedTuple
 
 from pulse.core.effects import Hop
 from pulse.core.paths.graph import Graph, OwnLink, Told, build
 from pulse.core.paths.linkstate import GraphChanged, LinkState, Outcome
+from pulse.core.paths.noderecord import HUB, REACHABLE, NodeRecord
 from pulse.core.paths.routing import Routing
 from pulse.core.types import LinkId, NodeId
 
 Figures = tuple[float, float]
 """Round trip in seconds, loss from 0 to 1."""
-
-
-class Neighbour(NamedTuple):
-    """One neighbour as a record tells it."""
-
-    handle: IPv4Address
-    rtt: float
-    loss: float
-
-
-@dataclass(frozen=True)
-class Record:
-    """What routing reads of a node record."""
-
-    node: NodeId
-    handle: IPv4Address
-    neighbours: tuple[Neighbour, ...] = ()
-    hub: bool = False
-    reachable: bool = False
-    candidates: tuple[str, ...] = ()
-
-    def adjacencies(self) -> Iterator[Neighbour]:
-        return iter(self.neighbours)
 
 
 def who(number: int) -> NodeId:
@@ -60,10 +38,26 @@ def record(
     hub: bool = False,
     reachable: bool = False,
     candidates: tuple[str, ...] = (),
-) -> Record:
-    """What node `of` announces: its neighbours by number, with round trip and loss of each."""
-    neighbours = tuple(Neighbour(handle(each), *figures) for each, figures in (links or {}).items())
-    return Record(who(of), handle(of), neighbours, hub, reachable, candidates)
+) -> NodeRecord:
+    """What node `of` announces, as if checked: its neighbours by number, with round trip and loss of each."""
+    neighbours = b"".join(
+        struct.pack(">4sHB", handle(each).packed, round(rtt * 10_000), round(loss * 255))
+        for each, (rtt, loss) in (links or {}).items()
+    )
+    return NodeRecord(
+        data=b"",
+        node=who(of),
+        handle=handle(of),
+        certificate=b"",
+        boot=1,
+        seq=1,
+        candidates=candidates,
+        flags=(HUB if hub else 0) | (REACHABLE if reachable else 0),
+        exits=(),
+        services=(),
+        neighbours=neighbours,
+        version="",
+    )
 
 
 def link(to: int) -> LinkId:
@@ -94,7 +88,7 @@ class Atlas:
         ends = {(one, other): figures for (one, other), figures in self.links.items() if node in (one, other)}
         return {other if one == node else one: figures for (one, other), figures in ends.items()}
 
-    def record(self, node: int) -> Record:
+    def record(self, node: int) -> NodeRecord:
         """What a node announces."""
         told = {other: figures for other, figures in self.around(node).items() if (node, other) not in self.silent}
         return record(node, told, hub=node in self.hubs)
@@ -137,7 +131,7 @@ class Mind:
     def path_suspected(self, to: int, first: int, *, suspect: bool = True) -> None:
         self.outcomes += self.routing.path_suspected(who(to), link(first), suspect, self.now)
 
-    def told(self, record: Record) -> None:
+    def told(self, record: NodeRecord) -> None:
         self.linkstate.record_accepted(record, self.now)
 
     def passed(self, seconds: float = 0.1) -> list[object]:

@@ -15,6 +15,7 @@ from pulse.core.paths.announce import (
     FIGURES,
     FIGURES_MOST,
     GATHER_MOST,
+    MOST_DENIED,
     PEACE,
     REACHABLE_FOR,
     Announce,
@@ -147,6 +148,18 @@ def test_a_link_not_measured_yet_is_far_away_until_it_is(speaker: Speaker) -> No
     assert [each.rtt for each in made.adjacencies()] == [0.01, 0.02]
 
 
+def test_the_first_figures_of_a_link_do_not_wait_their_turn_with_others() -> None:
+    speaker = Speaker(nodes=1000)
+    speaker.up(2)
+    speaker.run(400.0)
+    speaker.measured(2, 0.5)
+    speaker.run(0.0)
+    speaker.up(3, rtt=None)
+    speaker.run(10.0)
+    speaker.measured(3, 0.02)
+    assert [each.rtt for each in speaker.run(10.0)[-1].adjacencies()] == [0.5, 0.02]
+
+
 def test_a_hub_lists_its_best_neighbours_and_says_so(speaker: Speaker) -> None:
     for place in range(3, 43):
         speaker.up(place, rtt=1 / place)
@@ -158,6 +171,46 @@ def test_a_hub_lists_its_best_neighbours_and_says_so(speaker: Speaker) -> None:
     speaker.down(42)
     (made,) = speaker.run(1.0)
     assert listed(made) == [handle(2), *(handle(place) for place in range(11, 42))]
+
+
+def denied(record: NodeRecord) -> list[IPv4Address]:
+    return [each.handle for each in record.adjacencies() if each.loss == 1.0]
+
+
+def test_a_hub_denies_the_links_it_has_not_and_nobody_else_does(speaker: Speaker) -> None:
+    speaker.take(speaker.announce.link_claimed(handle(50), True, speaker.now))
+    speaker.run(5.0)
+    assert not any(denied(made) for made in speaker.made)
+
+    speaker.up(*range(3, 43), rtt=0.01)
+    speaker.run(5.0)
+    assert denied(speaker.newest()) == [handle(50)]
+    assert len(listed(speaker.newest())) == 32
+
+    speaker.take(speaker.announce.link_claimed(handle(50), False, speaker.now))
+    speaker.run(5.0)
+    assert denied(speaker.newest()) == []
+
+
+def test_a_neighbour_of_a_hub_that_dies_unmeasured_is_denied_too(speaker: Speaker) -> None:
+    speaker.up(*range(3, 43), rtt=None)
+    speaker.take(speaker.announce.link_claimed(handle(5), True, speaker.now))
+    speaker.run(5.0)
+    assert denied(speaker.newest()) == []
+
+    speaker.down(5)
+    speaker.run(5.0)
+    assert denied(speaker.newest()) == [handle(5)]
+
+
+def test_a_hub_denies_sixteen_at_most_and_still_lists_as_many_it_has(speaker: Speaker) -> None:
+    speaker.up(*range(3, 43), rtt=0.01)
+    for place in range(100, 130):
+        speaker.take(speaker.announce.link_claimed(handle(place), True, speaker.now))
+    speaker.run(5.0)
+
+    assert len(denied(speaker.newest())) == MOST_DENIED
+    assert len(listed(speaker.newest())) == 32
 
 
 # Figures

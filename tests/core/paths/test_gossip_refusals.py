@@ -115,6 +115,7 @@ def test_a_record_with_lower_numbers_is_ignored(victim: Victim) -> None:
 
 
 def test_a_record_shown_again_changes_nothing_and_earns_a_prune(victim: Victim) -> None:
+    victim.now += 1.0
     assert sent(victim.shown(record(2).data)) == [Prune()]
     assert not victim.gossip.is_eager(BAD)
     assert victim.shown(record(2).data) == []

@@ -3,14 +3,15 @@
 from dataclasses import replace
 
 from pulse.core.paths.graph import MOST_ANNOUNCED, NOT_MEASURED_FROM, UNMEASURED, Graph, OwnLink, Told, build
+from pulse.core.paths.noderecord import NodeRecord
 from pulse.core.paths.scores import cost
 from pulse.core.types import NodeId
-from tests.core.paths.atlas import Record, handle, link, number, record, who
+from tests.core.paths.atlas import handle, link, number, record, who
 
 MINE = {who(1): OwnLink(link(1), 0.01, 0.0, False)}
 
 
-def graph(*records: Record, own: dict[NodeId, OwnLink] = MINE) -> Graph:
+def graph(*records: NodeRecord, own: dict[NodeId, OwnLink] = MINE) -> Graph:
     return build(who(0), {each.node: Told.of(each) for each in records}, own)
 
 
@@ -27,9 +28,9 @@ def counted(seen: Graph) -> dict[tuple[int, int], tuple[int, int]]:
 
 
 def test_a_link_both_ends_announce_counts_with_the_worse_figures() -> None:
-    seen = graph(record(1, {2: (0.02, 0.1)}), record(2, {1: (0.03, 0.0)}))
+    seen = graph(record(1, {2: (0.02, 0.2)}), record(2, {1: (0.03, 0.0)}))
 
-    assert counted(seen) == {(0, 1): (10_000, 0), (1, 2): (30_000, 100_000)}
+    assert counted(seen) == {(0, 1): (10_000, 0), (1, 2): (30_000, 200_000)}
 
 
 def test_a_link_only_one_end_announces_does_not_count() -> None:

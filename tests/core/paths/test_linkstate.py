@@ -15,8 +15,9 @@ from pulse.core.paths.linkstate import (
     NodeExpired,
     NodeReturned,
 )
+from pulse.core.paths.noderecord import NodeRecord
 from pulse.core.types import LinkId
-from tests.core.paths.atlas import Record, link, number, record, who
+from tests.core.paths.atlas import link, number, record, who
 
 START = 1000.0
 FAR_AWAY = {2: (0.01, 0.0)}
@@ -35,7 +36,7 @@ class State:
     def closed(self, other: int) -> None:
         assert self.linkstate.link_closed(link(other), self.now) == []
 
-    def told(self, *records: Record) -> None:
+    def told(self, *records: NodeRecord) -> None:
         for each in records:
             assert self.linkstate.record_accepted(each, self.now) == []
 
@@ -216,6 +217,23 @@ def test_a_node_behind_a_neighbour_is_reached_over_counted_links(state: State) -
     assert [state.linkstate.is_reached(who(each)) for each in (1, 2, 3)] == [True, True, False]
     assert state.linkstate.missed_since(who(2)) is None
     assert state.linkstate.missed_since(who(3)) == state.now
+
+
+def test_when_a_node_was_reached_last_is_known_of_those_that_were_reached_once(state: State) -> None:
+    state.opened(1)
+    state.told(record(1, FAR_AWAY), record(2, {1: (0.01, 0.0)}), record(3))
+    state.settled()
+    assert [state.linkstate.last_reached(who(each)) for each in (1, 2, 3)] == [None, None, None]
+
+    state.closed(1)
+    state.settled()
+    left = state.now
+    state.settled(EXPIRED_AFTER)
+    assert [state.linkstate.last_reached(who(each)) for each in (1, 2, 3)] == [left, left, None]
+
+    state.opened(1)
+    state.settled()
+    assert state.linkstate.last_reached(who(1)) is None
 
 
 def test_a_node_that_cannot_be_reached_for_five_minutes_is_expired_and_returns(state: State) -> None:

@@ -1,12 +1,17 @@
 """LinkState under any order of facts, against a model that thinks of every pair of nodes anew each time."""
 
+from typing import TYPE_CHECKING
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pulse.core.paths.linkstate import EXPIRED_AFTER, GraphChanged, LinkState, NodeExpired, NodeReturned
 from pulse.core.types import LinkId
-from tests.core.paths.atlas import Record, number, record, who
+from tests.core.paths.atlas import number, record, who
+
+if TYPE_CHECKING:
+    from pulse.core.paths.noderecord import NodeRecord
 
 ME = 0
 OTHERS = range(1, 7)
@@ -26,7 +31,7 @@ class LinkStateMachine(RuleBasedStateMachine):
         self.now = 0.0
         self.newest_link = 0
         self.mine: dict[LinkId, int] = {}
-        self.records: dict[int, Record] = {}
+        self.records: dict[int, NodeRecord] = {}
         self.revoked: set[int] = set()
         self.missed: dict[int, float] = {}
         self.expired: set[int] = set()
@@ -131,7 +136,7 @@ class LinkStateMachine(RuleBasedStateMachine):
 
     def announced(self, one: int, other: int) -> float | None:
         told = self.records.get(one)
-        handles = {each.handle: each.loss for each in told.neighbours} if told else {}
+        handles = {each.handle: each.loss for each in told.adjacencies()} if told else {}
         there = self.records.get(other)
         return handles.get(there.handle) if there else None
 

@@ -96,9 +96,13 @@ class NeighboursMachine(RuleBasedStateMachine):
     def a_node_is_revoked(self, who: NodeId) -> None:
         self.take(self.neighbours.peers_banished({who}))
 
-    @rule(own=st.none() | st.sets(places, max_size=3))
-    def the_addresses_change(self, own: set[str] | None) -> None:
-        self.take(self.neighbours.addresses_changed(self.now, own))
+    @rule()
+    def the_addresses_change(self) -> None:
+        self.take(self.neighbours.addresses_changed(self.now))
+
+    @rule(own=st.sets(places, max_size=3))
+    def we_are_reached_at(self, own: set[str]) -> None:
+        self.take(self.neighbours.own_addresses(own))
 
     @rule(seconds=st.floats(0, 90))
     def time_passes(self, seconds: float) -> None:
@@ -116,7 +120,10 @@ class NeighboursMachine(RuleBasedStateMachine):
     @invariant()
     def it_wakes_within_the_longest_backoff_if_anybody_is_to_be_dialled(self) -> None:
         flying = {dial.address for dial in self.dials.values()}
-        waiting = {each.address for each in self.neighbours.unreached()} - flying
+        raced = {dial.expect for dial in self.dials.values()}
+        lost = self.neighbours.unreached()
+        # A race goes on until all of its dials have ended.
+        waiting = [each for each in lost if each.address not in flying and (each.configured or each.node not in raced)]
         deadline = self.neighbours.deadline()
         if waiting and len(self.dials) < MOST_DIALS:
             assert deadline is not None

@@ -4,11 +4,10 @@ import pytest
 
 from pulse.core.effects import DEBUG, Hop, Log, Owner
 from pulse.core.paths.holds import FIRST, STANDING
-from pulse.core.paths.neighbours import Neighbour
-from pulse.core.paths.routing import RoutesChanged, direct_routes, owners
+from pulse.core.paths.routing import PACE, RoutesChanged, owners
 from pulse.core.paths.spread import FULL_SHARE
 from pulse.core.types import LinkId
-from tests.authority import Ca, node
+from tests.authority import Ca
 from tests.core.paths.atlas import Atlas, Mind, link, record, who
 from tests.mint import member
 
@@ -65,15 +64,15 @@ def test_the_path_to_a_neighbour_is_direct() -> None:
 
 
 def test_the_path_to_a_node_further_off_names_everybody_on_it() -> None:
-    mind = Mind(Atlas().join(0, 1, ms=10).join(1, 2, ms=10, loss=0.1).join(2, 3, ms=10))
+    mind = Mind(Atlas().join(0, 1, ms=10).join(1, 2, ms=10, loss=0.2).join(2, 3, ms=10))
     path = mind.routing.path_to(who(3))
 
     assert path is not None
     assert not path.direct
     assert (path.link, path.via, path.hops) == (link(1), who(1), (who(1), who(2), who(3)))
     assert path.latency == pytest.approx(0.03)
-    assert path.loss == pytest.approx(0.1)
-    assert path.score == pytest.approx(30 * 1.5 * 1.9)
+    assert path.loss == pytest.approx(0.2)
+    assert path.score == pytest.approx(30 * 2.0 * 1.9)
 
 
 def test_all_paths_to_a_node_are_told_by_score() -> None:
@@ -237,6 +236,18 @@ def test_a_suspicion_nobody_takes_back_is_put_to_the_test_in_the_end() -> None:
     assert mind.shares(3)[1] > 0
 
 
+def test_many_suspicions_in_a_row_are_weighed_together() -> None:
+    mind = Mind(Atlas({(0, first): (0.01, 0.0) for first in range(1, 101)}))
+    mind.path_suspected(1, 1)
+    mind.passed()
+    mind.path_suspected(2, 2)
+    assert mind.routing.deadline() == mind.now
+
+    mind.passed(0.0)
+    mind.path_suspected(3, 3)
+    assert mind.routing.deadline() == mind.now + PACE * 100
+
+
 def test_a_suspicion_of_a_link_nobody_has_changes_nothing() -> None:
     mind = diamond()
     mind.path_suspected(3, 77)
@@ -281,29 +292,10 @@ def test_a_link_of_others_that_went_is_routed_around() -> None:
     assert mind.shares(3) == {2: FULL_SHARE}
 
 
-# The data plane's other table, and the routes of a mesh without gossip
+# The data plane's other table
 
 CA = Ca()
-ME, ALICE, BOB = (member(CA, name, place) for place, name in enumerate(("me", "alice", "bob"), start=1))
-HANDLES = {each.node_id: each.addresses.v4 for each in (ME, ALICE, BOB)}
-
-
-def neighbour(link: int, name: str) -> Neighbour:
-    return Neighbour(LinkId(link), node(name), "quic", "192.0.2.1:443", dialled=True, since=0.0)
-
-
-def test_of_two_links_with_a_node_the_newest_serves() -> None:
-    routes = direct_routes([neighbour(7, "alice"), neighbour(9, "alice")], HANDLES)
-
-    assert routes[ALICE.addresses.v4] == (Hop(LinkId(9), FULL_SHARE),)
-
-
-def test_a_node_without_a_link_has_no_route() -> None:
-    assert BOB.addresses.v4 not in direct_routes([neighbour(7, "alice")], HANDLES)
-
-
-def test_a_link_with_a_node_whose_certificate_is_unknown_has_no_route() -> None:
-    assert direct_routes([neighbour(7, "stranger")], HANDLES) == {}
+ME, ALICE = (member(CA, name, place) for place, name in enumerate(("me", "alice"), start=1))
 
 
 def test_every_member_but_us_owns_its_two_addresses_and_no_more() -> None:

@@ -3,11 +3,11 @@
 from random import Random
 
 from pulse.core.effects import Effect, SendMessage
-from pulse.core.messages import Have, NodeRecords, Objects, Prune, Want, decode
+from pulse.core.messages import Have, NodeRecords, Objects, Prune, decode
 from pulse.core.paths.branch import Branch
 from pulse.core.paths.noderecord import NodeRecord, certificate_hash
 from pulse.core.paths.outbox import Shelf
-from pulse.core.paths.tree import NAMED_WITHIN, PRUNE_AGAIN, Journey, Tree
+from pulse.core.paths.tree import GRAFT, GRAFT_AGAIN, MEASURED_FOR, NAMED_WITHIN, PRUNE_AGAIN, Journey, Tree
 from pulse.core.types import LinkId, NodeId
 from tests.core.paths.records import cert, record
 
@@ -111,10 +111,32 @@ def test_duplicates_make_a_link_lazy_and_are_told_so_once_a_second() -> None:
     assert sent(grove.tree.duplicate_received(branch, cert(1).node_id, grove.now + PRUNE_AGAIN)) == [(B, Prune())]
 
 
+def test_of_those_who_speak_at_once_only_duplicates_of_the_lowest_id_count() -> None:
+    grove = Grove()
+    low, high = sorted((record(1), record(2)), key=lambda each: each.node)
+    for made in (high, low, high):
+        grove.taken(made, A)
+    assert grove.tree.duplicate_received(grove.branch(B), high.node, grove.now) == []
+    assert grove.branch(B).eager
+    assert sent(grove.tree.duplicate_received(grove.branch(B), low.node, grove.now)) == [(B, Prune())]
+    grove.now += MEASURED_FOR
+    assert sent(grove.tree.duplicate_received(grove.branch(C), high.node, grove.now)) == [(C, Prune())]
+
+
+def test_what_is_late_takes_one_link_into_the_tree_at_a_time() -> None:
+    grove = Grove()
+    grove.lazy(A, B)
+    assert sent(grove.tree.record_late(grove.branch(A), grove.now)) == [(A, GRAFT)]
+    assert grove.tree.record_late(grove.branch(B), grove.now) == []
+    assert grove.tree.record_late(grove.branch(C), grove.now + GRAFT_AGAIN) == []
+    assert sent(grove.tree.record_late(grove.branch(B), grove.now + GRAFT_AGAIN)) == [(B, GRAFT)]
+    assert grove.branch(B).eager
+
+
 def test_when_a_branch_breaks_all_other_links_are_tried() -> None:
     grove = Grove()
     grove.lazy(B)
-    assert sent(grove.tree.link_closed(A, grove.now)) == [(B, Want(b""))]
+    assert sent(grove.tree.link_closed(A, grove.now)) == [(B, GRAFT)]
     assert grove.taken(record(1)) == [(B, NodeRecords([record(1).data])), (C, NodeRecords([record(1).data]))]
 
 

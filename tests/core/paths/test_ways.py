@@ -59,9 +59,9 @@ def test_a_neighbour_that_is_closer_may_choose_for_itself() -> None:
 
 
 def test_losses_of_a_path_multiply() -> None:
-    seen = survey(Atlas().join(0, 1, loss=0.1).join(1, 2, loss=0.5).graph())
+    seen = survey(Atlas().join(0, 1, loss=0.2).join(1, 2, loss=0.6).graph())
 
-    assert ways_to(seen, 2)[1].loss == pytest.approx(1 - 0.9 * 0.5)
+    assert ways_to(seen, 2)[1].loss == pytest.approx(1 - 0.8 * 0.4)
 
 
 def test_of_many_neighbours_the_best_linked_have_trees_and_nobody_is_lost_behind_the_others(

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod routes;
+mod statistics;
 mod tables;
 
 use std::net::SocketAddr;
@@ -21,19 +22,21 @@ use tokio::sync::oneshot;
 
 pub use addresses::Ownership;
 pub use routes::Way;
+pub use statistics::{PathSnapshot, Statistics};
 
 use crate::event::{Bus, Event};
 use crate::forward::{Packets, attach_tun, detach_tun};
 use crate::hello::MESSAGE_MAX;
 use crate::inbox::Inbox;
 use crate::link::{Links, Settings};
+use crate::path::Paths;
 use crate::session::Sessions;
 use crate::socket::Socket;
 use crate::stats::Drops;
-use crate::tables::{Peer, Shared};
+use crate::tables::Shared;
 use crate::tls::Identity;
 use crate::verify::Trust;
-use crate::{Handle, LinkId, NodeId, link, session};
+use crate::{LinkId, NodeId};
 
 /// Packets, or runs of them, that may wait for a quinn endpoint.
 const INBOX: usize = 1024;
@@ -98,19 +101,6 @@ struct Thread {
     handle: JoinHandle<()>,
 }
 
-/// One snapshot of what is counted.
-#[derive(Debug)]
-pub struct Statistics {
-    /// Live links.
-    pub links: Vec<link::Snapshot>,
-    /// Every node that packets can be sent to.
-    pub peers: Vec<Arc<Peer>>,
-    /// Live sessions.
-    pub sessions: Vec<session::Snapshot>,
-    /// Packets dropped by reason.
-    pub drops: Vec<(&'static str, u64)>,
-}
-
 impl Dataplane {
     /// Take over the bound UDP socket `udp` and start.
     pub fn new(udp: OwnedFd) -> io::Result<Self> {
@@ -125,6 +115,7 @@ impl Dataplane {
             addresses: ArcSwap::default(),
             routes: ArcSwap::default(),
             policy: ArcSwap::default(),
+            paths: Paths::default(),
             tun: ArcSwapOption::empty(),
             link_inbox: Inbox::new(INBOX),
             session_inbox: Inbox::new(INBOX),
@@ -302,17 +293,6 @@ impl Dataplane {
         Ok(self.running()?.links.rebind(udp)?)
     }
 
-    /// What is counted, now.
-    pub fn statistics(&self) -> Result<Statistics> {
-        let running = self.running()?;
-        Ok(Statistics {
-            links: running.links.snapshot(),
-            peers: running.shared.addresses.load().peers.values().cloned().collect(),
-            sessions: running.sessions.snapshot(),
-            drops: running.shared.drops.snapshot(),
-        })
-    }
-
     /// Say goodbye to all peers and end: the socket is closed and no thread is left.
     pub fn close(&self) {
         let Some(Thread { stop, handle }) = lock(&self.thread).take() else { return };
@@ -373,11 +353,11 @@ fn start(shared: Arc<Shared>, wants: UnboundedReceiver<NodeId>) -> io::Result<(R
     let settings = Arc::new(Settings::new()?);
     settings.writable.follow(shared.socket.fd());
     let sessions = Sessions::start(Arc::clone(&shared), Arc::clone(&settings), wants)?;
-    let moved = {
+    let rerouted = {
         let sessions = sessions.clone();
-        Arc::new(move |handles: &[Handle]| sessions.kick(handles))
+        Arc::new(move || sessions.rerouted())
     };
-    let links = Links::start(Arc::clone(&shared), Arc::clone(&settings), moved)?;
+    let links = Links::start(Arc::clone(&shared), Arc::clone(&settings), rerouted)?;
     let packets = Packets::start(Arc::clone(&shared))?;
     Ok((Running { shared, settings, links, sessions }, packets))
 }

@@ -13,7 +13,7 @@ impl Dataplane {
     /// another way now are kicked.
     pub fn replace_routes(&self, routes: &[(Handle, Vec<Way>)]) -> Result<()> {
         let running = self.running()?;
-        routes::replace(&running.shared, routes, |changed| running.sessions.kick(changed));
+        routes::replace(&running.shared, routes, || running.sessions.rerouted());
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::halves::Parcel;
 use crate::frame::{self, FRAME_OVERHEAD, HopHeader};
+use crate::probe::size;
 use crate::stats::Drop;
 use crate::tables::{Link, Shared};
 
@@ -35,11 +36,20 @@ pub fn send_frames_to(
 }
 
 fn send(shared: &Shared, link: &Link, frames: &[u8], stride: usize, to: SocketAddr) -> io::Result<()> {
-    let count = frames.len().div_ceil(stride) as u64;
-    match shared.socket.send_gso(frames, stride, to, link.local) {
-        Ok(()) => link.traffic.sent(count, frames.len() as u64),
+    account(shared, link, shared.socket.send_gso(frames, stride, to, link.local), stride, frames.len())
+}
+
+/// Count what became of so many bytes, in datagrams of `stride`, that were for `link`. `WouldBlock` comes back: whose
+/// they were decides what to do then.
+pub fn account(shared: &Shared, link: &Link, sent: io::Result<()>, stride: usize, bytes: usize) -> io::Result<()> {
+    let count = bytes.div_ceil(stride) as u64;
+    match sent {
+        Ok(()) => link.traffic.sent(count, bytes as u64),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
-        Err(_) => shared.drops.add(Drop::SendFailed, count),
+        Err(error) => {
+            size::refused(&link.size, &error, stride.min(bytes));
+            shared.drops.add(Drop::SendFailed, count);
+        }
     }
     Ok(())
 }

@@ -23,13 +23,13 @@ use crate::LinkId;
 use crate::frame::{self, FRAME_OVERHEAD, HopHeader, Kind, Opened, Part};
 use crate::inbox::{Inbox, Packet};
 use crate::policy::{Policy, Verdicts};
-use crate::probe;
 use crate::seal::RecordOpener;
 use crate::signal::Signal;
 use crate::socket::{Batch, Received};
 use crate::stats::{Drop, Drops};
 use crate::tables::{Addresses, Link, Me, Routes, Shared};
 use crate::tun::Tun;
+use crate::{path, probe};
 
 /// Room for the frames that one batch of halves becomes.
 const REJOINED: usize = 512 << 10;
@@ -241,7 +241,8 @@ impl<'s, 'b> Turn<'s, 'b> {
                     let _lost = send_frames_to(self.shared, link, &answer, reply, reply.len(), from);
                 });
             }
-            Kind::PathProbe | Kind::Parity => self.shared.drops.count(Drop::UnknownKind),
+            Kind::PathProbe => path::arrived(self.shared, header, body),
+            Kind::Parity => self.shared.drops.count(Drop::UnknownKind),
         }
     }
 

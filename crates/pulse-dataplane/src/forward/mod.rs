@@ -22,7 +22,7 @@ mod runs;
 mod session_run;
 mod slots;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod traffic;
 mod train;

@@ -6,6 +6,7 @@
 use std::io::{self, IoSlice};
 use std::sync::atomic::Ordering;
 
+use super::frames::account;
 use super::halves::Parcel;
 use crate::frame::{self, FRAME_OVERHEAD, HopHeader};
 use crate::socket::{MOST_BYTES, MOST_SEGMENTS};
@@ -67,7 +68,7 @@ impl<'s, 'b> Train<'s, 'b> {
             *slice = IoSlice::new(frame);
         }
         let sent = shared.socket.send_gathered(&slices[..frames], **link.remote.load(), link.local);
-        count(shared, link, sent, frames, bytes);
+        count(shared, link, sent, self.frames[0].len(), bytes);
     }
 }
 
@@ -134,14 +135,12 @@ impl<'s, 'b> Onward<'s, 'b> {
 
 fn send(shared: &Shared, link: &Link, bytes: &[u8], stride: usize) {
     let sent = shared.socket.send_gso(bytes, stride, **link.remote.load(), link.local);
-    count(shared, link, sent, bytes.len().div_ceil(stride), bytes.len());
+    count(shared, link, sent, stride, bytes.len());
 }
 
-fn count(shared: &Shared, link: &Link, sent: io::Result<()>, frames: usize, bytes: usize) {
-    match sent {
-        Ok(()) => link.traffic.sent(frames as u64, bytes as u64),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => shared.drops.add(Drop::QueueFull, frames as u64),
-        Err(_) => shared.drops.add(Drop::SendFailed, frames as u64),
+fn count(shared: &Shared, link: &Link, sent: io::Result<()>, stride: usize, bytes: usize) {
+    if account(shared, link, sent, stride, bytes).is_err() {
+        shared.drops.add(Drop::QueueFull, bytes.div_ceil(stride) as u64);
     }
 }
 
@@ -154,9 +153,9 @@ mod tests {
     fn what_a_full_socket_does_not_take_is_dropped_and_counted() -> io::Result<()> {
         let pair = Pair::new()?;
         let (shared, link) = (&pair.left.shared, &pair.left.link);
-        count(shared, link, Err(io::ErrorKind::WouldBlock.into()), 3, 300);
-        count(shared, link, Err(io::ErrorKind::HostUnreachable.into()), 2, 200);
-        count(shared, link, Ok(()), 5, 500);
+        count(shared, link, Err(io::ErrorKind::WouldBlock.into()), 100, 300);
+        count(shared, link, Err(io::ErrorKind::HostUnreachable.into()), 100, 200);
+        count(shared, link, Ok(()), 100, 500);
         assert_eq!([Drop::QueueFull, Drop::SendFailed].map(|reason| shared.drops.get(reason)), [3, 2]);
         assert_eq!(link.traffic.packets(), 5);
         Ok(())

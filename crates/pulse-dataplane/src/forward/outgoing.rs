@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::frames::account;
 use super::guarded;
 use super::halves::Parcel;
 use super::slots::Slots;
@@ -15,6 +16,7 @@ use super::ways::{Map, Memory, Way, Ways, Wrapping};
 use crate::event::Event;
 use crate::frame::{self, HopHeader};
 use crate::offload::{Gso, Split, Vnet, checksum, settle};
+use crate::report::{Departed, Noting};
 use crate::seal::{HopSealer, RECORD_HEADER, RECORD_OVERHEAD, RecordSealer, TAG};
 use crate::stats::Drop;
 use crate::tables::{Link, Shared};
@@ -33,12 +35,14 @@ pub struct Outgoing {
     train: Train,
     parcel: Parcel,
     memory: Memory,
+    noting: Noting,
 }
 
 impl Outgoing {
     pub fn new(shared: Arc<Shared>, tun: Arc<Tun>, queue: usize) -> Self {
         let (slots, train) = (Slots::default(), Train::default());
-        Self { shared, tun, queue, slots, train, parcel: Parcel::default(), memory: Memory::default() }
+        let (parcel, memory, noting) = (Parcel::default(), Memory::default(), Noting::default());
+        Self { shared, tun, queue, slots, train, parcel, memory, noting }
     }
 
     /// Turn after turn until the device is detached, or gone.
@@ -111,11 +115,13 @@ impl Outgoing {
         let slot = self.slots.place_whole(room).ok_or(Drop::BadPacket)?;
         let record = &mut slot[room..];
         let partial = settle(vnet, &mut record[RECORD_HEADER..RECORD_HEADER + length]).ok_or(Drop::BadPacket)?;
-        sealer.seal(sealer.reserve(1).ok_or(Drop::KeyUsedUp)?, partial, record);
+        let counter = sealer.reserve(1).ok_or(Drop::KeyUsedUp)?;
+        sealer.seal(counter, partial, record);
         if let Some(framing) = Framing::begin(&wrapping, &way, 1) {
             framing.seal(0, slot);
         }
         way.peer.traffic.sent(1, length as u64);
+        self.note(sealer, counter, 1, way);
         let stride = room + RECORD_OVERHEAD + length;
         self.leave(&wrapping, stride, 1, stride, way);
         Ok(())
@@ -149,6 +155,7 @@ impl Outgoing {
             bytes += slot.len();
         }
         way.peer.traffic.sent(count as u64, (bytes - count * (room + RECORD_OVERHEAD)) as u64);
+        self.note(sealer, first, count, way);
         self.leave(&wrapping, stride, count, bytes, way);
         Ok(())
     }
@@ -181,8 +188,14 @@ impl Outgoing {
         self.parcel.flush(send);
     }
 
+    /// So many records from counter `first` on go this way.
+    fn note(&mut self, sealer: &RecordSealer, first: u64, count: usize, way: Way<'_>) {
+        self.noting.departed(&sealer.trail, Departed { first, count: count as u32, link: way.hop.link.index });
+    }
+
     fn finish_train(&mut self) {
         self.send();
+        self.noting.finish();
         self.train.rewind();
     }
 
@@ -195,11 +208,9 @@ impl Outgoing {
 
 /// Waits while the socket is full, until the device is detached.
 fn send_blocking(shared: &Shared, tun: &Tun, link: &Link, datagrams: &[u8], stride: usize) {
-    let count = datagrams.len().div_ceil(stride) as u64;
-    match shared.socket.send_blocking(datagrams, stride, **link.remote.load(), link.local, &tun.stop) {
-        Ok(()) => link.traffic.sent(count, datagrams.len() as u64),
-        Err(_) => shared.drops.add(Drop::SendFailed, count),
-    }
+    let sent = shared.socket.send_blocking(datagrams, stride, **link.remote.load(), link.local, &tun.stop);
+    // It never would block: it blocks.
+    let _waited = account(shared, link, sent, stride, datagrams.len());
 }
 
 /// The frames around the records of one super-packet.

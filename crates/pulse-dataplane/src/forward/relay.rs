@@ -4,7 +4,7 @@
 //! to go, and nothing of it reaches our own TUN.
 
 use std::sync::atomic::Ordering;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::incoming::View;
@@ -108,17 +108,20 @@ impl<'s, 'b> Relay<'s, 'b> {
             let none = self.view.routes.hops(dst).is_empty();
             return Err(if none { Drop::NoRoute } else { Drop::NoWayButBack });
         };
-        let last = hop.last && hop.link.handle != dst;
-        Ok((&hop.link, flags | if last { LAST } else { 0 }))
+        Ok((&hop.link, flags | hop.flags()))
     }
 
     /// A link of ours to the destination itself: best one that the table names, for it is known to be up at both ends; a
     /// suspect one only if there is no other.
     fn own_link(&self, from: &Link, header: &HopHeader) -> Option<&'s Link> {
-        let usable = |link: &&Link| link.handle == header.dst && link.index != from.index;
-        let named = || self.view.routes.hops(header.dst).iter().map(|hop| &*hop.link);
-        let all = || named().chain(self.view.links.values().map(|link| &**link)).filter(usable);
-        all().find(|link| !link.suspect.load(Ordering::Relaxed)).or_else(|| all().next())
+        let named = self.view.routes.pick_direct(header.dst, header.flow().hash(), from.index);
+        if let Some(hop) = named.filter(|hop| !hop.is_suspect()) {
+            return Some(&hop.link);
+        }
+        let usable = |link: &&Arc<Link>| link.handle == header.dst && link.index != from.index;
+        let others = || self.view.links.values().filter(usable);
+        let healthy = others().find(|link| !link.suspect.load(Ordering::Relaxed));
+        Some(healthy.or(named.map(|hop| &hop.link)).or_else(|| others().next())?)
     }
 
     /// What no policy judges is held to a rate.

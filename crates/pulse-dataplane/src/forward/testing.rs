@@ -19,11 +19,12 @@ use crate::event::{Bus, Event};
 use crate::inbox::Inbox;
 use crate::link::Bucket;
 use crate::offload::{VNET_HEADER, Vnet};
-use crate::probe::Probes;
+use crate::path::Paths;
+use crate::probe::{Probes, size};
 use crate::seal::{Cipher, HopOpener, HopSealer, RecordOpener, RecordSealer};
 use crate::socket::Socket;
 use crate::stats::{Drop, Drops, Traffic};
-use crate::tables::{Addresses, Hop, LINK_SIZE, Link, Me, Owner, PASSING, Peer, Routes, Shared};
+use crate::tables::{Addresses, Link, Me, Owner, PASSING, Peer, Routes, Shared};
 use crate::tun::Tun;
 
 /// Far longer than anything here takes: it ends a test that hangs.
@@ -119,7 +120,7 @@ impl Node {
     fn new(row: &[(u8, SocketAddr)], place: usize, socket: UdpSocket) -> io::Result<Self> {
         let (ours, kernel) = seqpacket_pair()?;
         let (sender, wanted) = unbounded_channel();
-        let me = row[place].0;
+        let (me, paths) = (row[place].0, Paths::default());
         let neighbours = [place.checked_sub(1), Some(place + 1)].into_iter().flatten().filter_map(|at| row.get(at));
         let links: HashMap<u32, _> =
             neighbours.map(|(number, to)| (u32::from(*number), link(me, *number, *to))).collect();
@@ -127,7 +128,7 @@ impl Node {
         let way = |at: usize| row[if at < place { place - 1 } else { place + 1 }].0;
         let routes = others.clone().filter_map(|(at, (number, _))| {
             let link = Arc::clone(links.get(&u32::from(way(at)))?);
-            Some((v4(*number), vec![Hop { link, weight: 1, last: false }]))
+            Some((v4(*number), vec![paths.hop(v4(*number), &link, 1, false)]))
         });
         let routes = Routes(routes.collect());
         let peers: Vec<_> = others.clone().map(|(_, (number, _))| peer(me, *number)).collect();
@@ -146,6 +147,7 @@ impl Node {
             addresses: ArcSwap::from_pointee(addresses(&peers)),
             routes: ArcSwap::from_pointee(routes),
             policy: ArcSwap::default(),
+            paths,
             tun: ArcSwapOption::empty(),
             link_inbox: Inbox::new(64),
             session_inbox: Inbox::new(64),
@@ -164,7 +166,9 @@ impl Node {
 
     /// Send what is for `to` over the links with these neighbours: (neighbour, weight, last).
     pub fn route(&self, to: u8, hops: &[(u8, u32, bool)]) {
-        let hop = |&(neighbour, weight, last): &(u8, u32, bool)| Hop { link: self.link_with(neighbour), weight, last };
+        let hop = |&(neighbour, weight, last): &(u8, u32, bool)| {
+            self.shared.paths.hop(v4(to), &self.link_with(neighbour), weight, last)
+        };
         let mut routes = self.shared.routes.load().0.clone();
         routes.insert(v4(to), hops.iter().map(hop).collect());
         self.shared.routes.store(Arc::new(Routes(routes)));
@@ -250,10 +254,15 @@ fn link(me: u8, other: u8, to: SocketAddr) -> Arc<Link> {
         probes: Probes::default(),
         traffic: Traffic::default(),
         suspect: false.into(),
-        size: LINK_SIZE.into(),
+        size: size::MOST.into(),
         halves: Mutex::default(),
         passing: Bucket::new(PASSING, Instant::now()).into(),
     })
+}
+
+/// A link to node `other` that nothing is sent over; its index is that number.
+pub fn bare_link(other: u8) -> Arc<Link> {
+    link(0, other, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))
 }
 
 fn opener(me: u8, other: u8) -> RecordOpener {

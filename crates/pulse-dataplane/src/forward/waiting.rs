@@ -7,9 +7,11 @@ use std::collections::VecDeque;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::frames::account;
 use super::send_frames;
 use super::ways::{Map, Memory, Way, Ways, Wrapping};
 use crate::offload::{Vnet, finish_each};
+use crate::report::Departed;
 use crate::seal::{RECORD_HEADER, RECORD_OVERHEAD, RecordSealer};
 use crate::stats::Drop;
 use crate::tables::{Peer, Shared, Waiting};
@@ -76,13 +78,12 @@ fn send(shared: &Shared, way: Way<'_>, sealer: &RecordSealer, packet: &[u8]) -> 
     match way.wrapping(packet, packet.len()) {
         Wrapping::Bare => {
             let sent = shared.socket.send_gso(&record, record.len(), **link.remote.load(), link.local);
-            sent.map_err(|_| Drop::SendFailed)?;
-            link.traffic.sent(1, record.len() as u64);
+            account(shared, link, sent, record.len(), record.len())
         }
-        Wrapping::Framed(header) | Wrapping::Cut(header) => {
-            send_frames(shared, link, &header, &record, record.len()).map_err(|_| Drop::SendFailed)?;
-        }
+        Wrapping::Framed(header) | Wrapping::Cut(header) => send_frames(shared, link, &header, &record, record.len()),
     }
+    .map_err(|_| Drop::SendFailed)?;
+    sealer.trail.note(Departed { first: counter, count: 1, link: link.index });
     Ok(())
 }
 

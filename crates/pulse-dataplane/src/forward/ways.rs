@@ -13,7 +13,7 @@ use arc_swap::Guard;
 
 use crate::event::{Bus, Event};
 use crate::flow::{Flow, Transport};
-use crate::frame::{FRAME_OVERHEAD, HopHeader, Kind, LAST, REPLY};
+use crate::frame::{FRAME_OVERHEAD, HopHeader, Kind, REPLY};
 use crate::offload::destination;
 use crate::policy::{Policy, Verdict, Verdicts};
 use crate::seal::RECORD_OVERHEAD;
@@ -52,11 +52,11 @@ impl Map {
         let mut transport = looks.then(|| Transport::of(front));
         let flow = Flow { src, dst: peer.handle, transport: transport.unwrap_or_default() };
         let hop = self.routes.pick(peer.handle, flow.hash(), None).ok_or(Missing::Route(peer))?;
-        let relayed = hop.link.node != peer.node;
+        let relayed = !hop.path.is_direct();
         if relayed {
             transport.get_or_insert_with(|| Transport::of(front));
         }
-        let mut flags = if hop.last && relayed { LAST } else { 0 };
+        let mut flags = hop.flags();
         if policed {
             flags |= match verdicts.judge(&self.policy, &flow) {
                 Verdict::Allowed => 0,

@@ -185,6 +185,11 @@ impl Swap {
         steps
     }
 
+    /// True if both sides use the newest keys and there are no others.
+    pub fn is_settled(&self) -> bool {
+        self.asked.is_none() && self.retiring.is_empty() && self.newest.as_ref().is_some_and(|newest| newest.confirmed)
+    }
+
     /// The receive index whose first record we wait for.
     pub fn unconfirmed(&self) -> Option<u32> {
         self.newest.as_ref().filter(|newest| !newest.confirmed).map(|newest| newest.index)

@@ -1,23 +1,26 @@
-//! How many strangers may knock: token buckets and a cap on handshakes under way.
+//! How many may knock at a lane, links' or sessions': token buckets and a cap on handshakes under way.
 //!
 //! A source that has not shown that it hears us can be forged, so a flood of such knocks may use up its own
-//! allowance only. Invariant: nothing is remembered of a source before its address is validated.
+//! allowance only; one that has may use up a part of the others'. Invariant: nothing is remembered of a source
+//! before its address is validated.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Handshakes under way, and new ones a second, before a source must prove its address.
 const PENDING: u32 = 32;
 const RATE: f64 = 50.0;
+/// The same, of one source that has proven it.
+const PENDING_EACH: u32 = 8;
+const RATE_EACH: f64 = 25.0;
 /// Sources remembered at once.
 const SOURCES: usize = 1024;
 
-/// What to do with a knock.
+/// Why a knock gets no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Knock {
-    /// Go on with the handshake.
-    Enter,
     /// Let the source prove its address first.
     Prove,
     /// Say nothing: its retransmission may find more room.
@@ -51,39 +54,90 @@ impl Bucket {
     }
 }
 
-/// The gate of the link lane.
-#[derive(Debug)]
-pub(crate) struct Gate {
-    unproven: Allowance,
-    proven: Allowance,
-}
+/// The gate of one lane.
+#[derive(Debug, Clone)]
+pub(crate) struct Gate(Arc<Mutex<State>>);
 
 #[derive(Debug)]
-struct Allowance {
-    pending: u32,
+struct State {
+    unproven: u32,
     bucket: Bucket,
+    proven: Places,
+    rates: Rates,
+}
+
+/// A place for one handshake, for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    gate: Gate,
+    source: Option<IpAddr>,
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut state = self.gate.state();
+        match self.source {
+            None => state.unproven -= 1,
+            Some(source) => state.proven.give_back(source),
+        }
+    }
 }
 
 impl Gate {
     pub(crate) fn new(now: Instant) -> Self {
-        let allowance = || Allowance { pending: 0, bucket: Bucket::new(RATE, now) };
-        Self { unproven: allowance(), proven: allowance() }
+        let (bucket, rates) = (Bucket::new(RATE, now), Rates::new(RATE_EACH, RATE, now));
+        let proven = Places::default();
+        Self(Arc::new(Mutex::new(State { unproven: 0, bucket, proven, rates })))
     }
 
-    /// Judge a knock; after `Enter`, call `done` with the same `proven` when the handshake ended.
-    pub(crate) fn knock(&mut self, proven: bool, now: Instant) -> Knock {
-        let allowance = if proven { &mut self.proven } else { &mut self.unproven };
-        if allowance.pending < PENDING && allowance.bucket.take(now) {
-            allowance.pending += 1;
-            return Knock::Enter;
+    /// Judge a knock of `source`, which has proven that address or not.
+    pub(crate) fn knock(&self, source: IpAddr, proven: bool, now: Instant) -> Result<Pass, Knock> {
+        let entered = self.state().enters(source, proven, now);
+        entered.map(|source| Pass { gate: self.clone(), source })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whose place it takes: that of a source, or one of those nobody has proven an address for.
+    fn enters(&mut self, source: IpAddr, proven: bool, now: Instant) -> Result<Option<IpAddr>, Knock> {
+        if !proven {
+            let enters = self.unproven < PENDING && self.bucket.take(now);
+            self.unproven += u32::from(enters);
+            return if enters { Ok(None) } else { Err(Knock::Prove) };
         }
-        if proven { Knock::Drop } else { Knock::Prove }
+        let source = neighbourhood(source);
+        if self.proven.has_room(source) && self.rates.take(source, now) {
+            self.proven.take(source);
+            return Ok(Some(source));
+        }
+        Err(Knock::Drop)
+    }
+}
+
+/// Who of the proven has how many places; nobody gets all.
+#[derive(Debug, Default)]
+struct Places(HashMap<IpAddr, u32>);
+
+impl Places {
+    fn has_room(&self, source: IpAddr) -> bool {
+        let own = self.0.get(&source).copied().unwrap_or_default();
+        own < PENDING_EACH && self.0.values().sum::<u32>() < PENDING
     }
 
-    /// A handshake ended, either way.
-    pub(crate) fn done(&mut self, proven: bool) {
-        let allowance = if proven { &mut self.proven } else { &mut self.unproven };
-        allowance.pending = allowance.pending.saturating_sub(1);
+    fn take(&mut self, source: IpAddr) {
+        *self.0.entry(source).or_default() += 1;
+    }
+
+    fn give_back(&mut self, source: IpAddr) {
+        let Some(own) = self.0.get_mut(&source) else { return };
+        *own -= 1;
+        if *own == 0 {
+            self.0.remove(&source);
+        }
     }
 }
 
@@ -126,30 +180,57 @@ fn neighbourhood(source: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
+
+    fn at(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
 
     #[test]
     fn the_33rd_pending_handshake_must_prove_its_address_and_a_proven_flood_is_dropped() {
         let now = Instant::now();
-        let mut gate = Gate::new(now);
-        assert!((0..32).all(|_| gate.knock(false, now) == Knock::Enter));
-        assert_eq!(gate.knock(false, now), Knock::Prove);
-        assert!((0..32).all(|_| gate.knock(true, now) == Knock::Enter));
-        assert_eq!(gate.knock(true, now), Knock::Drop);
-        gate.done(true);
-        assert_eq!(gate.knock(true, now), Knock::Enter);
+        let gate = Gate::new(now);
+        let _unproven: Vec<_> = (0..32).map(|last| gate.knock(at(last), false, now).unwrap()).collect();
+        assert_eq!(gate.knock(at(99), false, now).err(), Some(Knock::Prove));
+        let mut proven: Vec<_> = (0..32).map(|last| gate.knock(at(last), true, now).unwrap()).collect();
+        assert_eq!(gate.knock(at(99), true, now).err(), Some(Knock::Drop));
+        proven.pop();
+        assert!(gate.knock(at(99), true, now).is_ok());
+    }
+
+    #[test]
+    fn one_source_holds_a_quarter_of_the_places_and_no_more() {
+        let now = Instant::now();
+        let gate = Gate::new(now);
+        let passes: Vec<_> = (0..8).map(|_| gate.knock(at(1), true, now).unwrap()).collect();
+        assert_eq!(gate.knock(at(1), true, now).err(), Some(Knock::Drop));
+        assert!(gate.knock(at(2), true, now).is_ok());
+        drop(passes);
+        assert!(gate.state().proven.0.is_empty());
+        assert!(gate.knock(at(1), true, now + Duration::from_secs(1)).is_ok());
+    }
+
+    #[test]
+    fn one_source_cannot_use_up_the_rate_of_the_proven() {
+        let now = Instant::now();
+        let gate = Gate::new(now);
+        for knock in 0..40 {
+            assert_eq!(gate.knock(at(1), true, now).is_ok(), knock < 25);
+        }
+        assert!(gate.knock(at(2), true, now).is_ok());
     }
 
     #[test]
     fn the_51st_handshake_in_a_second_must_prove_its_address() {
         let now = Instant::now();
-        let mut gate = Gate::new(now);
+        let gate = Gate::new(now);
         for _ in 0..50 {
-            assert_eq!(gate.knock(false, now), Knock::Enter);
-            gate.done(false);
+            assert!(gate.knock(at(1), false, now).is_ok());
         }
-        assert_eq!(gate.knock(false, now), Knock::Prove);
-        assert_eq!(gate.knock(false, now + Duration::from_millis(30)), Knock::Enter);
+        assert_eq!(gate.knock(at(1), false, now).err(), Some(Knock::Prove));
+        assert!(gate.knock(at(1), false, now + Duration::from_millis(30)).is_ok());
     }
 
     #[test]

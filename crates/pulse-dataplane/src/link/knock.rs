@@ -4,7 +4,7 @@
 //! gets the link lane, which demands a certificate.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quinn::{Connection, ConnectionError, Incoming, ServerConfig};
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::Desk;
 use super::carrier::{Candidate, Carrier, Close, Ended};
-use super::gate::{Gate, Knock};
+use super::gate::{Knock, Pass};
 use super::meeting::{greet, welcome};
 use super::quic::{explain, link_transport};
 use crate::event::Level;
@@ -78,40 +78,23 @@ pub(crate) fn first_config(desk: &Desk) -> Option<ServerConfig> {
 }
 
 fn knocked(desk: &Arc<Desk>, incoming: Incoming) {
-    let proven = incoming.remote_address_validated();
-    let knock = gate(desk).knock(proven, Instant::now());
+    let (source, proven) = (incoming.remote_address().ip(), incoming.remote_address_validated());
+    let knock = desk.gate.knock(source, proven, Instant::now());
     match knock {
-        Knock::Enter => {
+        Ok(pass) => {
             let desk = Arc::clone(desk);
-            tokio::spawn(async move { admit(&desk, incoming, proven).await });
+            tokio::spawn(async move { admit(&desk, incoming, pass).await });
         }
         // Fails only if a Retry was answered already, and then the address is proven.
-        Knock::Prove => drop(incoming.retry()),
-        Knock::Drop => incoming.ignore(),
+        Err(Knock::Prove) => drop(incoming.retry()),
+        Err(Knock::Drop) => incoming.ignore(),
     }
 }
 
-/// A handshake's place at the gate.
-struct Place<'a> {
-    desk: &'a Desk,
-    proven: bool,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        gate(self.desk).done(self.proven);
-    }
-}
-
-fn gate(desk: &Desk) -> MutexGuard<'_, Gate> {
-    desk.gate.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn admit(desk: &Arc<Desk>, incoming: Incoming, proven: bool) {
+async fn admit(desk: &Arc<Desk>, incoming: Incoming, pass: Pass) {
     let from = incoming.remote_address();
-    let place = Place { desk, proven };
     let shaken = timeout(HANDSHAKE_DEADLINE, shake_hands(desk, incoming)).await;
-    drop(place);
+    drop(pass);
     let outcome = match shaken {
         Ok(Ok(candidate)) => welcome(desk, candidate).await,
         Ok(Err(ended)) => Err(ended),

@@ -15,6 +15,8 @@ use crate::event::{Event, Level};
 use crate::hello::{read_message, write_message};
 use crate::probe;
 
+/// Between looks at the clock: how late a clock that was put right may end a link.
+const CLOCK_LOOK: Duration = Duration::from_secs(10);
 /// How long the closing words may come after the end of the control stream.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -36,7 +38,7 @@ async fn run(desk: Arc<Desk>, live: Arc<Live>, halves: Halves) -> String {
     let suspected = |suspect| {
         let (link, node) = (live.link.index, live.link.node);
         desk.shared.bus.emit(Event::LinkSuspect { link, node, suspect });
-        desk.moved(&live.link);
+        (desk.rerouted)();
     };
     tokio::select! {
         biased;
@@ -77,10 +79,10 @@ async fn say(live: &Live, mut writer: Writer, mut queue: mpsc::Receiver<Vec<u8>>
     "closed by us".to_owned()
 }
 
-/// Looks at the clock each second rather than set one timer: the clock may be put right meanwhile.
+/// Looks at the clock now and then rather than set one timer: the clock may be put right meanwhile.
 async fn expiry(desk: &Desk, live: &Live) {
-    while desk.settings.now() <= live.certified.not_after {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+    while let Some(left) = live.certified.not_after.checked_sub(desk.settings.now()) {
+        tokio::time::sleep(CLOCK_LOOK.min(Duration::from_secs(left + 1))).await;
     }
 }
 

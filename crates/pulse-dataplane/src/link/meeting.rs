@@ -18,10 +18,10 @@ use super::registry::Live;
 use super::{Bucket, Desk};
 use crate::event::Event;
 use crate::hello::{Hello, random, read_message, write_message};
-use crate::probe::Probes;
+use crate::probe::{Probes, size};
 use crate::seal::{HopOpener, HopSealer};
 use crate::stats::Traffic;
-use crate::tables::{LINK_SIZE, Link, PASSING};
+use crate::tables::{Link, PASSING};
 use crate::{LinkId, NodeId};
 
 /// How long a peer may take for its hello, and to take ours.
@@ -201,7 +201,7 @@ fn establish(
         probes: Probes::default(),
         traffic: Traffic::default(),
         suspect: AtomicBool::new(false),
-        size: LINK_SIZE.into(),
+        size: size::LEAST.into(),
         halves: Mutex::default(),
         passing: Bucket::new(PASSING, Instant::now()).into(),
     });

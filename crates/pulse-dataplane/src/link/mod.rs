@@ -17,8 +17,8 @@ mod writable;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
@@ -28,7 +28,7 @@ use tokio::time::timeout;
 
 pub(crate) use carrier::Ended;
 pub use gate::Bucket;
-pub(crate) use gate::Rates;
+pub(crate) use gate::{Gate, Knock, Pass, Rates};
 pub(crate) use quic::{explain, join_transport};
 pub use settings::Settings;
 pub use writable::Writable;
@@ -41,7 +41,6 @@ use crate::tls::{Identity, ThrowAway};
 use crate::verify::Trust;
 use crate::{Handle, LinkId, NodeId};
 use carrier::Close;
-use gate::Gate;
 use registry::Registry;
 
 /// A dial that made no link until then failed.
@@ -49,8 +48,8 @@ const DIAL_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a shutdown waits until the peers had the word.
 const GOODBYE: Duration = Duration::from_millis(300);
 
-/// Called with the handles whose path changed.
-pub type Moved = Arc<dyn Fn(&[Handle]) + Send + Sync>;
+/// Called when a link is suspect, has recovered or is gone: who goes another way now?
+pub type Rerouted = Arc<dyn Fn() + Send + Sync>;
 
 /// The links of one data plane. Cheap to clone; every method but `shutdown` may be called from any thread
 /// and returns at once: what becomes of it is told by events.
@@ -74,11 +73,11 @@ pub(crate) struct Desk {
     pub(crate) registry: Registry,
     pub(crate) endpoint: Endpoint,
     pub(crate) joins: JoinLane,
-    gate: Mutex<Gate>,
+    gate: Gate,
     opened: AtomicBool,
     runtime: Runtime,
     next: AtomicU64,
-    moved: Moved,
+    rerouted: Rerouted,
 }
 
 impl fmt::Debug for Desk {
@@ -90,19 +89,19 @@ impl fmt::Debug for Desk {
 impl Links {
     /// Start the link and join lanes; must be called on the runtime. `settings.writable` follows the socket
     /// already. Nothing is accepted before an identity and trust are installed.
-    pub fn start(shared: Arc<Shared>, settings: Arc<Settings>, moved: Moved) -> io::Result<Self> {
+    pub fn start(shared: Arc<Shared>, settings: Arc<Settings>, rerouted: Rerouted) -> io::Result<Self> {
         let now = Instant::now();
         let desk = Arc::new(Desk {
             endpoint: quic::endpoint(&shared, &settings.writable)?,
             joins: JoinLane::new(ThrowAway::new().map_err(io::Error::other)?, now),
-            gate: Mutex::new(Gate::new(now)),
+            gate: Gate::new(now),
             opened: AtomicBool::new(false),
             runtime: Runtime::current(),
             registry: Registry::default(),
             next: AtomicU64::new(1),
             shared,
             settings,
-            moved,
+            rerouted,
         });
         tokio::spawn(knock::accept(Arc::clone(&desk)));
         Ok(Self(desk))
@@ -265,20 +264,9 @@ impl Desk {
             links.remove(&link.index);
             links
         });
-        self.moved(link);
+        (self.rerouted)();
         self.shared.routes.rcu(|routes| Routes(without(routes, link.index)));
-    }
-
-    /// Paths that use `link` may be others now.
-    fn moved(&self, link: &Link) {
-        let routes = self.shared.routes.load();
-        let uses = |(handle, hops): (&Handle, &Vec<Hop>)| {
-            hops.iter().any(|hop| hop.link.index == link.index).then_some(*handle)
-        };
-        let handles: Vec<Handle> = routes.0.iter().filter_map(uses).collect();
-        if !handles.is_empty() {
-            (self.moved)(&handles);
-        }
+        self.shared.paths.forget(link.index);
     }
 }
 

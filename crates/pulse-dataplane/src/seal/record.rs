@@ -7,12 +7,13 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::{Cipher, Key, TAG, Window};
 use crate::NodeId;
+use crate::report::{Report, Reporter, Trail};
 use crate::stats::Drop;
 
 /// First byte of a record.
@@ -33,6 +34,8 @@ const LAST_COUNTER: u64 = 1 << 32;
 pub struct RecordSealer {
     /// The index the node chose for this key.
     pub index: u32,
+    /// Which records left over which link.
+    pub trail: Arc<Trail>,
     key: Key,
     next: AtomicU64,
 }
@@ -40,7 +43,7 @@ pub struct RecordSealer {
 impl RecordSealer {
     /// A sealer whose first counter is 0; `secret` must be fresh.
     pub fn new(index: u32, secret: &[u8; 32], cipher: Cipher) -> Self {
-        Self { index, key: Key::new(secret, cipher), next: AtomicU64::new(0) }
+        Self { index, trail: Arc::default(), key: Key::new(secret, cipher), next: AtomicU64::new(0) }
     }
 
     /// Records sealed (or at least numbered) so far.
@@ -81,18 +84,34 @@ pub struct RecordOpener {
     pub used: AtomicBool,
     key: Key,
     window: Mutex<Window>,
+    reporter: Mutex<Reporter>,
 }
 
 impl RecordOpener {
     /// An opener that has seen nothing yet.
     pub fn new(index: u32, node: NodeId, v4: Ipv4Addr, v6: Ipv6Addr, secret: &[u8; 32], cipher: Cipher) -> Self {
-        let (key, window) = (Key::new(secret, cipher), Mutex::default());
-        Self { index, node, v4, v6, first_use: Notify::new(), used: AtomicBool::new(false), key, window }
+        let (key, window, reporter) = (Key::new(secret, cipher), Mutex::default(), Mutex::default());
+        Self { index, node, v4, v6, first_use: Notify::new(), used: AtomicBool::new(false), key, window, reporter }
     }
 
     /// Begin a run of records: the window is locked once for all of them.
     pub fn run(&self) -> RecordRun<'_> {
-        RecordRun { opener: self, window: self.window.lock().unwrap_or_else(PoisonError::into_inner) }
+        RecordRun { opener: self, window: self.window() }
+    }
+
+    /// A second has passed: what to tell the sender, if there is anything.
+    pub fn report(&self) -> Option<Report> {
+        let mut reporter = self.reporter.lock().unwrap_or_else(PoisonError::into_inner);
+        if !reporter.has_news(self.window().opened()) {
+            return None;
+        }
+        // A copy (8 KiB), so that no record waits for the report.
+        let window = self.window().clone();
+        reporter.next(self.index, &window)
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,15 +7,16 @@
 pub const WINDOW: u64 = 65_536;
 
 /// The replay window of one key. Ask it only after the seal opened: a forged counter must not move it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Window {
     highest: u64,
+    opened: u64,
     seen: Box<[u64]>,
 }
 
 impl Default for Window {
     fn default() -> Self {
-        Self { highest: 0, seen: vec![0; (WINDOW / 64) as usize].into() }
+        Self { highest: 0, opened: 0, seen: vec![0; (WINDOW / 64) as usize].into() }
     }
 }
 
@@ -30,7 +31,25 @@ impl Window {
         let (word, bit) = self.place(counter);
         let fresh = *word & bit == 0;
         *word |= bit;
+        self.opened += u64::from(fresh);
         fresh
+    }
+
+    /// The highest counter accepted; 0 also while there is none.
+    pub fn highest(&self) -> u64 {
+        self.highest
+    }
+
+    /// How many counters were accepted.
+    pub fn opened(&self) -> u64 {
+        self.opened
+    }
+
+    /// For each of the last `count` counters (at most `WINDOW`), from the highest down: whether it was accepted.
+    pub fn down(&self, count: u64) -> impl Iterator<Item = bool> {
+        let lowest = self.highest.saturating_sub(count.clamp(1, WINDOW) - 1);
+        let seen = |counter: u64| self.seen[(counter % WINDOW / 64) as usize] & (1 << (counter % 64)) != 0;
+        (lowest..=self.highest).rev().map(seen)
     }
 
     /// Forget what falls out: the places of all counters in (highest, counter].
@@ -90,6 +109,20 @@ mod tests {
                 prop_assert_eq!(window.accept(counter), naive.accept(counter), "counter {}", counter);
             }
         }
+    }
+
+    #[test]
+    fn it_tells_from_the_highest_down_what_was_accepted() {
+        let mut window = Window::default();
+        for counter in [0, 3, 70_000, 69_998] {
+            assert!(window.accept(counter));
+        }
+        assert_eq!((window.highest(), window.opened()), (70_000, 4));
+        assert_eq!(window.down(4).collect::<Vec<_>>(), [true, false, true, false]);
+        assert_eq!(
+            (window.down(u64::MAX).count() as u64, window.down(u64::MAX).filter(|seen| *seen).count()),
+            (WINDOW, 2)
+        );
     }
 
     #[test]

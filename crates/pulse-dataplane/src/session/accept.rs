@@ -1,10 +1,10 @@
-//! Sessions others dial: how many handshakes at a time, and when they have to prove their address first.
+//! Sessions others dial: each passes the same gate as a link, where a node's handle is its address.
 //!
 //! Invariant: a flood of first packets costs one small answer each, never a handshake.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use quinn::{Connection, Incoming};
@@ -14,69 +14,31 @@ use super::desk::Desk;
 use super::endpoint;
 use super::greeting::greet;
 use crate::event::Level;
-
-/// Handshakes under way before new ones must prove their address.
-const PENDING: usize = 32;
-
-/// Handshakes a second before new ones must prove their address.
-const RATE: u32 = 50;
-
-/// What to do with one first packet.
-#[derive(Debug, PartialEq, Eq)]
-enum Admission {
-    Accept,
-    Retry,
-    Drop,
-}
-
-/// Counts handshakes.
-#[derive(Debug)]
-struct Gate {
-    second: Instant,
-    begun: u32,
-}
-
-impl Gate {
-    /// Over a limit: those that proved their address pass up to twice the limits, others prove it first.
-    fn admit(&mut self, pending: usize, proven: bool, now: Instant) -> Admission {
-        if now.duration_since(self.second) >= Duration::from_secs(1) {
-            *self = Self { second: now, begun: 0 };
-        }
-        if pending >= 2 * PENDING || self.begun >= 2 * RATE {
-            return Admission::Drop;
-        }
-        if (pending >= PENDING || self.begun >= RATE) && !proven {
-            return Admission::Retry;
-        }
-        self.begun += 1;
-        Admission::Accept
-    }
-}
+use crate::link::{Gate, Knock, Pass};
 
 /// Accept sessions until the endpoint is closed.
 pub async fn accept(desk: Arc<Desk>, endpoint: quinn::Endpoint) {
-    let mut gate = Gate { second: Instant::now(), begun: 0 };
-    let pending = Arc::new(());
+    let gate = Gate::new(Instant::now());
     while let Some(incoming) = endpoint.accept().await {
-        let proven = incoming.remote_address_validated();
-        match gate.admit(Arc::strong_count(&pending) - 1, proven, Instant::now()) {
-            Admission::Accept => drop(desk.runtime.spawn(welcome(Arc::clone(&desk), incoming, Arc::clone(&pending)))),
-            Admission::Retry => {
+        let (source, proven) = (incoming.remote_address().ip(), incoming.remote_address_validated());
+        match gate.knock(source, proven, Instant::now()) {
+            Ok(pass) => drop(desk.runtime.spawn(welcome(Arc::clone(&desk), incoming, pass))),
+            Err(Knock::Prove) => {
                 desk.count_retry();
                 // Fails only after a Retry, and then the address is proven.
                 let _ = incoming.retry();
             }
-            Admission::Drop => incoming.ignore(),
+            Err(Knock::Drop) => incoming.ignore(),
         }
     }
 }
 
-/// One handshake and what follows; `pending` counts it meanwhile.
-async fn welcome(desk: Arc<Desk>, incoming: Incoming, pending: Arc<()>) {
+/// One handshake, which holds `pass` meanwhile, and what follows.
+async fn welcome(desk: Arc<Desk>, incoming: Incoming, pass: Pass) {
     let from = incoming.remote_address().ip();
     let greeting = async {
         let connection = shake_hands(&desk, incoming).await?;
-        drop(pending);
+        drop(pass);
         greet(&desk, connection, false).await
     };
     let outcome = AssertUnwindSafe(timeout(desk.tuning.dial, greeting)).catch_unwind().await;
@@ -96,30 +58,4 @@ async fn shake_hands(desk: &Desk, incoming: Incoming) -> Result<Connection, Stri
     let (config, verifier) = endpoint::server(&identity, &trust).map_err(|error| error.to_string())?;
     let accepted = incoming.accept_with(Arc::new(config)).map_err(|error| endpoint::refused(&error, &verifier))?;
     accepted.await.map_err(|error| endpoint::refused(&error, &verifier))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_flood_has_to_prove_its_address_and_is_dropped_in_the_end() {
-        let now = Instant::now();
-        let mut gate = Gate { second: now, begun: 0 };
-        assert!((0..RATE).all(|_| gate.admit(0, false, now) == Admission::Accept));
-        assert_eq!(gate.admit(0, false, now), Admission::Retry);
-        assert!((0..RATE).all(|_| gate.admit(0, true, now) == Admission::Accept));
-        assert_eq!(gate.admit(0, true, now), Admission::Drop);
-        let later = now + Duration::from_secs(1);
-        assert_eq!(gate.admit(0, false, later), Admission::Accept);
-    }
-
-    #[test]
-    fn many_handshakes_at_a_time_are_a_flood_too() {
-        let now = Instant::now();
-        let mut gate = Gate { second: now, begun: 0 };
-        assert_eq!(gate.admit(PENDING, false, now), Admission::Retry);
-        assert_eq!(gate.admit(PENDING, true, now), Admission::Accept);
-        assert_eq!(gate.admit(2 * PENDING, true, now), Admission::Drop);
-    }
 }

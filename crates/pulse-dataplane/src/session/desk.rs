@@ -6,25 +6,31 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{sleep, sleep_until, timeout};
 
+use super::courses::Courses;
 use super::greeting::{Greeted, greet};
 use super::keyring::Indexes;
+use super::liveness::Liveness;
 use super::peer::{Session, begin};
 use super::socket::address_of;
 use super::table::{DIAL_INTERVAL, Entry, Table, Verdict, Want};
 use super::{Tuning, close, endpoint};
+use crate::clock;
 use crate::event::{Event, Level};
 use crate::link::Settings;
 use crate::stream::{Carrier, Streams, refusal};
 use crate::tables::{Peer, Shared};
 use crate::verify::{pinned_name, short};
 use crate::{Handle, NodeId};
+
+/// A dial without an answer for so long had better go another way.
+const UNANSWERED: Duration = Duration::from_millis(1500);
 
 /// Traffic after this many seconds of none is told to Python.
 const WANTED_AFTER: u64 = 60;
@@ -42,9 +48,10 @@ pub struct Desk {
     pub indexes: Arc<Indexes>,
     pub runtime: Runtime,
     pub endpoint: OnceLock<quinn::Endpoint>,
-    started: Instant,
     table: Mutex<Table<Arc<Session>, Waiter>>,
     all: Mutex<HashMap<u64, Arc<Session>>>,
+    liveness: Mutex<Liveness>,
+    courses: Mutex<Courses>,
     panics: AtomicU64,
     skipped: AtomicU64,
     retries: AtomicU64,
@@ -63,9 +70,10 @@ impl Desk {
             indexes: Arc::default(),
             runtime: Runtime::current(),
             endpoint: OnceLock::new(),
-            started: Instant::now(),
             table: Mutex::default(),
             all: Mutex::default(),
+            liveness: Mutex::default(),
+            courses: Mutex::default(),
             panics: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
             retries: AtomicU64::new(0),
@@ -130,17 +138,26 @@ impl Desk {
         }
     }
 
-    /// Dial until the deadline, anew whenever the path changed.
+    /// Dial until the deadline, anew whenever the path changed; a path that brings no answer is changed.
     async fn reach(&self, node: &NodeId, restart: &Notify) -> Result<Greeted, String> {
         let attempts = async {
             loop {
                 tokio::select! {
                     outcome = self.attempt(node) => return outcome,
                     () = restart.notified() => {}
+                    () = self.lose_patience(node) => {}
                 }
             }
         };
         timeout(self.tuning.dial, attempts).await.unwrap_or_else(|_| Err("timeout".to_owned()))
+    }
+
+    /// Never ends: what it does makes the dial begin anew.
+    async fn lose_patience(&self, node: &NodeId) {
+        loop {
+            sleep(UNANSWERED).await;
+            self.blame_path(node);
+        }
     }
 
     async fn attempt(&self, node: &NodeId) -> Result<Greeted, String> {
@@ -159,6 +176,7 @@ impl Desk {
         let us = self.us().ok_or("no identity is installed")?;
         let (session, runner) = begin(self, greeted)?;
         self.all().insert(session.id, Arc::clone(&session));
+        self.shared.paths.proofs.add(session.certified.v4, session.id, session.proof.clone());
         // Trust may have changed between the handshake's judgement and the line above.
         self.judge(&session);
         if session.is_closed() {
@@ -201,6 +219,7 @@ impl Desk {
     /// The connection of `session` is closed.
     pub fn ended(&self, session: &Session) {
         self.all().remove(&session.id);
+        self.shared.paths.proofs.remove(session.certified.v4, session.id);
         let node = session.carrier.node;
         if self.table().down(&node, session.id) {
             self.shared.bus.emit(Event::SessionDown { node, reason: session.ending() });
@@ -263,7 +282,7 @@ impl Desk {
     /// There is traffic with `peer`: note when, and tell Python if it is the first in a minute.
     pub fn used(&self, peer: &Peer) {
         // 0 stands for never.
-        let now = self.started.elapsed().as_secs() + 1;
+        let now = clock::now().as_secs() + 1;
         let before = peer.last_used.swap(now, Ordering::Relaxed);
         if before == 0 || now - before >= WANTED_AFTER {
             self.shared.bus.emit(Event::PeerWanted { node: peer.node });
@@ -288,7 +307,7 @@ impl Desk {
         if self.us() == Some(*node) {
             return false;
         }
-        self.handle(node).is_some_and(|handle| self.shared.routes.load().first(handle).is_some())
+        self.handle(node).is_some_and(|handle| !self.shared.routes.load().hops(handle).is_empty())
     }
 
     /// The session that serves `node`.
@@ -301,9 +320,34 @@ impl Desk {
         self.all().values().cloned().collect()
     }
 
-    /// The path to `node` changed while it may be dialled.
-    pub fn path_changed(&self, node: &NodeId) {
-        self.table().path_changed(node);
+    /// Routes changed, or who is suspect: whose session goes another way now is kicked.
+    pub fn rerouted(&self) {
+        let Some(us) = self.shared.me.load().as_ref().map(|me| me.v4) else { return };
+        let changed = {
+            let mut courses = self.courses.lock().unwrap_or_else(PoisonError::into_inner);
+            courses.follow(us, &self.shared.routes.load())
+        };
+        if !changed.is_empty() {
+            self.kick(&changed);
+        }
+    }
+
+    /// The paths to these nodes changed: their transfers resume at once, and dials to them begin anew.
+    pub fn kick(&self, handles: &[Handle]) {
+        for session in self.sessions() {
+            if handles.contains(&session.certified.v4) {
+                session.kick();
+            }
+        }
+        let addresses = self.shared.addresses.load();
+        for peer in handles.iter().filter_map(|handle| addresses.by_handle(*handle)) {
+            self.table().path_changed(&peer.node);
+        }
+    }
+
+    /// What the rounds saw.
+    pub fn liveness(&self) -> MutexGuard<'_, Liveness> {
+        self.liveness.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn table(&self) -> MutexGuard<'_, Table<Arc<Session>, Waiter>> {

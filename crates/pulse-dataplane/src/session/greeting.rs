@@ -12,6 +12,7 @@ use super::keyring::{Keyring, Sealing};
 use super::socket::handle_of;
 use crate::hello::{Hello, read_message, write_message};
 use crate::keys::{EXPORTER_LABEL, exporter_context};
+use crate::path::{self, Proof};
 use crate::verify::{Certified, peer_certificate, short};
 
 /// A connection that shook hands, and its control stream.
@@ -81,16 +82,23 @@ impl Greeted {
     pub fn keyring(&self, desk: &Desk) -> Result<Keyring, String> {
         let us = desk.us().ok_or("no identity is installed")?;
         let context = exporter_context(&us, &self.certified.node);
-        let exporter = exporter(&self.connection, &context).ok_or("the connection exports no keys")?;
+        let exporter = exporter(&self.connection, EXPORTER_LABEL, &context)?;
         let parts = (Arc::clone(&desk.shared), Arc::clone(&desk.indexes), Arc::new(Sealing::default()));
         let cipher = self.ours.cipher(&self.theirs);
         Ok(Keyring::new(parts, us, self.certified.clone(), exporter, cipher, desk.tuning.limits))
     }
+
+    /// What vouches for path probes between the two ends of this connection.
+    pub fn proof(&self, desk: &Desk) -> Result<Proof, String> {
+        let us = desk.us().ok_or("no identity is installed")?;
+        let context = exporter_context(&us, &self.certified.node);
+        exporter(&self.connection, path::EXPORTER_LABEL, &context).map(|secret| Proof::new(&secret))
+    }
 }
 
-/// The exporter of `connection` that record keys are bound to.
-fn exporter(connection: &Connection, context: &[u8]) -> Option<[u8; 32]> {
+/// 32 bytes that only the two ends of `connection` know.
+fn exporter(connection: &Connection, label: &[u8], context: &[u8]) -> Result<[u8; 32], String> {
     let mut secret = [0; 32];
-    connection.export_keying_material(&mut secret, EXPORTER_LABEL, context).ok()?;
-    Some(secret)
+    let exported = connection.export_keying_material(&mut secret, label, context);
+    exported.map(|()| secret).map_err(|_| "the connection exports no keys".to_owned())
 }

@@ -160,6 +160,11 @@ impl Keyring {
         }
     }
 
+    /// True if no swap is under way and no key is to be erased.
+    pub fn is_settled(&self) -> bool {
+        self.swap.is_settled()
+    }
+
     fn packets(&mut self) -> u64 {
         let count = self.entry().map_or(self.packets.seen, |peer| peer.traffic.packets());
         self.packets.observe(count)

@@ -5,10 +5,12 @@
 mod accept;
 mod close;
 mod control;
+mod courses;
 mod desk;
 mod endpoint;
 mod greeting;
 mod keyring;
+mod liveness;
 mod peer;
 mod socket;
 mod table;
@@ -26,15 +28,14 @@ use futures_util::FutureExt;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
+use crate::NodeId;
 use crate::event::Event;
 use crate::keys::Limits;
 use crate::link::Settings;
 use crate::stream::Deadlines;
 use crate::tables::Shared;
-use crate::{Handle, NodeId};
 use desk::Desk;
 use socket::VirtualSocket;
-pub(crate) use socket::hop;
 
 /// How long `shutdown` waits for the peers to have heard.
 const FAREWELL: Duration = Duration::from_millis(300);
@@ -111,6 +112,7 @@ impl Sessions {
                 desk.wanted(node);
             }
         });
+        sessions.desk.runtime.spawn(liveness::run(Arc::clone(&sessions.desk)));
         sessions.identity_changed()?;
         Ok(sessions)
     }
@@ -209,17 +211,9 @@ impl Sessions {
         self.desk.streams.cancel(stream);
     }
 
-    /// The paths to these nodes changed: make their transfers resume at once, and dials to them begin anew.
-    pub fn kick(&self, handles: &[Handle]) {
-        for session in self.desk.sessions() {
-            if handles.contains(&session.certified.v4) {
-                session.kick();
-            }
-        }
-        let addresses = self.desk.shared.addresses.load();
-        for peer in handles.iter().filter_map(|handle| addresses.by_handle(*handle)) {
-            self.desk.path_changed(&peer.node);
-        }
+    /// Routes changed, or who is suspect: transfers that go another way now resume at once, and dials begin anew.
+    pub fn rerouted(&self) {
+        self.desk.rerouted();
     }
 
     /// The live sessions.

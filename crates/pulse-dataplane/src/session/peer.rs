@@ -13,7 +13,7 @@ use quinn::{RecvStream, SendStream, VarInt};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
 use super::Snapshot;
 use super::close;
@@ -22,6 +22,8 @@ use super::desk::Desk;
 use super::greeting::Greeted;
 use super::keyring::{Keyring, Sealing};
 use crate::hello::{read_message, write_message};
+use crate::path::Proof;
+use crate::report::Report;
 use crate::stream::Carrier;
 use crate::verify::Certified;
 
@@ -31,6 +33,9 @@ const CONTROL_QUEUE: usize = 16;
 /// The loser of a tie-break serves what began on it, and closes once it had no stream for this long; by then the
 /// winner's keys are agreed and the last records under the loser's have arrived.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// A session without anything to do for so many ticks looks up once in as many.
+const RESTING: u32 = 5;
 
 /// A datagram whose arrival is all it is for.
 const KICK: &[u8] = &[0];
@@ -48,6 +53,8 @@ pub struct Session {
     pub boot: [u8; 16],
     /// Its newest sealer.
     pub sealing: Arc<Sealing>,
+    /// What vouches for path probes of its two ends.
+    pub proof: Proof,
     /// When the hellos were exchanged.
     pub since: Instant,
     reason: OnceLock<String>,
@@ -73,6 +80,17 @@ impl Session {
     /// knows this session.
     pub fn kick(&self) {
         let _ = self.carrier.connection.send_datagram(Bytes::from_static(KICK));
+    }
+
+    /// Tell the peer which of its records arrived. One that is lost is made up for by the next.
+    pub fn tell(&self, report: &Report) {
+        let _ = self.carrier.connection.send_datagram(report.encode().into());
+    }
+
+    /// Stream frames both ways: what of its packets was traffic, not its own doing.
+    pub fn stream_frames(&self) -> u64 {
+        let figures = self.carrier.connection.stats();
+        figures.frame_tx.stream + figures.frame_rx.stream
     }
 
     /// Its figures.
@@ -128,7 +146,7 @@ struct Activity {
 
 /// Make a session of a connection that was greeted.
 pub fn begin(desk: &Arc<Desk>, greeted: Greeted) -> Result<(Arc<Session>, Runner), String> {
-    let keyring = greeted.keyring(desk)?;
+    let (keyring, proof) = (greeted.keyring(desk)?, greeted.proof(desk)?);
     let since = Instant::now();
     let session = Arc::new(Session {
         id: desk.streams.next_id(),
@@ -140,6 +158,7 @@ pub fn begin(desk: &Arc<Desk>, greeted: Greeted) -> Result<(Arc<Session>, Runner
         certified: greeted.certified,
         boot: greeted.theirs.boot,
         sealing: keyring.sealing(),
+        proof,
         since,
         reason: OnceLock::new(),
     });
@@ -178,17 +197,19 @@ impl Runner {
             tasks.spawn(read_control(recv, sender, Arc::clone(&self.session)));
             tasks.spawn(write_control(send, outgoing));
         }
-        let mut clock = interval(self.desk.tuning.tick);
-        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let clock = sleep(Duration::ZERO);
+        tokio::pin!(clock);
         loop {
             tokio::select! {
                 _ = connection.closed() => return,
                 Some(message) = inbox.recv() => self.heard(message),
                 Ok(halves) = connection.accept_bi() => self.offered(tasks, halves),
-                // A kick: its arrival was all it is for.
-                Ok(_) = connection.read_datagram() => {}
+                Ok(datagram) = connection.read_datagram() => self.told(&datagram),
                 index = self.keyring.first_record() => self.confirmed(index),
-                _ = clock.tick() => self.tick(),
+                () = &mut clock => {
+                    self.tick();
+                    clock.as_mut().reset(tokio::time::Instant::now() + self.pause());
+                }
                 Some(done) = tasks.join_next(), if !tasks.is_empty() => report(&self.desk, &self.session, &done),
             }
         }
@@ -210,6 +231,13 @@ impl Runner {
         }
     }
 
+    /// A report; or a kick, whose arrival was all it is for.
+    fn told(&self, datagram: &[u8]) {
+        if let Some(report) = Report::decode(datagram) {
+            self.desk.reported(&self.session.carrier.node, &report);
+        }
+    }
+
     fn confirmed(&mut self, index: u32) {
         let words = self.keyring.confirmed(index, Instant::now());
         self.say(Ok(words));
@@ -223,6 +251,14 @@ impl Runner {
                 self.session.close(close::PROTOCOL, "it reads no control messages");
             }
         }
+    }
+
+    /// How long until the next look: a session at rest has nothing that is due soon.
+    fn pause(&self) -> Duration {
+        let tick = self.desk.tuning.tick;
+        let quiet = self.activity.record.max(self.activity.stream).elapsed() >= tick * RESTING;
+        let settled = self.activity.replaced.is_none() && self.keyring.is_settled();
+        if quiet && settled { tick * RESTING } else { tick }
     }
 
     fn tick(&mut self) {
@@ -253,7 +289,6 @@ impl Runner {
         if packets != self.activity.packets {
             self.activity.packets = packets;
             self.activity.record = now;
-            self.desk.used(&peer);
         }
     }
 }

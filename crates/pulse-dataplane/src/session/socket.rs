@@ -13,12 +13,11 @@ use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
 
 use crate::Handle;
-use crate::flow::Flow;
 use crate::forward;
-use crate::frame::{HopHeader, Kind, LAST};
+use crate::frame::{HopHeader, Kind};
 use crate::link::Settings;
 use crate::stats::Drop;
-use crate::tables::{Hop, Routes, Shared};
+use crate::tables::Shared;
 
 /// The address quinn knows a node by.
 pub fn address_of(handle: Handle) -> SocketAddr {
@@ -31,11 +30,6 @@ pub fn handle_of(address: &SocketAddr) -> Option<Handle> {
         IpAddr::V6(v6) => v6.to_ipv4_mapped(),
         IpAddr::V4(_) => None,
     }
-}
-
-/// The hop that packets of a session take; all of one direction take the same.
-pub fn hop(routes: &Routes, us: Handle, them: Handle) -> Option<&Hop> {
-    routes.pick(them, Flow::session(us, them).hash(), None)
 }
 
 /// The virtual socket of the session endpoint.
@@ -61,12 +55,11 @@ impl AsyncUdpSocket for VirtualSocket {
         let Some(handle) = handle_of(&transmit.destination) else { return Ok(()) };
         let Some(us) = self.shared.me.load().as_ref().map(|me| me.v4) else { return Ok(()) };
         let routes = self.shared.routes.load();
-        let Some(hop) = hop(&routes, us, handle) else {
+        let Some(hop) = routes.for_session(us, handle) else {
             self.shared.drops.count(Drop::NoRoute);
             return Ok(());
         };
-        let flags = if hop.last && hop.link.handle != handle { LAST } else { 0 };
-        let header = HopHeader { flags, ..HopHeader::new(us, handle, Kind::Session) };
+        let header = HopHeader { flags: hop.flags(), ..HopHeader::new(us, handle, Kind::Session) };
         let stride = transmit.segment_size.unwrap_or(transmit.contents.len());
         let send = || forward::send_frames(&self.shared, &hop.link, &header, transmit.contents, stride);
         self.settings.writable.send(send)

@@ -9,6 +9,7 @@ mod life;
 mod links;
 mod middle;
 mod node;
+mod paths;
 mod probes;
 mod relays;
 mod rogues;

@@ -1,7 +1,7 @@
 //! A box between two nodes that drops frames, or lets them come from elsewhere, when told to.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -27,6 +27,7 @@ struct Wires {
     frames_moved: AtomicBool,
     all_moved: AtomicBool,
     moved_is_deaf: AtomicBool,
+    longest: AtomicUsize,
     over: AtomicBool,
 }
 
@@ -47,6 +48,7 @@ impl Middle {
             frames_moved: AtomicBool::default(),
             all_moved: AtomicBool::default(),
             moved_is_deaf: AtomicBool::default(),
+            longest: usize::MAX.into(),
             over: AtomicBool::default(),
         });
         let front = wires.front.local_addr().unwrap();
@@ -68,6 +70,11 @@ impl Middle {
         self.wires.frames_dropped.store(drop, Ordering::Relaxed);
     }
 
+    /// As a way with a smaller MTU: longer datagrams vanish.
+    pub fn narrow(&self, longest: usize) {
+        self.wires.longest.store(longest, Ordering::Relaxed);
+    }
+
     /// As a NAT that was restarted: everything comes from the second back from now on.
     pub fn move_all(&self) {
         self.wires.all_moved.store(true, Ordering::Relaxed);
@@ -86,7 +93,7 @@ impl Wires {
         let Ok((length, near)) = self.front.recv_from(&mut datagram) else { return };
         *self.near.lock().unwrap() = Some(near);
         let is_frame = datagram[0] == FRAME;
-        if is_frame && self.frames_dropped.load(Ordering::Relaxed) {
+        if length > self.longest.load(Ordering::Relaxed) || is_frame && self.frames_dropped.load(Ordering::Relaxed) {
             return;
         }
         let moved = self.all_moved.load(Ordering::Relaxed) || (is_frame && self.frames_moved.load(Ordering::Relaxed));
@@ -97,7 +104,8 @@ impl Wires {
         let mut datagram = [0; 2048];
         let Ok(length) = self.backs[back].recv(&mut datagram) else { return };
         let deaf = back == 1 && self.moved_is_deaf.load(Ordering::Relaxed);
-        let dropped = datagram[0] == FRAME && self.frames_dropped.load(Ordering::Relaxed);
+        let dropped = length > self.longest.load(Ordering::Relaxed)
+            || datagram[0] == FRAME && self.frames_dropped.load(Ordering::Relaxed);
         if let (Some(near), false) = (*self.near.lock().unwrap(), deaf || dropped) {
             self.front.send_to(&datagram[..length], near).unwrap();
         }

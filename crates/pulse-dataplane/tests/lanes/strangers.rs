@@ -199,7 +199,7 @@ fn a_flood_of_strangers_does_not_keep_a_member_out() {
     let flood = move |address: SocketAddr| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+            let endpoint = Endpoint::client("127.0.0.2:0".parse().unwrap()).unwrap();
             let stranger = Stranger { alpn: LINK, marked: false, card: None };
             let knocks = (0..300).map(|_| endpoint.connect_with(stranger.config(), address, "any.pulse").unwrap());
             let knocks: Vec<_> = knocks.map(|knock| tokio::spawn(knock.into_future())).collect();

@@ -19,6 +19,11 @@ MOST_NODES: Final = 4096
 MOST_OF_A_NODE: Final = 3
 """Certificates of one node: the newest, the one its record names, and one that a record on its way names."""
 
+FRESH: Final = 60.0
+"""Seconds for which a certificate that is new to us is taken to be new to others: it travels with its record."""
+
+MOST_FRESH: Final = 256
+
 MOST_REFUSED: Final = 1024
 """Hashes of refused certificates remembered, so that nobody is asked for them again and again."""
 
@@ -39,6 +44,8 @@ class Credentials:
         self._hashes: dict[NodeId, tuple[bytes, ...]] = {}
         """Of each node, the certificate that began first first."""
         self._refused: dict[bytes, None] = {}
+        self._fresh: dict[bytes, float] = {}
+        """Until when, oldest first."""
         self._revoked: frozenset[NodeId] = frozenset()
         self._wall: float | None = None
         self._floor = me.not_before
@@ -46,7 +53,7 @@ class Credentials:
 
     # Facts
 
-    def received(self, der: bytes) -> Certificate:
+    def received(self, der: bytes, now: float) -> Certificate:
         """A certificate came by gossip: read and check it.
 
         Raises ProtocolError for what no honest node sends, Refused for what we do not believe (now).
@@ -60,13 +67,16 @@ class Credentials:
         # One network object for all of them: its names are long, and there may be thousands.
         certificate = replace(certificate, network=self._me.network)
         self._add(certificate)
+        self._freshen(certificate, now)
         return certificate
 
-    def seen(self, certificate: Certificate) -> bool:
-        """A certificate that somebody else verified (a handshake, the disk); True if it was new here."""
+    def seen(self, certificate: Certificate, now: float | None = None) -> bool:
+        """A certificate that somebody else verified, just `now` or long ago; True if it was new here."""
         if certificate.node_id in self._revoked or certificate_hash(certificate) in self._by_hash:
             return False
         self._add(certificate)
+        if now is not None:
+            self._freshen(certificate, now)
         return True
 
     def clock_read(self, wall: float, floor: float) -> list[Certificate]:
@@ -106,6 +116,10 @@ class Credentials:
         hashes = self._hashes.get(node)
         return self._by_hash[hashes[-1]] if hashes else None
 
+    def is_fresh(self, wanted: bytes, now: float) -> bool:
+        """True if that certificate came so lately that others may not have it."""
+        return self._fresh.get(wanted, now) > now
+
     def is_refused(self, wanted: bytes) -> bool:
         """True if that certificate was refused since the clock was last read."""
         return wanted in self._refused
@@ -135,6 +149,11 @@ class Credentials:
         self._by_hash[added] = certificate
         self._hashes[node] = tuple(sorted({*self._hashes.get(node, ()), added}, key=self._age))
         self._trim(node, MOST_OF_A_NODE, added)
+
+    def _freshen(self, certificate: Certificate, now: float) -> None:
+        self._fresh[certificate_hash(certificate)] = now + FRESH
+        if len(self._fresh) > MOST_FRESH:
+            del self._fresh[next(iter(self._fresh))]
 
     def _age(self, wanted: bytes) -> tuple[float, bytes]:
         return self._by_hash[wanted].not_before, wanted

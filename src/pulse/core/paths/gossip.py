@@ -28,7 +28,7 @@ from pulse.core.paths.noderecord import (
 )
 from pulse.core.paths.outbox import Shelf
 from pulse.core.paths.recordtable import MOST_RECORDS, Merge, RecordTable
-from pulse.core.paths.tree import Journey, Tree
+from pulse.core.paths.tree import GRAFT, Journey, Tree
 from pulse.core.paths.wants import LATE, Came, Wants
 from pulse.core.trust.certificates import Authority, Certificate
 from pulse.core.trust.signed import Comparison
@@ -120,8 +120,13 @@ class Gossip:
     # Facts: what others decided
 
     def certificate_seen(self, certificate: Certificate, now: float) -> list[Outcome]:
-        """A certificate verified elsewhere: a handshake showed it, or it was on disk."""
-        return self._release(sha256(certificate.der).digest(), now) if self._credentials.seen(certificate) else []
+        """A certificate verified elsewhere: a handshake showed it, or ours was renewed."""
+        return self._release(sha256(certificate.der).digest(), now) if self._credentials.seen(certificate, now) else []
+
+    def certificate_restored(self, certificate: Certificate) -> list[Outcome]:
+        """A certificate verified elsewhere that we held in an earlier run; others do too."""
+        self._credentials.seen(certificate)
+        return []
 
     def record_made(self, record: NodeRecord, now: float) -> list[Outcome]:
         """A new version of our own record; `certificate_seen` was told of the certificate it names."""
@@ -276,8 +281,10 @@ class Gossip:
             effects.append(RecordForgotten(merge.forgotten))
         if branch is not None:
             effects.append(RecordAccepted(record))
-        renewed = before is None or before.certificate != record.certificate
-        journey = Journey(branch.link if branch else None, renewed, came is Came.IN_BULK)
+        certified = (before is None or before.certificate != record.certificate) and self._credentials.is_fresh(
+            record.certificate, now
+        )
+        journey = Journey(branch.link if branch else None, certified, came is Came.IN_BULK)
         return [*effects, *self._tree.record_taken(record, journey, now)]
 
     def _alarm(self, record: NodeRecord, merge: Merge, now: float) -> list[Outcome]:
@@ -295,7 +302,7 @@ class Gossip:
         if self._credentials.is_settled(wanted):
             return []
         try:
-            certificate = self._credentials.received(der)
+            certificate = self._credentials.received(der, now)
         except Refused as error:
             # Its CA may be one we have not heard of yet, or our clock wrong: no fault of the neighbour's.
             self.counts.refused += 1
@@ -325,8 +332,7 @@ class Gossip:
         return []
 
     def _asked(self, branch: Branch, want: Want, now: float) -> list[Outcome]:
-        if want.ids or not want.certificates:
-            branch.eager = True
+        branch.eager |= want == GRAFT
         for id12 in split_ids(want.ids):
             handle, numbers = read_id(id12)
             record = self._table.at(handle)
@@ -341,8 +347,9 @@ class Gossip:
         effects: list[Effect] = []
         for asking in self._records_wanted.due(now):
             if (branch := self._tree.get(asking.link)) is not None:
-                branch.eager |= not asking.in_bulk
                 effects.append(branch.outbox.say(Want(b"".join(asking.keys)), now))
+                if not asking.in_bulk:
+                    effects += self._tree.record_late(branch, now)
         for asking in self._certificates_wanted.due(now):
             if (branch := self._tree.get(asking.link)) is not None:
                 effects.append(branch.outbox.say(Want(b"", b"".join(asking.keys)), now))

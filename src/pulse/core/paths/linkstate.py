@@ -97,6 +97,8 @@ class LinkState:
     """Since when no links lead to whom, longest first."""
     _expired: dict[NodeId, float] = field(default_factory=dict)
     """The same of those that are expired."""
+    _left: dict[NodeId, float] = field(default_factory=dict)
+    """When links last led to those that were reached once and are not now."""
     _looked: float = 0.0
     _due: float | None = None
     """When to look again."""
@@ -199,6 +201,10 @@ class LinkState:
         """Since when no counted links lead to `node`; None if some do or it is not known."""
         return self._missed.get(node, self._expired.get(node))
 
+    def last_reached(self, node: NodeId) -> float | None:
+        """When counted links last led to `node`; None if they do now, or never did."""
+        return self._left.get(node)
+
     # Details
 
     def _look_after(self, pace: float, now: float = 0.0) -> None:
@@ -213,10 +219,12 @@ class LinkState:
         for mine in self._mine.values():
             mine.seen_rtt, mine.seen_loss = mine.rtt, mine.loss
         graph = self.graph()
-        self._reached = graph.reached()
+        before, self._reached = self._reached, graph.reached()
         returned = [node for node in self._expired if node in self._reached]
         lost = [node for node in graph.nodes[1:] if node not in self._reached]
         still = {*lost}
+        left = self._left | dict.fromkeys(before - self._reached, now)
+        self._left = {node: at for node, at in left.items() if node in still}
         self._missed = {node: since for node, since in self._missed.items() if node in still}
         self._expired = {node: since for node, since in self._expired.items() if node in still}
         for node in lost:

@@ -109,6 +109,11 @@ class Neighbours:
         self._quests.ranges_known(ranges)
         return []
 
+    def own_addresses(self, addresses: Collection[str]) -> list[Effect]:
+        """Where we are reached ourselves: whoever announces such a place is not dialled at it."""
+        self._quests.own_addresses(addresses)
+        return []
+
     def peers_banished(self, nodes: Collection[NodeId]) -> list[Effect]:
         """These nodes are revoked: look for them no more (their links are closed by the data plane)."""
         self._targets.banish(nodes)
@@ -165,10 +170,8 @@ class Neighbours:
         flight.aim.failed("" if fact.code == "duplicate" else fact.detail, now)
         return [log, *self.tick(now)]
 
-    def addresses_changed(self, now: float, own: Collection[str] | None = None) -> list[Effect]:
-        """The network under us changed: everybody is worth another try at once; `own` is where we are from now on."""
-        if own is not None:
-            self._quests.own_addresses(own)
+    def addresses_changed(self, now: float) -> list[Effect]:
+        """The network under us changed: everybody is worth another try at once."""
         for target in self._targets:
             target.backoff.reset()
             target.next_try = now

@@ -35,7 +35,7 @@ class RecordTable:
         self._me, self._most = me, most
         self._records: dict[NodeId, NodeRecord] = {}
         self._holders: dict[bytes, tuple[float, NodeId]] = {}
-        """Handle to who bears it and since when it is certified to."""
+        """Handle to who bears it and since when it is certified to: one entry for each record."""
         self._unreachable: dict[NodeId, None] = {}
         """Longest unreachable first."""
         self.summary = Summary()
@@ -67,8 +67,7 @@ class RecordTable:
             return False
         self._unreachable.pop(node, None)
         self.summary.removed(record)
-        if self._holders.get(record.handle.packed, (0.0, None))[1] == node:
-            del self._holders[record.handle.packed]
+        del self._holders[record.handle.packed]
         return True
 
     def node_expired(self, node: NodeId) -> None:
@@ -118,7 +117,7 @@ class RecordTable:
         if before is not None:
             self.summary.removed(before)
             if before.handle != record.handle:
-                self._holders.pop(before.handle.packed, None)
+                del self._holders[before.handle.packed]
         self._records[record.node] = record
         self._holders[record.handle.packed] = certified, record.node
         self.summary.added(record)

@@ -6,14 +6,12 @@ guessing; and tables change only when it matters.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from typing import Final, NamedTuple
 
 from pulse.core.effects import DEBUG, Effect, Hop, Log, Owner
 from pulse.core.paths.doubts import Doubts
 from pulse.core.paths.graph import Graph, OwnLink
-from pulse.core.paths.neighbours import Neighbour
-from pulse.core.paths.spread import FULL_SHARE, Choice, choose
+from pulse.core.paths.spread import Choice, choose
 from pulse.core.paths.ways import Survey, Way, survey
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import SHORT_ID, LinkId, NodeId
@@ -24,6 +22,9 @@ SAMPLE_GAP: Final = 1.0
 SAMPLE_PACE: Final = 0.005
 """The same for each node of the mesh."""
 
+PACE: Final = 0.0005
+"""Seconds a node of the mesh between two looks of our own accord: holds of many paths end one after the other."""
+
 MATERIAL: Final = 0.2
 """A weight that moved by less than this share of itself is no change."""
 
@@ -32,8 +33,6 @@ MOST_KEPT: Final = 16
 
 MOST_DETOURS: Final = 4
 """Sets of suspect neighbours around which other ways are sought at one time: each costs a tree."""
-
-Routes = dict[IPv4Address, tuple[Hop, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ class Routing:
         self._routes: dict[NodeId, _Route] = {}
         self._own: dict[NodeId, OwnLink] = {}
         """The link that served each neighbour at the last look."""
-        self._sampled = float("-inf")
+        self._sampled = self._weighed = float("-inf")
         self._due: float | None = None
 
     # Facts
@@ -98,7 +97,7 @@ class Routing:
         """What is sent to `node` over this link of ours does not arrive, or does again."""
         first = next((each for each, serving in self._own.items() if serving.link == link), None)
         if first is not None and self._doubts.path_suspected(node, first, suspect, now):
-            self._due = now
+            self._due = max(now, self._weighed + PACE * len(self._routes))
         return []
 
     # The machine's face
@@ -143,6 +142,7 @@ class Routing:
         counts = now >= self._sampled + gap
         if counts:
             self._sampled = now
+        self._weighed = now
         self._doubts.passed(now)
         self._add_detours(seen)
         before, self._routes = self._routes, {}
@@ -155,7 +155,8 @@ class Routing:
             changed = changed or old is None or new.hops is not old.hops
             if old is not None and old.path.direct is not new.path.direct:
                 outcomes.append(_moved(node, new.path))
-        self._due = self._next_due(now, self._sampled + gap)
+        wake = self._next_wake(now, self._sampled + gap)
+        self._due = None if wake is None else max(wake, now + PACE * len(self._routes))
         return [*outcomes, *([RoutesChanged()] if changed or before else [])]
 
     def _route(self, seen: Survey, number: int, old: _Route | None, now: float, *, counts: bool) -> _Route:
@@ -179,7 +180,7 @@ class Routing:
             for number, way in seen.detours(numbers, shunned):
                 seen.ways[number].append(way)
 
-    def _next_due(self, now: float, next_sample: float) -> float | None:
+    def _next_wake(self, now: float, next_sample: float) -> float | None:
         choices = (route.choice for route in self._routes.values())
         wakes = [max(each.hold.until, next_sample) for each in choices if each.is_beaten]
         held = self._doubts.next_change(now)
@@ -207,16 +208,7 @@ def _has_moved(old: int | None, new: int) -> bool:
     return old is None or (old == 0) != (new == 0) or abs(new - old) > MATERIAL * old
 
 
-# The data plane's other table, and the routes of a mesh without gossip
-
-
-def direct_routes(neighbours: Iterable[Neighbour], handles: dict[NodeId, IPv4Address]) -> Routes:
-    """Each neighbour by its newest link."""
-    return {
-        handles[neighbour.node]: (Hop(neighbour.link, FULL_SHARE),)
-        for neighbour in neighbours
-        if neighbour.node in handles
-    }
+# The data plane's other table
 
 
 def owners(members: Iterable[Certificate], me: NodeId, *, packets: bool) -> tuple[Owner, ...]:

@@ -10,8 +10,10 @@ from typing import Final
 
 from pulse.core.addresses import is_ip, join
 from pulse.core.effects import WARNING, CloseLink, Effect, Log
-from pulse.core.health import CLOCK_WARNING
 from pulse.core.types import LinkId
+
+CLOCK_TOLERANCE: Final = 300.0
+"""Seconds between our clock and the neighbours' median from which time-boxed rules are judged with care."""
 
 OBSERVED_TOLD: Final = 3
 """Addresses that neighbours see which have a place among our candidates, however many interfaces there are."""
@@ -66,4 +68,4 @@ class Sight:
 
     def clock_vouched(self) -> bool:
         """True if there are neighbours and their clocks agree with ours."""
-        return bool(self._offsets) and abs(self.clock_offset()) <= CLOCK_WARNING
+        return bool(self._offsets) and abs(self.clock_offset()) <= CLOCK_TOLERANCE

@@ -2,8 +2,9 @@
 
 Plumtree (Leitão, Pereira, Rodrigues: Epidemic Broadcast Trees, 2007). Records go to eager neighbours at once, to
 lazy ones only their ids. A record that came twice makes the slower link lazy at both ends; an id whose record does
-not follow makes its link eager again. Invariant: each neighbour but the sender hears of each record taken, in
-the end by its newest version.
+not follow makes its link eager again. Where many nodes speak at once, each would cut the tree its own way, so only
+one of them counts, and links are taken in one at a time (decision 21). Invariant: each neighbour but the sender
+hears of each record taken, in the end by its newest version.
 """
 
 import heapq
@@ -20,9 +21,18 @@ from pulse.core.types import LinkId, NodeId
 if TYPE_CHECKING:
     from random import Random
 
+GRAFT: Final = Want(b"")
+"""Send from now on what comes: a `Want` that names nothing asks for all of it."""
+
 NAMED_WITHIN: Final = (0.02, 0.05)
 """Seconds in which ids are gathered for one `Have`; which of two neighbours speaks first is left to chance, for then
 the other need not."""
+
+GRAFT_AGAIN: Final = 0.5
+"""Seconds between two links taken into the tree because something was late: one may well have been enough."""
+
+MEASURED_FOR: Final = 1.0
+"""Seconds for which, of the nodes that spoke, only duplicates of the one with the lowest id count."""
 
 PRUNE_AGAIN: Final = 1.0
 """Seconds after which a neighbour that still sends duplicates is told again."""
@@ -48,6 +58,10 @@ class Tree:
         self._tempo = Tempo()
         self._held_back: dict[NodeId, Journey] = {}
         self._due: list[tuple[float, NodeId]] = []
+        self._graft_at = 0.0
+        self._measure = NodeId("")
+        self._measure_until = 0.0
+        """Whose duplicates count, and until when nobody else's do."""
 
     # Facts
 
@@ -64,11 +78,13 @@ class Tree:
         lazy = [each for each in self.branches() if not each.eager]
         for branch in lazy:
             branch.eager = True
-        return [branch.outbox.say(Want(b""), now) for branch in lazy]
+        return [branch.outbox.say(GRAFT, now) for branch in lazy]
 
     def record_taken(self, record: NodeRecord, journey: Journey, now: float) -> list[Effect]:
         """A new record is held: pass it on, or its next version if this origin makes too many."""
         node = record.node
+        if node <= self._measure or self._measure_until <= now:
+            self._measure, self._measure_until = node, now + MEASURED_FOR
         when = self._tempo.take(node, now)
         if when <= now:
             return self._pass_on(record, journey, now)
@@ -83,10 +99,19 @@ class Tree:
     def duplicate_received(self, branch: Branch, node: NodeId, now: float) -> list[Effect]:
         """A record came unasked that we held: the neighbour need not send us more of them."""
         branch.lazy.pop(node, None)
+        if node > self._measure and now < self._measure_until:
+            return []
         if not branch.eager and now < branch.quiet_until:
             return []
         branch.eager, branch.quiet_until = False, now + PRUNE_AGAIN
         return [branch.outbox.say(Prune(), now)]
+
+    def record_late(self, branch: Branch, now: float) -> list[Effect]:
+        """A record did not follow its id: take the link on which the id came into the tree."""
+        if branch.eager or now < self._graft_at:
+            return []
+        branch.eager, self._graft_at = True, now + GRAFT_AGAIN
+        return [branch.outbox.say(GRAFT, now)]
 
     # Queries
 

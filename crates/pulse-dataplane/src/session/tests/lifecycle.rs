@@ -191,8 +191,8 @@ async fn a_kick_resumes_a_transfer_that_waited_for_its_path() {
     sleep(Duration::from_millis(1500)).await;
     high.route(low.v4);
     let restored = std::time::Instant::now();
-    low.sessions.kick(&[high.v4]);
-    high.sessions.kick(&[low.v4]);
+    low.sessions.desk.kick(&[high.v4]);
+    high.sessions.desk.kick(&[low.v4]);
     high.answer(|_| Vec::new()).await;
     assert!(low.response(request).await.is_ok());
     assert!(restored.elapsed() < Duration::from_millis(500), "{:?}", restored.elapsed());
@@ -205,7 +205,7 @@ async fn a_kick_makes_a_dial_begin_anew() {
     let request = low.sessions.request(high.id, b"?".to_vec(), LONG);
     sleep(Duration::from_millis(1200)).await;
     high.route(low.v4);
-    low.sessions.kick(&[high.v4]);
+    low.sessions.desk.kick(&[high.v4]);
     high.answer(<[u8]>::to_vec).await;
     assert!(low.response(request).await.is_ok());
 }

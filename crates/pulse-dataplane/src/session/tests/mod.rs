@@ -4,6 +4,8 @@
 
 mod keys;
 mod lifecycle;
+mod paths;
+mod relay;
 mod rpc;
 mod streams;
 mod world;

@@ -1,7 +1,8 @@
 //! Two nodes on the loopback, joined by a link made by hand; everything above and below the link is the real thing.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,17 +14,20 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::sleep;
 
 use crate::event::{Bus, Event};
-use crate::forward::Packets;
+use crate::forward::testing::seqpacket_pair;
+use crate::forward::{Packets, attach, detach_tun};
 use crate::inbox::Inbox;
 use crate::link::{Bucket, Settings};
-use crate::probe::Probes;
+use crate::path::Paths;
+use crate::probe::{Probes, size};
 use crate::seal::{Cipher, HopOpener, HopSealer};
 use crate::session::{Sessions, Tuning};
 use crate::socket::Socket;
-use crate::tables::{Addresses, Hop, LINK_SIZE, Link, Owner, PASSING, Peer, Routes, Shared, Waiting};
+use crate::tables::{Addresses, Link, Owner, PASSING, Peer, Routes, Shared, Waiting};
 use crate::tls::Identity;
+use crate::tun::Tun;
 use crate::verify::{Trust, hex, sha256};
-use crate::{Handle, NodeId};
+use crate::{Handle, LinkId, NodeId};
 
 const NETWORK: &str = "default.test";
 
@@ -84,6 +88,7 @@ pub struct Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        detach_tun(&self.shared);
         if let Some(packets) = self.packets.take() {
             packets.stop();
         }
@@ -106,6 +111,7 @@ impl Node {
             addresses: ArcSwap::default(),
             routes: ArcSwap::default(),
             policy: ArcSwap::default(),
+            paths: Paths::default(),
             tun: ArcSwapOption::empty(),
             link_inbox: Inbox::new(64),
             session_inbox: Inbox::new(4096),
@@ -224,38 +230,74 @@ impl Node {
     }
 
     fn link(&self, other: &Node, index: u32, secrets: (&[u8; 32], &[u8; 32])) {
-        let link = Arc::new(Link {
-            index,
-            node: other.id,
-            handle: other.v4,
-            remote: ArcSwap::from_pointee(other.shared.socket.local_addr().unwrap()),
-            local: None,
-            sealer: HopSealer::new(index, secrets.0, Cipher::ChaCha20Poly1305),
-            opener: HopOpener::new(secrets.1, Cipher::ChaCha20Poly1305),
-            probes: Probes::default(),
-            traffic: Default::default(),
-            suspect: Default::default(),
-            size: LINK_SIZE.into(),
-            halves: Mutex::default(),
-            passing: Bucket::new(PASSING, Instant::now()).into(),
-        });
-        self.shared.links.store(Arc::new(HashMap::from([(index, Arc::clone(&link))])));
+        let at = other.shared.socket.local_addr().unwrap();
+        let link = link(other.id, other.v4, index, secrets, at);
+        self.shared.links.store(Arc::new(HashMap::from([(index, link)])));
         self.route(other.v4);
+    }
+
+    /// A better path to `other` from now on, whose first hop is `relay` at `front`; the one before stays in reserve.
+    pub fn add_path(&self, other: &Node, relay: Handle, front: SocketAddr) -> LinkId {
+        let index = free_index();
+        let secret = [3; 32];
+        let (ours, theirs) = ((&secret, &[4; 32]), (&[4; 32], &secret));
+        let here = link(other.id, relay, index, ours, front);
+        let there = link(self.id, relay, index, theirs, self.shared.socket.local_addr().unwrap());
+        for (node, link) in [(self, &here), (other, &there)] {
+            let mut links = HashMap::clone(&node.shared.links.load());
+            links.insert(index, Arc::clone(link));
+            node.shared.links.store(Arc::new(links));
+        }
+        let mut routes = self.shared.routes.load().0.clone();
+        let hops = routes.get_mut(&other.v4).unwrap();
+        hops[0].weight = 0;
+        hops.insert(0, self.shared.paths.hop(other.v4, &here, 1, false));
+        self.shared.routes.store(Arc::new(Routes(routes)));
+        index
+    }
+
+    /// A TUN device in name; the far side of it, where the kernel would be.
+    pub fn attach_tun(&self) -> File {
+        let (ours, kernel) = seqpacket_pair().unwrap();
+        attach(&self.shared, Tun::adopt("world".to_owned(), vec![ours], true).unwrap()).unwrap();
+        kernel
     }
 
     /// Send what is for `handle` over our one link.
     pub fn route(&self, handle: Handle) {
         let link = Arc::clone(self.shared.links.load().values().next().unwrap());
         let mut routes = self.shared.routes.load().0.clone();
-        routes.insert(handle, vec![Hop { link, weight: 1, last: false }]);
+        routes.insert(handle, vec![self.shared.paths.hop(handle, &link, 1, false)]);
         self.shared.routes.store(Arc::new(Routes(routes)));
     }
 }
 
+fn link(node: NodeId, handle: Handle, index: u32, secrets: (&[u8; 32], &[u8; 32]), remote: SocketAddr) -> Arc<Link> {
+    Arc::new(Link {
+        index,
+        node,
+        handle,
+        remote: ArcSwap::from_pointee(remote),
+        local: None,
+        sealer: HopSealer::new(index, secrets.0, Cipher::ChaCha20Poly1305),
+        opener: HopOpener::new(secrets.1, Cipher::ChaCha20Poly1305),
+        probes: Probes::default(),
+        traffic: Default::default(),
+        suspect: Default::default(),
+        size: size::LEAST.into(),
+        halves: Mutex::default(),
+        passing: Bucket::new(PASSING, Instant::now()).into(),
+    })
+}
+
+fn free_index() -> LinkId {
+    static INDEX: AtomicU32 = AtomicU32::new(1);
+    INDEX.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
 /// Join two nodes by a link; `address` is where `one` believes the other to be.
 pub fn join_as(one: &Node, other: &Node, address: Handle) {
-    static INDEX: AtomicU32 = AtomicU32::new(1);
-    let index = INDEX.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let index = free_index();
     one.learn(other, address);
     other.learn(one, one.v4);
     one.link(other, index, (&[1; 32], &[2; 32]));

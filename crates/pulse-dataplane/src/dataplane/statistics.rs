@@ -1,0 +1,60 @@
+//! One snapshot of everything that is counted and measured.
+
+use std::sync::Arc;
+
+use super::{Dataplane, Result};
+use crate::clock::now;
+use crate::path::{Figures, Path};
+use crate::tables::{Peer, Shared};
+use crate::{LinkId, NodeId, link, session};
+
+/// One snapshot of what is counted.
+#[derive(Debug)]
+pub struct Statistics {
+    /// Live links.
+    pub links: Vec<link::Snapshot>,
+    /// Every node that packets can be sent to.
+    pub peers: Vec<Arc<Peer>>,
+    /// Paths that were measured.
+    pub paths: Vec<PathSnapshot>,
+    /// Live sessions.
+    pub sessions: Vec<session::Snapshot>,
+    /// Packets dropped by reason.
+    pub drops: Vec<(&'static str, u64)>,
+}
+
+/// One path, for statistics.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PathSnapshot {
+    /// The node it leads to.
+    pub node: NodeId,
+    /// Our first link of it.
+    pub link: LinkId,
+    /// What is known of it.
+    pub figures: Figures,
+    /// It had better not be used.
+    pub suspect: bool,
+}
+
+impl Dataplane {
+    /// What is counted, now.
+    pub fn statistics(&self) -> Result<Statistics> {
+        let running = self.running()?;
+        Ok(Statistics {
+            links: running.links.snapshot(),
+            peers: running.shared.addresses.load().peers.values().cloned().collect(),
+            paths: paths(&running.shared),
+            sessions: running.sessions.snapshot(),
+            drops: running.shared.drops.snapshot(),
+        })
+    }
+}
+
+fn paths(shared: &Shared) -> Vec<PathSnapshot> {
+    let (addresses, now) = (shared.addresses.load(), now());
+    let snapshot = |path: Arc<Path>| {
+        let (node, figures) = (addresses.by_handle(path.handle)?.node, path.figures(now)?);
+        Some(PathSnapshot { node, link: path.link.index, figures, suspect: path.is_suspect() })
+    };
+    shared.paths.list().into_iter().filter_map(snapshot).collect()
+}

@@ -1,0 +1,108 @@
+//! Paths over real data planes: a relay that carries nothing is left, and datagrams are as long as the link takes.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use pulse_dataplane::dataplane::Ownership;
+use pulse_dataplane::event::Event;
+use pulse_dataplane::{LinkId, NodeId};
+
+use crate::authority::Authority;
+use crate::middle::Middle;
+use crate::node::{Node, Up, pair};
+
+/// Node `number` of the authority, as tables name it.
+fn owns(number: u8, node: NodeId) -> [Ownership; 2] {
+    let [v4, v6] = [format!("10.100.0.{number}"), format!("fd00::{number}")].map(|text| text.parse().unwrap());
+    [(v4, 32), (v6, 128)].map(|(network, length)| Ownership { network, length, node, destination: true, source: true })
+}
+
+impl Node {
+    /// Node `number` is `other`, reached over these links: the first is used, the others are in reserve.
+    fn reaches(&self, number: u8, other: &Self, links: &[LinkId]) {
+        let hops = links.iter().enumerate().map(|(place, link)| (*link, u32::from(place == 0), false)).collect();
+        self.plane.replace_addresses(&owns(number, other.id)).unwrap();
+        self.plane.replace_routes(&[(format!("10.100.0.{number}").parse().unwrap(), hops)]).unwrap();
+    }
+
+    fn size(&self) -> usize {
+        self.plane.statistics().unwrap().links[0].link.size.load(Ordering::Relaxed)
+    }
+
+    fn wait_size(&self, size: usize) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while self.size() != size {
+            assert!(Instant::now() < end, "{} and not {size}", self.size());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Alice asks Bob something, who answers.
+fn ask(alice: &Node, bob: &mut Node) -> u64 {
+    let asked = alice.plane.request(bob.id, b"?".to_vec(), Duration::from_secs(20)).unwrap();
+    let request = bob.wait("Request", |event| match event {
+        Event::Request { request, .. } => Some(*request),
+        _ => None,
+    });
+    bob.plane.respond(request, b"!".to_vec()).unwrap();
+    asked
+}
+
+fn wait_answer(alice: &mut Node, asked: u64) {
+    let answer = alice.wait("Response", |event| match event {
+        Event::Response { request, result } if *request == asked => Some(result.clone()),
+        _ => None,
+    });
+    assert_eq!(answer, Ok(b"!".to_vec()));
+}
+
+fn link_up(alice: &mut Node, other: &mut Node) -> (Up, Up) {
+    alice.dial(other);
+    (alice.wait_up(), other.wait_up())
+}
+
+#[test]
+fn a_relay_that_carries_nothing_is_left_for_another_way() {
+    let authority = Authority::new();
+    let [mut alice, mut bob, mut rita] = [1, 2, 3].map(|number| Node::member(&authority, number));
+    let (over_rita, _) = link_up(&mut alice, &mut rita);
+    let (direct, theirs) = link_up(&mut alice, &mut bob);
+    alice.reaches(2, &bob, &[direct.link]);
+    bob.reaches(1, &alice, &[theirs.link]);
+    let asked = ask(&alice, &mut bob);
+    wait_answer(&mut alice, asked);
+    // Rita has no table at all, so she drops what is for Bob; her link is as good as can be.
+    alice.reaches(2, &bob, &[over_rita.link, direct.link]);
+    let asked = ask(&alice, &mut bob);
+    let told = alice.wait("PathSuspect", |event| match event {
+        Event::PathSuspect { node, link, suspect } => Some((*node, *link, *suspect)),
+        _ => None,
+    });
+    assert_eq!(told, (bob.id, over_rita.link, true));
+    wait_answer(&mut alice, asked);
+    assert!(alice.has_no(|event| matches!(event, Event::LinkSuspect { .. })));
+    let paths = alice.plane.statistics().unwrap().paths;
+    let path = paths.iter().find(|path| path.link == over_rita.link).unwrap();
+    assert!(path.suspect && path.node == bob.id && path.figures.loss > 0.9, "{path:?}");
+}
+
+#[test]
+fn a_link_takes_the_longest_datagrams_its_way_does() {
+    let (alice, _, bob, _) = pair(&Authority::new());
+    alice.wait_size(1452);
+    bob.wait_size(1452);
+}
+
+#[test]
+fn a_narrow_way_is_found_out_by_both_ends() {
+    let authority = Authority::new();
+    let (mut alice, mut bob) = (Node::member(&authority, 1), Node::member(&authority, 2));
+    let middle = Middle::before(bob.address);
+    middle.narrow(1400);
+    alice.plane.dial(middle.front, Some(bob.id), 0).unwrap();
+    alice.wait_up();
+    bob.wait_up();
+    alice.wait_size(1372);
+    bob.wait_size(1372);
+}

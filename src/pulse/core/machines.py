@@ -1,0 +1,79 @@
+"""The machines of one node, and what they say together.
+
+Invariant: each machine has its own state; what one needs of another it asks by a query given to it here.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pulse.core.effects import TablesChanged
+from pulse.core.network.sharing import Sharing
+from pulse.core.network.statements import NO_FLOORS, Statements
+from pulse.core.paths.announce import Announce
+from pulse.core.paths.gossip import Gossip
+from pulse.core.paths.linkstate import LinkState
+from pulse.core.paths.neighbours import Neighbours
+from pulse.core.paths.probe import Probe
+from pulse.core.paths.routing import Routing, owners
+from pulse.core.paths.sight import Sight
+from pulse.core.paths.wanted import Wanted
+from pulse.core.trust.certificates import Authority, Certificate
+from pulse.core.trust.identity import Signer
+from pulse.core.trust.join import Floors
+from pulse.core.trust.members import Members
+from pulse.core.types import NodeId
+
+if TYPE_CHECKING:
+    from random import Random
+
+
+class Machines:
+    """All of them, by name."""
+
+    def __init__(
+        self,
+        me: Certificate,
+        signer: Signer,
+        authorities: Sequence[Authority],
+        random: "Random",
+        *,
+        boot: int,
+        version: str,
+        floors: Floors = NO_FLOORS,
+    ) -> None:
+        self.me = me
+        self.statements = Statements(me.network, authorities, self.ca_nodes, self._public_key, floors)
+        self.sharing = Sharing(self.statements)
+        self.members = Members(self.statements.naming)
+        self.members.certificate_seen(me)
+        self.sight = Sight()
+        self.probe = Probe()
+        self.neighbours = Neighbours(random)
+        self.wanted = Wanted(me.node_id)
+        self.gossip = Gossip(me.network, me, lambda: authorities, random)
+        self.announce = Announce(me, signer, boot=boot, version=version)
+        self.linkstate = LinkState(me.node_id)
+        self.routing = Routing(self.linkstate.graph)
+        self.tables_stale = False
+        """The data plane's tables are not what they should be."""
+
+    # Queries
+
+    def tables(self) -> TablesChanged:
+        """The data plane's tables, as they should be now."""
+        routes = self.routing.routes().items()
+        known = ((self.members.get(node), hops) for node, hops in routes)
+        return TablesChanged(
+            {each.addresses.v4: hops for each, hops in known if each is not None},
+            owners(self.members.all(), self.me.node_id, packets=self.statements.in_force),
+        )
+
+    def ca_nodes(self) -> frozenset[NodeId]:
+        """The CA's own nodes, as far as we have met them."""
+        return frozenset(each.node_id for each in self.members.all() if each.is_ca)
+
+    # Details
+
+    def _public_key(self, node: NodeId) -> bytes | None:
+        certificate = self.members.get(node)
+        return certificate.public_key if certificate else None

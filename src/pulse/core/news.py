@@ -1,0 +1,110 @@
+"""What one machine tells, and which others hear it: the table of the whole mesh.
+
+Invariant: nothing is decided here, and what is heard tells more news or effects, never both halves of a decision.
+"""
+
+from collections.abc import Iterable
+
+from pulse.core.effects import Effect, StorePeers
+from pulse.core.machines import Machines
+from pulse.core.network.sharing import LinkSettled
+from pulse.core.paths.linkstate import GraphChanged, NodeExpired, NodeReturned
+from pulse.core.paths.news import CertificateAccepted, OwnRecordSeen, RecordAccepted, RecordForgotten, RecordMade
+from pulse.core.paths.routing import RoutesChanged
+from pulse.core.paths.wanted import NodesWanted
+from pulse.core.trust.certificates import Certificate
+from pulse.core.trust.identity import mesh_prefix
+from pulse.core.types import LinkId, NodeId
+
+News = (
+    LinkSettled
+    | GraphChanged
+    | NodeExpired
+    | NodeReturned
+    | CertificateAccepted
+    | OwnRecordSeen
+    | RecordAccepted
+    | RecordForgotten
+    | RecordMade
+    | RoutesChanged
+    | NodesWanted
+)
+Outcomes = Iterable[Effect | News]
+
+
+def heard(of: Machines, news: News, now: float) -> Outcomes:
+    """Hand one piece of news to the machines it is for."""
+    match news:
+        case LinkSettled(link):
+            return link_settled(of, link, now)
+        case RecordMade(record):
+            return [*of.gossip.record_made(record, now), *of.linkstate.record_accepted(record, now)]
+        case RecordAccepted(record):
+            of.announce.mesh_size(of.members.count())
+            claimed = of.me.addresses.v4 in (each.handle for each in record.adjacencies())
+            return [
+                *of.linkstate.record_accepted(record, now),
+                *of.wanted.record_accepted(record, now),
+                *of.announce.link_claimed(record.handle, claimed, now),
+            ]
+        case RecordForgotten(node):
+            return [*of.linkstate.record_forgotten(node), *of.wanted.record_forgotten(node), *_unclaimed(of, node, now)]
+        case CertificateAccepted(certificate):
+            return certificate_seen(of, certificate)
+        case OwnRecordSeen(boot, seq, same_numbers):
+            return of.announce.own_record_seen(boot, seq, same_numbers, now)
+        case GraphChanged(graph):
+            return of.routing.graph_changed(graph, now)
+        case NodeExpired(node):
+            return [*of.gossip.node_expired(node), *of.wanted.node_expired(node, now)]
+        case NodeReturned(node):
+            return [*of.gossip.node_reached(node), *of.wanted.node_returned(node, now)]
+        case NodesWanted(nodes, others):
+            return of.neighbours.nodes_wanted(nodes, others, now)
+        case RoutesChanged():
+            of.tables_stale = True
+            return []
+
+
+def _unclaimed(of: Machines, node: NodeId, now: float) -> Outcomes:
+    member = of.members.get(node)
+    return of.announce.link_claimed(member.addresses.v4, False, now) if member else []
+
+
+def link_settled(of: Machines, link: LinkId, now: float) -> Outcomes:
+    """It may carry frames from now on, so it counts."""
+    neighbour = of.neighbours.get(link)
+    member = of.members.get(neighbour.node) if neighbour else None
+    if neighbour is None or member is None:
+        return []
+    opened = of.linkstate.link_opened(link, neighbour.node, now)
+    return [*opened, *of.announce.neighbour_up(member.addresses.v4, now)]
+
+
+def certificate_seen(of: Machines, certificate: Certificate) -> Outcomes:
+    """A verified certificate: its node has an address from now on."""
+    if not of.members.certificate_seen(certificate):
+        return []
+    of.tables_stale = True
+    return [StorePeers()]
+
+
+def config_changed(of: Machines) -> Outcomes:
+    """Another network config is in force: packets may pass that could not, in another range."""
+    of.tables_stale = True
+    v4 = of.statements.mesh_cidr()
+    return of.neighbours.ranges_known((*([v4] if v4 else ()), mesh_prefix(of.me.network)))
+
+
+def trust_changed(of: Machines, now: float) -> Outcomes:
+    """Revocations or roles are others: who is out is gone from every machine."""
+    revoked = of.statements.revoked()
+    of.tables_stale = True
+    outcomes: list[Effect | News] = [*of.neighbours.peers_banished(revoked)]
+    outcomes += of.gossip.revocations_changed(revoked)
+    for member in [each for each in of.members.all() if each.node_id in revoked]:
+        of.members.node_revoked(member.node_id)
+        outcomes += of.linkstate.node_revoked(member.node_id)
+        outcomes += of.announce.neighbour_down(member.addresses.v4, now)
+        outcomes.append(StorePeers())
+    return outcomes

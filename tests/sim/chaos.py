@@ -106,7 +106,7 @@ class Chaos:
     def _size(self) -> int:
         seed = self.world.seed
         if seed >= EVEN_FROM:
-            return round(LEAST * (MOST / LEAST) ** self.chance.random())
+            return int(LEAST * (MOST / LEAST) ** self.chance.random())
         size = next((least, most) for every, least, most in SIZES if seed % every == every - 1)
         return self.chance.randint(size[0], size[1])
 

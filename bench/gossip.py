@@ -9,7 +9,6 @@ import argparse
 from statistics import fmean
 
 import msgspec
-
 from tests.sim.crowd import Crowd
 from tests.sim.footprint import memory_of_a_peer
 

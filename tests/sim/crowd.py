@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from hashlib import sha256
 from heapq import nlargest
 from random import Random
+from unittest.mock import patch
 
 from pulse.core import messages
 from pulse.core.effects import CloseLink, SendMessage
@@ -223,10 +224,11 @@ class Crowd(Clock):
     def _link(self, one: int, other: int, delay: float) -> None:
         ours, theirs = LinkId(self.random.getrandbits(32)), LinkId(self.random.getrandbits(32))
         here, there = self._stations[one], self._stations[other]
-        # Who can be reached is dialled.
         accepted = one % REACHABLE_EVERY == 0
         here.linked(ours, Cable(there, theirs, delay, 2 * delay), accepted=accepted)
-        there.linked(theirs, Cable(here, ours, delay, 2 * delay), accepted=not accepted and other % REACHABLE_EVERY == 0)
+        there.linked(
+            theirs, Cable(here, ours, delay, 2 * delay), accepted=not accepted and other % REACHABLE_EVERY == 0
+        )
         self.after(self.random.uniform(0.0, SAMPLED_AFTER), here.sampled)
         self.after(self.random.uniform(0.0, SAMPLED_AFTER), there.sampled)
 
@@ -251,7 +253,5 @@ def _share_opened_records() -> None:
             known[claim.data] = vouched(claim, certificate, identities.CA.network)
         return known[claim.data]
 
-    gossiping.read_record = read  # type: ignore[assignment]
-    Claim.vouched = vouched_once  # type: ignore[method-assign, assignment]
-
-
+    patch.object(gossiping, "read_record", read).start()
+    patch.object(Claim, "vouched", vouched_once).start()

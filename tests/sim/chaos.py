@@ -106,9 +106,9 @@ class Chaos:
     def _size(self) -> int:
         seed = self.world.seed
         if seed >= EVEN_FROM:
-            return round(LEAST * (MOST / LEAST) ** self.chance.random())
+            return int(LEAST * (MOST / LEAST) ** self.chance.random())
         size = next((least, most) for every, least, most in SIZES if seed % every == every - 1)
-        return self.chance.randint(*size)
+        return self.chance.randint(size[0], size[1])
 
     def _settle_island(self, numbers: Sequence[int]) -> None:
         """A network without a way out, but for one machine that has a foot in both."""

@@ -3,10 +3,10 @@
 import pytest
 
 from pulse.core.effects import DEBUG, Hop, Log, Owner
+from pulse.core.paths.choice import FULL_SHARE
 from pulse.core.paths.doubts import STANDING
 from pulse.core.paths.holds import FIRST
 from pulse.core.paths.routing import PACE, RoutesChanged, owners
-from pulse.core.paths.spread import FULL_SHARE
 from pulse.core.types import LinkId
 from tests.authority import Ca
 from tests.core.paths.atlas import Atlas, Mind, link, record, who

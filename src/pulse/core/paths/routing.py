@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pulse.core.effects import DEBUG, Effect, Hop, Log, Owner
+from pulse.core.paths.choice import Choice, choose
 from pulse.core.paths.doubts import Doubts
 from pulse.core.paths.graph import Graph, OwnLink
-from pulse.core.paths.spread import Choice, choose
 from pulse.core.paths.ways import Survey, Way, survey
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import SHORT_ID, LinkId, NodeId

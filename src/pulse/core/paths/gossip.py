@@ -1,8 +1,8 @@
 """Node records and the certificates they name, from neighbour to neighbour until every node holds the newest.
 
-What came is judged here: whose it is, whether it is signed, whether it is news; `plumtree.py` passes it on, `exchange.py`
-finds what was missed, `wants.py` asks for it. Invariant: nothing is held or passed on that was not verified, so a
-forged record is always the fault of the neighbour that sent it.
+What came is judged here: whose it is, whether it is signed, whether it is news; `plumtree.py` passes it on,
+`exchange.py` finds what was missed, `wants.py` asks for it. Invariant: nothing is held or passed on that was not
+verified, so a forged record is always the fault of the neighbour that sent it.
 """
 
 from collections.abc import Callable, Sequence

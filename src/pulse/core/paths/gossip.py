@@ -149,9 +149,9 @@ class Gossip:
         self._table.node_expired(node)
         return []
 
-    def node_reached(self, node: NodeId) -> list[Outcome]:
+    def node_returned(self, node: NodeId) -> list[Outcome]:
         """The node is there again."""
-        self._table.node_reached(node)
+        self._table.node_returned(node)
         return []
 
     # The machine's face

@@ -15,7 +15,7 @@ from pulse.core.effects import (
 from pulse.core.messages import Item, Leaving, ObjectKind, Objects, Observed
 from pulse.core.network.netconfig import first_config
 from pulse.core.paths.linkstate import EXPIRED_AFTER
-from pulse.core.paths.noderecord import Adjacency, NodeRecord, open_record, sign_record
+from pulse.core.paths.noderecord import Adjacency, read_record, sign_record
 from pulse.core.paths.wanted import TURN
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import LinkId
@@ -88,8 +88,7 @@ def test_our_record_tells_neighbours_where_we_are_and_whom_we_have(here: Node) -
     here.passed(2.0)
 
     (records,) = [message for _, message in here.said() if isinstance(message, messages.NodeRecords)]
-    ours = open_record(records.records[-1], CA.network, lambda _: ME)
-    assert isinstance(ours, NodeRecord)
+    ours = read_record(records.records[-1]).vouched(ME, CA.network)
     assert ours.candidates == ("192.0.2.77:443", "203.0.113.7:41641")
     assert [each.handle for each in ours.adjacencies()] == [ALICE.addresses.v4]
 

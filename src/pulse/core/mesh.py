@@ -221,10 +221,8 @@ class Mesh(Machines):
                 return [Log("session up", DEBUG, who)]
             case SessionDown(_, reason):
                 return [Log("session down", DEBUG, {**who, "reason": reason})]
-            case PeerWanted(node):
+            case PeerWanted(node) | NoRoute(node):
                 return [Log("traffic for a node", DEBUG, who), *self.wanted.peer_wanted(node, now)]
-            case NoRoute(node):
-                return [Log("traffic for a node", DEBUG, who), *self.wanted.no_route(node, now)]
 
     # Messages
 

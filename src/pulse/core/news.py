@@ -58,7 +58,7 @@ def heard(of: Machines, news: News, now: float) -> Outcomes:
         case NodeExpired(node):
             return [*of.gossip.node_expired(node), *of.wanted.node_expired(node, now)]
         case NodeReturned(node):
-            return [*of.gossip.node_reached(node), *of.wanted.node_returned(node, now)]
+            return [*of.gossip.node_returned(node), *of.wanted.node_returned(node, now)]
         case NodesWanted(nodes, others):
             return of.neighbours.nodes_wanted(nodes, others, now)
         case RoutesChanged():

@@ -5,7 +5,8 @@ from ipaddress import IPv4Address
 from pulse.core.paths.announce import MOST_DENIED
 from pulse.core.paths.noderecord import HUB, NodeRecord
 from tests.core.paths.records import handle
-from tests.core.paths.test_announce import Speaker, listed, speaker
+from tests.core.paths.speaker import Speaker, listed
+from tests.core.paths.test_announce import speaker
 
 __all__ = ["speaker"]
 

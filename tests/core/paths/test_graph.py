@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 from pulse.core.paths.graph import GUESSED, Graph, OwnLink, Told, build
-from pulse.core.paths.noderecord import UNMEASURED
-from pulse.core.paths.noderecord import NodeRecord
+from pulse.core.paths.noderecord import UNMEASURED, NodeRecord
 from pulse.core.paths.scores import cost
 from pulse.core.types import NodeId
 from tests.core.paths.atlas import handle, link, number, record, who

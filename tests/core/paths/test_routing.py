@@ -6,7 +6,8 @@ from pulse.core.effects import DEBUG, Hop, Log
 from pulse.core.paths.choice import FULL_SHARE
 from pulse.core.paths.doubts import STANDING
 from pulse.core.paths.holds import FIRST
-from pulse.core.paths.routing import PACE, RoutesChanged
+from pulse.core.paths.news import RoutesChanged
+from pulse.core.paths.routing import PACE
 from pulse.core.types import LinkId
 from tests.core.paths.atlas import Atlas, Mind, link, record, who
 

@@ -12,6 +12,7 @@ from pulse.core.effects import DEBUG, Effect, Hop, Log
 from pulse.core.paths.choice import Choice, choose
 from pulse.core.paths.doubts import Doubts
 from pulse.core.paths.graph import Graph, OwnLink
+from pulse.core.paths.news import RoutesChanged
 from pulse.core.paths.ways import Survey, Way, survey
 from pulse.core.types import SHORT_ID, LinkId, NodeId
 
@@ -32,11 +33,6 @@ MOST_KEPT: Final = 16
 
 MOST_DETOURS: Final = 4
 """Sets of suspect neighbours around which other ways are sought at one time: each costs a tree."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoutesChanged:
-    """The routes are others from now on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Invariant: nothing is decided here; what changes is changed by the services it a
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from pulse.core.mesh import Mesh
 from pulse.core.trust.tokens import TokenRecord, Unfit
 from pulse.core.types import NodeId
 from pulse.errors import NotFound, Refused
+from pulse.net.links import Call
 from pulse.schemas import TokenRequest
 from pulse.store.journal import Entry, Verification
 
@@ -70,8 +71,7 @@ class ControlService:
     """One node as its owner commands it; implements `api.control.Control`."""
 
     mesh: Mesh
-    call: Callable[[NodeId, str, bytes, float], Awaitable[bytes]]
-    """An RPC to another node: method, body, seconds to wait."""
+    call: Call
     pinned: bool
     ca: Authority | None
     statuses: Statuses

@@ -5,7 +5,7 @@ Invariant: an edit is answered only once its config is on disk; a node the roles
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -15,6 +15,7 @@ from pulse.core.network.scribe import Scribe
 from pulse.core.trust.roles import SignedRoles, open_roles
 from pulse.core.types import NodeId
 from pulse.errors import PulseError, Refused
+from pulse.net.links import Call
 from pulse.schemas import NameRequest, NodeNaming, TagRequest
 
 log = logging.getLogger(__name__)
@@ -42,8 +43,7 @@ class ScribeService:
 
     scribe: Scribe
     publish: Publishes
-    call: Callable[[NodeId, str, bytes, float], Awaitable[bytes]]
-    """An RPC to another node: method, body, seconds to wait."""
+    call: Call
     ca_nodes: Callable[[], frozenset[NodeId]]
     wanted: bool
     """Started with --scribe."""

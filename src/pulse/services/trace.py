@@ -4,7 +4,6 @@ Invariant: a hop speaks of its own next link only, so what is shown is what ever
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -17,6 +16,7 @@ from pulse.core.messages import Wire
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import NodeId, ShortText
 from pulse.errors import LinkError, PulseError, Refused
+from pulse.net.links import Call
 
 METHOD: Final = "trace"
 """Name of the RPC that hops answer."""
@@ -48,8 +48,7 @@ class TraceService:
     """Asks for a way, and answers others who do."""
 
     mesh: Mesh
-    call: Callable[[NodeId, str, bytes, float], Awaitable[bytes]]
-    """An RPC to another node: method, body, seconds to wait."""
+    call: Call
 
     async def answer(self, _: NodeId, body: bytes) -> bytes:
         """The method `trace`: our next link towards the node whose 32 bytes of id came. Raises Refused."""

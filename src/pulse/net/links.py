@@ -45,7 +45,7 @@ class Request:
     payload: bytes
 
 
-Call = Callable[[NodeId, str, bytes, float], Awaitable[bytes]]
+Rpc = Callable[[NodeId, str, bytes, float], Awaitable[bytes]]
 """An RPC to another node: method, body, seconds to wait. Raises LinkError, or what the far method raised."""
 
 PolicyRule = tuple[bool, list[str] | None, list[str] | None, list[int], list[tuple[int, int]]]

@@ -14,7 +14,7 @@ from pulse.core.mesh import Mesh
 from pulse.core.trust.tokens import TokenRecord, Unfit
 from pulse.core.types import NodeId
 from pulse.errors import NotFound, Refused
-from pulse.net.links import Call
+from pulse.net.links import Rpc
 from pulse.schemas import TokenRequest
 from pulse.store.journal import Entry, Verification
 
@@ -71,7 +71,7 @@ class ControlService:
     """One node as its owner commands it; implements `api.control.Control`."""
 
     mesh: Mesh
-    call: Call
+    call: Rpc
     pinned: bool
     ca: Authority | None
     statuses: Statuses

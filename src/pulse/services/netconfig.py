@@ -11,7 +11,7 @@ from pulse.core.facts import ConfigFetched, Fact
 from pulse.core.network.statements import Statements
 from pulse.core.types import NodeId
 from pulse.errors import NotFound, PulseError
-from pulse.net.links import Call
+from pulse.net.links import Rpc
 
 METHOD = "config.get"
 PATIENCE = 10.0
@@ -23,7 +23,7 @@ class ConfigService:
     """The config's way between nodes that are neighbours, over their session."""
 
     statements: Statements
-    call: Call
+    call: Rpc
     tell: Callable[[Fact], None]
     _wanted: asyncio.Queue[NodeId] = field(default_factory=asyncio.Queue)
 

@@ -11,7 +11,7 @@ from pulse import clock
 from pulse.core.trust.join import Refusal, build_general_refusal
 from pulse.core.types import NodeId
 from pulse.errors import PulseError
-from pulse.net.links import Call, JoinOffer, Links
+from pulse.net.links import Rpc, JoinOffer, Links
 
 PATIENCE = 10.0
 """Seconds for the CA to answer; the joiner waits 15."""
@@ -22,7 +22,7 @@ class RelayService:
     """Answers the join lane on a node that is not the CA."""
 
     links: Links
-    call: Call
+    call: Rpc
     ca_nodes: Callable[[], frozenset[NodeId]]
 
     async def run(self) -> None:

@@ -15,7 +15,7 @@ from pulse.core.network.scribe import Scribe
 from pulse.core.trust.roles import SignedRoles, open_roles
 from pulse.core.types import NodeId
 from pulse.errors import PulseError, Refused
-from pulse.net.links import Call
+from pulse.net.links import Rpc
 from pulse.schemas import NameRequest, NodeNaming, TagRequest
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class ScribeService:
 
     scribe: Scribe
     publish: Publishes
-    call: Call
+    call: Rpc
     ca_nodes: Callable[[], frozenset[NodeId]]
     wanted: bool
     """Started with --scribe."""

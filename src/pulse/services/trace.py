@@ -16,7 +16,7 @@ from pulse.core.messages import Wire
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import NodeId, ShortText
 from pulse.errors import LinkError, PulseError, Refused
-from pulse.net.links import Call
+from pulse.net.links import Rpc
 
 METHOD: Final = "trace"
 """Name of the RPC that hops answer."""
@@ -48,7 +48,7 @@ class TraceService:
     """Asks for a way, and answers others who do."""
 
     mesh: Mesh
-    call: Call
+    call: Rpc
 
     async def answer(self, _: NodeId, body: bytes) -> bytes:
         """The method `trace`: our next link towards the node whose 32 bytes of id came. Raises Refused."""

@@ -11,7 +11,7 @@ from pulse import clock
 from pulse.core.trust.join import Refusal, build_general_refusal
 from pulse.core.types import NodeId
 from pulse.errors import PulseError
-from pulse.net.links import Rpc, JoinOffer, Links
+from pulse.net.links import JoinOffer, Links, Rpc
 
 PATIENCE = 10.0
 """Seconds for the CA to answer; the joiner waits 15."""

@@ -7,6 +7,7 @@ Fields are append-only, unknown trailing fields are ignored, an unknown tag beco
 Invariant: decoding gives a value of the named types or raises ProtocolError, whatever the bytes.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, Final, TypeVar, get_args
@@ -180,6 +181,20 @@ def encode(message: Wire) -> bytes:
     if len(data) > MESSAGE_LIMIT:
         raise ProtocolError(f"message of {len(data)} bytes; {MESSAGE_LIMIT} are allowed")
     return data
+
+
+def batches(things: Iterable[_T], size: Callable[[_T], int], most: int) -> Iterator[list[_T]]:
+    """The things in their order, so many bytes together at most; a longer one goes alone."""
+    batch: list[_T] = []
+    room = most
+    for thing in things:
+        if batch and size(thing) > room:
+            yield batch
+            batch, room = [], most
+        batch.append(thing)
+        room -= size(thing)
+    if batch:
+        yield batch
 
 
 def decode(data: bytes) -> Message | Unknown:

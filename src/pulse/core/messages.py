@@ -9,7 +9,7 @@ Invariant: decoding gives a value of the named types or raises ProtocolError, wh
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Annotated, Final, TypeVar, get_args
 
 import msgspec
@@ -203,6 +203,17 @@ def decode(data: bytes) -> Message | Unknown:
     if tag not in _TAGS:
         return Unknown(tag)
     return unpack(_messages, data, "message", MESSAGE_LIMIT)
+
+
+class MethodName(StrEnum):
+    """What nodes can ask each other by RPC."""
+
+    PING = "ping"
+    TRACE = "trace"
+    CONFIG = "config.get"
+    JOIN = "join"
+    """Of the CA: a stranger's request, as a relay took it in."""
+    CLAIM = "roles.claim"
 
 
 class Call(Wire, frozen=True):

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pulse import clock, schemas
 from pulse.core.mesh import Mesh
+from pulse.core.messages import MethodName
 from pulse.core.trust.tokens import TokenRecord, Unfit
 from pulse.core.types import NodeId
 from pulse.errors import NotFound, Refused
@@ -109,7 +110,7 @@ class ControlService:
         if node.node_id == self.mesh.me.node_id:
             raise Refused(f"{self.mesh.members.label(node)} is this node itself. Name another: pulse status")
         sent = self._now()
-        await self.call(node.node_id, "ping", b"", wanted.timeout)
+        await self.call(node.node_id, MethodName.PING, b"", wanted.timeout)
         rtt = self._now() - sent
         link, via = self.statuses.way_to(node.node_id)
         return schemas.PingReply(node.node_id, self.mesh.members.label(node), str(node.addresses.v4), rtt, link, via)

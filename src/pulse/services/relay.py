@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pulse import clock
+from pulse.core.messages import MethodName
 from pulse.core.trust.join import Refusal, build_general_refusal
 from pulse.core.types import NodeId
 from pulse.errors import PulseError
@@ -35,7 +36,7 @@ class RelayService:
         answer = build_general_refusal(Refusal.CA_UNREACHABLE, clock.wall())
         for ca in sorted(self.ca_nodes()):
             try:
-                answer = await self.call(ca, "join", offer.request, PATIENCE)
+                answer = await self.call(ca, MethodName.JOIN, offer.request, PATIENCE)
                 break
             except PulseError:
                 continue

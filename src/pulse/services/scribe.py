@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pulse.core.messages import MethodName
 from pulse.core.network.netconfig import SignedConfig
 from pulse.core.network.scribe import Scribe
 from pulse.core.trust.roles import SignedRoles, open_roles
@@ -146,7 +147,7 @@ class ScribeService:
         if ca == self.scribe.me:
             raise Refused("another node has the role, and moving it (pulse ca grant) is not in this version yet")
         statements = self.scribe.statements
-        answer = await self.call(ca, "roles.claim", b"", PATIENCE)
+        answer = await self.call(ca, MethodName.CLAIM, b"", PATIENCE)
         self.publish.roles(open_roles(answer, statements.network, statements.authorities))
         self._renew()
 

@@ -12,14 +12,11 @@ import msgspec
 from pulse import schemas
 from pulse.core import messages
 from pulse.core.mesh import Mesh
-from pulse.core.messages import Wire
+from pulse.core.messages import MethodName, Wire
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import NodeId, ShortText
 from pulse.errors import LinkError, PulseError, Refused
 from pulse.net.links import Rpc
-
-METHOD: Final = "trace"
-"""Name of the RPC that hops answer."""
 
 MOST_HOPS: Final = 16
 """Hops a frame lives."""
@@ -99,7 +96,7 @@ class TraceService:
     async def _step_of(self, node: NodeId, target: NodeId, timeout: float) -> Step:
         if node == self.mesh.me.node_id:
             return self._step(target)
-        answer = await self.call(node, METHOD, bytes.fromhex(target), timeout)
+        answer = await self.call(node, MethodName.TRACE, bytes.fromhex(target), timeout)
         return messages.unpack(_steps, answer, "trace", messages.RPC_LIMIT)
 
     def _step(self, target: NodeId) -> Step:
@@ -129,7 +126,7 @@ class TraceService:
         now = asyncio.get_running_loop().time
         sent = now()
         try:
-            await self.call(target.node_id, "ping", b"", timeout)
+            await self.call(target.node_id, MethodName.PING, b"", timeout)
         except PulseError as error:
             return None, f"{self._name(target.node_id)} does not answer: {error}"
         return now() - sent, ""

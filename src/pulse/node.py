@@ -22,6 +22,7 @@ from pulse.core import addresses
 from pulse.core.effects import TrustChanged
 from pulse.core.facts import ClockRead
 from pulse.core.mesh import Mesh
+from pulse.core.messages import MethodName
 from pulse.core.network.scribe import Scribe
 from pulse.core.trust.authorities import trusted_authorities
 from pulse.core.trust.ca import Issuer
@@ -115,7 +116,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     store = NetworkStore(config.data_dir)
     authorities = _authority(config, identity)
     mesh = _mesh(config, identity)
-    methods: dict[str, Method] = {"ping": echo}
+    methods: dict[str, Method] = {MethodName.PING: echo}
     rpc = RpcService(links, methods)
     tun = _tun(config, links, mesh)
 
@@ -137,11 +138,11 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     meshing.rules_changed = _each(scribe.changed, tun.config_changed if tun else None)
     status = StatusService(mesh, links, tun, scribe, VERSION, addresses.join(*config.listen), _now())
     trace = TraceService(mesh, rpc.call)
-    methods |= {"config.get": netconfig.get, "trace": trace.answer}
+    methods |= {MethodName.CONFIG: netconfig.get, MethodName.TRACE: trace.answer}
     ca = _ca(config, links, mesh, authorities, revoke, told) if authorities else None
     if ca and authorities:
         roles = RolesService(authorities[1], authorities[0], mesh.statements, publisher, mesh.members.label_of)
-        methods |= {"join": ca.join, "roles.claim": roles.claim}
+        methods |= {MethodName.JOIN: ca.join, MethodName.CLAIM: roles.claim}
     control = ControlService(mesh, rpc.call, identity.pinned, ca, status, trace, scribe, revoke)
     services: tuple[Service | None, ...] = (
         meshing,

@@ -101,7 +101,7 @@ class Status(View, frozen=True):
     peers: list[PeerRow]
     drops: dict[str, int]
     gossip: dict[str, int] = {}
-    """Counters of what the mesh tells itself, by name: records, throttled, bytes in and out."""
+    """Node records held, and what gossip did not take, by name."""
 
 
 class TokenRequest(Body, frozen=True):

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from pulse import schemas
 from pulse.client import Client
 from pulse.errors import ConfigError, LinkError, PulseError
 from tests.api.fake_control import IDENTITY, FakeControl
@@ -23,13 +22,6 @@ def test_ping_reaches_the_node_with_its_timeout(place: Path, control: FakeContro
         assert client.ping("db-server", 1.5).rtt == 0.0228
 
     assert [(each.node, each.timeout) for each in control.asked] == [("db-server", 1.5)]  # type: ignore[attr-defined]
-
-
-def test_a_trace_arrives_whole(place: Path, control: FakeControl) -> None:
-    with Client(place) as client:
-        assert client.trace("laptop", 1.5) == control.way
-
-    assert control.asked == [schemas.TraceRequest("laptop", 1.5)]
 
 
 def test_a_silent_node_is_the_same_error_on_both_sides(place: Path, control: FakeControl) -> None:

@@ -4,7 +4,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from pulse.core.effects import StoreConfig, TablesChanged
+from pulse.core.effects import Owner, StoreConfig, TablesChanged
 from pulse.core.messages import Objects
 from pulse.core.types import LinkId
 from tests.core.meshing import ALICE, CA_NODE, FIRST, ME, Node
@@ -28,7 +28,10 @@ def test_before_the_network_config_is_held_no_packet_passes(here: Node) -> None:
     here.heard(LinkId(1), Objects([FIRST]))
 
     assert [type(each) for each in here.did(StoreConfig)] == [StoreConfig]
-    assert all(owner.destination and owner.source for owner in here.tables().owners)
+    assert here.tables().owners == (
+        Owner(f"{ALICE.addresses.v4}/32", ALICE.node_id, destination=True, source=True),
+        Owner(f"{ALICE.addresses.v6}/128", ALICE.node_id, destination=True, source=True),
+    )
 
 
 def test_the_cas_own_nodes_are_known_once_they_were_met(here: Node) -> None:

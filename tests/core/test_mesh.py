@@ -79,7 +79,7 @@ def test_a_neighbour_is_told_where_we_see_it_and_then_all_we_hold(here: Node, ob
 
 def test_a_link_that_goes_takes_its_route_and_figures_but_not_the_member(here: Node) -> None:
     link = here.linked(ALICE)
-    here.mesh.sight.clock_compared(link, 400.0)
+    here.happened(facts.ClockCompared(link, 400.0))
     here.heard(link, Observed("203.0.113.7", 41641))
     here.parted(ALICE, link)
 
@@ -263,7 +263,7 @@ def test_a_change_of_our_addresses_is_worth_a_try_at_once(here: Node) -> None:
 
 def test_a_neighbour_that_is_gone_vouches_for_no_clock(here: Node) -> None:
     link = here.linked(ALICE)
-    here.mesh.sight.clock_compared(link, 1.0)
+    here.happened(facts.ClockCompared(link, 1.0))
     assert here.mesh.sight.clock_vouched()
 
     here.parted(ALICE, link)
@@ -311,6 +311,7 @@ def test_every_fact_is_one_the_mesh_can_be_told(here: Node) -> None:
         facts.AddressesChanged(),
         facts.PathSuspected(ALICE.node_id, link, suspect=True),
         facts.ConfigFetched(ALICE.node_id, None),
+        facts.ClockCompared(link, 0.0),
         facts.ClockRead(NOW),
         facts.LinkDown(link, ALICE.node_id, ""),
     ]

@@ -20,6 +20,7 @@ from pulse.core.messages import (
     Objects,
     Observed,
     Unknown,
+    batches,
     decode,
     decode_answer,
     decode_call,
@@ -173,3 +174,12 @@ def test_an_errors_text_cannot_move_the_terminal_cursor() -> None:
         decode_answer(encode_failure(Refused("\x1b[2Jgone\u202e")))
     assert str(caught.value) == "\ufffd[2Jgone\ufffd"
     assert printable("two\nlines") == "two\nlines"
+
+
+@given(st.lists(st.binary(max_size=20), max_size=20))
+def test_batches_hold_everything_in_its_order_and_no_more_than_allowed(things: list[bytes]) -> None:
+    found = list(batches(things, len, 16))
+
+    assert [each for batch in found for each in batch] == things
+    assert all(sum(map(len, batch)) <= 16 or len(batch) == 1 for batch in found)
+    assert [] not in found

@@ -11,14 +11,14 @@ from pulse import schemas
 from pulse.core import messages
 from pulse.core.facts import LinkDown, LinkSample, LinksSampled
 from pulse.core.mesh import Mesh
-from pulse.core.messages import ObjectKind
+from pulse.core.messages import MethodName, ObjectKind
 from pulse.core.network.netconfig import Config, Settings, named, sign_config
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.members import Naming
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import SHORT_ID, LinkId, NodeId
 from pulse.errors import Conflict, LinkError, NotFound, ProtocolError, PulseError, Refused
-from pulse.services.trace import METHOD, MOST_HOPS, Step, TraceService
+from pulse.services.trace import MOST_HOPS, Step, TraceService
 from tests.authority import MESH, Ca, key
 from tests.mint import link_up, links_told, member, mesh
 
@@ -97,8 +97,8 @@ async def test_hops_are_asked_in_turn_and_their_round_trips_add_up(world: World)
     assert (found.id, found.name, found.problem) == (FAR.node_id, "far", "")
     assert found.rtt is not None
     assert world.asked == [
-        (RELAY.node_id, METHOD, raw(FAR), 2.0),
-        (SECOND.node_id, METHOD, raw(FAR), 2.0),
+        (RELAY.node_id, MethodName.TRACE, raw(FAR), 2.0),
+        (SECOND.node_id, MethodName.TRACE, raw(FAR), 2.0),
         (FAR.node_id, "ping", b"", 2.0),
     ]
 

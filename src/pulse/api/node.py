@@ -1,4 +1,4 @@
-"""`/api/status`, `/api/id`, `/api/cert`, `/api/ping`, `/api/trace`, `/api/stop`: this node and what it sees."""
+"""`/api/status`, `/api/id`, `/api/cert`, `/api/ping`, `/api/stop`: this node and what it sees."""
 
 from starlette.requests import Request
 
@@ -27,11 +27,6 @@ async def ping(control: Control, _: Request, body: schemas.PingRequest) -> schem
     return await control.ping(body)
 
 
-async def trace(control: Control, _: Request, body: schemas.TraceRequest) -> schemas.Trace:
-    """Ask hop by hop how frames get to another node, and measure."""
-    return await control.trace(body)
-
-
 async def stop(control: Control, _: Request) -> schemas.Stopping:
     """Stop this node."""
     return await control.stop()
@@ -42,6 +37,5 @@ ENDPOINTS = (
     Endpoint("GET", "/api/id", identity),
     Endpoint("GET", "/api/cert", certificate),
     Endpoint("POST", "/api/ping", ping),
-    Endpoint("POST", "/api/trace", trace),
     Endpoint("POST", "/api/stop", stop, status=202),
 )

@@ -144,6 +144,14 @@ class AddressesChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockCompared:
+    """A neighbour told the time by its wall clock as its link came up: ours was so many seconds ahead."""
+
+    link: LinkId
+    offset: float
+
+
+@dataclass(frozen=True, slots=True)
 class ClockRead:
     """The wall clock was read, in seconds since 1970: at start and once a minute."""
 
@@ -164,5 +172,6 @@ Fact = (
     | PathSuspected
     | ConfigFetched
     | AddressesChanged
+    | ClockCompared
     | ClockRead
 )

@@ -3,10 +3,10 @@
 Invariant: each machine has its own state; what one needs of another it asks by a query given to it here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from pulse.core.effects import TablesChanged
+from pulse.core.effects import Owner, TablesChanged
 from pulse.core.network.sharing import Sharing
 from pulse.core.network.statements import NO_FLOORS, Statements
 from pulse.core.paths.announce import Announce
@@ -14,7 +14,7 @@ from pulse.core.paths.gossip import Gossip
 from pulse.core.paths.linkstate import LinkState
 from pulse.core.paths.neighbours import Neighbours
 from pulse.core.paths.probe import Probe
-from pulse.core.paths.routing import Routing, owners
+from pulse.core.paths.routing import Routing
 from pulse.core.paths.sight import Sight
 from pulse.core.paths.wanted import Wanted
 from pulse.core.trust.certificates import Authority, Certificate
@@ -65,7 +65,7 @@ class Machines:
         known = ((self.members.get(node), hops) for node, hops in routes)
         return TablesChanged(
             {each.addresses.v4: hops for each, hops in known if each is not None},
-            owners(self.members.all(), self.me.node_id, packets=self.statements.in_force),
+            tuple(self._owners()),
         )
 
     def ca_nodes(self) -> frozenset[NodeId]:
@@ -73,6 +73,15 @@ class Machines:
         return frozenset(each.node_id for each in self.members.all() if each.is_ca)
 
     # Details
+
+    def _owners(self) -> Iterator[Owner]:
+        """The mesh addresses of everybody but us, as their certificates say; before a config is in force they serve
+        sessions only: no IP packet goes there or comes from there."""
+        packets = self.statements.in_force
+        for each in self.members.all():
+            if each.node_id != self.me.node_id:
+                for prefix in (f"{each.addresses.v4}/32", f"{each.addresses.v6}/128"):
+                    yield Owner(prefix, each.node_id, destination=packets, source=packets)
 
     def _public_key(self, node: NodeId) -> bytes | None:
         certificate = self.members.get(node)

@@ -23,6 +23,7 @@ from pulse.core.effects import (
 )
 from pulse.core.facts import (
     AddressesChanged,
+    ClockCompared,
     ClockRead,
     ConfigFetched,
     DialFailed,
@@ -87,6 +88,9 @@ class Mesh(Machines):
                 return self._sampled(samples, now)
             case AddressesChanged(candidates):
                 return self._addresses_changed(candidates, now)
+            case ClockCompared(link, offset):
+                self.sight.clock_compared(link, offset)
+                return []
             case ClockRead(wall):
                 return self.gossip.clock_read(wall)
             case SessionUp() | SessionDown() | PeerWanted() | NoRoute():

@@ -7,8 +7,9 @@ Fields are append-only, unknown trailing fields are ignored, an unknown tag beco
 Invariant: decoding gives a value of the named types or raises ProtocolError, whatever the bytes.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Annotated, Final, TypeVar, get_args
 
 import msgspec
@@ -182,12 +183,37 @@ def encode(message: Wire) -> bytes:
     return data
 
 
+def batches(things: Iterable[_T], size: Callable[[_T], int], most: int) -> Iterator[list[_T]]:
+    """The things in their order, so many bytes together at most; a longer one goes alone."""
+    batch: list[_T] = []
+    room = most
+    for thing in things:
+        if batch and size(thing) > room:
+            yield batch
+            batch, room = [], most
+        batch.append(thing)
+        room -= size(thing)
+    if batch:
+        yield batch
+
+
 def decode(data: bytes) -> Message | Unknown:
     """A link message, or `Unknown` for a tag of a later release; raises ProtocolError."""
     tag = unpack(_head, data, "message", MESSAGE_LIMIT).tag
     if tag not in _TAGS:
         return Unknown(tag)
     return unpack(_messages, data, "message", MESSAGE_LIMIT)
+
+
+class MethodName(StrEnum):
+    """What nodes can ask each other by RPC."""
+
+    PING = "ping"
+    TRACE = "trace"
+    CONFIG = "config.get"
+    JOIN = "join"
+    """Of the CA: a stranger's request, as a relay took it in."""
+    CLAIM = "roles.claim"
 
 
 class Call(Wire, frozen=True):

@@ -8,27 +8,24 @@ from collections.abc import Iterable
 from pulse.core.effects import Effect, StorePeers
 from pulse.core.machines import Machines
 from pulse.core.network.sharing import LinkSettled
-from pulse.core.paths.linkstate import GraphChanged, NodeExpired, NodeReturned
-from pulse.core.paths.news import CertificateAccepted, OwnRecordSeen, RecordAccepted, RecordForgotten, RecordMade
-from pulse.core.paths.routing import RoutesChanged
-from pulse.core.paths.wanted import NodesWanted
+from pulse.core.paths import news as paths
+from pulse.core.paths.news import (
+    CertificateAccepted,
+    GraphChanged,
+    NodeExpired,
+    NodeReturned,
+    NodesWanted,
+    OwnRecordSeen,
+    RecordAccepted,
+    RecordForgotten,
+    RecordMade,
+    RoutesChanged,
+)
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.identity import mesh_prefix
 from pulse.core.types import LinkId, NodeId
 
-News = (
-    LinkSettled
-    | GraphChanged
-    | NodeExpired
-    | NodeReturned
-    | CertificateAccepted
-    | OwnRecordSeen
-    | RecordAccepted
-    | RecordForgotten
-    | RecordMade
-    | RoutesChanged
-    | NodesWanted
-)
+News = paths.News | LinkSettled
 Outcomes = Iterable[Effect | News]
 
 

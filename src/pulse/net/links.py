@@ -3,7 +3,7 @@
 Invariant: calls return at once; what comes of them arrives as facts, in order, through `wait_facts`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,6 +44,9 @@ class Request:
     node: NodeId
     payload: bytes
 
+
+Rpc = Callable[[NodeId, str, bytes, float], Awaitable[bytes]]
+"""An RPC to another node: method, body, seconds to wait. Raises LinkError, or what the far method raised."""
 
 PolicyRule = tuple[bool, list[str] | None, list[str] | None, list[int], list[tuple[int, int]]]
 """One rule of the data plane: allow, handles it may come from, handles it may go to, IP protocols, port ranges.

@@ -5,15 +5,17 @@ Invariant: nothing is decided here; what changes is changed by the services it a
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from pulse import clock, schemas
 from pulse.core.mesh import Mesh
+from pulse.core.messages import MethodName
 from pulse.core.trust.tokens import TokenRecord, Unfit
 from pulse.core.types import NodeId
 from pulse.errors import NotFound, Refused
+from pulse.net.links import Rpc
 from pulse.schemas import TokenRequest
 from pulse.store.journal import Entry, Verification
 
@@ -70,8 +72,7 @@ class ControlService:
     """One node as its owner commands it; implements `api.control.Control`."""
 
     mesh: Mesh
-    call: Callable[[NodeId, str, bytes, float], Awaitable[bytes]]
-    """An RPC to another node: method, body, seconds to wait."""
+    call: Rpc
     pinned: bool
     ca: Authority | None
     statuses: Statuses
@@ -109,7 +110,7 @@ class ControlService:
         if node.node_id == self.mesh.me.node_id:
             raise Refused(f"{self.mesh.members.label(node)} is this node itself. Name another: pulse status")
         sent = self._now()
-        await self.call(node.node_id, "ping", b"", wanted.timeout)
+        await self.call(node.node_id, MethodName.PING, b"", wanted.timeout)
         rtt = self._now() - sent
         link, via = self.statuses.way_to(node.node_id)
         return schemas.PingReply(node.node_id, self.mesh.members.label(node), str(node.addresses.v4), rtt, link, via)

@@ -29,7 +29,7 @@ from pulse.core.effects import (
     TablesChanged,
     TrustChanged,
 )
-from pulse.core.facts import Fact, LinkUp
+from pulse.core.facts import ClockCompared, Fact, LinkUp
 from pulse.core.mesh import Mesh
 from pulse.core.messages import ObjectKind
 from pulse.core.types import NodeId
@@ -72,9 +72,9 @@ class MeshService:
         """A fact from another service."""
         translated = self.dialler.translate(fact)
         if isinstance(translated, LinkUp):
-            self.mesh.sight.clock_compared(translated.link, clock.wall() - translated.hello.clock)
+            self._happened(ClockCompared(translated.link, clock.wall() - translated.hello.clock))
         if translated is not None:
-            self.perform(self.mesh.happened(translated, _now()))
+            self._happened(translated)
 
     def perform(self, effects: Iterable[Effect]) -> None:
         """Do what the core asks for."""
@@ -145,7 +145,10 @@ class MeshService:
     async def _relay_failures(self) -> None:
         while True:
             for fact in await self.dialler.wait_failed():
-                self.perform(self.mesh.happened(fact, _now()))
+                self._happened(fact)
+
+    def _happened(self, fact: Fact) -> None:
+        self.perform(self.mesh.happened(fact, _now()))
 
     def _keep(self, stored: Store) -> None:
         """Onto the disk; one that refuses costs a restart the object, which neighbours have too, and not the node."""

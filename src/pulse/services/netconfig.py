@@ -4,15 +4,16 @@ Invariant: what is asked for is told to the mesh, answered or not; nothing is ju
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pulse.core.facts import ConfigFetched, Fact
+from pulse.core.messages import MethodName
 from pulse.core.network.statements import Statements
 from pulse.core.types import NodeId
 from pulse.errors import NotFound, PulseError
+from pulse.net.links import Rpc
 
-METHOD = "config.get"
 PATIENCE = 10.0
 """Seconds a node has to answer with its config; the mesh asks another one after a second."""
 
@@ -22,8 +23,7 @@ class ConfigService:
     """The config's way between nodes that are neighbours, over their session."""
 
     statements: Statements
-    call: Callable[[NodeId, str, bytes, float], Awaitable[bytes]]
-    """An RPC to another node: method, body, seconds to wait."""
+    call: Rpc
     tell: Callable[[Fact], None]
     _wanted: asyncio.Queue[NodeId] = field(default_factory=asyncio.Queue)
 
@@ -46,7 +46,7 @@ class ConfigService:
 
     async def _fetch(self, node: NodeId) -> None:
         try:
-            data: bytes | None = await self.call(node, METHOD, b"", PATIENCE)
+            data: bytes | None = await self.call(node, MethodName.CONFIG, b"", PATIENCE)
         except PulseError:
             data = None
         self.tell(ConfigFetched(node, data))

@@ -4,14 +4,15 @@ Invariant: this node learns neither the token nor whether it was right; the join
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pulse import clock
+from pulse.core.messages import MethodName
 from pulse.core.trust.join import Refusal, build_general_refusal
 from pulse.core.types import NodeId
 from pulse.errors import PulseError
-from pulse.net.links import JoinOffer, Links
+from pulse.net.links import JoinOffer, Links, Rpc
 
 PATIENCE = 10.0
 """Seconds for the CA to answer; the joiner waits 15."""
@@ -22,8 +23,7 @@ class RelayService:
     """Answers the join lane on a node that is not the CA."""
 
     links: Links
-    call: Callable[[NodeId, str, bytes, float], Awaitable[bytes]]
-    """An RPC to another node: method, body, seconds to wait."""
+    call: Rpc
     ca_nodes: Callable[[], frozenset[NodeId]]
 
     async def run(self) -> None:
@@ -36,7 +36,7 @@ class RelayService:
         answer = build_general_refusal(Refusal.CA_UNREACHABLE, clock.wall())
         for ca in sorted(self.ca_nodes()):
             try:
-                answer = await self.call(ca, "join", offer.request, PATIENCE)
+                answer = await self.call(ca, MethodName.JOIN, offer.request, PATIENCE)
                 break
             except PulseError:
                 continue

@@ -5,16 +5,18 @@ Invariant: an edit is answered only once its config is on disk; a node the roles
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pulse.core.messages import MethodName
 from pulse.core.network.netconfig import SignedConfig
 from pulse.core.network.scribe import Scribe
 from pulse.core.trust.roles import SignedRoles, open_roles
 from pulse.core.types import NodeId
 from pulse.errors import PulseError, Refused
+from pulse.net.links import Rpc
 from pulse.schemas import NameRequest, NodeNaming, TagRequest
 
 log = logging.getLogger(__name__)
@@ -42,8 +44,7 @@ class ScribeService:
 
     scribe: Scribe
     publish: Publishes
-    call: Callable[[NodeId, str, bytes, float], Awaitable[bytes]]
-    """An RPC to another node: method, body, seconds to wait."""
+    call: Rpc
     ca_nodes: Callable[[], frozenset[NodeId]]
     wanted: bool
     """Started with --scribe."""
@@ -146,7 +147,7 @@ class ScribeService:
         if ca == self.scribe.me:
             raise Refused("another node has the role, and moving it (pulse ca grant) is not in this version yet")
         statements = self.scribe.statements
-        answer = await self.call(ca, "roles.claim", b"", PATIENCE)
+        answer = await self.call(ca, MethodName.CLAIM, b"", PATIENCE)
         self.publish.roles(open_roles(answer, statements.network, statements.authorities))
         self._renew()
 

@@ -4,7 +4,6 @@ Invariant: a hop speaks of its own next link only, so what is shown is what ever
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -13,13 +12,11 @@ import msgspec
 from pulse import schemas
 from pulse.core import messages
 from pulse.core.mesh import Mesh
-from pulse.core.messages import Wire
+from pulse.core.messages import MethodName, Wire
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import NodeId, ShortText
 from pulse.errors import LinkError, PulseError, Refused
-
-METHOD: Final = "trace"
-"""Name of the RPC that hops answer."""
+from pulse.net.links import Rpc
 
 MOST_HOPS: Final = 16
 """Hops a frame lives."""
@@ -48,8 +45,7 @@ class TraceService:
     """Asks for a way, and answers others who do."""
 
     mesh: Mesh
-    call: Callable[[NodeId, str, bytes, float], Awaitable[bytes]]
-    """An RPC to another node: method, body, seconds to wait."""
+    call: Rpc
 
     async def answer(self, _: NodeId, body: bytes) -> bytes:
         """The method `trace`: our next link towards the node whose 32 bytes of id came. Raises Refused."""
@@ -100,7 +96,7 @@ class TraceService:
     async def _step_of(self, node: NodeId, target: NodeId, timeout: float) -> Step:
         if node == self.mesh.me.node_id:
             return self._step(target)
-        answer = await self.call(node, METHOD, bytes.fromhex(target), timeout)
+        answer = await self.call(node, MethodName.TRACE, bytes.fromhex(target), timeout)
         return messages.unpack(_steps, answer, "trace", messages.RPC_LIMIT)
 
     def _step(self, target: NodeId) -> Step:
@@ -130,7 +126,7 @@ class TraceService:
         now = asyncio.get_running_loop().time
         sent = now()
         try:
-            await self.call(target.node_id, "ping", b"", timeout)
+            await self.call(target.node_id, MethodName.PING, b"", timeout)
         except PulseError as error:
             return None, f"{self._name(target.node_id)} does not answer: {error}"
         return now() - sent, ""

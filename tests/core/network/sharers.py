@@ -7,7 +7,7 @@ import pytest
 from pulse.core.effects import CloseLink, FetchConfig, Log, SendMessage
 from pulse.core.messages import Item, ObjectKind, Objects, decode, pack
 from pulse.core.network.netconfig import Config, Settings, SignedConfig, first_config, named, sign_config
-from pulse.core.network.sharing import News, Sharing
+from pulse.core.network.sharing import Outcome, Sharing
 from pulse.core.network.statements import Statements
 from pulse.core.trust.identity import public_bytes
 from pulse.core.trust.members import Naming
@@ -53,7 +53,7 @@ class Here:
         default_factory=lambda: Statements(CA.network, (CA.authority,), frozenset, lambda _: None)
     )
     sharing: Sharing = field(init=False)
-    did: list[News] = field(default_factory=list)
+    did: list[Outcome] = field(default_factory=list)
     now: float = 100.0
 
     def __post_init__(self) -> None:

@@ -7,7 +7,8 @@ from ipaddress import IPv4Address
 
 from pulse.core.effects import Hop
 from pulse.core.paths.graph import Graph, OwnLink, Told, build
-from pulse.core.paths.linkstate import GraphChanged, LinkState, Outcome
+from pulse.core.paths.linkstate import LinkState
+from pulse.core.paths.news import GraphChanged, Outcome
 from pulse.core.paths.noderecord import HUB, REACHABLE, NodeRecord
 from pulse.core.paths.routing import Routing
 from pulse.core.types import LinkId, NodeId

@@ -4,17 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pulse.core.paths.budget import INCOMING, OUTGOING, Bucket, Budget, Pace, Tempo, Verdict
+from pulse.core.paths.budget import INCOMING, OUTGOING, Budget, Pace, Tempo, Verdict
 from tests.authority import node
-
-
-def test_a_bucket_fills_up_to_its_brim_and_its_debt_is_waited_off() -> None:
-    bucket = Bucket(rate=2.0, most=10.0, now=0.0)
-    bucket.spend(14.0, 0.0)
-    assert bucket.level(1.0) == -2.0
-    assert bucket.ready_at(1.0, 1.0) == 2.5
-    assert bucket.level(100.0) == 10.0
-    assert bucket.ready_at(1.0, 100.0) == 100.0
 
 
 def test_within_its_budget_a_neighbour_is_never_dropped() -> None:

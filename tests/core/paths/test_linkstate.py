@@ -4,17 +4,8 @@ import pytest
 
 from pulse.core.effects import INFO, Log
 from pulse.core.paths.graph import OwnLink
-from pulse.core.paths.linkstate import (
-    EXPIRED_AFTER,
-    FRESH_RTT,
-    LEAST_FIGURES_PACE,
-    LINKS_PACE,
-    OWN_PACE,
-    GraphChanged,
-    LinkState,
-    NodeExpired,
-    NodeReturned,
-)
+from pulse.core.paths.linkstate import EXPIRED_AFTER, FRESH_RTT, LEAST_FIGURES_PACE, LINKS_PACE, OWN_PACE, LinkState
+from pulse.core.paths.news import GraphChanged, NodeExpired, NodeReturned
 from pulse.core.paths.noderecord import NodeRecord
 from pulse.core.types import LinkId
 from tests.core.paths.atlas import link, number, record, who

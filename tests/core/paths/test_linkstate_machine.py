@@ -6,7 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pulse.core.paths.linkstate import EXPIRED_AFTER, GraphChanged, LinkState, NodeExpired, NodeReturned
+from pulse.core.paths.linkstate import EXPIRED_AFTER, LinkState
+from pulse.core.paths.news import GraphChanged, NodeExpired, NodeReturned
 from pulse.core.types import LinkId
 from tests.core.paths.atlas import number, record, who
 

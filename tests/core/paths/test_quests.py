@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 import pytest
 
 from pulse.core.paths import quests
-from pulse.core.paths.quests import MOST_CANDIDATES, Quest, Quests
+from pulse.core.paths.quests import Quest, Quests
 from tests.authority import node
 from tests.core.paths.story import ALICE, BOB, HOME, WORK
 from tests.mint import Latest
@@ -25,37 +25,11 @@ def places(looking: Quests) -> tuple[str, ...]:
     return quest.places
 
 
-@pytest.mark.parametrize(
-    "place",
-    [
-        "10.100.3.4:443",
-        "0.0.0.0:443",
-        "255.255.255.255:443",
-        "224.0.0.1:443",
-        "169.254.169.254:80",
-        "127.0.0.1:22",
-        "[::1]:22",
-        "[::]:443",
-        "[fe80::1]:443",
-        "[ff02::1]:443",
-        "relay.example.com:443",
-        "192.0.2.1",
-        "",
-    ],
-)
-def test_some_places_are_never_dialled_whoever_announces_them(place: str) -> None:
-    assert places(wanting(place, HOME)) == (HOME,)
-
-
-def test_another_that_is_reached_on_this_machine_is_dialled_here_only_by_one_that_is_too() -> None:
-    assert places(wanting("127.0.0.1:4001", own=("127.0.0.1:4000",))) == ("127.0.0.1:4001",)
-    assert places(wanting("127.0.0.1:4001", own=(HOME,))) == ()
-
-
-def test_of_many_candidates_the_first_are_dialled() -> None:
-    many = tuple(f"192.0.2.{each}:443" for each in range(1, 30))
-
-    assert places(wanting(*many)) == many[:MOST_CANDIDATES]
+def test_nobody_is_looked_for_inside_the_mesh_itself_nor_where_we_are() -> None:
+    assert places(wanting("10.100.3.4:443", "[2001:db8::1]:443", WORK, HOME, own=(WORK,))) == (
+        "[2001:db8::1]:443",
+        HOME,
+    )
 
 
 def test_no_more_nodes_are_looked_for_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,15 +2,14 @@
 
 import pytest
 
-from pulse.core.effects import DEBUG, Hop, Log, Owner
+from pulse.core.effects import DEBUG, Hop, Log
 from pulse.core.paths.choice import FULL_SHARE
 from pulse.core.paths.doubts import STANDING
 from pulse.core.paths.holds import FIRST
-from pulse.core.paths.routing import PACE, RoutesChanged, owners
+from pulse.core.paths.news import RoutesChanged
+from pulse.core.paths.routing import PACE
 from pulse.core.types import LinkId
-from tests.authority import Ca
 from tests.core.paths.atlas import Atlas, Mind, link, record, who
-from tests.mint import member
 
 CHANGED = RoutesChanged()
 
@@ -273,23 +272,3 @@ def test_a_link_of_others_that_went_is_routed_around() -> None:
 
     assert CHANGED in mind.passed(1.0)
     assert mind.shares(3) == {2: FULL_SHARE}
-
-
-# The data plane's other table
-
-CA = Ca()
-ME, ALICE = (member(CA, name, place) for place, name in enumerate(("me", "alice"), start=1))
-
-
-def test_every_member_but_us_owns_its_two_addresses_and_no_more() -> None:
-    assert owners([ME, ALICE], ME.node_id, packets=True) == (
-        Owner("10.100.0.2/32", ALICE.node_id, destination=True, source=True),
-        Owner(f"{ALICE.addresses.v6}/128", ALICE.node_id, destination=True, source=True),
-    )
-
-
-def test_a_node_without_a_device_talks_in_sessions_and_lets_no_packet_in_or_out() -> None:
-    without = owners([ME, ALICE], ME.node_id, packets=False)
-
-    assert len(without) == 2
-    assert not any(owner.destination or owner.source for owner in without)

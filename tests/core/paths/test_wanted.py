@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pulse.core.paths import wanted
+from pulse.core.paths.news import NodesWanted
 from pulse.core.paths.wanted import (
     ANSWER,
     BY_HASH,
@@ -18,7 +19,6 @@ from pulse.core.paths.wanted import (
     SMALL,
     TURN,
     TURNS_OFF,
-    NodesWanted,
     Wanted,
 )
 from tests.core.paths.atlas import number, record, who

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from pulse.core.bucket import Bucket
 from pulse.core.effects import DEBUG, INFO, WARNING, CloseLink, Effect, FetchConfig, Log, SendMessage, Store
 from pulse.core.messages import Item, ObjectKind, Objects, encode, pack
 from pulse.core.network.netconfig import Offer, read_offer
@@ -48,7 +49,7 @@ class LinkSettled:
     link: LinkId
 
 
-News = Effect | LinkSettled
+Outcome = Effect | LinkSettled
 
 
 @dataclass(slots=True)
@@ -56,8 +57,8 @@ class _Neighbour:
     node: NodeId
     settles_at: float | None
     """When we stop waiting for its revocations; None once it may carry frames."""
-    counted_at: float
-    allowance: float = float(USELESS_BURST)
+    patience: Bucket
+    """Objects that may still bring nothing new."""
     offer: Offer | None = None
     """The config it holds, by its own word."""
     failures: int = 0
@@ -72,9 +73,8 @@ class _Neighbour:
 
     def may_bore(self, count: int, held: int, now: float) -> bool:
         """Count objects that brought nothing new; False for one too many."""
-        refilled = self.allowance + (now - self.counted_at) * USELESS_PER_SECOND
-        self.allowance, self.counted_at = min(refilled, USELESS_BURST) - count, now
-        return self.allowance + held >= 0
+        self.patience.spend(count, now)
+        return self.patience.level(now) + held >= 0
 
 
 class Sharing:
@@ -90,27 +90,29 @@ class Sharing:
 
     # Facts
 
-    def link_opened(self, link: LinkId, node: NodeId, hello_revocations: bytes, now: float) -> list[News]:
+    def link_opened(self, link: LinkId, node: NodeId, hello_revocations: bytes, now: float) -> list[Outcome]:
         """A neighbour is there; its hello told the hash of the revocations it holds."""
         alike = hello_revocations == digest_of(self._statements.revoked())
-        self._links[link] = _Neighbour(node, None if alike else now + SETTLE, now)
+        self._links[link] = _Neighbour(
+            node, None if alike else now + SETTLE, Bucket(USELESS_PER_SECOND, USELESS_BURST, now)
+        )
         *first, last = packed(self._statements.held()) or [Objects([])]
         told = (*first, msgspec.structs.replace(last, complete=True))
         return [SendMessage(link, encode(message)) for message in told]
 
-    def link_closed(self, link: LinkId, now: float) -> list[News]:
+    def link_closed(self, link: LinkId, now: float) -> list[Outcome]:
         """A neighbour is gone; what it offered may be had from another."""
         self._links.pop(link, None)
         return self._fetches(now)
 
     def objects_received(
         self, link: LinkId, items: Sequence[Item], now: float, *, complete: bool = False
-    ) -> list[News]:
+    ) -> list[Outcome]:
         """A neighbour told objects; certificates and node records among them are for others to read."""
         neighbour = self._links.get(link)
         if neighbour is None:
             return []
-        effects: list[News] = []
+        effects: list[Outcome] = []
         new: list[Item] = []
         useless = 0
         for item in items:
@@ -132,11 +134,11 @@ class Sharing:
             effects += self._settled(link, neighbour)
         return [*effects, *self._fetches(now)]
 
-    def config_fetched(self, node: NodeId, data: bytes | None, now: float) -> list[News]:
+    def config_fetched(self, node: NodeId, data: bytes | None, now: float) -> list[Outcome]:
         """A node answered with the config it holds, or did not."""
         asked = self._asked.pop(node, None)
         theirs = [link for link, each in self._links.items() if each.node == node]
-        effects: list[News] = []
+        effects: list[Outcome] = []
         try:
             effects += [] if data is None else self._statements.object_received(ObjectKind.CONFIG, data)
         except (ProtocolError, Forged) as error:
@@ -152,9 +154,9 @@ class Sharing:
             effects += self._missed(node, now)
         return [*effects, *self._fetches(now)]
 
-    def object_made(self, kind: ObjectKind, data: bytes, now: float) -> list[News]:
+    def object_made(self, kind: ObjectKind, data: bytes, now: float) -> list[Outcome]:
         """This node signed an object, or was given one by the CA; raises ProtocolError or Refused."""
-        effects: list[News] = [*self._statements.object_received(kind, data)]
+        effects: list[Outcome] = [*self._statements.object_received(kind, data)]
         if any(isinstance(effect, Store) for effect in effects):
             effects += self._told([Item(kind, data)])
         return [*effects, *self._fetches(now)]
@@ -168,9 +170,9 @@ class Sharing:
         due += [] if self._look_at is None else [self._look_at]
         return min(due, default=None)
 
-    def tick(self, now: float) -> list[News]:
+    def tick(self, now: float) -> list[Outcome]:
         """Time has passed."""
-        effects: list[News] = []
+        effects: list[Outcome] = []
         for link, neighbour in self._links.items():
             if neighbour.settles_at is not None and neighbour.settles_at <= now:
                 log = Log("neighbour did not tell all its revocations", INFO, {"node": neighbour.node[:SHORT_ID]})
@@ -208,18 +210,18 @@ class Sharing:
             neighbour.refused.add(item.kind)
             return [_refusal(neighbour.node, item.kind, error)] if first else []
 
-    def _settled(self, link: LinkId, neighbour: _Neighbour) -> list[News]:
+    def _settled(self, link: LinkId, neighbour: _Neighbour) -> list[Outcome]:
         if neighbour.settles_at is None:
             return []
         neighbour.settles_at = None
         return [LinkSettled(link)]
 
-    def _shut_out(self, link: LinkId, why: str) -> list[News]:
+    def _shut_out(self, link: LinkId, why: str) -> list[Outcome]:
         neighbour = self._links.pop(link)
         log = Log("neighbour broke the protocol", WARNING, {"node": neighbour.node[:SHORT_ID], "error": why})
         return [CloseLink(link, "protocol"), log]
 
-    def _missed(self, node: NodeId, now: float) -> list[News]:
+    def _missed(self, node: NodeId, now: float) -> list[Outcome]:
         for each in self._links.values():
             if each.node == node:
                 each.failed(now)
@@ -227,17 +229,17 @@ class Sharing:
 
     # Telling others
 
-    def _told(self, items: Sequence[Item], source: LinkId | None = None) -> list[News]:
+    def _told(self, items: Sequence[Item], source: LinkId | None = None) -> list[Outcome]:
         """Pass on what is new; a config goes as an offer."""
         plain = packed([item for item in items if item.kind != ObjectKind.CONFIG])
         payloads = [encode(message) for message in plain]
         links = [link for link in self._links if link != source]
-        sent: list[News] = [SendMessage(link, payload) for link in links for payload in payloads]
+        sent: list[Outcome] = [SendMessage(link, payload) for link in links for payload in payloads]
         if any(item.kind == ObjectKind.CONFIG for item in items):
             sent += self._offered([] if source is None else [source])
         return sent
 
-    def _offered(self, sources: Sequence[LinkId]) -> list[News]:
+    def _offered(self, sources: Sequence[LinkId]) -> list[Outcome]:
         """Offer our config to all but the links it came by and those whose neighbours hold as good a one."""
         config = self._statements.config
         if config is None:
@@ -252,12 +254,12 @@ class Sharing:
 
     # Fetching
 
-    def _fetches(self, now: float) -> list[News]:
+    def _fetches(self, now: float) -> list[Outcome]:
         """Ask for configs that go before ours: the best first, and each number one node a second.
 
         Lower numbers are not left for later: whoever offers the highest may never give it.
         """
-        effects: list[News] = []
+        effects: list[Outcome] = []
         waits: list[float] = []
         offers = [(each.offer, each) for each in self._links.values() if each.offer and self._is_wanted(each.offer)]
         for offer, neighbour in sorted(offers, key=lambda each: each[0].number, reverse=True):

@@ -20,7 +20,7 @@ from pulse.core.effects import (
     StoreRoles,
     TrustChanged,
 )
-from pulse.core.messages import Item, ObjectKind, Objects, pack
+from pulse.core.messages import Item, ObjectKind, Objects, batches, pack
 from pulse.core.network import netconfig
 from pulse.core.network.netconfig import SignedConfig, compare_configs, open_config, reaches_floor
 from pulse.core.trust import revocation as revoking
@@ -206,16 +206,7 @@ class Statements:
 
 def packed(items: Sequence[Item]) -> list[Objects]:
     """The items in messages of bounded size, in their order."""
-    batches: list[list[Item]] = []
-    room = 0
-    for item in items:
-        size = len(item.data) + ITEM_OVERHEAD
-        if size > room:
-            batches.append([])
-            room = BATCH
-        batches[-1].append(item)
-        room -= size
-    return [Objects(batch) for batch in batches]
+    return [Objects(batch) for batch in batches(items, lambda each: len(each.data) + ITEM_OVERHEAD, BATCH)]
 
 
 def _alarm(what: str, verdict: Comparison) -> list[Effect]:

@@ -24,6 +24,7 @@ from pulse.core.paths.noderecord import (
     is_candidate,
     sign_record,
 )
+from pulse.core.paths.scores import LOSS_FACTOR
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.identity import Signer
 
@@ -67,7 +68,7 @@ class _Figures:
     @property
     def cost(self) -> float:
         """What a route pays for the link, in seconds (protocol §7)."""
-        return as_measured(self.rtt) * (1 + 5 * self.loss)
+        return as_measured(self.rtt) * (1 + LOSS_FACTOR * self.loss)
 
     def differs_much(self, told: "_Figures") -> bool:
         """True if others should know."""

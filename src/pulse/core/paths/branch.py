@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
-from pulse.core.paths.budget import Bucket, Budget
+from pulse.core.bucket import Bucket
+from pulse.core.paths.budget import Budget
 from pulse.core.paths.noderecord import Claim
 from pulse.core.paths.outbox import Outbox, Shelf
 from pulse.core.types import LinkId, NodeId

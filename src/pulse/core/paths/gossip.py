@@ -21,6 +21,7 @@ from pulse.core.paths.noderecord import (
     HANDLE_BYTES,
     Claim,
     NodeRecord,
+    certificate_hash,
     is_of_later_release,
     read_id,
     read_record,
@@ -121,7 +122,7 @@ class Gossip:
 
     def certificate_seen(self, certificate: Certificate, now: float) -> list[Outcome]:
         """A certificate verified elsewhere: a handshake showed it, or ours was renewed."""
-        return self._release(sha256(certificate.der).digest(), now) if self._credentials.seen(certificate, now) else []
+        return self._release(certificate_hash(certificate), now) if self._credentials.seen(certificate, now) else []
 
     def certificate_restored(self, certificate: Certificate) -> list[Outcome]:
         """A certificate verified elsewhere that we held in an earlier run; others do too."""
@@ -140,7 +141,7 @@ class Gossip:
 
     def clock_read(self, wall: float, floor: float = 0.0) -> list[Outcome]:
         """The wall clock, and the newest time a CA signed: records whose certificate ended go."""
-        ended = {sha256(each.der).digest(): each.node_id for each in self._credentials.clock_read(wall, floor)}
+        ended = {certificate_hash(each): each.node_id for each in self._credentials.clock_read(wall, floor)}
         gone = [node for each, node in ended.items() if self._named(node) == each and self._table.forget(node)]
         return [RecordForgotten(node) for node in gone]
 

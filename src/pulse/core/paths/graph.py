@@ -8,24 +8,20 @@ are in it exactly as long as they are up.
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from typing import Final, NamedTuple
 
-from pulse.core.paths.noderecord import NodeRecord
+from pulse.core.paths.noderecord import UNMEASURED, NodeRecord
 from pulse.core.paths.scores import MICRO, cost, micro
 from pulse.core.types import LinkId, NodeId
 
 ME: Final = 0
 """Our own number."""
 
-MOST_ANNOUNCED: Final = 32
-"""Links read of one record."""
-
-UNMEASURED: Final = 50_000
+GUESSED: Final = 50_000
 """µs that stand for an announced link nobody has measured yet."""
 
-NOT_MEASURED_FROM: Final = 6_500_000
-"""µs from which an announced round trip means "not measured yet": so records write it."""
+_NOT_MEASURED: Final = micro(UNMEASURED)
 
 Edge = tuple[int, int, int, int]
 """One direction of a link: the other node, cost, round trip in µs, loss in millionths."""
@@ -54,8 +50,7 @@ class Told:
     @classmethod
     def of(cls, record: NodeRecord) -> "Told":
         """The part of a record that matters here."""
-        read = islice(record.adjacencies(), MOST_ANNOUNCED)
-        triples = sorted((int(each.handle), micro(each.rtt), micro(each.loss)) for each in read)
+        triples = sorted((int(each.handle), micro(each.rtt), micro(each.loss)) for each in record.adjacencies())
         return cls(int(record.handle), record.hub, array("I", chain.from_iterable(triples)))
 
     def triples(self) -> Iterator[tuple[int, int, int]]:
@@ -157,8 +152,8 @@ class _Announced:
 
 
 def _worse(one: int, other: int) -> int:
-    known = [rtt for rtt in (one, other) if rtt < NOT_MEASURED_FROM]
-    return max(known, default=UNMEASURED)
+    known = [rtt for rtt in (one, other) if rtt < _NOT_MEASURED]
+    return max(known, default=GUESSED)
 
 
 def _places(nodes: list[NodeId], told: Mapping[NodeId, Told]) -> dict[int, int]:

@@ -8,8 +8,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
-from pulse.core.effects import INFO, Effect, Log
+from pulse.core.effects import INFO, Log
 from pulse.core.paths.graph import Graph, OwnLink, Told, build
+from pulse.core.paths.news import GraphChanged, NodeExpired, NodeReturned, Outcome
 from pulse.core.paths.noderecord import NodeRecord
 from pulse.core.types import SHORT_ID, LinkId, NodeId
 
@@ -36,30 +37,6 @@ NOTICED_LOSS: Final = 0.01
 
 NAMED: Final = 8
 """Nodes named in one line of the log."""
-
-
-@dataclass(frozen=True, slots=True)
-class GraphChanged:
-    """The graph is this from now on; whoever hears it keeps no hold of it."""
-
-    graph: Graph
-
-
-@dataclass(frozen=True, slots=True)
-class NodeExpired:
-    """No links have led to that node for long: it counts as gone."""
-
-    node: NodeId
-
-
-@dataclass(frozen=True, slots=True)
-class NodeReturned:
-    """Links lead to an expired node again."""
-
-    node: NodeId
-
-
-Outcome = Effect | GraphChanged | NodeExpired | NodeReturned
 
 
 @dataclass(slots=True)

@@ -3,9 +3,11 @@
 Invariant: whatever news carries was verified by the machine that tells it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pulse.core.effects import Effect
+from pulse.core.paths.graph import Graph
 from pulse.core.paths.noderecord import NodeRecord
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import NodeId
@@ -49,6 +51,53 @@ class RecordMade:
     record: NodeRecord
 
 
-News = RecordAccepted | RecordForgotten | CertificateAccepted | OwnRecordSeen | RecordMade
+@dataclass(frozen=True, slots=True)
+class GraphChanged:
+    """The graph is this from now on; whoever hears it keeps no hold of it."""
+
+    graph: Graph
+
+
+@dataclass(frozen=True, slots=True)
+class NodeExpired:
+    """No links have led to that node for long: it counts as gone."""
+
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReturned:
+    """Links lead to an expired node again."""
+
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesChanged:
+    """The routes are others from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodesWanted:
+    """Keep links with these nodes and no more."""
+
+    nodes: Mapping[NodeId, tuple[str, ...]]
+    """Where each may be reached, best first; nowhere if it is behind a NAT."""
+    others: frozenset[NodeId]
+    """Nodes we know and have no need of: a link that is up may stay, none is made."""
+
+
+News = (
+    RecordAccepted
+    | RecordForgotten
+    | CertificateAccepted
+    | OwnRecordSeen
+    | RecordMade
+    | GraphChanged
+    | NodeExpired
+    | NodeReturned
+    | RoutesChanged
+    | NodesWanted
+)
 Outcome = Effect | News
 """What a machine that tells news returns."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from pulse.core.effects import Effect, SendMessage
-from pulse.core.messages import Item, NodeRecords, ObjectKind, Objects, Wire, encode
+from pulse.core.messages import Item, NodeRecords, ObjectKind, Objects, Wire, batches, encode
 from pulse.core.paths.budget import Pace
 from pulse.core.paths.noderecord import NodeRecord
 from pulse.core.trust.certificates import Certificate
@@ -76,8 +76,8 @@ class Outbox:
         if self.deadline() is not None:
             self._next = max(now + BREATH, self._pace.ready_at(now))
         messages: list[Wire] = [
-            *(Objects(batch) for batch in _batches(certificates, lambda each: len(each.data))),
-            *(NodeRecords(batch) for batch in _batches(records, len)),
+            *(Objects(batch) for batch in batches(certificates, lambda each: len(each.data), BATCH)),
+            *(NodeRecords(batch) for batch in batches(records, len, BATCH)),
         ]
         return [SendMessage(self._link, encode(message)) for message in messages]
 
@@ -101,16 +101,3 @@ def _first(waiting: dict[_T, None]) -> _T:
     first = next(iter(waiting))
     del waiting[first]
     return first
-
-
-def _batches(things: list[_T], size: Callable[[_T], int]) -> Iterator[list[_T]]:
-    batch: list[_T] = []
-    room = BATCH
-    for thing in things:
-        if batch and size(thing) > room:
-            yield batch
-            batch, room = [], BATCH
-        batch.append(thing)
-        room -= size(thing)
-    if batch:
-        yield batch

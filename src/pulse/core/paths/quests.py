@@ -6,7 +6,7 @@ and its backoff has passed, unless the candidates are others by now.
 
 from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -20,19 +20,11 @@ if TYPE_CHECKING:
 MOST_QUESTS: Final = 512
 """Nodes looked for at one time."""
 
-MOST_CANDIDATES: Final = 8
-"""Places dialled of one node."""
-
 STAGGER: Final = 0.25
 """Seconds by which a candidate yields to the one before it where dials are short: everybody's best go first."""
 
 UNDER_WAY: Final = float("inf")
 """When the next round begins while one goes on."""
-
-LOOPBACK: Final = ("127.", "[::1]")
-"""What addresses of this very machine begin with: another's mean us only where we are reached so ourselves."""
-
-BROADCAST: Final = IPv4Address(2**32 - 1)
 
 Ranges = Collection[IPv4Network | IPv6Network]
 
@@ -192,15 +184,9 @@ class Quests:
 
     def _dialable(self, candidates: tuple[str, ...]) -> tuple[str, ...]:
         taken = self._own | self._named
-        return tuple(each for each in candidates[:MOST_CANDIDATES] if each not in taken and self._is_outside(each))
+        return tuple(each for each in candidates if each not in taken and not self._is_inside(each))
 
-    def _is_outside(self, place: str) -> bool:
-        try:
-            host = ip_address(split(place)[0])
-        except ValueError:
-            return False
-        if host.is_multicast or host.is_unspecified or host.is_link_local or host == BROADCAST:
-            return False
-        if host.is_loopback and not any(own.startswith(LOOPBACK) for own in self._own):
-            return False
-        return not any(host.version == each.version and host in each for each in self._ranges)
+    def _is_inside(self, place: str) -> bool:
+        # What no stranger can have was refused with its record; the mesh's own ranges are known only here.
+        host = ip_address(split(place)[0])
+        return any(host in each for each in self._ranges)

@@ -1,19 +1,19 @@
-"""From the graph to tables: which links lead to which node, and in which shares.
+"""From the graph to routes: which links lead to which node, and in which shares.
 
 Invariant: a node has a route exactly while counted links lead to it, so the data plane says so instead of
 guessing; and tables change only when it matters.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from pulse.core.effects import DEBUG, Effect, Hop, Log, Owner
+from pulse.core.effects import DEBUG, Effect, Hop, Log
 from pulse.core.paths.choice import Choice, choose
 from pulse.core.paths.doubts import Doubts
 from pulse.core.paths.graph import Graph, OwnLink
+from pulse.core.paths.news import RoutesChanged
 from pulse.core.paths.ways import Survey, Way, survey
-from pulse.core.trust.certificates import Certificate
 from pulse.core.types import SHORT_ID, LinkId, NodeId
 
 SAMPLE_GAP: Final = 1.0
@@ -33,11 +33,6 @@ MOST_KEPT: Final = 16
 
 MOST_DETOURS: Final = 4
 """Sets of suspect neighbours around which other ways are sought at one time: each costs a tree."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoutesChanged:
-    """The routes are others from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,19 +185,3 @@ def _is_material(old: Sequence[Hop], new: Sequence[Hop]) -> bool:
 
 def _has_moved(old: int | None, new: int) -> bool:
     return old is None or (old == 0) != (new == 0) or abs(new - old) > MATERIAL * old
-
-
-# The data plane's other table
-
-
-def owners(members: Iterable[Certificate], me: NodeId, *, packets: bool) -> tuple[Owner, ...]:
-    """The mesh addresses of everybody but us, as their certificates say.
-
-    Without `packets` they serve sessions only: no IP packet goes there or comes from there.
-    """
-    return tuple(
-        Owner(prefix, each.node_id, destination=packets, source=packets)
-        for each in members
-        if each.node_id != me
-        for prefix in (f"{each.addresses.v4}/32", f"{each.addresses.v6}/128")
-    )

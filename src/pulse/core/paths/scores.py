@@ -18,18 +18,20 @@ HOP_COST: Final = 1000
 LEAST_LATENCY: Final = 1.0
 """Milliseconds below which a whole path is not told from another: that is scheduling, not distance."""
 
-_LOSS_FACTOR: Final = 5
+LOSS_FACTOR: Final = 5
+"""What a loss costs, in latencies: a fifth of all doubles them."""
+
 _HOP_FACTOR: Final = 0.3
 
 
 def score(latency: float, loss: float, hops: int) -> float:
     """How bad a whole path is, about in milliseconds; `latency` in seconds, `loss` from 0 to 1."""
-    return max(latency * 1000, LEAST_LATENCY) * (1 + _LOSS_FACTOR * loss) * (1 + _HOP_FACTOR * hops)
+    return max(latency * 1000, LEAST_LATENCY) * (1 + LOSS_FACTOR * loss) * (1 + _HOP_FACTOR * hops)
 
 
 def cost(rtt: int, loss: int) -> int:
     """What one link adds to a distance; `rtt` in µs, `loss` in millionths."""
-    return rtt + rtt * _LOSS_FACTOR * loss // MICRO + HOP_COST
+    return rtt + rtt * LOSS_FACTOR * loss // MICRO + HOP_COST
 
 
 def micro(value: float) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from heapq import nlargest
 from typing import Final
 
+from pulse.core.paths.news import NodesWanted
 from pulse.core.paths.noderecord import NodeRecord
 from pulse.core.types import NodeId
 
@@ -47,16 +48,6 @@ MOST_EXPIRED: Final = 4
 
 PACE: Final = 0.5
 """Seconds between two selections: records come in crowds."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodesWanted:
-    """Keep links with these nodes and no more."""
-
-    nodes: Mapping[NodeId, tuple[str, ...]]
-    """Where each may be reached, best first; nowhere if it is behind a NAT."""
-    others: frozenset[NodeId]
-    """Nodes we know and have no need of: a link that is up may stay, none is made."""
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ Invariant: merging is commutative and idempotent, so all nodes that saw the same
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -131,18 +131,16 @@ class RevocationSet:
 
     def counting(self, scribe_epoch: int) -> tuple[Revocation, ...]:
         """Those that count under the roles in force, ordered by node id."""
-        entitled = (BY_CA, scribe_epoch)
-        return tuple(each for _, each in sorted(self._held.items()) if each.scribe_epoch in entitled)
+        return tuple(sorted(self._entitled(scribe_epoch), key=lambda each: each.node))
 
     def nodes(self, scribe_epoch: int) -> frozenset[NodeId]:
         """Ids of the nodes that are out."""
-        return frozenset(each.node for each in self.counting(scribe_epoch))
+        return frozenset(each.node for each in self._entitled(scribe_epoch))
 
-    def digest(self, scribe_epoch: int) -> bytes:
-        """What hellos compare, 32 bytes; see `digest_of`."""
-        return digest_of(each.node for each in self.counting(scribe_epoch))
+    def _entitled(self, scribe_epoch: int) -> Iterator[Revocation]:
+        return (each for each in self._held.values() if each.scribe_epoch in (BY_CA, scribe_epoch))
 
 
 def digest_of(nodes: Iterable[NodeId]) -> bytes:
-    """SHA-256 over the sorted 32-byte ids, one after the other; nobody revoked is SHA-256 of nothing."""
+    """What hellos compare: SHA-256 over the sorted 32-byte ids, one after the other; of nobody, over nothing."""
     return hashlib.sha256(b"".join(sorted(map(node_bytes, set(nodes))))).digest()

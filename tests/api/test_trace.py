@@ -1,0 +1,14 @@
+"""The way to a node, through the real client."""
+
+from pathlib import Path
+
+from pulse import schemas
+from pulse.client import Client
+from tests.api.fake_control import FakeControl
+
+
+def test_a_trace_arrives_whole(place: Path, control: FakeControl) -> None:
+    with Client(place) as client:
+        assert client.trace("laptop", 1.5) == control.way
+
+    assert control.asked == [schemas.TraceRequest("laptop", 1.5)]

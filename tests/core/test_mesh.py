@@ -9,6 +9,7 @@ from pulse.core import facts, messages
 from pulse.core.effects import (
     CloseLink,
     Dial,
+    Effect,
     Log,
     StoreConfig,
     StorePeers,
@@ -168,6 +169,32 @@ def test_what_a_leaving_neighbour_says_cannot_move_a_terminals_cursor(here: Node
 
     (log,) = here.did(Log)
     assert (log.event, log.fields) == ("neighbour is leaving", {"reason": "stopped\N{REPLACEMENT CHARACTER}[2J"})
+
+
+def test_a_neighbour_leaves_once_however_often_it_says_so(here: Node) -> None:
+    link = here.linked(ALICE)
+    here.heard(link, Leaving("stopped"))
+    here.heard(link, Leaving("stopped"))
+
+    assert here.events() == []
+
+
+def test_what_we_know_already_of_where_we_are_is_not_worked_out_again(
+    here: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = here.linked(ALICE)
+    here.heard(link, Observed("203.0.113.7", 1))
+    looked: list[object] = []
+
+    def own_addresses(own: object) -> list[Effect]:
+        looked.append(own)
+        return []
+
+    monkeypatch.setattr(here.mesh.neighbours, "own_addresses", own_addresses)
+    for port in (1, 1, *range(2, 100)):
+        here.heard(link, Observed("203.0.113.7", port))
+
+    assert len(looked) < 10
 
 
 # Objects

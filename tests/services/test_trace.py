@@ -125,6 +125,7 @@ async def test_a_sum_with_an_unknown_part_is_unknown_from_there_on(world: World)
         (LinkError("no answer"), "relay does not tell its next hop: no answer"),
         (NotFound("no method 'trace'"), "relay does not tell its next hop: no method 'trace'"),
         (b"\xc1", "relay does not tell its next hop: undecodable trace"),
+        (messages.pack(Step(bytes(5))), "relay does not tell its next hop: a next hop of 5 bytes"),
         (messages.pack(Step(bytes(33))), "relay does not tell its next hop: undecodable trace"),
         (messages.pack(Step(bytes(32), "x" * 65)), "relay does not tell its next hop: undecodable trace"),
         (messages.pack(Step(bytes(32), "quic", -1.0)), "relay does not tell its next hop: undecodable trace"),

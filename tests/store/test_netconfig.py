@@ -1,5 +1,6 @@
 """Signed objects on disk: the newest that can be read, and never an empty answer for a damaged one."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,17 @@ def test_five_previous_ones_are_kept(store: NetworkStore, tmp_path: Path) -> Non
         store.save_config(1, generation, b"x")
     kept = sorted(path.name for path in file(tmp_path, "").glob("config.*"))
     assert kept == [f"config.1.{generation}" for generation in range(14, 20)]
+
+
+def test_a_disk_that_refuses_to_let_go_of_an_old_one_keeps_the_new_one(
+    store: NetworkStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for generation in range(1, 7):
+        store.save_config(1, generation, b"x")
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.EIO, "Input/output error")))
+        store.save_config(1, 7, b"y")
+    assert store.load_config() == Loaded(b"y")
 
 
 def test_of_one_number_the_later_bytes_stay(store: NetworkStore) -> None:

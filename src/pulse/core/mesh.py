@@ -244,12 +244,17 @@ class Mesh(Machines):
         link = neighbour.link
         match message:
             case messages.Observed(host, port):
-                return [*self.sight.observed(link, host, port), *self._seen_elsewhere(now)]
+                before = self.sight.candidates()
+                told = self.sight.observed(link, host, port, now)
+                return told if self.sight.candidates() == before else [*told, *self._seen_elsewhere(now)]
             case messages.Objects(items, complete):
                 ders = [each.data for each in items if each.kind == messages.ObjectKind.CERTIFICATE]
                 shared = self.sharing.objects_received(link, items, now, complete=complete)
                 return [*shared, *self.gossip.certificates_received(link, ders, now)]
             case messages.Leaving(reason):
+                if not self.linkstate.is_in_use(link):
+                    # It said so before, or does not answer: to say it again is worth no line of the log.
+                    return []
                 log = Log("neighbour is leaving", INFO, {"reason": messages.printable(reason)})
                 # It still carries what is on its way; nothing more is sent there.
                 return [log, *self.linkstate.link_suspected(link, True)]

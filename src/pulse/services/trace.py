@@ -15,7 +15,7 @@ from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName, Wire
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import NodeId, ShortText
-from pulse.errors import LinkError, PulseError, Refused
+from pulse.errors import LinkError, ProtocolError, PulseError, Refused
 from pulse.net.links import Rpc
 
 MOST_HOPS: Final = 16
@@ -97,7 +97,10 @@ class TraceService:
         if node == self.mesh.me.node_id:
             return self._step(target)
         answer = await self.call(node, MethodName.TRACE, bytes.fromhex(target), timeout)
-        return messages.unpack(_steps, answer, "trace", messages.RPC_LIMIT)
+        step = messages.unpack(_steps, answer, "trace", messages.RPC_LIMIT)
+        if len(step.next) not in (0, _ID_BYTES):
+            raise ProtocolError(f"a next hop of {len(step.next)} bytes; an id has {_ID_BYTES}")
+        return step
 
     def _step(self, target: NodeId) -> Step:
         path = self.mesh.routing.path_to(target)

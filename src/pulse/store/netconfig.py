@@ -9,6 +9,7 @@ object falls back to the one before it, aloud; a damaged revocation keeps its no
 Invariant: "none" is said only where there never was one.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -84,7 +85,9 @@ class NetworkStore:
     def _save(self, kind: str, number: tuple[int, ...], data: bytes) -> None:
         _write(self._path(kind, number), kind, data)
         for old in self._numbers(kind)[PREVIOUS + 1 :]:
-            self._path(kind, old).unlink(missing_ok=True)
+            # One too many harms nobody, and the next save tries again: the new one is kept, and that alone counts.
+            with suppress(OSError):
+                self._path(kind, old).unlink()
 
     def _load(self, kind: str) -> Loaded:
         complaints: list[str] = []

@@ -222,6 +222,19 @@ def test_ten_thousand_records_a_second_close_the_link_in_a_second(victim: Victim
     assert RecordAccepted(record(2, 2)) in victim.hears(GOOD, NodeRecords([record(2, 2).data]))
 
 
+def test_a_new_link_brings_no_new_budget(victim: Victim) -> None:
+    """Else who closes and dials anew all day could have us look at as many signatures as it likes."""
+    for _ in range(5):
+        victim.shown(*[record(3, seq=number).data for number in range(1, 401)])
+        victim.gossip.link_closed(BAD, victim.now)
+        victim.gossip.link_opened(BAD, cert(3).node_id, victim.now)
+
+    assert victim.gossip.counts.throttled == 4 * 400
+    victim.now += 1.0
+    victim.shown(*[record(3, seq=number).data for number in range(500, 701)])
+    assert victim.gossip.counts.throttled == 4 * 400 + 1
+
+
 def test_twice_the_budget_for_half_a_minute_closes_the_link(victim: Victim) -> None:
     for second in range(30):
         if closed(victim.shown(*[record(3).data] * 400)):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulse.core.effects import CloseLink, Log
-from pulse.core.paths.sight import CLOCK_TOLERANCE, OBSERVED_TOLD, Sight
+from pulse.core.paths.sight import CLOCK_TOLERANCE, OBSERVED_TOLD, SIGHTING_RATE, SIGHTINGS, Sight
 from pulse.core.types import LinkId
 
 ONE, TWO, THREE = LinkId(1), LinkId(2), LinkId(3)
@@ -22,8 +22,8 @@ def sight() -> Sight:
 
 def test_an_address_two_neighbours_see_is_one_until_both_are_gone(sight: Sight) -> None:
     for link in (ONE, TWO):
-        assert sight.observed(link, "203.0.113.7", 443) == []
-    sight.observed(THREE, "2001:DB8::7", 443)
+        assert sight.observed(link, "203.0.113.7", 443, 0.0) == []
+    sight.observed(THREE, "2001:DB8::7", 443, 0.0)
     assert sight.addresses() == ["203.0.113.7:443", "[2001:db8::7]:443"]
 
     sight.link_closed(ONE)
@@ -33,25 +33,45 @@ def test_an_address_two_neighbours_see_is_one_until_both_are_gone(sight: Sight) 
 
 
 def test_a_neighbour_that_sees_us_elsewhere_by_now_counts_once(sight: Sight) -> None:
-    sight.observed(ONE, "203.0.113.7", 443)
-    sight.observed(ONE, "203.0.113.8", 443)
+    sight.observed(ONE, "203.0.113.7", 443, 0.0)
+    sight.observed(ONE, "203.0.113.8", 443, 0.0)
 
     assert sight.addresses() == ["203.0.113.8:443"]
 
 
 def test_the_zone_of_an_address_is_dropped(sight: Sight) -> None:
-    sight.observed(ONE, "fe80::1%eth0", 443)
+    sight.observed(ONE, "fe80::1%eth0", 443, 0.0)
 
     assert sight.addresses() == ["[fe80::1]:443"]
 
 
 @pytest.mark.parametrize(("host", "port"), [("", 443), ("vm-01", 443), ("300.1.1.1", 443), ("203.0.113.7", 0)])
 def test_a_neighbour_that_sees_us_at_no_address_is_closed(sight: Sight, host: str, port: int) -> None:
-    close, log = sight.observed(ONE, host, port)
+    close, log = sight.observed(ONE, host, port, 0.0)
 
     assert close == CloseLink(ONE, "protocol")
     assert isinstance(log, Log)
     assert sight.addresses() == []
+
+
+def test_what_most_neighbours_see_goes_first_whatever_a_single_one_makes_up(sight: Sight) -> None:
+    sight.observed(ONE, "1.1.1.1", 1, 0.0)
+    for link in (TWO, THREE):
+        sight.observed(link, "203.0.113.7", 443, 0.0)
+
+    assert sight.candidates() == ("203.0.113.7:443", "1.1.1.1:1")
+
+
+def test_a_neighbour_that_sees_us_elsewhere_all_day_is_listened_to_now_and_then(sight: Sight) -> None:
+    heard = set[str]()
+    for port in range(1, 100):
+        sight.observed(ONE, "203.0.113.7", port, 0.0)
+        heard.update(sight.addresses())
+    assert len(heard) == SIGHTINGS
+
+    sight.observed(TWO, "203.0.113.7", 443, 0.0)
+    sight.observed(ONE, "203.0.113.7", 443, 1 / SIGHTING_RATE)
+    assert sight.addresses() == ["203.0.113.7:443"]
 
 
 # Candidates
@@ -60,7 +80,7 @@ def test_a_neighbour_that_sees_us_at_no_address_is_closed(sight: Sight, host: st
 def test_what_neighbours_see_stands_behind_the_best_of_what_the_machine_knows(sight: Sight) -> None:
     sight.addresses_changed(LAN)
     for link in range(1, 6):
-        sight.observed(LinkId(link), f"203.0.113.{link}", 443)
+        sight.observed(LinkId(link), f"203.0.113.{link}", 443, 0.0)
     seen = tuple(f"203.0.113.{link}:443" for link in range(1, 1 + OBSERVED_TOLD))
 
     assert sight.candidates() == (*LAN[:OBSERVED_TOLD], *seen, *LAN[OBSERVED_TOLD:])
@@ -68,7 +88,7 @@ def test_what_neighbours_see_stands_behind_the_best_of_what_the_machine_knows(si
 
 def test_an_address_the_machine_knows_itself_is_told_once(sight: Sight) -> None:
     sight.addresses_changed(LAN[:1])
-    sight.observed(ONE, "192.168.1.0", 443)
+    sight.observed(ONE, "192.168.1.0", 443, 0.0)
 
     assert sight.candidates() == LAN[:1]
 

@@ -1,5 +1,6 @@
 """What is missing is asked for once, of somebody who has it and has time, until it is there."""
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -54,6 +55,38 @@ def test_each_of_those_who_have_it_is_asked_in_turn_and_then_nobody() -> None:
     assert asked(looking, 2 * ANSWER) == {}
     assert len(looking) == 0
     assert looking.deadline() is None
+
+
+def test_who_names_much_and_never_answers_costs_nothing_while_others_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    looking, tried = wants(), 0
+    for number in range(4096):
+        looking.announced(key(number), A, 0.0)
+    looking.due(0.0)
+
+    def ask(*args: object) -> LinkId | None:
+        nonlocal tried
+        tried += 1
+        return Wants._ask(looking, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(looking, "_ask", ask)
+    for number in range(5000, 5100):
+        looking.announced(key(number), B, 0.1)
+        assert asked(looking, 0.1) == {B: [key(number)]}
+        looking.answered(B, key(number)[:4], 0.1)
+        looking.arrived(key(number))
+        assert asked(looking, 0.1) == {}
+
+    assert tried == 100
+
+
+def test_what_waits_for_a_busy_neighbour_is_asked_of_one_that_has_it_too() -> None:
+    looking = wants()
+    for number in range(MOST_ASKED + 1):
+        looking.announced(key(number), A, 0.0)
+    looking.due(0.0)
+    looking.announced(key(MOST_ASKED), B, 0.1)
+
+    assert asked(looking, 0.1) == {B: [key(MOST_ASKED)]}
 
 
 def test_only_so_many_who_have_it_are_remembered() -> None:

@@ -4,9 +4,9 @@
 //! ask 0 or echo 1: 1 | seq 4 | stamp 8 | HMAC-SHA-256 32 over the 13 bytes before it, source and destination handle
 //! ```
 //! The key comes from the exporter of the session with the peer, so a relay can drop, delay or replay a probe but never
-//! answer for the peer. Invariant: nothing is sent for a probe that no session vouches for.
+//! answer for the peer. Invariant: nothing is sent for a probe that no session vouches for, nor twice for one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +29,12 @@ const ECHO: u8 = 1;
 const SESSIONS: usize = 4;
 /// Probes of one peer that are answered in a second; an honest one sends a few for each of its paths.
 const ANSWERS: u32 = 64;
+
+/// An ask this many microseconds older than the newest one of its session was held back on the way: late echoes say
+/// nothing, and who hoards asks could let go so many at once that others find no answer.
+const LATE: u64 = 10_000_000;
+/// Asks of one session remembered, so that none is answered twice: all that may be answered before they are late.
+const ANSWERED: usize = ANSWERS as usize * 11;
 
 /// Which half of a probe it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,9 +101,47 @@ pub struct Proofs(Mutex<HashMap<Handle, Peer>>);
 
 #[derive(Debug, Default)]
 struct Peer {
-    sessions: Vec<(u64, Proof)>,
+    sessions: Vec<Voucher>,
+    rate: Rate,
+}
+
+/// How many of its asks were answered in this second.
+#[derive(Debug, Default)]
+struct Rate {
     second: u64,
     answered: u32,
+}
+
+/// One session, and the asks it vouched for that were answered: a relay that says them again, over whatever link, has
+/// no share in what the peer may ask.
+#[derive(Debug)]
+struct Voucher {
+    id: u64,
+    proof: Proof,
+    answered: BTreeSet<(u64, u32)>,
+    /// The newest that was forgotten: what is no newer counts as answered.
+    forgotten: Option<(u64, u32)>,
+}
+
+impl Voucher {
+    fn new(id: u64, proof: Proof) -> Self {
+        Self { id, proof, answered: BTreeSet::new(), forgotten: None }
+    }
+
+    fn is_news(&self, probe: &Probe) -> bool {
+        let ask = (probe.stamp, probe.seq);
+        let newest = self.answered.last().map_or(0, |(stamp, _)| *stamp);
+        self.forgotten.is_none_or(|forgotten| forgotten < ask)
+            && probe.stamp >= newest.saturating_sub(LATE)
+            && !self.answered.contains(&ask)
+    }
+
+    fn answers(&mut self, probe: &Probe) {
+        self.answered.insert((probe.stamp, probe.seq));
+        if self.answered.len() > ANSWERED {
+            self.forgotten = self.answered.pop_first();
+        }
+    }
 }
 
 impl Proofs {
@@ -108,26 +152,34 @@ impl Proofs {
         if sessions.len() == SESSIONS {
             sessions.remove(0);
         }
-        sessions.push((session, proof));
+        sessions.push(Voucher::new(session, proof));
     }
 
     /// It is over.
     pub fn remove(&self, handle: Handle, session: u64) {
         let mut peers = self.peers();
         let Some(peer) = peers.get_mut(&handle) else { return };
-        peer.sessions.retain(|(id, _)| *id != session);
+        peer.sessions.retain(|voucher| voucher.id != session);
         if peer.sessions.is_empty() {
             peers.remove(&handle);
         }
     }
 
-    /// The probe in a frame for us and the session that vouches for it, unless it is an ask too many.
+    /// The probe in a frame for us and the session that vouches for it, unless it is an ask too many, or one again.
     pub(crate) fn open(&self, header: &HopHeader, body: &[u8], now: Duration) -> Option<(Probe, Proof)> {
         let mut peers = self.peers();
-        let peer = peers.get_mut(&header.src)?;
-        let opened = |(_, proof): &(u64, Proof)| Some((proof.open(body, header.src, header.dst)?, proof.clone()));
-        let (probe, proof) = peer.sessions.iter().rev().find_map(opened)?;
-        (probe.half == Half::Echo || peer.answers(now)).then_some((probe, proof))
+        let Peer { sessions, rate } = peers.get_mut(&header.src)?;
+        let (probe, voucher) = sessions.iter_mut().rev().find_map(|voucher| {
+            let probe = voucher.proof.open(body, header.src, header.dst)?;
+            Some((probe, voucher))
+        })?;
+        if probe.half == Half::Ask {
+            if !(voucher.is_news(&probe) && rate.answers(now)) {
+                return None;
+            }
+            voucher.answers(&probe);
+        }
+        Some((probe, voucher.proof.clone()))
     }
 
     fn peers(&self) -> MutexGuard<'_, HashMap<Handle, Peer>> {
@@ -135,7 +187,7 @@ impl Proofs {
     }
 }
 
-impl Peer {
+impl Rate {
     fn answers(&mut self, now: Duration) -> bool {
         if self.second != now.as_secs() {
             (self.second, self.answered) = (now.as_secs(), 0);
@@ -206,15 +258,55 @@ mod tests {
         assert!(proofs.peers().is_empty());
     }
 
+    /// Which of these asks, each a number and a stamp, are answered.
+    fn answered(proofs: &Proofs, proof: &Proof, now: Duration, asks: impl Iterator<Item = (u32, u64)>) -> Vec<u32> {
+        let header = HopHeader::new(A, B, Kind::PathProbe);
+        let body = |seq, stamp| proof.seal(&Probe { half: Half::Ask, seq, stamp }, A, B);
+        asks.filter(|(seq, stamp)| proofs.open(&header, &body(*seq, *stamp), now).is_some())
+            .map(|(seq, _)| seq)
+            .collect()
+    }
+
     #[test]
-    fn a_flood_of_replayed_asks_is_answered_so_many_times_a_second() {
+    fn a_relay_that_replays_asks_gets_one_answer_and_takes_none_from_others() {
+        let (proofs, proof, now) = (Proofs::default(), Proof::new(&[1; 32]), Duration::from_millis(1500));
+        proofs.add(A, 1, proof.clone());
+        let mut replayed = answered(&proofs, &proof, now, std::iter::repeat_n((7, 1000), 1000));
+        assert_eq!(replayed, [7]);
+        replayed = answered(&proofs, &proof, now, (8..40).map(|seq| (seq, 2000)));
+        assert_eq!(replayed.len(), 32);
+        assert!(
+            answered(&proofs, &proof, now, (7..40).map(|seq| (seq, if seq == 7 { 1000 } else { 2000 }))).is_empty()
+        );
+    }
+
+    #[test]
+    fn asks_may_overtake_each_other_but_hoarded_ones_are_not_answered() {
+        let (proofs, proof, now) = (Proofs::default(), Proof::new(&[1; 32]), Duration::from_secs(60));
+        proofs.add(A, 1, proof.clone());
+        let asks = [(9, 50_000_000), (8, 45_000_000), (7, 40_000_000), (6, 39_999_999), (5, 0), (10, 51_000_000)];
+        assert_eq!(answered(&proofs, &proof, now, asks.into_iter()), [9, 8, 7, 10]);
+    }
+
+    #[test]
+    fn what_is_remembered_of_asks_is_bounded_and_what_was_forgotten_is_not_answered_again() {
         let (proofs, proof) = (Proofs::default(), Proof::new(&[1; 32]));
         proofs.add(A, 1, proof.clone());
-        let header = HopHeader::new(A, B, Kind::PathProbe);
-        let body = proof.seal(&probe(Half::Ask), A, B);
-        let answered = |now| (0..1000).filter(|_| proofs.open(&header, &body, now).is_some()).count();
-        assert_eq!(answered(Duration::from_millis(1500)), 64);
-        assert_eq!(answered(Duration::from_millis(2000)), 64);
+        for second in 0..20 {
+            let now = Duration::from_secs(second.into());
+            assert_eq!(answered(&proofs, &proof, now, (0..ANSWERS).map(|each| (second * ANSWERS + each, 5))).len(), 64);
+        }
+        assert_eq!(proofs.peers()[&A].sessions[0].answered.len(), ANSWERED);
+        assert!(answered(&proofs, &proof, Duration::from_secs(99), (0..20 * ANSWERS).map(|seq| (seq, 5))).is_empty());
+    }
+
+    #[test]
+    fn a_flood_of_asks_is_answered_so_many_times_a_second() {
+        let (proofs, proof) = (Proofs::default(), Proof::new(&[1; 32]));
+        proofs.add(A, 1, proof.clone());
+        let flood = |now, first| answered(&proofs, &proof, now, (first..first + 1000).map(|seq| (seq, 1))).len();
+        assert_eq!(flood(Duration::from_millis(1500), 0), 64);
+        assert_eq!(flood(Duration::from_millis(2000), 1000), 64);
         for session in 2..100 {
             proofs.add(A, session, proof.clone());
         }

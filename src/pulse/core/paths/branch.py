@@ -1,6 +1,7 @@
 """What gossip keeps of one link: how records go out on it, and what came in that cannot be used yet.
 
-Invariant: everything a neighbour can make grow has a bound here, and goes when its link goes.
+Invariant: everything a neighbour can make grow has a bound here, and goes when its link goes; what it may send is the
+node's, so that no new link begins with a full allowance.
 """
 
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from hashlib import sha256
 from typing import Final
 
 from pulse.core.bucket import Bucket
-from pulse.core.paths.budget import Budget
+from pulse.core.paths.budget import Budget, Pace
 from pulse.core.paths.noderecord import Claim
 from pulse.core.paths.outbox import Outbox, Shelf
 from pulse.core.types import LinkId, NodeId
@@ -19,6 +20,19 @@ MOST_HELD: Final = 256
 DIGESTS: Final = 3
 DIGEST_RATE: Final = 1 / 10
 """Digests of one neighbour answered at once, and then each second: an answer may be 24 times as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a node may send us, and we it, over however many links one after the other."""
+
+    budget: Budget
+    pace: Pace
+
+
+def new_allowance(now: float) -> Allowance:
+    """That of a node we had no link with lately."""
+    return Allowance(Budget(now), Pace(now))
 
 
 @dataclass(slots=True)
@@ -55,9 +69,11 @@ class Branch:
             del self.held[next(iter(self.held))]
 
 
-def open_branch(link: LinkId, node: NodeId, shelf: Shelf, now: float) -> Branch:
+def open_branch(link: LinkId, node: NodeId, shelf: Shelf, now: float, allowance: Allowance | None = None) -> Branch:
     """A link that just came up."""
-    return Branch(link, node, Outbox(link, shelf, now), Budget(now), Bucket(DIGEST_RATE, DIGESTS, now), now)
+    allowed = allowance or new_allowance(now)
+    outbox = Outbox(link, shelf, now, allowed.pace)
+    return Branch(link, node, outbox, allowed.budget, Bucket(DIGEST_RATE, DIGESTS, now), now)
 
 
 def _rank(claim: Claim) -> tuple[int, int, bytes]:

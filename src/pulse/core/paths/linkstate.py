@@ -155,6 +155,11 @@ class LinkState:
 
     # Queries
 
+    def is_in_use(self, link: LinkId) -> bool:
+        """True if a link of ours counts and nothing is held against it."""
+        mine = self._mine.get(link)
+        return mine is not None and not mine.suspect
+
     def graph(self) -> Graph:
         """The counted links as they are now, built anew."""
         own: dict[NodeId, OwnLink] = {}

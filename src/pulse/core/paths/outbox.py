@@ -35,9 +35,9 @@ class Shelf:
 class Outbox:
     """What waits for one link."""
 
-    def __init__(self, link: LinkId, shelf: Shelf, now: float) -> None:
+    def __init__(self, link: LinkId, shelf: Shelf, now: float, pace: Pace | None = None) -> None:
         self._link, self._shelf = link, shelf
-        self._pace = Pace(now)
+        self._pace = pace or Pace(now)
         self._certificates: dict[bytes, None] = {}
         self._fresh: dict[NodeId, None] = {}
         self._backlog: dict[NodeId, None] = {}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pulse.core.effects import Effect
 from pulse.core.messages import Have, Prune, Want
-from pulse.core.paths.branch import Branch, open_branch
+from pulse.core.paths.branch import Allowance, Branch, new_allowance, open_branch
 from pulse.core.paths.budget import Tempo
 from pulse.core.paths.noderecord import NodeRecord
 from pulse.core.paths.outbox import Shelf
@@ -37,6 +37,9 @@ MEASURED_FOR: Final = 1.0
 PRUNE_AGAIN: Final = 1.0
 """Seconds after which a neighbour that still sends duplicates is told again."""
 
+MOST_ALLOWANCES: Final = 1024
+"""Nodes of whose last links it is remembered what they used up."""
+
 
 class Journey(NamedTuple):
     """How a record came, and so where it goes."""
@@ -55,6 +58,8 @@ class Plumtree:
     def __init__(self, shelf: Shelf, random: "Random") -> None:
         self._shelf, self._random = shelf, random
         self._branches: dict[LinkId, Branch] = {}
+        self._allowances: dict[NodeId, Allowance] = {}
+        """Of the nodes that had a link last; the oldest link first."""
         self._tempo = Tempo()
         self._held_back: dict[NodeId, Journey] = {}
         self._due: list[tuple[float, NodeId]] = []
@@ -67,7 +72,11 @@ class Plumtree:
 
     def link_opened(self, link: LinkId, node: NodeId, now: float) -> Branch:
         """A link is up."""
-        branch = self._branches[link] = open_branch(link, node, self._shelf, now)
+        allowance = self._allowances.pop(node, None) or new_allowance(now)
+        self._allowances[node] = allowance
+        if len(self._allowances) > MOST_ALLOWANCES:
+            del self._allowances[next(iter(self._allowances))]
+        branch = self._branches[link] = open_branch(link, node, self._shelf, now, allowance)
         return branch
 
     def link_closed(self, link: LinkId, now: float) -> list[Effect]:

@@ -1,7 +1,7 @@
 """Nodes we want a link with, and the rounds of dials to all places where each says it is.
 
 Invariant: of one node all candidates are raced in one round, and no round begins before the last one has ended
-and its backoff has passed, unless the candidates are others by now.
+and its backoff has passed, unless the candidates are others by now, which counts only so often.
 """
 
 from collections.abc import Collection, Container, Iterator, Mapping
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from pulse.core.addresses import split
 from pulse.core.paths.backoff import FIRST, Backoff
+from pulse.core.paths.budget import Tempo
 from pulse.core.types import NodeId
 
 if TYPE_CHECKING:
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 
 MOST_QUESTS: Final = 512
 """Nodes looked for at one time."""
+
+MOST_FLYING: Final = 12
+"""Places of one node dialled at one time, those it left meanwhile included: a third of all dials there may be."""
+
+MOVES: Final = 8
+MOVE_RATE: Final = 1 / 20
+"""How often a node may have us dial at once because it says it is elsewhere: that many times, then each second. Who
+names other places all day would else make the whole mesh knock at strangers' doors."""
 
 STAGGER: Final = 0.25
 """Seconds by which a candidate yields to the one before it where dials are short: everybody's best go first."""
@@ -58,6 +67,18 @@ class Quest:
         """Who must answer."""
         return self.node
 
+    @property
+    def room(self) -> int:
+        """How many more of its places may be dialled now."""
+        return max(0, MOST_FLYING - len(self.flying))
+
+    @property
+    def due(self) -> float:
+        """When its round begins or goes on; `UNDER_WAY` if that is for its dials to tell."""
+        if not self.waiting:
+            return self.next_try
+        return self.since if self.room else UNDER_WAY
+
     def take_off(self, place: str) -> None:
         """A place is being dialled."""
         self.waiting.remove(place)
@@ -95,6 +116,7 @@ class Quests:
     _named: set[str] = field(default_factory=set)
     _all: dict[NodeId, Quest] = field(default_factory=dict)
     _others: Collection[NodeId] = frozenset()
+    _moves: Tempo = field(default_factory=lambda: Tempo(MOVES, MOVE_RATE))
 
     def __iter__(self) -> Iterator[Quest]:
         return iter(self._all.values())
@@ -113,9 +135,11 @@ class Quests:
             if node not in before or quest.candidates != candidates:
                 quest.candidates, quest.places = candidates, self._dialable(candidates)
                 quest.waiting.clear()
-                quest.backoff.reset()
+                when = self._moves.take(node, now)
+                if when <= now:
+                    quest.backoff.reset()
                 # Both ends hear of each other at one time, and a mesh that meets a new node should not fall upon it.
-                quest.next_try = now + self.random.uniform(0.0, FIRST)
+                quest.next_try = when + self.random.uniform(0.0, FIRST)
 
     def own_addresses(self, addresses: Collection[str]) -> None:
         """Where we are reached ourselves."""
@@ -164,12 +188,12 @@ class Quests:
     def waiting(self, linked: Container[NodeId]) -> Iterator[tuple[float, Quest, str]]:
         """What is to be dialled now: how long it has waited, of whom, and where."""
         for quest in self._idle(linked):
-            for place in quest.waiting:
+            for place in quest.waiting[: quest.room]:
                 yield quest.since + STAGGER * quest.places.index(place), quest, place
 
     def deadline(self, linked: Container[NodeId]) -> float | None:
         """When the next round begins or goes on."""
-        dues = (quest.since if quest.waiting else quest.next_try for quest in self._idle(linked))
+        dues = (quest.due for quest in self._idle(linked))
         return min((due for due in dues if due != UNDER_WAY), default=None)
 
     def _sift(self) -> None:

@@ -1,8 +1,9 @@
 """How neighbours see us: at which address, and with which clock.
 
-Invariant: what a neighbour said counts only while its link is up.
+Invariant: what a neighbour said counts only while its link is up, and one that lies outweighs no two that agree.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from statistics import median
@@ -10,6 +11,7 @@ from typing import Final
 
 from pulse.core.addresses import is_ip, join
 from pulse.core.effects import WARNING, CloseLink, Effect, Log
+from pulse.core.paths.budget import Bucket
 from pulse.core.types import LinkId
 
 CLOCK_TOLERANCE: Final = 300.0
@@ -18,6 +20,10 @@ CLOCK_TOLERANCE: Final = 300.0
 OBSERVED_TOLD: Final = 3
 """Addresses that neighbours see which have a place among our candidates, however many interfaces there are."""
 
+SIGHTINGS: Final = 8
+SIGHTING_RATE: Final = 1 / 10
+"""How often one neighbour may see us elsewhere, at once and then each second: each time we tell the whole mesh."""
+
 
 @dataclass(slots=True)
 class Sight:
@@ -25,6 +31,8 @@ class Sight:
 
     _local: tuple[str, ...] = ()
     _addresses: dict[LinkId, str] = field(default_factory=dict)
+    _sightings: dict[LinkId, Bucket] = field(default_factory=dict)
+    """Of each link that told an address."""
     _offsets: dict[LinkId, float] = field(default_factory=dict)
 
     # Facts
@@ -33,13 +41,19 @@ class Sight:
         """Where this machine says it is reached, `ip:port` each, best first."""
         self._local = candidates
 
-    def observed(self, link: LinkId, host: str, port: int) -> list[Effect]:
-        """A neighbour sees us there."""
+    def observed(self, link: LinkId, host: str, port: int, now: float) -> list[Effect]:
+        """A neighbour sees us there; one that changes its mind too often is not listened to."""
         # The zone of a link-local address is the neighbour's own name for its interface, and free text.
         bare = host.partition("%")[0]
         if not is_ip(bare) or not port:
             return [CloseLink(link, "protocol"), Log("neighbour saw us at no address", WARNING)]
-        self._addresses[link] = join(str(ip_address(bare)), port)
+        address = join(str(ip_address(bare)), port)
+        if address == self._addresses.get(link):
+            return []
+        sightings = self._sightings.setdefault(link, Bucket(SIGHTING_RATE, SIGHTINGS, now))
+        if sightings.level(now) >= 1:
+            sightings.spend(1, now)
+            self._addresses[link] = address
         return []
 
     def clock_compared(self, link: LinkId, offset: float) -> None:
@@ -49,13 +63,15 @@ class Sight:
     def link_closed(self, link: LinkId) -> None:
         """That neighbour sees us no more."""
         self._addresses.pop(link, None)
+        self._sightings.pop(link, None)
         self._offsets.pop(link, None)
 
     # Queries
 
     def addresses(self) -> list[str]:
-        """Addresses our neighbours see us at, `ip:port`, each once."""
-        return sorted(set(self._addresses.values()))
+        """Addresses our neighbours see us at, `ip:port` each, each once; those that most of them see first."""
+        voices = Counter(self._addresses.values())
+        return sorted(voices, key=lambda each: (-voices[each], each))
 
     def candidates(self) -> tuple[str, ...]:
         """Where others may try to reach us: what this machine knows, and what neighbours see beside it."""

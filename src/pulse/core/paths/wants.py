@@ -9,6 +9,7 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
 from math import inf
 from typing import Final, NamedTuple
 
@@ -77,7 +78,8 @@ class Wants:
         self._lacks: dict[bytes, _Lack] = {}
         self._heap: list[tuple[float, bytes]] = []
         """An entry counts if it is what the lack says; others are left over and skipped."""
-        self._waiting: dict[bytes, None] = {}
+        self._waiting: dict[LinkId, dict[bytes, None]] = {}
+        """Keys all of whose sources are busy, by each of these, longest first: who never answers holds up its own."""
         self._asked: dict[LinkId, dict[bytes, _Question]] = {}
         """By slot: that of a record is its handle, so a newer version answers too."""
         self._shares: dict[LinkId, int] = {}
@@ -94,6 +96,8 @@ class Wants:
                 self._schedule(key, now + wait)
         elif link not in lack.sources and len(lack.sources) < MOST_SOURCES:
             lack.sources.append(link)
+            if lack.due == inf:
+                self._schedule(key, now)
 
     def answered(self, link: LinkId, slot: bytes, now: float) -> Came:
         """A neighbour sent what is in `slot`, asked or not."""
@@ -101,15 +105,14 @@ class Wants:
         question = asked.pop(slot, None)
         if question is None:
             return Came.UNASKED
-        if len(asked) <= MOST_ASKED // 2:
-            self._wake(now)
+        self._wake(link, now)
         return question.came
 
     def arrived(self, key: bytes) -> None:
         """We hold `key` now."""
         lack = self._lacks.pop(key, None)
         if lack is not None:
-            self._waiting.pop(key, None)
+            self._wait_no_more(key, lack)
             if lack.owner is not None:
                 self._shares[lack.owner] -= 1
 
@@ -117,6 +120,7 @@ class Wants:
         """A neighbour is gone: what it was asked is asked of others at once."""
         asked = self._asked.pop(link, {})
         self._shares.pop(link, None)
+        self._waiting.pop(link, None)
         for key, lack in self._lacks.items():
             if lack.owner == link:
                 lack.owner = None
@@ -124,7 +128,6 @@ class Wants:
                 lack.sources.remove(link)
             if not lack.sources or key[: self._slot_bytes] in asked:
                 self._schedule(key, now)
-        self._wake(now)
 
     # The machine's face
 
@@ -141,6 +144,19 @@ class Wants:
         """Whom to ask for what now."""
         self._expire(now)
         asking: dict[LinkId, Asking] = {}
+        self._collect(asking, now)
+        while any(self._wake(link, now) for link in [*self._waiting]):
+            # Those woken before were held already, or went to others.
+            self._collect(asking, now)
+        return [*asking.values()]
+
+    def __len__(self) -> int:
+        """Keys looked for."""
+        return len(self._lacks)
+
+    # Details
+
+    def _collect(self, asking: dict[LinkId, Asking], now: float) -> None:
         while self._heap and self._heap[0][0] <= now:
             due, key = heapq.heappop(self._heap)
             if not self._counts(due, key):
@@ -154,13 +170,6 @@ class Wants:
                 batch = asking.setdefault(link, Asking(link))
                 batch.keys.append(key)
                 batch.in_bulk &= lack.came is Came.IN_BULK
-        return [*asking.values()]
-
-    def __len__(self) -> int:
-        """Keys looked for."""
-        return len(self._lacks)
-
-    # Details
 
     def _ask(self, key: bytes, lack: _Lack, now: float) -> LinkId | None:
         link = min(lack.sources, key=lambda each: len(self._asked.get(each, ())))
@@ -172,7 +181,8 @@ class Wants:
             return None
         if len(asked) >= MOST_ASKED:
             lack.due = inf
-            self._waiting[key] = None
+            for each in lack.sources:
+                self._waiting.setdefault(each, {})[key] = None
             return None
         asked[slot] = _Question(now + ANSWER + len(asked) / ANSWERS_A_SECOND, lack.came)
         lack.sources.remove(link)
@@ -180,22 +190,37 @@ class Wants:
         return link
 
     def _schedule(self, key: bytes, due: float) -> None:
-        self._waiting.pop(key, None)
-        self._lacks[key].due = due
+        lack = self._lacks[key]
+        self._wait_no_more(key, lack)
+        lack.due = due
         heapq.heappush(self._heap, (due, key))
 
     def _counts(self, due: float, key: bytes) -> bool:
         lack = self._lacks.get(key)
         return lack is not None and lack.due == due
 
-    def _wake(self, now: float) -> None:
-        for key in [*self._waiting]:
+    def _wait_no_more(self, key: bytes, lack: _Lack) -> None:
+        if lack.due != inf:
+            return
+        for link in lack.sources:
+            waiting = self._waiting.get(link, {})
+            waiting.pop(key, None)
+            if not waiting:
+                self._waiting.pop(link, None)
+
+    def _wake(self, link: LinkId, now: float, most: int = MOST_ASKED // 2) -> bool:
+        """Try as many keys as that neighbour can be asked now, unless `most` are not answered; true if any."""
+        asked, waiting = len(self._asked.get(link, ())), self._waiting.get(link)
+        if not waiting or asked > most:
+            return False
+        for key in [*islice(waiting, MOST_ASKED - asked)]:
             self._schedule(key, now)
+        return True
 
     def _expire(self, now: float) -> None:
-        for asked in self._asked.values():
+        for link, asked in self._asked.items():
             over = [slot for slot, question in asked.items() if question.until <= now]
             for slot in over:
                 del asked[slot]
             if over:
-                self._wake(now)
+                self._wake(link, now, MOST_ASKED - 1)

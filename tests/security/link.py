@@ -8,6 +8,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Condition
 from typing import Final, Protocol
 
@@ -23,7 +24,7 @@ from pulse.core.types import NodeId
 from pulse.lab.host import wait_until
 from tests.e2e.forgery import Wanted
 from tests.e2e.mesh import PATIENCE
-from tests.security.frames import Frame, Header, Key, Kind, opened, sealed, usual_flags
+from tests.security.frames import Clear, Frame, Header, Key, Kind, opened, sealed, usual_flags
 from tests.security.talk import Talk
 
 Address = tuple[str, int]
@@ -37,6 +38,7 @@ AES: Final = 1
 
 ASK, ECHO = 0, 1
 PROBE: Final = struct.Struct("!BIQ")
+HALVES: Final = Clear.FIRST_HALF | Clear.SECOND_HALF
 KEPT: Final = 10_000
 """Frames and messages kept for tests to look at."""
 
@@ -77,6 +79,7 @@ class Link:
         """What has timers beside the link itself."""
         self.bounces = 0
         """How often a test sent something straight back."""
+        self._halves: dict[int, Frame] = {}
         self._said_hello = False
         self._stream = b""
         self._counter = 0
@@ -219,6 +222,9 @@ class Link:
         frame = opened(self._open, data) if self._open else None
         if frame is None or (self.frame_taker and self.frame_taker(frame)):
             return
+        frame = self._rejoined(frame)
+        if frame is None:
+            return
         if frame.header.kind == Kind.LINK_PROBE:
             self._probed(frame)
         elif frame.header.kind == Kind.SESSION and self.session_takers:
@@ -259,6 +265,19 @@ class Link:
         self.peer = parse(self.talk.shown.public_bytes(Encoding.DER))
         if self.talk._is_client:
             self._say_hello()
+
+    def _rejoined(self, frame: Frame) -> Frame | None:
+        """The whole frame, once both its halves are there."""
+        if not frame.clear & HALVES:
+            return frame
+        is_first = bool(frame.clear & Clear.FIRST_HALF)
+        number = frame.counter if is_first else frame.counter - 1
+        other = self._halves.pop(number, None)
+        if other is None:
+            self._halves[number] = frame
+            return None
+        first, second = (frame, other) if is_first else (other, frame)
+        return replace(first, body=first.body + second.body, clear=first.clear & ~HALVES)
 
     def _say_hello(self) -> None:
         hello = messages.Hello(1, self.boot, self.index, 0, clock.wall(), digest_of([]), AES)

@@ -142,9 +142,9 @@ class Session:
 
     def is_alive(self) -> bool:
         """True if a ping of the daemon's mesh address is answered."""
-        before = len(self.heard.packets)
-        self.sends(echo(Ends(self.link.me, self.header.dst)))
-        self.link.waits(lambda: len(self.heard.packets) > before, "a ping is answered")
+        mark = secrets.token_bytes(8)
+        self.sends(echo(Ends(self.link.me, self.header.dst), mark))
+        self.link.waits(lambda: any(mark in packet for packet in self.heard.packets), "a ping is answered")
         return True
 
     # What the link does

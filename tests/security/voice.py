@@ -102,6 +102,16 @@ def held_records(link: Link, *handles: str) -> list[bytes]:
     return heard_records(link)
 
 
+def is_heard_out(link: Link) -> bool:
+    """Wait until all that was said on a link has been read; false if the daemon hung up over it."""
+    assert link.peer is not None
+    own = certificate_hash(link.peer)
+    link.messages.clear()
+    link.says(Want(newest_of(link.there)))
+    link.waits(lambda: link.closed or any(own in record for record in heard_records(link)), "it was read")
+    return link.closed is None
+
+
 def heard_records(link: Link) -> list[bytes]:
     """The node records that came on a link, each once."""
     said = (message for message in map(decode, link.messages) if isinstance(message, NodeRecords))

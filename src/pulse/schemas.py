@@ -39,6 +39,7 @@ class NodeIdentity(View, frozen=True):
     v4: str
     v6: str
     roles: list[str]
+    tags: list[str] = []
 
 
 class CertificateInfo(View, frozen=True):

@@ -27,7 +27,9 @@ LAST = (
     "If that is meant: pulse revoke --node 4be27a3391c0 --force"
 )
 
-IDENTITY = schemas.NodeIdentity(ID, "relay-01", "mynet", CA_HASH, "10.100.41.7", "fd7a::33", ["ca", "scribe"])
+IDENTITY = schemas.NodeIdentity(
+    ID, "relay-01", "mynet", CA_HASH, "10.100.41.7", "fd7a::33", ["ca", "scribe"], ["infra"]
+)
 TOKEN = schemas.TokenInfo("ab" * 16, 1000.0, None, 1, 0, ["db"], None, False, "good")
 
 

@@ -15,6 +15,7 @@ def test_id_shows_the_whole_id_and_the_mesh_addresses(shell: Shell, control: Fak
     assert ID in done.out
     assert "10.100.41.7  fd7a::33" in done.out
     assert "mynet, CA a91f 22c0 77e4" in done.out
+    assert done.out.endswith("roles      ca scribe\ntags       infra\n")
 
 
 def test_cert_says_until_when_and_how_far_the_ca_is_known(shell: Shell, control: FakeControl) -> None:

@@ -238,14 +238,14 @@ def bring_up(lab: Lab, *flags: str) -> Pair:
     return Pair(lab, ca, member)
 
 
-def bring_up_mesh(lab: Lab, doors: Mapping[str, str]) -> Mesh:
+def bring_up_mesh(lab: Lab, doors: Mapping[str, str], *flags: str) -> Mesh:
     """The first host is CA and scribe; each other one joins over its door, which is a member by then. Waits for all."""
     nodes = {name: Node(host) for name, host in lab.hosts.items()}
     ca = nodes[next(iter(nodes))]
-    ca.start("--ca", "--scribe", "--network", "test")
+    ca.start("--ca", "--scribe", "--network", "test", *flags)
     for name, door in doors.items():
         nodes[name].join(nodes[door], ca.token("--max-uses", "1"))
-        nodes[name].start()
+        nodes[name].start(*flags)
         # A door hands the next join on to the CA, so it has to be there itself.
         nodes[name].wait_path(ca)
     mesh = Mesh(lab, nodes)
@@ -253,9 +253,9 @@ def bring_up_mesh(lab: Lab, doors: Mapping[str, str]) -> Mesh:
     return mesh
 
 
-def bring_up_relay(lab: Lab) -> Mesh:
+def bring_up_relay(lab: Lab, *flags: str) -> Mesh:
     """A CA that is a relay, and two nodes that reach nobody else (`topologies.RELAY`)."""
-    return bring_up_mesh(lab, {"left": "relay", "right": "relay"})
+    return bring_up_mesh(lab, {"left": "relay", "right": "relay"}, *flags)
 
 
 def bring_up_two_relays(lab: Lab) -> Mesh:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from pulse.core.types import SHORT_ID
 from pulse.lab import stream
 from pulse.lab.lab import Lab
 from pulse.lab.topologies import RELAY, TWO_RELAYS
@@ -21,10 +22,10 @@ PACE = 40.0
 
 @pytest.fixture
 def behind_one() -> Iterator[Mesh]:
-    """Two nodes behind one relay."""
+    """Two nodes behind one relay, which log all they do."""
     require_root()
     with Lab(RELAY) as lab:
-        made = bring_up_relay(lab)
+        made = bring_up_relay(lab, "--log-level", "debug")
         yield made
         assert made.errors == []
 
@@ -44,6 +45,7 @@ def test_a_connection_goes_from_relay_to_direct_and_back_to_the_relay(behind_one
     lab, left, right = behind_one.lab, behind_one["left"], behind_one["right"]
     assert left.is_relayed(right)
     under_way = stream.begin(left.host, right.host, getattr(right, family), mbit=PACE)
+    before = [sessions(left, right), sessions(right, left)]
 
     lab.join_network("left", "right")
     left.wait_direct(right)
@@ -56,6 +58,8 @@ def test_a_connection_goes_from_relay_to_direct_and_back_to_the_relay(behind_one
     under_way.wait_moving()
 
     assert under_way.finish().hash_equal
+    assert [said[-1] for said in before] == ["session up", "session up"]
+    assert [sessions(left, right), sessions(right, left)] == before
 
 
 def test_a_direct_connection_outlives_the_relay_it_began_over(behind_one: Mesh) -> None:
@@ -95,6 +99,13 @@ def test_a_relay_that_is_there_and_silent_is_gone_round(behind_two: Mesh) -> Non
     behind_two.wait_whole()
 
     assert under_way.finish().hash_equal
+
+
+def sessions(node: Node, other: Node) -> list[str]:
+    """What its log has of sessions with the other that came up or went."""
+    who = other.status().node.id[:SHORT_ID]
+    lines = [line for line in node.log.splitlines() if f"node={who}" in line]
+    return [event for line in lines for event in ("session up", "session down") if f" {event}" in line]
 
 
 @contextmanager

@@ -137,7 +137,7 @@ async def relayed() -> Node:
 async def test_a_node_tells_who_it_is(node: Node) -> None:
     told = node.service.identity()
 
-    assert (told.id, told.name, told.roles) == (ME.node_id, "me", [])
+    assert (told.id, told.name, told.roles, told.tags) == (ME.node_id, "me", [], [])
     assert (told.network, told.ca_hash) == (CA.network.name, CA.network.ca_hash)
     assert (told.v4, told.v6) == (str(ME.addresses.v4), str(ME.addresses.v6))
     assert told == identity_of(ME)
@@ -354,7 +354,9 @@ async def test_a_node_that_is_not_the_scribe_it_was_started_to_be_is_not_well(no
 
 async def test_nodes_are_shown_under_the_names_and_tags_of_the_config(relayed: Node) -> None:
     names = {ALICE.node_id: "web", ME.node_id: "desk", KEEPER.node_id: "hub"}
-    wanted = named(Config(1, 2, Settings(str(MESH))), Naming(names, {ALICE.node_id: ("infra",)}))
+    wanted = named(
+        Config(1, 2, Settings(str(MESH))), Naming(names, {ALICE.node_id: ("infra",), ME.node_id: ("office",)})
+    )
     roles = sign_roles(CA.network, Roles(1, KEEPER.node_id, 1, scribe_key=KEEPER.public_key), CA.key)
     config = sign_config(CA.network, wanted, key("keeper"))
     objects = [Item(ObjectKind.ROLES, roles.data), Item(ObjectKind.CONFIG, config.data)]
@@ -363,4 +365,4 @@ async def test_nodes_are_shown_under_the_names_and_tags_of_the_config(relayed: N
     row = relayed.row(ALICE)
     assert (row.name, row.tags, row.via) == ("web", ["infra"], "hub")
     assert relayed.status().node.name == "desk"
-    assert relayed.service.identity().name == "desk"
+    assert (relayed.service.identity().name, relayed.service.identity().tags) == ("desk", ["office"])

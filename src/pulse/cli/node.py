@@ -20,7 +20,7 @@ PAUSE: Final = 1.0
 
 
 def identity(*, json: Json = False, data_dir: DataDir = None) -> None:
-    """Show who this node is: its id, name and mesh addresses."""
+    """Show who this node is: its id, name, mesh addresses, roles and tags."""
     with connect(data_dir) as client:
         node = client.identity()
     if json:
@@ -32,6 +32,7 @@ def identity(*, json: Json = False, data_dir: DataDir = None) -> None:
         ("addresses", f"{node.v4}  {node.v6}"),
         ("network", f"{node.network}, CA {spaced(node.ca_hash)}"),
         ("roles", " ".join(node.roles) or DASH),
+        ("tags", " ".join(node.tags) or DASH),
     ])  # fmt: skip
 
 

@@ -85,7 +85,8 @@ class StatusService:
     def identity(self) -> schemas.NodeIdentity:
         """Who this node is."""
         me = self.mesh.me
-        return identity_of(me, self._roles(me), self.mesh.members.label(me))
+        members = self.mesh.members
+        return identity_of(me, self._roles(me), members.label(me), members.tags(me))
 
     def way_to(self, node: NodeId) -> Way:
         """How frames leave for `node` now."""
@@ -204,8 +205,10 @@ class StatusService:
         return judge(vitals)
 
 
-def identity_of(certificate: Certificate, roles: Sequence[str] = (), name: str = "") -> schemas.NodeIdentity:
-    """A node as its certificate tells of it, under the name people gave it if there is one."""
+def identity_of(
+    certificate: Certificate, roles: Sequence[str] = (), name: str = "", tags: Sequence[str] | None = None
+) -> schemas.NodeIdentity:
+    """A node as its certificate tells of it, but under the name and with the tags people gave it, if they did."""
     return schemas.NodeIdentity(
         id=certificate.node_id,
         name=name or label(certificate),
@@ -214,6 +217,7 @@ def identity_of(certificate: Certificate, roles: Sequence[str] = (), name: str =
         v4=str(certificate.addresses.v4),
         v6=str(certificate.addresses.v6),
         roles=list(roles),
+        tags=list(certificate.tags if tags is None else tags),
     )
 
 

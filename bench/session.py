@@ -143,7 +143,7 @@ class Plane:
         self.raw.replace_addresses(rows)
         self.raw.replace_routes(
             {
-                str(each.certificate.addresses.v4): [(self.links[step], 1)]
+                str(each.certificate.addresses.v4): [(self.links[step], 1, False)]
                 for place, each in enumerate(self.chain)
                 if (step := self.place + (1 if place > self.place else -1)) in self.links and place != self.place
             }

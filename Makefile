@@ -69,6 +69,7 @@ bench: setup $(STAMPS)/test
 	$(PY) bench/relay.py
 	$(PY) bench/session.py
 	$(PY) bench/idle.py
+	PYTHONPATH=. $(PY) bench/gossip.py
 
 # After a change of pyproject.toml: hashes of every release, and no word about where they come from.
 lock:

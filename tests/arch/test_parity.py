@@ -19,7 +19,9 @@ def promises() -> list[tuple[str, str]]:
 def is_there(test: str) -> bool:
     place, _, name = test.partition("::")
     path = ROOT / place if place.startswith("crates/") else ROOT / "tests" / place
-    return path.is_file() and (not name or re.search(rf"def {name}\b", path.read_text(encoding="utf-8")) is not None)
+    return path.is_file() and (
+        not name or re.search(rf"\b(def|fn) {name}\b", path.read_text(encoding="utf-8")) is not None
+    )
 
 
 def test_there_are_promises() -> None:
@@ -34,3 +36,5 @@ def test_a_promise_has_the_test_it_names(item: str, test: str) -> None:
 def test_a_test_that_is_not_there_is_noticed() -> None:
     assert not is_there("arch/test_parity.py::test_of_nothing")
     assert not is_there("arch/test_nothing.py")
+    assert is_there("crates/pulse-dataplane/src/policy.rs::it_agrees_with_a_naive_model")
+    assert not is_there("crates/pulse-dataplane/src/policy.rs::it_agrees_with_nobody")

@@ -20,7 +20,7 @@ from pulse.core.trust.revocation import sign_revocation
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import LinkId
 from tests.authority import MESH, NOW, Ca, key
-from tests.mint import Latest, link_up, member
+from tests.mint import link_up, member, mesh
 
 CA, FOREIGN = Ca(), Ca("other ca")
 ME, ALICE, BOB, SCRIBE = (member(CA, name, place) for place, name in enumerate(("me", "alice", "bob", "scribe"), 1))
@@ -49,7 +49,7 @@ def scribes_revocation(who: Certificate) -> Item:
 class Node:
     """One node and the effects of the last thing that happened to it."""
 
-    mesh: Mesh = field(default_factory=lambda: Mesh(ME, key("me"), (CA.authority,), Latest(), boot=1, version="1.0"))
+    mesh: Mesh = field(default_factory=lambda: mesh(CA, ME))
     now: float = 1000.0
     links: int = 0
     effects: list[Effect] = field(default_factory=list)

@@ -42,6 +42,7 @@ def test_a_first_node_is_well_and_told_how_others_come() -> None:
 @pytest.mark.parametrize(
     ("vitals", "complaint"),
     [
+        (replace(WELL, revoked=True), "this node is revoked: nobody talks to it"),
         (replace(WELL, certificate_left=0.0), "this node's certificate has ended"),
         (replace(WELL, certificate_left=19 * DAY), "this node's certificate ends in 19 days"),
         (replace(WELL, tun_problem="no /dev/net/tun"), "no mesh addresses: no /dev/net/tun"),

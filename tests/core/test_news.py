@@ -14,7 +14,9 @@ from pulse.core.effects import (
 )
 from pulse.core.messages import Item, Leaving, ObjectKind, Objects, Observed
 from pulse.core.network.netconfig import first_config
-from pulse.core.paths.noderecord import Adjacency, NodeRecord, open_record, sign_record
+from pulse.core.paths.linkstate import EXPIRED_AFTER
+from pulse.core.paths.noderecord import Adjacency, read_record, sign_record
+from pulse.core.paths.wanted import TURN
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import LinkId
 from tests.authority import MESH, NOW, key
@@ -27,9 +29,9 @@ def here() -> Node:
     return Node()
 
 
-def gossiped(here: Node, who: Certificate, **says: Any) -> messages.NodeRecords:
+def gossiped(here: Node, who: Certificate, *, seq: int = 1, **says: Any) -> messages.NodeRecords:
     """A record of `who`, as a neighbour passes it on."""
-    return messages.NodeRecords([sign_record(key(NAMES[who.node_id]), who, boot=1, seq=1, **says).data])
+    return messages.NodeRecords([sign_record(key(NAMES[who.node_id]), who, boot=1, seq=seq, **says).data])
 
 
 def test_a_node_that_a_neighbour_is_linked_with_is_reached_over_it(here: Node) -> None:
@@ -57,6 +59,28 @@ def test_a_node_that_announces_where_it_is_is_dialled_there(here: Node) -> None:
     assert [(each.address, each.expect) for each in here.did(Dial)] == [("203.0.113.9:443", BOB.node_id)]
 
 
+def test_a_node_that_announces_an_address_of_the_mesh_is_not_dialled_there(here: Node) -> None:
+    here.mesh.happened(facts.ClockRead(NOW), here.now)
+    link = here.linked(ALICE)
+    here.heard(link, Objects([FIRST, Item(ObjectKind.CERTIFICATE, BOB.der)]))
+    here.heard(link, gossiped(here, BOB, candidates=[f"{MESH[9]}:443", "203.0.113.9:443"]))
+    here.until(Dial)
+
+    assert [each.address for each in here.did(Dial)] == ["203.0.113.9:443"]
+    assert here.mesh.neighbours.addresses_of(BOB.node_id) == ["203.0.113.9:443"]
+
+
+def test_the_range_of_a_config_that_was_on_disk_counts_as_well(here: Node) -> None:
+    here.mesh.objects_restored([(ObjectKind.CONFIG, FIRST.data)], here.now)
+    here.mesh.happened(facts.ClockRead(NOW), here.now)
+    link = here.linked(ALICE)
+    here.heard(link, Objects([Item(ObjectKind.CERTIFICATE, BOB.der)]))
+    here.heard(link, gossiped(here, BOB, candidates=[f"{MESH[9]}:443"]))
+    here.passed(60.0)
+
+    assert here.did(Dial) == []
+
+
 def test_our_record_tells_neighbours_where_we_are_and_whom_we_have(here: Node) -> None:
     link = here.linked(ALICE)
     here.happened(facts.AddressesChanged(("192.0.2.77:443",)))
@@ -64,8 +88,7 @@ def test_our_record_tells_neighbours_where_we_are_and_whom_we_have(here: Node) -
     here.passed(2.0)
 
     (records,) = [message for _, message in here.said() if isinstance(message, messages.NodeRecords)]
-    ours = open_record(records.records[-1], CA.network, lambda _: ME)
-    assert isinstance(ours, NodeRecord)
+    ours = read_record(records.records[-1]).vouched(ME, CA.network)
     assert ours.candidates == ("192.0.2.77:443", "203.0.113.7:41641")
     assert [each.handle for each in ours.adjacencies()] == [ALICE.addresses.v4]
 
@@ -129,3 +152,37 @@ def test_a_config_that_is_offered_is_fetched_and_offered_on(here: Node) -> None:
 
     assert len(here.did(StoreConfig)) == 1
     assert [to for to, message in here.said() if isinstance(message, Objects)] == [LinkId(1)]
+
+
+def test_a_node_nobody_reaches_is_gone_after_a_while_and_back_once_it_is_reached(here: Node) -> None:
+    here.mesh.happened(facts.ClockRead(NOW), here.now)
+    link = here.linked(ALICE)
+    here.heard(link, Objects([Item(ObjectKind.CERTIFICATE, BOB.der)]))
+    for who in (ALICE, BOB):
+        here.heard(link, gossiped(here, who))
+    here.passed(2.0)
+    assert BOB.node_id in here.mesh.wanted.nodes()
+
+    here.passed(EXPIRED_AFTER)
+    assert "nodes expired" in here.events()
+    here.passed(TURN + 1.0)
+    here.passed(TURN + 1.0)
+    assert BOB.node_id not in here.mesh.wanted.nodes()
+
+    for who, other in ((ALICE, BOB), (BOB, ALICE)):
+        here.heard(link, gossiped(here, who, seq=2, neighbours=[Adjacency(other.addresses.v4, 0.01, 0.0)]))
+    here.passed(2.0)
+    assert "nodes returned" in here.events()
+    here.passed(2.0)
+    assert BOB.node_id in here.mesh.wanted.nodes()
+
+
+def test_a_link_that_may_carry_frames_once_its_node_is_gone_counts_for_nothing(here: Node) -> None:
+    fact = link_up(ALICE.node_id, 1, certificate=ALICE.der)
+    here.happened(replace(fact, hello=replace(fact.hello, revocations=bytes(32))))
+    here.linked(BOB)
+    here.heard(LinkId(2), Objects([revocation(ALICE)]))
+    here.heard(LinkId(1), Objects([], complete=True))
+    here.passed(2.0)
+
+    assert list(here.mesh.tables().routes) == [BOB.addresses.v4]

@@ -37,9 +37,9 @@ def says(tried: Output, error: type[PulseError], *words: str) -> bool:
 
 
 def contents(node: Node) -> dict[Path, bytes]:
-    """All it keeps, but the log and the lock."""
+    """All it keeps, but the log, the lock, and how often it was started."""
     kept = [path for path in node.host.data.rglob("*") if path.is_file()]
-    return {path: path.read_bytes() for path in kept if path.name not in {"pulse.log", "lock"}}
+    return {path: path.read_bytes() for path in kept if path.name not in {"pulse.log", "lock", "boot"}}
 
 
 def route(node: Node, destination: str) -> None:

@@ -70,12 +70,12 @@ class Rogue:
         """Its IPv4 address in the mesh."""
         return self.shows.addresses[0]
 
-    def dials(self, node: Node, *, at: str | None = None, boot: bytes | None = None) -> Link:
-        """Link with a node; raises ConnectionRefusedError if it would not."""
+    def dials(self, node: Node, prepared: Callable[[Link], None] = lambda _: None) -> Link:
+        """Link with a node, `prepared` before the first word; raises ConnectionRefusedError if it would not."""
         with self.turn:
             talk = calling(LINK, self.shows)
-            link = self._made(Link(self.turn, self._send, self.shows, talk), (at or str(node.host.v4.ip), PORT))
-            link.boot = boot or link.boot
+            link = self._made(Link(self.turn, self._send, self.shows, talk), (str(node.host.v4.ip), PORT))
+            prepared(link)
             talk.connect(link.remote, time.monotonic())
             link.flush()
         link.waits_up()

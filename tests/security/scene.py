@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,8 @@ TOGETHER: Final = Plan(
     hosts={name: HostPlan() for name in ("a", "b", "r", "s")}, networks=(NetworkPlan(("a", "b", "r", "s")),)
 )
 """Hosts a and b for the honest, r and s for the bad, all on one switch."""
+
+_NUMBERS: Final = count(7)
 
 STILL: Final = 0.5
 """Seconds without a change after which none is to come."""
@@ -67,7 +70,7 @@ class Scene:
 def infiltrated(lab: Lab) -> Iterator[Scene]:
     """Bring up the pair and the rogue; at the end all must be well and no error logged."""
     pair = bring_up(lab, "--log-level", "debug")
-    with Rogue(lab["r"], bad_member(pair.ca, 7)) as rogue:
+    with Rogue(lab["r"], bad_member(pair.ca)) as rogue:
         link = rogue.dials(pair.ca)
         settle(pair.ca, pair.member)
         yield Scene(pair, rogue, link)
@@ -75,10 +78,24 @@ def infiltrated(lab: Lab) -> Iterator[Scene]:
     assert pair.ca.reaches(pair.member)
 
 
-def bad_member(ca: Node, number: int) -> Wanted:
-    """A certificate of the CA's for a member of its own address; each call makes another key."""
+@contextmanager
+def apart(one: Node, other: Node) -> Iterator[None]:
+    """Meanwhile nothing passes between two hosts; they have to find another way."""
+    for node, far in ((one, other), (other, one)):
+        there = f"ip saddr {far.host.v4.ip} drop\nip6 saddr {far.host.v6.ip} drop"
+        rules = f"table inet apart {{\nchain input {{\ntype filter hook input priority 0\n{there}\n}}\n}}"
+        node.host.run(["nft", "-f", "-"], stdin=rules)
+    try:
+        yield
+    finally:
+        for node in (one, other):
+            node.host.run(["nft", "delete", "table", "inet", "apart"])
+
+
+def bad_member(ca: Node) -> Wanted:
+    """A certificate of the CA's for a member with a key and an address that no other has."""
     good = member_like(ca)
-    return replace(good, addresses=(f"10.100.7.{number}", good.addresses[1]))
+    return replace(good, addresses=(f"10.100.7.{next(_NUMBERS)}", good.addresses[1]))
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def test_a_link_made_by_heart_is_a_link(scene: Scene) -> None:
 
 
 def test_a_link_that_the_daemon_dials_is_a_link(scene: Scene) -> None:
-    with Rogue(scene.pair.lab["s"], bad_member(scene.ca, 8)) as other:
+    with Rogue(scene.pair.lab["s"], bad_member(scene.ca)) as other:
         other.welcomes()
         other.dials(scene.ca).hangs_up()
 

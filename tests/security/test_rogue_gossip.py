@@ -180,7 +180,7 @@ def test_a_number_out_of_range_ends_the_link(scene: Scene, voice: Voice, victim:
 
 
 def test_the_highest_numbers_harm_nobody_but_who_said_them(scene: Scene) -> None:
-    with Rogue(scene.pair.lab["s"], bad_member(scene.ca, 9)) as other:
+    with Rogue(scene.pair.lab["s"], bad_member(scene.ca)) as other:
         its_link, its_voice = other.dials(scene.ca), Voice(other.shows)
         for number in (NUMBER_LIMIT - 1, NUMBER_LIMIT):
             its_link.says(NodeRecords([its_voice.record(its_link.there, boot=NUMBER_LIMIT, seq=number)]))
@@ -249,7 +249,7 @@ def test_a_record_too_long_ends_the_link(scene: Scene, voice: Voice, victim: Lin
 def test_a_record_and_a_certificate_of_a_revoked_node_count_for_nobody(scene: Scene, voice: Voice) -> None:
     """The rogue itself says the true revocation of its accomplice first, as any neighbour may, and then lies."""
     issuer = open_issuer(scene.ca.host.data)
-    with Rogue(scene.pair.lab["s"], bad_member(scene.ca, 10)) as accomplice:
+    with Rogue(scene.pair.lab["s"], bad_member(scene.ca)) as accomplice:
         its_link, its_voice = accomplice.dials(scene.ca), Voice(accomplice.shows)
         its_voice.says(its_link, its_link.there)
         wait_until(lambda: is_reached(scene.member, its_link.me), "the accomplice is a member", PATIENCE)
@@ -278,7 +278,7 @@ CERTIFICATES = [forgery.self_signed, forgery.foreign, forgery.expired]
 @pytest.mark.parametrize("forge", CERTIFICATES)
 def test_a_forged_certificate_vouches_for_no_record(scene: Scene, voice: Voice, victim: Link, forge: object) -> None:
     assert callable(forge)
-    false = Voice(forge(bad_member(scene.ca, 11)))
+    false = Voice(forge(bad_member(scene.ca)))
     record = false.record(victim.there)
 
     victim.says(NodeRecords([record]), Objects([Item(ObjectKind.CERTIFICATE, false.certificate.der)]))
@@ -286,8 +286,12 @@ def test_a_forged_certificate_vouches_for_no_record(scene: Scene, voice: Voice, 
     victim.pauses(QUIET)
 
     asking = victim if victim.is_up else scene.new_link()
-    assert record not in held_records(asking, "10.100.7.11")
-    assert not any(peer.v4 == "10.100.7.11" for node in (scene.ca, scene.member) for peer in node.status().peers)
+    assert record not in held_records(asking, str(false.certificate.addresses.v4))
+    assert not any(
+        peer.v4 == str(false.certificate.addresses.v4)
+        for node in (scene.ca, scene.member)
+        for peer in node.status().peers
+    )
 
 
 # Without end

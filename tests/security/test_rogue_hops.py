@@ -45,7 +45,7 @@ def link(scene: Scene) -> Iterator[Link]:
 @pytest.fixture(scope="module")
 def far(scene: Scene) -> Iterator[Link]:
     """The link of another rogue with the relay."""
-    with Rogue(scene.pair.lab["s"], bad_member(scene.ca, 8)) as accomplice:
+    with Rogue(scene.pair.lab["s"], bad_member(scene.ca)) as accomplice:
         made = accomplice.dials(scene.ca)
         assert made.is_alive()
         # Else the member would know no way back to it.

@@ -40,7 +40,7 @@ def link(scene: Scene) -> Iterator[Link]:
 @pytest.fixture
 def accomplice(scene: Scene) -> Iterator[Link]:
     """The link of another rogue with the CA."""
-    with Rogue(scene.pair.lab["s"], bad_member(scene.ca, 8)) as other:
+    with Rogue(scene.pair.lab["s"], bad_member(scene.ca)) as other:
         yield other.dials(scene.ca)
 
 

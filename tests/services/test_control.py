@@ -26,7 +26,7 @@ from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
 from tests.authority import NOW, Ca, request, secret
 from tests.fakes import FakeLinks
-from tests.mint import Latest, member
+from tests.mint import member, mesh
 
 CA = Ca()
 ME, ALICE = (member(CA, name, place, host=name) for place, name in enumerate(("me", "alice"), 1))
@@ -41,9 +41,12 @@ TRACE = schemas.Trace(ALICE.node_id, "alice", str(ALICE.addresses.v4), [], 0.01,
 
 
 class Beside:
-    """The services that tell how the mesh looks."""
+    """The services that tell how the mesh looks, and agree to every change of names, tags and members."""
 
     way = ("quic", "keeper")
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
 
     def status(self) -> schemas.Status:
         return STATUS
@@ -59,6 +62,22 @@ class Beside:
         assert wanted == schemas.TraceRequest("alice", 2.0)
         return TRACE
 
+    async def set_name(self, wanted: schemas.NameRequest) -> schemas.NodeNaming:
+        self.asked.append(wanted)
+        return schemas.NodeNaming(ALICE.node_id, wanted.name, [], "1.2")
+
+    async def add_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming:
+        self.asked.append(("add", wanted))
+        return schemas.NodeNaming(ALICE.node_id, "alice", [wanted.tag], "1.2")
+
+    async def remove_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming:
+        self.asked.append(("remove", wanted))
+        return schemas.NodeNaming(ALICE.node_id, "alice", [], "1.2")
+
+    async def revoke(self, wanted: schemas.RevokeRequest) -> schemas.Revoked:
+        self.asked.append(wanted)
+        return schemas.Revoked(ALICE.node_id, "alice", "ca")
+
 
 @dataclass
 class Node:
@@ -67,13 +86,15 @@ class Node:
     ca: CaService | None = None
     refusal: PulseError | None = None
     """What the other node's answer to an RPC is, if it is none."""
-    mesh: Mesh = field(default_factory=lambda: Mesh(ME, (CA.authority,), Latest()))
+    mesh: Mesh = field(default_factory=lambda: mesh(CA, ME))
     calls: list[tuple[NodeId, str, float]] = field(default_factory=list)
+    beside: Beside = field(default_factory=Beside)
 
     @property
     def control(self) -> ControlService:
         """The service."""
-        return ControlService(self.mesh, self.call, True, self.ca, Beside(), Beside())
+        beside = self.beside
+        return ControlService(self.mesh, self.call, True, self.ca, beside, beside, beside, beside)
 
     async def call(self, node: NodeId, method: str, _: bytes, timeout: float) -> bytes:
         self.calls.append((node, method, timeout))

@@ -12,28 +12,33 @@ import pytest
 
 from pulse import clock
 from pulse.core import facts, messages
-from pulse.core.mesh import Mesh
 from pulse.core.messages import Item, Leaving, ObjectKind, Objects, Observed
 from pulse.core.network.netconfig import first_config
+from pulse.core.paths.noderecord import sign_record
 from pulse.core.trust.revocation import sign_revocation
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import LinkId
+from pulse.errors import PulseError, Refused, SystemRefused
 from pulse.net import dialler
 from pulse.net.dialler import Dialler
 from pulse.services import mesh as module
 from pulse.services.mesh import MeshService
 from pulse.store.netconfig import NetworkStore
-from tests.authority import MESH, NOW, Ca
+from tests.authority import MESH, NOW, Ca, key
 from tests.fakes import FakeLinks
-from tests.mint import link_up, member
+from tests.mint import link_up, member, mesh
 
 CA = Ca()
 ME, ALICE, BOB = (member(CA, name, place) for place, name in enumerate(("me", "alice", "bob"), 1))
 HOME = "192.0.2.1:443"
 LINK = LinkId(1)
 
+NAMES = {ALICE.node_id: "alice", BOB.node_id: "bob"}
+
 ALICE_IS_UP = link_up(ALICE.node_id, LINK, certificate=ALICE.der)
-CONFIG = Item(ObjectKind.CONFIG, first_config(CA.network, MESH, CA.key).data)
+FIRST = first_config(CA.network, MESH, CA.key)
+CONFIG = Item(ObjectKind.CONFIG, FIRST.data)
+OFFER = Item(ObjectKind.CONFIG_OFFER, messages.pack(FIRST.offer))
 ROLES = Item(ObjectKind.ROLES, sign_roles(CA.network, Roles(1), CA.key).data)
 BOB_IS_OUT = Item(ObjectKind.REVOCATION, sign_revocation(CA.network, BOB.node_id, CA.key, time=NOW).data)
 
@@ -53,18 +58,28 @@ class Node:
     data_dir: Path
     links: FakeLinks = field(default_factory=FakeLinks)
     said: list[str] = field(default_factory=list)
+    refusal: PulseError | None = None
+    """What the disk says to the boot count."""
     service: MeshService = field(init=False)
 
     def __post_init__(self) -> None:
         self.service = MeshService(
-            mesh=Mesh(ME, (CA.authority,), Soon()),
+            mesh=mesh(CA, ME, Soon()),
             links=self.links,
             dialler=Dialler(self.links),
             store=NetworkStore(self.data_dir),
-            trust_changed=lambda: self.said.append("trust changed"),
-            config_changed=lambda: self.said.append("config changed"),
+            store_boot=self.store_boot,
             store_peers=lambda: self.said.append("peers stored"),
+            trust_changed=lambda: self.said.append("trust changed"),
+            rules_changed=lambda: self.said.append("rules changed"),
+            fetch_config=lambda who: self.said.append(f"config of {NAMES[who]} fetched"),
         )
+
+    def store_boot(self, boot: int) -> None:
+        """Onto the disk, which may refuse."""
+        if self.refusal:
+            raise self.refusal
+        self.said.append(f"boot {boot} stored")
 
     def configure(self, address: str) -> None:
         """A person names a peer."""
@@ -106,7 +121,8 @@ async def test_a_configured_peer_is_dialled_and_its_link_gets_tables_and_words(h
     assert dial.address == HOME
     assert here.links.tables is not None
     assert list(here.links.tables.routes) == [ALICE.addresses.v4]
-    assert [messages.decode(each) for each in here.links.sent[LINK]] == [Observed("192.0.2.9", 443)]
+    assert messages.decode(here.links.sent[LINK][0]) == Observed("192.0.2.9", 443)
+    assert Objects([], complete=True) in [messages.decode(each) for each in here.links.sent[LINK]]
     neighbour = here.service.mesh.neighbours.link_to(ALICE.node_id)
     assert neighbour is not None
     assert neighbour.dialled
@@ -166,19 +182,101 @@ async def test_signed_objects_are_kept_as_they_came_and_told_to_whom_they_concer
     assert store.load_roles().data == ROLES.data
     assert store.load_config().data == CONFIG.data
     assert list(store.load_revocations().objects) == [BOB_IS_OUT.data]
-    assert here.said[:-1] == ["trust changed", "config changed", "trust changed"]
+    assert here.said[:-1] == ["rules changed", "trust changed", "rules changed", "trust changed"]
 
 
-async def test_an_object_that_is_refused_is_logged_and_not_kept(here: Node, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_forged_object_is_not_kept_and_costs_the_link(here: Node, caplog: pytest.LogCaptureFixture) -> None:
     foreign = Item(ObjectKind.ROLES, sign_roles(CA.network, Roles(2), Ca("other ca").key).data)
     async with running(here):
         here.links.happens(ALICE_IS_UP, here.heard(foreign))
         await here.settled()
 
+    assert here.links.closed == {LINK: "protocol"}
     assert NetworkStore(here.data_dir).load_roles().data is None
     assert [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING] == [
-        "signed object refused"
+        "neighbour broke the protocol"
     ]
+
+
+async def test_a_disk_that_refuses_costs_a_line_and_not_the_node(
+    here: Node, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise SystemRefused("no space left on the device")
+
+    for save in ("save_roles", "save_config", "save_revocation"):
+        monkeypatch.setattr(NetworkStore, save, full)
+    async with running(here):
+        here.links.happens(ALICE_IS_UP, here.heard(ROLES, CONFIG, BOB_IS_OUT))
+        await here.settled()
+        here.links.happens(link_up(BOB.node_id, 2, certificate=BOB.der))
+        await here.settled()
+
+    lines = [each for each in caplog.records if each.levelno == logging.ERROR]
+    assert [each.__dict__["object"] for each in lines] == ["roles", "config", "revocation"]
+    assert {each.__dict__["error"] for each in lines} == {"no space left on the device"}
+    assert here.service.mesh.statements.config == FIRST
+    assert here.said[:-1] == ["rules changed", "trust changed", "rules changed", "trust changed"]
+    assert here.links.closed == {LinkId(2): "certificate"}
+
+
+async def test_what_the_machines_say_is_logged(here: Node, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger=module.__name__)
+    here.service.tell(ALICE_IS_UP)
+
+    (line,) = [each for each in caplog.records if each.getMessage() == "link up"]
+    assert (line.levelno, line.__dict__["transport"]) == (logging.INFO, "quic")
+
+
+async def test_a_config_that_is_offered_is_fetched_from_whoever_offers_it(here: Node) -> None:
+    async with running(here):
+        here.links.happens(ALICE_IS_UP, here.heard(OFFER))
+        await here.settled()
+        here.service.tell(facts.ConfigFetched(ALICE.node_id, FIRST.data))
+
+    assert here.said[:2] == ["config of alice fetched", "rules changed"]
+    assert NetworkStore(here.data_dir).load_config().data == FIRST.data
+
+
+@pytest.mark.parametrize("refusal", [None, SystemRefused("no space left on the device")], ids=["kept", "not kept"])
+async def test_a_record_of_ours_with_a_higher_boot_count_raises_the_one_on_disk(
+    here: Node, refusal: PulseError | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    here.refusal = refusal
+    ours = sign_record(key("me"), ME, boot=7, seq=1)
+    async with running(here):
+        here.links.happens(ALICE_IS_UP)
+        await here.settled()
+        here.service.tell(facts.ClockRead(NOW))
+        here.links.happens(facts.MessageReceived(LINK, messages.encode(messages.NodeRecords([ours.data]))))
+        await here.settled()
+
+    errors = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
+    assert (here.said[:-1], errors) == (([], ["not kept on disk"]) if refusal else (["boot 8 stored"], []))
+    assert here.service.mesh.announce.numbers == (8, 1)
+
+
+# What this node signed itself
+
+
+async def test_what_was_signed_here_is_told_to_neighbours_and_not_written_again(here: Node) -> None:
+    here.service.tell(ALICE_IS_UP)
+    here.service.take_in(ObjectKind.REVOCATION, BOB_IS_OUT.data)
+
+    assert Objects([BOB_IS_OUT]) in [messages.decode(each) for each in here.links.sent[LINK]]
+    assert here.said == ["trust changed", "rules changed"]
+    assert list(NetworkStore(here.data_dir).load_revocations().objects) == []
+
+
+async def test_what_a_foreign_ca_signed_is_not_taken_in(here: Node) -> None:
+    foreign = sign_roles(CA.network, Roles(2), Ca("other ca").key)
+    with pytest.raises(Refused):
+        here.service.take_in(ObjectKind.ROLES, foreign.data)
+
+    assert here.said == []
+
+
+# Time, peers and leaving
 
 
 async def test_our_clock_is_compared_with_the_neighbours_hello(here: Node, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +285,7 @@ async def test_our_clock_is_compared_with_the_neighbours_hello(here: Node, monke
         here.links.happens(ALICE_IS_UP)
         await here.settled()
 
-        assert here.service.mesh.clock_offset() == 90.0
+        assert here.service.mesh.sight.clock_offset() == 90.0
 
 
 async def test_the_peer_table_is_written_once_for_many_changes(here: Node, monkeypatch: pytest.MonkeyPatch) -> None:

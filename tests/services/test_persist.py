@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pulse import clock
-from pulse.core.effects import Dial, Effect, StoreConfig, StoreRevocation, StoreRoles, TrustChanged
+from pulse.core.effects import Dial, Effect, StoreConfig, StoreRevocation, StoreRoles, TablesChanged, TrustChanged
 from pulse.core.mesh import Mesh
 from pulse.core.network.netconfig import Config, Settings, first_config, sign_config
 from pulse.core.trust.certificates import Certificate
@@ -20,11 +20,13 @@ from pulse.store.files import open_data_dir
 from pulse.store.netconfig import NetworkStore
 from pulse.store.peers import KnownPeer
 from tests.authority import MESH, NOW, Ca, key
-from tests.mint import Latest, link_up, member
+from tests.mint import link_up, member, mesh
 
 CA, FOREIGN = Ca(), Ca("other ca")
 ME, ALICE, BOB, SCRIBE = (member(CA, name, place) for place, name in enumerate(("me", "alice", "bob", "scribe"), 1))
 HOME = "192.0.2.1:443"
+NOTHING = [TablesChanged({}, ())]
+"""What there is to do if nothing comes back."""
 
 FIRST = first_config(CA.network, MESH, CA.key)
 ROLES = sign_roles(CA.network, Roles(1, None, 0), CA.key)
@@ -37,7 +39,7 @@ class Run:
 
     data_dir: Path
     keep_peers: bool = True
-    mesh: Mesh = field(default_factory=lambda: Mesh(ME, (CA.authority,), Latest()))
+    mesh: Mesh = field(default_factory=lambda: mesh(CA, ME))
     service: PersistService = field(init=False)
 
     def __post_init__(self) -> None:
@@ -91,7 +93,7 @@ def test_signed_objects_come_back_and_are_not_stored_again(data_dir: Path) -> No
 def test_a_first_start_has_nothing_to_bring_back(data_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
     here = Run(data_dir)
 
-    assert here.service.restore(0.0) == []
+    assert here.service.restore(0.0) == NOTHING
     assert warnings(caplog) == []
 
 
@@ -181,7 +183,7 @@ def test_a_damaged_peer_table_costs_a_warning(data_dir: Path, caplog: pytest.Log
     remember(data_dir, ALICE, HOME)
     (data_dir / "peers").write_bytes(b"torn")
 
-    assert Run(data_dir).service.restore(0.0) == []
+    assert Run(data_dir).service.restore(0.0) == NOTHING
     assert warnings(caplog) == ["peer table starts empty"]
 
 
@@ -198,14 +200,14 @@ def test_a_peer_whose_certificate_does_not_hold_is_left_out(data_dir: Path, who:
     remember(data_dir, who, HOME)
     here = Run(data_dir)
 
-    assert here.service.restore(0.0) == []
+    assert here.service.restore(0.0) == NOTHING
     assert not here.knows(who)
 
 
 def test_a_certificate_that_is_none_is_left_out(data_dir: Path) -> None:
     peers.save(data_dir, [KnownPeer(ALICE.node_id, "alice", [HOME], b"no certificate")])
 
-    assert Run(data_dir).service.restore(0.0) == []
+    assert Run(data_dir).service.restore(0.0) == NOTHING
 
 
 def test_a_revoked_peer_is_not_restored(data_dir: Path) -> None:
@@ -225,7 +227,7 @@ def test_without_persistence_nothing_is_written_or_read(data_dir: Path) -> None:
     assert not (data_dir / "peers").exists()
 
     remember(data_dir, ALICE, HOME)
-    assert Run(data_dir, keep_peers=False).service.restore(0.0) == []
+    assert Run(data_dir, keep_peers=False).service.restore(0.0) == NOTHING
 
 
 def test_a_disk_that_refuses_costs_a_warning(data_dir: Path, caplog: pytest.LogCaptureFixture) -> None:

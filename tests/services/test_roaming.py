@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from pulse.core.facts import AddressesChanged, Fact
+from pulse.errors import SystemRefused
 from pulse.services import roaming
 from pulse.services.roaming import RoamingService
 from tests.namespace import inside, ip, namespace
@@ -94,3 +95,17 @@ async def test_addresses_of_tunnels_and_of_the_mesh_itself_are_never_told(host: 
     ip(host, "address", "add", "10.100.0.1/16", "dev", "pulse0")
     async with Roaming() as here:
         assert await here.next() == ("192.0.2.2:8443",)
+
+
+@pytest.mark.usefixtures("host")
+async def test_a_machine_that_does_not_tell_its_addresses_costs_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: object) -> None:
+        raise SystemRefused("no netlink here")
+
+    monkeypatch.setattr(roaming, "host_addresses", refuse)
+    async with Roaming("203.0.113.7") as here:
+        assert await here.next() == ("203.0.113.7:8443",)
+
+    assert "addresses of this machine unknown" in [each.getMessage() for each in caplog.records]

@@ -6,19 +6,21 @@ from dataclasses import dataclass, field
 import pytest
 
 from pulse import clock
-from pulse.core.facts import DialFailed, LinkDown, LinkSample, LinksSampled, LinkSuspect, MessageReceived
+from pulse.core.facts import DialFailed, Fact, LinkDown, LinkSample, LinksSampled, LinkSuspect, MessageReceived
 from pulse.core.mesh import Mesh
 from pulse.core.messages import Item, ObjectKind, Objects, encode
+from pulse.core.network.netconfig import Config, Settings, named, sign_config
 from pulse.core.trust.ca import LEAF_LIFETIME
 from pulse.core.trust.certificates import Certificate
+from pulse.core.trust.members import Naming
 from pulse.core.trust.roles import Roles, sign_roles
-from pulse.core.types import SHORT_ID, LinkId, NodeId
-from pulse.net.links import PeerTraffic
+from pulse.core.types import LinkId
+from pulse.net.links import PathSample, PeerTraffic
 from pulse.schemas import PeerRow, Status
-from pulse.services.status import LinkedOnly, Path, PathSample, StatusService, identity_of
-from tests.authority import NOW, Ca
+from pulse.services.status import StatusService, identity_of
+from tests.authority import MESH, NOW, Ca, key
 from tests.fakes import FakeLinks
-from tests.mint import Latest, link_up, member
+from tests.mint import link_up, links_told, member, mesh
 
 CA = Ca()
 ME, ALICE, BOB, CAROL = (
@@ -45,79 +47,71 @@ class Device:
     problem: str = ""
 
 
-@dataclass(frozen=True)
-class Way:
-    """A path as routing gives it."""
+@dataclass
+class Office:
+    """The scribe on this node, or why it is none."""
 
-    link: LinkId
-    hops: tuple[NodeId, ...]
-    latency: float = 0.05
-    loss: float = 0.02
-
-    @property
-    def via(self) -> NodeId | None:
-        return self.hops[0] if len(self.hops) > 1 else None
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Figures of a path."""
-
-    node: NodeId
-    link: LinkId
-    rtt: float | None
-    loss: float = 0.0
-    suspect: bool = False
+    problem: str = ""
 
 
 @dataclass
 class Node:
-    """A status service on a mesh of its own; paths are those of its links, and of `ways`."""
+    """A status service on a mesh of its own."""
 
     tun: Device | None = None
     links: FakeLinks = field(default_factory=DroppingLinks)
-    mesh: Mesh = field(default_factory=lambda: Mesh(ME, (CA.authority,), Latest()))
-    ways: dict[NodeId, Way] = field(default_factory=dict)
-    samples: list[PathSample] = field(default_factory=list)
-    routed: dict[NodeId, float] = field(default_factory=dict)
-    """When there last was a path over others."""
+    scribe: Office = field(default_factory=Office)
+    mesh: Mesh = field(default_factory=lambda: mesh(CA, ME))
+    ago: float = 1000.0
+    """Seconds since what happens next happened."""
 
-    def path_to(self, node: NodeId) -> Path | None:
-        return self.ways.get(node) or LinkedOnly(self.mesh).path_to(node)
+    @property
+    def when(self) -> float:
+        """The same as a time."""
+        return asyncio.get_running_loop().time() - self.ago
 
     @property
     def service(self) -> StatusService:
         """The service, made one minute ago."""
-        return StatusService(
-            self.mesh, self.links, self, lambda: self.samples, self.routed.get, lambda: {"records": 7}, self.tun,
-            "1.2.3", ":443", now() - 60,
-        )  # fmt: skip
+        started = asyncio.get_running_loop().time() - 60
+        return StatusService(self.mesh, self.links, self.tun, self.scribe, "1.2.3", ":443", started)
 
     def status(self) -> Status:
         """What it says."""
         return self.service.status()
 
+    def happened(self, fact: Fact) -> None:
+        """A fact, and the time in which the mesh looks at it."""
+        self.mesh.happened(fact, self.when)
+        self.settled()
+
+    def settled(self) -> None:
+        """Some time passes."""
+        self.ago -= 3
+        self.mesh.tick(self.when)
+
     def knows(self, *others: Certificate) -> None:
         """These are members of an earlier run."""
         for each in others:
-            self.mesh.peer_restored(each, [], now())
+            self.mesh.peer_restored(each, [], self.when)
 
     def meets(self, who: Certificate, link: LinkId = LINK, dial: int = 0) -> None:
         """A link with a peer comes up."""
-        self.mesh.happened(link_up(who.node_id, link, dial=dial, certificate=who.der), now())
+        self.happened(link_up(who.node_id, link, dial=dial, certificate=who.der))
 
-    def parts(self, who: Certificate, ago: float = 0.0) -> None:
+    def parts(self, who: Certificate, link: LinkId = LINK) -> None:
         """That link ended."""
-        self.mesh.happened(LinkDown(LINK, who.node_id, "timed out"), now() - ago)
+        self.happened(LinkDown(link, who.node_id, "timed out"))
+
+    def hears(self, *linked: tuple[Certificate, Certificate], by: LinkId = LINK) -> None:
+        """A neighbour tells who is linked with whom."""
+        links_told(self.mesh, by, linked, self.when)
+        self.settled()
 
     def row(self, who: Certificate) -> PeerRow:
         """What it says of a peer."""
         (row,) = [each for each in self.status().peers if each.id == who.node_id]
         return row
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 @pytest.fixture(autouse=True)
@@ -132,11 +126,11 @@ def node() -> Node:
 
 @pytest.fixture
 async def relayed() -> Node:
-    """Alice is reached over the keeper, with whom there is a link."""
+    """Alice is reached over the keeper, with whom there is a link of 20 ms."""
     made = Node()
-    made.knows(ALICE)
     made.meets(KEEPER)
-    made.ways[ALICE.node_id] = Way(LINK, (KEEPER.node_id, ALICE.node_id))
+    made.happened(LinksSampled((LinkSample(LINK, 0.02, 0.001, 0.0),)))
+    made.hears((KEEPER, ALICE))
     return made
 
 
@@ -179,7 +173,7 @@ async def test_linked_peers_come_first_and_each_kind_by_name(node: Node) -> None
 
 async def test_the_row_of_a_linked_peer_has_its_figures(node: Node) -> None:
     node.meets(ALICE)
-    node.mesh.happened(LinksSampled((LinkSample(LINK, 0.02, 0.001, 0.5),)), now())
+    node.happened(LinksSampled((LinkSample(LINK, 0.02, 0.001, 0.5),)))
     node.links.peers = [PeerTraffic(ALICE.node_id, packets_out=1, bytes_out=10, packets_in=2, bytes_in=20)]
     row = node.row(ALICE)
 
@@ -195,7 +189,8 @@ async def test_seen_is_nothing_then_now_then_since_the_link_ended(node: Node) ->
     node.meets(ALICE)
     assert node.row(ALICE).seen == 0.0
 
-    node.parts(ALICE, ago=90)
+    node.ago = 90
+    node.parts(ALICE)
     row = node.row(ALICE)
     assert row.seen == pytest.approx(90, abs=5)
     assert (row.rtt, row.address, row.last_error) == (None, HOME, "timed out")
@@ -204,17 +199,14 @@ async def test_seen_is_nothing_then_now_then_since_the_link_ended(node: Node) ->
 async def test_roles_are_those_of_the_certificate_and_of_the_cas_word(node: Node) -> None:
     signed = sign_roles(CA.network, Roles(1, KEEPER.node_id, 1), CA.key)
     node.meets(KEEPER)
-    node.mesh.happened(
-        MessageReceived(LINK, encode(Objects([Item(ObjectKind.ROLES, signed.data)]))),
-        now(),
-    )
+    node.happened(MessageReceived(LINK, encode(Objects([Item(ObjectKind.ROLES, signed.data)]))))
 
     assert node.row(KEEPER).roles == ["ca", "scribe"]
 
 
 async def test_a_configured_peer_nobody_met_is_the_thing_to_see_to(node: Node) -> None:
-    node.mesh.peer_configured(HOME, now())
-    node.mesh.happened(DialFailed(1, "timeout", "no answer"), now())
+    node.mesh.peer_configured(HOME, node.when)
+    node.happened(DialFailed(1, "timeout", "no answer"))
     status = node.status()
 
     assert not status.well
@@ -224,7 +216,7 @@ async def test_a_configured_peer_nobody_met_is_the_thing_to_see_to(node: Node) -
 
 
 async def test_a_configured_peer_that_went_away_is_called_by_its_name(node: Node) -> None:
-    node.mesh.peer_configured(HOME, now())
+    node.mesh.peer_configured(HOME, node.when)
     node.meets(ALICE, dial=1)
     assert node.status().well
 
@@ -266,64 +258,77 @@ async def test_a_relayed_peer_shows_its_first_link_and_its_first_relay(relayed: 
 async def test_a_relayed_peer_has_no_address_but_one_where_it_was_tried(relayed: Node) -> None:
     assert relayed.row(ALICE).address == ""
 
-    relayed.mesh.neighbours.peer_learnt(ALICE.node_id, "198.51.100.4:443", now())
+    relayed.mesh.neighbours.peer_learnt(ALICE.node_id, "198.51.100.4:443", relayed.when)
     assert relayed.row(ALICE).address == "198.51.100.4:443"
 
 
 async def test_a_path_has_the_figures_announced_until_it_was_measured_itself(relayed: Node) -> None:
     row = relayed.row(ALICE)
-    assert (row.rtt, row.jitter, row.loss) == (0.05, None, 0.02)
+    assert row.rtt == pytest.approx(0.05)
+    assert (row.jitter, row.loss) == (None, 0.0)
 
-    relayed.samples = [Sample(ALICE.node_id, LINK, None), Sample(BOB.node_id, LINK, 9.0)]
-    assert relayed.row(ALICE).rtt == 0.05
+    relayed.links.measured = [sample(ALICE, rtt=None), sample(BOB, rtt=9.0)]
+    assert relayed.row(ALICE).rtt == pytest.approx(0.05)
 
-    relayed.samples = [Sample(ALICE.node_id, LinkId(7), 9.0), Sample(ALICE.node_id, LINK, 0.04, loss=0.1)]
+    relayed.links.measured = [sample(ALICE, LinkId(7), rtt=9.0), sample(ALICE, rtt=0.04, loss=0.1)]
     row = relayed.row(ALICE)
     assert (row.rtt, row.loss, row.suspect) == (0.04, 0.1, False)
 
 
 async def test_a_path_is_suspect_if_it_or_its_first_link_is(relayed: Node) -> None:
-    relayed.samples = [Sample(ALICE.node_id, LINK, 0.04, suspect=True)]
+    relayed.links.measured = [sample(ALICE, suspect=True)]
     assert relayed.row(ALICE).suspect
     assert not relayed.row(KEEPER).suspect
 
-    relayed.samples = []
-    relayed.mesh.happened(LinkSuspect(LINK, KEEPER.node_id, True), now())
+    relayed.links.measured = []
+    relayed.happened(LinkSuspect(LINK, KEEPER.node_id, True))
     assert relayed.row(ALICE).suspect
     assert relayed.row(KEEPER).suspect
 
 
-async def test_a_relay_nobody_knows_is_called_by_its_id(relayed: Node) -> None:
-    relayed.ways[ALICE.node_id] = Way(LINK, (BOB.node_id, ALICE.node_id))
-
-    assert relayed.row(ALICE).via == BOB.node_id[:SHORT_ID]
+def sample(
+    who: Certificate, link: LinkId = LINK, *, rtt: float | None = 0.04, loss: float = 0.0, suspect: bool = False
+) -> PathSample:
+    return PathSample(who.node_id, link, rtt, loss, suspect)
 
 
 async def test_a_path_whose_link_just_went_is_no_path(relayed: Node) -> None:
-    relayed.ways[ALICE.node_id] = Way(LinkId(99), (KEEPER.node_id, ALICE.node_id))
+    relayed.mesh.happened(LinkDown(LINK, KEEPER.node_id, "timed out"), relayed.when)
+    assert relayed.mesh.routing.path_to(ALICE.node_id) is not None
 
-    assert relayed.row(ALICE).link == "-"
-    assert relayed.service.way_to(BOB.node_id) == ("-", "")
+    row = relayed.row(ALICE)
+    assert (row.link, row.via, row.hops, row.rtt) == ("-", "", 0, None)
+    assert relayed.service.way_to(ALICE.node_id) == ("-", "")
 
 
-async def test_a_peer_was_last_seen_when_it_was_last_linked_or_routed(node: Node) -> None:
+async def test_a_peer_was_last_seen_when_it_was_last_linked_or_reached_over_others(node: Node) -> None:
+    node.meets(KEEPER, LinkId(2))
     node.meets(ALICE)
-    node.parts(ALICE, ago=90)
-    node.routed[ALICE.node_id] = now() - 30
-
-    assert node.row(ALICE).seen == pytest.approx(30, abs=5)
-    node.routed[ALICE.node_id] = now() - 3000
+    node.ago = 90
+    node.parts(ALICE)
     assert node.row(ALICE).seen == pytest.approx(90, abs=5)
+
+    node.hears((KEEPER, ALICE), by=LinkId(2))
+    assert node.row(ALICE).seen == 0.0
+    node.ago = 30
+    node.parts(KEEPER, LinkId(2))
+    assert node.row(ALICE).seen == pytest.approx(30, abs=5)
+
+
+async def test_a_node_that_was_announced_and_never_reached_was_never_seen(relayed: Node) -> None:
+    relayed.hears((BOB, CAROL))
+
+    assert (relayed.row(BOB).link, relayed.row(BOB).seen) == ("-", None)
 
 
 async def test_a_configured_peer_that_is_reached_over_others_misses_nobody(node: Node) -> None:
     node.meets(KEEPER, LinkId(2))
-    node.mesh.peer_configured("192.0.2.50:443", now())
+    node.mesh.peer_configured("192.0.2.50:443", node.when)
     node.meets(ALICE, dial=1)
     node.parts(ALICE)
     assert not node.status().well
 
-    node.ways[ALICE.node_id] = Way(LinkId(2), (KEEPER.node_id, ALICE.node_id))
+    node.hears((KEEPER, ALICE), by=LinkId(2))
     assert node.status().well
 
 
@@ -334,4 +339,28 @@ async def test_tags_are_those_of_the_certificate(node: Node) -> None:
 
 
 async def test_counters_of_gossip_are_told_as_they_are(node: Node) -> None:
-    assert node.status().gossip == {"records": 7}
+    node.meets(ALICE)
+    assert node.status().gossip == node.mesh.gossip.statistics()
+    assert node.status().gossip["records"] == 1
+
+
+async def test_a_node_that_is_not_the_scribe_it_was_started_to_be_is_not_well(node: Node) -> None:
+    node.scribe = Office("cam-7 is the scribe already")
+    status = node.status()
+
+    assert not status.well
+    assert "not the scribe it was started to be: cam-7 is the scribe already" in status.sentence
+
+
+async def test_nodes_are_shown_under_the_names_and_tags_of_the_config(relayed: Node) -> None:
+    names = {ALICE.node_id: "web", ME.node_id: "desk", KEEPER.node_id: "hub"}
+    wanted = named(Config(1, 2, Settings(str(MESH))), Naming(names, {ALICE.node_id: ("infra",)}))
+    roles = sign_roles(CA.network, Roles(1, KEEPER.node_id, 1, scribe_key=KEEPER.public_key), CA.key)
+    config = sign_config(CA.network, wanted, key("keeper"))
+    objects = [Item(ObjectKind.ROLES, roles.data), Item(ObjectKind.CONFIG, config.data)]
+    relayed.happened(MessageReceived(LINK, encode(Objects(objects))))
+
+    row = relayed.row(ALICE)
+    assert (row.name, row.tags, row.via) == ("web", ["infra"], "hub")
+    assert relayed.status().node.name == "desk"
+    assert relayed.service.identity().name == "desk"

@@ -1,6 +1,5 @@
 """Trace service: hops are asked in turn, each for its own next link; whatever stops the walk is said."""
 
-import asyncio
 import itertools
 import math
 from dataclasses import dataclass, field
@@ -10,42 +9,38 @@ import pytest
 
 from pulse import schemas
 from pulse.core import messages
-from pulse.core.facts import LinkSample, LinksSampled
+from pulse.core.facts import LinkDown, LinkSample, LinksSampled
 from pulse.core.mesh import Mesh
+from pulse.core.messages import ObjectKind
+from pulse.core.network.netconfig import Config, Settings, named, sign_config
 from pulse.core.trust.certificates import Certificate
+from pulse.core.trust.members import Naming
+from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import SHORT_ID, LinkId, NodeId
 from pulse.errors import Conflict, LinkError, NotFound, ProtocolError, PulseError, Refused
 from pulse.services.trace import METHOD, MOST_HOPS, Step, TraceService
-from tests.authority import Ca
-from tests.mint import Latest, link_up, member
+from tests.authority import MESH, Ca, key
+from tests.mint import link_up, links_told, member, mesh
 
 CA = Ca()
 ME, RELAY, SECOND, FAR, STRANGER = (
     member(CA, name, place, host=name) for place, name in enumerate(("me", "relay", "second", "far", "stranger"), 1)
 )
 LINK = LinkId(1)
-
-
-@dataclass(frozen=True)
-class Way:
-    link: LinkId
-    via: NodeId | None = None
+LATER = 10.0
+"""When all that happened has been looked at."""
 
 
 @dataclass
 class World:
     """Our mesh, and what the others answer."""
 
-    mesh: Mesh = field(default_factory=lambda: Mesh(ME, (CA.authority,), Latest()))
-    path: Way | None = Way(LINK)
+    mesh: Mesh = field(default_factory=lambda: mesh(CA, ME))
     answers: dict[NodeId, bytes | PulseError] = field(default_factory=dict)
     """What each node says to `trace`."""
     silent: bool = False
     """The destination does not answer a ping."""
     asked: list[tuple[NodeId, str, bytes, float]] = field(default_factory=list)
-
-    def path_to(self, node: NodeId) -> Way | None:
-        return self.path if node == FAR.node_id else None
 
     async def call(self, node: NodeId, method: str, body: bytes, timeout: float) -> bytes:
         self.asked.append((node, method, body, timeout))
@@ -60,7 +55,7 @@ class World:
 
     @property
     def service(self) -> TraceService:
-        return TraceService(self.mesh, self, self.call)
+        return TraceService(self.mesh, self.call)
 
     async def trace(self, node: str = "far") -> schemas.Trace:
         return await self.service.trace(schemas.TraceRequest(node, 2.0))
@@ -76,18 +71,15 @@ def raw(who: Certificate) -> bytes:
     return bytes.fromhex(who.node_id)
 
 
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
 @pytest.fixture
-async def world() -> World:
-    """The relay is our neighbour; we know the others by their certificates, all but the stranger."""
+def world() -> World:
+    """The relay is our neighbour, and says it is linked with the far node; the second one is only known."""
     made = World()
-    made.mesh.happened(link_up(RELAY.node_id, LINK, certificate=RELAY.der), now())
-    made.mesh.happened(LinksSampled((LinkSample(LINK, 0.01, 0.001, 0.5),)), now())
-    for each in (SECOND, FAR):
-        made.mesh.peer_restored(each, [], now())
+    made.mesh.happened(link_up(RELAY.node_id, LINK, certificate=RELAY.der), 1.0)
+    made.mesh.happened(LinksSampled((LinkSample(LINK, 0.01, 0.001, 0.5),)), 1.0)
+    made.mesh.peer_restored(SECOND, [], 1.0)
+    links_told(made.mesh, LINK, [(RELAY, FAR)], 1.0)
+    made.mesh.tick(LATER)
     return made
 
 
@@ -112,8 +104,7 @@ async def test_hops_are_asked_in_turn_and_their_round_trips_add_up(world: World)
 
 
 async def test_a_neighbour_is_one_hop_away_and_nobody_is_asked_for_it(world: World) -> None:
-    world.mesh.happened(link_up(FAR.node_id, 2, certificate=FAR.der), now())
-    world.path = Way(LinkId(2))
+    world.mesh.happened(link_up(FAR.node_id, 2, certificate=FAR.der), 2 * LATER)
     found = await world.trace()
 
     assert [hop.name for hop in found.hops] == ["far"]
@@ -213,7 +204,7 @@ async def test_what_cannot_be_traced_is_refused_and_nobody_is_asked(
 
 
 async def test_a_name_that_fits_two_is_refused(world: World) -> None:
-    world.mesh.peer_restored(member(CA, "twin", 9, host="far"), [], now())
+    world.mesh.peer_restored(member(CA, "twin", 9, host="far"), [], LATER)
 
     with pytest.raises(Conflict):
         await world.trace()
@@ -230,11 +221,30 @@ async def test_others_are_told_our_next_link(world: World) -> None:
     assert await answered(world, FAR) == Step(raw(RELAY), "quic", 0.01, 0.5)
 
 
-@pytest.mark.parametrize("path", [None, Way(LinkId(9))], ids=["no path", "a path whose link is gone"])
-async def test_others_are_told_that_there_is_no_path(world: World, path: Way | None) -> None:
-    world.path = path
+async def test_others_are_told_that_there_is_no_path(world: World) -> None:
+    assert await answered(world, SECOND) == Step(b"")
+
+
+async def test_a_path_whose_link_just_went_is_no_path(world: World) -> None:
+    world.mesh.happened(LinkDown(LINK, RELAY.node_id, "timed out"), LATER)
+    assert world.mesh.routing.path_to(FAR.node_id) is not None
 
     assert await answered(world, FAR) == Step(b"")
+    found = await world.trace()
+    assert (found.hops, found.problem) == ([], "me has no path to far")
+
+
+async def test_nodes_are_called_as_the_config_has_them(world: World) -> None:
+    wanted = named(Config(1, 1, Settings(str(MESH))), Naming({FAR.node_id: "web", RELAY.node_id: "hub"}))
+    roles = Roles(1, RELAY.node_id, 1, scribe_key=RELAY.public_key)
+    statements = world.mesh.statements
+    statements.object_received(ObjectKind.ROLES, sign_roles(CA.network, roles, CA.key).data)
+    statements.object_received(ObjectKind.CONFIG, sign_config(CA.network, wanted, key("relay")).data)
+    world.says(RELAY, None)
+    found = await world.trace("web")
+
+    assert (found.name, found.problem) == ("web", "hub has no path to web")
+    assert [hop.name for hop in found.hops] == ["hub"]
 
 
 @pytest.mark.parametrize("body", [b"", bytes(31), bytes(33)])

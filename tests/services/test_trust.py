@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pulse.core.mesh import Mesh
 from pulse.core.messages import ObjectKind
 from pulse.core.trust.join import build_showing
 from pulse.core.trust.revocation import sign_revocation
@@ -14,7 +13,7 @@ from pulse.store.identity import Identity
 from tests.authority import NOW, Ca, key
 from tests.fakes import FakeLinks
 from tests.loopback import key_der
-from tests.mint import Latest, member
+from tests.mint import member, mesh
 
 CA = Ca()
 ME, BOB = member(CA, "me", 1), member(CA, "bob", 2)
@@ -37,7 +36,7 @@ class OrderedLinks(FakeLinks):
 
 def service(links: FakeLinks, time_floor: float = 0.0) -> TrustService:
     identity = Identity(key("me"), ME, (CA.authority.der,), time_floor=time_floor)
-    return TrustService(links, identity, Mesh(ME, (CA.authority,), Latest()))
+    return TrustService(links, identity, mesh(CA, ME))
 
 
 def test_identity_and_trust_are_installed_trust_first() -> None:

@@ -19,6 +19,12 @@ from tests.sim.world import INTERNET, World
 MINUTES = 10
 LEAST, MOST = 5, 50
 
+SIZES = ((200, 33, MOST), (40, 15, 24), (8, 9, 14), (1, LEAST, 8))
+"""Of so many seeds, one has a mesh of so many nodes: what a mesh costs grows with the third power of its size."""
+
+EVEN_FROM = 10_000
+"""From this seed on sizes are spread evenly over their logarithm, as `make sim-long` wants them."""
+
 STORM = 20.0
 """Seconds over which the faults of a round are spread."""
 
@@ -28,8 +34,14 @@ CALM = 15.0
 LONG_CALM = 65.0
 """After loss that took links down by chance, or a partition: who dials only now and then has dialled by then."""
 
+BRIEF = 3.0
+"""Seconds a node may be away and yet be dialled again within a calm."""
+
 SMALL = 32
 """Nodes of a mesh in which everybody has links with everybody (protocol §3)."""
+
+BRIDGE = "bridge"
+"""The one machine that is on the island and on the Internet."""
 
 POOL = 64
 """Machines there are certificates for; each world takes its own out of them."""
@@ -72,7 +84,7 @@ class Chaos:
 
     def _populate(self) -> None:
         """A CA on the Internet, further doors, and members at homes, on an island and beside the doors."""
-        count = round(LEAST * (MOST / LEAST) ** self.chance.random())
+        count = self._size()
         numbers = self.chance.sample(range(POOL), count)
         self.ca = self.world.node("ca", is_ca=True, number=numbers[0])
         doors = self.chance.randint(0, min(3, count // 4))
@@ -91,10 +103,17 @@ class Chaos:
         for door in self.doors[1:]:
             door.configured = (self.ca.machine.addresses[0],)
 
+    def _size(self) -> int:
+        seed = self.world.seed
+        if seed >= EVEN_FROM:
+            return int(LEAST * (MOST / LEAST) ** self.chance.random())
+        size = next((least, most) for every, least, most in SIZES if seed % every == every - 1)
+        return self.chance.randint(size[0], size[1])
+
     def _settle_island(self, numbers: Sequence[int]) -> None:
         """A network without a way out, but for one machine that has a foot in both."""
         island = Segment("island", "172.16", outlet=False)
-        bridge = self.world.node("bridge", INTERNET, island, number=numbers[0])
+        bridge = self.world.node(BRIDGE, INTERNET, island, number=numbers[0])
         bridge.configured = (self.ca.machine.addresses[0],)
         self.members.append(bridge)
         for n, number in enumerate(numbers[1:]):
@@ -112,7 +131,8 @@ class Chaos:
         self.members.append(node)
 
     def _begin(self) -> None:
-        self._late = self.chance.sample(self.members[1:], len(self.members) // 4)
+        others = [node for node in self.members if node not in self.doors and node.name != BRIDGE]
+        self._late = self.chance.sample(others, len(others) // 4)
         self._scribe = self._one()
         self.ca.start()
         for node in self.members[1:]:
@@ -188,8 +208,10 @@ class Chaos:
             self._restart(node, when + self.chance.uniform(0.0, 0.2), SimNode.kill)
 
     def _restart(self, node: SimNode, when: float, end: Callable[[SimNode], None]) -> None:
+        lasting = self.chance.choice((0.2, 1.0, 3.0, 10.0, 40.0))
         self._do(when, lambda: end(node))
-        self._do(when + self.chance.choice((0.2, 1.0, 3.0, 10.0, 40.0)), node.start)
+        # Whoever knows only this one tries less and less often while it is away.
+        self._do(when + lasting, node.start, CALM if lasting <= BRIEF else LONG_CALM)
 
     def _part(self, when: float) -> None:
         there = self.chance.sample(self.members, self.chance.randint(1, len(self.members) - 1))

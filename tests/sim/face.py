@@ -20,10 +20,14 @@ def build(number: int, random: Random, *, boot: int, floors: Floors, is_ca: bool
 def held(mesh: Mesh) -> dict[str, object]:
     """What all nodes that hear each other must hold alike."""
     statements = mesh.statements
-    records: dict[NodeId, tuple[int, int]] = {each.node: each.numbers for each in mesh.gossip.records()}
     return {
         "roles": statements.roles.epoch,
         "config": statements.config.number if statements.config else None,
         "revocations": sorted(statements.revoked()),
-        "records": records,
+        "members": sorted(each.node_id for each in mesh.members.all()),
     }
+
+
+def records(mesh: Mesh) -> dict[NodeId, tuple[int, int]]:
+    """Numbers of the record held of each node."""
+    return {each.node: each.numbers for each in mesh.gossip.records()}

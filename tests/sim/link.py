@@ -23,6 +23,9 @@ DOWN_AFTER = (1.8, 3.5)
 BACK_AFTER = (0.05, 0.5)
 """Seconds from the first packet that passes again to the echo that says so."""
 
+RESET_AFTER = (0.05, 1.0)
+"""Seconds until an end that packets reach again answers those of a connection it has no more (RFC 9000 §10.3)."""
+
 
 @dataclass(eq=False, slots=True)
 class End:
@@ -34,6 +37,8 @@ class End:
     peer_boot: bytes
     link: "Link"
     up: bool = False
+    over: bool = False
+    """It ended: packets of the other side find no connection any more."""
     suspect: bool = False
     due: float = 0.0
     """When the newest message on its way to this end arrives."""
@@ -81,6 +86,11 @@ class Link:
 
     def review(self) -> None:
         """The world changed: does anything still pass?"""
+        ends = (self.dialled, self.accepted)
+        if self.whole() and any(end.over for end in ends):
+            for end in ends:
+                self.world.after(self.world.random.uniform(*RESET_AFTER), lambda end=end: self._over(end, "reset"))  # type: ignore[misc]
+            return
         broken = not self.whole()
         if broken == self.broken:
             return
@@ -133,6 +143,7 @@ class Link:
             end.daemon.tell(MessageReceived(end.id, end.held.pop(0)))
 
     def _over(self, end: End, reason: str) -> None:
+        end.over = True
         if not end.up:
             return
         end.up = False

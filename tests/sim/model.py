@@ -4,11 +4,12 @@ Two nodes must reach each other once things settled if a chain of nodes connects
 next or be dialled by it at an address it knows. Invariant: the model never asks the mesh how to route.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from pulse.core.facts import NoRoute
-from pulse.core.types import SHORT_ID
+from pulse.core.types import SHORT_ID, NodeId
 from tests.sim import face, traffic
 from tests.sim.node import SimNode
 from tests.sim.world import World
@@ -17,6 +18,12 @@ LOOPS_LAST = 5.0
 """Seconds a circle of next hops may stand: news is on its way round the mesh meanwhile."""
 
 LOOKED_EVERY = 2.5
+
+SPREAD = 2.0
+"""Seconds in which a node record crosses the mesh."""
+
+NONE = (0, 0)
+"""Stands for the numbers of a record that is not held."""
 
 Group = list[SimNode]
 
@@ -38,10 +45,12 @@ class Model:
 
     def check(self) -> None:
         """Things had time to settle: everything must be as it should."""
-        for group in self.groups():
+        groups = self.groups()
+        for group in groups:
             self._all_reach_each_other(group)
             self._all_hold_the_same(group)
             self._nobody_reaches_the_revoked(group)
+        self._records_spread(groups)
         self._nothing_went_back()
         self._learn()
 
@@ -135,6 +144,22 @@ class Model:
                     raise self.world.failure(
                         f"{first.name} and {other.name} hold different {differing}", first.name, other.name
                     )
+
+    def _records_spread(self, groups: Sequence[Group]) -> None:
+        """What somebody holds now, everybody who hears of it holds a little later: new ones are made all the time."""
+        newest: list[dict[NodeId, tuple[int, int]]] = []
+        for group in groups:
+            all_held = [face.records(node.running.mesh) for node in group]
+            abouts = dict.fromkeys(chain(*all_held))
+            newest.append({about: max(held.get(about, NONE) for held in all_held) for about in abouts})
+        self.world.run(SPREAD)
+        for group, numbers in zip(groups, newest, strict=True):
+            for node in group:
+                held = face.records(node.running.mesh)
+                late = [about for about, wanted in numbers.items() if held.get(about, NONE) < wanted]
+                if late:
+                    missing = ", ".join(f"{about[:SHORT_ID]} {numbers[about]}" for about in late[:4])
+                    raise self.world.failure(f"{node.name} misses node records others hold: {missing}", node.name)
 
     def _nobody_reaches_the_revoked(self, group: Group) -> None:
         out = group[0].running.mesh.statements.revoked()

@@ -10,12 +10,18 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from functools import lru_cache
 from multiprocessing import get_context
 from random import SystemRandom
 from time import monotonic
+from unittest.mock import patch
 
+from pulse.core.trust import signed
+from pulse.core.trust.identity import signature_fits
 from tests.sim.chaos import Chaos
 from tests.sim.world import World
+
+signature_fits_once = lru_cache(maxsize=4096)(signature_fits)
 
 FAR = 2**32
 """Random seeds are below this one."""
@@ -24,7 +30,9 @@ FAR = 2**32
 def story(seed: int) -> str | None:
     """Live through the scenario of a seed; what went wrong, with its diagram, or None."""
     try:
-        Chaos(World(seed)).run()
+        # What one node verified every other verifies again, with the same result.
+        with patch.object(signed, "signature_fits", signature_fits_once):
+            Chaos(World(seed)).run()
     except Exception as error:
         return "".join([f"seed {seed} failed\n", *traceback.format_exception(error)])
     return None

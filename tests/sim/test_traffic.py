@@ -127,13 +127,26 @@ def test_a_cut_between_two_hops_loses_what_is_sent_over_it(square: Square) -> No
     assert not square.arrives(0, 3)
 
 
-@pytest.mark.parametrize("circle", [(0, 1), (0, 1, 2)])
-def test_circles_are_found_once_each(square: Square, circle: tuple[int, ...]) -> None:
-    for at, following in pairwise((*circle, circle[0])):
+def test_frames_that_may_not_go_back_take_the_backup(square: Square) -> None:
+    square.routes(0, 3, (1, 1))
+    square.routes(1, 3, (0, 1), (3, 0))
+
+    assert square.arrives(0, 3)
+    assert [each.node.name for each in traffic.route(square.daemon(0), square.daemon(3))] == ["n0", "n1", "n3"]
+
+
+def test_a_circle_is_found_once(square: Square) -> None:
+    for at, following in pairwise((0, 1, 2, 0)):
         square.routes(at, 3, (following, 1))
 
-    daemons = square.world.daemons()
-    assert traffic.loops(daemons) == [(square.nodes[3].id, tuple(f"n{n}" for n in circle))]
+    assert traffic.loops(square.world.daemons()) == [(square.nodes[3].id, ("n0", "n1", "n2"))]
+
+
+def test_two_that_point_at_each_other_are_no_circle_for_frames_never_go_back(square: Square) -> None:
+    square.routes(0, 3, (1, 1))
+    square.routes(1, 3, (0, 1))
+
+    assert traffic.loops(square.world.daemons()) == []
 
 
 def test_a_last_hop_closes_no_circle(square: Square) -> None:

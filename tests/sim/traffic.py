@@ -25,13 +25,20 @@ class Step(NamedTuple):
     last: bool
 
 
+class Place(NamedTuple):
+    """Where a frame is, and whom it came from."""
+
+    at: "Daemon"
+    came: "Daemon | None"
+
+
 class Arrivals:
     """Who reaches one daemon; answers are kept, so ask a new one after anything changed."""
 
     def __init__(self, target: "Daemon") -> None:
         self.target = target
-        self._known: dict[tuple[int, int, bool], bool] = {}
-        """Daemon, the one it came from, flag LAST: whether it gets there. False while it is being worked out."""
+        self._known: dict[tuple[Place, bool], bool] = {}
+        """By place and flag LAST, whether it gets there. False while it is being worked out."""
 
     def arrives(self, source: "Daemon") -> bool:
         """True if every flow of `source` gets to the target, and is let in there."""
@@ -55,7 +62,7 @@ class Arrivals:
             return True
         if hops >= MOST_HOPS:
             return False
-        key = (id(at), id(came), last)
+        key = (Place(at, came), last)
         if key not in self._known:
             self._known[key] = False
             steps = [*self._steps(at, came, last=last)]
@@ -66,7 +73,7 @@ class Arrivals:
         if last:
             end = at.standing.get(self.target.id)
             return iter([Step(end, False)] if end else [])
-        return (step for step in choices(at, self.target) if step.end.far.daemon is not came)
+        return iter(choices(at, self.target, came))
 
 
 def arrives(source: "Daemon", target: "Daemon") -> bool:
@@ -85,27 +92,31 @@ def hops(at: "Daemon", target: "Daemon") -> list[tuple[Hop, "End"]]:
     return [(hop, end) for hop in table if (end := at.ends.get(hop.link)) is not None]
 
 
-def choices(at: "Daemon", target: "Daemon") -> list[Step]:
-    """The hops a flow may be hashed to: no suspect ones while there are others, backups last of all."""
+def choices(at: "Daemon", target: "Daemon", came: "Daemon | None" = None) -> list[Step]:
+    """The hops a flow may be hashed to, as `Routes::pick` chooses them in `tables.rs`.
+
+    Never back; no suspect ones while there are others; backups only if no other is left.
+    """
     tiers: dict[tuple[bool, bool], list[Step]] = {}
     for hop, end in hops(at, target):
-        suspect = end.suspect or (target.id, end.id) in at.doubted
-        tiers.setdefault((suspect, hop.weight == 0), []).append(Step(end, hop.last))
+        if end.far.daemon is not came:
+            suspect = end.suspect or (target.id, end.id) in at.doubted
+            tiers.setdefault((suspect, hop.weight == 0), []).append(Step(end, hop.last))
     return tiers[min(tiers)] if tiers else []
 
 
 def route(source: "Daemon", target: "Daemon") -> list["Daemon"]:
     """The daemons a flow passes on its best way, both ends included; what there is of it if it does not arrive."""
-    way, at, last = [source], source, False
-    while at is not target and len(way) <= MOST_HOPS:
-        steps = choices(at, target)
+    way, came, last = [source], None, False
+    while way[-1] is not target and len(way) <= MOST_HOPS:
+        at = way[-1]
+        steps = choices(at, target, came)
         if last:
             steps = [Step(end, False)] if (end := at.standing.get(target.id)) else []
-        ahead = [step for step in steps if step.end.far.daemon not in way and step.end.link.delivers(step.end)]
-        if not ahead:
+        if not steps or not steps[0].end.link.delivers(steps[0].end):
             break
-        at, last = ahead[0].end.far.daemon, ahead[0].last
-        way.append(at)
+        came, last = at, steps[0].last
+        way.append(steps[0].end.far.daemon)
     return way
 
 
@@ -126,27 +137,24 @@ def loops(daemons: list["Daemon"]) -> list[tuple[NodeId, tuple[str, ...]]]:
 
 
 def _circles(daemons: list["Daemon"], target: "Daemon") -> Iterator[tuple[str, ...]]:
-    done: dict[int, None] = {id(target): None}
+    """A place on the way is a daemon and where the frame came from, for it never goes back there."""
+    done: set[Place] = set()
     for start in daemons:
-        trail: list[Daemon] = []
-        places: dict[int, int] = {}
-        pending: list[tuple[Daemon, int]] = [(start, 0)]
+        trail: dict[Place, int] = {}
+        pending: list[tuple[Daemon, Daemon | None, int]] = [(start, None, 0)]
         while pending:
-            at, depth = pending.pop()
-            for left in trail[depth:]:
-                places.pop(id(left))
-                done[id(left)] = None
-            del trail[depth:]
-            if id(at) in places:
-                yield _from_least([each.node.name for each in trail[places[id(at)] :]])
-                continue
-            if id(at) in done:
-                continue
-            places[id(at)] = depth
-            trail.append(at)
-            pending += [(step.end.far.daemon, depth + 1) for step in choices(at, target) if not step.last]
-        for left in trail:
-            done[id(left)] = None
+            at, came, depth = pending.pop()
+            for place in [*trail][depth:]:
+                done.add(place)
+                del trail[place]
+            place = Place(at, came)
+            if place in trail:
+                yield _from_least([each.at.node.name for each in [*trail][trail[place] :]])
+            elif place not in done and at is not target:
+                trail[place] = depth
+                ahead = choices(at, target, came)
+                pending += [(step.end.far.daemon, at, depth + 1) for step in ahead if not step.last]
+        done.update(trail)
 
 
 def _from_least(names: list[str]) -> tuple[str, ...]:

@@ -121,7 +121,8 @@ class Mesh(Machines):
 
     def tick(self, now: float) -> list[Effect]:
         """Time has passed."""
-        return [effect for each in self._clocks() for effect in self._told(each.tick(now), now)]
+        due = (each for each in self._clocks() if (at := each.deadline()) is not None and at <= now)
+        return [effect for each in due for effect in self._told(each.tick(now), now)]
 
     # News
 
@@ -220,10 +221,8 @@ class Mesh(Machines):
                 return [Log("session up", DEBUG, who)]
             case SessionDown(_, reason):
                 return [Log("session down", DEBUG, {**who, "reason": reason})]
-            case PeerWanted(node):
+            case PeerWanted(node) | NoRoute(node):
                 return [Log("traffic for a node", DEBUG, who), *self.wanted.peer_wanted(node, now)]
-            case NoRoute(node):
-                return [Log("traffic for a node", DEBUG, who), *self.wanted.no_route(node, now)]
 
     # Messages
 
@@ -234,7 +233,8 @@ class Mesh(Machines):
         try:
             return self._message(neighbour, messages.decode(payload), now)
         except ProtocolError as error:
-            return [CloseLink(link, "protocol"), Log("neighbour broke the protocol", WARNING, {"error": str(error)})]
+            fields = {"node": neighbour.node[:SHORT_ID], "error": str(error)}
+            return [CloseLink(link, "protocol"), Log("neighbour broke the protocol", WARNING, fields)]
 
     def _message(self, neighbour: Neighbour, message: messages.Message | messages.Unknown, now: float) -> Outcomes:
         link = neighbour.link

@@ -14,7 +14,7 @@ from pulse.core.paths.routing import RoutesChanged
 from pulse.core.paths.wanted import NodesWanted
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.identity import mesh_prefix
-from pulse.core.types import LinkId
+from pulse.core.types import LinkId, NodeId
 
 News = (
     LinkSettled
@@ -41,9 +41,14 @@ def heard(of: Machines, news: News, now: float) -> Outcomes:
             return [*of.gossip.record_made(record, now), *of.linkstate.record_accepted(record, now)]
         case RecordAccepted(record):
             of.announce.mesh_size(of.members.count())
-            return [*of.linkstate.record_accepted(record, now), *of.wanted.record_accepted(record, now)]
+            claimed = of.me.addresses.v4 in (each.handle for each in record.adjacencies())
+            return [
+                *of.linkstate.record_accepted(record, now),
+                *of.wanted.record_accepted(record, now),
+                *of.announce.link_claimed(record.handle, claimed, now),
+            ]
         case RecordForgotten(node):
-            return [*of.linkstate.record_forgotten(node), *of.wanted.record_forgotten(node)]
+            return [*of.linkstate.record_forgotten(node), *of.wanted.record_forgotten(node), *_unclaimed(of, node, now)]
         case CertificateAccepted(certificate):
             return certificate_seen(of, certificate)
         case OwnRecordSeen(boot, seq, same_numbers):
@@ -53,12 +58,17 @@ def heard(of: Machines, news: News, now: float) -> Outcomes:
         case NodeExpired(node):
             return [*of.gossip.node_expired(node), *of.wanted.node_expired(node, now)]
         case NodeReturned(node):
-            return [*of.gossip.node_reached(node), *of.wanted.node_returned(node, now)]
+            return [*of.gossip.node_returned(node), *of.wanted.node_returned(node, now)]
         case NodesWanted(nodes, others):
             return of.neighbours.nodes_wanted(nodes, others, now)
         case RoutesChanged():
             of.tables_stale = True
             return []
+
+
+def _unclaimed(of: Machines, node: NodeId, now: float) -> Outcomes:
+    member = of.members.get(node)
+    return of.announce.link_claimed(member.addresses.v4, False, now) if member else []
 
 
 def link_settled(of: Machines, link: LinkId, now: float) -> Outcomes:

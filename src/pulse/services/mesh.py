@@ -152,7 +152,10 @@ class MeshService:
         try:
             self._store(stored)
         except PulseError as error:
-            log.error("not kept on disk", extra={"object": type(stored).__name__.lower(), "error": str(error)})
+            log.error(
+                "not kept on disk",
+                extra={"object": type(stored).__name__.removeprefix("Store").lower(), "error": str(error)},
+            )
         if isinstance(stored, StoreRoles | StoreConfig):
             self.rules_changed()
 

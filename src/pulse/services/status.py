@@ -89,18 +89,20 @@ class StatusService:
 
     def way_to(self, node: NodeId) -> Way:
         """How frames leave for `node` now."""
-        return self._way(self.mesh.routing.path_to(node))
+        return self._way(self._path_to(node))
 
     # Details
+
+    def _path_to(self, node: NodeId) -> Path | None:
+        """The path in use; none in the moment in which its link is gone and routing has not looked yet."""
+        path = self.mesh.routing.path_to(node)
+        return path if path and self.mesh.neighbours.get(path.link) else None
 
     def _way(self, path: Path | None) -> Way:
         neighbour = self.mesh.neighbours.get(path.link) if path else None
         if path is None or neighbour is None:
             return Way()
-        return Way(neighbour.transport, self._name(path.via) if path.via else "")
-
-    def _name(self, node: NodeId) -> str:
-        return self.mesh.members.label_of(node)
+        return Way(neighbour.transport, self.mesh.members.label_of(path.via) if path.via else "")
 
     def _roles(self, certificate: Certificate) -> list[str]:
         roles = ["ca"] if certificate.is_ca else []
@@ -118,7 +120,7 @@ class StatusService:
             node = peer.node_id
             if node == self.mesh.me.node_id:
                 continue
-            path = self.mesh.routing.path_to(node)
+            path = self._path_to(node)
             sample = samples.get((node, path.link)) if path else None
             rows.append(self._row(peer, path, sample, traffic.get(node, NO_TRAFFIC), lost.get(node)))
         return sorted(rows, key=lambda row: (row.link == NO_PATH, row.name))
@@ -172,8 +174,8 @@ class StatusService:
         return lost.address if lost else ""
 
     def _seen(self, node: NodeId) -> float | None:
-        missed = (self.mesh.linkstate.missed_since(node), self.mesh.neighbours.parted_at(node))
-        moments = [each for each in missed if each is not None]
+        last = (self.mesh.linkstate.last_reached(node), self.mesh.neighbours.parted_at(node))
+        moments = [each for each in last if each is not None]
         return _now() - max(moments) if moments else None
 
     def _health(self, peers: Sequence[schemas.PeerRow]) -> Health:

@@ -15,8 +15,7 @@ from pulse.core import messages
 from pulse.core.mesh import Mesh
 from pulse.core.messages import Wire
 from pulse.core.trust.certificates import Certificate
-from pulse.core.trust.members import label
-from pulse.core.types import SHORT_ID, NodeId, ShortText
+from pulse.core.types import NodeId, ShortText
 from pulse.errors import LinkError, PulseError, Refused
 
 METHOD: Final = "trace"
@@ -62,14 +61,14 @@ class TraceService:
         """The way to a node, and its measured round trip. Raises NotFound, Conflict, Refused or LinkError."""
         target = self.mesh.members.resolve(wanted.node)
         if target.node_id == self.mesh.me.node_id:
-            raise Refused(f"{label(target)} is this node itself. Name another: pulse status")
+            raise Refused(f"{self._name(target.node_id)} is this node itself. Name another: pulse status")
         if self.mesh.routing.path_to(target.node_id) is None:
-            raise LinkError(f"no path leads to {label(target)} now. What is known of it: pulse status")
+            raise LinkError(f"no path leads to {self._name(target.node_id)} now. What is known of it: pulse status")
         hops, problem = await self._walk(target, wanted.timeout)
         rtt, silence = await self._ping(target, wanted.timeout)
         return schemas.Trace(
             id=target.node_id,
-            name=label(target),
+            name=self._name(target.node_id),
             v4=str(target.addresses.v4),
             hops=hops,
             rtt=rtt,
@@ -89,13 +88,13 @@ class TraceService:
             except PulseError as error:
                 return hops, f"{self._name(at)} does not tell its next hop: {error}"
             if not step.next:
-                return hops, f"{self._name(at)} has no path to {label(target)}"
+                return hops, f"{self._name(at)} has no path to {self._name(target.node_id)}"
             at = NodeId(step.next.hex())
             hops.append(self._hop(at, step, hops[-1].total if hops else 0.0))
             if at in passed:
                 return hops, f"the way comes back to {self._name(at)}: a loop"
             if len(hops) == MOST_HOPS and at != target.node_id:
-                return hops, f"{MOST_HOPS} hops do not reach {label(target)}, and frames live no longer"
+                return hops, f"{MOST_HOPS} hops do not reach {self._name(target.node_id)}, and frames live no longer"
         return hops, ""
 
     async def _step_of(self, node: NodeId, target: NodeId, timeout: float) -> Step:
@@ -125,8 +124,7 @@ class TraceService:
         )
 
     def _name(self, node: NodeId) -> str:
-        known = self.mesh.members.get(node)
-        return label(known) if known else node[:SHORT_ID]
+        return self.mesh.members.label_of(node)
 
     async def _ping(self, target: Certificate, timeout: float) -> tuple[float | None, str]:
         now = asyncio.get_running_loop().time
@@ -134,5 +132,5 @@ class TraceService:
         try:
             await self.call(target.node_id, "ping", b"", timeout)
         except PulseError as error:
-            return None, f"{label(target)} does not answer: {error}"
+            return None, f"{self._name(target.node_id)} does not answer: {error}"
         return now() - sent, ""

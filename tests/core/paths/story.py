@@ -32,8 +32,11 @@ class Story:
     def wanted(self, nodes: dict[NodeId, tuple[str, ...]], others: frozenset[NodeId] = frozenset()) -> list[Dial]:
         return self._dials(self.neighbours.nodes_wanted(nodes, others, self.now))
 
-    def moved(self, own: Collection[str] | None = None) -> list[Dial]:
-        return self._dials(self.neighbours.addresses_changed(self.now, own))
+    def moved(self) -> list[Dial]:
+        return self._dials(self.neighbours.addresses_changed(self.now))
+
+    def owns(self, own: Collection[str]) -> None:
+        assert self.neighbours.own_addresses(own) == []
 
     def opened(
         self, who: NodeId, *, dial: int = 0, observed: str = "192.0.2.9:1234", boot: bytes = bytes(16)

@@ -4,9 +4,6 @@ from ipaddress import IPv4Address
 from itertools import pairwise
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from pulse.core.effects import WARNING, Log, StoreBoot
 from pulse.core.paths.announce import (
@@ -17,11 +14,8 @@ from pulse.core.paths.announce import (
     GATHER_MOST,
     PEACE,
     REACHABLE_FOR,
-    Announce,
 )
-from pulse.core.paths.news import Outcome, RecordMade
 from pulse.core.paths.noderecord import (
-    HUB,
     MOST_CANDIDATES,
     NUMBER_LIMIT,
     REACHABLE,
@@ -29,48 +23,11 @@ from pulse.core.paths.noderecord import (
     NodeRecord,
     certificate_hash,
 )
-from tests.authority import NOW, key
+from tests.authority import NOW
 from tests.core.paths.records import CA, VERSION, cert, handle, machine
+from tests.core.paths.speaker import Speaker, listed
 
 HOME = "203.0.113.7:443"
-
-
-class Speaker:
-    """A node that announces, and what it made so far."""
-
-    def __init__(self, *, boot: int = 1, nodes: int = 2) -> None:
-        self.announce = Announce(cert(1), key(machine(1)), boot=boot, version=VERSION)
-        self.announce.mesh_size(nodes)
-        self.now = 1000.0
-        self.made: list[NodeRecord] = []
-        self.said: list[Outcome] = []
-
-    def take(self, outcomes: list[Outcome]) -> list[Outcome]:
-        self.said += outcomes
-        self.made += [each.record for each in outcomes if isinstance(each, RecordMade)]
-        return outcomes
-
-    def up(self, *places: int, rtt: float | None = 0.01) -> None:
-        for place in places:
-            self.take(self.announce.neighbour_up(handle(place), self.now, rtt))
-
-    def down(self, place: int) -> None:
-        self.take(self.announce.neighbour_down(handle(place), self.now))
-
-    def measured(self, place: int, rtt: float, loss: float = 0.0) -> None:
-        self.take(self.announce.quality_changed(handle(place), rtt, loss, self.now))
-
-    def run(self, seconds: float) -> list[NodeRecord]:
-        """What is made meanwhile."""
-        before, end = len(self.made), self.now + seconds
-        while (due := self.announce.deadline()) is not None and due <= end:
-            self.now = max(self.now, due)
-            self.take(self.announce.tick(self.now))
-        self.now = end
-        return self.made[before:]
-
-    def newest(self) -> NodeRecord:
-        return self.made[-1]
 
 
 @pytest.fixture
@@ -80,10 +37,6 @@ def speaker() -> Speaker:
     speaker.up(2)
     speaker.run(10.0)
     return speaker
-
-
-def listed(made: NodeRecord) -> list[IPv4Address]:
-    return [each.handle for each in made.adjacencies()]
 
 
 # Links
@@ -157,19 +110,6 @@ def test_the_first_figures_of_a_link_do_not_wait_their_turn_with_others() -> Non
     speaker.run(10.0)
     speaker.measured(3, 0.02)
     assert [each.rtt for each in speaker.run(10.0)[-1].adjacencies()] == [0.5, 0.02]
-
-
-def test_a_hub_lists_its_best_neighbours_and_says_so(speaker: Speaker) -> None:
-    for place in range(3, 43):
-        speaker.up(place, rtt=1 / place)
-    (made,) = speaker.run(1.0)
-    assert made.flags == HUB
-    assert listed(made) == [handle(2), *(handle(place) for place in range(12, 43))]
-    speaker.down(3)
-    assert speaker.run(5.0) == []
-    speaker.down(42)
-    (made,) = speaker.run(1.0)
-    assert listed(made) == [handle(2), *(handle(place) for place in range(11, 42))]
 
 
 # Figures
@@ -326,60 +266,3 @@ def test_at_the_end_of_all_boot_counts_it_goes_above_in_seq(speaker: Speaker) ->
     speaker.up(3)
     speaker.run(10.0)
     assert len(speaker.made) == made
-
-
-class AnnounceMachine(RuleBasedStateMachine):
-    """Whatever happens, what was said last is in the end what is true, under numbers that only go up."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.speaker = Speaker(nodes=40)
-        self.links: set[int] = set()
-
-    @rule(place=st.integers(2, 6), rtt=st.none() | st.floats(0, 1))
-    def a_link_comes(self, place: int, rtt: float | None) -> None:
-        self.links.add(place)
-        self.speaker.up(place, rtt=rtt)
-
-    @rule(place=st.integers(2, 6))
-    def a_link_goes(self, place: int) -> None:
-        self.links.discard(place)
-        self.speaker.down(place)
-
-    @rule(place=st.integers(2, 6), rtt=st.floats(0, 1), loss=st.floats(0, 1))
-    def figures_change(self, place: int, rtt: float, loss: float) -> None:
-        self.speaker.measured(place, rtt, loss)
-
-    @rule()
-    def somebody_comes_in(self) -> None:
-        self.speaker.take(self.speaker.announce.inbound_link_accepted(self.speaker.now))
-
-    @rule(boot=st.integers(1, 5), seq=st.integers(1, 9), same=st.booleans())
-    def a_foreign_record_is_seen(self, boot: int, seq: int, same: bool) -> None:
-        self.speaker.take(self.speaker.announce.own_record_seen(boot, seq, same_numbers=same, now=self.speaker.now))
-
-    @rule(seconds=st.floats(0, 30))
-    def time_passes(self, seconds: float) -> None:
-        self.speaker.run(seconds)
-
-    @invariant()
-    def numbers_only_go_up(self) -> None:
-        numbers = [each.numbers for each in self.speaker.made]
-        assert numbers == sorted(set(numbers))
-
-    @invariant()
-    def it_sleeps_only_if_what_it_said_is_true(self) -> None:
-        if self.speaker.made and self.speaker.announce.deadline() is None:
-            assert set(listed(self.speaker.newest())) == {handle(place) for place in self.links}
-
-    def teardown(self) -> None:
-        """In the end the world knows our links."""
-        self.speaker.run(700.0)
-        if self.speaker.made:
-            assert set(listed(self.speaker.newest())) == {handle(place) for place in self.links}
-        else:
-            assert self.links == set()
-
-
-AnnounceMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
-TestAnnounce = AnnounceMachine.TestCase

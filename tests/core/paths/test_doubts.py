@@ -3,9 +3,9 @@
 import pytest
 
 from pulse.core.paths import doubts
-from pulse.core.paths.doubts import Doubts
+from pulse.core.paths.doubts import STANDING, Doubt, Doubts
 from pulse.core.paths.graph import OwnLink
-from pulse.core.paths.holds import CALM, FIRST, STANDING
+from pulse.core.paths.holds import CALM, FIRST
 from pulse.core.paths.ways import NO_TREE, Way
 from pulse.core.types import NodeId
 from tests.core.paths.atlas import link, number, who
@@ -137,3 +137,62 @@ def test_what_stayed_calm_is_forgotten() -> None:
     assert order(doubted, FIRST + 2 * CALM) == ([1, 2, 3], [])
 
     assert doubted.next_change(0.0) is None
+
+
+# One doubt
+
+
+def test_what_works_again_is_held_until_its_time_is_over() -> None:
+    doubt = Doubt()
+    doubt.raised(0.0)
+    assert doubt.is_suspect(1.0)
+    doubt.cleared()
+
+    assert not doubt.is_suspect(1.0)
+    assert doubt.is_held(FIRST - 1)
+    assert not doubt.is_held(FIRST)
+
+
+def test_a_suspicion_nobody_takes_back_ends_by_itself_and_longer_holds_outlast_it() -> None:
+    doubt, now = Doubt(), 0.0
+    doubt.raised(now)
+    assert doubt.next_change(now) == FIRST
+    assert doubt.next_change(FIRST) == STANDING
+    assert doubt.is_suspect(STANDING - 1)
+    assert not doubt.is_suspect(STANDING)
+
+    for _ in range(4):
+        now += STANDING + 5
+        doubt.raised(now)
+    assert doubt.is_suspect(now + 2 * STANDING)
+    assert doubt.next_change(now + STANDING) == now + 16 * FIRST
+
+
+def test_that_a_way_still_fails_is_no_second_failure() -> None:
+    doubt = Doubt()
+    doubt.raised(0.0)
+    doubt.raised(1.0)
+    doubt.cleared()
+
+    assert not doubt.is_held(FIRST)
+
+
+def test_each_failure_after_a_recovery_is_held_longer() -> None:
+    doubt, held = Doubt(), []
+    for again in range(4):
+        now = again * 100.0
+        doubt.raised(now)
+        doubt.cleared()
+        held.append(next(after for after in range(1000) if not doubt.is_held(now + after)))
+
+    assert held == [8, 16, 32, 64]
+
+
+def test_a_doubt_is_forgotten_once_nothing_is_held_against_the_way() -> None:
+    doubt = Doubt()
+    assert doubt.is_forgotten(0.0)
+    doubt.raised(0.0)
+
+    assert not doubt.is_forgotten(1.0)
+    assert doubt.is_forgotten(FIRST + CALM + 1)
+    assert doubt.next_change(FIRST + CALM + 1) is None

@@ -8,8 +8,8 @@ from pulse.core.paths.branch import Branch
 from pulse.core.paths.exchange import FEW, INTERVAL, SETTLING, Exchange
 from pulse.core.paths.noderecord import HANDLE_BYTES, certificate_hash, read_id
 from pulse.core.paths.outbox import Shelf
+from pulse.core.paths.plumtree import Plumtree
 from pulse.core.paths.recordtable import RecordTable
-from pulse.core.paths.tree import Tree
 from pulse.core.paths.wants import LATE, Wants
 from pulse.core.types import LinkId, NodeId
 from tests.authority import NOW
@@ -25,7 +25,7 @@ class Side:
     def __init__(self, *places: int, me: NodeId = LOWEST) -> None:
         self.table = RecordTable(me)
         certificates = {certificate_hash(cert(place)): cert(place) for place in range(1, 60)}
-        self.tree = Tree(Shelf(self.table.get, certificates.get), Random(1))
+        self.tree = Plumtree(Shelf(self.table.get, certificates.get), Random(1))
         self.wants = Wants(HANDLE_BYTES, lambda id12: self.table.holds(*read_id(id12)))
         self.exchange = Exchange(me, self.table, self.tree, self.wants, Random(1))
         self.now = 0.0

@@ -148,7 +148,7 @@ def test_with_no_room_left_who_was_gone_longest_makes_it() -> None:
     assert RecordAccepted(record(5)) not in shown(5)
     for place in (3, 2, 4):
         gossip.node_expired(cert(place).node_id)
-    gossip.node_reached(cert(3).node_id)
+    gossip.node_returned(cert(3).node_id)
     gossip.clock_read(NOW)
     assert gossip.certificate_seen(cert(5), 0.0) == []
     told = shown(5)

@@ -10,9 +10,8 @@ from pulse.core.paths.digest import Summary
 from pulse.core.paths.noderecord import (
     EXIT,
     REACHABLE,
-    NodeRecord,
     certificate_hash,
-    open_record,
+    read_record,
     sign_record,
 )
 from tests.authority import key
@@ -44,9 +43,7 @@ MESSAGES: dict[str, Message] = {
 
 def test_a_record_is_these_bytes() -> None:
     assert RECORD.data.hex() == VECTORS["record"]
-    found = open_record(bytes.fromhex(VECTORS["record"]), CA.network, lambda _: cert(1))
-    assert isinstance(found, NodeRecord)
-    assert found == RECORD
+    assert read_record(bytes.fromhex(VECTORS["record"])).vouched(cert(1), CA.network) == RECORD
 
 
 def test_its_id_and_its_place_in_the_digest_are_these() -> None:

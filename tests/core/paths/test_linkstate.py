@@ -214,9 +214,25 @@ def test_a_node_behind_a_neighbour_is_reached_over_counted_links(state: State) -
     state.told(record(1, FAR_AWAY), record(2, {1: (0.01, 0.0)}), record(3, {2: (0.01, 0.0)}))
     state.settled()
 
-    assert [state.linkstate.is_reached(who(each)) for each in (1, 2, 3)] == [True, True, False]
-    assert state.linkstate.missed_since(who(2)) is None
-    assert state.linkstate.missed_since(who(3)) == state.now
+    assert state.linkstate.graph().reached() == {who(1), who(2)}
+    assert state.linkstate.deadline() == state.now + EXPIRED_AFTER
+
+
+def test_when_a_node_was_reached_last_is_known_of_those_that_were_reached_once(state: State) -> None:
+    state.opened(1)
+    state.told(record(1, FAR_AWAY), record(2, {1: (0.01, 0.0)}), record(3))
+    state.settled()
+    assert [state.linkstate.last_reached(who(each)) for each in (1, 2, 3)] == [None, None, None]
+
+    state.closed(1)
+    state.settled()
+    left = state.now
+    state.settled(EXPIRED_AFTER)
+    assert [state.linkstate.last_reached(who(each)) for each in (1, 2, 3)] == [left, left, None]
+
+    state.opened(1)
+    state.settled()
+    assert state.linkstate.last_reached(who(1)) is None
 
 
 def test_a_node_that_cannot_be_reached_for_five_minutes_is_expired_and_returns(state: State) -> None:
@@ -224,19 +240,14 @@ def test_a_node_that_cannot_be_reached_for_five_minutes_is_expired_and_returns(s
     state.settled(0.0)
     assert state.linkstate.deadline() == START + EXPIRED_AFTER
     assert state.settled(EXPIRED_AFTER - 1) == []
-    assert not state.linkstate.is_expired(who(1), state.now)
 
     said = Log("nodes expired", INFO, {"count": 1, "nodes": who(1)[:12]})
-    assert state.linkstate.is_expired(who(1), state.now + 1)
     assert state.settled(1.0) == [NodeExpired(who(1)), said]
-    assert state.linkstate.is_expired(who(1), state.now)
-    assert state.linkstate.missed_since(who(1)) == START
     assert state.linkstate.deadline() is None
 
     state.opened(1)
     said = Log("nodes returned", INFO, {"count": 1, "nodes": who(1)[:12]})
     assert state.settled(0.0) == [NodeReturned(who(1)), said]
-    assert not state.linkstate.is_expired(who(1), state.now)
 
 
 def test_a_node_that_is_back_in_time_does_not_expire(state: State) -> None:
@@ -271,9 +282,10 @@ def test_a_node_that_is_forgotten_is_neither_missed_nor_expired(state: State) ->
     state.settled(EXPIRED_AFTER)
     state.linkstate.record_forgotten(who(1))
     state.settled()
+    state.opened(1)
+    state.opened(2)
 
-    assert not state.linkstate.is_expired(who(1), state.now)
-    assert state.linkstate.is_expired(who(2), state.now)
+    assert [each for each in state.settled() if isinstance(each, NodeReturned)] == [NodeReturned(who(2))]
 
 
 def test_a_revoked_node_has_no_links_and_gets_none(state: State) -> None:
@@ -287,5 +299,5 @@ def test_a_revoked_node_has_no_links_and_gets_none(state: State) -> None:
     state.settled()
 
     assert set(state.own()) == {2}
-    assert not state.linkstate.is_reached(who(1))
-    assert state.linkstate.missed_since(who(1)) is None
+    assert state.linkstate.graph().reached() == {who(2)}
+    assert state.linkstate.deadline() is None

@@ -96,9 +96,13 @@ class NeighboursMachine(RuleBasedStateMachine):
     def a_node_is_revoked(self, who: NodeId) -> None:
         self.take(self.neighbours.peers_banished({who}))
 
-    @rule(own=st.none() | st.sets(places, max_size=3))
-    def the_addresses_change(self, own: set[str] | None) -> None:
-        self.take(self.neighbours.addresses_changed(self.now, own))
+    @rule()
+    def the_addresses_change(self) -> None:
+        self.take(self.neighbours.addresses_changed(self.now))
+
+    @rule(own=st.sets(places, max_size=3))
+    def we_are_reached_at(self, own: set[str]) -> None:
+        self.take(self.neighbours.own_addresses(own))
 
     @rule(seconds=st.floats(0, 90))
     def time_passes(self, seconds: float) -> None:

@@ -223,7 +223,7 @@ def test_a_revoked_node_is_looked_for_no_more(story: Story) -> None:
 
 
 def test_a_place_of_our_own_is_never_dialled_for_another(story: Story) -> None:
-    story.moved({LAN, WORK})
+    story.owns({LAN, WORK})
 
     assert [dial.address for dial in race(story, LAN, HOME)] == [HOME]
 
@@ -231,9 +231,11 @@ def test_a_place_of_our_own_is_never_dialled_for_another(story: Story) -> None:
 def test_a_place_that_became_ours_or_is_ours_no_more_is_seen_anew(story: Story) -> None:
     (lan,) = race(story, LAN)
     story.failed(lan)
-    assert story.moved({LAN}) == []
+    story.owns({LAN})
+    assert story.moved() == []
 
-    assert [dial.address for dial in story.moved({HOME})] == [LAN]
+    story.owns({HOME})
+    assert [dial.address for dial in story.moved()] == [LAN]
 
 
 def test_a_place_where_we_met_ourselves_is_dialled_no_more(story: Story) -> None:

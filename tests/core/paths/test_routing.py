@@ -3,9 +3,10 @@
 import pytest
 
 from pulse.core.effects import DEBUG, Hop, Log, Owner
-from pulse.core.paths.holds import FIRST, STANDING
+from pulse.core.paths.choice import FULL_SHARE
+from pulse.core.paths.doubts import STANDING
+from pulse.core.paths.holds import FIRST
 from pulse.core.paths.routing import PACE, RoutesChanged, owners
-from pulse.core.paths.spread import FULL_SHARE
 from pulse.core.types import LinkId
 from tests.authority import Ca
 from tests.core.paths.atlas import Atlas, Mind, link, record, who
@@ -47,9 +48,6 @@ def test_a_node_nothing_leads_to_has_no_route() -> None:
 
     assert mind.hops(2) == ()
     assert mind.routing.path_to(who(2)) is None
-    assert mind.routing.paths_to(who(2)) == []
-    assert mind.routing.paths_to(who(77)) == []
-    assert mind.routing.expected_loss(who(2)) == 0.0
     assert set(mind.routing.routes()) == {who(1)}
 
 
@@ -73,21 +71,6 @@ def test_the_path_to_a_node_further_off_names_everybody_on_it() -> None:
     assert path.latency == pytest.approx(0.03)
     assert path.loss == pytest.approx(0.2)
     assert path.score == pytest.approx(30 * 2.0 * 1.9)
-
-
-def test_all_paths_to_a_node_are_told_by_score() -> None:
-    paths = triangle().routing.paths_to(who(1))
-
-    assert [path.hops for path in paths] == [(who(1),), (who(2), who(1))]
-
-
-def test_the_loss_to_expect_is_that_of_all_ways_in_use() -> None:
-    mind = diamond()
-    mind.measured(1, 10.0, loss=0.1)
-    mind.passed(5.0)
-
-    one, other = mind.shares(3)[1], mind.shares(3)[2]
-    assert mind.routing.expected_loss(who(3)) == pytest.approx(0.1 * one / (one + other))
 
 
 # Changes that matter

@@ -212,14 +212,14 @@ def test_new_traffic_prolongs_it(crowd: Choosing) -> None:
     quiet = next(each for each in range(1, 100) if each not in crowd.nodes())
     crowd.wanted.peer_wanted(who(quiet), crowd.now)
     crowd.passed(RECENT - 1)
-    crowd.wanted.no_route(who(quiet), crowd.now)
+    crowd.wanted.peer_wanted(who(quiet), crowd.now)
     crowd.passed(RECENT - 1)
 
     assert quiet in crowd.nodes()
 
 
 def test_traffic_for_a_node_nobody_knows_waits_for_its_record(crowd: Choosing) -> None:
-    crowd.wanted.no_route(who(300), crowd.now)
+    crowd.wanted.peer_wanted(who(300), crowd.now)
     crowd.passed()
     assert 300 not in crowd.nodes()
 
@@ -329,7 +329,7 @@ def test_an_expired_node_that_returned_is_wanted_as_before(choosing: Choosing) -
 def test_traffic_for_an_expired_node_makes_it_wanted(choosing: Choosing) -> None:
     choosing.knows(1, 2)
     choosing.wanted.node_expired(who(1), choosing.now)
-    choosing.wanted.no_route(who(1), choosing.now)
+    choosing.wanted.peer_wanted(who(1), choosing.now)
     choosing.passed()
 
     assert choosing.nodes() == {1, 2}

@@ -7,7 +7,7 @@ scribe epoch, and a higher (scribe_epoch, generation) replaces it whole.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import Annotated, Final
 
@@ -84,6 +84,10 @@ class SignedConfig:
     config: Config
     mesh_cidr: IPv4Network
     naming: Naming
+    sha256: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sha256", hashlib.sha256(self.data).digest())
 
     @property
     def number(self) -> tuple[int, int]:
@@ -93,12 +97,12 @@ class SignedConfig:
     @property
     def rank(self) -> Rank:
         """How it stands to others."""
-        return self.number, hashlib.sha256(self.data).digest()
+        return self.number, self.sha256
 
     @property
     def offer(self) -> Offer:
         """What neighbours are told of it."""
-        return Offer(*self.number, hashlib.sha256(self.data).digest())
+        return Offer(*self.number, self.sha256)
 
 
 def first_config(network: Network, cidr: IPv4Network, ca: Signer) -> SignedConfig:

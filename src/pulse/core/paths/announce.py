@@ -42,6 +42,9 @@ FIGURES_A_NODE: Final = 0.3
 FIGURES_MOST: Final = 300.0
 """Seconds between versions that only bring new figures: at least, per node of the mesh, and while they go on."""
 
+MOST_DENIED: Final = 16
+"""Links a hub denies at one time: half of its list, the other half says which it has."""
+
 RELATIVE: Final = 0.2
 ABSOLUTE: Final = 0.005
 """A cost, in seconds, that changed by less than either says nothing new."""
@@ -72,6 +75,10 @@ class _Figures:
         return change >= ABSOLUTE and change >= RELATIVE * told.cost
 
 
+DENIED: Final = _Figures(None, 1.0)
+"""A loss of all: there is no such link, whatever the other end announces."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Content:
     certificate: Certificate
@@ -85,7 +92,7 @@ class _Content:
         return other is not None and self._shape() == other._shape()
 
     def _shape(self) -> tuple[object, ...]:
-        near = {handle: figures.rtt is None for handle, figures in self.neighbours.items()}
+        near = {handle: (figures.rtt is None, figures is DENIED) for handle, figures in self.neighbours.items()}
         return self.certificate.der, self.boot, self.candidates, self.flags, near
 
 
@@ -99,6 +106,8 @@ class Announce:
         self._links: dict[IPv4Address, _Figures] = {}
         self._told: dict[IPv4Address, _Figures] = {}
         """Figures of all links when the last version was made."""
+        self._claimed: set[IPv4Address] = set()
+        """Who announces a link with us."""
         self._content: _Content | None = None
         self._reachable_until: float | None = None
         self._nodes = 1
@@ -148,6 +157,16 @@ class Announce:
         if self._figures_due is None and figures.differs_much(told):
             self._figures_due = max(now, self._figures_at + max(self._figures_gap, self._least_gap()))
         return []
+
+    def link_claimed(self, handle: IPv4Address, claimed: bool, now: float) -> list[Outcome]:
+        """That node announces a link with us, or none; of a hub its word alone would do, so a hub must deny it."""
+        if claimed == (handle in self._claimed):
+            return []
+        if claimed:
+            self._claimed.add(handle)
+        else:
+            self._claimed.discard(handle)
+        return self._changed_slowly(now) if self._is_hub and handle not in self._links else []
 
     def inbound_link_accepted(self, now: float) -> list[Outcome]:
         """Somebody reached us without our help."""
@@ -209,6 +228,11 @@ class Announce:
 
     # Details
 
+    @property
+    def _is_hub(self) -> bool:
+        """We have more neighbours than a record lists."""
+        return len(self._links) > MOST_NEIGHBOURS
+
     def _changed(self, now: float, wait: float) -> list[Outcome]:
         # Before the first neighbour there is nobody to tell.
         if self._links or self._content is not None:
@@ -246,10 +270,12 @@ class Announce:
         return [RecordMade(self._signed(content))]
 
     def _content_now(self) -> _Content:
-        best = sorted(self._links.items(), key=lambda each: (each[1].cost, each[0]))[:MOST_NEIGHBOURS]
+        denied = sorted(self._claimed - self._links.keys())[:MOST_DENIED] if self._is_hub else []
+        best = sorted(self._links.items(), key=lambda each: (each[1].cost, each[0]))[: MOST_NEIGHBOURS - len(denied)]
         flags = REACHABLE if self._reachable_until is not None else 0
-        flags |= HUB if len(self._links) > MOST_NEIGHBOURS else 0
-        return _Content(self._me, self._boot, self._candidates, flags, dict(sorted(best)))
+        flags |= HUB if self._is_hub else 0
+        near = {**dict(sorted(best)), **dict.fromkeys(denied, DENIED)}
+        return _Content(self._me, self._boot, self._candidates, flags, near)
 
     def _signed(self, content: _Content) -> NodeRecord:
         near = [Adjacency(who, as_measured(each.rtt), each.loss) for who, each in content.neighbours.items()]

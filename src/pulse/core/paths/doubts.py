@@ -9,18 +9,60 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from pulse.core.paths.graph import OwnLink
-from pulse.core.paths.holds import Doubt
+from pulse.core.paths.holds import Hold
 from pulse.core.paths.ways import Way
 from pulse.core.types import NodeId
 
 MOST_DOUBTS: Final = 1024
 """Links, and paths, of which something is remembered; the oldest is trusted again."""
 
+STANDING: Final = 60.0
+"""Seconds a suspicion that nobody took back lasts at least: nothing measures a path that is not in use."""
+
 SUSPECT: Final = 2
 HELD: Final = 1
 TRUSTED: Final = 0
 
 _Key = TypeVar("_Key")
+
+
+class Doubt:
+    """What is held against a way: it is suspect now, or it was lately."""
+
+    __slots__ = ("_hold", "_since", "_standing")
+
+    def __init__(self) -> None:
+        self._hold = Hold()
+        self._since = float("-inf")
+        self._standing = False
+
+    def raised(self, now: float) -> None:
+        """The way failed; that it still does is no news."""
+        if not self.is_suspect(now):
+            self._hold.start(now)
+            self._since = now
+        self._standing = True
+
+    def cleared(self) -> None:
+        """It works again, yet not before its hold ends is it trusted."""
+        self._standing = False
+
+    def is_suspect(self, now: float) -> bool:
+        """It does not work as far as we know."""
+        return self._standing and now < max(self._hold.until, self._since + STANDING)
+
+    def is_held(self, now: float) -> bool:
+        """It works, but failed lately."""
+        return now < self._hold.until
+
+    def next_change(self, now: float) -> float | None:
+        """When the passing of time alone next changes what is held against it."""
+        ends = [self._hold.until, *([self._since + STANDING] if self._standing else [])]
+        return min((end for end in ends if end > now), default=None)
+
+    def is_forgotten(self, now: float) -> bool:
+        """Nothing is held against it, and the next hold would be the first."""
+        return not self.is_suspect(now) and self._hold.is_forgotten(now)
 
 
 @dataclass(slots=True)

@@ -15,8 +15,8 @@ from pulse.core.effects import Effect
 from pulse.core.messages import Digest, Have
 from pulse.core.paths.branch import Branch
 from pulse.core.paths.noderecord import NodeRecord, read_id, split_ids
+from pulse.core.paths.plumtree import Plumtree
 from pulse.core.paths.recordtable import RecordTable
-from pulse.core.paths.tree import Tree
 from pulse.core.paths.wants import LATE, Came, Wants
 from pulse.core.types import NodeId
 
@@ -36,7 +36,7 @@ FEW: Final = 32
 class Exchange:
     """Who compares with whom, and what follows."""
 
-    def __init__(self, me: NodeId, table: RecordTable, tree: Tree, wants: Wants, random: "Random") -> None:
+    def __init__(self, me: NodeId, table: RecordTable, tree: Plumtree, wants: Wants, random: "Random") -> None:
         self._me, self._table, self._tree, self._wants, self._random = me, table, tree, wants, random
         self._next: float | None = None
 

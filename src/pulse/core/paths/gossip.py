@@ -1,8 +1,8 @@
 """Node records and the certificates they name, from neighbour to neighbour until every node holds the newest.
 
-What came is judged here: whose it is, whether it is signed, whether it is news; `tree.py` passes it on, `exchange.py`
-finds what was missed, `wants.py` asks for it. Invariant: nothing is held or passed on that was not verified, so a
-forged record is always the fault of the neighbour that sent it.
+What came is judged here: whose it is, whether it is signed, whether it is news; `plumtree.py` passes it on,
+`exchange.py` finds what was missed, `wants.py` asks for it. Invariant: nothing is held or passed on that was not
+verified, so a forged record is always the fault of the neighbour that sent it.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,8 +27,8 @@ from pulse.core.paths.noderecord import (
     split_ids,
 )
 from pulse.core.paths.outbox import Shelf
+from pulse.core.paths.plumtree import GRAFT, Journey, Plumtree
 from pulse.core.paths.recordtable import MOST_RECORDS, Merge, RecordTable
-from pulse.core.paths.tree import GRAFT, Journey, Tree
 from pulse.core.paths.wants import LATE, Came, Wants
 from pulse.core.trust.certificates import Authority, Certificate
 from pulse.core.trust.signed import Comparison
@@ -73,7 +73,7 @@ class Gossip:
         self._network, self._me = network, me.node_id
         self._table = RecordTable(me.node_id, most)
         self._credentials = Credentials(me, authorities, self._named, most)
-        self._tree = Tree(Shelf(self._table.get, self._credentials.get), random)
+        self._tree = Plumtree(Shelf(self._table.get, self._credentials.get), random)
         self._records_wanted = Wants(HANDLE_BYTES, lambda id12: self._table.holds(*read_id(id12)))
         self._certificates_wanted = Wants(HASH_BYTES, self._credentials.is_settled)
         self._exchange = Exchange(me.node_id, self._table, self._tree, self._records_wanted, random)
@@ -149,9 +149,9 @@ class Gossip:
         self._table.node_expired(node)
         return []
 
-    def node_reached(self, node: NodeId) -> list[Outcome]:
+    def node_returned(self, node: NodeId) -> list[Outcome]:
         """The node is there again."""
-        self._table.node_reached(node)
+        self._table.node_returned(node)
         return []
 
     # The machine's face

@@ -95,8 +95,10 @@ class LinkState:
     _reached: set[NodeId] = field(default_factory=set)
     _missed: dict[NodeId, float] = field(default_factory=dict)
     """Since when no links lead to whom, longest first."""
-    _expired: dict[NodeId, float] = field(default_factory=dict)
-    """The same of those that are expired."""
+    _expired: dict[NodeId, None] = field(default_factory=dict)
+    """Those of whom that was said, longest first."""
+    _left: dict[NodeId, float] = field(default_factory=dict)
+    """When links last led to those that were reached once and are not now."""
     _looked: float = 0.0
     _due: float | None = None
     """When to look again."""
@@ -186,18 +188,9 @@ class LinkState:
                 own[mine.node] = OwnLink(link, FRESH_RTT if mine.rtt is None else mine.rtt, mine.loss, mine.suspect)
         return build(self.me, self._told, own)
 
-    def is_reached(self, node: NodeId) -> bool:
-        """True if counted links led to `node` at the last look."""
-        return node in self._reached
-
-    def is_expired(self, node: NodeId, now: float) -> bool:
-        """True if none have for long."""
-        since = self._missed.get(node)
-        return node in self._expired or (since is not None and now >= since + EXPIRED_AFTER)
-
-    def missed_since(self, node: NodeId) -> float | None:
-        """Since when no counted links lead to `node`; None if some do or it is not known."""
-        return self._missed.get(node, self._expired.get(node))
+    def last_reached(self, node: NodeId) -> float | None:
+        """When counted links last led to `node`; None if they do now, or never did."""
+        return self._left.get(node)
 
     # Details
 
@@ -213,12 +206,14 @@ class LinkState:
         for mine in self._mine.values():
             mine.seen_rtt, mine.seen_loss = mine.rtt, mine.loss
         graph = self.graph()
-        self._reached = graph.reached()
+        before, self._reached = self._reached, graph.reached()
         returned = [node for node in self._expired if node in self._reached]
         lost = [node for node in graph.nodes[1:] if node not in self._reached]
         still = {*lost}
+        left = self._left | dict.fromkeys(before - self._reached, now)
+        self._left = {node: at for node, at in left.items() if node in still}
         self._missed = {node: since for node, since in self._missed.items() if node in still}
-        self._expired = {node: since for node, since in self._expired.items() if node in still}
+        self._expired = {node: None for node in self._expired if node in still}
         for node in lost:
             if node not in self._expired:
                 self._missed.setdefault(node, now)
@@ -231,7 +226,8 @@ class LinkState:
                 break
             gone.append(node)
         for node in gone:
-            self._expired[node] = self._missed.pop(node)
+            del self._missed[node]
+            self._expired[node] = None
         return [*map(NodeExpired, gone), *_said("nodes expired", gone)]
 
 

@@ -11,7 +11,7 @@ names and holds nothing out of bounds, so whoever reads one checks nothing again
 import hashlib
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Annotated, Final, NamedTuple
@@ -121,13 +121,6 @@ class NodeRecord:
             yield Adjacency(IPv4Address(handle), rtt / 10_000, loss / 255)
 
 
-@dataclass(frozen=True, slots=True)
-class MissingCertificate:
-    """A record cannot be checked yet: we do not hold the certificate it names."""
-
-    certificate: bytes
-
-
 class _Service(Wire, frozen=True):
     name: ShortText
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -196,17 +189,6 @@ def read_record(data: bytes) -> Claim:
     if len(data) > RECORD_LIMIT:
         raise ProtocolError(f"node record of {len(data)} bytes; {RECORD_LIMIT} are allowed")
     return Claim(data, unpack(_decoder, data[HEADER:], "node record", RECORD_LIMIT))
-
-
-def open_record(
-    data: bytes, network: Network, certificate_of: Callable[[bytes], Certificate | None]
-) -> NodeRecord | MissingCertificate:
-    """Read and check a record; `certificate_of` takes the hash of a certificate. Raises ProtocolError or Refused."""
-    claim = read_record(data)
-    certificate = certificate_of(claim.certificate)
-    if certificate is None:
-        return MissingCertificate(claim.certificate)
-    return claim.vouched(certificate, network)
 
 
 def sign_record(

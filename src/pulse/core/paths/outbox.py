@@ -69,7 +69,7 @@ class Outbox:
 
     def flush(self, now: float) -> list[Effect]:
         """Send what may go now."""
-        if now < self._next:
+        if now < self._next or self.deadline() is None:
             return []
         certificates = [Item(ObjectKind.CERTIFICATE, each) for each in self._taken_certificates(now)]
         records = [*self._taken_records(now)]

@@ -75,7 +75,7 @@ class RecordTable:
         if node in self._records:
             self._unreachable.setdefault(node)
 
-    def node_reached(self, node: NodeId) -> None:
+    def node_returned(self, node: NodeId) -> None:
         """The node is there again."""
         self._unreachable.pop(node, None)
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pulse.core.effects import DEBUG, Effect, Hop, Log, Owner
+from pulse.core.paths.choice import Choice, choose
 from pulse.core.paths.doubts import Doubts
 from pulse.core.paths.graph import Graph, OwnLink
-from pulse.core.paths.spread import Choice, choose
 from pulse.core.paths.ways import Survey, Way, survey
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import SHORT_ID, LinkId, NodeId
@@ -67,8 +67,6 @@ class _Route(NamedTuple):
     choice: Choice
     hops: tuple[Hop, ...]
     path: Path
-    loss: float
-    """What flows lose on the average, from 0 to 1."""
 
 
 class Routing:
@@ -121,19 +119,6 @@ class Routing:
         route = self._routes.get(node)
         return route.path if route else None
 
-    def paths_to(self, node: NodeId) -> list[Path]:
-        """All ways to `node` there are at this moment, by score; looks at the whole graph, so not for every packet."""
-        seen = survey(self._graph())
-        if node not in self._routes or node not in seen.graph.nodes:
-            return []
-        number = seen.graph.nodes.index(node)
-        return [_path(seen, way, number) for way in sorted(seen.ways[number])]
-
-    def expected_loss(self, node: NodeId) -> float:
-        """The share of what is sent to `node` that is lost, over all ways in use."""
-        route = self._routes.get(node)
-        return route.loss if route else 0.0
-
     # Details
 
     def _weigh(self, graph: Graph, now: float) -> list[Effect | RoutesChanged]:
@@ -167,8 +152,7 @@ class Routing:
         hops = tuple(Hop(way.link, weight, way.last) for way, weight in shares)
         if old is not None and not _is_material(old.hops, hops):
             hops = old.hops
-        loss = sum(way.loss * weight for way, weight in shares) / sum(weight for _, weight in shares)
-        return _Route(choice, hops, _path(seen, shares[0][0], number), loss)
+        return _Route(choice, hops, _path(seen, shares[0][0], number))
 
     def _add_detours(self, seen: Survey) -> None:
         stuck: dict[frozenset[NodeId], list[int]] = {}

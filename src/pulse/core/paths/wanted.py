@@ -129,7 +129,7 @@ class Wanted:
         return []
 
     def peer_wanted(self, node: NodeId, now: float) -> list[NodesWanted]:
-        """There is traffic for that node."""
+        """There is traffic for that node, whether or not anything leads to it."""
         is_news = self._asked.pop(node, None) is None
         self._asked[node] = now
         if len(self._asked) > MOST_RECENT:
@@ -137,10 +137,6 @@ class Wanted:
         if is_news:
             self._select_after(0.0)
         return []
-
-    def no_route(self, node: NodeId, now: float) -> list[NodesWanted]:
-        """There is traffic for that node and nothing leads to it."""
-        return self.peer_wanted(node, now)
 
     def link_opened(self, node: NodeId, now: float) -> list[NodesWanted]:
         """A link with that node is up."""

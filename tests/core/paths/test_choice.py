@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pulse.core.paths.choice import FULL_SHARE, MOST_SHARES, VIABLE, Choice, choose
 from pulse.core.paths.holds import FIRST
-from pulse.core.paths.spread import FULL_SHARE, MOST_SHARES, VIABLE, Choice, choose
 from pulse.core.paths.ways import NO_TREE, Way
 from tests.core.paths.atlas import link, number, who
 

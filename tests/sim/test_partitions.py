@@ -23,7 +23,7 @@ def test_both_sides_of_a_partition_go_on_by_themselves_and_find_each_other_again
     here.world.until(lambda: reach(*one, *other), within=65)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 def test_fifty_nodes_are_whole_soon_after_a_minute_apart(seed: int) -> None:
     here = mesh(seed, relays=5, members=44, at_home=False)
     here.world.part(here.nodes[::2])

@@ -49,7 +49,7 @@ class Journey(NamedTuple):
     """It came with many others that most of us hold: it goes on as an id."""
 
 
-class Tree:
+class Plumtree:
     """The links of this node, and what is to go out on each."""
 
     def __init__(self, shelf: Shelf, random: "Random") -> None:

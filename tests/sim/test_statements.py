@@ -91,7 +91,7 @@ def test_what_is_revoked_on_one_side_of_a_partition_is_out_on_the_other_once_it_
     assert rogue.running.ends == {}
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 def test_fifty_nodes_hold_a_new_config_within_a_second(seed: int) -> None:
     here = mesh(seed, relays=5, members=44, at_home=False)
     here.scribe(here.members[0])

@@ -1,4 +1,4 @@
-"""The tree by itself: who gets the record, who its name, and how links change sides."""
+"""The broadcast tree by itself: who gets the record, who its name, and how links change sides."""
 
 from random import Random
 
@@ -7,7 +7,7 @@ from pulse.core.messages import Have, NodeRecords, Objects, Prune, decode
 from pulse.core.paths.branch import Branch
 from pulse.core.paths.noderecord import NodeRecord, certificate_hash
 from pulse.core.paths.outbox import Shelf
-from pulse.core.paths.tree import GRAFT, GRAFT_AGAIN, MEASURED_FOR, NAMED_WITHIN, PRUNE_AGAIN, Journey, Tree
+from pulse.core.paths.plumtree import GRAFT, GRAFT_AGAIN, MEASURED_FOR, NAMED_WITHIN, PRUNE_AGAIN, Journey, Plumtree
 from pulse.core.types import LinkId, NodeId
 from tests.core.paths.records import cert, record
 
@@ -21,7 +21,7 @@ class Grove:
     def __init__(self) -> None:
         self.records: dict[NodeId, NodeRecord] = {}
         certificates = {certificate_hash(cert(place)): cert(place) for place in range(1, 9)}
-        self.tree = Tree(Shelf(self.records.get, certificates.get), Random(1))
+        self.tree = Plumtree(Shelf(self.records.get, certificates.get), Random(1))
         self.now = 100.0
         for link in (A, B, C):
             self.tree.link_opened(link, cert(link + 10).node_id, self.now)

@@ -1,0 +1,114 @@
+"""Sight: what neighbours say of us counts while they are there, and has a place among what this machine knows."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulse.core.effects import CloseLink, Log
+from pulse.core.paths.sight import CLOCK_TOLERANCE, OBSERVED_TOLD, Sight
+from pulse.core.types import LinkId
+
+ONE, TWO, THREE = LinkId(1), LinkId(2), LinkId(3)
+LAN = tuple(f"192.168.1.{number}:443" for number in range(5))
+
+
+@pytest.fixture
+def sight() -> Sight:
+    return Sight()
+
+
+# Addresses
+
+
+def test_an_address_two_neighbours_see_is_one_until_both_are_gone(sight: Sight) -> None:
+    for link in (ONE, TWO):
+        assert sight.observed(link, "203.0.113.7", 443) == []
+    sight.observed(THREE, "2001:DB8::7", 443)
+    assert sight.addresses() == ["203.0.113.7:443", "[2001:db8::7]:443"]
+
+    sight.link_closed(ONE)
+    assert "203.0.113.7:443" in sight.addresses()
+    sight.link_closed(TWO)
+    assert sight.addresses() == ["[2001:db8::7]:443"]
+
+
+def test_a_neighbour_that_sees_us_elsewhere_by_now_counts_once(sight: Sight) -> None:
+    sight.observed(ONE, "203.0.113.7", 443)
+    sight.observed(ONE, "203.0.113.8", 443)
+
+    assert sight.addresses() == ["203.0.113.8:443"]
+
+
+def test_the_zone_of_an_address_is_dropped(sight: Sight) -> None:
+    sight.observed(ONE, "fe80::1%eth0", 443)
+
+    assert sight.addresses() == ["[fe80::1]:443"]
+
+
+@pytest.mark.parametrize(("host", "port"), [("", 443), ("vm-01", 443), ("300.1.1.1", 443), ("203.0.113.7", 0)])
+def test_a_neighbour_that_sees_us_at_no_address_is_closed(sight: Sight, host: str, port: int) -> None:
+    close, log = sight.observed(ONE, host, port)
+
+    assert close == CloseLink(ONE, "protocol")
+    assert isinstance(log, Log)
+    assert sight.addresses() == []
+
+
+# Candidates
+
+
+def test_what_neighbours_see_stands_behind_the_best_of_what_the_machine_knows(sight: Sight) -> None:
+    sight.addresses_changed(LAN)
+    for link in range(1, 6):
+        sight.observed(LinkId(link), f"203.0.113.{link}", 443)
+    seen = tuple(f"203.0.113.{link}:443" for link in range(1, 1 + OBSERVED_TOLD))
+
+    assert sight.candidates() == (*LAN[:OBSERVED_TOLD], *seen, *LAN[OBSERVED_TOLD:])
+
+
+def test_an_address_the_machine_knows_itself_is_told_once(sight: Sight) -> None:
+    sight.addresses_changed(LAN[:1])
+    sight.observed(ONE, "192.168.1.0", 443)
+
+    assert sight.candidates() == LAN[:1]
+
+
+def test_a_machine_that_has_other_addresses_by_now_tells_only_those(sight: Sight) -> None:
+    sight.addresses_changed(LAN)
+    sight.addresses_changed(LAN[4:])
+
+    assert sight.candidates() == LAN[4:]
+
+
+# The clock
+
+
+def test_our_clock_is_judged_by_the_median_of_the_neighbours(sight: Sight) -> None:
+    assert sight.clock_offset() == 0.0
+    for link, offset in ((ONE, -2.0), (TWO, 1.0), (THREE, 90000.0)):
+        sight.clock_compared(link, offset)
+    assert sight.clock_offset() == 1.0
+
+    sight.link_closed(THREE)
+    assert sight.clock_offset() == -0.5
+
+
+@pytest.mark.parametrize("offset", [CLOCK_TOLERANCE, -CLOCK_TOLERANCE])
+def test_a_clock_is_vouched_for_by_neighbours_that_agree_and_by_nobody_else(sight: Sight, offset: float) -> None:
+    assert not sight.clock_vouched()
+
+    sight.clock_compared(ONE, offset)
+    assert sight.clock_vouched()
+    sight.clock_compared(ONE, offset * 1.01)
+    assert not sight.clock_vouched()
+
+
+@given(offsets=st.dictionaries(st.integers(1, 9).map(LinkId), st.floats(-1e6, 1e6), min_size=1))
+def test_whatever_neighbours_say_our_clock_is_no_further_off_than_the_worst_of_them(
+    offsets: dict[LinkId, float],
+) -> None:
+    sight = Sight()
+    for link, offset in offsets.items():
+        sight.clock_compared(link, offset)
+
+    assert min(offsets.values()) <= sight.clock_offset() <= max(offsets.values())

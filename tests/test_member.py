@@ -1,0 +1,154 @@
+"""Member: a machine keeps the identity it has, makes a network, joins one, or is told what to do."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pulse import clock, member
+from pulse.config import NodeConfig
+from pulse.core.trust.identity import mesh_v6, node_id, public_bytes
+from pulse.core.trust.invites import Invite, encode_invite
+from pulse.core.trust.join import Floors, Granted, build_answer, build_showing, key_of_csr, parse_request
+from pulse.core.trust.tokens import Token, print_token
+from pulse.core.types import MeshAddresses, spaced
+from pulse.errors import Conflict, LinkError, NotFound, Refused
+from pulse.settings import load
+from pulse.store import authority, identity
+from pulse.store.files import open_data_dir
+from tests.authority import NOW, Ca, key, secret
+from tests.fakes import FakeLane, FakeLinks
+
+CA = Ca()
+TOKEN = Token(secret("invite"), CA.authority.ca_hash)
+HERE, THERE = "192.0.2.1:443", "192.0.2.2:443"
+INVITE = encode_invite(Invite((HERE,), CA.network, TOKEN.secret))
+PINNED, BARE = print_token(TOKEN.secret, CA.network.ca_hash), TOKEN.secret
+
+
+class CaLane(FakeLane):
+    """A lane that leads to the CA, which takes in whoever asks."""
+
+    def __init__(self) -> None:
+        super().__init__(leaf=CA.leaf("relay"), objects=build_showing([CA.authority.der]))
+
+    async def send(self, request: bytes) -> bytes:
+        """A certificate for the key that asks."""
+        self.requests.append(request)
+        asks = parse_request(request)
+        public_key = key_of_csr(asks.csr)
+        grant = replace(CA.grant("newcomer"), public_key=public_key, host=asks.host or None)
+        grant = replace(grant, addresses=MeshAddresses(grant.addresses.v4, mesh_v6(CA.network, node_id(public_key))))
+        return build_answer(
+            request, Granted(CA.issuer.issue(grant, 7), [CA.authority.der], [], Floors(2, 1, 4), NOW), TOKEN.keys
+        )
+
+
+@pytest.fixture(autouse=True)
+def now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "wall", lambda: NOW)
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return open_data_dir(tmp_path / "data")
+
+
+@pytest.fixture
+def links() -> FakeLinks:
+    """At one address the CA is to be had, at the other nobody."""
+    return FakeLinks(lanes={HERE: CaLane()})
+
+
+def config(data_dir: Path, *peers: str, **flags: object) -> NodeConfig:
+    return load({"data-dir": str(data_dir), "name": "box", **flags}, peers, environment={})
+
+
+# Held
+
+
+async def test_a_new_machine_holds_nothing_and_a_member_what_it_became(data_dir: Path, links: FakeLinks) -> None:
+    assert member.held(config(data_dir)) is None
+
+    became = await member.joined(config(data_dir, INVITE), links, lambda _: None)
+    kept = member.held(config(data_dir))
+    assert kept is not None
+    assert (kept.certificate, kept.key_der, kept.floors) == (became.certificate, became.key_der, Floors(2, 1, 4))
+
+
+async def test_a_member_is_asked_for_nothing_it_is_not(data_dir: Path, links: FakeLinks) -> None:
+    await member.joined(config(data_dir, INVITE), links, lambda _: None)
+
+    with pytest.raises(Refused, match="a member of mynet, not of other"):
+        member.held(config(data_dir, network="other"))
+    with pytest.raises(Conflict, match="joined mynet as a member"):
+        member.held(config(data_dir, ca=True))
+
+
+# Enrolled
+
+
+async def test_a_ca_makes_the_network_it_is_told_or_the_default_one(tmp_path: Path, links: FakeLinks) -> None:
+    named = await member.enrolled(
+        config(open_data_dir(tmp_path / "named"), ca=True, network="home", **{"mesh-cidr": "10.9.0.0/24"}), links
+    )
+    usual = await member.enrolled(config(open_data_dir(tmp_path / "usual"), ca=True), links)
+
+    assert (named.certificate.network.name, named.certificate.host, named.certificate.is_ca) == ("home", "box", True)
+    assert str(named.certificate.addresses.v4).startswith("10.9.0.")
+    assert usual.certificate.network.name == member.DEFAULT_NETWORK
+    assert authority.exists(tmp_path / "usual")
+    assert links.joins == []
+
+
+@pytest.mark.parametrize(
+    ("peers", "flags"), [((INVITE,), {}), ((HERE,), {"token": PINNED})], ids=["invite", "relay and token"]
+)
+async def test_a_machine_that_is_told_a_way_in_joins(
+    data_dir: Path, links: FakeLinks, peers: tuple[str, ...], flags: dict[str, object]
+) -> None:
+    became = await member.enrolled(config(data_dir, *peers, **flags), links)
+
+    assert (became.certificate.network, became.certificate.host, became.pinned) == (CA.network, "box", True)
+    assert not authority.exists(data_dir)
+
+
+async def test_a_machine_that_is_told_nothing_is_told_what_to_type(data_dir: Path, links: FakeLinks) -> None:
+    with pytest.raises(NotFound, match="in no network yet") as told:
+        await member.enrolled(config(data_dir), links)
+
+    assert "pulse join pls_" in str(told.value)
+    assert not (data_dir / identity.DIRECTORY).exists()
+
+
+# Joined
+
+
+async def test_each_step_of_a_join_is_told(data_dir: Path, links: FakeLinks) -> None:
+    told: list[str] = []
+    became = await member.joined(config(data_dir, INVITE), links, told.append)
+
+    reached, trusted, certified = told
+    assert reached.startswith(f"reached {HERE}")
+    assert trusted == f"CA {spaced(CA.network.ca_hash)} is the one in the invite"
+    assert certified == f"certificate for box, {became.certificate.addresses.v4}, until 2026-12-20"
+
+
+async def test_a_join_by_a_token_that_names_no_ca_says_what_to_compare(data_dir: Path, links: FakeLinks) -> None:
+    told: list[str] = []
+    became = await member.joined(config(data_dir, join=HERE, token=BARE), links, told.append)
+
+    assert not became.pinned
+    assert "trusted on first use; compare it" in told[1]
+
+
+async def test_a_join_that_failed_leaves_no_identity_and_the_next_one_has_the_same_key(
+    data_dir: Path, links: FakeLinks
+) -> None:
+    with pytest.raises(LinkError, match=f"could not join at {THERE}"):
+        await member.joined(config(data_dir, join=THERE, token=PINNED), links, lambda _: None)
+    assert member.held(config(data_dir)) is None
+    kept = public_bytes(identity.join_key(data_dir, key("another")))
+
+    became = await member.joined(config(data_dir, INVITE), links, lambda _: None)
+    assert became.certificate.public_key == kept != public_bytes(key("another"))

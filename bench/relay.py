@@ -8,19 +8,26 @@ import argparse
 import os
 import signal
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import msgspec
 
+from pulse import clock
 from pulse.lab import stream
 from pulse.lab.beat import Beat, beating
 from pulse.lab.host import Host, wait_until
 from pulse.lab.lab import Lab
-from pulse.lab.topologies import TWO_RELAYS
+from pulse.lab.stream import Stream
+from pulse.lab.topologies import RELAY, TWO_RELAYS
 from rig import (
-    admit,
+    PORT,
+    appeared,
     first_answer,
     found,
     gbit,
+    has_link,
     iperf_server,
     main,
     median,
@@ -32,6 +39,7 @@ from rig import (
     status,
     stolen,
     transfer,
+    up_since,
     wait_paths,
 )
 
@@ -45,6 +53,16 @@ SETTLED = 1.0
 """Seconds after which a change of path is over, and what comes later belongs to no change."""
 
 
+class Switch(msgspec.Struct):
+    """Milliseconds of the longest silence: while nothing changes, as a direct path comes, as its cable is pulled."""
+
+    calm_ms: float
+    udp_ms: float
+    tcp_ms: float
+    back_udp_ms: float
+    back_tcp_ms: float
+
+
 class Result(msgspec.Struct):
     """Medians, and all values they come from; seconds unless the name says otherwise."""
 
@@ -53,7 +71,12 @@ class Result(msgspec.Struct):
     relay_gbit: float
     ratio: float
     rtt_relay_ms: float
+    join_to_ping_s: float
+    """A machine that is no member yet: from the first act of its daemon to the first ping its neighbour answers."""
+    start_to_ping_s: float
+    """A member: from `pulse start` being typed, so two interpreters come up in this time."""
     first_ping_direct_s: float
+    """A member: from its daemon being up."""
     first_ping_relay_s: float
     failover_s: float
     failover_p95_s: float
@@ -62,57 +85,100 @@ class Result(msgspec.Struct):
     switch_gap_tcp_ms: float
     back_gap_ms: float
     """The same once the cable of the direct path is pulled."""
+    calm_gap_ms: float
+    """The same while nothing changes: what the machine itself adds."""
     steal_percent: float
     transfers: list[tuple[float, float]]
+    joins: list[float]
+    starts: list[float]
     first_pings: list[tuple[float, float]]
     failovers: list[float]
-    switches: list[tuple[float, float, float]]
+    switches: list[Switch]
 
 
 def measure(options: argparse.Namespace) -> Result:
     """Bring up four nodes and take all figures."""
     before = processor_times()
     with Lab(TWO_RELAYS) as lab:
-        bring_up(lab)
+        joins = bring_up(lab)
         address = status(lab["right"]).node.v4
         rtt = ping(lab["left"], address)
         with iperf_server(lab["right"]), iperf_server(lab["relay"]):
             transfers = [one_transfer(lab, address, options.seconds) for _ in range(options.rounds)]
-        first = [first_pings(lab, address) for _ in range(options.rounds)]
-        failovers = fail_over(lab, address, options.kills)
-        switches = switch(lab, address, options.switches)
+        direct = [first_ping(lab, status(lab["relay"]).node.v4) for _ in range(options.rounds)]
+        relayed = [first_ping(lab, address) for _ in range(options.rounds)]
+        failovers = fail_over(lab, options.kills)
+    switches = [switch() for _ in range(options.switches)]
     return Result(
         raw_gbit=median([raw for raw, _ in transfers], 2),
         relay_gbit=median([relayed for _, relayed in transfers], 2),
         ratio=median([relayed / raw for raw, relayed in transfers]),
         rtt_relay_ms=rtt,
-        first_ping_direct_s=median([direct for direct, _ in first]),
-        first_ping_relay_s=median([relayed for _, relayed in first]),
+        join_to_ping_s=median(joins),
+        start_to_ping_s=median([typed for typed, _ in direct]),
+        first_ping_direct_s=median([up for _, up in direct]),
+        first_ping_relay_s=median([up for _, up in relayed]),
         failover_s=median(failovers),
         failover_p95_s=p95(failovers),
-        switch_gap_ms=median([udp for udp, _, _ in switches], 1),
-        switch_gap_tcp_ms=median([tcp for _, tcp, _ in switches], 1),
-        back_gap_ms=median([back for _, _, back in switches], 1),
+        switch_gap_ms=median([each.udp_ms for each in switches], 1),
+        switch_gap_tcp_ms=median([each.tcp_ms for each in switches], 1),
+        back_gap_ms=median([each.back_udp_ms for each in switches], 1),
+        calm_gap_ms=median([each.calm_ms for each in switches], 1),
         steal_percent=stolen(before, processor_times()),
         transfers=transfers,
-        first_pings=first,
+        joins=joins,
+        starts=[typed for typed, _ in direct],
+        first_pings=[(near, far) for (_, near), (_, far) in zip(direct, relayed, strict=True)],
         failovers=failovers,
         switches=switches,
     )
 
 
-def bring_up(lab: Lab) -> None:
-    """The CA is the first relay; the inner nodes join over it."""
+# The mesh
+
+
+def bring_up(lab: Lab) -> list[float]:
+    """The CA is the first relay, over which the others join; how long each took to its first ping."""
     found(lab["relay"])
-    for name in ("spare", "left", "right"):
-        admit(lab[name], lab["relay"])
+    joins = [join_to_ping(host, lab["relay"]) for name, host in lab.hosts.items() if name != "relay"]
     whole(lab)
+    return joins
+
+
+def join_to_ping(host: Host, ca: Host) -> float:
+    """Seconds from the first act of a daemon that has to join, to its first ping of the CA."""
+    token = ca.pulse("token", "create", "--max-uses", "1").stdout.split()[-1]
+    flags = ["--tun", "--listen", f":{PORT}", "--join", f"{host.way_to(ca)}:{PORT}", "--token", token]
+    with ThreadPoolExecutor() as pool:
+        acted = pool.submit(appeared, host.data / "lock")
+        answered = pool.submit(first_answer, host, status(ca).node.v4)
+        host.pulse("start", *flags)
+        return round(answered.result() - acted.result(), 3)
 
 
 def whole(lab: Lab) -> None:
-    """Wait until everybody has a path to everybody."""
+    """Wait until every cable has a link, so that whoever is killed, there is another way; and all paths are there.
+
+    Paths alone tell less: a link that failed lately is there and goes unused while another way is.
+    """
     for host in lab.hosts.values():
-        wait_paths(host, *(name for name in lab.hosts if name != host.name))
+        others = [other for other in lab.hosts.values() if other is not host]
+        near = [status(other).node.id for other in others if share_cable(host, other)]
+        wait_until(partial(has_links, host, near), f"{host.name} has links over all its cables")
+        wait_paths(host, *(other.name for other in others))
+
+
+def share_cable(one: Host, other: Host) -> bool:
+    """True if one network joins both."""
+    return bool({port.network for port in one.ports} & {port.network for port in other.ports})
+
+
+def has_links(host: Host, nodes: Sequence[str]) -> bool:
+    """True if there are links to all these nodes."""
+    return all(has_link(host, node) for node in nodes)
+
+
+# Figures
 
 
 def one_transfer(lab: Lab, address: str, seconds: float) -> tuple[float, float]:
@@ -121,28 +187,29 @@ def one_transfer(lab: Lab, address: str, seconds: float) -> tuple[float, float]:
     return raw, gbit(transfer(lab["left"], address, seconds))
 
 
-def first_pings(lab: Lab, address: str) -> tuple[float, float]:
-    """From the moment a daemon is up to its first answered ping: to the relay, and over a relay."""
-    left, relay = lab["left"], status(lab["relay"]).node.v4
-    times = []
-    for target in (relay, address):
-        left.pulse("stop")
+def first_ping(lab: Lab, address: str) -> tuple[float, float]:
+    """Stop a node and start it again; seconds to its first answered ping since that was typed, and since it was up."""
+    left = lab["left"]
+    left.pulse("stop")
+    with ThreadPoolExecutor() as pool:
+        answered = pool.submit(first_answer, left, address)
+        typed = clock.wall()
         start(left)
-        times.append(round(first_answer(left, target), 3))
+        moment = answered.result()
     whole(lab)
-    return times[0], times[1]
+    return round(moment - typed, 3), round(moment - up_since(left), 3)
 
 
-def fail_over(lab: Lab, address: str, kills: int) -> list[float]:
+def fail_over(lab: Lab, kills: int) -> list[float]:
     """Seconds of silence after each kill -9 of the relay in use, while the other one is there."""
     silences = []
-    with beating(lab["left"], lab["right"], address) as beat:
+    with beating(lab["left"], lab["right"], status(lab["right"]).node.v4) as beat:
         for _ in range(kills):
             beat.wait_more()
             victim = relay_in_use(lab)
             killed = time.monotonic()
             os.kill(victim.pulse_pid, signal.SIGKILL)
-            silences.append(round(silence_after(beat, killed), 3))
+            silences.append(round(silence_since(beat, killed), 3))
             restart(victim)
             whole(lab)
     return silences
@@ -163,10 +230,10 @@ def carried(host: Host) -> int:
     return sum(map(int, host.run(["cat", *counters]).stdout.split()))
 
 
-def silence_after(beat: Beat, moment: float) -> float:
-    """The longest silence that ends after that moment, once beats have come steadily again."""
-    wait_until(lambda: beat.arrivals[-1] > moment + SETTLED, "beats arrive again", SILENCE)
-    beat.wait_more()
+def silence_since(beat: Beat, moment: float) -> float:
+    """The longest silence that ends after that moment, once what changes now is over and beats come again."""
+    settled = time.monotonic() + SETTLED
+    wait_until(lambda: beat.arrivals[-1] > settled, "beats arrive again", SILENCE)
     return beat.longest_gap(moment)
 
 
@@ -178,29 +245,32 @@ def restart(host: Host) -> None:
         start(host)
 
 
-def switch(lab: Lab, address: str, times: int) -> list[tuple[float, float, float]]:
-    """Milliseconds of silence as a direct path comes, of a UDP beat and a TCP stream, and of the beat as it goes."""
-    left, right = lab["left"], lab["right"]
-    silences = []
-    under_way = stream.begin(left, right, address, mbit=PACE)
-    with beating(left, right, address) as beat:
-        for turn in range(times):
+def switch() -> Switch:
+    """Let a direct path come and go, in a mesh of its own: a link that failed before would be left alone a while."""
+    with Lab(RELAY) as lab:
+        bring_up(lab)
+        left, right = lab["left"], lab["right"]
+        address = status(right).node.v4
+        under_way = stream.begin(left, right, address, mbit=PACE)
+        with beating(left, right, address) as beat:
+            beat.wait_more()
+            calm = silence_since(beat, time.monotonic())
             begin = time.monotonic()
-            if turn:
-                lab.mend("left", "right")
-            else:
-                lab.join_network("left", "right")
+            lab.join_network("left", "right")
             wait_until(lambda: is_direct(left, "right") and is_direct(right, "left"), "there is a direct path")
-            udp = silence_after(beat, begin)
-            under_way.wait_moving()
-            tcp = under_way.longest_gap(begin)
-            pulled = time.monotonic()
+            came, came_tcp = silences_since(beat, under_way, begin)
+            begin = time.monotonic()
             lab.cut("left", "right")
-            back = silence_after(beat, pulled)
-            under_way.wait_moving()
-            silences.append((round(udp * 1000, 1), round(tcp * 1000, 1), round(back * 1000, 1)))
-    under_way.finish()
-    return silences
+            went, went_tcp = silences_since(beat, under_way, begin)
+        under_way.finish()
+    return Switch(*(round(1000 * each, 1) for each in (calm, came, came_tcp, went, went_tcp)))
+
+
+def silences_since(beat: Beat, under_way: Stream, moment: float) -> tuple[float, float]:
+    """The longest silences of both that end after that moment, once what changes now is over."""
+    silence = silence_since(beat, moment)
+    under_way.wait_moving()
+    return silence, under_way.longest_gap(moment)
 
 
 def is_direct(host: Host, other: str) -> bool:

@@ -14,13 +14,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from pulse import schemas
+from pulse import clock, schemas
 from pulse.client import connect
+from pulse.core.types import SHORT_ID
 from pulse.errors import PulseError
 from pulse.lab.host import Host, Running, wait_until
 from pulse.lab.namespaces import inside
@@ -35,6 +37,7 @@ PATIENCE = 60.0
 _R = TypeVar("_R", bound=msgspec.Struct)
 _ECHO, _ECHO_REPLY = 8, 0
 _BETWEEN_ECHOES = 0.005
+_BETWEEN_LOOKS = 0.002
 
 
 def main(
@@ -90,6 +93,24 @@ def row(host: Host, other: str) -> schemas.PeerRow | None:
     return next((peer for peer in status(host).peers if peer.name == other), None)
 
 
+def said_since_up(host: Host) -> list[str]:
+    """The lines of its log since the daemon of a host said that it is up, that one included."""
+    lines = (host.data / "pulse.log").read_text(encoding="utf-8").splitlines()
+    ups = [place for place, line in enumerate(lines) if " node up " in line]
+    return lines[ups[-1] :]
+
+
+def up_since(host: Host) -> float:
+    """When the daemon of a host said that it is up, by the wall clock."""
+    return datetime.fromisoformat(said_since_up(host)[0].split()[0]).timestamp()
+
+
+def has_link(host: Host, other: str) -> bool:
+    """True if there is a link to the node of that id, whether routing makes use of it or not."""
+    lines = [line for line in said_since_up(host) if f" node={other[:SHORT_ID]}" in line]
+    return sum(" link up " in line for line in lines) > sum(" link down " in line for line in lines)
+
+
 def wait_paths(host: Host, *others: str) -> None:
     """Wait until the node of a host has a path to each of the others."""
 
@@ -136,18 +157,28 @@ def average_of(said: str) -> float:
 
 
 def first_answer(here: Host, address: str) -> float:
-    """Seconds until the first of a stream of pings to an IPv4 address is answered."""
+    """Ping an IPv4 address until it answers; the moment of that, by the wall clock, which log lines bear too."""
     with inside(here.namespace):
         probe = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-    begin = time.monotonic()
+    end = time.monotonic() + PATIENCE
     with probe:
         probe.settimeout(_BETWEEN_ECHOES)
-        while (spent := time.monotonic() - begin) < PATIENCE:
+        while time.monotonic() < end:
             with suppress(OSError):  # no interface or no route yet
                 probe.sendto(_echo(os.getpid() & 0xFFFF), (address, 0))
             if _answered(probe, address):
-                return time.monotonic() - begin
-    raise PulseError(f"{address} did not answer {here.name} within {spent:.0f} s")
+                return clock.wall()
+    raise PulseError(f"{address} did not answer {here.name} within {PATIENCE:g} s")
+
+
+def appeared(path: Path) -> float:
+    """Wait for a file; the moment it was there, by the wall clock."""
+    end = time.monotonic() + PATIENCE
+    while not path.exists():
+        if time.monotonic() > end:
+            raise PulseError(f"there is no {path} after {PATIENCE:g} s")
+        time.sleep(_BETWEEN_LOOKS)
+    return clock.wall()
 
 
 def _echo(identity: int) -> bytes:

@@ -1,6 +1,5 @@
 """When this node speaks of itself: at once where it matters, seldom where it does not, never twice the same."""
 
-from ipaddress import IPv4Address
 from itertools import pairwise
 
 import pytest
@@ -20,7 +19,6 @@ from pulse.core.paths.noderecord import (
     NUMBER_LIMIT,
     REACHABLE,
     UNMEASURED,
-    NodeRecord,
     certificate_hash,
 )
 from tests.authority import NOW

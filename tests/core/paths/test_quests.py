@@ -5,7 +5,6 @@ from ipaddress import IPv4Network
 import pytest
 
 from pulse.core.paths import quests
-from pulse.core.paths.noderecord import MOST_CANDIDATES
 from pulse.core.paths.quests import MOST_FLYING, MOVES, Quest, Quests
 from tests.authority import node
 from tests.core.paths.story import ALICE, BOB, HOME, WORK

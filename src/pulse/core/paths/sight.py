@@ -10,8 +10,8 @@ from statistics import median
 from typing import Final
 
 from pulse.core.addresses import is_ip, join
+from pulse.core.bucket import Bucket
 from pulse.core.effects import WARNING, CloseLink, Effect, Log
-from pulse.core.paths.budget import Bucket
 from pulse.core.types import LinkId
 
 CLOCK_TOLERANCE: Final = 300.0

@@ -38,7 +38,11 @@ RETRY_CAP: Final = 60.0
 
 USELESS_BURST: Final = 2048
 USELESS_PER_SECOND: Final = 50.0
-"""Objects that bring nothing new a link may carry, beside one for each revocation we hold; over it it is closed."""
+"""Objects that bring nothing new a node may send, over one link or many, beside one for each revocation we hold; over
+it its link is closed."""
+
+MOST_REMEMBERED: Final = 1024
+"""Nodes of whose last link it is remembered how much it bored us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,8 @@ class Sharing:
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
         self._links: dict[LinkId, _Neighbour] = {}
+        self._last: dict[NodeId, _Neighbour] = {}
+        """The newest link of each node, also one that is gone; the oldest first."""
         self._asked: dict[NodeId, tuple[Offer, float]] = {}
         """Nodes that are to answer with their config: what they offered, and since when."""
         self._look_at: float | None = None
@@ -93,7 +99,8 @@ class Sharing:
     def link_opened(self, link: LinkId, node: NodeId, hello_revocations: bytes, now: float) -> list[News]:
         """A neighbour is there; its hello told the hash of the revocations it holds."""
         alike = hello_revocations == digest_of(self._statements.revoked())
-        self._links[link] = _Neighbour(node, None if alike else now + SETTLE, now)
+        neighbour = self._links[link] = _Neighbour(node, None if alike else now + SETTLE, now)
+        self._remember(neighbour)
         *first, last = packed(self._statements.held()) or [Objects([])]
         told = (*first, msgspec.structs.replace(last, complete=True))
         return [SendMessage(link, encode(message)) for message in told]
@@ -213,6 +220,20 @@ class Sharing:
             return []
         neighbour.settles_at = None
         return [LinkSettled(link)]
+
+    def _remember(self, neighbour: _Neighbour) -> None:
+        """A new link goes on where the last one of its node stopped, so that to dial anew all day does not pay.
+
+        What every link begins with is free, or one that flaps would be taken for a flood.
+        """
+        last = self._last.pop(neighbour.node, None)
+        if last is not None:
+            free = len(self._statements.held())
+            neighbour.allowance = min(float(USELESS_BURST), last.allowance + free)
+            neighbour.counted_at = last.counted_at
+        self._last[neighbour.node] = neighbour
+        if len(self._last) > MOST_REMEMBERED:
+            del self._last[next(iter(self._last))]
 
     def _shut_out(self, link: LinkId, why: str) -> list[News]:
         neighbour = self._links.pop(link)

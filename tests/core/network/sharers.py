@@ -63,6 +63,9 @@ class Here:
         """A link comes up; without `hello` the neighbour holds the same revocations."""
         self.did = self.sharing.link_opened(link, who, hello or digest_of(self.statements.revoked()), self.now)
 
+    def parts(self, link: LinkId) -> None:
+        self.did = self.sharing.link_closed(link, self.now)
+
     def hears(self, link: LinkId, *items: Item, complete: bool = False) -> None:
         self.did = self.sharing.objects_received(link, items, self.now, complete=complete)
 

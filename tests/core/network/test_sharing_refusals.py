@@ -7,6 +7,7 @@ from pulse.core.network import sharing as module
 from pulse.core.network.netconfig import first_config
 from pulse.core.trust.revocation import sign_revocation
 from pulse.core.trust.roles import Roles, sign_roles
+from pulse.core.types import LinkId
 from tests.authority import MESH, NOW, key
 from tests.core.network.sharers import (
     ALICE,
@@ -126,6 +127,35 @@ def test_a_flood_of_objects_closes_the_link(ruled: Here, monkeypatch: pytest.Mon
             break
 
     assert ruled.closed() == [TO_CAROL]
+
+
+def test_who_dials_anew_goes_on_with_what_is_left(ruled: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each object of a scribe we do not know costs a look at its signature."""
+    monkeypatch.setattr(module, "USELESS_BURST", 10)
+    unknown = [item(scribes_out(str(number), epoch=2, by="next scribe")) for number in range(6)]
+    ruled.links(TO_CAROL, CAROL)
+    ruled.hears(TO_CAROL, *unknown)
+    assert ruled.closed() == []
+
+    ruled.parts(TO_CAROL)
+    ruled.links(TO_CAROL, CAROL)
+    ruled.hears(TO_CAROL, *unknown)
+    assert ruled.closed() == []
+    for _ in range(3):
+        ruled.parts(TO_CAROL)
+        ruled.links(TO_CAROL, CAROL)
+        ruled.hears(TO_CAROL, *unknown)
+    assert ruled.closed() == [TO_CAROL]
+
+
+def test_an_honest_link_that_flaps_is_no_flood(ruled: Here) -> None:
+    revoked = [item(out(str(number))) for number in range(500)]
+    ruled.hears(TO_ALICE, *revoked)
+    for link in range(100, 160):
+        ruled.links(LinkId(link), CAROL)
+        ruled.hears(LinkId(link), item(ROLES), *revoked, offer(config(5)))
+        assert not ruled.closed()
+        ruled.parts(LinkId(link))
 
 
 def test_news_is_no_flood(here: Here) -> None:

@@ -39,7 +39,11 @@ RETRY_CAP: Final = 60.0
 
 USELESS_BURST: Final = 2048
 USELESS_PER_SECOND: Final = 50.0
-"""Objects that bring nothing new a link may carry, beside one for each revocation we hold; over it it is closed."""
+"""Objects that bring nothing new a node may send, over one link or many, beside one for each revocation we hold; over
+it its link is closed."""
+
+MOST_REMEMBERED: Final = 1024
+"""Nodes of whose last link it is remembered how much it bored us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,8 @@ class Sharing:
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
         self._links: dict[LinkId, _Neighbour] = {}
+        self._patience: dict[NodeId, Bucket] = {}
+        """With each node, over all its links, also those that are gone; the oldest first."""
         self._asked: dict[NodeId, tuple[Offer, float]] = {}
         """Nodes that are to answer with their config: what they offered, and since when."""
         self._look_at: float | None = None
@@ -93,9 +99,7 @@ class Sharing:
     def link_opened(self, link: LinkId, node: NodeId, hello_revocations: bytes, now: float) -> list[Outcome]:
         """A neighbour is there; its hello told the hash of the revocations it holds."""
         alike = hello_revocations == digest_of(self._statements.revoked())
-        self._links[link] = _Neighbour(
-            node, None if alike else now + SETTLE, Bucket(USELESS_PER_SECOND, USELESS_BURST, now)
-        )
+        self._links[link] = _Neighbour(node, None if alike else now + SETTLE, self._patience_with(node, now))
         *first, last = packed(self._statements.held()) or [Objects([])]
         told = (*first, msgspec.structs.replace(last, complete=True))
         return [SendMessage(link, encode(message)) for message in told]
@@ -215,6 +219,21 @@ class Sharing:
             return []
         neighbour.settles_at = None
         return [LinkSettled(link)]
+
+    def _patience_with(self, node: NodeId, now: float) -> Bucket:
+        """A new link goes on where the last one of its node stopped, so that to dial anew all day does not pay.
+
+        What every link begins with is free, or one that flaps would be taken for a flood.
+        """
+        patience = self._patience.pop(node, None)
+        if patience is None:
+            patience = Bucket(USELESS_PER_SECOND, USELESS_BURST, now)
+        else:
+            patience.spend(-len(self._statements.held()), now)
+        self._patience[node] = patience
+        if len(self._patience) > MOST_REMEMBERED:
+            del self._patience[next(iter(self._patience))]
+        return patience
 
     def _shut_out(self, link: LinkId, why: str) -> list[Outcome]:
         neighbour = self._links.pop(link)

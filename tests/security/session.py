@@ -82,6 +82,8 @@ class Session:
         self._index = secrets.randbelow(2**32 - 1) + 1
         self._offered = False
         self._their_index = 0
+        self.has_keys = False
+        """Records may be sealed, and will be opened."""
         self._seal: Key | None = None
         self._open: Key | None = None
         self._counter = 0
@@ -95,7 +97,7 @@ class Session:
 
     def waits_up(self) -> None:
         """Wait for the daemon's hello, and for keys to seal records with."""
-        self.link.waits(lambda: self._seal or self.heard.closed, "a session with keys comes up")
+        self.link.waits(lambda: self.has_keys or self.heard.closed, "a session with keys comes up")
         assert self.heard.closed is None, self.heard.closed
 
     def waits_closed(self) -> tuple[int, str]:
@@ -196,6 +198,8 @@ class Session:
                 self._greeted(message)
             elif (fields := msgspec.msgpack.decode(message))[0] == KEYS:
                 self._agree(fields[1], fields[2])
+            elif fields[0] == KEYS_USED:
+                self.has_keys = self._seal is not None
 
     def _greeted(self, message: bytes) -> None:
         self.heard.greeted = True
@@ -222,7 +226,10 @@ class Session:
         self._seal, self._open = (
             self._key(shared, b"".join(ids), [*way, *indexes]) for way in ((me, them), (them, me))
         )
-        self.says(msgspec.msgpack.encode([KEYS_USED, index]))
+        # The higher id waits for the word of the lower one, who else would not open yet what is sealed.
+        self.has_keys = self.link.me_id < self.peer.node_id
+        if self.has_keys:
+            self.says(msgspec.msgpack.encode([KEYS_USED, index]))
 
     def _key(self, shared: bytes, ids: bytes, bound: Sequence[bytes]) -> Key:
         salt = self.talk.export(RECORD_LABEL, ids)

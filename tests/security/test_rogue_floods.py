@@ -16,12 +16,12 @@ from tests.security.link import PROBE, Link
 from tests.security.scene import Scene, memory, told_since, unharmed
 
 RATE = 10_000
-SECONDS = 3
+SECONDS = 2
 SLICE = 0.05
 GROWTH = 32 << 20
 """Bytes a flood may cost."""
 ECHOES = 0.95
-PINGS = 120
+PINGS = 80
 
 
 def signed(number: int) -> Item:

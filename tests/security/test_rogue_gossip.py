@@ -24,7 +24,7 @@ from tests.security.rogue import Rogue
 from tests.security.scene import Scene, bad_member, memory, told_since, unharmed
 from tests.security.voice import Voice, altered, flooded, held_records, maker_of, newest_of
 
-QUIET = 1.0
+QUIET = 0.6
 """Seconds after which what was said has had its effect."""
 RATE = 10_000
 ESCAPE = "\x1b]0;pwned\x07\x1b[2J"
@@ -353,7 +353,7 @@ def test_names_of_records_that_nobody_has_are_asked_for_and_forgotten(scene: Sce
     held = memory(scene.ca)
     for turn in range(5):
         victim.says(Have(b"".join(bytes((10, 100)) + secrets.token_bytes(10) for _ in range(1000))))
-        victim.pauses(1.2)
+        victim.pauses(0.4)
         assert victim.is_up, f"turn {turn}"
 
     assert victim.is_alive()

@@ -25,7 +25,7 @@ PROTOCOL, REFUSED = 1, 2
 ACCESS_DENIED, CERTIFICATE_REQUIRED, NO_PROTOCOL = 49, 116, 120
 """Alerts of TLS (RFC 8446 §6)."""
 
-SECONDS = 2.0
+SECONDS = 1.0
 pack = msgspec.msgpack.encode
 
 

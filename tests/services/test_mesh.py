@@ -40,7 +40,9 @@ FIRST = first_config(CA.network, MESH, CA.key)
 CONFIG = Item(ObjectKind.CONFIG, FIRST.data)
 OFFER = Item(ObjectKind.CONFIG_OFFER, messages.pack(FIRST.offer))
 ROLES = Item(ObjectKind.ROLES, sign_roles(CA.network, Roles(1), CA.key).data)
-BOB_IS_OUT = Item(ObjectKind.REVOCATION, sign_revocation(CA.network, BOB.node_id, CA.key, time=NOW).data)
+ALICE_IS_OUT, BOB_IS_OUT = (
+    Item(ObjectKind.REVOCATION, sign_revocation(CA.network, who.node_id, CA.key, time=NOW).data) for who in (ALICE, BOB)
+)
 
 
 class Soon(Random):
@@ -266,6 +268,26 @@ async def test_what_was_signed_here_is_told_to_neighbours_and_not_written_again(
     assert Objects([BOB_IS_OUT]) in [messages.decode(each) for each in here.links.sent[LINK]]
     assert here.said == ["trust changed", "rules changed"]
     assert list(NetworkStore(here.data_dir).load_revocations().objects) == []
+
+
+async def test_a_neighbour_that_is_revoked_hears_so_before_its_link_is_cut(
+    here: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.service.tell(ALICE_IS_UP)
+    here.service.take_in(ObjectKind.REVOCATION, ALICE_IS_OUT.data)
+    assert Objects([ALICE_IS_OUT]) in [messages.decode(each) for each in here.links.sent[LINK]]
+    assert here.said == ["rules changed"]
+    assert here.links.tables is not None
+    assert list(here.links.tables.routes) == []
+
+    monkeypatch.setattr(module, "LAST_WORDS", 0.0)
+    here.service.take_in(ObjectKind.REVOCATION, BOB_IS_OUT.data)
+    async with running(here):
+        async with asyncio.timeout(5):
+            while "trust changed" not in here.said:
+                await asyncio.sleep(0.01)
+
+    assert here.said == ["rules changed", "rules changed", "trust changed", "peers stored"]
 
 
 async def test_what_a_foreign_ca_signed_is_not_taken_in(here: Node) -> None:

@@ -41,7 +41,7 @@ from pulse.store.netconfig import NetworkStore
 log = logging.getLogger(__name__)
 
 LAST_WORDS = 0.1
-"""Seconds for neighbours to hear that we leave."""
+"""Seconds for neighbours to hear that we leave, or that they are out."""
 
 PEERS_WRITTEN_AFTER = 2.0
 """Seconds a change of the peer table may wait for others, so that a mass join writes it once."""
@@ -65,6 +65,7 @@ class MeshService:
     fetch_config: Callable[[NodeId], None] = lambda _: None
     """Asks a node for its network config."""
     _peers_due: float | None = field(default=None, init=False)
+    _trust_due: float | None = field(default=None, init=False)
     _acted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     """Something happened since the mesh was last asked when it wants to be woken."""
 
@@ -91,7 +92,7 @@ class MeshService:
                 case TablesChanged():
                     self.links.replace_tables(effect)
                 case TrustChanged():
-                    self.trust_changed()
+                    self._change_trust()
                 case StoreRoles() | StoreConfig() | StoreRevocation() | StoreBoot():
                     self._keep(effect)
                 case FetchConfig(node):
@@ -132,6 +133,7 @@ class MeshService:
         while True:
             self.perform(self.mesh.tick(_now()))
             self._write_peers()
+            self._cut_off()
             self._acted.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(self._deadline()):
@@ -174,8 +176,20 @@ class MeshService:
                 self.store_boot(boot)
 
     def _deadline(self) -> float | None:
-        due = [each for each in (self.mesh.deadline(), self._peers_due) if each is not None]
-        return min(due) if due else None
+        return min((due for due in (self.mesh.deadline(), self._peers_due, self._trust_due) if due), default=None)
+
+    def _change_trust(self) -> None:
+        """At once, unless a neighbour is out now: the revocation it is sent is its own, and needs its link."""
+        revoked = self.mesh.statements.revoked()
+        if not any(neighbour.node in revoked for neighbour in self.mesh.neighbours.links()):
+            self.trust_changed()
+        elif self._trust_due is None:
+            self._trust_due = _now() + LAST_WORDS
+
+    def _cut_off(self) -> None:
+        if self._trust_due is not None and self._trust_due <= _now():
+            self._trust_due = None
+            self.trust_changed()
 
     def _write_peers(self) -> None:
         if self._peers_due is not None and self._peers_due <= _now():

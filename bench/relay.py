@@ -49,6 +49,9 @@ SILENCE = 20.0
 PACE = 40.0
 """Mbit/s of the stream that is watched while its path changes."""
 
+STEADY = 3.0
+"""Seconds after which new links are measured: their first figures alone move flows from one relay to the other."""
+
 SETTLED = 1.0
 """Seconds after which a change of path is over, and what comes later belongs to no change."""
 
@@ -205,6 +208,7 @@ def fail_over(lab: Lab, kills: int) -> list[float]:
     silences = []
     with beating(lab["left"], lab["right"], status(lab["right"]).node.v4) as beat:
         for _ in range(kills):
+            time.sleep(STEADY)
             beat.wait_more()
             victim = relay_in_use(lab)
             killed = time.monotonic()

@@ -17,46 +17,54 @@ FIGURES = {
         "raw_gbit", "direct_gbit", "ratio", "rtt_idle_ms", "rtt_loaded_ms", "rss_mb", "cpu_s_per_gbit",
     ),
     "relay.py --rounds 1 --seconds 1 --kills 1 --switches 1": (
-        "raw_gbit", "relay_gbit", "ratio", "rtt_relay_ms", "first_ping_direct_s", "first_ping_relay_s", "failover_s",
-        "failover_p95_s", "switch_gap_ms", "switch_gap_tcp_ms", "back_gap_ms",
+        "raw_gbit", "relay_gbit", "ratio", "rtt_relay_ms", "join_to_ping_s", "start_to_ping_s", "first_ping_direct_s",
+        "first_ping_relay_s", "failover_s", "failover_p95_s", "switch_gap_ms", "switch_gap_tcp_ms", "back_gap_ms",
+        "calm_gap_ms",
     ),
     "session.py --rounds 1 --seconds 1": ("raw_gbit", "session_gbit", "session_relay_gbit", "ratio"),
-    "idle.py --peers 2 --seconds 3 --settle 1": ("peers", "rss_mb", "rss_mb_worst"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("command", "figures"), FIGURES.items(), ids=lambda each: str(each).partition(".")[0])
-def test_the_last_line_has_every_figure(command: str, figures: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("command", FIGURES, ids=lambda command: command.partition(".")[0])
+def test_the_last_line_has_every_figure(command: str) -> None:
     require_root()
     before = leftovers()
 
-    script, *flags = command.split()
-    done = subprocess.run(
-        [sys.executable, str(BENCH / script), "--json", *flags],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=110,
-    )
+    told = json.loads(run(*command.split()).splitlines()[-1])
 
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert all(told[figure] > 0 for figure in figures), told
+    assert all(told[figure] > 0 for figure in FIGURES[command]), told
     assert leftovers() <= before
 
 
 def test_idle_processor_time_is_told_of_every_daemon() -> None:
     require_root()
 
-    command = [sys.executable, str(BENCH / "idle.py"), "--json", "--peers", "1", "--seconds", "1", "--settle", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
+    told = json.loads(run("idle.py", "--peers", "2", "--seconds", "2", "--settle", "0").splitlines()[-1])
 
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert len(told["cpu_percents"]) == 2
+    assert (told["peers"], len(told["cpu_percents"])) == (2, 3)
     assert told["cpu_percent_worst"] == max(told["cpu_percents"]) >= 0
+    assert told["rss_mb_worst"] >= told["rss_mb"] > 0
+
+
+def test_rivals_that_are_not_there_are_left_out_of_the_table(tmp_path: Path) -> None:
+    require_root()
+
+    told = json.loads(run("rivals.py", "--rounds", "1", "--seconds", "1", "--bin", str(tmp_path)).splitlines()[-1])
+
+    assert [each["system"] for each in told["systems"]] == ["raw", "pulse"]
+    assert all(each["direct_gbit"] > 0 for each in told["systems"])
+    assert told["systems"][1]["relay_gbit"] > 0
 
 
 def test_the_rivals_script_is_one_that_a_shell_can_read() -> None:
     checked = subprocess.run(["sh", "-n", str(BENCH / "peers.sh")], capture_output=True, text=True, check=False)
 
     assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def run(script: str, *flags: str) -> str:
+    """What a bench printed."""
+    command = [sys.executable, str(BENCH / script), "--json", *flags]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -204,6 +204,15 @@ def test_a_peer_whose_certificate_does_not_hold_is_left_out(data_dir: Path, who:
     assert not here.knows(who)
 
 
+def test_a_node_that_woke_in_1970_finds_its_peers_again(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remember(data_dir, ALICE, HOME)
+    monkeypatch.setattr(clock, "wall", lambda: 0.0)
+    here = Run(data_dir)
+
+    assert dialled(here.service.restore(0.0)) == [HOME]
+    assert here.knows(ALICE)
+
+
 def test_a_certificate_that_is_none_is_left_out(data_dir: Path) -> None:
     peers.save(data_dir, [KnownPeer(ALICE.node_id, "alice", [HOME], b"no certificate")])
 

@@ -25,7 +25,7 @@ from pulse.core.effects import (
     TablesChanged,
     TrustChanged,
 )
-from pulse.core.facts import ConfigFetched, Fact, LinkUp, PeerHello
+from pulse.core.facts import ClockCompared, ConfigFetched, Fact, LinkUp, PeerHello
 from pulse.core.mesh import Mesh
 from pulse.core.trust.revocation import digest_of
 from pulse.core.types import LinkId, NodeId
@@ -120,6 +120,7 @@ class Daemon:
         end.up = True
         hello = PeerHello(1, far.boot, far.node.wall(), digest_of(far.distrusted), 0)
         observed = self.world.underlay.observed(far.machine, self.machine)
+        self.tell(ClockCompared(end.id, self.node.wall() - hello.clock))
         self.tell(LinkUp(end.id, dial, far.id, far.mesh.me.der, "quic", observed, hello))
         if old is not None and old.up:
             reason = f"replaced by link {end.id}"

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from pulse.core.effects import Effect, TrustChanged
 from pulse.core.facts import AddressesChanged, ClockRead, LinkSample, LinksSampled, PeerWanted
 from pulse.core.messages import ObjectKind
+from pulse.core.trust.certificates import Certificate, verify
 from pulse.core.types import NodeId
+from pulse.errors import PulseError
 from tests.authority import NOW
 from tests.sim import face, identities
 from tests.sim.daemon import Daemon
@@ -144,13 +146,22 @@ class SimNode:
     def _restored(self, daemon: Daemon) -> list[Effect]:
         """As `services/persist.py` brings it back."""
         disk, mesh, now = self.disk, daemon.mesh, daemon.time
-        for certificate, _ in disk.peers.values():
+        peers = [each for each in disk.peers.values() if self._believes(each[0])]
+        for certificate, _ in peers:
             mesh.members.certificate_seen(certificate)
         effects = mesh.objects_restored(disk.objects(), now)
-        for certificate, addresses in disk.peers.values():
+        for certificate, addresses in peers:
             effects += mesh.peer_restored(certificate, addresses, now)
         daemon.distrusted = mesh.statements.revoked()
         return [*(each for each in effects if not isinstance(each, TrustChanged)), mesh.tables()]
+
+    def _believes(self, certificate: Certificate) -> bool:
+        floor = identities.certificate(self.number, is_ca=self.is_ca).not_before
+        try:
+            verify(certificate, (identities.CA.authority,), self.wall(), floor)
+        except PulseError:
+            return False
+        return True
 
     def _sample(self, daemon: Daemon) -> None:
         if daemon.alive:

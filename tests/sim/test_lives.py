@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.authority import NOW
 from tests.sim.meshes import mesh, reach
 
 SEEDS = range(5)
@@ -92,3 +93,17 @@ def test_a_node_that_lost_everything_it_was_told_is_told_again(seed: int) -> Non
     config = member.running.mesh.statements.config
     assert config is not None
     assert config.number == (1, 1)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_node_that_wakes_in_1970_is_back_by_itself(seed: int) -> None:
+    here = mesh(seed, relays=2, members=3)
+    here.scribe(here.relays[0])
+    here.world.run(15)
+    member = here.members[0]
+    member.kill()
+    member.configured = ()
+    member.skew = -NOW
+    member.start()
+
+    here.world.until(lambda: reach(*here.nodes), within=15)

@@ -68,7 +68,8 @@ class PersistService:
         for peer in kept:
             try:
                 certificate = parse(peer.certificate)
-                verify(certificate, self.mesh.statements.authorities, clock.wall())
+                # A clock that lost its time must not cost us our peers: the floor is what a handshake goes by too.
+                verify(certificate, self.mesh.statements.authorities, clock.wall(), self.mesh.me.not_before)
             except PulseError as error:
                 log.info("known peer left out", extra={"error": str(error)})
                 continue

@@ -17,7 +17,7 @@ from tests.security.frames import TTL, UNSPECIFIED, Clear, Header, Hop, Kind
 from tests.security.link import Link
 from tests.security.packets import Ends, datagram, echo
 from tests.security.rogue import Rogue
-from tests.security.scene import Scene, bad_member, drops, settle, told_since, unharmed
+from tests.security.scene import Scene, bad_member, drops, settle, told_since, unharmed, unmoved
 from tests.security.session import RECORD, Session
 from tests.security.voice import Voice
 
@@ -132,13 +132,13 @@ def test_a_forged_ttl_takes_a_frame_no_further_than_an_honest_one(scene: Scene, 
     assert [frame.header.ttl for frame in far.frames] == [1, TTL - 1, TTL - 1, TTL - 1]
 
 
-def test_two_rogues_that_keep_a_frame_going_pay_for_each_round_themselves(scene: Scene, far: Link, link: Link) -> None:
+def test_two_rogues_that_keep_a_frame_going_pay_for_each_round_themselves(scene: Scene, far: Link) -> None:
     """Each hop of it is a frame that one of them sent: the relay adds none, and its kernel sees none."""
-    before = received_by_tun(scene.ca), received_by_tun(scene.member)
+    link, before = scene.link, (received_by_tun(scene.ca), received_by_tun(scene.member))
     far.frame_taker = lambda frame: bounced(far, link, frame.header.kind)
     link.frame_taker = lambda frame: bounced(link, far, frame.header.kind)
 
-    with drops(scene.ca), drops(scene.member):
+    with unmoved(scene.ca, scene.member), drops(scene.ca), drops(scene.member):
         link.sends(Header(link.me, far.me, Kind.RECORD, ttl=255), record())
         wait_until(lambda: far.bounces >= ROUNDS, "the frame goes round and round", PATIENCE)
         far.frame_taker = link.frame_taker = None

@@ -10,7 +10,6 @@ import pytest
 
 from pulse.lab.lab import Lab
 from tests.e2e.mesh import WITH_STRANGER, Pair, bring_up
-from tests.e2e.rogue import Scene, infiltrated
 from tests.namespace import require_root
 
 HERE = Path(__file__).parent
@@ -57,11 +56,3 @@ def watched() -> Iterator[Pair]:
         made = bring_up(built, "--log-level", "debug")
         yield made
         assert made.errors == []
-
-
-@pytest.fixture(scope="module")
-def scene() -> Iterator[Scene]:
-    """A CA with a TUN device, and a rogue with a link to it."""
-    require_root()
-    with Lab() as built, infiltrated(built) as made:
-        yield made

@@ -142,10 +142,10 @@ class Session:
         """Send IP packets as bare records."""
         self.link.throws(*(self.seals(packet) for packet in packets))
 
-    def is_alive(self) -> bool:
-        """True if a ping of the daemon's mesh address is answered."""
+    def is_alive(self, ends: Ends | None = None) -> bool:
+        """True if a ping of the daemon's mesh address, or between these ends, is answered."""
         mark = secrets.token_bytes(8)
-        self.sends(echo(Ends(self.link.me, self.header.dst), mark))
+        self.sends(echo(ends or Ends(self.link.me, self.header.dst), mark))
         self.link.waits(lambda: any(mark in packet for packet in self.heard.packets), "a ping is answered")
         return True
 

@@ -105,7 +105,18 @@ def test_the_source_address_of_another_member_or_the_cas_own_is_dropped(
 
 
 @pytest.mark.parametrize(
-    "dst", ["10.100.99.99", "127.0.0.1", "198.18.0.1", "255.255.255.255", "224.0.0.1", "ff02::1", "::1"]
+    "dst",
+    [
+        "10.100.99.99",
+        "127.0.0.1",
+        "198.18.0.1",
+        "203.0.113.9",
+        "2001:db8::9",
+        "255.255.255.255",
+        "224.0.0.1",
+        "ff02::1",
+        "::1",
+    ],
 )
 def test_a_destination_that_is_not_the_victims_mesh_address_is_dropped(
     scene: Scene, session: Session, ends: Ends, dst: str
@@ -114,6 +125,16 @@ def test_a_destination_that_is_not_the_victims_mesh_address_is_dropped(
 
     with drops(scene.ca, foreign_destination=3):
         session.sends(echo(elsewhere), datagram(elsewhere, 7, 7), syn(elsewhere, 7, 7))
+
+
+def test_an_address_of_the_victims_host_that_is_not_of_the_mesh_is_not_reached(
+    scene: Scene, session: Session, ends: Ends
+) -> None:
+    """The mesh is no way into the other networks of a node."""
+    scene.ca.host.run(["ip", "address", "add", "192.0.2.1/32", "dev", "lo"])
+
+    with drops(scene.ca, foreign_destination=2):
+        session.sends(echo(Ends(ends.src, "192.0.2.1")), syn(Ends(ends.src, "198.18.0.1"), 7, 22))
 
 
 def test_a_packet_for_another_member_goes_no_further(scene: Scene, session: Session, ends: Ends) -> None:

@@ -15,6 +15,7 @@ from tests.e2e.forgery import Wanted
 from tests.e2e.stranger import ALERTS, JOIN, LINK
 from tests.security.frames import UNSPECIFIED, Header, Kind
 from tests.security.link import CONTROL, Link
+from tests.security.packets import Ends
 from tests.security.rogue import Rogue
 from tests.security.scene import Scene, bad_member, memory, told_since, unharmed
 from tests.security.session import KEYS, KEYS_USED, Session
@@ -51,6 +52,7 @@ def test_a_session_made_by_heart_is_a_session(scene: Scene) -> None:
     session.waits_up()
 
     assert session.is_alive()
+    assert session.is_alive(Ends(scene.rogue.shows.addresses[1], scene.ca.v6))
 
 
 def test_a_session_from_the_handle_of_another_member_is_refused(scene: Scene, accomplice: Link) -> None:

@@ -5,7 +5,7 @@ import pytest
 from pulse.lab.lab import Lab
 from pulse.lab.plan import Plan, check, hops
 from pulse.lab.topologies import CHAIN, RELAY, TWO_RELAYS, joined, star
-from tests.namespace import require_root
+from tests.namespace import ip_json, require_root
 
 
 @pytest.mark.parametrize("plan", [RELAY, TWO_RELAYS, CHAIN, star(5)])
@@ -18,6 +18,19 @@ def test_they_can_be_built_and_no_host_passes_anything_on(plan: Plan) -> None:
 def test_hosts_come_in_the_order_in_which_they_are_named() -> None:
     assert list(joined(("b", "a"), ("a", "c")).hosts) == ["b", "a", "c"]
     assert list(star(3).hosts) == ["h0", "h1", "h2"]
+
+
+def test_hosts_on_a_switch_know_each_other_for_good() -> None:
+    require_root()
+    with Lab(star(5)) as lab:
+        for host in (lab["h0"], lab["h4"]):
+            host.run(["ping", "-c1", "-W5", str(lab["h2"].v4.ip)])
+            host.run(["ping", "-c1", "-W5", str(lab["h2"].v6.ip)])
+
+            known = [each for each in ip_json(host.namespace, "neighbour") if each["state"] == ["PERMANENT"]]
+
+            others = [other for other in lab.hosts.values() if other is not host]
+            assert {each["dst"] for each in known} == {str(a.ip) for other in others for a in (other.v4, other.v6)}
 
 
 def test_the_inner_hosts_reach_the_relay_and_not_each_other() -> None:

@@ -64,6 +64,10 @@ def _make_segment(segment: Segment, hosts: Mapping[str, Host], state: StateFile)
     for port in segment.ports:
         namespaces.address(hosts[port.host].namespace, port)
         hosts[port.host].ports += (port,)
+    if segment.switched:
+        for port in segment.ports:
+            others = (other for other in segment.ports if other is not port)
+            namespaces.introduce(hosts[port.host].namespace, port, others)
 
 
 def _make_switched(segment: Segment, hosts: Mapping[str, Host], state: StateFile) -> None:

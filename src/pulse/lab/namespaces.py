@@ -82,9 +82,19 @@ def address(namespace: str, port: Port) -> None:
         [
             f"address add {port.v4} dev {port.interface}",
             f"address add {port.v6} dev {port.interface} nodad",
-            f"link set {port.interface} up",
+            f"link set {port.interface} address {port.mac} up",
         ],
     )
+
+
+def introduce(namespace: str, port: Port, others: Iterable[Port]) -> None:
+    """Let a port know others on its switch for good.
+
+    The kernel has one table of neighbours for all namespaces, with room for 1,024 that were asked for: fifty hosts on
+    a switch fill it, and then no lab of this machine gets a packet through. What is known for good does not count.
+    """
+    known = [f"{host.ip} lladdr {other.mac} dev {port.interface}" for other in others for host in (other.v4, other.v6)]
+    batch(namespace, [f"neighbour replace {each} nud permanent" for each in known])
 
 
 def plug_in(namespace: str, segment: Segment, interface: str) -> None:

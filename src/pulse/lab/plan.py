@@ -47,6 +47,11 @@ class Port:
     network: int
     """Number of the network it is on."""
 
+    @property
+    def mac(self) -> str:
+        """Its hardware address: set by hand (the 2), then network and place."""
+        return f"02:18:00:00:{self.network:02x}:{int(self.v4.ip) & 0xFF:02x}"
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:

@@ -23,7 +23,7 @@ FRESH_RTT: Final = 0.01
 OWN_PACE: Final = 0.0005
 """Seconds a known node between two looks for links of our own: at once in a small mesh, under way in a mass restart."""
 
-LINKS_PACE: Final = 0.002
+LINKS_PACE: Final = 0.004
 """The same where links of others came or went."""
 
 FIGURES_PACE: Final = 0.005

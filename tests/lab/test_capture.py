@@ -1,6 +1,8 @@
 """Copies of what passes a host: whole datagrams, both ways, and a text that is in them or not."""
 
 import socket
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -79,3 +81,25 @@ def test_all_interfaces_are_looked_at_if_none_is_named(lab: Lab) -> None:
 
     assert everywhere.found > 0
     assert outside.found == 0
+
+
+def test_a_look_is_over_while_traffic_goes_on(lab: Lab) -> None:
+    a, b = lab["a"], lab["b"]
+    enough = threading.Event()
+
+    def chatter() -> None:
+        with opened(a, str(b.v4.ip)) as sender:
+            while not enough.wait(0.001):
+                sender.sendto(SECRET, (str(b.v4.ip), PORT))
+
+    talking = threading.Thread(target=chatter)
+    talking.start()
+    try:
+        with searched(b, SECRET) as search:
+            time.sleep(0.2)
+        assert talking.is_alive()
+    finally:
+        enough.set()
+        talking.join()
+
+    assert search.found > 0

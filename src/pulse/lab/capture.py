@@ -106,12 +106,14 @@ def searched(host: Host, text: bytes, interface: str = "") -> Iterator[Search]:
 
 
 def _search(listening: socket.socket, text: bytes, search: Search) -> None:
-    """Read on until the block is over and nothing waits any more."""
+    """Read until the block is over, then what waits by then: traffic that goes on would never let it end otherwise."""
     while True:
         over = search._over.is_set()
+        if over:
+            listening.setblocking(False)
         try:
             packet = listening.recv(_LARGEST)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             if over:
                 return
             continue

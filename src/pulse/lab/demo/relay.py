@@ -68,7 +68,7 @@ def _look_into_relay(scene: Scene) -> tuple[str, str]:
     scene.outcome.canary_absent = True
     return (
         f"{passing.packets:,} packets, {held.size / 1e6:.0f} MB of memory, no word of it",
-        "tcpdump -i any and gcore at the relay, looked through for the text that was sent",
+        "every packet on every interface of the relay, and all its memory, searched for the text that was sent",
     )
 
 

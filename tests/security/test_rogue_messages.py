@@ -84,7 +84,7 @@ def test_a_message_that_is_none_ends_the_link_and_the_log_says_why(scene: Scene,
     link.says(said)
 
     assert link.waits_closed() == (0, "protocol")
-    told_since(scene.ca, told, "WARNING neighbour broke the protocol error=")
+    told_since(scene.ca, told, "WARNING neighbour broke the protocol node=")
     told_since(scene.ca, told, "reason=protocol")
 
 

@@ -267,7 +267,8 @@ def test_older_roles_change_nothing(scene: Scene, truth: Truth, link: Link) -> N
 
 
 def test_an_object_of_a_kind_nobody_knows_is_skipped(link: Link) -> None:
-    link.says(Objects([Item(kind, b"later") for kind in range(100, 256)]))
+    """Few of them, for what is useless is counted over all links a node ever had."""
+    link.says(Objects([Item(kind, b"later") for kind in (100, 200, 255)]))
 
     assert is_heard_out(link)
 

@@ -85,6 +85,8 @@ class PeerRow(View, frozen=True):
     tags: list[str] = []
     hops: int = 0
     """Links on the way to it; 0 while there is no path."""
+    boot: int = 0
+    """Its boot count, as the newest record of it that came here says; 0 before one came."""
 
 
 class Status(View, frozen=True):

@@ -48,8 +48,9 @@ def test_a_node_that_starts_from_an_old_copy_says_so_and_is_reached_again(mesh: 
     old = left.host.directory / "old"
     shutil.copytree(left.host.data, old)
     for _ in range(2):
+        known = mesh["right"].sees(left).boot
         left.start()
-        left.wait_path(mesh["right"])
+        wait_until(lambda known=known: mesh["right"].sees(left).boot > known, "its new run is told", PATIENCE)  # type: ignore[misc]
         left.kill()
     assert ALARM not in left.log
 

@@ -111,7 +111,7 @@ def test_a_relay_that_keeps_the_probes_of_paths_is_routed_around(ways: Ways, rel
 
 
 def test_a_relay_that_keeps_all_but_answers_for_its_links_is_routed_around(ways: Ways, relay: LyingRelay) -> None:
-    """Connections under way are moved. New ones, whose attempts are seconds apart, may take longer to find out."""
+    """Connections under way are moved: what is sent finds out within seconds."""
     data, there = noise("under way", SIZE), ways.ca.v4
     with digesting(ways.ca.host, there, FLOWS) as port:
         flows = [connected(ways.member.host, ways.member.v4, (there, port)) for _ in range(FLOWS)]
@@ -119,6 +119,13 @@ def test_a_relay_that_keeps_all_but_answers_for_its_links_is_routed_around(ways:
         for flow in flows:
             with flow:
                 assert arrives_whole(flow, data)
+
+
+def test_a_way_that_swallows_all_from_the_start_is_found_by_the_first_attempts(ways: Ways, relay: LyingRelay) -> None:
+    relay.meddle = swallow
+
+    arrive(ways)
+    assert ways.ca.tries("ping", ways.member.v4, "--count", "3").code == 0
 
 
 @pytest.mark.parametrize("flags", [0, HUB], ids=["plain", "hub"])

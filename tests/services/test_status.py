@@ -182,6 +182,14 @@ async def test_the_row_of_a_linked_peer_has_its_figures(node: Node) -> None:
     assert (row.v4, row.v6) == (str(ALICE.addresses.v4), str(ALICE.addresses.v6))
 
 
+async def test_a_row_tells_the_boot_count_of_the_newest_record(node: Node) -> None:
+    node.meets(KEEPER)
+    assert node.row(KEEPER).boot == 0
+
+    node.hears((KEEPER, ALICE))
+    assert (node.row(KEEPER).boot, node.row(ALICE).boot) == (1, 1)
+
+
 async def test_seen_is_nothing_then_now_then_since_the_link_ended(node: Node) -> None:
     node.knows(ALICE)
     assert node.row(ALICE).seen is None

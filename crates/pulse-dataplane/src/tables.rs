@@ -262,6 +262,11 @@ impl Routes {
         self.hops(handle).iter().filter(|hop| hop.weight > 0).count() > 1
     }
 
+    /// The hop to `handle` that begins with `link`.
+    pub fn over(&self, handle: Handle, link: LinkId) -> Option<&Hop> {
+        self.hops(handle).iter().find(|hop| hop.link.index == link)
+    }
+
     /// The hop to `handle` over a link of our own.
     pub fn direct(&self, handle: Handle) -> Option<&Hop> {
         self.hops(handle).iter().find(|hop| hop.path.is_direct())

@@ -136,6 +136,7 @@ class StatusService:
     ) -> schemas.PeerRow:
         way = self._way(path)
         figures = self._figures(path, sample)
+        record = self.mesh.gossip.record(peer.node_id)
         return schemas.PeerRow(
             id=peer.node_id,
             name=self.mesh.members.label(peer),
@@ -155,6 +156,7 @@ class StatusService:
             bytes_out=traffic.bytes_out,
             tags=list(self.mesh.members.tags(peer)),
             hops=len(path.hops) if path else 0,
+            boot=record.boot if record else 0,
         )
 
     def _figures(self, path: Path | None, sample: PathSample | None) -> Figures:

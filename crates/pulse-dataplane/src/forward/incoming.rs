@@ -241,7 +241,7 @@ impl<'s, 'b> Turn<'s, 'b> {
                     let _lost = send_frames_to(self.shared, link, &answer, reply, reply.len(), from);
                 });
             }
-            Kind::PathProbe => path::arrived(self.shared, header, body),
+            Kind::PathProbe => path::arrived(self.shared, link, header, body),
             Kind::Parity => self.shared.drops.count(Drop::UnknownKind),
         }
     }

@@ -180,15 +180,16 @@ impl Path {
     }
 }
 
-/// Called by the UDP thread with the opened body of a path probe for us: an ask is answered over our own choice of
-/// path, an echo counts for the path it was asked on.
-pub fn arrived(shared: &Shared, header: &HopHeader, body: &[u8]) {
+/// Called by the UDP thread with the opened body of a path probe for us that came over `link`. An ask is answered the
+/// way it came, as long as that is one of ours to the asker: over a way of our choice that happens to be dead, every
+/// path of the asker would look dead. An echo counts for the path it was asked on.
+pub fn arrived(shared: &Shared, link: &Link, header: &HopHeader, body: &[u8]) {
     let now = now();
     let Some((probe, proof)) = shared.paths.proofs.open(header, body, now) else {
         return shared.drops.count(stats::Drop::ProbeRefused);
     };
     match probe.half {
-        Half::Ask => answer(shared, header, &probe, &proof),
+        Half::Ask => answer(shared, link, header, &probe, &proof),
         Half::Echo => {
             let paths = shared.paths.to(header.src);
             paths.iter().any(|path| path.echoed(&probe, now));
@@ -196,9 +197,10 @@ pub fn arrived(shared: &Shared, header: &HopHeader, body: &[u8]) {
     }
 }
 
-fn answer(shared: &Shared, asked: &HopHeader, probe: &Probe, proof: &Proof) {
+fn answer(shared: &Shared, came: &Link, asked: &HopHeader, probe: &Probe, proof: &Proof) {
     let routes = shared.routes.load();
-    let Some(hop) = routes.for_session(asked.dst, asked.src) else { return shared.drops.count(stats::Drop::NoRoute) };
+    let back = routes.over(asked.src, came.index).or_else(|| routes.for_session(asked.dst, asked.src));
+    let Some(hop) = back else { return shared.drops.count(stats::Drop::NoRoute) };
     let body = proof.seal(&Probe { half: Half::Echo, ..*probe }, asked.dst, asked.src);
     let header = HopHeader { flags: hop.flags(), ..HopHeader::new(asked.dst, asked.src, Kind::PathProbe) };
     // As above.

@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::{IoSlice, Write};
+use std::net::UdpSocket;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -10,6 +12,7 @@ use super::relay::Relay;
 use super::world::{Node, pair};
 use crate::event::Event;
 use crate::offload::Vnet;
+use crate::tables::Routes;
 use crate::{Handle, LinkId};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -60,6 +63,14 @@ impl Node {
     /// The link that packets of our session take.
     fn way_to(&self, other: &Self) -> LinkId {
         self.shared.routes.load().for_session(self.v4, other.v4).unwrap().link.index
+    }
+
+    /// The far end of `link` is in our table from now on, in reserve.
+    fn may_answer_over(&self, other: &Self, link: LinkId) {
+        let mut routes = self.shared.routes.load().0.clone();
+        let back = self.shared.paths.hop(other.v4, &self.shared.links.load()[&link], 0, false);
+        routes.get_mut(&other.v4).unwrap().push(back);
+        self.shared.routes.store(Arc::new(Routes(routes)));
     }
 
     fn figures(&self, other: &Self, link: LinkId) -> Option<crate::path::Figures> {
@@ -128,6 +139,21 @@ async fn records_that_arrive_are_covered_by_reports_and_count_as_such() {
     }
     assert_eq!(one.opinion(link), None);
     assert_eq!(one.figures(&other, link).map(|figures| figures.loss), Some(0.0));
+}
+
+#[tokio::test]
+async fn a_path_is_well_although_the_way_back_that_the_peer_chooses_is_dead() {
+    let (one, other, _relay, link) = world().await;
+    let mut kernel = one.attach_tun();
+    one.until(|one| one.peer(&other).sealer.load().is_some()).await;
+    other.may_answer_over(&one, link);
+    let dead = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let chosen = other.way_to(&one);
+    other.shared.links.load()[&chosen].remote.store(Arc::new(dead.local_addr().unwrap()));
+    assert_ne!(chosen, link);
+    assert_eq!(one.figures(&other, link).and_then(|figures| figures.rtt), None);
+    send_packet(&mut kernel, &one, &other, 600);
+    one.until(|one| one.figures(&other, link).is_some_and(|figures| figures.rtt.is_some())).await;
 }
 
 #[tokio::test]

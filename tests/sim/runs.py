@@ -2,13 +2,15 @@
 
 python -m tests.sim.runs --minutes 60      random seeds for an hour; each that fails is printed with its diagram
 python -m tests.sim.runs 17 4711           these seeds
+python -m tests.sim.runs --json 17 4711    the same, for programs: one line a seed, as it ends
 """
 
 import argparse
+import json
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from functools import lru_cache
 from multiprocessing import get_context
@@ -38,12 +40,7 @@ def story(seed: int) -> str | None:
     return None
 
 
-def stories(seeds: Iterable[int]) -> list[str]:
-    """Those of the seeds that failed."""
-    return [told for seed in seeds if (told := story(seed)) is not None]
-
-
-def pool() -> ProcessPoolExecutor:
+def _pool() -> ProcessPoolExecutor:
     """Workers that share nothing: what one world leaves behind touches no other."""
     return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"))
 
@@ -53,15 +50,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("seeds", nargs="*", type=int, help="seeds to run; random ones if left out")
     parser.add_argument("--minutes", type=float, default=30.0, help="how long random seeds are run")
+    parser.add_argument("--json", action="store_true", help="print [seed, what went wrong or null] for each seed")
     options = parser.parse_args()
     seeds = iter(options.seeds) if options.seeds else _random_seeds(monotonic() + options.minutes * 60)
     run = failed = 0
-    for told in _results(seeds):
+    for seed, told in _results(seeds):
         run += 1
-        if told is not None:
-            failed += 1
+        failed += told is not None
+        if options.json:
+            print(json.dumps([seed, told]), flush=True)
+        elif told is not None:
             print(told, flush=True)
-    print(f"{run} seeds run, {failed} failed")
+    if not options.json:
+        print(f"{run} seeds run, {failed} failed")
     sys.exit(1 if failed else 0)
 
 
@@ -71,12 +72,16 @@ def _random_seeds(until: float) -> Iterator[int]:
         yield chance.randrange(FAR)
 
 
-def _results(seeds: Iterator[int]) -> Iterator[str | None]:
-    with pool() as workers:
-        running: set[Future[str | None]] = set()
+def _told(seed: int) -> tuple[int, str | None]:
+    return seed, story(seed)
+
+
+def _results(seeds: Iterator[int]) -> Iterator[tuple[int, str | None]]:
+    with _pool() as workers:
+        running: set[Future[tuple[int, str | None]]] = set()
         while True:
             while len(running) < 2 * (os.cpu_count() or 1) and (seed := next(seeds, None)) is not None:
-                running.add(workers.submit(story, seed))
+                running.add(workers.submit(_told, seed))
             if not running:
                 return
             done, running = wait(running, return_when=FIRST_COMPLETED)

@@ -3,12 +3,10 @@
 One seed again, with its diagram: `python -m tests.sim.runs 17`.
 """
 
-from collections.abc import Iterator
-from concurrent.futures import Future
-
 import pytest
 
-from tests.sim import runs, seeds
+from tests.sim import seeds
+from tests.sim.backstage import Backstage, backstage_of
 
 CHUNK = 5
 CHUNKS = [tuple(seeds.chosen()[at : at + CHUNK]) for at in range(0, len(seeds.chosen()), CHUNK)]
@@ -16,20 +14,15 @@ CHUNKS = [tuple(seeds.chosen()[at : at + CHUNK]) for at in range(0, len(seeds.ch
 pytestmark = pytest.mark.timeout(900)
 """A chunk waits for those before it."""
 
-Results = dict[tuple[int, ...], Future[list[str]]]
 
-
-@pytest.fixture(scope="module")
-def results() -> Iterator[Results]:
-    """All chunks, under way on all processors."""
-    with runs.pool() as workers:
-        # The last has the largest mesh: it begins first, or all others would wait for it in the end.
-        yield {chunk: workers.submit(runs.stories, chunk) for chunk in [*CHUNKS[-1:], *CHUNKS[:-1]]}
-        workers.shutdown(cancel_futures=True)
+@pytest.fixture
+def backstage(request: pytest.FixtureRequest) -> Backstage:
+    """Where the scenarios are under way since the first test began."""
+    return backstage_of(request.session)
 
 
 @pytest.mark.parametrize("chunk", CHUNKS, ids=lambda chunk: f"{chunk[0]}-{chunk[-1]}")
-def test_whoever_can_reach_each_other_does_after_every_storm(results: Results, chunk: tuple[int, ...]) -> None:
-    failed = results[chunk].result()
+def test_whoever_can_reach_each_other_does_after_every_storm(backstage: Backstage, chunk: tuple[int, ...]) -> None:
+    failed = [told for seed in chunk if (told := backstage.result(seed)) is not None]
 
     assert not failed, "\n".join(failed)

@@ -205,7 +205,7 @@ class Crowd(Clock):
         station = Station(self, number, gossip, announce)
         station.take(gossip.clock_read(NOW))
         for other in range(nodes):
-            station.take(gossip.certificate_seen(identities.certificate(other), 0.0))
+            station.take(gossip.certificate_restored(identities.certificate(other)))
         station.take(announce.mesh_size(nodes))
         station.take(announce.addresses_changed([f"10.{number >> 8}.{number & 255}.1:41641"], 0.0))
         return station

@@ -56,6 +56,17 @@ def test_what_waits_twice_goes_once_and_in_its_newest_version() -> None:
     assert sent(box.flush(0.0)) == [NodeRecords([record(1, 2).data, record(2).data])]
 
 
+def test_what_the_neighbour_has_by_now_goes_no_more() -> None:
+    box = outbox()
+    held(record(1), record(2), record(3))
+    box.add_fresh(cert(1).node_id)
+    box.add_backlog(cert(2).node_id)
+    box.add_backlog(cert(3).node_id)
+    for place in (1, 2, 9):
+        box.drop(cert(place).node_id)
+    assert sent(box.flush(0.0)) == [NodeRecords([record(3).data])]
+
+
 def test_what_is_held_no_more_is_left_out() -> None:
     box = outbox()
     box.add_fresh(cert(1).node_id)

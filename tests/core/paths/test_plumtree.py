@@ -7,7 +7,17 @@ from pulse.core.messages import Have, NodeRecords, Objects, Prune, decode
 from pulse.core.paths.branch import Branch
 from pulse.core.paths.noderecord import NodeRecord, certificate_hash
 from pulse.core.paths.outbox import Shelf
-from pulse.core.paths.plumtree import GRAFT, GRAFT_AGAIN, MEASURED_FOR, NAMED_WITHIN, PRUNE_AGAIN, Journey, Plumtree
+from pulse.core.paths.plumtree import (
+    CALM_BURST,
+    CALM_RATE,
+    GRAFT,
+    GRAFT_AGAIN,
+    MEASURED_FOR,
+    NAMED_WITHIN,
+    PRUNE_AGAIN,
+    Journey,
+    Plumtree,
+)
 from pulse.core.types import LinkId, NodeId
 from tests.core.paths.records import cert, record
 
@@ -100,6 +110,20 @@ def test_what_came_in_bulk_goes_on_by_name() -> None:
     grove = Grove()
     assert grove.taken(record(1), A, named_only=True) == []
     assert grove.passed(SOON) == [(B, Have(record(1).id12)), (C, Have(record(1).id12))]
+
+
+def test_in_a_rush_what_came_is_named_and_what_is_ours_goes_whole() -> None:
+    grove = Grove()
+    assert not grove.tree.is_rush(grove.now)
+    for seq in range(1, CALM_BURST + 2):
+        grove.taken(record(1 + seq % 8, seq), A)
+    assert grove.tree.is_rush(grove.now)
+    grove.passed(SOON)
+    named = grove.taken(record(9, 1), A)
+    assert named == []
+    assert grove.passed(SOON) == [(link, Have(record(9, 1).id12)) for link in (B, C)]
+    assert [link for link, _ in grove.taken(record(10, 1))] == [A, B, C]
+    assert not grove.tree.is_rush(grove.now + CALM_BURST / CALM_RATE)
 
 
 def test_duplicates_make_a_link_lazy_and_are_told_so_once_a_second() -> None:

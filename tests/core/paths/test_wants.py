@@ -5,7 +5,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pulse.core.paths.wants import ANSWER, LATE, MOST_ASKED, MOST_SOURCES, Asking, Came, Wants
+from pulse.core.paths.wants import (
+    ANSWER,
+    BULK_BURST,
+    BULK_RATE,
+    LATE,
+    MOST_ASKED,
+    MOST_SOURCES,
+    Asking,
+    Came,
+    Wants,
+)
 from pulse.core.types import LinkId
 
 A, B, C = LinkId(1), LinkId(2), LinkId(3)
@@ -101,18 +111,41 @@ def test_much_is_spread_over_those_who_have_it_and_the_rest_waits_for_their_answ
     looking = wants()
     for number in range(3 * MOST_ASKED):
         for link in (A, B):
-            looking.announced(key(number), link, 0.0, came=Came.IN_BULK)
+            looking.announced(key(number), link, 0.0)
     first = looking.due(0.0)
     assert {each.link: len(each.keys) for each in first} == {A: MOST_ASKED, B: MOST_ASKED}
-    assert all(each.in_bulk for each in first)
+    assert not any(each.in_bulk for each in first)
     assert looking.due(0.5) == []
     for each in first[0].keys:
-        assert looking.answered(first[0].link, each[:4], 0.6) is Came.IN_BULK
+        assert looking.answered(first[0].link, each[:4], 0.6) is Came.ASKED
         looking.arrived(each)
     assert looking.deadline() == 0.6
     assert {link: len(keys) for link, keys in asked(looking, 0.6).items()} == {first[0].link: MOST_ASKED}
     assert looking.answered(A, key(999)[:4], 1.0) is Came.UNASKED
     assert looking.answered(C, key(1)[:4], 1.0) is Came.UNASKED
+
+
+def test_of_many_some_are_asked_for_at_once_and_the_others_have_their_turns() -> None:
+    looking = wants()
+    for number in range(3 * BULK_BURST):
+        looking.announced(key(number), LinkId(number % 16), 10.0, came=Came.IN_BULK)
+    first = looking.due(10.0)
+    assert all(each.in_bulk for each in first)
+    assert sum(len(each.keys) for each in first) == BULK_BURST + 1
+    half = sum(len(each.keys) for each in looking.due(10.0 + BULK_BURST / BULK_RATE))
+    assert half == pytest.approx(BULK_BURST, abs=1)
+    looking.announced(key(9999), C, 10.5)
+    assert key(9999) in asked(looking, 10.5)[C]
+
+
+def test_what_comes_unasked_takes_a_turn_of_the_many() -> None:
+    looking = wants()
+    for number in range(BULK_BURST):
+        assert looking.answered(A, key(number)[:4], 10.0) is Came.UNASKED
+    for number in range(5):
+        looking.announced(key(1000 + number), A, 10.0, came=Came.IN_BULK)
+    assert asked(looking, 10.0) == {A: [key(1000)]}
+    assert len(asked(looking, 10.0 + 2 / BULK_RATE)[A]) == 2
 
 
 def test_who_never_answers_is_waited_for_only_so_long() -> None:

@@ -61,6 +61,11 @@ class Branch:
     closing: bool = False
     """We asked for its end: what still comes is not looked at."""
 
+    def shows(self, node: NodeId) -> None:
+        """The neighbour has the newest record of `node` that we hold: it need not be told of it."""
+        self.lazy.pop(node, None)
+        self.outbox.drop(node)
+
     def hold(self, claim: Claim) -> None:
         """Keep a record until its certificate comes; of several of one node the one that would win."""
         waiting = self.held.pop(claim.certificate, claim)

@@ -327,9 +327,10 @@ class Gossip:
             handle, numbers = read_id(id12)
             record = self._table.at(handle)
             if record is None or record.numbers < numbers:
-                self._records_wanted.announced(id12, branch.link, now, wait=LATE)
+                wait, came = (0.0, Came.IN_BULK) if self._tree.is_rush(now) else (LATE, Came.ASKED)
+                self._records_wanted.announced(id12, branch.link, now, wait, came)
             elif record.numbers == numbers:
-                branch.lazy.pop(record.node, None)
+                branch.shows(record.node)
         return []
 
     def _asked(self, branch: Branch, want: Want, now: float) -> list[Outcome]:

@@ -57,6 +57,11 @@ class Outbox:
         if node not in self._fresh:
             self._backlog[node] = None
 
+    def drop(self, node: NodeId) -> None:
+        """The neighbour has that record by now."""
+        self._fresh.pop(node, None)
+        self._backlog.pop(node, None)
+
     def say(self, message: Wire, now: float) -> SendMessage:
         """A message that does not wait; it counts all the same."""
         payload = encode(message)

@@ -10,6 +10,7 @@ hears of each record taken, in the end by its newest version.
 import heapq
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pulse.core.bucket import Bucket
 from pulse.core.effects import Effect
 from pulse.core.messages import Have, Prune, Want
 from pulse.core.paths.branch import Allowance, Branch, new_allowance, open_branch
@@ -37,6 +38,11 @@ MEASURED_FOR: Final = 1.0
 PRUNE_AGAIN: Final = 1.0
 """Seconds after which a neighbour that still sends duplicates is told again."""
 
+CALM_BURST: Final = 64
+CALM_RATE: Final = 16.0
+"""Records taken at once, and then each second, that go on whole. When a thousand nodes start together there is more to
+tell before the tree has grown: then what came is only named, and each node fetches it once."""
+
 MOST_ALLOWANCES: Final = 1024
 """Nodes of whose last links it is remembered what they used up."""
 
@@ -61,6 +67,7 @@ class Plumtree:
         self._allowances: dict[NodeId, Allowance] = {}
         """Of the nodes that had a link last; the oldest link first."""
         self._tempo = Tempo()
+        self._calm = Bucket(CALM_RATE, CALM_BURST, 0.0)
         self._held_back: dict[NodeId, Journey] = {}
         self._due: list[tuple[float, NodeId]] = []
         self._graft_at = 0.0
@@ -92,6 +99,7 @@ class Plumtree:
     def record_taken(self, record: NodeRecord, journey: Journey, now: float) -> list[Effect]:
         """A new record is held: pass it on, or its next version if this origin makes too many."""
         node = record.node
+        self._calm.spend(1, now)
         if node <= self._measure or self._measure_until <= now:
             self._measure, self._measure_until = node, now + MEASURED_FOR
         when = self._tempo.take(node, now)
@@ -107,7 +115,7 @@ class Plumtree:
 
     def duplicate_received(self, branch: Branch, node: NodeId, now: float) -> list[Effect]:
         """A record came unasked that we held: the neighbour need not send us more of them."""
-        branch.lazy.pop(node, None)
+        branch.shows(node)
         if node > self._measure and now < self._measure_until:
             return []
         if not branch.eager and now < branch.quiet_until:
@@ -131,6 +139,10 @@ class Plumtree:
     def branches(self) -> list[Branch]:
         """Every link that is not about to be closed."""
         return [each for each in self._branches.values() if not each.closing]
+
+    def is_rush(self, now: float) -> bool:
+        """So many records were taken lately that others should only be named, and asked for at once."""
+        return self._calm.level(now) < 0
 
     # The machine's face
 
@@ -162,10 +174,11 @@ class Plumtree:
 
     def _pass_on(self, record: NodeRecord, journey: Journey, now: float) -> list[Effect]:
         effects: list[Effect] = []
+        named_only = journey.named_only or (journey.source is not None and self.is_rush(now))
         for branch in self.branches():
             if branch.link == journey.source:
-                branch.lazy.pop(record.node, None)
-            elif branch.eager and not journey.named_only:
+                branch.shows(record.node)
+            elif branch.eager and not named_only:
                 branch.lazy.pop(record.node, None)
                 branch.outbox.add_fresh(record.node)
                 if journey.with_certificate:

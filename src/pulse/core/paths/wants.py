@@ -34,6 +34,12 @@ ANSWERS_A_SECOND: Final = 25.0
 """What a neighbour that has much to send may be counted on to send."""
 
 
+BULK_RATE: Final = 150.0
+BULK_BURST: Final = 64
+"""Of many keys we miss, so many are asked for at once, and then each second, of all neighbours together; what comes
+unasked counts too. A thousand nodes that start in the same second would otherwise all fill their lines in it."""
+
+
 class Came(Enum):
     """How something reached us."""
 
@@ -52,6 +58,8 @@ class _Lack:
     """Who has it and was not asked yet."""
     due: float = inf
     """When to ask the next one; never while all of them are busy."""
+    queued: bool = False
+    """Among many, it has its turn."""
 
 
 class _Question(NamedTuple):
@@ -83,6 +91,8 @@ class Wants:
         self._asked: dict[LinkId, dict[bytes, _Question]] = {}
         """By slot: that of a record is its handle, so a newer version answers too."""
         self._shares: dict[LinkId, int] = {}
+        self._turn = -inf
+        """When the next of many has its turn."""
 
     # Facts
 
@@ -100,10 +110,11 @@ class Wants:
                 self._schedule(key, now)
 
     def answered(self, link: LinkId, slot: bytes, now: float) -> Came:
-        """A neighbour sent what is in `slot`, asked or not."""
+        """A neighbour sent what is in `slot`, asked or not; what came by itself takes the turn of one of many."""
         asked = self._asked.get(link, {})
         question = asked.pop(slot, None)
         if question is None:
+            self._take_turn(now)
             return Came.UNASKED
         self._wake(link, now)
         return question.came
@@ -165,11 +176,22 @@ class Wants:
             if not lack.sources or self._holds(key):
                 self.arrived(key)
                 continue
+            if lack.came is Came.IN_BULK and not lack.queued:
+                lack.queued = True
+                if (turn := self._take_turn(now)) > now:
+                    self._schedule(key, turn)
+                    continue
             link = self._ask(key, lack, now)
             if link is not None:
                 batch = asking.setdefault(link, Asking(link))
                 batch.keys.append(key)
                 batch.in_bulk &= lack.came is Came.IN_BULK
+
+    def _take_turn(self, now: float) -> float:
+        """When the next of many may be asked for; counts as one."""
+        turn = max(self._turn, now - BULK_BURST / BULK_RATE)
+        self._turn = turn + 1 / BULK_RATE
+        return turn
 
     def _ask(self, key: bytes, lack: _Lack, now: float) -> LinkId | None:
         link = min(lack.sources, key=lambda each: len(self._asked.get(each, ())))

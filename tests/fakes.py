@@ -5,9 +5,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pulse.core.effects import TablesChanged
+from pulse.core.effects import WEBSOCKET_AFTER, TablesChanged
 from pulse.core.facts import Fact, LinkSample
-from pulse.core.types import LinkId, NodeId
+from pulse.core.types import NO_LINK, LinkId, NodeId
 from pulse.errors import LinkError, PulseError
 from pulse.net.links import JoinOffer, PathSample, PeerTraffic, PolicyRule, Request, Trust
 
@@ -21,6 +21,8 @@ class Dialled:
     dial: int
     address: str
     expect: NodeId | None
+    replaces: LinkId = NO_LINK
+    websocket_after: float | None = WEBSOCKET_AFTER
 
 
 @dataclass
@@ -31,6 +33,7 @@ class FakeLane:
     objects: bytes = b""
     answer: bytes | None = None
     requests: list[bytes] = field(default_factory=list)
+    transport: str = "quic"
 
     async def send(self, request: bytes) -> bytes:
         """The answer; raises LinkError without one."""
@@ -137,9 +140,15 @@ class FakeLinks:
         """Remember it."""
         self.join_answers[offer] = answer
 
-    def dial(self, address: str, expect: NodeId | None) -> int:
+    def dial(
+        self,
+        address: str,
+        expect: NodeId | None,
+        replaces: LinkId = NO_LINK,
+        websocket_after: float | None = WEBSOCKET_AFTER,
+    ) -> int:
         """Remember it, numbered from 1001: no attempt of the core has such a number."""
-        self.dials.append(Dialled(1001 + len(self.dials), address, expect))
+        self.dials.append(Dialled(1001 + len(self.dials), address, expect, replaces, websocket_after))
         return self.dials[-1].dial
 
     def close_link(self, link: LinkId, reason: str) -> None:

@@ -49,9 +49,10 @@ def link_up(
     observed: str = "192.0.2.9:443",
     certificate: bytes = b"",
     boot: bytes = HELLO.boot,
+    transport: str = "quic",
 ) -> LinkUp:
     """A link with a neighbour came up; without `dial` the neighbour made it."""
-    return LinkUp(LinkId(link), dial, who, certificate, "quic", observed, replace(HELLO, boot=boot))
+    return LinkUp(LinkId(link), dial, who, certificate, transport, observed, replace(HELLO, boot=boot))
 
 
 def links_told(mesh: Mesh, by: LinkId, pairs: Sequence[tuple[Certificate, Certificate]], now: float) -> None:

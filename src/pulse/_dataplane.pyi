@@ -9,8 +9,8 @@ Events, as `drain()` returns them (first the kind, then the fields in this order
 
     ("LinkUp", link: int, dial: int, node: bytes, certificate: bytes, transport: str, observed: str,
                version: int, boot: bytes, index: int, replaces: int, clock: float, revocations: bytes, features: int)
-        dial is 0 on the side that accepted; transport is "quic"; observed is where we see the peer; from `version`
-        on it is the peer's hello (boot 16 bytes, revocations = SHA-256 of its revoked ids, sorted and joined)
+        dial is 0 on the side that accepted; transport is "quic" or "websocket"; observed is where we see the peer; from
+        `version` on it is the peer's hello (boot 16 bytes, revocations = SHA-256 of its revoked ids, sorted and joined)
     ("LinkDown", link: int, node: bytes, reason: str)
     ("LinkSuspect", link: int, node: bytes, suspect: bool)
     ("PathSuspect", node: bytes, link: int, suspect: bool)
@@ -21,7 +21,7 @@ Events, as `drain()` returns them (first the kind, then the fields in this order
         id in hex)
     ("Message", link: int, payload: bytes)
     ("JoinOffered", offer: int, source: str, request: bytes)
-    ("JoinGreeted", join: int, leaf: bytes, objects: bytes)     objects is empty unless pinned
+    ("JoinGreeted", join: int, transport: str, leaf: bytes, objects: bytes)     objects is empty unless pinned
     ("JoinAnswered", join: int, answer: bytes)
     ("JoinFailed", join: int, code: str, detail: str)            code: "timeout", "unreachable",
         "refused", "broken"
@@ -175,10 +175,20 @@ class Dataplane:
         Closes every link and session this no longer covers. `objects` (≤ 64 KiB, opaque) is what the join lane shows
         a joiner who pinned the CA.
         """
-    def join(self, address: str, pinned: bool) -> int:
+    def listen(self, tcp: int) -> None:
+        """Take in WebSockets on a TCP socket that listens, whose descriptor is taken over."""
+    def join(
+        self,
+        address: str,
+        pinned: bool,
+        quic: bool = True,
+        websocket: float | None = None,
+        proxy: tuple[str, str] | None = None,
+    ) -> int:
         """Knock at the join lane of `address`: JoinGreeted or JoinFailed follows. Needs no identity.
 
         Pinned: the lane shows its leaf and objects. Else a throw-away certificate and no objects.
+        The transports are those of `dial`.
         """
     def send_join(self, join: int, request: bytes) -> None:
         """After JoinGreeted, send the request (≤ 64 KiB): JoinAnswered or JoinFailed follows.
@@ -189,10 +199,20 @@ class Dataplane:
         """Hang up, as when the lane's leaf does not satisfy; no event follows."""
     def answer_join(self, offer: int, answer: bytes) -> None:
         """Answer a JoinOffered (≤ 64 KiB; empty hangs up). One that is gone (10 s) is ignored."""
-    def dial(self, address: str, expect: bytes | None, replaces: int = 0) -> int:
+    def dial(
+        self,
+        address: str,
+        expect: bytes | None,
+        replaces: int = 0,
+        quic: bool = True,
+        websocket: float | None = None,
+        proxy: tuple[str, str] | None = None,
+    ) -> int:
         """Make a link: LinkUp with this dial id, or DialFailed, follows within 10 s.
 
         Any other node than `expect` (a node id) is refused. `replaces` is the link this one takes over from.
+        QUIC is tried at once if `quic`, a WebSocket `websocket` seconds later (None: not at all), through the HTTP
+        proxy at `proxy` (its "ip:port", and the value of Proxy-Authorization or ""); the first that is verified counts.
         """
     def close_link(self, link: int, reason: str) -> None:
         """Close; the peer hears `reason` (≤ 100 bytes of it). LinkDown follows. An unknown link is ignored."""

@@ -29,10 +29,11 @@ from pulse.core.trust.ca import Issuer
 from pulse.core.trust.tokens import parse_token
 from pulse.core.types import SHORT_ID
 from pulse.errors import Conflict
+from pulse.net import proxy
 from pulse.net.advertised import advertised
 from pulse.net.dataplane import DataplaneLinks
 from pulse.net.dialler import Dialler
-from pulse.net.sockets import bind_udp
+from pulse.net.sockets import bind_tcp, bind_udp
 from pulse.services import enrol
 from pulse.services.ca import CaService
 from pulse.services.control import INVITE_TTL, ControlService
@@ -89,8 +90,10 @@ async def run(config: NodeConfig, ready: Callable[[schemas.Started], None]) -> N
         held = member.held(config)
         identity = held or await member.enrolled(config, links)
         node = _build(config, links, identity, socket)
+        # Only now: to a neighbour that dials while we start, a WebSocket would look quicker than QUIC.
+        sockets = _listen(links, config.listen[0])
         made = held is None and identity.certificate.is_ca
-        await _serve(node, ready, _started(config, node, made=made))
+        await _serve(node, ready, _started(config, node, sockets, made=made))
 
 
 async def join(config: NodeConfig, progress: Callable[[str], None]) -> schemas.Joined:
@@ -179,6 +182,17 @@ def _tun(config: NodeConfig, links: DataplaneLinks, mesh: Mesh) -> TunService | 
     return TunService(links, mesh.me, mesh.statements.mesh_cidr, config.tun.name, config.tun.queues)
 
 
+def _listen(links: DataplaneLinks, host: str) -> str:
+    """Take in WebSockets on the TCP port of the same number; without it only UDP leads here. What listens."""
+    port = links.port
+    try:
+        links.listen(bind_tcp(host, port))
+    except OSError as error:
+        log.warning("no WebSockets: TCP port is not ours", extra={"port": port, "error": str(error)})
+        return "udp"
+    return "udp+tcp"
+
+
 def _wake(config: NodeConfig, identity: Identity, node: Node, persist: PersistService, trust: TrustService) -> None:
     """Bring back what was known, show ourselves, and begin to dial."""
     now = _now()
@@ -247,7 +261,7 @@ async def _serve(node: Node, ready: Callable[[schemas.Started], None], started: 
     log.info("node stopped")
 
 
-def _started(config: NodeConfig, node: Node, *, made: bool) -> schemas.Started:
+def _started(config: NodeConfig, node: Node, sockets: str, *, made: bool) -> schemas.Started:
     told = list(node.advertised())
     invite = node.ca.invite(schemas.TokenRequest(INVITE_TTL, 1))[0] if made and told and node.ca else ""
     return schemas.Started(
@@ -258,6 +272,7 @@ def _started(config: NodeConfig, node: Node, *, made: bool) -> schemas.Started:
         made=made,
         data_dir=str(config.data_dir),
         invite=invite,
+        sockets=sockets,
     )
 
 
@@ -270,7 +285,7 @@ def _data_dir(config: NodeConfig) -> Iterator[None]:
 @contextlib.contextmanager
 def _links(config: NodeConfig, *, any_port: bool = False) -> Iterator[DataplaneLinks]:
     host, port = ("", 0) if any_port else config.listen
-    links = DataplaneLinks.start(bind_udp(host, port).detach())
+    links = DataplaneLinks.start(bind_udp(host, port).detach(), proxy.from_environment())
     try:
         yield links
     finally:

@@ -281,6 +281,8 @@ class Started(View, frozen=True):
     data_dir: str
     invite: str = ""
     """For the first node: a line to paste on the next machine, good for an hour and one machine."""
+    sockets: str = "udp+tcp"
+    """What listens: `udp+tcp`, or `udp` where another program has the TCP port."""
 
 
 class Joined(View, frozen=True):

@@ -82,7 +82,7 @@ async def test_a_door_that_cannot_be_is_an_error_of_the_link() -> None:
 async def test_a_lane_that_ended_before_the_request_says_so_instead_of_waiting() -> None:
     with plane("joiner") as joiner:
         lane = Lane(joiner.raw, 1, asyncio.get_running_loop().create_future())
-        lane.happened(b"leaf", b"objects")
+        lane.happened("quic", b"leaf", b"objects")
         await lane.opened()
         lane.failed("broken", "the other side hung up")
         with pytest.raises(LinkError, match="hung up"):

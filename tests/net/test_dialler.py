@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pulse.core.effects import Dial
 from pulse.core.facts import AddressesChanged, DialFailed, Fact, LinkUp
+from pulse.core.types import LinkId
 from pulse.net import dialler as module
 from pulse.net.dialler import Dialler
 from tests.authority import node
@@ -64,6 +65,13 @@ async def test_a_literal_address_is_dialled_at_once() -> None:
     Dialler(links).dial(Dial(1, "[2001:db8::1]:443", ALICE))
 
     assert [(each.address, each.expect) for each in links.dials] == [("[2001:db8::1]:443", ALICE)]
+
+
+async def test_transports_and_what_is_replaced_are_passed_on() -> None:
+    links = FakeLinks()
+    Dialler(links).dial(Dial(1, "192.0.2.1:443", ALICE, LinkId(7), websocket_after=None))
+
+    assert [(each.replaces, each.websocket_after) for each in links.dials] == [(7, None)]
 
 
 async def test_all_addresses_of_a_name_are_dialled_at_once() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from pulse.errors import Conflict, SystemRefused
 from pulse.net import sockets
-from pulse.net.sockets import bind_udp
+from pulse.net.sockets import bind_tcp, bind_udp
 from tests.namespace import inside, namespace
 from tests.people import NOBODY, run_as
 
@@ -105,3 +105,22 @@ def test_any_other_refusal_comes_with_the_systems_own_words(monkeypatch: pytest.
     monkeypatch.setattr(sockets, "_bind", starve)
     with pytest.raises(SystemRefused, match=r"cannot listen on \*:8443: Too many open files"):
         bind_udp("", 8443)
+
+
+@pytest.mark.parametrize("host", ["", "127.0.0.1"])
+def test_a_tcp_socket_has_the_port_of_the_udp_one_and_lets_nobody_in_before_it_listens(host: str) -> None:
+    with bind_udp(host, 0) as udp, bind_tcp(host, udp.getsockname()[1]) as tcp:
+        assert tcp.getsockname()[1] == udp.getsockname()[1]
+        there = ("127.0.0.1", tcp.getsockname()[1])
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(there, timeout=10)
+        tcp.listen()
+        with socket.create_connection(there, timeout=10):
+            tcp.accept()[0].close()
+
+
+def test_a_tcp_port_that_others_have_is_an_error_to_say() -> None:
+    with bind_tcp("", 0) as taken:
+        taken.listen()
+        with pytest.raises(OSError, match="in use"):
+            bind_tcp("", taken.getsockname()[1])

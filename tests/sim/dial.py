@@ -63,7 +63,8 @@ class Attempt:
         if self.daemon.id in peer.distrusted:
             return self._fails_after(0.0, "refused", "closed by peer: certificate")
         old = self.daemon.standing.get(peer.id)
-        if old is not None and not (old.suspect or (not old.dialled and self.daemon.id < peer.id)):
+        renewed = old is not None and old.id == self.dial.replaces
+        if old is not None and not (renewed or old.suspect or (not old.dialled and self.daemon.id < peer.id)):
             return self._fails_after(0.0, "duplicate", peer.id)
         self.daemon.greeting[peer.id] = self.dial.attempt
         hello = self.world.crossing(self.daemon.machine, peer.machine)

@@ -40,7 +40,7 @@ pub enum Event {
     /// A stranger asks to join through us.
     JoinOffered { offer: u64, source: SocketAddr, request: Vec<u8> },
     /// The join lane we dialled showed its leaf and its signed objects; nothing of ours has been sent yet.
-    JoinGreeted { join: u64, leaf: Vec<u8>, objects: Vec<u8> },
+    JoinGreeted { join: u64, transport: &'static str, leaf: Vec<u8>, objects: Vec<u8> },
     /// The answer to our join request.
     JoinAnswered { join: u64, answer: Vec<u8> },
     /// The join lane failed before an answer.

@@ -10,13 +10,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use quinn::{Connection, Incoming, RecvStream, SendStream, VarInt};
+use quinn::{Connection, Incoming};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::event::Event;
 use crate::hello::{read_message, write_message};
-use crate::link::{Desk, Ended, Links, Rates, explain, join_transport};
+use crate::link::{
+    Carrier, Close, Desk, Ended, Links, Parts, Rates, Reader, Transports, Writer, explain, explain_failure, first,
+    join_transport, knock_wss,
+};
 use crate::tls::{JOIN_PINNED, ThrowAway, join_client, join_server};
 use crate::verify::pinned_name;
 
@@ -61,6 +65,10 @@ impl JoinLane {
         Self { throw_away, state: Mutex::new(state) }
     }
 
+    pub(crate) fn throw_away(&self) -> &ThrowAway {
+        &self.throw_away
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -91,20 +99,78 @@ pub(crate) fn knocked(desk: &Arc<Desk>, incoming: Incoming) {
 }
 
 async fn serve(desk: &Desk, incoming: Incoming) -> io::Result<()> {
-    let Some((identity, trust)) = desk.settings.both() else { return Ok(()) };
+    let Some((identity, _)) = desk.settings.both() else { return Ok(()) };
     let mut config = join_server(&identity, &desk.joins.throw_away).map_err(io::Error::other)?;
     config.transport_config(join_transport(DEADLINE)).migration(false);
     let connection = incoming.accept_with(Arc::new(config))?.await?;
-    let (mut send, mut recv) = connection.accept_bi().await?;
-    recv.read_exact(&mut [KNOCK]).await.map_err(io::Error::other)?;
+    let (send, recv) = connection.accept_bi().await?;
     let pinned = alpn(&connection).is_some_and(|alpn| alpn == JOIN_PINNED);
-    write_message(&mut send, if pinned { &trust.objects } else { &[] }).await?;
-    if let Some(request) = read_message(&mut recv).await? {
-        let answer = ask(desk, connection.remote_address(), request).await;
-        reply(&mut send, &answer).await?;
+    attend(desk, Door::new(connection, Box::new(recv), Box::new(send)), pinned).await
+}
+
+/// A stranger came through a WebSocket.
+pub(crate) async fn received(desk: &Desk, from: SocketAddr, parts: Parts, pinned: bool) {
+    let Some(_place) = desk.joins.enter(from) else { return };
+    let Parts { carrier, reader, writer, outlet: _ } = parts;
+    // As above.
+    let _ = timeout(DEADLINE, attend(desk, Door::new(carrier, reader, writer), pinned)).await;
+}
+
+/// The lane's side, on whatever transport.
+async fn attend(desk: &Desk, mut door: Door, pinned: bool) -> io::Result<()> {
+    let Some((_, trust)) = desk.settings.both() else { return Ok(()) };
+    door.reader.read_exact(&mut [KNOCK]).await?;
+    write_message(&mut door.writer, if pinned { &trust.objects } else { &[] }).await?;
+    if let Some(request) = read_message(&mut door.reader).await? {
+        let answer = ask(desk, door.carrier.remote(), request).await;
+        door.reply(&answer).await?;
     }
-    connection.close(VarInt::from_u32(0), b"");
     Ok(())
+}
+
+/// A connection somebody joins over: its one stream, and its end.
+struct Door {
+    carrier: Arc<dyn Carrier>,
+    reader: Reader,
+    writer: Writer,
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.carrier.close(Close::Leaving, "");
+    }
+}
+
+impl Door {
+    fn new(carrier: impl Carrier + 'static, reader: Reader, writer: Writer) -> Self {
+        Self { carrier: Arc::new(carrier), reader, writer }
+    }
+
+    async fn reply(&mut self, answer: &[u8]) -> io::Result<()> {
+        if answer.is_empty() {
+            return Ok(());
+        }
+        write_message(&mut self.writer, answer).await?;
+        self.writer.shutdown().await?;
+        // Until the joiner, who has all of it, hangs up: a close would throw away what is on its way.
+        while self.reader.read(&mut [0]).await? > 0 {}
+        Ok(())
+    }
+
+    async fn hear(&mut self) -> Result<Vec<u8>, Ended> {
+        match read_message(&mut self.reader).await {
+            Ok(Some(message)) => Ok(message),
+            Ok(None) => Err(Ended::new("broken", "the lane hung up")),
+            Err(error) => Err(explain_failure(&*self.carrier, &error).await),
+        }
+    }
+
+    async fn say(&mut self, message: &[u8]) -> Result<(), Ended> {
+        match write_message(&mut self.writer, message).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(explain_failure(&*self.carrier, &error).await),
+        }
+    }
 }
 
 fn alpn(connection: &Connection) -> Option<Vec<u8>> {
@@ -132,26 +198,17 @@ impl Drop for Forget<'_> {
     }
 }
 
-async fn reply(send: &mut SendStream, answer: &[u8]) -> io::Result<()> {
-    if answer.is_empty() {
-        return Ok(());
-    }
-    write_message(send, answer).await?;
-    send.finish()?;
-    // Until the joiner has all of it: a close would throw away what is on its way.
-    send.stopped().await.map(drop).map_err(io::Error::other)
-}
-
 impl Links {
     /// Knock at the join lane of `address`; `JoinGreeted` or `JoinFailed` follows under the id returned.
-    pub fn join(&self, address: SocketAddr, pinned: bool) -> u64 {
+    pub fn join(&self, address: SocketAddr, pinned: bool, transports: Transports) -> u64 {
         let desk = Arc::clone(self.desk());
         let join = desk.next_id();
         let (request, requested) = oneshot::channel();
         desk.joins.state().joins.insert(join, request);
         self.desk().spawn(async move {
             let joining = Arc::clone(&desk);
-            let asked = desk.watched(DEADLINE, async move { knock(&joining, address, pinned, join, requested).await });
+            let asked = desk
+                .watched(DEADLINE, async move { knock(&joining, address, pinned, transports, join, requested).await });
             let event = match asked.await {
                 Ok(answer) => answer.map(|answer| Event::JoinAnswered { join, answer }),
                 Err(Ended { code, text: detail }) => Some(Event::JoinFailed { join, code, detail }),
@@ -189,42 +246,38 @@ async fn knock(
     desk: &Desk,
     address: SocketAddr,
     pinned: bool,
+    transports: Transports,
     join: u64,
     requested: oneshot::Receiver<Vec<u8>>,
 ) -> Result<Option<Vec<u8>>, Ended> {
-    let connection = connect(desk, address, pinned).await?;
-    let _closing = Hangup(&connection);
-    let (mut send, mut recv) = connection.open_bi().await.map_err(|error| explain(&error))?;
-    let broken = |error: io::Error| match connection.close_reason() {
-        Some(reason) => explain(&reason),
-        None => Ended::new("broken", error.to_string()),
-    };
-    send.write_all(&[KNOCK]).await.map_err(|error| broken(error.into()))?;
-    let objects = hear(&mut recv).await.map_err(broken)?;
-    desk.shared.bus.emit(Event::JoinGreeted { join, leaf: leaf(&connection), objects });
-    let Ok(request) = requested.await else { return Ok(None) };
-    write_message(&mut send, &request).await.map_err(broken)?;
-    hear(&mut recv).await.map(Some).map_err(broken)
-}
-
-struct Hangup<'a>(&'a Connection);
-
-impl Drop for Hangup<'_> {
-    fn drop(&mut self) {
-        self.0.close(VarInt::from_u32(0), b"");
+    let reached = first(
+        transports,
+        || over_quic(desk, address, pinned),
+        |proxy| async move {
+            let (leaf, Parts { carrier, reader, writer, outlet: _ }) = knock_wss(address, pinned, proxy).await?;
+            Ok((leaf, Door::new(carrier, reader, writer)))
+        },
+    );
+    let (leaf, mut door) = reached.await?;
+    if let Err(error) = door.writer.write_all(&[KNOCK]).await {
+        return Err(explain_failure(&*door.carrier, &error).await);
     }
+    let objects = door.hear().await?;
+    desk.shared.bus.emit(Event::JoinGreeted { join, transport: door.carrier.transport(), leaf, objects });
+    let Ok(request) = requested.await else { return Ok(None) };
+    door.say(&request).await?;
+    door.hear().await.map(Some)
 }
 
-async fn connect(desk: &Desk, address: SocketAddr, pinned: bool) -> Result<Connection, Ended> {
+/// The leaf that the lane showed, and a stream to it.
+async fn over_quic(desk: &Desk, address: SocketAddr, pinned: bool) -> Result<(Vec<u8>, Door), Ended> {
     let mut config = join_client(pinned).map_err(|error| Ended::new("broken", error.to_string()))?;
     config.transport_config(join_transport(DEADLINE));
     let connecting = desk.endpoint.connect_with(config, address, &pinned_name(None));
     let connecting = connecting.map_err(|error| Ended::new("unreachable", error.to_string()))?;
-    connecting.await.map_err(|error| explain(&error))
-}
-
-async fn hear(recv: &mut RecvStream) -> io::Result<Vec<u8>> {
-    read_message(recv).await?.ok_or_else(|| io::Error::other("the lane hung up"))
+    let connection = connecting.await.map_err(|error| explain(&error))?;
+    let (send, recv) = connection.open_bi().await.map_err(|error| explain(&error))?;
+    Ok((leaf(&connection), Door::new(connection, Box::new(recv), Box::new(send))))
 }
 
 fn leaf(connection: &Connection) -> Vec<u8> {

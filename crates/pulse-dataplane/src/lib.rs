@@ -17,6 +17,7 @@ pub mod join;
 pub mod keys;
 pub mod link;
 pub mod offload;
+pub mod outlet;
 pub mod path;
 pub mod policy;
 pub mod probe;

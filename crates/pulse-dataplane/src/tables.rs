@@ -16,6 +16,7 @@ use crate::flow::{Flow, mix};
 use crate::forward::Halves;
 use crate::inbox::Inbox;
 use crate::link::Bucket;
+use crate::outlet::Outlet;
 use crate::path::{Path, Paths};
 use crate::policy::Policy;
 use crate::probe::Probes;
@@ -84,6 +85,8 @@ pub struct Link {
     pub handle: Handle,
     /// Where frames and bare records for it go; moved only by an echoed probe.
     pub remote: ArcSwap<SocketAddr>,
+    /// Where its packets leave.
+    pub outlet: Outlet,
     /// The address of ours that the neighbour dialled: to it, and to firewalls on the way, we are no other. None if
     /// we dialled.
     pub local: Option<IpAddr>,

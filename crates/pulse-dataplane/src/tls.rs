@@ -86,6 +86,18 @@ pub fn link_client(identity: &Identity, trust: &Arc<Trust>) -> Result<(quinn::Cl
     member_client(identity, trust, LINK)
 }
 
+/// As `link_server`, for handshakes over TCP.
+pub fn link_server_tcp(identity: &Identity, trust: &Arc<Trust>) -> Result<(Arc<ServerConfig>, Arc<Verifier>), Error> {
+    let (config, verifier) = member_server_tls(identity, trust, LINK)?;
+    Ok((Arc::new(config), verifier))
+}
+
+/// As `link_client`, for dials over TCP.
+pub fn link_client_tcp(identity: &Identity, trust: &Arc<Trust>) -> Result<(Arc<ClientConfig>, Arc<Verifier>), Error> {
+    let (config, verifier) = member_client_tls(identity, trust, LINK)?;
+    Ok((Arc::new(config), verifier))
+}
+
 /// Settings for incoming sessions. The transport is the caller's.
 pub fn session_server(identity: &Identity, trust: &Arc<Trust>) -> Result<(quinn::ServerConfig, Arc<Verifier>), Error> {
     member_server(identity, trust, SESSION)
@@ -101,12 +113,21 @@ fn member_server(
     trust: &Arc<Trust>,
     alpn: &[u8],
 ) -> Result<(quinn::ServerConfig, Arc<Verifier>), Error> {
+    let (config, verifier) = member_server_tls(identity, trust, alpn)?;
+    Ok((quic_server(config)?, verifier))
+}
+
+fn member_server_tls(
+    identity: &Identity,
+    trust: &Arc<Trust>,
+    alpn: &[u8],
+) -> Result<(ServerConfig, Arc<Verifier>), Error> {
     let verifier = Verifier::new(Arc::clone(trust), identity.certified.not_before);
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(Arc::clone(&verifier) as Arc<_>);
     let key = SingleCertAndKey::from(Arc::clone(&identity.certified_key));
-    Ok((quic_server(builder.with_cert_resolver(Arc::new(key)), &[alpn])?, verifier))
+    Ok((server(builder.with_cert_resolver(Arc::new(key)), &[alpn]), verifier))
 }
 
 fn member_client(
@@ -114,36 +135,63 @@ fn member_client(
     trust: &Arc<Trust>,
     alpn: &[u8],
 ) -> Result<(quinn::ClientConfig, Arc<Verifier>), Error> {
+    let (config, verifier) = member_client_tls(identity, trust, alpn)?;
+    Ok((quic_client(config)?, verifier))
+}
+
+fn member_client_tls(
+    identity: &Identity,
+    trust: &Arc<Trust>,
+    alpn: &[u8],
+) -> Result<(ClientConfig, Arc<Verifier>), Error> {
     let verifier = Verifier::new(Arc::clone(trust), identity.certified.not_before);
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<_>);
     let key = SingleCertAndKey::from(Arc::clone(&identity.certified_key));
-    Ok((quic_client(builder.with_client_cert_resolver(Arc::new(key)), alpn)?, verifier))
+    Ok((client(builder.with_client_cert_resolver(Arc::new(key)), alpn), verifier))
 }
 
 /// Settings of the join lane: no client certificate; ours is picked by ALPN.
 pub fn join_server(identity: &Identity, throw_away: &ThrowAway) -> Result<quinn::ServerConfig, Error> {
+    quic_server(join_server_tls(identity, throw_away)?)
+}
+
+/// As `join_server`, for handshakes over TCP.
+pub fn join_server_tcp(identity: &Identity, throw_away: &ThrowAway) -> Result<Arc<ServerConfig>, Error> {
+    join_server_tls(identity, throw_away).map(Arc::new)
+}
+
+fn join_server_tls(identity: &Identity, throw_away: &ThrowAway) -> Result<ServerConfig, Error> {
     let resolver =
         JoinCertificates { leaf: Arc::clone(&identity.certified_key), throw_away: Arc::clone(&throw_away.0) };
     let config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(resolver));
-    quic_server(config, &[JOIN_PINNED, JOIN])
+    Ok(server(config, &[JOIN_PINNED, JOIN]))
 }
 
 /// Settings for joining: whatever leaf the lane shows is taken, and told to Python, which judges it.
 pub fn join_client(pinned: bool) -> Result<quinn::ClientConfig, Error> {
+    let mut config = quic_client(join_client_tls(pinned)?)?;
+    config.initial_dst_cid_provider(Arc::new(marked_connection_id));
+    Ok(config)
+}
+
+/// As `join_client`, for dials over TCP.
+pub fn join_client_tcp(pinned: bool) -> Result<Arc<ClientConfig>, Error> {
+    join_client_tls(pinned).map(Arc::new)
+}
+
+fn join_client_tls(pinned: bool) -> Result<ClientConfig, Error> {
     let config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyKey))
         .with_no_client_auth();
-    let mut config = quic_client(config, if pinned { JOIN_PINNED } else { JOIN })?;
-    config.initial_dst_cid_provider(Arc::new(marked_connection_id));
-    Ok(config)
+    Ok(client(config, if pinned { JOIN_PINNED } else { JOIN }))
 }
 
 /// True if the first packet of a connection asks for the join lane.
@@ -158,19 +206,27 @@ fn marked_connection_id() -> ConnectionId {
     ConnectionId::new(&id)
 }
 
-fn quic_server(mut config: ServerConfig, alpns: &[&[u8]]) -> Result<quinn::ServerConfig, Error> {
+fn server(mut config: ServerConfig, alpns: &[&[u8]]) -> ServerConfig {
     config.alpn_protocols = alpns.iter().map(|alpn| alpn.to_vec()).collect();
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
-    let crypto = QuicServerConfig::try_from(config).map_err(no_initial_suite)?;
-    Ok(quinn::ServerConfig::with_crypto(Arc::new(crypto)))
+    config
 }
 
-fn quic_client(mut config: ClientConfig, alpn: &[u8]) -> Result<quinn::ClientConfig, Error> {
+fn client(mut config: ClientConfig, alpn: &[u8]) -> ClientConfig {
     config.alpn_protocols = vec![alpn.to_vec()];
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
     config.enable_sni = false;
+    config
+}
+
+fn quic_server(config: ServerConfig) -> Result<quinn::ServerConfig, Error> {
+    let crypto = QuicServerConfig::try_from(config).map_err(no_initial_suite)?;
+    Ok(quinn::ServerConfig::with_crypto(Arc::new(crypto)))
+}
+
+fn quic_client(config: ClientConfig) -> Result<quinn::ClientConfig, Error> {
     let crypto = QuicClientConfig::try_from(config).map_err(no_initial_suite)?;
     Ok(quinn::ClientConfig::new(Arc::new(crypto)))
 }

@@ -3,8 +3,10 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use pulse_dataplane::dataplane::Error;
+use pulse_dataplane::link::{Proxy, Transports};
 use pulse_dataplane::policy::{Handles, Rule};
 use pulse_dataplane::{Handle, NodeId};
 use pyo3::PyErr;
@@ -85,4 +87,27 @@ fn os_error(error: &io::Error) -> PyErr {
     let Some(code) = error.raw_os_error() else { return PyOSError::new_err(text) };
     let words = text.strip_suffix(&format!(" (os error {code})")).unwrap_or(&text);
     PyOSError::new_err((code, words.to_owned()))
+}
+
+/// A time that can be waited for; `what` it is is named if not.
+pub(crate) fn seconds(what: &str, value: f64) -> Result<Duration, PyErr> {
+    Duration::try_from_secs_f64(value).map_err(|error| PyValueError::new_err(format!("{what} {value}: {error}")))
+}
+
+/// What a dial may try: QUIC, a WebSocket so many seconds later, and through which proxy (its `ip:port`, and a value of
+/// Proxy-Authorization).
+pub(crate) fn transports(
+    quic: bool,
+    websocket: Option<f64>,
+    proxy: Option<(String, String)>,
+) -> Result<Transports, PyErr> {
+    let websocket = websocket.map(|after| seconds("websocket", after)).transpose()?;
+    let proxy = proxy.map(|(address, authorization)| {
+        // It becomes a line of a header.
+        if authorization.bytes().any(|byte| byte.is_ascii_control()) {
+            return Err(PyValueError::new_err("the proxy's authorization has control characters"));
+        }
+        Ok(Proxy { address: socket_address(&address)?, authorization })
+    });
+    Ok(Transports { quic, websocket, proxy: proxy.transpose()? })
 }

@@ -37,8 +37,8 @@ pub(crate) fn tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>
         Event::JoinOffered { offer, source, request } => {
             ("JoinOffered", offer, shown(source), bytes(&request)).into_pyobject(py)
         }
-        Event::JoinGreeted { join, leaf, objects } => {
-            ("JoinGreeted", join, bytes(&leaf), bytes(&objects)).into_pyobject(py)
+        Event::JoinGreeted { join, transport, leaf, objects } => {
+            ("JoinGreeted", join, transport, bytes(&leaf), bytes(&objects)).into_pyobject(py)
         }
         Event::JoinAnswered { join, answer } => ("JoinAnswered", join, bytes(&answer)).into_pyobject(py),
         Event::JoinFailed { join, code, detail } => ("JoinFailed", join, code, detail).into_pyobject(py),

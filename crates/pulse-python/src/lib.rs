@@ -9,7 +9,6 @@ mod statistics;
 
 use std::collections::HashMap;
 use std::os::fd::RawFd;
-use std::time::Duration;
 
 use pulse_dataplane::dataplane::{self, Ownership, Way};
 use pulse_dataplane::verify::Trust;
@@ -17,7 +16,9 @@ use pulse_dataplane::{Handle, LinkId};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
-use crate::convert::{SaidRule, descriptor, node_id, prefix, python_error, rule, shown, socket_address};
+use crate::convert::{
+    SaidRule, descriptor, node_id, prefix, python_error, rule, seconds, shown, socket_address, transports,
+};
 use crate::statistics::{LinkStatistics, PathStatistics, PeerStatistics, SessionStatistics, Statistics};
 
 /// A handle and the ways that lead to it.
@@ -74,8 +75,17 @@ impl Dataplane {
         self.0.install_trust(trust.map_err(dataplane::Error::Invalid).map_err(python_error)?).map_err(python_error)
     }
 
-    fn join(&self, address: &str, pinned: bool) -> PyResult<u64> {
-        self.0.join(socket_address(address)?, pinned).map_err(python_error)
+    #[pyo3(signature = (address, pinned, quic = true, websocket = None, proxy = None))]
+    fn join(
+        &self,
+        address: &str,
+        pinned: bool,
+        quic: bool,
+        websocket: Option<f64>,
+        proxy: Option<(String, String)>,
+    ) -> PyResult<u64> {
+        let transports = transports(quic, websocket, proxy)?;
+        self.0.join(socket_address(address)?, pinned, transports).map_err(python_error)
     }
 
     fn send_join(&self, join: u64, request: Vec<u8>) -> PyResult<()> {
@@ -90,10 +100,23 @@ impl Dataplane {
         self.0.answer_join(offer, answer).map_err(python_error)
     }
 
-    #[pyo3(signature = (address, expect, replaces = 0))]
-    fn dial(&self, address: &str, expect: Option<Vec<u8>>, replaces: LinkId) -> PyResult<u64> {
+    fn listen(&self, tcp: RawFd) -> PyResult<()> {
+        self.0.listen(descriptor(tcp)?).map_err(python_error)
+    }
+
+    #[pyo3(signature = (address, expect, replaces = 0, quic = true, websocket = None, proxy = None))]
+    fn dial(
+        &self,
+        address: &str,
+        expect: Option<Vec<u8>>,
+        replaces: LinkId,
+        quic: bool,
+        websocket: Option<f64>,
+        proxy: Option<(String, String)>,
+    ) -> PyResult<u64> {
         let expect = expect.map(|node| node_id(&node)).transpose()?;
-        self.0.dial(socket_address(address)?, expect, replaces).map_err(python_error)
+        let transports = transports(quic, websocket, proxy)?;
+        self.0.dial(socket_address(address)?, expect, replaces, transports).map_err(python_error)
     }
 
     fn close_link(&self, link: LinkId, reason: &str) -> PyResult<()> {
@@ -109,9 +132,7 @@ impl Dataplane {
     }
 
     fn request(&self, node: Vec<u8>, payload: Vec<u8>, timeout: f64) -> PyResult<u64> {
-        let limit = Duration::try_from_secs_f64(timeout)
-            .map_err(|error| python_error(dataplane::Error::Invalid(format!("timeout {timeout}: {error}"))))?;
-        self.0.request(node_id(&node)?, payload, limit).map_err(python_error)
+        self.0.request(node_id(&node)?, payload, seconds("timeout", timeout)?).map_err(python_error)
     }
 
     fn respond(&self, request: u64, payload: Vec<u8>) -> PyResult<()> {

@@ -227,7 +227,7 @@ def _show_started(started: schemas.Started) -> None:
     pairs = [
         ("network", f"{node.network:<15}  {keep if started.made else f'CA {spaced(node.ca_hash)}'}"),
         ("node", f"{node.name:<15}  {node.id[:SHORT_ID]}   {node.v4}   {node.v6}"),
-        ("listening", f"udp {started.listen}, advertised {', '.join(started.advertised) or 'nowhere'}"),
+        ("listening", f"{started.sockets} {started.listen}, advertised {', '.join(started.advertised) or 'nowhere'}"),
     ]
     if started.tun:
         pairs.append(("tun", started.tun))

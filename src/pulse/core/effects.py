@@ -8,19 +8,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pulse.core.types import LinkId, NodeId
+from pulse.core.types import NO_LINK, LinkId, NodeId
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
 """Severities, numbered as `logging` numbers them, which the core may not import."""
 
 
+WEBSOCKET_AFTER = 0.25
+"""Seconds by which QUIC goes ahead (RFC 8305 §5): where UDP gets through it has answered by then, or soon will."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """Try to link with whoever answers at `address` (`host:port`; names are resolved outside)."""
+    """Try to link with whoever answers at `address` (`host:port`; names are resolved outside), over QUIC first."""
 
     attempt: int
     address: str
     expect: NodeId | None
+    replaces: LinkId = NO_LINK
+    """The link of ours that the new one takes over from; 0 for none."""
+    websocket_after: float | None = WEBSOCKET_AFTER
+    """Seconds after which a WebSocket is tried too; None for QUIC alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from pulse.core import messages
-from pulse.core.addresses import split
 from pulse.core.effects import (
     DEBUG,
     INFO,
@@ -17,7 +16,6 @@ from pulse.core.effects import (
     CloseLink,
     Effect,
     Log,
-    SendMessage,
     StoreConfig,
     TrustChanged,
 )
@@ -75,7 +73,11 @@ class Mesh(Machines):
             case LinkDown():
                 return self._link_down(fact, now)
             case LinkSuspect(link, _, suspect):
-                return [*self.probe.link_suspected(fact), *self.linkstate.link_suspected(link, suspect)]
+                return [
+                    *self.probe.link_suspected(fact),
+                    *self.linkstate.link_suspected(link, suspect),
+                    *self.neighbours.link_suspected(link, suspect, now),
+                ]
             case PathSuspected(node, link, suspect):
                 return self.routing.path_suspected(node, link, suspect, now)
             case DialFailed():
@@ -159,11 +161,10 @@ class Mesh(Machines):
         if fact.node in self.statements.revoked():
             # It was on its way up when the revocation came.
             return self._turned_away(fact, f"{fact.node[:SHORT_ID]} is revoked", now)
-        observed = SendMessage(fact.link, messages.encode(messages.Observed(*split(fact.observed))))
         log = Log("link up", INFO, {"node": fact.node[:SHORT_ID], "transport": fact.transport})
         outcomes: list[Effect | News] = [
             log,
-            observed,
+            *self.sight.link_opened(fact),
             *self.neighbours.link_opened(fact, now),
             *self.probe.link_opened(fact.link),
             *certificate_seen(self, certificate),

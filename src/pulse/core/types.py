@@ -13,6 +13,9 @@ NodeId = NewType("NodeId", str)
 LinkId = NewType("LinkId", int)
 """Our name of a link: the index under which we receive its frames."""
 
+NO_LINK = LinkId(0)
+"""The number no link has."""
+
 SHORT_ID = 12
 """Digits of a node id shown to people."""
 

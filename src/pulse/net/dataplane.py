@@ -6,19 +6,25 @@ Invariant: this is the only module that imports `pulse._dataplane`; it decides n
 import asyncio
 import errno
 import logging
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pulse import _dataplane
 from pulse.core import facts
-from pulse.core.effects import TablesChanged
+from pulse.core.addresses import split
+from pulse.core.effects import WEBSOCKET_AFTER, TablesChanged
 from pulse.core.messages import printable
-from pulse.core.types import LinkId, NodeId
+from pulse.core.types import NO_LINK, LinkId, NodeId
 from pulse.errors import LinkError, SystemRefused
 from pulse.net.links import JoinOffer, PathSample, PeerTraffic, PolicyRule, Request, Trust
+from pulse.net.proxy import Proxy
 
 log = logging.getLogger(__name__)
+
+BACKLOG = 128
+"""Connections that may wait to be accepted."""
 
 NO_STREAMS = 1
 """Code of the refusal that a node gives which takes no streams at all."""
@@ -37,14 +43,15 @@ class Lane:
 
     _dataplane: _dataplane.Dataplane
     _join: int
-    _next: asyncio.Future[tuple[bytes, ...]]
+    _next: asyncio.Future[tuple[Any, ...]]
+    transport: str = ""
     leaf: bytes = b""
     objects: bytes = b""
     _ended: LinkError | None = None
 
     async def opened(self) -> None:
         """Wait for the greeting. Raises LinkError."""
-        self.leaf, self.objects = await self._next
+        self.transport, self.leaf, self.objects = await self._next
 
     async def send(self, request: bytes) -> bytes:
         """Send the request and wait for the answer. Raises LinkError."""
@@ -52,10 +59,11 @@ class Lane:
             raise self._ended
         self._next = asyncio.get_running_loop().create_future()
         self._dataplane.send_join(self._join, request)
+        answer: bytes
         (answer,) = await self._next
         return answer
 
-    def happened(self, *values: bytes) -> None:
+    def happened(self, *values: object) -> None:
         """The next step of the conversation arrived."""
         if not self._next.done():
             self._next.set_result(values)
@@ -72,6 +80,7 @@ class DataplaneLinks:
     """One data plane, drained by the asyncio loop it was started on."""
 
     _dataplane: _dataplane.Dataplane
+    _proxy: Proxy | None = None
     _facts: list[facts.Fact] = field(default_factory=list)
     _told: asyncio.Event = field(default_factory=asyncio.Event)
     _offers: asyncio.Queue[JoinOffer] = field(default_factory=asyncio.Queue)
@@ -83,11 +92,21 @@ class DataplaneLinks:
     _answers: dict[int, asyncio.Future[bytes]] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, udp: int) -> "DataplaneLinks":
-        """Start a data plane on a bound UDP socket, whose descriptor it takes over."""
-        links = cls(_dataplane.Dataplane(udp))
+    def start(cls, udp: int, proxy: Proxy | None = None) -> "DataplaneLinks":
+        """Start a data plane on a bound UDP socket, whose descriptor it takes over; WebSockets go through `proxy`."""
+        links = cls(_dataplane.Dataplane(udp), proxy)
         asyncio.get_running_loop().add_reader(links._dataplane.fileno(), links._drain)
         return links
+
+    @property
+    def port(self) -> int:
+        """Of the UDP socket."""
+        return split(self._dataplane.local_address())[1]
+
+    def listen(self, tcp: socket.socket) -> None:
+        """Take in WebSockets on a bound TCP socket, which is taken over."""
+        tcp.listen(BACKLOG)
+        self._dataplane.listen(tcp.detach())
 
     def close(self) -> None:
         """End every link and session and free the socket; takes well under a second."""
@@ -131,7 +150,7 @@ class DataplaneLinks:
         )  # fmt: skip
 
     async def join(self, address: str, *, pinned: bool) -> Lane:
-        join = self._dataplane.join(address, pinned)
+        join = self._dataplane.join(address, pinned, websocket=WEBSOCKET_AFTER, proxy=self._through(address))
         lane = self._lanes[join] = Lane(self._dataplane, join, asyncio.get_running_loop().create_future())
         await lane.opened()
         return lane
@@ -139,8 +158,16 @@ class DataplaneLinks:
     def answer_join(self, offer: int, answer: bytes) -> None:
         self._dataplane.answer_join(offer, answer)
 
-    def dial(self, address: str, expect: NodeId | None) -> int:
-        return self._dataplane.dial(address, _raw(expect) if expect else None)
+    def dial(
+        self,
+        address: str,
+        expect: NodeId | None,
+        replaces: LinkId = NO_LINK,
+        websocket_after: float | None = WEBSOCKET_AFTER,
+    ) -> int:
+        raw = _raw(expect) if expect else None
+        through = self._through(address)
+        return self._dataplane.dial(address, raw, replaces, websocket=websocket_after, proxy=through)
 
     def close_link(self, link: LinkId, reason: str) -> None:
         self._dataplane.close_link(link, reason)
@@ -181,6 +208,11 @@ class DataplaneLinks:
     def detach_tun(self) -> None:
         self._dataplane.detach_tun()
 
+    def _through(self, address: str) -> tuple[str, str] | None:
+        if self._proxy is None or self._proxy.is_bypassed(address):
+            return None
+        return self._proxy.address, self._proxy.authorization
+
     # Figures
 
     def sample(self) -> tuple[facts.LinkSample, ...]:
@@ -206,9 +238,9 @@ class DataplaneLinks:
 
     # Answers to what was asked before
 
-    def _greeted(self, join: int, leaf: bytes, objects: bytes) -> None:
+    def _greeted(self, join: int, transport: str, leaf: bytes, objects: bytes) -> None:
         if lane := self._lanes.get(join):
-            lane.happened(leaf, objects)
+            lane.happened(transport, leaf, objects)
 
     def _answered(self, join: int, answer: bytes) -> None:
         if lane := self._lanes.pop(join, None):

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 from pulse.core.effects import Dial
 from pulse.core.facts import DialFailed, Fact, LinkUp
-from pulse.core.types import NodeId
 from pulse.net.addresses import is_literal, resolve
 from pulse.net.links import Links
 
@@ -39,7 +38,7 @@ class Dialler:
     def dial(self, wanted: Dial) -> None:
         """Begin an attempt."""
         if is_literal(wanted.address):
-            self._race(wanted.attempt, [wanted.address], wanted.expect)
+            self._race(wanted, [wanted.address])
         else:
             self._names.put_nowait(wanted)
 
@@ -74,12 +73,12 @@ class Dialler:
             self._failed.append(DialFailed(wanted.attempt, "name", str(error)))
             self._settled.set()
             return
-        self._race(wanted.attempt, addresses, wanted.expect)
+        self._race(wanted, addresses)
 
-    def _race(self, attempt: int, addresses: list[str], expect: NodeId | None) -> None:
-        race = _Race(attempt)
+    def _race(self, wanted: Dial, addresses: list[str]) -> None:
+        race = _Race(wanted.attempt)
         for address in addresses:
-            dial = self.links.dial(address, expect)
+            dial = self.links.dial(address, wanted.expect, wanted.replaces, wanted.websocket_after)
             race.running.add(dial)
             self._races[dial] = race
 

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pulse.core.effects import TablesChanged
+from pulse.core.effects import WEBSOCKET_AFTER, TablesChanged
 from pulse.core.facts import Fact, LinkSample
-from pulse.core.types import LinkId, NodeId
+from pulse.core.types import NO_LINK, LinkId, NodeId
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,8 @@ class PathSample:
 class JoinLane(Protocol):
     """One conversation on a node's join lane, from the joiner's side."""
 
+    transport: str
+    """`quic` or `websocket`."""
     leaf: bytes
     """The certificate the lane showed, DER; a throw-away one unless the lane was pinned."""
     objects: bytes
@@ -127,8 +129,17 @@ class Links(Protocol):
         """Answer a join request and end its conversation."""
         ...
 
-    def dial(self, address: str, expect: NodeId | None) -> int:
-        """Try to link with the node at `address` (`ip:port`); the number `LinkUp` or `DialFailed` will name."""
+    def dial(
+        self,
+        address: str,
+        expect: NodeId | None,
+        replaces: LinkId = NO_LINK,
+        websocket_after: float | None = WEBSOCKET_AFTER,
+    ) -> int:
+        """Try to link with the node at `address` (`ip:port`); the number `LinkUp` or `DialFailed` will name.
+
+        QUIC goes first, a WebSocket so many seconds later or never; the link is to take over from `replaces`.
+        """
         ...
 
     def close_link(self, link: LinkId, reason: str) -> None:

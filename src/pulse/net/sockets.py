@@ -1,4 +1,4 @@
-"""Binds the one UDP socket of a node, and says in words why that failed."""
+"""Binds the UDP socket of a node and the TCP socket beside it, and says in words why that failed."""
 
 import errno
 import socket
@@ -38,6 +38,21 @@ def bind_udp(host: str, port: int) -> socket.socket:
                 ) from error
             case _:
                 raise SystemRefused(f"cannot listen on {where}: {error.strerror or error}") from error
+
+
+def bind_tcp(host: str, port: int) -> socket.socket:
+    """A TCP socket that has that port and does not listen yet, for whom UDP does not get to. Raises OSError."""
+    if host:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family, kind, proto)
+    elif socket.has_dualstack_ipv6():
+        sock, address = socket.socket(socket.AF_INET6), ("::", port)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    else:
+        sock, address = socket.socket(socket.AF_INET), ("0.0.0.0", port)  # noqa: S104 (asked for)
+    # A restart is not to wait for the last connections of the run before.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return _bound(sock, address)
 
 
 def _bind(host: str, port: int) -> socket.socket:

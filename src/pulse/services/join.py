@@ -95,6 +95,6 @@ class JoinService:
                 error = failed if isinstance(failed, LinkError) else LinkError("no answer")
                 continue
             took = asyncio.get_running_loop().time() - started
-            self.progress(f"reached {address} (quic, {took * 1000:.0f} ms)")
+            self.progress(f"reached {address} ({self._lane.transport}, {took * 1000:.0f} ms)")
             return self._lane
         raise error

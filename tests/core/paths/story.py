@@ -39,15 +39,24 @@ class Story:
         assert self.neighbours.own_addresses(own) == []
 
     def opened(
-        self, who: NodeId, *, dial: int = 0, observed: str = "192.0.2.9:1234", boot: bytes = bytes(16)
+        self,
+        who: NodeId,
+        *,
+        dial: int = 0,
+        observed: str = "192.0.2.9:1234",
+        boot: bytes = bytes(16),
+        transport: str = "quic",
     ) -> LinkId:
         self.links += 1
-        fact = link_up(who, self.links, dial=dial, observed=observed, boot=boot)
+        fact = link_up(who, self.links, dial=dial, observed=observed, boot=boot, transport=transport)
         self._dials(self.neighbours.link_opened(fact, self.now))
         return LinkId(self.links)
 
     def closed(self, who: NodeId, link: LinkId, reason: str = "idle") -> list[Dial]:
         return self._dials(self.neighbours.link_closed(LinkDown(link, who, reason), self.now))
+
+    def suspected(self, link: LinkId, suspect: bool) -> list[Dial]:
+        return self._dials(self.neighbours.link_suspected(link, suspect, self.now))
 
     def failed(self, dial: Dial, code: str = "timeout", detail: str = "no answer") -> list[Dial]:
         return self._dials(self.neighbours.dial_failed(DialFailed(dial.attempt, code, detail), self.now))

@@ -10,7 +10,7 @@ from pulse.core.paths.noderecord import HANDLE_BYTES, certificate_hash, read_id
 from pulse.core.paths.outbox import Shelf
 from pulse.core.paths.plumtree import Plumtree
 from pulse.core.paths.recordtable import RecordTable
-from pulse.core.paths.wants import LATE, Wants
+from pulse.core.paths.wants import BULK_BURST, LATE, Wants
 from pulse.core.types import LinkId, NodeId
 from tests.authority import NOW
 from tests.core.paths.records import cert, record
@@ -100,9 +100,10 @@ def test_what_we_lack_is_asked_for_at_once_from_a_new_neighbour_and_later_only_i
 def test_much_is_asked_for_in_bulk() -> None:
     side = Side()
     side.exchange.answered(side.linked(), Have(b"".join(record(place).id12 for place in range(1, 40)), ALL), 0.0)
-    (asking,) = side.wants.due(0.0)
-    assert asking.in_bulk
-    assert len(asking.keys) == 39
+    at_once, later = side.wants.due(0.0), side.wants.due(1.0)
+    assert all(asking.in_bulk for asking in [*at_once, *later])
+    assert sum(len(asking.keys) for asking in at_once) <= BULK_BURST + 1
+    assert sum(len(asking.keys) for asking in [*at_once, *later]) == 39
 
 
 def test_an_answer_counts_once() -> None:

@@ -4,9 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulse.core.effects import CloseLink, Log
+from pulse.core.effects import CloseLink, Log, SendMessage
+from pulse.core.messages import Observed, decode
 from pulse.core.paths.sight import CLOCK_TOLERANCE, OBSERVED_TOLD, SIGHTING_RATE, SIGHTINGS, Sight
 from pulse.core.types import LinkId
+from tests.authority import node
+from tests.mint import link_up
 
 ONE, TWO, THREE = LinkId(1), LinkId(2), LinkId(3)
 LAN = tuple(f"192.168.1.{number}:443" for number in range(5))
@@ -18,6 +21,14 @@ def sight() -> Sight:
 
 
 # Addresses
+
+
+def test_a_neighbour_is_told_where_it_is_seen_unless_that_is_the_far_end_of_a_websocket(sight: Sight) -> None:
+    (told,) = sight.link_opened(link_up(node("alice"), 1, observed="203.0.113.7:443"))
+    assert isinstance(told, SendMessage)
+    assert decode(told.payload) == Observed("203.0.113.7", 443)
+
+    assert sight.link_opened(link_up(node("alice"), 2, observed="203.0.113.7:50123", transport="websocket")) == []
 
 
 def test_an_address_two_neighbours_see_is_one_until_both_are_gone(sight: Sight) -> None:

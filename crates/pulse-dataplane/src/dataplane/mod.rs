@@ -28,7 +28,7 @@ use crate::event::{Bus, Event};
 use crate::forward::{Packets, attach_tun, detach_tun};
 use crate::hello::MESSAGE_MAX;
 use crate::inbox::Inbox;
-use crate::link::{Links, Settings};
+use crate::link::{Links, Settings, Transports};
 use crate::path::Paths;
 use crate::session::Sessions;
 use crate::socket::Socket;
@@ -181,8 +181,8 @@ impl Dataplane {
     }
 
     /// Knock at a join lane: `JoinGreeted` or `JoinFailed` follows.
-    pub fn join(&self, address: SocketAddr, pinned: bool) -> Result<u64> {
-        Ok(self.running()?.links.join(address, pinned))
+    pub fn join(&self, address: SocketAddr, pinned: bool, transports: Transports) -> Result<u64> {
+        Ok(self.running()?.links.join(address, pinned, transports))
     }
 
     /// Send the request of a join that was greeted.
@@ -206,8 +206,19 @@ impl Dataplane {
     }
 
     /// Dial a link: `LinkUp` or `DialFailed` follows.
-    pub fn dial(&self, address: SocketAddr, expect: Option<NodeId>, replaces: LinkId) -> Result<u64> {
-        Ok(self.running()?.links.dial(address, expect, replaces))
+    pub fn dial(
+        &self,
+        address: SocketAddr,
+        expect: Option<NodeId>,
+        replaces: LinkId,
+        transports: Transports,
+    ) -> Result<u64> {
+        Ok(self.running()?.links.dial(address, expect, replaces, transports))
+    }
+
+    /// Take in WebSockets on a TCP socket that listens.
+    pub fn listen(&self, tcp: OwnedFd) -> Result<()> {
+        Ok(self.running()?.links.listen(tcp)?)
     }
 
     /// Close a link; `LinkDown` follows.

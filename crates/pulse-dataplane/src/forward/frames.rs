@@ -36,7 +36,7 @@ pub fn send_frames_to(
 }
 
 fn send(shared: &Shared, link: &Link, frames: &[u8], stride: usize, to: SocketAddr) -> io::Result<()> {
-    account(shared, link, shared.socket.send_gso(frames, stride, to, link.local), stride, frames.len())
+    account(shared, link, link.send(&shared.socket, frames, stride, to), stride, frames.len())
 }
 
 /// Count what became of so many bytes, in datagrams of `stride`, that were for `link`. `WouldBlock` comes back: whose

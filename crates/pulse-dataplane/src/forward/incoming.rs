@@ -74,6 +74,24 @@ impl Incoming {
     }
 }
 
+/// What takes in the packets of WebSockets: turns like those of the UDP thread, on the runtime.
+#[derive(Debug, Default)]
+pub struct Arrivals(Verdicts);
+
+impl Arrivals {
+    /// Packets of `stride` bytes that a message from `from` brought.
+    pub fn take(&mut self, shared: &Shared, packets: &mut [u8], stride: usize, from: SocketAddr) {
+        let view = View::of(shared);
+        let verdicts = &mut self.0;
+        guarded(&shared.drops, || {
+            // Nobody cuts what a WebSocket carries, so nothing is rejoined.
+            let mut turn = Turn::new(shared, &view, &mut [], verdicts);
+            turn.batch(packets, stride, from);
+            turn.end();
+        });
+    }
+}
+
 /// One snapshot of what packets are judged by. It is loaded each turn (a few ns a table) and kept no longer, so
 /// that a thread that sleeps holds no revoked key and no detached device.
 #[derive(Debug)]
@@ -142,6 +160,30 @@ impl<'s, 'b> Turn<'s, 'b> {
         }
     }
 
+    /// A message of a WebSocket: it brings frames of its own link, and records.
+    fn batch(&mut self, packets: &'b mut [u8], stride: usize, from: SocketAddr) {
+        for (class, run) in Runs::new(packets, stride) {
+            let reason = match class {
+                Class::Frame(index) if self.comes_from(index, from) => {
+                    self.frames(index, run, stride, from, None);
+                    continue;
+                }
+                Class::Record(index) => {
+                    self.records.bare(index, run, stride, self.verdicts);
+                    continue;
+                }
+                Class::Frame(_) => Drop::UnknownIndex,
+                Class::Quic => Drop::UnknownKind,
+                Class::Nobody(reason) => reason,
+            };
+            self.shared.drops.add(reason, count(run, stride));
+        }
+    }
+
+    fn comes_from(&self, index: LinkId, from: SocketAddr) -> bool {
+        self.view.links.get(&index).is_some_and(|link| !link.outlet.is_udp() && **link.remote.load() == from)
+    }
+
     fn end(mut self) {
         self.records.flush();
         if let Some(relay) = &mut self.relay {
@@ -182,7 +224,7 @@ impl<'s, 'b> Turn<'s, 'b> {
         self.records.end_run();
         if frames > 0 {
             link.traffic.received(frames, bytes);
-            if **link.remote.load() != from {
+            if link.outlet.is_udp() && **link.remote.load() != from {
                 probe::hint(link, from);
             }
         }

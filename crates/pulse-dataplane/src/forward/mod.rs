@@ -38,6 +38,7 @@ use std::time::{Duration, Instant};
 
 pub use frames::{send_frames, send_frames_to};
 pub use halves::Halves;
+pub use incoming::Arrivals;
 use incoming::Incoming;
 use outgoing::Outgoing;
 pub use waiting::release_waiting;

@@ -67,7 +67,7 @@ impl<'s, 'b> Train<'s, 'b> {
             frame::reseal(&link.sealer, counter, frame);
             *slice = IoSlice::new(frame);
         }
-        let sent = shared.socket.send_gathered(&slices[..frames], **link.remote.load(), link.local);
+        let sent = link.send_gathered(&shared.socket, &slices[..frames]);
         count(shared, link, sent, self.frames[0].len(), bytes);
     }
 }
@@ -134,7 +134,7 @@ impl<'s, 'b> Onward<'s, 'b> {
 }
 
 fn send(shared: &Shared, link: &Link, bytes: &[u8], stride: usize) {
-    let sent = shared.socket.send_gso(bytes, stride, **link.remote.load(), link.local);
+    let sent = link.send(&shared.socket, bytes, stride, **link.remote.load());
     count(shared, link, sent, stride, bytes.len());
 }
 

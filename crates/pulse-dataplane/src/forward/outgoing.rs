@@ -208,7 +208,7 @@ impl Outgoing {
 
 /// Waits while the socket is full, until the device is detached.
 fn send_blocking(shared: &Shared, tun: &Tun, link: &Link, datagrams: &[u8], stride: usize) {
-    let sent = shared.socket.send_blocking(datagrams, stride, **link.remote.load(), link.local, &tun.stop);
+    let sent = link.send_blocking(&shared.socket, datagrams, stride, &tun.stop);
     // It never would block: it blocks.
     let _waited = account(shared, link, sent, stride, datagrams.len());
 }

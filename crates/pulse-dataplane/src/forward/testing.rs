@@ -19,6 +19,7 @@ use crate::event::{Bus, Event};
 use crate::inbox::Inbox;
 use crate::link::Bucket;
 use crate::offload::{VNET_HEADER, Vnet};
+use crate::outlet::Outlet;
 use crate::path::Paths;
 use crate::probe::{Probes, size};
 use crate::seal::{Cipher, HopOpener, HopSealer, RecordOpener, RecordSealer};
@@ -249,6 +250,7 @@ fn link(me: u8, other: u8, to: SocketAddr) -> Arc<Link> {
         handle: v4(other),
         remote: ArcSwap::from_pointee(to),
         local: None,
+        outlet: Outlet::Udp,
         sealer: HopSealer::new(me.into(), &secret(me, other, 1), Cipher::Aes128Gcm),
         opener: HopOpener::new(&secret(other, me, 1), Cipher::Aes128Gcm),
         probes: Probes::default(),

@@ -77,7 +77,7 @@ fn send(shared: &Shared, way: Way<'_>, sealer: &RecordSealer, packet: &[u8]) -> 
     let link = &way.hop.link;
     match way.wrapping(packet, packet.len()) {
         Wrapping::Bare => {
-            let sent = shared.socket.send_gso(&record, record.len(), **link.remote.load(), link.local);
+            let sent = link.send(&shared.socket, &record, record.len(), **link.remote.load());
             account(shared, link, sent, record.len(), record.len())
         }
         Wrapping::Framed(header) | Wrapping::Cut(header) => send_frames(shared, link, &header, &record, record.len()),

@@ -12,7 +12,14 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::NodeId;
+use crate::outlet::Outlet;
 use crate::verify::Certified;
+
+/// Label of the TLS exporter that hop keys come from; its context is the id of the sender, then that of the receiver.
+pub(crate) const HOP_LABEL: &[u8] = b"EXPORTER-pulse hop v1";
+/// What a close may say, in bytes.
+const CLOSE_TEXT: usize = 100;
 
 /// Why we close: the code on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,11 +50,16 @@ impl Ended {
     pub(crate) fn new(code: &'static str, text: impl Into<String>) -> Self {
         Self { code, text: text.into() }
     }
+
+    /// True if whoever is there was met, so that another transport would end in the same way.
+    pub(crate) fn is_final(&self) -> bool {
+        ["certificate", "refused", "self", "duplicate", "identity"].contains(&self.code)
+    }
 }
 
 /// One connection to a neighbour, mutually verified.
 pub(crate) trait Carrier: Debug + Send + Sync {
-    /// Its name in events: `quic`.
+    /// Its name in events: `quic` or `websocket`.
     fn transport(&self) -> &'static str;
 
     /// Where the neighbour is seen now.
@@ -56,8 +68,8 @@ pub(crate) trait Carrier: Debug + Send + Sync {
     /// The address of ours it was made to; none if we dialled.
     fn local(&self) -> Option<IpAddr>;
 
-    /// 32 bytes that only the two ends of this connection know.
-    fn export(&self, label: &[u8], context: &[u8]) -> io::Result<[u8; 32]>;
+    /// The key of frames from `sender` to `receiver`: the exporter under `HOP_LABEL` and both ids.
+    fn hop_key(&self, sender: &NodeId, receiver: &NodeId) -> io::Result<[u8; 32]>;
 
     /// End it; the peer hears code and text.
     fn close(&self, why: Close, text: &str);
@@ -80,6 +92,7 @@ pub(crate) struct Candidate {
     pub(crate) certified: Certified,
     pub(crate) reader: Reader,
     pub(crate) writer: Writer,
+    pub(crate) outlet: Outlet,
 }
 
 /// Why a read or write of the control stream failed: the end of its connection says it best.
@@ -87,4 +100,40 @@ pub(crate) async fn explain_failure(carrier: &dyn Carrier, error: &io::Error) ->
     // quinn tells the stream and the connection at the same time.
     let ended = tokio::time::timeout(Duration::from_millis(50), carrier.ended()).await;
     ended.unwrap_or_else(|_| Ended::new("broken", error.to_string()))
+}
+
+/// What a peer that closed with this code and these words meant.
+pub(crate) fn closed_by_peer(code: u32, reason: &[u8]) -> Ended {
+    if code == Close::Duplicate as u32 {
+        return Ended::new("duplicate", "another link to this node stays");
+    }
+    if code == Close::Oneself as u32 {
+        return Ended::new("self", "the address is our own");
+    }
+    let word = if code == Close::Untrusted as u32 { "refused" } else { "broken" };
+    Ended::new(word, format!("closed by peer: {}", printable(reason)))
+}
+
+/// Text of a peer, fit for a log: no control characters, not long.
+pub(crate) fn printable(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).chars().filter(|letter| !letter.is_control()).take(CLOSE_TEXT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_cannot_put_control_characters_into_our_log() {
+        let ended = closed_by_peer(0, b"bye\x1b[2J\n\xff");
+        assert_eq!(ended.text, "closed by peer: bye[2J\u{fffd}");
+        assert_eq!(printable(&[b'x'; 5000]).len(), CLOSE_TEXT);
+    }
+
+    #[test]
+    fn each_close_has_its_word() {
+        assert_eq!(closed_by_peer(0x10, b"").code, "duplicate");
+        assert_eq!(closed_by_peer(0x11, b"").code, "self");
+        assert_eq!(closed_by_peer(0x12, b"").code, "refused");
+    }
 }

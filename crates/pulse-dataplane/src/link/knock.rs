@@ -1,4 +1,4 @@
-//! Making connections: our dials, and handshakes that come in.
+//! Making connections over QUIC: our dials, and handshakes that come in.
 //!
 //! Invariant: the marked connection id of a joiner chooses the join lane before TLS begins; everything else
 //! gets the link lane, which demands a certificate.
@@ -7,54 +7,35 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use quinn::{Connection, ConnectionError, Incoming, ServerConfig};
+use quinn::{Connection, ConnectionError, Incoming, RecvStream, SendStream, ServerConfig};
+use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
 use super::Desk;
-use super::carrier::{Candidate, Carrier, Close, Ended};
+use super::carrier::{Candidate, Close, Ended};
 use super::gate::{Knock, Pass};
-use super::meeting::{greet, welcome};
+use super::meeting::welcome;
 use super::quic::{explain, link_transport};
 use crate::event::Level;
+use crate::outlet::Outlet;
 use crate::tls::{is_join, link_client, link_server};
-use crate::verify::{Certified, Verifier, peer_certificate, pinned_name};
-use crate::{LinkId, NodeId, join};
+use crate::verify::{Certified, Verifier, parse, pinned_name};
+use crate::{NodeId, join};
 
 /// How long TLS and the control stream may take: a slow handshake holds a place at the gate.
-const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+pub(crate) const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Dial a link and see it through to the end of its hellos.
-pub(crate) async fn dial(
-    desk: &Arc<Desk>,
-    address: SocketAddr,
-    expect: Option<NodeId>,
-    dial: u64,
-    replaces: LinkId,
-) -> Result<(), Ended> {
+/// Dial a link over QUIC.
+pub(crate) async fn dial(desk: &Arc<Desk>, address: SocketAddr, expect: Option<NodeId>) -> Result<Candidate, Ended> {
     let both = desk.settings.both();
     let (identity, trust) = both.ok_or_else(|| Ended::new("identity", "no identity and trust are installed yet"))?;
-    if expect == Some(identity.certified.node) {
-        return Err(oneself());
-    }
     let (mut config, verifier) = link_client(&identity, &trust).map_err(broken)?;
     config.transport_config(link_transport());
     let connecting = desk.endpoint.connect_with(config, address, &pinned_name(expect.as_ref()));
     let connecting = connecting.map_err(|error| Ended::new("unreachable", error.to_string()))?;
     let connection = connecting.await.map_err(|error| refused(&error, &verifier))?;
-    let certified = identified(desk, &connection)?;
-    let node = certified.node;
-    let (send, recv) = connection.open_bi().await.map_err(|error| meets(node, explain(&error)))?;
-    let candidate =
-        Candidate { carrier: Arc::new(connection), certified, reader: Box::new(recv), writer: Box::new(send) };
-    greet(desk, candidate, dial, replaces).await.map_err(|ended| meets(node, ended))
-}
-
-/// A duplicate tells who lives at the address: the node's id in hex takes the place of words.
-fn meets(node: NodeId, ended: Ended) -> Ended {
-    if ended.code != "duplicate" {
-        return ended;
-    }
-    Ended::new("duplicate", node.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    let (send, recv) = connection.open_bi().await.map_err(|error| explain(&error))?;
+    member(desk, connection, send, recv)
 }
 
 /// Take in handshakes for as long as the endpoint lives.
@@ -100,6 +81,11 @@ async fn admit(desk: &Arc<Desk>, incoming: Incoming, pass: Pass) {
         Ok(Err(ended)) => Err(ended),
         Err(_) => Err(Ended::new("timeout", "the handshake took too long")),
     };
+    admitted(desk, from, outcome);
+}
+
+/// Say what became of a link that came in, if nothing did.
+pub(crate) fn admitted(desk: &Desk, from: SocketAddr, outcome: Result<(), Ended>) {
     if let Err(ended) = outcome {
         let level = if ended.code == "certificate" { Level::Info } else { Level::Debug };
         desk.shared.bus.log(level, format!("refused a link: {}", ended.text));
@@ -114,22 +100,36 @@ async fn shake_hands(desk: &Desk, incoming: Incoming) -> Result<Candidate, Ended
     config.transport_config(link_transport()).migration(true);
     let accepted = incoming.accept_with(Arc::new(config)).map_err(|error| refused(&error, &verifier))?;
     let connection = accepted.await.map_err(|error| refused(&error, &verifier))?;
-    let certified = identified(desk, &connection)?;
     let (send, recv) = connection.accept_bi().await.map_err(|error| explain(&error))?;
-    Ok(Candidate { carrier: Arc::new(connection), certified, reader: Box::new(recv), writer: Box::new(send) })
+    member(desk, connection, send, recv)
 }
 
-/// Who the other end is; ourselves is nobody to link to.
-fn identified(desk: &Desk, connection: &Connection) -> Result<Certified, Ended> {
-    let certified = peer_certificate(connection).ok_or_else(|| Ended::new("certificate", "it showed none"))?;
-    if desk.me() == Some(certified.node) {
-        Carrier::close(connection, Close::Oneself, "");
+fn member(desk: &Desk, connection: Connection, send: SendStream, recv: RecvStream) -> Result<Candidate, Ended> {
+    let chain = connection.peer_identity().and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok());
+    let certified = certified(chain.as_deref().map(Vec::as_slice));
+    let (reader, writer) = (Box::new(recv), Box::new(send));
+    identified(
+        desk,
+        Candidate { carrier: Arc::new(connection), certified: certified?, reader, writer, outlet: Outlet::Udp },
+    )
+}
+
+/// What the other end proved to be.
+pub(crate) fn certified(chain: Option<&[CertificateDer<'_>]>) -> Result<Certified, Ended> {
+    let leaf = chain.and_then(<[_]>::first).ok_or_else(|| Ended::new("certificate", "it showed none"))?;
+    parse(leaf).map_err(|refusal| Ended::new("certificate", refusal.to_string()))
+}
+
+/// The candidate, unless it is ourselves, who are nobody to link to.
+pub(crate) fn identified(desk: &Desk, candidate: Candidate) -> Result<Candidate, Ended> {
+    if desk.me() == Some(candidate.certified.node) {
+        candidate.carrier.close(Close::Oneself, "");
         return Err(oneself());
     }
-    Ok(certified)
+    Ok(candidate)
 }
 
-fn oneself() -> Ended {
+pub(crate) fn oneself() -> Ended {
     Ended::new("self", "the address is our own")
 }
 

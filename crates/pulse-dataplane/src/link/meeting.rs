@@ -16,13 +16,14 @@ use super::life;
 use super::rank::{Standing, Verdict};
 use super::registry::Live;
 use super::{Bucket, Desk};
+use crate::LinkId;
 use crate::event::Event;
 use crate::hello::{Hello, random, read_message, write_message};
+use crate::outlet;
 use crate::probe::{Probes, size};
 use crate::seal::{HopOpener, HopSealer};
 use crate::stats::Traffic;
 use crate::tables::{Link, PASSING};
-use crate::{LinkId, NodeId};
 
 /// How long a peer may take for its hello, and to take ours.
 const HELLO_DEADLINE: Duration = Duration::from_secs(3);
@@ -40,7 +41,7 @@ pub(crate) async fn greet(
 ) -> Result<(), Ended> {
     let node = candidate.certified.node;
     let lower = desk.is_lower_than(&node);
-    let Some(_greeting) = desk.registry.greet(node, replaces, lower) else {
+    let Some(_greeting) = desk.registry.greet(node, replaces, candidate.outlet.is_udp(), lower) else {
         return Err(duplicate(&*candidate.carrier));
     };
     let ours = desk.settings.hello(free_index(desk).map_err(broken)?, replaces);
@@ -63,6 +64,7 @@ pub(crate) async fn welcome(desk: &Arc<Desk>, mut candidate: Candidate) -> Resul
     }
     let ours = desk.settings.hello(free_index(desk).map_err(broken)?, 0);
     let standing = Standing {
+        quic: candidate.outlet.is_udp(),
         dialled: false,
         boot: theirs.boot,
         ours: ours.index,
@@ -185,23 +187,25 @@ fn establish(
     theirs: Hello,
     dialled: bool,
 ) -> Result<(Arc<Live>, Halves), Ended> {
-    let Candidate { carrier, certified, reader, writer } = candidate;
+    let Candidate { carrier, certified, reader, writer, outlet } = candidate;
+    let size = if outlet.is_udp() { size::LEAST } else { outlet::LONGEST };
     let me = desk.me().ok_or_else(|| Ended::new("identity", "our certificate was taken away"))?;
     let cipher = ours.cipher(&theirs);
-    let to_peer = hop_key(&*carrier, &me, &certified.node).map_err(broken)?;
-    let from_peer = hop_key(&*carrier, &certified.node, &me).map_err(broken)?;
+    let to_peer = carrier.hop_key(&me, &certified.node).map_err(broken)?;
+    let from_peer = carrier.hop_key(&certified.node, &me).map_err(broken)?;
     let link = Arc::new(Link {
         index: ours.index,
         node: certified.node,
         handle: certified.v4,
         remote: ArcSwap::from_pointee(carrier.remote()),
         local: carrier.local(),
+        outlet,
         sealer: HopSealer::new(theirs.index, &to_peer, cipher),
         opener: HopOpener::new(&from_peer, cipher),
         probes: Probes::default(),
         traffic: Traffic::default(),
         suspect: AtomicBool::new(false),
-        size: size::LEAST.into(),
+        size: size.into(),
         halves: Mutex::default(),
         passing: Bucket::new(PASSING, Instant::now()).into(),
     });
@@ -212,11 +216,6 @@ fn establish(
     });
     let (live, queue) = Live::new(link, carrier, certified, theirs, dialled);
     Ok((Arc::new(live), Halves { reader, writer, queue }))
-}
-
-/// One key a direction; it lives as long as the link.
-fn hop_key(carrier: &dyn Carrier, sender: &NodeId, receiver: &NodeId) -> io::Result<[u8; 32]> {
-    carrier.export(b"EXPORTER-pulse hop v1", &[sender.as_slice(), receiver].concat())
 }
 
 /// An index to receive under that no link has; random, so that a stray frame of a former life fits none.

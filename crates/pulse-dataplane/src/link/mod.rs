@@ -1,6 +1,7 @@
 //! Links: two adjacent nodes joined by one mutually verified connection.
 //!
-//! `quic` makes connections, `meeting` makes links of them, `life` keeps them; `registry` knows them all.
+//! `race` picks the transport of a dial, `knock` makes connections over QUIC and `wss` WebSockets, `meeting` makes links
+//! of them, `life` keeps them; `registry` knows them all.
 //! Invariant: everything about links happens on the runtime; other threads only ask for it.
 
 mod carrier;
@@ -9,38 +10,48 @@ mod knock;
 mod life;
 mod meeting;
 mod quic;
+mod race;
 mod rank;
 mod registry;
 mod settings;
+mod websocket;
 mod writable;
+mod wss;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use quinn::{Endpoint, VarInt};
+use tokio::net::TcpListener;
 use tokio::runtime::Handle as Runtime;
 use tokio::time::timeout;
 
 pub(crate) use carrier::Ended;
+pub(crate) use carrier::{Carrier, Close, Reader, Writer, explain_failure};
 pub use gate::Bucket;
 pub(crate) use gate::{Gate, Knock, Pass, Rates};
 pub(crate) use quic::{explain, join_transport};
+pub use race::Transports;
+pub(crate) use race::first;
 pub use settings::Settings;
+pub(crate) use websocket::Parts;
 pub use writable::Writable;
+pub use wss::Proxy;
+pub(crate) use wss::knock as knock_wss;
 
 use crate::event::{Event, Level};
+use crate::forward::Arrivals;
 use crate::hello::MESSAGE_MAX;
 use crate::join::JoinLane;
 use crate::tables::{Hop, Link, Routes, Shared};
 use crate::tls::{Identity, ThrowAway};
 use crate::verify::Trust;
 use crate::{Handle, LinkId, NodeId};
-use carrier::Close;
 use registry::Registry;
 
 /// A dial that made no link until then failed.
@@ -61,7 +72,7 @@ pub struct Links(Arc<Desk>);
 pub struct Snapshot {
     /// The link as the packet threads see it.
     pub link: Arc<Link>,
-    /// `quic`.
+    /// `quic` or `websocket`.
     pub transport: &'static str,
     /// Time since the hellos.
     pub age: Duration,
@@ -74,6 +85,7 @@ pub(crate) struct Desk {
     pub(crate) endpoint: Endpoint,
     pub(crate) joins: JoinLane,
     gate: Gate,
+    arrivals: Mutex<Arrivals>,
     opened: AtomicBool,
     runtime: Runtime,
     next: AtomicU64,
@@ -95,6 +107,7 @@ impl Links {
             endpoint: quic::endpoint(&shared, &settings.writable)?,
             joins: JoinLane::new(ThrowAway::new().map_err(io::Error::other)?, now),
             gate: Gate::new(now),
+            arrivals: Mutex::default(),
             opened: AtomicBool::new(false),
             runtime: Runtime::current(),
             registry: Registry::default(),
@@ -132,14 +145,25 @@ impl Links {
         }
     }
 
+    /// Take in WebSockets on this TCP socket, which is bound and listens.
+    pub fn listen(&self, tcp: OwnedFd) -> io::Result<()> {
+        let _runtime = self.0.runtime.enter();
+        let listener = std::net::TcpListener::from(tcp);
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        self.0.spawn(wss::accept(Arc::clone(&self.0), listener));
+        Ok(())
+    }
+
     /// Dial a link; `LinkUp` or `DialFailed` follows under the id returned.
-    pub fn dial(&self, address: SocketAddr, expect: Option<NodeId>, replaces: LinkId) -> u64 {
+    pub fn dial(&self, address: SocketAddr, expect: Option<NodeId>, replaces: LinkId, transports: Transports) -> u64 {
         let desk = Arc::clone(&self.0);
         let dial = desk.next_id();
         self.0.spawn(async move {
             let dialling = Arc::clone(&desk);
-            let dialled = desk
-                .watched(DIAL_DEADLINE, async move { knock::dial(&dialling, address, expect, dial, replaces).await });
+            let dialled = desk.watched(DIAL_DEADLINE, async move {
+                race::dial(&dialling, address, expect, dial, replaces, transports).await
+            });
             if let Err(Ended { code, text: detail }) = dialled.await {
                 desk.shared.bus.emit(Event::DialFailed { dial, code, detail });
             }
@@ -235,6 +259,10 @@ impl Desk {
 
     pub(crate) fn me(&self) -> Option<NodeId> {
         self.shared.me.load().as_ref().map(|me| me.node)
+    }
+
+    fn arrivals(&self) -> MutexGuard<'_, Arrivals> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_lower_than(&self, node: &NodeId) -> bool {

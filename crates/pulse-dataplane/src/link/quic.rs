@@ -17,8 +17,9 @@ use quinn::{
     VarInt,
 };
 
-use super::carrier::{Carrier, Close, Ended};
+use super::carrier::{Carrier, Close, Ended, HOP_LABEL, closed_by_peer, printable};
 use super::writable::Writable;
+use crate::NodeId;
 use crate::tables::Shared;
 
 /// Fits every underlay that carries QUIC at all (RFC 9000 §14).
@@ -26,8 +27,6 @@ const DATAGRAM: u16 = 1200;
 /// Silence after which QUIC gives up; the backstop of our own probes.
 pub(crate) const IDLE: Duration = Duration::from_millis(3500);
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
-/// What a close may say.
-const CLOSE_TEXT: usize = 100;
 
 /// The face of the shared socket that quinn wants.
 #[derive(Debug)]
@@ -128,15 +127,15 @@ impl Carrier for Connection {
         self.local_ip()
     }
 
-    fn export(&self, label: &[u8], context: &[u8]) -> io::Result<[u8; 32]> {
+    fn hop_key(&self, sender: &NodeId, receiver: &NodeId) -> io::Result<[u8; 32]> {
         let mut secret = [0; 32];
-        let exported = self.export_keying_material(&mut secret, label, context);
+        let context = [sender.as_slice(), receiver].concat();
+        let exported = self.export_keying_material(&mut secret, HOP_LABEL, &context);
         exported.map(|()| secret).map_err(|_| io::Error::other("the exporter refused"))
     }
 
     fn close(&self, why: Close, text: &str) {
-        let text = &text.as_bytes()[..text.len().min(CLOSE_TEXT)];
-        Self::close(self, VarInt::from_u32(why as u32), text);
+        Self::close(self, VarInt::from_u32(why as u32), printable(text.as_bytes()).as_bytes());
     }
 
     fn is_over(&self) -> bool {
@@ -154,7 +153,9 @@ pub(crate) fn explain(error: &ConnectionError) -> Ended {
         ConnectionError::TimedOut => Ended::new("timeout", format!("silent for {:.1} s", IDLE.as_secs_f64())),
         ConnectionError::Reset => Ended::new("broken", "the peer has restarted"),
         ConnectionError::LocallyClosed => Ended::new("broken", "closed by us"),
-        ConnectionError::ApplicationClosed(close) => closed_by_peer(close.error_code, &close.reason),
+        ConnectionError::ApplicationClosed(close) => {
+            closed_by_peer(u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX), &close.reason)
+        }
         ConnectionError::ConnectionClosed(close) if is_alert(close.error_code.into()) => {
             Ended::new("refused", "the peer refused us; its log says why")
         }
@@ -165,26 +166,9 @@ pub(crate) fn explain(error: &ConnectionError) -> Ended {
     }
 }
 
-fn closed_by_peer(code: VarInt, reason: &[u8]) -> Ended {
-    let is = |close: Close| code == VarInt::from_u32(close as u32);
-    if is(Close::Duplicate) {
-        return Ended::new("duplicate", "another link to this node stays");
-    }
-    if is(Close::Oneself) {
-        return Ended::new("self", "the address is our own");
-    }
-    let code = if is(Close::Untrusted) { "refused" } else { "broken" };
-    Ended::new(code, format!("closed by peer: {}", printable(reason)))
-}
-
 /// TLS alerts travel as 0x100 + alert (RFC 9001 §4.8).
 fn is_alert(code: u64) -> bool {
     (0x100..0x200).contains(&code)
-}
-
-/// Text of a peer, fit for a log: no control characters, not long.
-fn printable(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).chars().filter(|letter| !letter.is_control()).take(CLOSE_TEXT).collect()
 }
 
 #[cfg(test)]
@@ -192,17 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_cannot_put_control_characters_into_our_log() {
-        let ended = closed_by_peer(VarInt::from_u32(0), b"bye\x1b[2J\n\xff");
-        assert_eq!(ended.text, "closed by peer: bye[2J\u{fffd}");
-        assert_eq!(printable(&[b'x'; 5000]).len(), CLOSE_TEXT);
-    }
-
-    #[test]
     fn each_end_has_its_word() {
         assert_eq!(explain(&ConnectionError::TimedOut), Ended::new("timeout", "silent for 3.5 s"));
-        assert_eq!(closed_by_peer(VarInt::from_u32(0x10), b"").code, "duplicate");
-        assert_eq!(closed_by_peer(VarInt::from_u32(0x11), b"").code, "self");
-        assert_eq!(closed_by_peer(VarInt::from_u32(0x12), b"").code, "refused");
     }
 }

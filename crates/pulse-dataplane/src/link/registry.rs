@@ -71,6 +71,7 @@ impl Live {
 
     fn standing(&self, replaces: u32) -> Standing {
         Standing {
+            quic: self.link.outlet.is_udp(),
             dialled: self.dialled,
             boot: self.hello.boot,
             ours: self.link.index,
@@ -109,9 +110,10 @@ impl Drop for Greeting<'_> {
 
 impl Registry {
     /// Claim the right to say hello to `node`; none if that dial is needless.
-    pub(crate) fn greet(&self, node: NodeId, replaces: u32, lower: bool) -> Option<Greeting<'_>> {
+    pub(crate) fn greet(&self, node: NodeId, replaces: u32, quic: bool, lower: bool) -> Option<Greeting<'_>> {
         let mut state = self.state();
-        let needless = state.standing.get(&node).is_some_and(|old| !worth_a_hello(replaces, &old.standing(0), lower));
+        let needless =
+            state.standing.get(&node).is_some_and(|old| !worth_a_hello(replaces, quic, &old.standing(0), lower));
         if needless || state.greeting.contains_key(&node) {
             return None;
         }

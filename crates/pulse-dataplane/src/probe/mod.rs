@@ -155,7 +155,9 @@ pub async fn watch(shared: &Shared, link: &Link, mut suspected: impl FnMut(bool)
     tokio::time::sleep(SETTLING).await;
     loop {
         ask(shared, link);
-        ask_sizes(shared, link);
+        if link.outlet.is_udp() {
+            ask_sizes(shared, link);
+        }
         let carried = link.traffic.packets().saturating_sub(link.probes.frames());
         let pause = pace.next(now(), carried, link.probes.meter().missing() > 0);
         follow_hints_for(shared, link, pause).await;

@@ -1,5 +1,6 @@
 //! The join lane from both sides.
 
+use pulse_dataplane::link::Transports;
 use std::time::Duration;
 
 use pulse_dataplane::event::Event;
@@ -10,21 +11,21 @@ use crate::node::Node;
 
 impl Node {
     /// Leaf and objects.
-    fn wait_greeted(&mut self, which: u64) -> (Vec<u8>, Vec<u8>) {
+    pub fn wait_greeted(&mut self, which: u64) -> (Vec<u8>, Vec<u8>) {
         self.wait("JoinGreeted", |event| match event {
-            Event::JoinGreeted { join, leaf, objects } if *join == which => Some((leaf.clone(), objects.clone())),
+            Event::JoinGreeted { join, leaf, objects, .. } if *join == which => Some((leaf.clone(), objects.clone())),
             _ => None,
         })
     }
 
-    fn wait_offered(&mut self) -> (u64, Vec<u8>) {
+    pub fn wait_offered(&mut self) -> (u64, Vec<u8>) {
         self.wait("JoinOffered", |event| match event {
             Event::JoinOffered { offer, request, .. } => Some((*offer, request.clone())),
             _ => None,
         })
     }
 
-    fn wait_answered(&mut self, which: u64) -> Vec<u8> {
+    pub fn wait_answered(&mut self, which: u64) -> Vec<u8> {
         self.wait("JoinAnswered", |event| match event {
             Event::JoinAnswered { join, answer } if *join == which => Some(answer.clone()),
             _ => None,
@@ -39,7 +40,7 @@ impl Node {
     }
 }
 
-fn door(authority: &Authority) -> (Node, Vec<u8>) {
+pub fn door(authority: &Authority) -> (Node, Vec<u8>) {
     let card = authority.node(2);
     (Node::with(&card, authority.trust_with(&[], 0, b"CA certificates")), card.leaf)
 }
@@ -49,7 +50,7 @@ fn a_pinned_join_sees_leaf_and_objects_before_it_asks() {
     let authority = Authority::new();
     let (mut bob, leaf) = door(&authority);
     let mut joiner = Node::blank();
-    let join = joiner.plane.join(bob.address, true).unwrap();
+    let join = joiner.plane.join(bob.address, true, Transports::default()).unwrap();
     assert_eq!(joiner.wait_greeted(join), (leaf, b"CA certificates".to_vec()));
     bob.told_within(Duration::from_millis(300));
     assert!(bob.has_no(|event| matches!(event, Event::JoinOffered { .. })));
@@ -65,7 +66,7 @@ fn a_join_on_first_use_sees_a_certificate_that_says_nothing() {
     let authority = Authority::new();
     let (mut bob, real) = door(&authority);
     let mut joiner = Node::blank();
-    let join = joiner.plane.join(bob.address, false).unwrap();
+    let join = joiner.plane.join(bob.address, false, Transports::default()).unwrap();
     let (leaf, objects) = joiner.wait_greeted(join);
     assert!(objects.is_empty());
     assert_ne!(leaf, real);
@@ -81,7 +82,7 @@ fn a_join_on_first_use_sees_a_certificate_that_says_nothing() {
 fn an_empty_answer_hangs_up() {
     let (mut bob, _) = door(&Authority::new());
     let mut joiner = Node::blank();
-    let join = joiner.plane.join(bob.address, false).unwrap();
+    let join = joiner.plane.join(bob.address, false, Transports::default()).unwrap();
     joiner.wait_greeted(join);
     joiner.plane.send_join(join, b"request".to_vec()).unwrap();
     let (offer, _) = bob.wait_offered();
@@ -93,7 +94,7 @@ fn an_empty_answer_hangs_up() {
 fn a_cancelled_join_ends_without_a_word() {
     let (bob, _) = door(&Authority::new());
     let mut joiner = Node::blank();
-    let join = joiner.plane.join(bob.address, true).unwrap();
+    let join = joiner.plane.join(bob.address, true, Transports::default()).unwrap();
     joiner.wait_greeted(join);
     joiner.plane.cancel_join(join).unwrap();
     joiner.plane.send_join(join, b"too late".to_vec()).unwrap();
@@ -110,7 +111,7 @@ fn a_request_over_64_kib_never_leaves() {
 #[test]
 fn a_lane_that_nobody_serves_times_out() {
     let (mut joiner, deaf) = (Node::blank(), Node::blank());
-    let join = joiner.plane.join(deaf.address, false).unwrap();
+    let join = joiner.plane.join(deaf.address, false, Transports::default()).unwrap();
     assert_eq!(joiner.wait_join_failed(join).0, "timeout");
 }
 
@@ -118,7 +119,7 @@ fn a_lane_that_nobody_serves_times_out() {
 fn a_joiner_that_never_asks_is_dropped_after_10_s() {
     let (bob, _) = door(&Authority::new());
     let mut joiner = Node::blank();
-    let join = joiner.plane.join(bob.address, true).unwrap();
+    let join = joiner.plane.join(bob.address, true, Transports::default()).unwrap();
     joiner.wait_greeted(join);
     assert_eq!(joiner.wait_join_failed(join).0, "timeout");
 }
@@ -127,7 +128,8 @@ fn a_joiner_that_never_asks_is_dropped_after_10_s() {
 fn a_source_may_join_5_times_a_second_and_waits_if_it_wants_more() {
     let (mut bob, _) = door(&Authority::new());
     let mut joiner = Node::blank();
-    let joins: Vec<u64> = (0..12).map(|_| joiner.plane.join(bob.address, false).unwrap()).collect();
+    let joins: Vec<u64> =
+        (0..12).map(|_| joiner.plane.join(bob.address, false, Transports::default()).unwrap()).collect();
     joiner.told_within(Duration::from_millis(150));
     let greeted = |event: &&Event| matches!(event, Event::JoinGreeted { .. });
     let at_once = joiner.told_within(Duration::ZERO).iter().filter(greeted).count();

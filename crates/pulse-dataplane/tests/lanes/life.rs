@@ -1,5 +1,6 @@
 //! A data plane from start to end leaves nothing behind and never hangs.
 
+use pulse_dataplane::link::Transports;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
@@ -50,7 +51,7 @@ fn after_close_every_call_says_so_and_the_port_is_free() {
     let node = Node::member(&Authority::new(), 1);
     node.plane.close();
     node.plane.close();
-    assert!(matches!(node.plane.dial(node.address, None, 0), Err(Error::Closed)));
+    assert!(matches!(node.plane.dial(node.address, None, 0, Transports::default()), Err(Error::Closed)));
     assert!(matches!(node.plane.send(1, vec![]), Err(Error::Closed)));
     assert!(matches!(node.plane.statistics(), Err(Error::Closed)));
     assert!(matches!(node.plane.replace_routes(&[]), Err(Error::Closed)));

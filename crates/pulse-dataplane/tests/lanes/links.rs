@@ -1,5 +1,6 @@
 //! Links come up between members, carry messages, and end with a reason.
 
+use pulse_dataplane::link::Transports;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -95,7 +96,7 @@ fn closing_a_node_says_goodbye() {
 fn a_node_does_not_link_to_itself() {
     let mut alice = Node::member(&Authority::new(), 1);
     for expect in [None, Some(alice.id)] {
-        let dial = alice.plane.dial(alice.address, expect, 0).unwrap();
+        let dial = alice.plane.dial(alice.address, expect, 0, Transports::default()).unwrap();
         assert_eq!(alice.wait_failed(dial).0, "self");
     }
 }
@@ -103,7 +104,7 @@ fn a_node_does_not_link_to_itself() {
 #[test]
 fn a_dial_before_identity_and_trust_fails_by_name() {
     let mut blank = Node::blank();
-    let dial = blank.plane.dial(blank.address, None, 0).unwrap();
+    let dial = blank.plane.dial(blank.address, None, 0, Transports::default()).unwrap();
     assert_eq!(blank.wait_failed(dial).0, "identity");
 }
 
@@ -116,7 +117,7 @@ fn a_node_answers_from_the_address_that_was_dialled() {
         let socket = UdpSocket::bind(everywhere).unwrap();
         let mut bob = Node::with_at(socket.into(), &authority.node(2), authority.trust());
         let dialled = SocketAddr::from(([127, 0, 0, 2], bob.address.port()));
-        alice.plane.dial(dialled, Some(bob.id), 0).unwrap();
+        alice.plane.dial(dialled, Some(bob.id), 0, Transports::default()).unwrap();
         let up = alice.wait_up();
         bob.wait_up();
         alice.told_within(Duration::from_millis(500));
@@ -130,7 +131,7 @@ fn a_node_answers_from_the_address_that_was_dialled() {
 fn a_dial_that_nobody_answers_times_out() {
     let authority = Authority::new();
     let (mut alice, deaf) = (Node::member(&authority, 1), Node::blank());
-    let dial = alice.plane.dial(deaf.address, None, 0).unwrap();
+    let dial = alice.plane.dial(deaf.address, None, 0, Transports::default()).unwrap();
     assert_eq!(alice.wait_failed(dial), ("timeout", "silent for 3.5 s".into()));
 }
 
@@ -138,7 +139,7 @@ fn a_dial_that_nobody_answers_times_out() {
 fn another_node_than_the_expected_one_is_refused() {
     let authority = Authority::new();
     let (mut alice, bob) = (Node::member(&authority, 1), Node::member(&authority, 2));
-    let dial = alice.plane.dial(bob.address, Some([7; 32]), 0).unwrap();
+    let dial = alice.plane.dial(bob.address, Some([7; 32]), 0, Transports::default()).unwrap();
     let expected = Refusal::OtherNode(bob.id).to_string();
     assert_eq!(alice.wait_failed(dial), ("certificate", expected));
 }
@@ -195,7 +196,7 @@ fn many_dials_at_once_to_one_node_make_one_link() {
 #[test]
 fn a_named_replacement_is_made_before_the_old_link_breaks() {
     let (mut alice, a, mut bob, b) = pair(&Authority::new());
-    let dial = alice.plane.dial(bob.address, Some(bob.id), a.link).unwrap();
+    let dial = alice.plane.dial(bob.address, Some(bob.id), a.link, Transports::default()).unwrap();
     let (new_a, new_b) = (alice.wait_up(), bob.wait_up());
     assert_eq!(new_a.dial, dial);
     assert_eq!(alice.wait_down(a.link), format!("replaced by link {}", new_a.link));
@@ -207,11 +208,11 @@ fn a_named_replacement_is_made_before_the_old_link_breaks() {
 #[test]
 fn either_end_may_replace_whoever_dialled_and_whatever_the_ids() {
     let (mut alice, a, mut bob, b) = pair(&Authority::new());
-    bob.plane.dial(alice.address, Some(alice.id), b.link).unwrap();
+    bob.plane.dial(alice.address, Some(alice.id), b.link, Transports::default()).unwrap();
     let (new_a, new_b) = (alice.wait_up(), bob.wait_up());
     alice.wait_down(a.link);
     bob.wait_down(b.link);
-    alice.plane.dial(bob.address, Some(bob.id), new_a.link).unwrap();
+    alice.plane.dial(bob.address, Some(bob.id), new_a.link, Transports::default()).unwrap();
     alice.wait_up();
     bob.wait_up();
     alice.wait_down(new_a.link);

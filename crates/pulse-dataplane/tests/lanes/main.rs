@@ -14,3 +14,4 @@ mod probes;
 mod relays;
 mod rogues;
 mod strangers;
+mod websockets;

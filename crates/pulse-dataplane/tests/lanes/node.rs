@@ -1,5 +1,6 @@
 //! A data plane on a loopback socket, and waiting for what it says.
 
+use pulse_dataplane::link::Transports;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -62,7 +63,7 @@ impl Node {
     }
 
     pub fn dial(&self, other: &Self) -> u64 {
-        self.plane.dial(other.address, Some(other.id), 0).unwrap()
+        self.plane.dial(other.address, Some(other.id), 0, Transports::default()).unwrap()
     }
 
     /// Wait for an event that `pick` takes; others are kept for later.

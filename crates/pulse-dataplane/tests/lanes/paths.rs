@@ -1,5 +1,6 @@
 //! Paths over real data planes: a relay that carries nothing is left, and datagrams are as long as the link takes.
 
+use pulse_dataplane::link::Transports;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ fn owns(number: u8, node: NodeId) -> [Ownership; 2] {
 
 impl Node {
     /// Node `number` is `other`, reached over these links: the first is used, the others are in reserve.
-    fn reaches(&self, number: u8, other: &Self, links: &[LinkId]) {
+    pub fn reaches(&self, number: u8, other: &Self, links: &[LinkId]) {
         let hops = links.iter().enumerate().map(|(place, link)| (*link, u32::from(place == 0), false)).collect();
         self.plane.replace_addresses(&owns(number, other.id)).unwrap();
         self.plane.replace_routes(&[(format!("10.100.0.{number}").parse().unwrap(), hops)]).unwrap();
@@ -39,7 +40,7 @@ impl Node {
 }
 
 /// Alice asks Bob something, who answers.
-fn ask(alice: &Node, bob: &mut Node) -> u64 {
+pub fn ask(alice: &Node, bob: &mut Node) -> u64 {
     let asked = alice.plane.request(bob.id, b"?".to_vec(), Duration::from_secs(20)).unwrap();
     let request = bob.wait("Request", |event| match event {
         Event::Request { request, .. } => Some(*request),
@@ -49,7 +50,7 @@ fn ask(alice: &Node, bob: &mut Node) -> u64 {
     asked
 }
 
-fn wait_answer(alice: &mut Node, asked: u64) {
+pub fn wait_answer(alice: &mut Node, asked: u64) {
     let answer = alice.wait("Response", |event| match event {
         Event::Response { request, result } if *request == asked => Some(result.clone()),
         _ => None,
@@ -100,7 +101,7 @@ fn a_narrow_way_is_found_out_by_both_ends() {
     let (mut alice, mut bob) = (Node::member(&authority, 1), Node::member(&authority, 2));
     let middle = Middle::before(bob.address);
     middle.narrow(1400);
-    alice.plane.dial(middle.front, Some(bob.id), 0).unwrap();
+    alice.plane.dial(middle.front, Some(bob.id), 0, Transports::default()).unwrap();
     alice.wait_up();
     bob.wait_up();
     alice.wait_size(1372);

@@ -1,5 +1,6 @@
 //! Probes measure a link, tell when it is dead, and follow a peer that moved – and nobody else.
 
+use pulse_dataplane::link::Transports;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ fn pair_through_a_middle() -> (Node, Up, Node, Up, Middle) {
     let authority = Authority::new();
     let (mut alice, mut bob) = (Node::member(&authority, 1), Node::member(&authority, 2));
     let middle = Middle::before(bob.address);
-    alice.plane.dial(middle.front, Some(bob.id), 0).unwrap();
+    alice.plane.dial(middle.front, Some(bob.id), 0, Transports::default()).unwrap();
     let (a, b) = (alice.wait_up(), bob.wait_up());
     wait_measured(&alice);
     wait_measured(&bob);

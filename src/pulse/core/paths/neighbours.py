@@ -13,6 +13,7 @@ from pulse.core.facts import DialFailed, LinkDown, LinkUp
 from pulse.core.paths.backoff import Backoff
 from pulse.core.paths.quests import Quest, Quests, Ranges
 from pulse.core.paths.targets import Target, Targets
+from pulse.core.paths.transports import WEBSOCKET, Renewal, Transports
 from pulse.core.types import LinkId, NodeId
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ HEALTHY_AFTER = 30.0
 
 
 class _Flight(NamedTuple):
-    """A dial in flight: of a target, or of a place of a node we look for."""
+    """A dial in flight: of a target, of a place of a node we look for, or of a link made anew."""
 
     address: str
-    aim: Target | Quest
+    aim: Target | Quest | Renewal
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class Neighbours:
         self._random = random
         self._targets = Targets(lambda: Backoff(random), self._is_idle)
         self._quests = Quests(random)
+        self._transports = Transports()
         self._links: dict[LinkId, Neighbour] = {}
         self._linked: dict[NodeId, Neighbour] = {}
         """The newest link with each node."""
@@ -128,12 +130,17 @@ class Neighbours:
         restarted = self._lives.pop(fact.node, fact.hello.boot) != fact.hello.boot
         _keep(self._lives, fact.node, fact.hello.boot)
         flight = self._landed(fact.dial)
+        self._transports.opened(fact.node)
+        if flight:
+            self._transports.dialled(fact.link, fact.node, fact.transport, flight.address, now)
         if flight and isinstance(flight.aim, Target):
             flight.aim.node, flight.aim.ours, flight.aim.last_error = fact.node, False, ""
         if quest := self._quests.get(fact.node):
             quest.met()
-        if not any(target.configured for target in self._targets.leading_to(fact.node)):
-            self._targets.learn(fact.node, fact.observed, now)
+        # Where a WebSocket comes from, or which proxy it went through, is no place to dial.
+        seen_at = fact.observed if fact.transport != WEBSOCKET else flight.address if flight else None
+        if seen_at and not any(target.configured for target in self._targets.leading_to(fact.node)):
+            self._targets.learn(fact.node, seen_at, now)
         # The keys of its earlier life died with that process; without this the session would wait for its timeout.
         stale = [CloseSession(fact.node, "the node restarted")] if restarted else []
         return [*stale, *self.tick(now)]
@@ -141,6 +148,7 @@ class Neighbours:
     def link_closed(self, fact: LinkDown, now: float) -> list[Effect]:
         """A link went: unless its node has another, try to have it back, at once if the link had proved healthy."""
         gone = self._links.pop(fact.link, None)
+        self._transports.closed(fact.link)
         if gone is None:
             return []
         aims = self._aims_at(gone.node)
@@ -157,12 +165,20 @@ class Neighbours:
             aim.parted(fact.reason, now)
         return self.tick(now)
 
+    def link_suspected(self, link: LinkId, suspect: bool, now: float) -> list[Effect]:
+        """A link is silent, or is heard again: a silent one that we dialled is dialled anew before it is down."""
+        self._transports.suspected(link, suspect, now)
+        return self.tick(now)
+
     def dial_failed(self, fact: DialFailed, now: float) -> list[Effect]:
         """An attempt ended without a link; for code `duplicate` the detail is the id of the node met there."""
         flight = self._landed(fact.dial)
         if flight is None:
             return []
         log = Log("dial failed", DEBUG, {"address": flight.address, "code": fact.code, "detail": fact.detail})
+        if isinstance(flight.aim, Renewal):
+            flight.aim.plan(now)
+            return [log, *self.tick(now)]
         if isinstance(flight.aim, Target):
             return [log, *self._target_failed(flight.aim, fact, now), *self.tick(now)]
         if fact.code == "self":
@@ -176,6 +192,7 @@ class Neighbours:
             target.backoff.reset()
             target.next_try = now
         self._quests.everybody_again(now)
+        self._transports.moved(now)
         return self.tick(now)
 
     # The machine's face
@@ -185,8 +202,8 @@ class Neighbours:
         if len(self._dials) >= MOST_DIALS:
             return None
         dues = [target.next_try for target in self._targets if self._is_idle(target)]
-        begins = self._quests.deadline(self._linked)
-        return min(dues if begins is None else [*dues, begins], default=None)
+        others = (self._quests.deadline(self._linked), self._transports.deadline())
+        return min([*dues, *(each for each in others if each is not None)], default=None)
 
     def tick(self, now: float) -> list[Effect]:
         """Dial whoever is due, within the limit; who waited longest goes first."""
@@ -200,8 +217,9 @@ class Neighbours:
             if self._is_idle(target) and target.next_try <= now
         ]
         due += [(since, _Flight(place, quest)) for since, quest, place in self._quests.waiting(self._linked)]
+        due += [(renewal.next_try, _Flight(renewal.address, renewal)) for renewal in self._transports.due(now)]
         ranked = sorted(due, key=lambda each: (each[0], each[1].address))
-        return [self._dial(flight) for _, flight in ranked[:places]]
+        return [self._dial(flight, now) for _, flight in ranked[:places]]
 
     # Queries
 
@@ -244,11 +262,14 @@ class Neighbours:
 
     # Details
 
-    def _dial(self, flight: _Flight) -> Dial:
+    def _dial(self, flight: _Flight, now: float) -> Dial:
         self._attempts += 1
         self._dials[self._attempts] = flight
         flight.aim.take_off(flight.address)
-        return Dial(self._attempts, flight.address, flight.aim.expect)
+        aim, after = flight.aim, self._transports.websocket_after(now)
+        if isinstance(aim, Renewal):
+            return Dial(self._attempts, aim.address, aim.node, aim.link, None if aim.over_quic_alone else after)
+        return Dial(self._attempts, flight.address, aim.expect, websocket_after=after)
 
     def _landed(self, attempt: int) -> _Flight | None:
         flight = self._dials.pop(attempt, None)

@@ -38,7 +38,7 @@ MEASURED_FOR: Final = 1.0
 PRUNE_AGAIN: Final = 1.0
 """Seconds after which a neighbour that still sends duplicates is told again."""
 
-CALM_BURST: Final = 64
+CALM_BURST: Final = 48
 CALM_RATE: Final = 16.0
 """Records taken at once, and then each second, that go on whole. When a thousand nodes start together there is more to
 tell before the tree has grown: then what came is only named, and each node fetches it once."""

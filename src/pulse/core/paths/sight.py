@@ -9,9 +9,12 @@ from ipaddress import ip_address
 from statistics import median
 from typing import Final
 
-from pulse.core.addresses import is_ip, join
+from pulse.core.addresses import is_ip, join, split
 from pulse.core.bucket import Bucket
-from pulse.core.effects import WARNING, CloseLink, Effect, Log
+from pulse.core.effects import WARNING, CloseLink, Effect, Log, SendMessage
+from pulse.core.facts import LinkUp
+from pulse.core.messages import Observed, encode
+from pulse.core.paths.transports import WEBSOCKET
 from pulse.core.types import LinkId
 
 CLOCK_TOLERANCE: Final = 300.0
@@ -40,6 +43,12 @@ class Sight:
     def addresses_changed(self, candidates: tuple[str, ...]) -> None:
         """Where this machine says it is reached, `ip:port` each, best first."""
         self._local = candidates
+
+    def link_opened(self, fact: LinkUp) -> list[Effect]:
+        """Tell the neighbour where we see it; the far end of a WebSocket is no address for UDP."""
+        if fact.transport == WEBSOCKET:
+            return []
+        return [SendMessage(fact.link, encode(Observed(*split(fact.observed))))]
 
     def observed(self, link: LinkId, host: str, port: int, now: float) -> list[Effect]:
         """A neighbour sees us there; one that changes its mind too often is not listened to."""

@@ -34,8 +34,8 @@ ANSWERS_A_SECOND: Final = 25.0
 """What a neighbour that has much to send may be counted on to send."""
 
 
-BULK_RATE: Final = 150.0
-BULK_BURST: Final = 64
+BULK_RATE: Final = 155.0
+BULK_BURST: Final = 16
 """Of many keys we miss, so many are asked for at once, and then each second, of all neighbours together; what comes
 unasked counts too. A thousand nodes that start in the same second would otherwise all fill their lines in it."""
 

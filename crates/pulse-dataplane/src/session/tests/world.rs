@@ -18,6 +18,7 @@ use crate::forward::testing::seqpacket_pair;
 use crate::forward::{Packets, attach, detach_tun};
 use crate::inbox::Inbox;
 use crate::link::{Bucket, Settings};
+use crate::outlet::Outlet;
 use crate::path::Paths;
 use crate::probe::{Probes, size};
 use crate::seal::{Cipher, HopOpener, HopSealer};
@@ -279,6 +280,7 @@ fn link(node: NodeId, handle: Handle, index: u32, secrets: (&[u8; 32], &[u8; 32]
         handle,
         remote: ArcSwap::from_pointee(remote),
         local: None,
+        outlet: Outlet::Udp,
         sealer: HopSealer::new(index, secrets.0, Cipher::ChaCha20Poly1305),
         opener: HopOpener::new(secrets.1, Cipher::ChaCha20Poly1305),
         probes: Probes::default(),

@@ -1,0 +1,264 @@
+//! A link over one WebSocket: its control stream and its packets as messages of two kinds (`outlet`).
+//!
+//! Invariant: two tasks own the connection and end with it; whoever ends it first says why, once.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, split};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::carrier::{Carrier, Close, Ended, Reader, Writer, closed_by_peer, printable};
+use super::wss::Tls;
+use crate::NodeId;
+use crate::outlet::{self, CONTROL, Outlet};
+
+/// Bytes of the control stream in one message.
+const CONTROL_MESSAGE: usize = 16 << 10;
+/// Bytes of the control stream that may be unread here: the packets behind them are not to wait.
+const UNREAD: usize = 1 << 20;
+/// How long our closing words may take to leave.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+/// Our codes begin here in a close frame (RFC 6455 §7.4.2: private use).
+const CODES: u16 = 4000;
+
+/// What takes the packets of a message.
+pub(crate) type Arrived = Box<dyn FnMut(&mut [u8], usize) + Send>;
+
+/// One connection.
+pub(crate) struct WebSocket {
+    remote: SocketAddr,
+    local: Option<IpAddr>,
+    keys: HopKeys,
+    farewell: Mutex<Option<oneshot::Sender<Farewell>>>,
+    ended: watch::Receiver<Option<Ended>>,
+}
+
+/// The hop keys of a connection, each with the node that sends under it.
+pub(crate) type HopKeys = [(NodeId, [u8; 32]); 2];
+
+#[derive(Debug)]
+struct Farewell {
+    why: Close,
+    text: String,
+}
+
+/// A connection that is up: the carrier, its control stream, and the way out for its packets.
+pub(crate) struct Parts {
+    pub(crate) carrier: WebSocket,
+    pub(crate) reader: Reader,
+    pub(crate) writer: Writer,
+    pub(crate) outlet: Outlet,
+}
+
+impl fmt::Debug for WebSocket {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("WebSocket").field("remote", &self.remote).finish_non_exhaustive()
+    }
+}
+
+/// Run a WebSocket; must be called on the runtime. `local` is given on the side that accepted.
+pub(crate) fn start(
+    socket: WebSocketStream<Tls>,
+    remote: SocketAddr,
+    local: Option<IpAddr>,
+    keys: HopKeys,
+    arrived: Arrived,
+) -> Parts {
+    let (near, far) = duplex(UNREAD);
+    let (reader, writer) = split(near);
+    let (control_out, control_in) = split(far);
+    let (outlet, batches) = outlet::queue();
+    let (farewell, parting) = oneshot::channel();
+    let (end, ended) = watch::channel(None);
+    let end = Arc::new(end);
+    let (sink, stream) = socket.split();
+    let hearing = hear(stream, control_in, arrived, Arc::clone(&end));
+    tokio::spawn(run(Speaker { sink, control: control_out, said_all: false, batches }, hearing, parting, end));
+    let carrier = WebSocket { remote, local, keys, farewell: Mutex::new(Some(farewell)), ended };
+    Parts { carrier, reader: Box::new(reader), writer: Box::new(writer), outlet }
+}
+
+/// Both directions, until either ends or we say farewell.
+async fn run(
+    mut speaker: Speaker,
+    hearing: impl Future<Output = ()> + Send,
+    parting: oneshot::Receiver<Farewell>,
+    end: Arc<watch::Sender<Option<Ended>>>,
+) {
+    let parting = tokio::select! {
+        // Whatever ends the hearing told why.
+        () = hearing => Err(()),
+        error = speaker.run() => {
+            tell(&end, explain(&error));
+            Err(())
+        }
+        // Dropped with the carrier: nobody wants it any more.
+        parting = parting => Ok(parting.unwrap_or(Farewell { why: Close::Leaving, text: String::new() })),
+    };
+    if let Ok(Farewell { why, text }) = parting {
+        tell(&end, Ended::new("broken", "closed by us"));
+        let frame = CloseFrame { code: CloseCode::from(CODES + why as u16), reason: text.into() };
+        let _it_may_not_listen = timeout(LAST_WORDS, speaker.sink.send(Message::Close(Some(frame)))).await;
+    }
+}
+
+fn tell(end: &watch::Sender<Option<Ended>>, ended: Ended) {
+    end.send_if_modified(|told| {
+        let first = told.is_none();
+        told.get_or_insert(ended);
+        first
+    });
+}
+
+struct Speaker {
+    sink: SplitSink<WebSocketStream<Tls>, Message>,
+    control: ReadHalf<DuplexStream>,
+    /// The control stream has ended.
+    said_all: bool,
+    batches: mpsc::Receiver<Bytes>,
+}
+
+impl Speaker {
+    /// Send what there is, all that waits with one flush, until that fails.
+    async fn run(&mut self) -> Error {
+        loop {
+            if let Err(error) = self.turn().await {
+                return error;
+            }
+        }
+    }
+
+    async fn turn(&mut self) -> Result<(), Error> {
+        let mut message = BytesMut::with_capacity(1 + CONTROL_MESSAGE);
+        message.extend_from_slice(&[CONTROL]);
+        let first = tokio::select! {
+            biased;
+            read = self.control.read_buf(&mut message), if !self.said_all => {
+                if read? == 0 {
+                    self.said_all = true;
+                    return Ok(());
+                }
+                message.freeze()
+            }
+            Some(batch) = self.batches.recv() => batch,
+            // Nobody will say or send more: the end of the carrier follows.
+            else => std::future::pending().await,
+        };
+        self.sink.feed(Message::Binary(first)).await?;
+        while let Ok(batch) = self.batches.try_recv() {
+            self.sink.feed(Message::Binary(batch)).await?;
+        }
+        self.sink.flush().await
+    }
+}
+
+/// Take in messages until there are no more.
+async fn hear(
+    mut stream: SplitStream<WebSocketStream<Tls>>,
+    mut control: WriteHalf<DuplexStream>,
+    mut arrived: Arrived,
+    end: Arc<watch::Sender<Option<Ended>>>,
+) {
+    let ended = loop {
+        let message = match stream.next().await {
+            Some(Ok(Message::Binary(bytes))) => bytes,
+            Some(Ok(Message::Close(frame))) => break said_goodbye(frame),
+            // Answered by the library.
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+            Some(Ok(_)) => break Ended::new("broken", "it sent what is no message of ours"),
+            Some(Err(error)) => break explain(&error),
+            None => break Ended::new("broken", "the connection is closed"),
+        };
+        if message.first() == Some(&CONTROL) {
+            // Full means that megabytes wait: it sends more than anybody reads.
+            if control.write_all(&message[1..]).now_or_never().is_none_or(|written| written.is_err()) {
+                break Ended::new("broken", "it sends more messages than are read");
+            }
+            continue;
+        }
+        let mut message = message.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+        match outlet::packets(&mut message) {
+            Some((stride, packets)) => arrived(packets, stride),
+            None => break Ended::new("broken", "it sent a message of an unknown kind"),
+        }
+    };
+    tell(&end, ended);
+}
+
+fn said_goodbye(frame: Option<CloseFrame>) -> Ended {
+    let Some(CloseFrame { code, reason }) = frame else { return Ended::new("broken", "closed by peer") };
+    closed_by_peer(u16::from(code).wrapping_sub(CODES).into(), reason.as_bytes())
+}
+
+/// Why a WebSocket failed, for `DialFailed` and for people.
+pub(crate) fn explain(error: &Error) -> Ended {
+    match error {
+        Error::ConnectionClosed | Error::AlreadyClosed => Ended::new("broken", "the connection is closed"),
+        Error::Io(error) => explain_io(error),
+        Error::Http(response) => {
+            Ended::new("unreachable", format!("there is no pulse at this address: HTTP says {}", response.status()))
+        }
+        other => Ended::new("broken", printable(other.to_string().as_bytes())),
+    }
+}
+
+/// Why TCP or TLS failed.
+pub(crate) fn explain_io(error: &io::Error) -> Ended {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(rustls::Error::AlertReceived(_)) => Ended::new("refused", "the peer refused us; its log says why"),
+        Some(other) => Ended::new("certificate", printable(other.to_string().as_bytes())),
+        None if error.kind() == io::ErrorKind::TimedOut => Ended::new("timeout", "TCP gets no answer"),
+        None => Ended::new("unreachable", printable(error.to_string().as_bytes())),
+    }
+}
+
+impl Carrier for WebSocket {
+    fn transport(&self) -> &'static str {
+        "websocket"
+    }
+
+    fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
+    fn local(&self) -> Option<IpAddr> {
+        self.local
+    }
+
+    fn hop_key(&self, sender: &NodeId, _receiver: &NodeId) -> io::Result<[u8; 32]> {
+        let key = self.keys.iter().find(|(node, _)| node == sender);
+        key.map(|(_, key)| *key).ok_or_else(|| io::Error::other("no key was exported for that node"))
+    }
+
+    fn close(&self, why: Close, text: &str) {
+        if let Some(farewell) = self.farewell.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _over = farewell.send(Farewell { why, text: printable(text.as_bytes()) });
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.ended.borrow().is_some()
+    }
+
+    fn ended(&self) -> Pin<Box<dyn Future<Output = Ended> + Send + '_>> {
+        let mut ended = self.ended.clone();
+        Box::pin(async move {
+            let told = ended.wait_for(Option::is_some).await;
+            told.ok().and_then(|told| told.clone()).unwrap_or_else(|| Ended::new("broken", "the connection is gone"))
+        })
+    }
+}

@@ -1,0 +1,118 @@
+"""When a dial tries a WebSocket beside QUIC, and when a link that is up is made anew: where it goes silent, or is a
+WebSocket that QUIC should carry.
+
+What worked on this network counts for ten minutes: where UDP is blocked nobody waits for it. Invariant: QUIC is part of
+every dial, a WebSocket is never left at that for longer than `UPGRADE_EVERY`, and only who dialled a link renews it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import inf
+from typing import Final
+
+from pulse.core.effects import WEBSOCKET_AFTER
+from pulse.core.types import LinkId, NodeId
+
+WEBSOCKET: Final = "websocket"
+
+REMEMBERED: Final = 600.0
+"""Seconds for which it counts that a WebSocket was faster than QUIC."""
+
+UPGRADE_FIRST: Final = 3.0
+UPGRADE_EVERY: Final = 25.0
+"""Seconds until it is first tried to have a link over QUIC that is a WebSocket, for it may have won by chance, and then
+between attempts."""
+
+SILENT_EVERY: Final = 1.0
+"""Seconds between attempts to have another link beside one that is silent: it will be down before the third."""
+
+
+@dataclass(slots=True)
+class Renewal:
+    """A link we dialled, and when to dial it anew; the new one takes over, so nothing is lost meanwhile."""
+
+    link: LinkId
+    node: NodeId
+    address: str
+    is_websocket: bool
+    next_try: float
+    is_silent: bool = False
+    dialling: bool = False
+
+    @property
+    def expect(self) -> NodeId:
+        """Who must answer."""
+        return self.node
+
+    @property
+    def over_quic_alone(self) -> bool:
+        """Another WebSocket would be no better."""
+        return self.is_websocket and not self.is_silent
+
+    def take_off(self, _place: str) -> None:
+        """It is being dialled."""
+        self.dialling = True
+
+    def landed(self, _place: str) -> None:
+        """It is not any more."""
+        self.dialling = False
+
+    def plan(self, now: float) -> None:
+        """Dial again when it is worth it, if it ever is."""
+        pause = SILENT_EVERY if self.is_silent else UPGRADE_EVERY if self.is_websocket else inf
+        self.next_try = now + pause
+
+
+@dataclass(slots=True)
+class Transports:
+    """What got through here lately, and what should do better."""
+
+    _websocket_until: float = -inf
+    _renewals: dict[LinkId, Renewal] = field(default_factory=dict)
+    """Of every link we dialled."""
+
+    def websocket_after(self, now: float) -> float:
+        """Seconds by which QUIC goes ahead of a WebSocket."""
+        return 0.0 if now < self._websocket_until else WEBSOCKET_AFTER
+
+    def opened(self, node: NodeId) -> None:
+        """There is a new link with a node: those it had before are about to be closed."""
+        for old in [each.link for each in self._renewals.values() if each.node == node]:
+            del self._renewals[old]
+
+    def dialled(self, link: LinkId, node: NodeId, transport: str, address: str, now: float) -> None:
+        """It is one that we dialled, at `address`."""
+        is_websocket = transport == WEBSOCKET
+        self._websocket_until = now + REMEMBERED if is_websocket else -inf
+        first = now + UPGRADE_FIRST if is_websocket else inf
+        self._renewals[link] = Renewal(link, node, address, is_websocket, first)
+
+    def suspected(self, link: LinkId, suspect: bool, now: float) -> None:
+        """A link is silent, or is heard again."""
+        renewal = self._renewals.get(link)
+        if renewal is None or renewal.is_silent == suspect:
+            return
+        renewal.is_silent = suspect
+        renewal.plan(now)
+        if suspect:
+            renewal.next_try = now
+
+    def closed(self, link: LinkId) -> None:
+        """A link is gone."""
+        self._renewals.pop(link, None)
+
+    def moved(self, now: float) -> None:
+        """We are on another network: what worked before says nothing."""
+        self._websocket_until = -inf
+        for renewal in self._renewals.values():
+            if renewal.is_websocket:
+                renewal.next_try = now
+
+    def due(self, now: float) -> Iterator[Renewal]:
+        """The links to be dialled anew now."""
+        return (each for each in self._renewals.values() if not each.dialling and each.next_try <= now)
+
+    def deadline(self) -> float | None:
+        """When one is due."""
+        due = min((each.next_try for each in self._renewals.values() if not each.dialling), default=inf)
+        return due if due < inf else None

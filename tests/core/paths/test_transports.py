@@ -1,0 +1,108 @@
+"""Transports: QUIC goes ahead, what got through here is remembered, and a WebSocket is tried over QUIC anew."""
+
+import pytest
+
+from pulse.core.effects import WEBSOCKET_AFTER, Dial
+from pulse.core.paths.transports import REMEMBERED, SILENT_EVERY, UPGRADE_EVERY, UPGRADE_FIRST
+from tests.core.paths.story import ALICE, BOB, HOME, WORK, Story
+
+
+@pytest.fixture
+def story() -> Story:
+    return Story()
+
+
+def test_quic_goes_ahead_where_nothing_is_known(story: Story) -> None:
+    assert story.configured(HOME)[0].websocket_after == WEBSOCKET_AFTER
+
+
+def test_where_a_websocket_was_faster_nobody_waits_for_quic_for_ten_minutes(story: Story) -> None:
+    (dial,) = story.configured(HOME)
+    story.opened(ALICE, dial=dial.attempt, observed=HOME, transport="websocket")
+    (other,) = story.learnt(BOB, WORK)
+    assert other.websocket_after == 0.0
+    story.failed(other)
+    story.now += REMEMBERED
+
+    assert [each.websocket_after for each in story.passed(60) if each.address == WORK] == [WEBSOCKET_AFTER]
+
+
+def test_a_dial_that_became_quic_or_another_network_ends_that(story: Story) -> None:
+    (dial,) = story.configured(HOME)
+    link = story.opened(ALICE, dial=dial.attempt, observed=HOME, transport="websocket")
+    story.closed(ALICE, link)
+    assert story.until_next_dial().websocket_after == 0.0
+    story.opened(ALICE, dial=2, observed=HOME)
+    assert story.learnt(BOB, WORK)[0].websocket_after == WEBSOCKET_AFTER
+
+    story.opened(BOB, dial=3, observed=WORK, transport="websocket")
+    story.moved()
+    assert all(each.websocket_after in (None, WEBSOCKET_AFTER) for each in story.configured("vm-02.example:443"))
+
+
+def test_a_websocket_we_dialled_is_tried_over_quic_alone_soon_and_then_every_25_seconds(story: Story) -> None:
+    (dial,) = story.configured(HOME)
+    link = story.opened(ALICE, dial=dial.attempt, observed=HOME, transport="websocket")
+    for attempt, pause in ((2, UPGRADE_FIRST), (3, UPGRADE_EVERY), (4, UPGRADE_EVERY), (5, UPGRADE_EVERY)):
+        assert story.passed(pause - 1) == []
+        (again,) = story.passed(1)
+        assert again == Dial(attempt, HOME, ALICE, link, websocket_after=None)
+        assert story.failed(again) == []
+
+    quic = story.opened(ALICE, dial=5, observed=HOME)
+    story.closed(ALICE, link, f"replaced by link {quic}")
+    assert story.neighbours.deadline() is None
+    assert story.passed(10 * UPGRADE_EVERY) == []
+
+
+def test_one_that_came_to_us_is_its_dialler_s_to_improve_and_leads_to_no_place(story: Story) -> None:
+    link = story.opened(ALICE, observed="192.0.2.9:50123", transport="websocket")
+    assert story.passed(10 * UPGRADE_EVERY) == []
+    assert story.neighbours.addresses_of(ALICE) == []
+    assert story.closed(ALICE, link) == []
+
+
+def test_a_websocket_through_a_proxy_is_dialled_again_at_its_far_end(story: Story) -> None:
+    (dial,) = story.learnt(ALICE, HOME)
+    link = story.opened(ALICE, dial=dial.attempt, observed="10.0.0.1:3128", transport="websocket")
+    assert story.neighbours.addresses_of(ALICE) == [HOME]
+    story.closed(ALICE, link)
+    assert story.until_next_dial().address == HOME
+
+
+def test_on_another_network_a_websocket_is_tried_over_quic_at_once(story: Story) -> None:
+    (dial,) = story.configured(HOME)
+    link = story.opened(ALICE, dial=dial.attempt, observed=HOME, transport="websocket")
+    assert story.moved() == [Dial(2, HOME, ALICE, link, websocket_after=None)]
+
+
+@pytest.mark.parametrize("transport", ["quic", "websocket"])
+def test_a_silent_link_is_made_anew_beside_itself_and_left_alone_once_it_is_heard(story: Story, transport: str) -> None:
+    (dial,) = story.configured(HOME)
+    link = story.opened(ALICE, dial=dial.attempt, observed=HOME, transport=transport)
+    (anew,) = story.suspected(link, True)
+    assert (anew.address, anew.expect, anew.replaces) == (HOME, ALICE, link)
+    assert anew.websocket_after is not None
+    assert story.suspected(link, True) == []
+    assert story.failed(anew) == []
+    assert story.passed(SILENT_EVERY / 2) == []
+    (again,) = story.passed(SILENT_EVERY / 2)
+    story.failed(again)
+
+    assert story.suspected(link, False) == []
+    assert story.passed(UPGRADE_EVERY - 1) == []
+
+
+def test_a_silent_link_that_came_to_us_is_its_dialler_s_to_renew(story: Story) -> None:
+    assert story.suspected(story.opened(ALICE), True) == []
+
+
+def test_a_new_link_that_takes_over_ends_the_search(story: Story) -> None:
+    (dial,) = story.configured(HOME)
+    link = story.opened(ALICE, dial=dial.attempt, observed=HOME)
+    (anew,) = story.suspected(link, True)
+    other = story.opened(ALICE, dial=anew.attempt, observed=HOME, transport="websocket")
+    story.closed(ALICE, link, f"replaced by link {other}")
+
+    assert story.passed(UPGRADE_FIRST - 1) == []
+    assert story.passed(1) == [Dial(3, HOME, ALICE, other, websocket_after=None)]

@@ -45,9 +45,11 @@ $(STAMPS)/lint: tools/setup.sh $(STAMPS)/build
 demo: setup
 	@$(VENV)/bin/pulse demo
 
+# Daemons are mostly waited for, so of their tests two files run at a time.
 test: setup $(STAMPS)/test
 	$(WITH_RUST) cargo test --locked --quiet --package pulse-dataplane
-	$(PY) -m pytest
+	$(PY) -m pytest -m "e2e and not alone" --numprocesses 2 --dist loadfile
+	$(PY) -m pytest -m "alone or not e2e"
 
 # Random seeds of the simulation; each that fails is printed with its diagram and belongs into tests/sim/seeds.py.
 SIM_MINUTES := 30

@@ -10,6 +10,8 @@ import pytest
 from tests.leftovers import leftovers
 from tests.namespace import require_root
 
+pytestmark = pytest.mark.alone
+
 BENCH = Path(__file__).parents[2] / "bench"
 
 FIGURES = {

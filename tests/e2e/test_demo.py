@@ -4,8 +4,12 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.leftovers import leftovers
 from tests.namespace import require_root
+
+pytestmark = pytest.mark.alone
 
 POINTS = (
     "ok", "hash_equal", "stranger_refused", "wrong_token_refused", "token_reuse_refused", "clean",

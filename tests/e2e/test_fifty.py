@@ -20,7 +20,7 @@ TRIES: Final = 5
 """How often a person would type it: a machine that is busy with so many may leave a join without an answer."""
 PATIENCE: Final = 180.0
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

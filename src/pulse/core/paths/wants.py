@@ -90,6 +90,8 @@ class Wants:
         """Keys all of whose sources are busy, by each of these, longest first: who never answers holds up its own."""
         self._asked: dict[LinkId, dict[bytes, _Question]] = {}
         """By slot: that of a record is its handle, so a newer version answers too."""
+        self._expires = inf
+        """No question is over before."""
         self._shares: dict[LinkId, int] = {}
         self._turn = -inf
         """When the next of many has its turn."""
@@ -207,6 +209,7 @@ class Wants:
                 self._waiting.setdefault(each, {})[key] = None
             return None
         asked[slot] = _Question(now + ANSWER + len(asked) / ANSWERS_A_SECOND, lack.came)
+        self._expires = min(self._expires, asked[slot].until)
         lack.sources.remove(link)
         self._schedule(key, asked[slot].until)
         return link
@@ -240,9 +243,14 @@ class Wants:
         return True
 
     def _expire(self, now: float) -> None:
+        # Asked after every message: a look at each question would cost more than the message.
+        if now < self._expires:
+            return
         for link, asked in self._asked.items():
             over = [slot for slot, question in asked.items() if question.until <= now]
             for slot in over:
                 del asked[slot]
             if over:
                 self._wake(link, now, MOST_ASKED - 1)
+        running = (question.until for asked in self._asked.values() for question in asked.values())
+        self._expires = min(running, default=inf)

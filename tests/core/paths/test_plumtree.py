@@ -115,15 +115,21 @@ def test_what_came_in_bulk_goes_on_by_name() -> None:
 def test_in_a_rush_what_came_is_named_and_what_is_ours_goes_whole() -> None:
     grove = Grove()
     assert not grove.tree.is_rush(grove.now)
-    for seq in range(1, CALM_BURST + 2):
-        grove.taken(record(1 + seq % 8, seq), A)
+    for place in range(1, CALM_BURST + 2):
+        grove.taken(record(place), A)
     assert grove.tree.is_rush(grove.now)
     grove.passed(SOON)
-    named = grove.taken(record(9, 1), A)
-    assert named == []
-    assert grove.passed(SOON) == [(link, Have(record(9, 1).id12)) for link in (B, C)]
-    assert [link for link, _ in grove.taken(record(10, 1))] == [A, B, C]
+    assert grove.taken(record(98), A) == []
+    assert grove.passed(SOON) == [(link, Have(record(98).id12)) for link in (B, C)]
+    assert [link for link, _ in grove.taken(record(99))] == [A, B, C]
     assert not grove.tree.is_rush(grove.now + CALM_BURST / CALM_RATE)
+
+
+def test_one_node_alone_makes_no_rush() -> None:
+    grove = Grove()
+    for seq in range(1, 10 * CALM_BURST):
+        grove.taken(record(1, seq), A)
+    assert not grove.tree.is_rush(grove.now)
 
 
 def test_duplicates_make_a_link_lazy_and_are_told_so_once_a_second() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from pulse.core.effects import WEBSOCKET_AFTER, Dial
-from pulse.core.paths.transports import REMEMBERED, SILENT_EVERY, UPGRADE_EVERY, UPGRADE_FIRST
+from pulse.core.paths.transports import PROVEN_AFTER, REMEMBERED, SILENT_EVERY, UPGRADE_EVERY, UPGRADE_FIRST
 from tests.core.paths.story import ALICE, BOB, HOME, WORK, Story
 
 
@@ -106,3 +106,17 @@ def test_a_new_link_that_takes_over_ends_the_search(story: Story) -> None:
 
     assert story.passed(UPGRADE_FIRST - 1) == []
     assert story.passed(1) == [Dial(3, HOME, ALICE, other, websocket_after=None)]
+
+
+def test_a_link_that_falls_silent_again_at_once_is_left_to_go_down(story: Story) -> None:
+    """A peer that takes every link and answers for none would else have us dial without a pause."""
+    (dial,) = story.configured(HOME)
+    link = story.opened(ALICE, dial=dial.attempt, observed=HOME)
+    (anew,) = story.suspected(link, True)
+    other = story.opened(ALICE, dial=anew.attempt, observed=HOME)
+    story.closed(ALICE, link, f"replaced by link {other}")
+    assert story.suspected(other, True) == []
+    assert story.suspected(other, False) == []
+
+    story.now += PROVEN_AFTER
+    assert [each.replaces for each in story.suspected(other, True)] == [other]

@@ -12,6 +12,7 @@ from pulse.core.paths.wants import (
     LATE,
     MOST_ASKED,
     MOST_SOURCES,
+    UNASKED_AHEAD,
     Asking,
     Came,
     Wants,
@@ -146,6 +147,15 @@ def test_what_comes_unasked_takes_a_turn_of_the_many() -> None:
         looking.announced(key(1000 + number), A, 10.0, came=Came.IN_BULK)
     assert asked(looking, 10.0) == {A: [key(1000)]}
     assert len(asked(looking, 10.0 + 2 / BULK_RATE)[A]) == 2
+
+
+def test_who_sends_without_end_puts_off_the_turns_for_a_second_at_most() -> None:
+    looking = wants()
+    for number in range(1000):
+        looking.answered(A, key(number)[:4], 10.0)
+    looking.announced(key(2000), B, 10.0, came=Came.IN_BULK)
+    assert looking.due(10.9) == []
+    assert asked(looking, 10.0 + UNASKED_AHEAD + 2 / BULK_RATE) == {B: [key(2000)]}
 
 
 def test_who_never_answers_is_waited_for_only_so_long() -> None:

@@ -27,6 +27,8 @@ use crate::outlet::{self, CONTROL, Outlet};
 
 /// Bytes of the control stream in one message.
 const CONTROL_MESSAGE: usize = 16 << 10;
+/// Batches that share a flush.
+const BATCHES_A_FLUSH: usize = 16;
 /// Bytes of the control stream that may be unread here: the packets behind them are not to wait.
 const UNREAD: usize = 1 << 20;
 /// How long our closing words may take to leave.
@@ -158,7 +160,9 @@ impl Speaker {
             else => std::future::pending().await,
         };
         self.sink.feed(Message::Binary(first)).await?;
-        while let Ok(batch) = self.batches.try_recv() {
+        // A few only: who fills the queue as fast as it empties would keep the control stream waiting.
+        for _ in 0..BATCHES_A_FLUSH {
+            let Ok(batch) = self.batches.try_recv() else { break };
             self.sink.feed(Message::Binary(batch)).await?;
         }
         self.sink.flush().await

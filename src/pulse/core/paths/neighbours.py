@@ -130,9 +130,7 @@ class Neighbours:
         restarted = self._lives.pop(fact.node, fact.hello.boot) != fact.hello.boot
         _keep(self._lives, fact.node, fact.hello.boot)
         flight = self._landed(fact.dial)
-        self._transports.opened(fact.node)
-        if flight:
-            self._transports.dialled(fact.link, fact.node, fact.transport, flight.address, now)
+        self._transports.opened(fact.link, fact.node, fact.transport, flight.address if flight else None, now)
         if flight and isinstance(flight.aim, Target):
             flight.aim.node, flight.aim.ours, flight.aim.last_error = fact.node, False, ""
         if quest := self._quests.get(fact.node):

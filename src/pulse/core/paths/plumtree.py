@@ -99,7 +99,6 @@ class Plumtree:
     def record_taken(self, record: NodeRecord, journey: Journey, now: float) -> list[Effect]:
         """A new record is held: pass it on, or its next version if this origin makes too many."""
         node = record.node
-        self._calm.spend(1, now)
         if node <= self._measure or self._measure_until <= now:
             self._measure, self._measure_until = node, now + MEASURED_FOR
         when = self._tempo.take(node, now)
@@ -174,6 +173,8 @@ class Plumtree:
 
     def _pass_on(self, record: NodeRecord, journey: Journey, now: float) -> list[Effect]:
         effects: list[Effect] = []
+        # Counted here, behind the tempo of each origin: no single node makes a rush.
+        self._calm.spend(1, now)
         named_only = journey.named_only or (journey.source is not None and self.is_rush(now))
         for branch in self.branches():
             if branch.link == journey.source:

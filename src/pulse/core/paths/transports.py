@@ -27,6 +27,11 @@ SILENT_EVERY: Final = 1.0
 """Seconds between attempts to have another link beside one that is silent: it will be down before the third."""
 
 
+PROVEN_AFTER: Final = 30.0
+"""Seconds between two renewals of one node's link for its silence: one that is silent again at once goes down, and its
+node is dialled with a growing pause."""
+
+
 @dataclass(slots=True)
 class Renewal:
     """A link we dialled, and when to dial it anew; the new one takes over, so nothing is lost meanwhile."""
@@ -36,6 +41,8 @@ class Renewal:
     address: str
     is_websocket: bool
     next_try: float
+    renewed_at: float = -inf
+    """When it, or the one it took over from, was last dialled anew for its silence."""
     is_silent: bool = False
     dialling: bool = False
 
@@ -75,27 +82,30 @@ class Transports:
         """Seconds by which QUIC goes ahead of a WebSocket."""
         return 0.0 if now < self._websocket_until else WEBSOCKET_AFTER
 
-    def opened(self, node: NodeId) -> None:
-        """There is a new link with a node: those it had before are about to be closed."""
-        for old in [each.link for each in self._renewals.values() if each.node == node]:
-            del self._renewals[old]
-
-    def dialled(self, link: LinkId, node: NodeId, transport: str, address: str, now: float) -> None:
-        """It is one that we dialled, at `address`."""
+    def opened(self, link: LinkId, node: NodeId, transport: str, address: str | None, now: float) -> None:
+        """There is a new link with a node, `address` given if we dialled it: those before are about to be closed."""
+        old = [each for each in self._renewals.values() if each.node == node]
+        for each in old:
+            del self._renewals[each.link]
+        if address is None:
+            return
         is_websocket = transport == WEBSOCKET
         self._websocket_until = now + REMEMBERED if is_websocket else -inf
         first = now + UPGRADE_FIRST if is_websocket else inf
-        self._renewals[link] = Renewal(link, node, address, is_websocket, first)
+        renewed_at = max((each.renewed_at for each in old), default=-inf)
+        self._renewals[link] = Renewal(link, node, address, is_websocket, first, renewed_at)
 
     def suspected(self, link: LinkId, suspect: bool, now: float) -> None:
         """A link is silent, or is heard again."""
         renewal = self._renewals.get(link)
         if renewal is None or renewal.is_silent == suspect:
             return
+        if suspect and now < renewal.renewed_at + PROVEN_AFTER:
+            return
         renewal.is_silent = suspect
         renewal.plan(now)
         if suspect:
-            renewal.next_try = now
+            renewal.next_try = renewal.renewed_at = now
 
     def closed(self, link: LinkId) -> None:
         """A link is gone."""

@@ -40,6 +40,10 @@ BULK_BURST: Final = 16
 unasked counts too. A thousand nodes that start in the same second would otherwise all fill their lines in it."""
 
 
+UNASKED_AHEAD: Final = 1.0
+"""Seconds by which what comes unasked may put off the turns: who sends without end holds up nothing for longer."""
+
+
 class Came(Enum):
     """How something reached us."""
 
@@ -116,7 +120,8 @@ class Wants:
         asked = self._asked.get(link, {})
         question = asked.pop(slot, None)
         if question is None:
-            self._take_turn(now)
+            if self._turn < now + UNASKED_AHEAD:
+                self._take_turn(now)
             return Came.UNASKED
         self._wake(link, now)
         return question.came

@@ -36,10 +36,17 @@ try:
         tls.sendall((f"GET {path} HTTP/1.1\\r\\nHost: x\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\n"
             "Sec-WebSocket-Version: 13\\r\\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n\\r\\n").encode())
         print(tls.recv(1000))
+        if path == "/pulse/join":
+            tls.sendall(bytes([0x89, 0x80, 0, 0, 0, 0]))
+            while tls.recv(1000):
+                pass
+            print("hung up")
 except OSError as error:
     print(error)
 """
-"""What a stranger with a TLS library asks: address, port, path, ALPN names; prints the answer, or why there is none."""
+"""What a stranger with a TLS library asks: address, port, path, ALPN names; prints the answer, or why there is none.
+
+Once it may join it sends a ping, as no node does."""
 
 
 @contextmanager
@@ -111,7 +118,9 @@ def test_who_is_no_node_gets_nothing_on_the_tcp_port(pair: Pair) -> None:
         command = [sys.executable, "-c", ASK, address, port, path, *alpn]
         return pair.member.host.run(command).stdout
 
-    assert "101 Switching Protocols" in asks("/pulse/join", "pulse-join/1")
+    joining = asks("/pulse/join", "pulse-join/1")
+    assert "101 Switching Protocols" in joining
+    assert "hung up" in joining, "a ping, of which a flood would be answered without end, ends it"
     assert "404 Not Found" in asks("/pulse/link", "pulse-join/1")
     assert "HTTP/1.1" not in asks("/pulse/link", "pulse-link/1")
     assert "HTTP/1.1" not in asks("/pulse/join", "http/1.1")

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ class Backstage:
     def __init__(self, seeds: Iterable[int]) -> None:
         self._asked = dict.fromkeys(seeds).keys()
         command = ["nice", "-n", "19", sys.executable, "-m", "tests.sim.runs", "--json", *map(str, self._asked)]
-        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, process_group=0)
         self._told: dict[int, str | None] = {}
 
     def result(self, seed: int) -> str | None:
@@ -37,9 +38,10 @@ class Backstage:
 
     def end(self) -> None:
         """End what still runs, the workers too."""
-        if self._told.keys() < self._asked and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGTERM)
-        self._process.communicate()
+        if self._told.keys() < self._asked:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGTERM)
+        self._process.communicate(timeout=60)
 
 
 _BACKSTAGE = pytest.StashKey[Backstage]()

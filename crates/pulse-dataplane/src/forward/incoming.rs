@@ -131,6 +131,8 @@ struct Turn<'s, 'b> {
     now: Option<Instant>,
     links_have_news: bool,
     sessions_have_news: bool,
+    /// It is one of the UDP thread.
+    is_udp: bool,
 }
 
 impl<'s, 'b> Turn<'s, 'b> {
@@ -145,6 +147,7 @@ impl<'s, 'b> Turn<'s, 'b> {
             now: None,
             links_have_news: false,
             sessions_have_news: false,
+            is_udp: true,
         }
     }
 
@@ -162,6 +165,7 @@ impl<'s, 'b> Turn<'s, 'b> {
 
     /// A message of a WebSocket: it brings frames of its own link, and records.
     fn batch(&mut self, packets: &'b mut [u8], stride: usize, from: SocketAddr) {
+        self.is_udp = false;
         for (class, run) in Runs::new(packets, stride) {
             let reason = match class {
                 Class::Frame(index) if self.comes_from(index, from) => {
@@ -202,7 +206,9 @@ impl<'s, 'b> Turn<'s, 'b> {
     }
 
     fn frames(&mut self, index: LinkId, run: &'b mut [u8], stride: usize, from: SocketAddr, ecn: Option<EcnCodepoint>) {
-        let Some(link) = self.view.links.get(&index) else {
+        // What a WebSocket carries comes that way alone: two threads that took frames of one link at a time would wait for
+        // each other's locks.
+        let Some(link) = self.view.links.get(&index).filter(|link| link.outlet.is_udp() == self.is_udp) else {
             return self.shared.drops.add(Drop::UnknownIndex, count(run, stride));
         };
         let mut session = SessionRun::new(ecn);

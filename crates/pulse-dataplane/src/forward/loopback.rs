@@ -1,16 +1,18 @@
 //! Both threads of two nodes, over real sockets.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::testing::{INDEX, Node, Pair, bound, eventually, id, loopback, v4, v6};
+use super::testing::{INDEX, Node, Pair, bound, eventually, id, link_through, loopback, v4, v6};
 use super::traffic::{icmp, packets, polled, read_packets, tcp, udp6};
-use super::{release_waiting, send_frames};
+use super::{Arrivals, release_waiting, send_frames};
 use crate::event::Event;
 use crate::frame::{HopHeader, Kind};
 use crate::offload::Vnet;
+use crate::outlet;
 use crate::seal::{RECORD_HEADER, RECORD_OVERHEAD, RecordSealer};
 use crate::stats::Drop;
 use crate::tables::{Addresses, Routes, Waiting};
@@ -114,6 +116,30 @@ fn a_replayed_a_forged_and_a_malformed_record_are_dropped() -> io::Result<()> {
     assert!(pair.right.dropped(Drop::UnknownKind, 1));
     send_to(&pair.right, &[0x21; 7])?;
     assert!(pair.right.dropped(Drop::Truncated, 1));
+    Ok(())
+}
+
+/// A frame of one lane that comes over the other, although its seal is good.
+#[test]
+fn frames_come_the_way_their_link_does_or_not_at_all() -> io::Result<()> {
+    let pair = Pair::new()?;
+    let (caught, from) = (bound()?, pair.right.link.remote.load_full());
+    pair.left.link.remote.store(Arc::new(loopback(&caught)?));
+    let header = HopHeader::new(v4(1), v4(2), Kind::Session);
+    send_frames(&pair.left.shared, &pair.left.link, &header, &[7; 100], 100)?;
+    let mut frame = vec![0; 2048];
+    let length = caught.recv(&mut frame)?;
+    Arrivals::default().take(&pair.right.shared, &mut frame[..length], length, *from);
+    assert!(pair.right.dropped(Drop::UnknownIndex, 1));
+
+    let (queue, _batches) = outlet::queue();
+    let mut links = HashMap::clone(&pair.right.shared.links.load());
+    links.insert(1, link_through(2, 1, *from, queue));
+    pair.right.shared.links.store(Arc::new(links));
+    send_to(&pair.right, &frame[..length])?;
+    assert!(pair.right.dropped(Drop::UnknownIndex, 2));
+    Arrivals::default().take(&pair.right.shared, &mut frame[..length], length, *from);
+    assert!(eventually(|| !polled(&pair.right.shared.session_inbox).is_empty()));
     Ok(())
 }
 

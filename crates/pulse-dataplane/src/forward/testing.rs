@@ -244,13 +244,18 @@ pub fn eventually(mut happened: impl FnMut() -> bool) -> bool {
 }
 
 fn link(me: u8, other: u8, to: SocketAddr) -> Arc<Link> {
+    link_through(me, other, to, Outlet::Udp)
+}
+
+/// The link of these two as it would be anywhere, but with packets that leave there.
+pub fn link_through(me: u8, other: u8, to: SocketAddr, outlet: Outlet) -> Arc<Link> {
     Arc::new(Link {
         index: other.into(),
         node: id(other),
         handle: v4(other),
         remote: ArcSwap::from_pointee(to),
         local: None,
-        outlet: Outlet::Udp,
+        outlet,
         sealer: HopSealer::new(me.into(), &secret(me, other, 1), Cipher::Aes128Gcm),
         opener: HopOpener::new(&secret(other, me, 1), Cipher::Aes128Gcm),
         probes: Probes::default(),

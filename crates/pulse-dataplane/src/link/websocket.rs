@@ -14,6 +14,7 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, split};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::unconstrained;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -180,15 +181,16 @@ async fn hear(
         let message = match stream.next().await {
             Some(Ok(Message::Binary(bytes))) => bytes,
             Some(Ok(Message::Close(frame))) => break said_goodbye(frame),
-            // Answered by the library.
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+            // Pings too: the library answers each, so a flood of them by who reads no answer would fill our memory.
             Some(Ok(_)) => break Ended::new("broken", "it sent what is no message of ours"),
             Some(Err(error)) => break explain(&error),
             None => break Ended::new("broken", "the connection is closed"),
         };
         if message.first() == Some(&CONTROL) {
-            // Full means that megabytes wait: it sends more than anybody reads.
-            if control.write_all(&message[1..]).now_or_never().is_none_or(|written| written.is_err()) {
+            // Full means that a megabyte waits: it sends more than anybody reads. A task that had its share of the runtime
+            // would be told to wait as well, hence unconstrained.
+            let written = unconstrained(control.write_all(&message[1..])).now_or_never();
+            if written.is_none_or(|written| written.is_err()) {
                 break Ended::new("broken", "it sends more messages than are read");
             }
             continue;

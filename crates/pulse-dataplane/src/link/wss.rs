@@ -38,6 +38,8 @@ const JOIN_PATH: &str = "/pulse/join";
 const MESSAGE: usize = 256 << 10;
 /// How long TCP may take: where its packets are dropped, the kernel tries for minutes.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// Bytes that may wait for the kernel to take them.
+const UNSENT: usize = 1 << 20;
 /// What a proxy may answer, in bytes.
 const PROXY_ANSWER: usize = 4 << 10;
 /// After a failed `accept`: descriptors may have run out.
@@ -228,7 +230,8 @@ fn candidate(certified: Certified, parts: Parts) -> Candidate {
 }
 
 fn limits() -> WebSocketConfig {
-    WebSocketConfig::default().max_message_size(Some(MESSAGE)).max_frame_size(Some(MESSAGE))
+    let sizes = WebSocketConfig::default().max_message_size(Some(MESSAGE)).max_frame_size(Some(MESSAGE));
+    sizes.max_write_buffer_size(UNSENT)
 }
 
 fn arrived(desk: &Arc<Desk>, from: SocketAddr) -> Arrived {

@@ -174,7 +174,8 @@ class Plumtree:
     def _pass_on(self, record: NodeRecord, journey: Journey, now: float) -> list[Effect]:
         effects: list[Effect] = []
         # Counted here, behind the tempo of each origin: no single node makes a rush.
-        self._calm.spend(1, now)
+        if not self.is_rush(now):
+            self._calm.spend(1, now)
         named_only = journey.named_only or (journey.source is not None and self.is_rush(now))
         for branch in self.branches():
             if branch.link == journey.source:

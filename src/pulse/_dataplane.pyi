@@ -24,7 +24,7 @@ Events, as `drain()` returns them (first the kind, then the fields in this order
     ("JoinGreeted", join: int, transport: str, leaf: bytes, objects: bytes)     objects is empty unless pinned
     ("JoinAnswered", join: int, answer: bytes)
     ("JoinFailed", join: int, code: str, detail: str)            code: "timeout", "unreachable",
-        "refused", "broken"
+        "refused", "certificate", "broken"
     ("PeerWanted", node: bytes)
     ("NoRoute", node: bytes)
     ("Request", request: int, node: bytes, payload: bytes)

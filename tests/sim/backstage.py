@@ -1,6 +1,7 @@
 """The scenarios run behind all other tests, from the first one on: those wait for daemons most of their time.
 
-Invariant: they take only what processor time nobody else wants, so no test that measures something feels them.
+Invariant: they give way to whoever else wants a processor. They are a group of processes and not a session of their
+own, whose autogroup would make their niceness void.
 """
 
 import json

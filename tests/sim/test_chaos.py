@@ -12,7 +12,7 @@ CHUNK = 5
 CHUNKS = [tuple(seeds.chosen()[at : at + CHUNK]) for at in range(0, len(seeds.chosen()), CHUNK)]
 
 pytestmark = pytest.mark.timeout(900)
-"""A chunk waits for those before it."""
+"""The first chunk waits for nearly all: those with the largest meshes were begun before it."""
 
 
 @pytest.fixture

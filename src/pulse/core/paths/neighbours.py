@@ -1,7 +1,7 @@
 """Which links to have: whom to dial, when to try again, which dials are in flight.
 
-Invariant: nobody else emits `Dial`; there are never more than `MOST_DIALS` in flight, nobody with a link is
-dialled, and whoever is wanted or named and has none is dialled again and again.
+Invariant: nobody else emits `Dial`; there are never more than `MOST_DIALS` in flight, nobody with a link is dialled but
+to renew that link (`transports.py`), and whoever is wanted or named and has none is dialled again and again.
 """
 
 from collections.abc import Collection, Mapping

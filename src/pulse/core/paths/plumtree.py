@@ -1,10 +1,10 @@
 """Along which links a record spreads: a broadcast tree that grows by itself.
 
-Plumtree (Leitão, Pereira, Rodrigues: Epidemic Broadcast Trees, 2007). Records go to eager neighbours at once, to
-lazy ones only their ids. A record that came twice makes the slower link lazy at both ends; an id whose record does
-not follow makes its link eager again. Where many nodes speak at once, each would cut the tree its own way, so only
-one of them counts, and links are taken in one at a time (decision 21). Invariant: each neighbour but the sender
-hears of each record taken, in the end by its newest version.
+Plumtree (Leitão, Pereira, Rodrigues: Epidemic Broadcast Trees, 2007). Records go to eager neighbours at once, to lazy
+ones, and in a rush to all, only their ids. A record that came twice makes the slower link lazy at both ends; an id
+whose record does not follow makes its link eager again. Where many nodes speak at once, each would cut the tree its
+own way, so only one of them counts, and links are taken in one at a time (decision 21). Invariant: each neighbour but
+the sender hears of each record taken, in the end by its newest version.
 """
 
 import heapq

@@ -2,7 +2,8 @@
 WebSocket that QUIC should carry.
 
 What worked on this network counts for ten minutes: where UDP is blocked nobody waits for it. Invariant: QUIC is part of
-every dial, a WebSocket is never left at that for longer than `UPGRADE_EVERY`, and only who dialled a link renews it.
+every dial, between two attempts to make a WebSocket QUIC lie `UPGRADE_EVERY` and one dial at most, and only who dialled
+a link renews it.
 """
 
 from collections.abc import Iterator

@@ -79,7 +79,7 @@ class Asking:
     link: LinkId
     keys: list[bytes] = field(default_factory=list)
     in_bulk: bool = True
-    """We miss them because we are new there, not because they did not come by themselves."""
+    """We miss them because we are new there, or all is in a rush, not because they did not come by themselves."""
 
 
 class Wants:

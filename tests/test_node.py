@@ -214,6 +214,19 @@ async def test_a_restarted_node_finds_its_peer_again_though_nobody_tells_it(firs
     assert (again.made, again.node.network) == (False, NETWORK)
 
 
+async def test_where_another_program_has_the_tcp_port_a_node_says_so_and_serves_over_udp(
+    first: Machine, second: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", first.port)):
+        async with first.runs(**FOUND) as started:
+            assert started.sockets == "udp"
+            assert any("TCP port is not ours" in record.message for record in caplog.records)
+            await second.joins(started.invite)
+            async with second.runs() as other:
+                assert other.sockets == "udp+tcp"
+                assert (await first.linked_with(second)).link == "quic"
+
+
 async def test_a_restarted_ca_that_moved_finds_the_peers_that_cannot_find_it(first: Machine, second: Machine) -> None:
     async with first.runs(**FOUND) as started:
         joined = await second.joins(started.invite)

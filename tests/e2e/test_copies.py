@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import pytest
@@ -42,6 +43,11 @@ def wait_well(mesh: Mesh) -> None:
         wait_until(lambda node=node: node.status().well, f"all is well at {name}", PATIENCE)  # type: ignore[misc]
 
 
+def is_told(mesh: Mesh, known: int) -> bool:
+    """True once a run of left after that boot count is known to right."""
+    return mesh["right"].sees(mesh["left"]).boot > known
+
+
 def test_a_node_that_starts_from_an_old_copy_says_so_and_is_reached_again(mesh: Mesh) -> None:
     left = mesh["left"]
     left.stop()
@@ -50,7 +56,7 @@ def test_a_node_that_starts_from_an_old_copy_says_so_and_is_reached_again(mesh: 
     for _ in range(2):
         known = mesh["right"].sees(left).boot
         left.start()
-        wait_until(lambda known=known: mesh["right"].sees(left).boot > known, "its new run is told", PATIENCE)  # type: ignore[misc]
+        wait_until(partial(is_told, mesh, known), "its new run is told", PATIENCE)
         left.kill()
     assert ALARM not in left.log
 

@@ -6,6 +6,7 @@ Invariant: a TCP connection inside the mesh lives through every change.
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -59,19 +60,15 @@ def without_udp(node: Node) -> Iterator[None]:
         node.host.run(["nft", "delete", "table", "inet", "firewall"])
 
 
-def transport(node: Node, other: Node) -> str:
-    """What the link from one node to the other is."""
-    return node.sees(other).link if node.has_path(other) else "-"
+def is_linked_by(node: Node, other: Node, transport: str) -> bool:
+    """True if the node says that its path to the other is that kind of link."""
+    return node.has_path(other) and node.sees(other).link == transport
 
 
 def wait_transport(pair: Pair, wanted: str, patience: float = PATIENCE) -> None:
     """Wait until both ends say that they are linked that way."""
     for node, other in ((pair.ca, pair.member), (pair.member, pair.ca)):
-        wait_until(
-            lambda node=node, other=other: transport(node, other) == wanted,  # type: ignore[misc]
-            f"{node.host.name} is linked by {wanted}",
-            patience,
-        )
+        wait_until(partial(is_linked_by, node, other, wanted), f"{node.host.name} is linked by {wanted}", patience)
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_a_privileged_port_is_refused_to_others_than_root_with_what_it_takes() -
 
 
 def test_a_system_that_forbids_any_port_is_not_blamed_on_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbid(host: str, port: int) -> socket.socket:
+    def forbid(*_: object) -> socket.socket:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(sockets, "_bind", forbid)
@@ -99,7 +99,7 @@ def test_a_system_that_forbids_any_port_is_not_blamed_on_the_number(monkeypatch:
 
 
 def test_any_other_refusal_comes_with_the_systems_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    def starve(host: str, port: int) -> socket.socket:
+    def starve(*_: object) -> socket.socket:
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr(sockets, "_bind", starve)

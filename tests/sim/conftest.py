@@ -10,7 +10,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly:
         return
     chunks: list[tuple[int, ...]] = [
-        item.callspec.params["chunk"]  # type: ignore[misc]  # known to be one of CHUNKS
+        item.callspec.params["chunk"]  # type: ignore[misc]  # `params` is of objects; this one is of CHUNKS
         for item in session.items
         if isinstance(item, pytest.Function) and "backstage" in item.fixturenames
     ]

@@ -16,7 +16,7 @@ def bind_udp(host: str, port: int) -> socket.socket:
     """
     where = f"{host or '*'}:{port}"
     try:
-        return _bind(host, port)
+        return _bind(host, port, socket.SOCK_DGRAM)
     except socket.gaierror as error:
         raise SystemRefused(
             f"cannot listen on {where}: {host} has no address here ({error.strerror}).\n"
@@ -42,34 +42,27 @@ def bind_udp(host: str, port: int) -> socket.socket:
 
 def bind_tcp(host: str, port: int) -> socket.socket:
     """A TCP socket that has that port and does not listen yet, for whom UDP does not get to. Raises OSError."""
-    if host:
-        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        sock = socket.socket(family, kind, proto)
-    elif socket.has_dualstack_ipv6():
-        sock, address = socket.socket(socket.AF_INET6), ("::", port)
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    else:
-        sock, address = socket.socket(socket.AF_INET), ("0.0.0.0", port)  # noqa: S104 (asked for)
-    # A restart is not to wait for the last connections of the run before.
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    return _bound(sock, address)
+    return _bind(host, port, socket.SOCK_STREAM)
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
     if host:
-        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        family, _, proto, _, address = socket.getaddrinfo(host, port, type=kind)[0]
         return _bound(socket.socket(family, kind, proto), address)
     try:
-        both = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        both = socket.socket(socket.AF_INET6, kind)
         both.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     except OSError as error:
         if error.errno != errno.EAFNOSUPPORT:
             raise
-        return _bound(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), ("0.0.0.0", port))  # noqa: S104 (asked for)
+        return _bound(socket.socket(socket.AF_INET, kind), ("0.0.0.0", port))  # noqa: S104 (asked for)
     return _bound(both, ("::", port))
 
 
 def _bound(sock: socket.socket, address: tuple[Any, ...]) -> socket.socket:
+    if sock.type == socket.SOCK_STREAM:
+        # A restart is not to wait for the last connections of the run before.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind(address)
     except OSError:

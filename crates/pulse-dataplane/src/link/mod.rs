@@ -226,9 +226,16 @@ impl Links {
 
     /// Close every link and wait (≤ 300 ms) until the peers had the word.
     pub async fn shutdown(&self) {
+        let all = self.0.registry.all();
         self.0.close_all(Close::Leaving, "leaving");
         self.0.endpoint.close(VarInt::from_u32(Close::Leaving as u32), b"leaving");
-        let _ = timeout(GOODBYE, self.0.endpoint.wait_idle()).await;
+        let heard = async {
+            for live in &all {
+                live.carrier.ended().await;
+            }
+            self.0.endpoint.wait_idle().await;
+        };
+        let _ = timeout(GOODBYE, heard).await;
     }
 }
 

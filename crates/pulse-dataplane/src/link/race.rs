@@ -85,29 +85,21 @@ async fn race<T>(
     websocket: impl Future<Output = Result<T, Ended>>,
 ) -> Result<T, Ended> {
     tokio::pin!(quic, websocket);
-    let mut failed = tokio::select! {
+    let behind = async {
+        sleep(head_start).await;
+        (&mut websocket).await
+    };
+    tokio::select! {
         biased;
         made = &mut quic => match made {
-            Err(ended) if !ended.is_final() => Some(ended),
-            made => return made,
+            Err(ended) if !ended.is_final() => websocket.await.map_err(|other| both(ended, &other)),
+            made => made,
         },
-        () = sleep(head_start) => None,
-    };
-    if failed.is_none() {
-        failed = tokio::select! {
-            biased;
-            made = &mut quic => match made {
-                Err(ended) if !ended.is_final() => Some(ended),
-                made => return made,
-            },
-            made = &mut websocket => return match made {
-                Ok(made) => Ok(made),
-                Err(other) => quic.await.map_err(|ended| both(ended, &other)),
-            },
-        };
+        made = behind => match made {
+            Err(other) => quic.await.map_err(|ended| both(ended, &other)),
+            made => made,
+        },
     }
-    let ended = failed.unwrap_or_else(|| Ended::new("broken", "the race has no end"));
-    websocket.await.map_err(|other| both(ended, &other))
 }
 
 /// Why neither came to anything: QUIC's reason, unless the WebSocket met somebody who said more.

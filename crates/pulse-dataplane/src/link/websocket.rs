@@ -112,9 +112,9 @@ async fn run(
         parting = parting => Ok(parting.unwrap_or(Farewell { why: Close::Leaving, text: String::new() })),
     };
     if let Ok(Farewell { why, text }) = parting {
-        tell(&end, Ended::new("broken", "closed by us"));
         let frame = CloseFrame { code: CloseCode::from(CODES + why as u16), reason: text.into() };
         let _it_may_not_listen = timeout(LAST_WORDS, speaker.sink.send(Message::Close(Some(frame)))).await;
+        tell(&end, Ended::new("broken", "closed by us"));
     }
 }
 

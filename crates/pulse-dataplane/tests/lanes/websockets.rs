@@ -67,6 +67,13 @@ fn messages_pass_both_ways_and_the_last_words_are_heard() {
 }
 
 #[test]
+fn closing_a_node_says_goodbye() {
+    let (alice, _, mut bob, b) = linked(&Authority::new());
+    alice.plane.close();
+    assert_eq!(bob.wait_down(b.link), "closed by peer: leaving");
+}
+
+#[test]
 fn sessions_ride_on_it_and_probes_measure_it() {
     let authority = Authority::new();
     let (mut alice, a, mut bob, b) = linked(&authority);

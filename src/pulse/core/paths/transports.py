@@ -27,7 +27,6 @@ between attempts."""
 SILENT_EVERY: Final = 1.0
 """Seconds between attempts to have another link beside one that is silent: it will be down before the third."""
 
-
 PROVEN_AFTER: Final = 30.0
 """Seconds between two renewals of one node's link for its silence: one that is silent again at once goes down, and its
 node is dialled with a growing pause."""

@@ -181,7 +181,6 @@ class Dataplane:
         self,
         address: str,
         pinned: bool,
-        quic: bool = True,
         websocket: float | None = None,
         proxy: tuple[str, str] | None = None,
     ) -> int:
@@ -204,14 +203,13 @@ class Dataplane:
         address: str,
         expect: bytes | None,
         replaces: int = 0,
-        quic: bool = True,
         websocket: float | None = None,
         proxy: tuple[str, str] | None = None,
     ) -> int:
         """Make a link: LinkUp with this dial id, or DialFailed, follows within 10 s.
 
         Any other node than `expect` (a node id) is refused. `replaces` is the link this one takes over from.
-        QUIC is tried at once if `quic`, a WebSocket `websocket` seconds later (None: not at all), through the HTTP
+        QUIC is tried at once, a WebSocket `websocket` seconds later (None: not at all), through the HTTP
         proxy at `proxy` (its "ip:port", and the value of Proxy-Authorization or ""); the first that is verified counts.
         """
     def close_link(self, link: int, reason: str) -> None:

@@ -94,13 +94,9 @@ pub(crate) fn seconds(what: &str, value: f64) -> Result<Duration, PyErr> {
     Duration::try_from_secs_f64(value).map_err(|error| PyValueError::new_err(format!("{what} {value}: {error}")))
 }
 
-/// What a dial may try: QUIC, a WebSocket so many seconds later, and through which proxy (its `ip:port`, and a value of
+/// What a dial tries: QUIC, a WebSocket so many seconds later, and through which proxy (its `ip:port`, and a value of
 /// Proxy-Authorization).
-pub(crate) fn transports(
-    quic: bool,
-    websocket: Option<f64>,
-    proxy: Option<(String, String)>,
-) -> Result<Transports, PyErr> {
+pub(crate) fn transports(websocket: Option<f64>, proxy: Option<(String, String)>) -> Result<Transports, PyErr> {
     let websocket = websocket.map(|after| seconds("websocket", after)).transpose()?;
     let proxy = proxy.map(|(address, authorization)| {
         // It becomes a line of a header.
@@ -109,5 +105,5 @@ pub(crate) fn transports(
         }
         Ok(Proxy { address: socket_address(&address)?, authorization })
     });
-    Ok(Transports { quic, websocket, proxy: proxy.transpose()? })
+    Ok(Transports { quic: true, websocket, proxy: proxy.transpose()? })
 }

@@ -75,16 +75,15 @@ impl Dataplane {
         self.0.install_trust(trust.map_err(dataplane::Error::Invalid).map_err(python_error)?).map_err(python_error)
     }
 
-    #[pyo3(signature = (address, pinned, quic = true, websocket = None, proxy = None))]
+    #[pyo3(signature = (address, pinned, websocket = None, proxy = None))]
     fn join(
         &self,
         address: &str,
         pinned: bool,
-        quic: bool,
         websocket: Option<f64>,
         proxy: Option<(String, String)>,
     ) -> PyResult<u64> {
-        let transports = transports(quic, websocket, proxy)?;
+        let transports = transports(websocket, proxy)?;
         self.0.join(socket_address(address)?, pinned, transports).map_err(python_error)
     }
 
@@ -104,18 +103,17 @@ impl Dataplane {
         self.0.listen(descriptor(tcp)?).map_err(python_error)
     }
 
-    #[pyo3(signature = (address, expect, replaces = 0, quic = true, websocket = None, proxy = None))]
+    #[pyo3(signature = (address, expect, replaces = 0, websocket = None, proxy = None))]
     fn dial(
         &self,
         address: &str,
         expect: Option<Vec<u8>>,
         replaces: LinkId,
-        quic: bool,
         websocket: Option<f64>,
         proxy: Option<(String, String)>,
     ) -> PyResult<u64> {
         let expect = expect.map(|node| node_id(&node)).transpose()?;
-        let transports = transports(quic, websocket, proxy)?;
+        let transports = transports(websocket, proxy)?;
         self.0.dial(socket_address(address)?, expect, replaces, transports).map_err(python_error)
     }
 

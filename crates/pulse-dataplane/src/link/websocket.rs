@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use rustls::AlertDescription;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, split};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::unconstrained;
@@ -44,7 +45,8 @@ pub(crate) type Arrived = Box<dyn FnMut(&mut [u8], usize) + Send>;
 pub(crate) struct WebSocket {
     remote: SocketAddr,
     local: Option<IpAddr>,
-    keys: HopKeys,
+    /// None on the join lane, which carries no frames.
+    keys: Option<HopKeys>,
     farewell: Mutex<Option<oneshot::Sender<Farewell>>>,
     ended: watch::Receiver<Option<Ended>>,
 }
@@ -77,7 +79,7 @@ pub(crate) fn start(
     socket: WebSocketStream<Tls>,
     remote: SocketAddr,
     local: Option<IpAddr>,
-    keys: HopKeys,
+    keys: Option<HopKeys>,
     arrived: Arrived,
 ) -> Parts {
     let (near, far) = duplex(UNREAD);
@@ -225,8 +227,14 @@ pub(crate) fn explain(error: &Error) -> Ended {
 pub(crate) fn explain_io(error: &io::Error) -> Ended {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match tls {
+        Some(
+            rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) | rustls::Error::InvalidMessage(_),
+        ) => Ended::new("unreachable", "there is no pulse at this address: it speaks something else"),
         Some(rustls::Error::AlertReceived(_)) => Ended::new("refused", "the peer refused us; its log says why"),
-        Some(other) => Ended::new("certificate", printable(other.to_string().as_bytes())),
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+            Ended::new("certificate", printable(error.to_string().as_bytes()))
+        }
+        Some(other) => Ended::new("broken", printable(other.to_string().as_bytes())),
         None if error.kind() == io::ErrorKind::TimedOut => Ended::new("timeout", "TCP gets no answer"),
         None => Ended::new("unreachable", printable(error.to_string().as_bytes())),
     }
@@ -246,7 +254,7 @@ impl Carrier for WebSocket {
     }
 
     fn hop_key(&self, sender: &NodeId, _receiver: &NodeId) -> io::Result<[u8; 32]> {
-        let key = self.keys.iter().find(|(node, _)| node == sender);
+        let key = self.keys.iter().flatten().find(|(node, _)| node == sender);
         key.map(|(_, key)| *key).ok_or_else(|| io::Error::other("no key was exported for that node"))
     }
 

@@ -75,7 +75,7 @@ pub(crate) async fn dial(
     let keys = hop_keys(&tls, identity.certified.node, certified.node).map_err(broken)?;
     // The far side judges us after our part of the handshake is done, so a refusal comes here.
     let socket = upgrade(tls, LINK_PATH).await.map_err(|ended| refused(ended, &verifier))?;
-    let parts = websocket::start(socket, remote, None, keys, arrived(desk, remote));
+    let parts = websocket::start(socket, remote, None, Some(keys), arrived(desk, remote));
     identified(desk, candidate(certified, parts))
 }
 
@@ -88,7 +88,7 @@ pub(crate) async fn knock(address: SocketAddr, pinned: bool, proxy: Option<Proxy
     let leaf = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let leaf = leaf.map(|leaf| leaf.to_vec()).unwrap_or_default();
     let socket = upgrade(tls, JOIN_PATH).await?;
-    Ok((leaf, websocket::start(socket, address, None, [([0; 32], [0; 32]); 2], Box::new(|_, _| {}))))
+    Ok((leaf, websocket::start(socket, address, None, None, Box::new(|_, _| {}))))
 }
 
 async fn upgrade(tls: Tls, path: &str) -> Result<WebSocketStream<Tls>, Ended> {
@@ -195,14 +195,14 @@ async fn shake_hands(desk: &Arc<Desk>, tcp: TcpStream, from: SocketAddr) -> Resu
         let certified = certified(tls.get_ref().1.peer_certificates())?;
         let keys = hop_keys(&tls, identity.certified.node, certified.node).map_err(broken)?;
         let socket = upgraded(tls, LINK_PATH).await?;
-        let parts = websocket::start(socket, from, local, keys, arrived(desk, from));
+        let parts = websocket::start(socket, from, local, Some(keys), arrived(desk, from));
         return identified(desk, candidate(certified, parts)).map(Guest::Member);
     }
     if asks(JOIN) || asks(JOIN_PINNED) {
         let config = join_server_tcp(&identity, desk.joins.throw_away()).map_err(broken)?;
         let tls = start.into_stream(config).await.map_err(|error| explain_io(&error))?;
         let socket = upgraded(TlsStream::Server(tls), JOIN_PATH).await?;
-        let parts = websocket::start(socket, from, local, [([0; 32], [0; 32]); 2], Box::new(|_, _| {}));
+        let parts = websocket::start(socket, from, local, None, Box::new(|_, _| {}));
         return Ok(Guest::Stranger { parts, pinned: asks(JOIN_PINNED) });
     }
     Err(Ended::new("broken", "it asked for no lane of ours"))

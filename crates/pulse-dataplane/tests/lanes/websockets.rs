@@ -170,6 +170,19 @@ fn where_nobody_listens_both_reasons_are_told() {
 }
 
 #[test]
+fn who_speaks_something_else_is_no_pulse() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = listener.local_addr().unwrap();
+    let other = std::thread::spawn(move || listener.accept().unwrap().0.write_all(b"SSH-2.0-OpenSSH_9.2\r\n"));
+    let mut alice = Node::member(&Authority::new(), 1);
+    let dial = alice.plane.dial(place, None, 0, only()).unwrap();
+    let (code, detail) = alice.wait_failed(dial);
+    assert_eq!(code, "unreachable");
+    assert!(detail.contains("no pulse at this address"), "{detail}");
+    other.join().unwrap().unwrap();
+}
+
+#[test]
 fn somebody_joins_over_it() {
     let (mut bob, leaf) = door(&Authority::new());
     let place = bob.listens();

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pulse.core.effects import WEBSOCKET_AFTER, TablesChanged
+from pulse.core.effects import WEBSOCKET_AFTER, Attempt, TablesChanged
 from pulse.core.facts import Fact, LinkSample
 from pulse.core.types import NO_LINK, LinkId, NodeId
 from pulse.errors import LinkError, PulseError
@@ -67,6 +67,8 @@ class FakeLinks:
     """Devices there are."""
     tun_refusals: list[PulseError] = field(default_factory=list)
     """What the next tries to make a device end in."""
+    expected: tuple[Attempt, ...] = ()
+    probes: list[tuple[str, int]] = field(default_factory=list)
     samples: tuple[LinkSample, ...] = ()
     peers: list[PeerTraffic] = field(default_factory=list)
     measured: list[PathSample] = field(default_factory=list)
@@ -101,6 +103,14 @@ class FakeLinks:
         self._tun_gone.put_nowait(reason)
 
     # The protocol
+
+    def expect_probes(self, attempts: Sequence[Attempt]) -> None:
+        """Remember it."""
+        self.expected = tuple(attempts)
+
+    def send_probe(self, address: str, attempt: int) -> None:
+        """Remember it."""
+        self.probes.append((address, attempt))
 
     async def wait_facts(self) -> list[Fact]:
         """Wait for facts."""

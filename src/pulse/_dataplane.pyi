@@ -25,7 +25,8 @@ Events, as `drain()` returns them (first the kind, then the fields in this order
     ("JoinAnswered", join: int, answer: bytes)
     ("JoinFailed", join: int, code: str, detail: str)            code: "timeout", "unreachable",
         "refused", "certificate", "broken"
-    ("PeerWanted", node: bytes)
+    ("ProbeReceived", attempt: int, source: str, echo: bool)     a punch probe of the peer, or its echo of one of ours
+    ("PeerWanted", node: bytes)                                  traffic for a node; once a minute at most
     ("NoRoute", node: bytes)
     ("Request", request: int, node: bytes, payload: bytes)
     ("Response", request: int, payload: bytes | None, code: str)  payload None: it failed; code "": it did not
@@ -217,6 +218,13 @@ class Dataplane:
     def close_session(self, node: bytes, reason: str) -> None: ...
     def send(self, link: int, message: bytes) -> bool:
         """Queue a control message (≤ 64 KiB); False if the link is gone or 256 wait already."""
+    def expect_probes(self, attempts: Sequence[tuple[int, bytes, bytes]]) -> None:
+        """(attempt, key for what we send, key for what comes; 32 bytes each): the attempts under way, all of them.
+
+        Probes of others cause neither answer nor event.
+        """
+    def send_probe(self, address: str, attempt: int) -> None:
+        """Send one punch probe from the UDP socket; at most 128 of one attempt leave."""
     def request(self, node: bytes, payload: bytes, timeout: float) -> int:
         """RPC (≤ 1 MiB): Response follows, at the latest after `timeout`."""
     def respond(self, request: int, payload: bytes) -> None: ...

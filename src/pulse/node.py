@@ -50,6 +50,7 @@ from pulse.services.rpc import Method, RpcService, echo
 from pulse.services.scribe import ScribeService
 from pulse.services.status import StatusService, identity_of
 from pulse.services.trace import TraceService
+from pulse.services.traversal import TraversalService
 from pulse.services.trust import TrustService
 from pulse.services.tun import TunService
 from pulse.store import authority, boot, files
@@ -137,11 +138,12 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     revoke = RevokeService(
         me.node_id, identity.key, mesh.statements, mesh.members, mesh.ca_nodes, publisher, authorities
     )
-    meshing.fetch_config = netconfig.fetch
+    traversal = TraversalService(links, rpc.call, meshing.tell)
+    meshing.fetch_config, meshing.punch = netconfig.fetch, traversal.perform
     meshing.rules_changed = _each(scribe.changed, tun.config_changed if tun else None)
     status = StatusService(mesh, links, tun, scribe, VERSION, addresses.join(*config.listen), _now())
     trace = TraceService(mesh, rpc.call)
-    methods |= {MethodName.CONFIG: netconfig.get, MethodName.TRACE: trace.answer}
+    methods |= {MethodName.CONFIG: netconfig.get, MethodName.TRACE: trace.answer, MethodName.PUNCH: traversal.answer}
     ca = _ca(config, links, mesh, authorities, revoke, told) if authorities else None
     if ca and authorities:
         roles = RolesService(authorities[1], authorities[0], mesh.statements, publisher, mesh.members.label_of)
@@ -149,8 +151,8 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     control = ControlService(mesh, rpc.call, identity.pinned, ca, status, trace, scribe, revoke)
     services: tuple[Service | None, ...] = (
         meshing,
-        ProbeService(links, meshing.tell),
-        RoamingService(*config.advertised, lambda: (tun.name,) if tun else (), meshing.tell),
+        traversal,
+        *_underlay(config, links, meshing, tun),
         rpc,
         netconfig,
         scribe,
@@ -163,6 +165,16 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     revoke.restore()
     scribe.changed()
     return node
+
+
+def _underlay(
+    config: NodeConfig, links: DataplaneLinks, meshing: MeshService, tun: TunService | None
+) -> tuple[Service, ...]:
+    """What watches the network below."""
+    return (
+        ProbeService(links, meshing.tell),
+        RoamingService(*config.advertised, lambda: (tun.name,) if tun else (), meshing.tell),
+    )
 
 
 def _mesh(config: NodeConfig, identity: Identity) -> Mesh:

@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, assert_never
 from pulse.core import messages
 from pulse.core.effects import (
     ERROR,
+    AnswerPunch,
+    AskPunch,
     CloseLink,
     CloseSession,
     Dial,
     Effect,
+    ExpectProbes,
     FetchConfig,
     Log,
+    Punching,
     SendMessage,
+    SendProbe,
     StoreBoot,
     StoreConfig,
     StorePeers,
@@ -25,7 +30,7 @@ from pulse.core.effects import (
     TablesChanged,
     TrustChanged,
 )
-from pulse.core.facts import ClockCompared, ConfigFetched, Fact, LinkUp, PeerHello
+from pulse.core.facts import ClockCompared, ConfigFetched, Fact, LinkUp, PeerHello, PunchAnswered
 from pulse.core.mesh import Mesh
 from pulse.core.trust.revocation import digest_of
 from pulse.core.types import LinkId, NodeId
@@ -189,6 +194,8 @@ class Daemon:
                 self._store_peers_soon()
             case FetchConfig(node):
                 self._fetch(node)
+            case AskPunch() | AnswerPunch() | ExpectProbes() | SendProbe():
+                self._punch(effect)
             case Log():
                 self._log(effect)
             case _:
@@ -220,6 +227,11 @@ class Daemon:
         there_and_back = 2 * traffic.latency(self, target)
         data = config.data if config else None
         self.world.after(there_and_back, lambda: self.tell(ConfigFetched(node, data)))
+
+    def _punch(self, effect: Punching) -> None:
+        if isinstance(effect, AskPunch):
+            node = effect.node
+            self.world.after(RPC_TIMEOUT, lambda: self.tell(PunchAnswered(node, None, "no answer")))
 
     def _log(self, log: Log) -> None:
         if log.level >= ERROR and log.event not in self.world.expected:

@@ -45,7 +45,9 @@ pub enum Event {
     JoinAnswered { join: u64, answer: Vec<u8> },
     /// The join lane failed before an answer.
     JoinFailed { join: u64, code: &'static str, detail: String },
-    /// Traffic for a peer after 60 s of none.
+    /// A punch probe of an attempt of ours came from `source`: the peer's own ask, or the `echo` of one of ours.
+    ProbeReceived { attempt: u64, source: SocketAddr, echo: bool },
+    /// There is traffic for a peer; told once a minute at most.
     PeerWanted { node: NodeId },
     /// Traffic for a peer that no route leads to; at most one a second and peer.
     NoRoute { node: NodeId },

@@ -21,6 +21,7 @@ pub mod outlet;
 pub mod path;
 pub mod policy;
 pub mod probe;
+pub mod punch;
 pub mod report;
 pub mod seal;
 pub mod session;

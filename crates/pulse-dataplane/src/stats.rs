@@ -71,6 +71,8 @@ drops! {
     Multicast = "multicast",
     /// A path probe that no session vouches for, or one of too many.
     ProbeRefused = "probe_refused",
+    /// A punch probe of no attempt of ours, or one that was heard before.
+    StrayProbe = "stray_probe",
     /// A packet thread met a bug of ours; it lost the batch it was working on, and goes on.
     Panicked = "panicked",
 }

@@ -20,6 +20,7 @@ use crate::outlet::Outlet;
 use crate::path::{Path, Paths};
 use crate::policy::Policy;
 use crate::probe::Probes;
+use crate::punch::Attempts;
 use crate::seal::{HopOpener, HopSealer, RecordOpener, RecordSealer};
 use crate::socket::Socket;
 use crate::stats::{Drops, Traffic};
@@ -53,6 +54,8 @@ pub struct Shared {
     pub policy: ArcSwap<Policy>,
     /// What is known of the paths in the table; kept while tables are swapped.
     pub paths: Paths,
+    /// The attempts at a hole in a NAT that are under way.
+    pub attempts: Attempts,
     /// The TUN device, while attached.
     pub tun: ArcSwapOption<Tun>,
     /// QUIC packets of links and joins.
@@ -123,8 +126,8 @@ pub struct Peer {
     pub waiting: Mutex<VecDeque<Waiting>>,
     /// What was carried, in inner bytes.
     pub traffic: Traffic,
-    /// Coarse time (seconds of the data plane) of the last packet to it, kept by the session task.
-    pub last_used: AtomicU64,
+    /// Coarse time (seconds of the data plane) when Python was told last that there is traffic for it; 0 for never.
+    pub wanted_at: AtomicU64,
 }
 
 /// A packet that waits for a session; its checksum is whole.

@@ -42,6 +42,9 @@ pub(crate) fn tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>
         }
         Event::JoinAnswered { join, answer } => ("JoinAnswered", join, bytes(&answer)).into_pyobject(py),
         Event::JoinFailed { join, code, detail } => ("JoinFailed", join, code, detail).into_pyobject(py),
+        Event::ProbeReceived { attempt, source, echo } => {
+            ("ProbeReceived", attempt, shown(source), echo).into_pyobject(py)
+        }
         Event::PeerWanted { node } => ("PeerWanted", bytes(&node)).into_pyobject(py),
         Event::NoRoute { node } => ("NoRoute", bytes(&node)).into_pyobject(py),
         Event::Request { request, node, payload } => {

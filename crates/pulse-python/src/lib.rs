@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::os::fd::RawFd;
 
 use pulse_dataplane::dataplane::{self, Ownership, Way};
+use pulse_dataplane::punch::Attempt;
 use pulse_dataplane::verify::Trust;
 use pulse_dataplane::{Handle, LinkId};
 use pyo3::prelude::*;
@@ -127,6 +128,15 @@ impl Dataplane {
 
     fn send(&self, link: LinkId, message: Vec<u8>) -> PyResult<bool> {
         self.0.send(link, message).map_err(python_error)
+    }
+
+    fn expect_probes(&self, attempts: Vec<(u64, [u8; 32], [u8; 32])>) -> PyResult<()> {
+        let attempts = attempts.iter().map(|(id, ours, theirs)| Attempt::new(*id, ours, theirs));
+        self.0.expect_probes(attempts.collect()).map_err(python_error)
+    }
+
+    fn send_probe(&self, address: &str, attempt: u64) -> PyResult<()> {
+        self.0.send_probe(socket_address(address)?, attempt).map_err(python_error)
     }
 
     fn request(&self, node: Vec<u8>, payload: Vec<u8>, timeout: f64) -> PyResult<u64> {

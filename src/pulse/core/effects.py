@@ -129,6 +129,46 @@ class FetchConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AskPunch:
+    """Ask a node over the session to punch with us; `PunchAnswered` follows, whatever comes of it."""
+
+    node: NodeId
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPunch:
+    """Answer a node that asked us to punch; None says no."""
+
+    call: int
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt at a hole: its number, and the keys of what we send and of what comes."""
+
+    number: int
+    ours: bytes = field(repr=False)
+    theirs: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectProbes:
+    """These attempts are under way: probes of all others cause nothing."""
+
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SendProbe:
+    """Send one probe of an attempt to `ip:port`."""
+
+    address: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class StorePeers:
     """The table of known peers changed; write it when convenient."""
 
@@ -142,6 +182,7 @@ class Log:
     fields: Mapping[str, object] = field(default_factory=dict)
 
 
+Punching = AskPunch | AnswerPunch | ExpectProbes | SendProbe
 Store = StoreRoles | StoreConfig | StoreRevocation | StoreBoot
 Effect = (
     Dial
@@ -153,5 +194,6 @@ Effect = (
     | Store
     | StorePeers
     | FetchConfig
+    | Punching
     | Log
 )

@@ -136,6 +136,33 @@ class ConfigFetched:
 
 
 @dataclass(frozen=True, slots=True)
+class PunchAsked:
+    """A node asks us to punch with it; `AnswerPunch` with this number answers."""
+
+    call: int
+    node: NodeId
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PunchAnswered:
+    """What a node answered when it was asked to punch; None and the reason if it did not."""
+
+    node: NodeId
+    body: bytes | None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReceived:
+    """A probe of an attempt of ours came from `source` (`ip:port`): the node's own, or its echo of one of ours."""
+
+    attempt: int
+    source: str
+    echo: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AddressesChanged:
     """An address or a route of this machine changed, or it woke from sleep."""
 
@@ -171,6 +198,9 @@ Fact = (
     | LinksSampled
     | PathSuspected
     | ConfigFetched
+    | PunchAsked
+    | PunchAnswered
+    | ProbeReceived
     | AddressesChanged
     | ClockCompared
     | ClockRead

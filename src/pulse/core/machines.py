@@ -4,8 +4,10 @@ Invariant: each machine has its own state; what one needs of another it asks by 
 """
 
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from pulse.core.addresses import split
 from pulse.core.effects import Owner, TablesChanged
 from pulse.core.network.sharing import Sharing
 from pulse.core.network.statements import NO_FLOORS, Statements
@@ -13,9 +15,11 @@ from pulse.core.paths.announce import Announce
 from pulse.core.paths.gossip import Gossip
 from pulse.core.paths.linkstate import LinkState
 from pulse.core.paths.neighbours import Neighbours
+from pulse.core.paths.noderecord import is_candidate
 from pulse.core.paths.probe import Probe
 from pulse.core.paths.routing import Routing
 from pulse.core.paths.sight import Sight
+from pulse.core.paths.traversal import Traversal
 from pulse.core.paths.wanted import Wanted
 from pulse.core.trust.certificates import Authority, Certificate
 from pulse.core.trust.identity import Signer
@@ -50,10 +54,13 @@ class Machines:
         self.probe = Probe()
         self.neighbours = Neighbours(random)
         self.wanted = Wanted(me.node_id)
+        self.traversal = Traversal(me.node_id, random, self.sight.candidates, self.sight.nat, self._is_place)
         self.gossip = Gossip(me.network, me, lambda: authorities, random)
         self.announce = Announce(me, signer, boot=boot, version=version)
         self.linkstate = LinkState(me.node_id)
         self.routing = Routing(self.linkstate.graph)
+        self.unknown_messages = 0
+        """Messages of later releases that were skipped."""
         self.tables_stale = False
         """The data plane's tables are not what they should be."""
 
@@ -82,6 +89,13 @@ class Machines:
             if each.node_id != self.me.node_id:
                 for prefix in (f"{each.addresses.v4}/32", f"{each.addresses.v6}/128"):
                     yield Owner(prefix, each.node_id, destination=packets, source=packets)
+
+    def _is_place(self, address: str) -> bool:
+        """True where a node may be in the network below."""
+        inside = self.statements.mesh_cidr()
+        if not is_candidate(address, self.me.network):
+            return False
+        return inside is None or ip_address(split(address)[0]) not in inside
 
     def _public_key(self, node: NodeId) -> bytes | None:
         certificate = self.members.get(node)

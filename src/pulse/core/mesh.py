@@ -35,15 +35,27 @@ from pulse.core.facts import (
     NoRoute,
     PathSuspected,
     PeerWanted,
+    ProbeReceived,
+    PunchAnswered,
+    PunchAsked,
     SessionDown,
     SessionUp,
 )
+from pulse.core.inbound import message_received
 from pulse.core.machines import Machines
-from pulse.core.news import News, Outcomes, certificate_seen, config_changed, heard, link_settled, trust_changed
-from pulse.core.paths.neighbours import Neighbour
+from pulse.core.news import (
+    News,
+    Outcomes,
+    certificate_seen,
+    config_changed,
+    heard,
+    link_settled,
+    seen_elsewhere,
+    trust_changed,
+)
 from pulse.core.trust.certificates import Certificate, parse
-from pulse.core.types import SHORT_ID, LinkId
-from pulse.errors import ProtocolError, PulseError
+from pulse.core.types import SHORT_ID
+from pulse.errors import PulseError
 
 
 class Clock(Protocol):
@@ -55,9 +67,6 @@ class Clock(Protocol):
 
 class Mesh(Machines):
     """All machines of one node, behind the one face every machine has."""
-
-    unknown_messages = 0
-    """Messages of later releases that were skipped."""
 
     # Facts
 
@@ -83,18 +92,17 @@ class Mesh(Machines):
             case DialFailed():
                 return self.neighbours.dial_failed(fact, now)
             case MessageReceived(link, payload):
-                return self._message_received(link, payload, now)
+                return message_received(self, link, payload, now)
             case ConfigFetched(node, data):
                 return self.sharing.config_fetched(node, data, now)
             case LinksSampled(samples):
                 return self._sampled(samples, now)
             case AddressesChanged(candidates):
                 return self._addresses_changed(candidates, now)
-            case ClockCompared(link, offset):
-                self.sight.clock_compared(link, offset)
-                return []
-            case ClockRead(wall):
-                return self.gossip.clock_read(wall)
+            case ClockCompared() | ClockRead():
+                return self._clock(fact)
+            case PunchAsked() | PunchAnswered() | ProbeReceived():
+                return self._punched(fact, now)
             case SessionUp() | SessionDown() | PeerWanted() | NoRoute():
                 return self._exchanged(fact, now)
 
@@ -165,7 +173,8 @@ class Mesh(Machines):
         outcomes: list[Effect | News] = [
             log,
             *self.sight.link_opened(fact),
-            *self.neighbours.link_opened(fact, now),
+            *self.neighbours.link_opened(fact, now, punched=self.traversal.is_punched(fact.node, fact.observed)),
+            *self.traversal.link_opened(fact.node, fact.observed, now),
             *self.probe.link_opened(fact.link),
             *certificate_seen(self, certificate),
             *self.gossip.certificate_seen(certificate, now),
@@ -187,6 +196,7 @@ class Mesh(Machines):
         outcomes: list[Effect | News] = [
             Log("link down", INFO, {"node": fact.node[:SHORT_ID], "reason": fact.reason}),
             *self.neighbours.link_closed(fact, now),
+            *self.traversal.link_closed(fact.node, now),
             *self.probe.link_closed(fact.link),
             *self.sharing.link_closed(fact.link, now),
             *self.gossip.link_closed(fact.link, now),
@@ -210,12 +220,17 @@ class Mesh(Machines):
 
     def _addresses_changed(self, candidates: tuple[str, ...], now: float) -> Outcomes:
         self.sight.addresses_changed(candidates)
-        seen = self._seen_elsewhere(now)
-        return [*seen, *self.wanted.addresses_changed(now), *self.neighbours.addresses_changed(now)]
+        seen = seen_elsewhere(self, now)
+        again = [*self.neighbours.addresses_changed(now), *self.traversal.addresses_changed(now)]
+        return [*seen, *self.wanted.addresses_changed(now), *again]
 
-    def _seen_elsewhere(self, now: float) -> Outcomes:
-        ours = self.sight.candidates()
-        return [*self.neighbours.own_addresses(ours), *self.announce.addresses_changed(ours, now)]
+    def _clock(self, fact: ClockCompared | ClockRead) -> Outcomes:
+        match fact:
+            case ClockCompared(link, offset):
+                self.sight.clock_compared(link, offset)
+                return []
+            case ClockRead(wall):
+                return self.gossip.clock_read(wall)
 
     # Sessions and traffic
 
@@ -227,46 +242,21 @@ class Mesh(Machines):
             case SessionDown(_, reason):
                 return [Log("session down", DEBUG, {**who, "reason": reason})]
             case PeerWanted(node) | NoRoute(node):
-                return [Log("traffic for a node", DEBUG, who), *self.wanted.peer_wanted(node, now)]
+                log = Log("traffic for a node", DEBUG, who)
+                return [log, *self.wanted.peer_wanted(node, now), *self.traversal.peer_wanted(node, now)]
 
-    # Messages
-
-    def _message_received(self, link: LinkId, payload: bytes, now: float) -> Outcomes:
-        neighbour = self.neighbours.get(link)
-        if neighbour is None:
-            return []
-        try:
-            return self._message(neighbour, messages.decode(payload), now)
-        except ProtocolError as error:
-            fields = {"node": neighbour.node[:SHORT_ID], "error": str(error)}
-            return [CloseLink(link, "protocol"), Log("neighbour broke the protocol", WARNING, fields)]
-
-    def _message(self, neighbour: Neighbour, message: messages.Message | messages.Unknown, now: float) -> Outcomes:
-        link = neighbour.link
-        match message:
-            case messages.Observed(host, port):
-                before = self.sight.candidates()
-                told = self.sight.observed(link, host, port, now)
-                return told if self.sight.candidates() == before else [*told, *self._seen_elsewhere(now)]
-            case messages.Objects(items, complete):
-                ders = [each.data for each in items if each.kind == messages.ObjectKind.CERTIFICATE]
-                shared = self.sharing.objects_received(link, items, now, complete=complete)
-                return [*shared, *self.gossip.certificates_received(link, ders, now)]
-            case messages.Leaving(reason):
-                if not self.linkstate.is_in_use(link):
-                    # It said so before, or does not answer: to say it again is worth no line of the log.
-                    return []
-                log = Log("neighbour is leaving", INFO, {"reason": messages.printable(reason)})
-                # It still carries what is on its way; nothing more is sent there.
-                return [log, *self.linkstate.link_suspected(link, True)]
-            case messages.NodeRecords() | messages.Have() | messages.Prune() | messages.Digest() | messages.Want():
-                return self.gossip.message_received(link, message, now)
-            case _:
-                self.unknown_messages += 1
-                return []
+    def _punched(self, fact: PunchAsked | PunchAnswered | ProbeReceived, now: float) -> Outcomes:
+        match fact:
+            case PunchAsked():
+                return self.traversal.punch_asked(fact, now)
+            case PunchAnswered():
+                return self.traversal.punch_answered(fact, now)
+            case ProbeReceived(attempt, source, echo):
+                return self.traversal.probe_received(attempt, source, echo=echo, now=now)
 
     # Details
 
     def _clocks(self) -> tuple[Clock, ...]:
         """Every machine that wants to be woken; what one tells is heard before the next is woken."""
-        return (self.sharing, self.neighbours, self.gossip, self.linkstate, self.routing, self.wanted, self.announce)
+        paths = (self.neighbours, self.traversal, self.gossip, self.linkstate, self.routing, self.wanted, self.announce)
+        return (self.sharing, *paths)

@@ -205,6 +205,15 @@ def decode(data: bytes) -> Message | Unknown:
     return unpack(_messages, data, "message", MESSAGE_LIMIT)
 
 
+class Punch(Wire, frozen=True):
+    """Body of `punch`, asked and answered: where the sender may be reached, and its half of the attempt's secret."""
+
+    nonce: Nonce
+    candidates: Annotated[list[ShortText], msgspec.Meta(max_length=8)]
+    nat: ShortText = ""
+    """What it knows of the NAT before it."""
+
+
 class MethodName(StrEnum):
     """What nodes can ask each other by RPC."""
 
@@ -214,6 +223,7 @@ class MethodName(StrEnum):
     JOIN = "join"
     """Of the CA: a stranger's request, as a relay took it in."""
     CLAIM = "roles.claim"
+    PUNCH = "punch"
 
 
 class Call(Wire, frozen=True):

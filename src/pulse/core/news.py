@@ -12,6 +12,7 @@ from pulse.core.paths import news as paths
 from pulse.core.paths.news import (
     CertificateAccepted,
     GraphChanged,
+    HoleOpened,
     NodeExpired,
     NodeReturned,
     NodesWanted,
@@ -43,6 +44,7 @@ def heard(of: Machines, news: News, now: float) -> Outcomes:
                 *of.linkstate.record_accepted(record, now),
                 *of.wanted.record_accepted(record, now),
                 *of.announce.link_claimed(record.handle, claimed, now),
+                *of.traversal.record_accepted(record, now),
             ]
         case RecordForgotten(node):
             return [*of.linkstate.record_forgotten(node), *of.wanted.record_forgotten(node), *_unclaimed(of, node, now)]
@@ -58,6 +60,8 @@ def heard(of: Machines, news: News, now: float) -> Outcomes:
             return [*of.gossip.node_returned(node), *of.wanted.node_returned(node, now)]
         case NodesWanted(nodes, others):
             return of.neighbours.nodes_wanted(nodes, others, now)
+        case HoleOpened(node, address):
+            return of.neighbours.hole_opened(node, address)
         case RoutesChanged():
             of.tables_stale = True
             return []
@@ -93,12 +97,19 @@ def config_changed(of: Machines) -> Outcomes:
     return of.neighbours.ranges_known((*([v4] if v4 else ()), mesh_prefix(of.me.network)))
 
 
+def seen_elsewhere(of: Machines, now: float) -> Outcomes:
+    """We are reached elsewhere, or seen elsewhere: tell the mesh, and dial nobody there."""
+    ours = of.sight.candidates()
+    return [*of.neighbours.own_addresses(ours), *of.announce.addresses_changed(ours, now)]
+
+
 def trust_changed(of: Machines, now: float) -> Outcomes:
     """Revocations or roles are others: who is out is gone from every machine."""
     revoked = of.statements.revoked()
     of.tables_stale = True
     outcomes: list[Effect | News] = [*of.neighbours.peers_banished(revoked)]
     outcomes += of.gossip.revocations_changed(revoked)
+    outcomes += of.traversal.peers_banished(revoked)
     for member in [each for each in of.members.all() if each.node_id in revoked]:
         of.members.node_revoked(member.node_id)
         outcomes += of.linkstate.node_revoked(member.node_id)

@@ -14,7 +14,7 @@ from typing import Any
 from pulse import _dataplane
 from pulse.core import facts
 from pulse.core.addresses import split
-from pulse.core.effects import WEBSOCKET_AFTER, TablesChanged
+from pulse.core.effects import WEBSOCKET_AFTER, Attempt, TablesChanged
 from pulse.core.messages import printable
 from pulse.core.types import NO_LINK, LinkId, NodeId
 from pulse.errors import LinkError, SystemRefused
@@ -178,6 +178,12 @@ class DataplaneLinks:
     def send(self, link: LinkId, message: bytes) -> bool:
         return self._dataplane.send(link, message)
 
+    def expect_probes(self, attempts: Sequence[Attempt]) -> None:
+        self._dataplane.expect_probes([(each.number, each.ours, each.theirs) for each in attempts])
+
+    def send_probe(self, address: str, attempt: int) -> None:
+        self._dataplane.send_probe(address, attempt)
+
     async def request(self, node: NodeId, payload: bytes, timeout: float) -> bytes:
         request = self._dataplane.request(_raw(node), payload, timeout)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -277,6 +283,7 @@ _ON_EVENT: dict[str, Callable[..., None]] = {
     "JoinGreeted": DataplaneLinks._greeted,
     "JoinAnswered": DataplaneLinks._answered,
     "JoinFailed": DataplaneLinks._join_failed,
+    "ProbeReceived": lambda self, *probe: self._tell(facts.ProbeReceived(*probe)),
     "PeerWanted": lambda self, node: self._tell(facts.PeerWanted(_hex(node))),
     "NoRoute": lambda self, node: self._tell(facts.NoRoute(_hex(node))),
     "Request": lambda self, number, node, payload: self._requests.put_nowait(Request(number, _hex(node), payload)),

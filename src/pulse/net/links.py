@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pulse.core.effects import WEBSOCKET_AFTER, TablesChanged
+from pulse.core.effects import WEBSOCKET_AFTER, Attempt, TablesChanged
 from pulse.core.facts import Fact, LinkSample
 from pulse.core.types import NO_LINK, LinkId, NodeId
 
@@ -152,6 +152,14 @@ class Links(Protocol):
 
     def send(self, link: LinkId, message: bytes) -> bool:
         """Queue a control message; False if the link is gone or its queue full."""
+        ...
+
+    def expect_probes(self, attempts: Sequence[Attempt]) -> None:
+        """Answer and tell punch probes of these attempts, and of no others."""
+        ...
+
+    def send_probe(self, address: str, attempt: int) -> None:
+        """Send one punch probe of an attempt to `ip:port`."""
         ...
 
     async def request(self, node: NodeId, payload: bytes, timeout: float) -> bytes:

@@ -13,13 +13,18 @@ from typing import assert_never
 from pulse import clock
 from pulse.core import messages
 from pulse.core.effects import (
+    AnswerPunch,
+    AskPunch,
     CloseLink,
     CloseSession,
     Dial,
     Effect,
+    ExpectProbes,
     FetchConfig,
     Log,
+    Punching,
     SendMessage,
+    SendProbe,
     Store,
     StoreBoot,
     StoreConfig,
@@ -64,6 +69,8 @@ class MeshService:
     """Called when other roles or another network config came into force."""
     fetch_config: Callable[[NodeId], None] = lambda _: None
     """Asks a node for its network config."""
+    punch: Callable[[Punching], None] = lambda _: None
+    """Does what an attempt at a hole in a NAT asks for."""
     _peers_due: float | None = field(default=None, init=False)
     _trust_due: float | None = field(default=None, init=False)
     _acted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -81,22 +88,18 @@ class MeshService:
         """Do what the core asks for."""
         for effect in effects:
             match effect:
-                case SendMessage(link, payload):
-                    self.links.send(link, payload)
+                case SendMessage() | CloseLink() | CloseSession() | TablesChanged():
+                    self._move(effect)
                 case Dial():
                     self.dialler.dial(effect)
-                case CloseLink(link, reason):
-                    self.links.close_link(link, reason)
-                case CloseSession(node, reason):
-                    self.links.close_session(node, reason)
-                case TablesChanged():
-                    self.links.replace_tables(effect)
                 case TrustChanged():
                     self._change_trust()
                 case StoreRoles() | StoreConfig() | StoreRevocation() | StoreBoot():
                     self._keep(effect)
                 case FetchConfig(node):
                     self.fetch_config(node)
+                case AskPunch() | AnswerPunch() | ExpectProbes() | SendProbe():
+                    self.punch(effect)
                 case StorePeers():
                     self._peers_due = self._peers_due or _now() + PEERS_WRITTEN_AFTER
                 case Log(event, level, fields):
@@ -151,6 +154,18 @@ class MeshService:
 
     def _happened(self, fact: Fact) -> None:
         self.perform(self.mesh.happened(fact, _now()))
+
+    def _move(self, effect: SendMessage | CloseLink | CloseSession | TablesChanged) -> None:
+        """By the data plane, at once."""
+        match effect:
+            case SendMessage(link, payload):
+                self.links.send(link, payload)
+            case CloseLink(link, reason):
+                self.links.close_link(link, reason)
+            case CloseSession(node, reason):
+                self.links.close_session(node, reason)
+            case TablesChanged():
+                self.links.replace_tables(effect)
 
     def _keep(self, stored: Store) -> None:
         """Onto the disk; one that refuses costs a restart the object, which neighbours have too, and not the node."""

@@ -19,6 +19,8 @@ from pulse.core.types import NodeId
 from pulse.net.links import Links, PathSample, PeerTraffic
 
 NO_PATH = "-"
+QUIC, DIRECT_QUIC = "quic", "direct_quic"
+"""A link over UDP with a node that is reachable, and one through a hole that was punched."""
 NO_TRAFFIC = PeerTraffic(NodeId(""), 0, 0, 0, 0)
 
 
@@ -103,7 +105,8 @@ class StatusService:
         neighbour = self.mesh.neighbours.get(path.link) if path else None
         if path is None or neighbour is None:
             return Way()
-        return Way(neighbour.transport, self.mesh.members.label_of(path.via) if path.via else "")
+        transport = DIRECT_QUIC if neighbour.punched and neighbour.transport == QUIC else neighbour.transport
+        return Way(transport, self.mesh.members.label_of(path.via) if path.via else "")
 
     def _roles(self, certificate: Certificate) -> list[str]:
         roles = ["ca"] if certificate.is_ca else []

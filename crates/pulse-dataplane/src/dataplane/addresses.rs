@@ -79,7 +79,7 @@ fn kept_or_new(before: &Addresses, node: NodeId, handle: Ipv4Addr, v6: Ipv6Addr)
             sealer: ArcSwapOption::empty(),
             waiting: Mutex::new(VecDeque::new()),
             traffic: Traffic::default(),
-            last_used: AtomicU64::new(0),
+            wanted_at: AtomicU64::new(0),
         })
     })
 }

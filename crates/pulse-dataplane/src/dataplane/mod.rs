@@ -30,6 +30,7 @@ use crate::hello::MESSAGE_MAX;
 use crate::inbox::Inbox;
 use crate::link::{Links, Settings, Transports};
 use crate::path::Paths;
+use crate::punch::{self, Attempt, Attempts};
 use crate::session::Sessions;
 use crate::socket::Socket;
 use crate::stats::Drops;
@@ -116,6 +117,7 @@ impl Dataplane {
             routes: ArcSwap::default(),
             policy: ArcSwap::default(),
             paths: Paths::default(),
+            attempts: Attempts::default(),
             tun: ArcSwapOption::empty(),
             link_inbox: Inbox::new(INBOX),
             session_inbox: Inbox::new(INBOX),
@@ -237,6 +239,18 @@ impl Dataplane {
     pub fn send(&self, link: LinkId, message: Vec<u8>) -> Result<bool> {
         at_most(message.len(), MESSAGE_MAX, "a message", "64 KiB")?;
         Ok(self.running()?.links.send(link, message))
+    }
+
+    /// These attempts at a hole in a NAT are under way; all others are over.
+    pub fn expect_probes(&self, attempts: Vec<Attempt>) -> Result<()> {
+        self.running()?.shared.attempts.replace(attempts);
+        Ok(())
+    }
+
+    /// Send one punch probe of an attempt; what the system refuses to send is lost.
+    pub fn send_probe(&self, to: SocketAddr, attempt: u64) -> Result<()> {
+        let _lost = punch::ask(&self.running()?.shared, attempt, to);
+        Ok(())
     }
 
     /// RPC: `Response` follows, at the latest after `limit`.

@@ -29,7 +29,7 @@ use crate::socket::{Batch, Received};
 use crate::stats::{Drop, Drops};
 use crate::tables::{Addresses, Link, Me, Routes, Shared};
 use crate::tun::Tun;
-use crate::{path, probe};
+use crate::{path, probe, punch};
 
 /// Room for the frames that one batch of halves becomes.
 const REJOINED: usize = 512 << 10;
@@ -158,6 +158,7 @@ impl<'s, 'b> Turn<'s, 'b> {
                 Class::Quic => self.quic(Packet { bytes: run.to_vec(), stride: stride.min(run.len()), from, to, ecn }),
                 Class::Frame(index) => self.frames(index, run, stride, from, ecn),
                 Class::Record(index) => self.records.bare(index, run, stride, self.verdicts),
+                Class::Punch => run.chunks(stride).for_each(|datagram| punch::received(self.shared, datagram, from)),
                 Class::Nobody(reason) => self.shared.drops.add(reason, count(run, stride)),
             }
         }
@@ -177,7 +178,7 @@ impl<'s, 'b> Turn<'s, 'b> {
                     continue;
                 }
                 Class::Frame(_) => Drop::UnknownIndex,
-                Class::Quic => Drop::UnknownKind,
+                Class::Quic | Class::Punch => Drop::UnknownKind,
                 Class::Nobody(reason) => reason,
             };
             self.shared.drops.add(reason, count(run, stride));

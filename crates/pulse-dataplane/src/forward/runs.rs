@@ -4,6 +4,7 @@
 //! buffer the kernel joined goes on whole where all of it is of a kind.
 
 use crate::frame::FRAME;
+use crate::punch::PUNCH;
 use crate::seal::RECORD;
 use crate::stats::Drop;
 
@@ -19,6 +20,8 @@ pub enum Class {
     Frame(u32),
     /// A record under the key of this index.
     Record(u32),
+    /// A punch probe.
+    Punch,
     /// Nobody's.
     Nobody(Drop),
 }
@@ -28,6 +31,7 @@ impl Class {
         let class = match datagram.first() {
             Some(&first) if first >= QUIC_BIT => return Self::Quic,
             Some(&FRAME) => Self::Frame,
+            Some(&PUNCH) => return Self::Punch,
             Some(&RECORD) => Self::Record,
             _ => return Self::Nobody(Drop::UnknownKind),
         };

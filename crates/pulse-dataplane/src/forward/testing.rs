@@ -149,6 +149,7 @@ impl Node {
             routes: ArcSwap::from_pointee(routes),
             policy: ArcSwap::default(),
             paths,
+            attempts: Default::default(),
             tun: ArcSwapOption::empty(),
             link_inbox: Inbox::new(64),
             session_inbox: Inbox::new(64),
@@ -286,7 +287,7 @@ fn peer(me: u8, other: u8) -> Arc<Peer> {
         sealer: ArcSwapOption::from_pointee(sealer),
         waiting: VecDeque::new().into(),
         traffic: Traffic::default(),
-        last_used: 0.into(),
+        wanted_at: 0.into(),
     })
 }
 

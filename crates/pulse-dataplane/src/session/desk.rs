@@ -279,12 +279,13 @@ impl Desk {
         self.retries.load(Ordering::Relaxed)
     }
 
-    /// There is traffic with `peer`: note when, and tell Python if it is the first in a minute.
+    /// There is traffic with `peer`: tell Python, unless it heard so within a minute.
     pub fn used(&self, peer: &Peer) {
         // 0 stands for never.
         let now = clock::now().as_secs() + 1;
-        let before = peer.last_used.swap(now, Ordering::Relaxed);
+        let before = peer.wanted_at.load(Ordering::Relaxed);
         if before == 0 || now - before >= WANTED_AFTER {
+            peer.wanted_at.store(now, Ordering::Relaxed);
             self.shared.bus.emit(Event::PeerWanted { node: peer.node });
         }
     }

@@ -9,7 +9,6 @@ from enum import Enum
 from typing import Final
 
 from pulse.core.bucket import Bucket
-from pulse.core.types import NodeId
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,30 +86,30 @@ class Pace:
 
 
 class Tempo:
-    """How often each node may do something: a burst, then so many a second."""
+    """How often each of many, nodes or places, may do something: a burst, then so many a second."""
 
     def __init__(self, burst: float = ORIGIN_BURST, rate: float = ORIGIN_RATE) -> None:
         self._burst, self._rate = burst, rate
-        self._buckets: dict[NodeId, tuple[Bucket, float]] = {}
+        self._buckets: dict[str, tuple[Bucket, float]] = {}
         """Each with the time at which it is full again and need not be kept; least recently used first."""
 
-    def take(self, node: NodeId, now: float) -> float:
-        """`now` if the node may, which counts; else when it may."""
-        bucket, _ = self._buckets.pop(node, (Bucket(self._rate, self._burst, now), now))
+    def take(self, who: str, now: float) -> float:
+        """`now` if that one may, which counts; else when it may."""
+        bucket, _ = self._buckets.pop(who, (Bucket(self._rate, self._burst, now), now))
         when = bucket.ready_at(1, now)
         if when <= now:
             bucket.spend(1, now)
-        self._buckets[node] = bucket, now + self._burst / self._rate
+        self._buckets[who] = bucket, now + self._burst / self._rate
         self._sweep(now)
         return max(when, now)
 
     def _sweep(self, now: float) -> None:
         while True:
-            node = next(iter(self._buckets))
-            if self._buckets[node][1] > now:
+            oldest = next(iter(self._buckets))
+            if self._buckets[oldest][1] > now:
                 return
-            del self._buckets[node]
+            del self._buckets[oldest]
 
     def __len__(self) -> int:
-        """Nodes that did something lately."""
+        """Those that did something lately."""
         return len(self._buckets)

@@ -34,11 +34,24 @@ HEALTHY_AFTER = 30.0
 """A link that lived this long proves its target: the backoff starts over (a peer that accepts and closes does not)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Where probes of a node got through to us; what becomes of the dial is for others to mend."""
+
+    expect: NodeId
+
+    def take_off(self, place: str) -> None:
+        """It is being dialled."""
+
+    def landed(self, place: str) -> None:
+        """It is not any more."""
+
+
 class _Flight(NamedTuple):
-    """A dial in flight: of a target, of a place of a node we look for, or of a link made anew."""
+    """A dial in flight: of a target, of a place of a node we look for, of a link made anew, or through a hole."""
 
     address: str
-    aim: Target | Quest | Renewal
+    aim: Target | Quest | Renewal | Hole
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +64,8 @@ class Neighbour:
     observed: str
     dialled: bool
     since: float
+    punched: bool = False
+    """A hole through NATs was punched for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +137,11 @@ class Neighbours:
         self._quests.banish(nodes)
         return []
 
-    def link_opened(self, fact: LinkUp, now: float) -> list[Effect]:
+    def link_opened(self, fact: LinkUp, now: float, *, punched: bool = False) -> list[Effect]:
         """A neighbour is there; if it was new to us we shall look for it again when it goes."""
-        neighbour = Neighbour(fact.link, fact.node, fact.transport, fact.observed, fact.dial != 0, now)
+        before = self._linked.get(fact.node)
+        punched = punched or (before is not None and before.punched and before.observed == fact.observed)
+        neighbour = Neighbour(fact.link, fact.node, fact.transport, fact.observed, fact.dial != 0, now, punched)
         self._links[fact.link] = self._linked[fact.node] = neighbour
         self._parted.pop(fact.node, None)
         restarted = self._lives.pop(fact.node, fact.hello.boot) != fact.hello.boot
@@ -168,6 +185,12 @@ class Neighbours:
         self._transports.suspected(link, suspect, now)
         return self.tick(now)
 
+    def hole_opened(self, node: NodeId, address: str) -> list[Effect]:
+        """Probes of a node got through: dial it there at once, for a hole does not stay open."""
+        if node in self._linked or len(self._dials) >= MOST_DIALS:
+            return []
+        return [self._dial(_Flight(address, Hole(node)), websocket=None)]
+
     def dial_failed(self, fact: DialFailed, now: float) -> list[Effect]:
         """An attempt ended without a link; for code `duplicate` the detail is the id of the node met there."""
         flight = self._landed(fact.dial)
@@ -176,6 +199,8 @@ class Neighbours:
         log = Log("dial failed", DEBUG, {"address": flight.address, "code": fact.code, "detail": fact.detail})
         if isinstance(flight.aim, Renewal):
             flight.aim.plan(now)
+            return [log, *self.tick(now)]
+        if isinstance(flight.aim, Hole):
             return [log, *self.tick(now)]
         if isinstance(flight.aim, Target):
             return [log, *self._target_failed(flight.aim, fact, now), *self.tick(now)]
@@ -217,7 +242,8 @@ class Neighbours:
         due += [(since, _Flight(place, quest)) for since, quest, place in self._quests.waiting(self._linked)]
         due += [(renewal.next_try, _Flight(renewal.address, renewal)) for renewal in self._transports.due(now)]
         ranked = sorted(due, key=lambda each: (each[0], each[1].address))
-        return [self._dial(flight, now) for _, flight in ranked[:places]]
+        websocket = self._transports.websocket_after(now)
+        return [self._dial(flight, websocket) for _, flight in ranked[:places]]
 
     # Queries
 
@@ -260,14 +286,14 @@ class Neighbours:
 
     # Details
 
-    def _dial(self, flight: _Flight, now: float) -> Dial:
+    def _dial(self, flight: _Flight, websocket: float | None) -> Dial:
         self._attempts += 1
         self._dials[self._attempts] = flight
         flight.aim.take_off(flight.address)
-        aim, after = flight.aim, self._transports.websocket_after(now)
+        aim = flight.aim
         if isinstance(aim, Renewal):
-            return Dial(self._attempts, aim.address, aim.node, aim.link, None if aim.over_quic_alone else after)
-        return Dial(self._attempts, flight.address, aim.expect, websocket_after=after)
+            return Dial(self._attempts, aim.address, aim.node, aim.link, None if aim.over_quic_alone else websocket)
+        return Dial(self._attempts, flight.address, aim.expect, websocket_after=websocket)
 
     def _landed(self, attempt: int) -> _Flight | None:
         flight = self._dials.pop(attempt, None)

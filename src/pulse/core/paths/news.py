@@ -87,6 +87,14 @@ class NodesWanted:
     """Nodes we know and have no need of: a link that is up may stay, none is made."""
 
 
+@dataclass(frozen=True, slots=True)
+class HoleOpened:
+    """Probes go through between us and that node at `address`; we are the one who dials."""
+
+    node: NodeId
+    address: str
+
+
 News = (
     RecordAccepted
     | RecordForgotten
@@ -98,6 +106,7 @@ News = (
     | NodeReturned
     | RoutesChanged
     | NodesWanted
+    | HoleOpened
 )
 Outcome = Effect | News
 """What a machine that tells news returns."""

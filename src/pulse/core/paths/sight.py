@@ -14,6 +14,7 @@ from pulse.core.bucket import Bucket
 from pulse.core.effects import WARNING, CloseLink, Effect, Log, SendMessage
 from pulse.core.facts import LinkUp
 from pulse.core.messages import Observed, encode
+from pulse.core.paths.nat import Nat, judge
 from pulse.core.paths.transports import WEBSOCKET
 from pulse.core.types import LinkId
 
@@ -86,6 +87,10 @@ class Sight:
         """Where others may try to reach us: what this machine knows, and what neighbours see beside it."""
         seen = [each for each in self.addresses() if each not in self._local][:OBSERVED_TOLD]
         return (*self._local[:OBSERVED_TOLD], *seen, *self._local[OBSERVED_TOLD:])
+
+    def nat(self) -> Nat:
+        """The NAT between us and our neighbours."""
+        return judge(self._addresses.values(), self._local)
 
     def clock_offset(self) -> float:
         """Our wall clock minus the median of the neighbours', in seconds; 0 while there are none."""

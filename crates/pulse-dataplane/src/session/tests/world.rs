@@ -113,6 +113,7 @@ impl Node {
             routes: ArcSwap::default(),
             policy: ArcSwap::default(),
             paths: Paths::default(),
+            attempts: Default::default(),
             tun: ArcSwapOption::empty(),
             link_inbox: Inbox::new(64),
             session_inbox: Inbox::new(4096),
@@ -222,7 +223,7 @@ impl Node {
             sealer: ArcSwapOption::empty(),
             waiting: Mutex::default(),
             traffic: Default::default(),
-            last_used: Default::default(),
+            wanted_at: Default::default(),
         });
         let owner = Owner { peer: Arc::clone(&peer), destination: true, source: true };
         let hosts = HashMap::from([(IpAddr::V4(address), owner)]);

@@ -1,0 +1,206 @@
+//! Punch probes: datagrams between two nodes that have no link yet, from their listening sockets (protocol §8).
+//!
+//! ```text
+//! 0x22 | ask 0 or echo 1 | rsv 2 | attempt 8 | seq 4 | HMAC-SHA-256 of all before it, first 16 bytes | zeros to 48
+//! ```
+//! Invariant: only attempts that Python announced are answered and told, each probe of theirs once; whatever else comes
+//! is counted and causes nothing.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use ring::hmac;
+
+use crate::event::Event;
+use crate::stats::Drop;
+use crate::tables::Shared;
+
+/// First byte of a punch probe.
+pub const PUNCH: u8 = 0x22;
+/// Bytes of a probe: what opens a hole need not be long.
+pub const LENGTH: usize = 48;
+/// Probes each end may send in one attempt.
+pub const MOST: u32 = 128;
+
+const CLEAR: usize = 16;
+const TAG: usize = 16;
+const ASK: u8 = 0;
+const ECHO: u8 = 1;
+
+/// One attempt that both ends agreed on over their session.
+#[derive(Debug)]
+pub struct Attempt {
+    id: u64,
+    /// Vouches for what we send.
+    ours: hmac::Key,
+    /// Vouches for what the peer sends.
+    theirs: hmac::Key,
+    sent: AtomicU32,
+    asked: Once,
+    echoed: Once,
+}
+
+impl Attempt {
+    /// Both ends know the id; what is `ours` here is `theirs` there.
+    pub fn new(id: u64, ours: &[u8; 32], theirs: &[u8; 32]) -> Self {
+        let key = |secret| hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let (asked, echoed) = (Once::default(), Once::default());
+        Self { id, ours: key(ours), theirs: key(theirs), sent: AtomicU32::new(0), asked, echoed }
+    }
+
+    /// The next ask; none once there were `MOST`.
+    fn ask(&self) -> Option<[u8; LENGTH]> {
+        let next = |sent| (sent < MOST).then_some(sent + 1);
+        let seq = self.sent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
+        Some(self.seal(ASK, seq))
+    }
+
+    fn seal(&self, kind: u8, seq: u32) -> [u8; LENGTH] {
+        let mut probe = [0; LENGTH];
+        (probe[0], probe[1]) = (PUNCH, kind);
+        probe[4..12].copy_from_slice(&self.id.to_be_bytes());
+        probe[12..CLEAR].copy_from_slice(&seq.to_be_bytes());
+        let tag = hmac::sign(&self.ours, &probe[..CLEAR]);
+        probe[CLEAR..CLEAR + TAG].copy_from_slice(&tag.as_ref()[..TAG]);
+        probe
+    }
+
+    /// Kind and number of a probe that the peer made and that is news.
+    fn open(&self, probe: &[u8; LENGTH]) -> Option<(u8, u32)> {
+        let expected = hmac::sign(&self.theirs, &probe[..CLEAR]);
+        let differs =
+            expected.as_ref().iter().zip(&probe[CLEAR..CLEAR + TAG]).fold(0, |sum, (one, other)| sum | (one ^ other));
+        let seq = u32::from_be_bytes(std::array::from_fn(|at| probe[12 + at]));
+        let is_news = match probe[1] {
+            _ if differs != 0 || seq >= MOST => false,
+            ASK => self.asked.mark(seq),
+            ECHO => seq < self.sent.load(Ordering::Relaxed) && self.echoed.mark(seq),
+            _ => false,
+        };
+        is_news.then_some((probe[1], seq))
+    }
+}
+
+/// Which of `MOST` numbers have been seen.
+#[derive(Debug, Default)]
+struct Once([AtomicU64; MOST as usize / 64]);
+
+impl Once {
+    /// True the first time.
+    fn mark(&self, number: u32) -> bool {
+        let bit = 1 << (number % 64);
+        self.0[number as usize / 64].fetch_or(bit, Ordering::Relaxed) & bit == 0
+    }
+}
+
+/// The attempts under way.
+#[derive(Debug, Default)]
+pub struct Attempts(ArcSwap<HashMap<u64, Arc<Attempt>>>);
+
+impl Attempts {
+    /// These are under way from now on; one that was stays as it is.
+    pub fn replace(&self, attempts: Vec<Attempt>) {
+        let before = self.0.load();
+        let kept = |attempt: Attempt| before.get(&attempt.id).cloned().unwrap_or_else(|| Arc::new(attempt));
+        self.0.store(Arc::new(attempts.into_iter().map(|attempt| (attempt.id, kept(attempt))).collect()));
+    }
+
+    fn get(&self, id: u64) -> Option<Arc<Attempt>> {
+        self.0.load().get(&id).cloned()
+    }
+}
+
+/// Send one ask of an attempt to `to`; nothing happens if that attempt is over.
+pub fn ask(shared: &Shared, id: u64, to: SocketAddr) -> io::Result<()> {
+    match shared.attempts.get(id).and_then(|attempt| attempt.ask()) {
+        Some(probe) => shared.socket.send_gso(&probe, LENGTH, to, None),
+        None => Ok(()),
+    }
+}
+
+/// Something with the first byte of a probe came.
+pub fn received(shared: &Shared, datagram: &[u8], from: SocketAddr) {
+    let news = datagram.try_into().ok().and_then(|probe: &[u8; LENGTH]| {
+        let attempt = shared.attempts.get(u64::from_be_bytes(std::array::from_fn(|at| probe[4 + at])))?;
+        let (kind, seq) = attempt.open(probe)?;
+        Some((attempt, kind, seq))
+    });
+    let Some((attempt, kind, seq)) = news else { return shared.drops.count(Drop::StrayProbe) };
+    if kind == ASK {
+        // A full socket loses the echo, as it would lose any datagram.
+        let _lost = shared.socket.send_gso(&attempt.seal(ECHO, seq), LENGTH, from, None);
+    }
+    shared.bus.emit(Event::ProbeReceived { attempt: attempt.id, source: from, echo: kind == ECHO });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: [u8; 32] = [1; 32];
+    const THERE: [u8; 32] = [2; 32];
+
+    fn pair() -> (Attempt, Attempt) {
+        (Attempt::new(7, &HERE, &THERE), Attempt::new(7, &THERE, &HERE))
+    }
+
+    #[test]
+    fn an_ask_is_heard_once_and_so_is_its_echo() {
+        let (left, right) = pair();
+        let ask = left.ask().map(|ask| (ask, right.open(&ask)));
+        let Some((ask, Some((ASK, seq)))) = ask else { unreachable!("{ask:?}") };
+        assert_eq!(right.open(&ask), None);
+        let echo = right.seal(ECHO, seq);
+        assert_eq!(left.open(&echo), Some((ECHO, seq)));
+        assert_eq!(left.open(&echo), None);
+    }
+
+    #[test]
+    fn whatever_is_changed_does_not_open() {
+        let (left, right) = pair();
+        let ask = left.ask().unwrap_or([0; LENGTH]);
+        for at in (0..CLEAR + TAG).filter(|&at| at != 0) {
+            let mut changed = ask;
+            changed[at] ^= 1;
+            assert_eq!(right.open(&changed), None, "byte {at}");
+        }
+        assert_eq!(right.open(&ask), Some((ASK, 0)));
+    }
+
+    #[test]
+    fn our_own_probe_thrown_back_does_not_open() {
+        let (left, _) = pair();
+        let ask = left.ask().unwrap_or([0; LENGTH]);
+        assert_eq!(left.open(&ask), None);
+    }
+
+    #[test]
+    fn an_echo_of_what_was_never_asked_does_not_open() {
+        let (left, right) = pair();
+        assert_eq!(left.open(&right.seal(ECHO, 0)), None);
+    }
+
+    #[test]
+    fn an_attempt_has_so_many_probes_and_no_more() {
+        let (left, right) = pair();
+        let asks: Vec<_> = std::iter::from_fn(|| left.ask()).collect();
+        assert_eq!(asks.len(), MOST as usize);
+        assert!(asks.iter().all(|ask| right.open(ask).is_some()));
+        assert_eq!(right.open(&left.seal(ASK, MOST)), None);
+    }
+
+    #[test]
+    fn an_attempt_that_goes_on_keeps_its_numbers() {
+        let attempts = Attempts::default();
+        attempts.replace(vec![pair().0]);
+        let first = attempts.get(7).and_then(|attempt| attempt.ask());
+        attempts.replace(vec![pair().0]);
+        assert_ne!(attempts.get(7).and_then(|attempt| attempt.ask()), first);
+        attempts.replace(vec![]);
+        assert!(attempts.get(7).is_none());
+    }
+}

@@ -187,6 +187,11 @@ class Client:
         request = schemas.TraceRequest(node, timeout)
         return self._call("POST", "/api/trace", schemas.Trace, request, patience=timeout * _MOST_QUESTIONS)
 
+    def why(self, node: str, source: str = "", timeout: float = 5.0) -> schemas.Why:
+        """Why a node is reached as it is, from here or from `source`; each end has `timeout` seconds (at most 10)."""
+        request = schemas.WhyRequest(node, source, timeout)
+        return self._call("POST", "/api/why", schemas.Why, request, patience=timeout)
+
     def _get(self, path: str, kind: type[_T]) -> _T:
         return self._call("GET", path, kind)
 

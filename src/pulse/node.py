@@ -53,6 +53,7 @@ from pulse.services.trace import TraceService
 from pulse.services.traversal import TraversalService
 from pulse.services.trust import TrustService
 from pulse.services.tun import TunService
+from pulse.services.why import WhyService
 from pulse.store import authority, boot, files
 from pulse.store.identity import Identity
 from pulse.store.ledger import Ledger
@@ -133,8 +134,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     meshing = MeshService(mesh, links, Dialler(links), store, keep_boot, persist.save_peers, trust.trust_changed)
     publisher = Publisher(store, meshing.take_in)
     netconfig = ConfigService(mesh.statements, rpc.call, meshing.tell)
-    pen = Scribe(me.node_id, identity.key, mesh.statements, mesh.members, store.highest_generation)
-    scribe = ScribeService(pen, publisher, rpc.call, mesh.ca_nodes, config.scribe.enabled)
+    scribe = _scribe(config, identity, mesh, rpc, publisher, store)
     revoke = RevokeService(
         me.node_id, identity.key, mesh.statements, mesh.members, mesh.ca_nodes, publisher, authorities
     )
@@ -143,12 +143,13 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     meshing.rules_changed = _each(scribe.changed, tun.config_changed if tun else None)
     status = StatusService(mesh, links, tun, scribe, VERSION, addresses.join(*config.listen), _now())
     trace = TraceService(mesh, rpc.call)
-    methods |= {MethodName.CONFIG: netconfig.get, MethodName.TRACE: trace.answer, MethodName.PUNCH: traversal.answer}
+    why = WhyService(mesh, rpc.call, lambda node: status.way_to(node).link)
+    methods |= {MethodName.CONFIG: netconfig.get, MethodName.PUNCH: traversal.answer}
+    methods |= {MethodName.TRACE: trace.answer, MethodName.WHY: why.answer}
     ca = _ca(config, links, mesh, authorities, revoke, told) if authorities else None
     if ca and authorities:
-        roles = RolesService(authorities[1], authorities[0], mesh.statements, publisher, mesh.members.label_of)
-        methods |= {MethodName.JOIN: ca.join, MethodName.CLAIM: roles.claim}
-    control = ControlService(mesh, rpc.call, identity.pinned, ca, status, trace, scribe, revoke)
+        methods |= _ca_methods(ca, authorities, mesh, publisher)
+    control = ControlService(mesh, rpc.call, identity.pinned, ca, status, trace, why, scribe, revoke)
     services: tuple[Service | None, ...] = (
         meshing,
         traversal,
@@ -165,6 +166,14 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     revoke.restore()
     scribe.changed()
     return node
+
+
+def _scribe(
+    config: NodeConfig, identity: Identity, mesh: Mesh, rpc: RpcService, publisher: Publisher, store: NetworkStore
+) -> ScribeService:
+    me = identity.certificate.node_id
+    pen = Scribe(me, identity.key, mesh.statements, mesh.members, store.highest_generation)
+    return ScribeService(pen, publisher, rpc.call, mesh.ca_nodes, config.scribe.enabled)
 
 
 def _underlay(
@@ -244,6 +253,14 @@ def _ca(
         return config.ca.force_time or mesh.sight.clock_vouched()
 
     return CaService(links, ledger, issuer, mesh.statements.newest, vouched, told, revoke.catch_up)
+
+
+def _ca_methods(
+    ca: CaService, authorities: tuple[Issuer, Ledger], mesh: Mesh, publisher: Publisher
+) -> dict[str, Method]:
+    issuer, ledger = authorities
+    roles = RolesService(ledger, issuer, mesh.statements, publisher, mesh.members.label_of)
+    return {MethodName.JOIN: ca.join, MethodName.CLAIM: roles.claim}
 
 
 def _each(*calls: Callable[[], None] | None) -> Callable[[], None]:

@@ -269,6 +269,62 @@ class Trace(View, frozen=True):
     """Why the way could not be followed to its end, or why the node did not answer; empty if all is well."""
 
 
+class WhyRequest(Body, frozen=True):
+    """Ask why a node is reached as it is; from this node, or from `source`. `timeout` is for each end."""
+
+    node: str
+    source: str = ""
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=10)] = 5.0
+
+
+class WhyPlace(View, frozen=True):
+    """A place of the other node, and what was tried there."""
+
+    address: str
+    sent: int
+    """Probes of the newest attempt to punch a hole."""
+    answered: int
+    heard: int
+    """Probes of the other node's own that came from there."""
+    error: str
+    """How the last dial there ended."""
+
+
+class WhyEnd(View, frozen=True):
+    """One end's own account of its way to the other."""
+
+    id: str
+    name: str
+    asked: bool
+    """False if it could not be asked; `problem` says why."""
+    problem: str
+    link: str
+    via: str
+    rtt: float | None
+    loss: float
+    nat: str
+    """How the NAT before it chooses ports: `none`, `cone`, `symmetric`, or `unknown`."""
+    observers: int
+    """Neighbours that said where they see it."""
+    next_try: float | None
+    """Seconds until it tries to punch again; None if it does not mean to."""
+    last_error: str
+    attempts: int
+    places: list[WhyPlace]
+
+
+class Why(View, frozen=True):
+    """Why a node is reached as it is."""
+
+    code: str
+    """The verdict in one word, for programs."""
+    sentence: str
+    help: str
+    """What a person could do about it, or empty."""
+    source: WhyEnd
+    node: WhyEnd
+
+
 class Started(View, frozen=True):
     """What a node says once it is up."""
 

@@ -34,6 +34,20 @@ TOKEN = schemas.TokenInfo("ab" * 16, 1000.0, None, 1, 0, ["db"], None, False, "g
 
 
 RELAY = schemas.TraceHop(ID, "relay-01", "10.100.41.7", "quic", 0.0228, 0.0, 0.0228)
+PLACE = schemas.WhyPlace("203.0.113.7:41641", 11, 0, 0, "")
+HEARD = schemas.WhyPlace("198.51.100.4:443", 11, 1, 2, "")
+LOST = schemas.WhyPlace("192.168.1.7:443", 0, 0, 0, "no answer")
+REASON = schemas.Why(
+    "symmetric_nat",
+    "laptop is reached by quic over relay-01, because laptop is behind a symmetric NAT.",
+    "let the router of laptop map a port",
+    schemas.WhyEnd(
+        ID, "db-server", True, "", "quic", "relay-01", 0.061, 0.0, "cone", 2, 17.0, "no probe got through", 2, [PLACE]
+    ),
+    schemas.WhyEnd(
+        "9" * 64, "laptop", True, "", "quic", "relay-01", 0.061, 0.0, "symmetric", 3, 21.0, "", 2, [LOST, HEARD]
+    ),
+)
 LAPTOP = schemas.TraceHop("9" * 64, "laptop", "10.100.9.140", "websocket", 0.038, 0.004, 0.0608)
 
 
@@ -54,6 +68,7 @@ class FakeControl:
         self.entries = [schemas.JournalEntry(n, 1000.0 + n, "token created", {"id": str(n)}) for n in range(1, 2501)]
         self.asked: list[object] = []
         self.stopped = threading.Event()
+        self.reason = REASON
         self.way = schemas.Trace("9" * 64, "laptop", "10.100.9.140", [RELAY, LAPTOP], 0.061, "")
 
     async def status(self) -> schemas.Status:
@@ -131,6 +146,12 @@ class FakeControl:
         if wanted.node == "nobody":
             raise NotFound('no node is called "nobody". See the nodes: pulse status')
         return self.way
+
+    async def why(self, wanted: schemas.WhyRequest) -> schemas.Why:
+        self.asked.append(wanted)
+        if wanted.node == "nobody":
+            raise NotFound('no node is called "nobody". See the nodes: pulse status')
+        return self.reason
 
     async def stop(self) -> schemas.Stopping:
         self.stopped.set()

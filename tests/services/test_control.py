@@ -37,6 +37,7 @@ HERE = "192.0.2.1:443"
 STATUS = schemas.Status(
     True, "All well.", identity_of(ME, ["scribe"]), "1.2.3", 60.0, ":443", "", LEAF_LIFETIME, [], {}
 )
+REASON = schemas.Why("direct", "", "", *[schemas.WhyEnd("", "", True, "", "", "", None, 0, "", 0, None, "", 0, [])] * 2)
 TRACE = schemas.Trace(ALICE.node_id, "alice", str(ALICE.addresses.v4), [], 0.01, "")
 
 
@@ -61,6 +62,10 @@ class Beside:
     async def trace(self, wanted: schemas.TraceRequest) -> schemas.Trace:
         assert wanted == schemas.TraceRequest("alice", 2.0)
         return TRACE
+
+    async def why(self, wanted: schemas.WhyRequest) -> schemas.Why:
+        assert wanted == schemas.WhyRequest("alice")
+        return REASON
 
     async def set_name(self, wanted: schemas.NameRequest) -> schemas.NodeNaming:
         self.asked.append(wanted)
@@ -94,7 +99,7 @@ class Node:
     def control(self) -> ControlService:
         """The service."""
         beside = self.beside
-        return ControlService(self.mesh, self.call, True, self.ca, beside, beside, beside, beside)
+        return ControlService(self.mesh, self.call, True, self.ca, beside, beside, beside, beside, beside)
 
     async def call(self, node: NodeId, method: str, _: bytes, timeout: float) -> bytes:
         self.calls.append((node, method, timeout))
@@ -145,6 +150,7 @@ async def test_what_the_services_beside_it_know_is_passed_on(member_node: Node) 
     assert await control.identity() == STATUS.node
     assert await control.status() == STATUS
     assert await control.trace(schemas.TraceRequest("alice", 2.0)) == TRACE
+    assert await control.why(schemas.WhyRequest("alice")) == REASON
 
 
 async def test_a_node_tells_its_certificate_and_how_long_it_holds(member_node: Node, world: World) -> None:

@@ -72,6 +72,10 @@ class Control(Protocol):
         """Find the way frames take to another node."""
         ...
 
+    async def why(self, wanted: schemas.WhyRequest) -> schemas.Why:
+        """Say why another node is reached as it is."""
+        ...
+
     async def stop(self) -> schemas.Stopping:
         """Take leave."""
         ...

@@ -23,6 +23,7 @@ COMMANDS = {
     "status": ("pulse.cli.status:status", "Show whether all is well, and the nodes of the mesh."),
     "ping": ("pulse.cli.node:ping", "Ask a node for a sign of life, and measure."),
     "trace": ("pulse.cli.trace:trace", "Show the way frames take to a node, hop by hop."),
+    "why": ("pulse.cli.why:why", "Say why a node is reached as it is, from both ends."),
     "name": ("pulse.cli.names:name", "Name a node."),
     "tag": ("pulse.cli.names:tag", "Give a node a tag."),
     "untag": ("pulse.cli.names:untag", "Take a tag from a node."),

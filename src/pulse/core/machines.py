@@ -54,7 +54,7 @@ class Machines:
         self.probe = Probe()
         self.neighbours = Neighbours(random)
         self.wanted = Wanted(me.node_id)
-        self.traversal = Traversal(me.node_id, random, self.sight.candidates, self.sight.nat, self._is_place)
+        self.traversal = Traversal(me.node_id, random, self.sight.candidates, self._is_place)
         self.gossip = Gossip(me.network, me, lambda: authorities, random)
         self.announce = Announce(me, signer, boot=boot, version=version)
         self.linkstate = LinkState(me.node_id)

@@ -210,8 +210,6 @@ class Punch(Wire, frozen=True):
 
     nonce: Nonce
     candidates: Annotated[list[ShortText], msgspec.Meta(max_length=8)]
-    nat: ShortText = ""
-    """What it knows of the NAT before it."""
 
 
 class MethodName(StrEnum):
@@ -224,6 +222,7 @@ class MethodName(StrEnum):
     """Of the CA: a stranger's request, as a relay took it in."""
     CLAIM = "roles.claim"
     PUNCH = "punch"
+    WHY = "why"
 
 
 class Call(Wire, frozen=True):

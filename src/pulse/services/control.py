@@ -67,6 +67,12 @@ class Tracer(Protocol):
     async def trace(self, wanted: schemas.TraceRequest) -> schemas.Trace: ...
 
 
+class Explainer(Protocol):
+    """Who says why a path is what it is."""
+
+    async def why(self, wanted: schemas.WhyRequest) -> schemas.Why: ...
+
+
 @dataclass(slots=True)
 class ControlService:
     """One node as its owner commands it; implements `api.control.Control`."""
@@ -77,6 +83,7 @@ class ControlService:
     ca: Authority | None
     statuses: Statuses
     tracer: Tracer
+    explainer: Explainer
     scribe: Keeper
     revoker: Revoker
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -117,6 +124,9 @@ class ControlService:
 
     async def trace(self, wanted: schemas.TraceRequest) -> schemas.Trace:
         return await self.tracer.trace(wanted)
+
+    async def why(self, wanted: schemas.WhyRequest) -> schemas.Why:
+        return await self.explainer.why(wanted)
 
     async def stop(self) -> schemas.Stopping:
         self.stopping.set()

@@ -11,7 +11,6 @@ from pulse.core.facts import PunchAnswered, PunchAsked
 from pulse.core.messages import Punch, pack
 from pulse.core.paths import traversal
 from pulse.core.paths.holepunch import GIVE_UP, SCHEDULE
-from pulse.core.paths.nat import Mapping, Nat
 from pulse.core.paths.news import HoleOpened, Outcome
 from pulse.core.paths.traversal import ASKED_BURST, MOST, PLACE_BURST, RECENT, RETRIES, Traversal
 from pulse.core.types import NodeId
@@ -37,8 +36,7 @@ class End:
 
     def __post_init__(self) -> None:
         own = (THERE[self.node],)
-        nat = Nat(Mapping.CONE, 2)
-        self.machine = Traversal(self.node, Random(1), lambda: own, lambda: nat, lambda each: each != FORBIDDEN)
+        self.machine = Traversal(self.node, Random(1), lambda: own, lambda each: each != FORBIDDEN)
 
     def take(self, outcomes: list[Outcome], now: float) -> None:
         for each in outcomes:
@@ -206,13 +204,10 @@ def test_another_address_of_ours_is_worth_an_attempt_at_once() -> None:
 
 def test_places_where_nobody_may_be_dialled_are_not_probed() -> None:
     duet = Duet()
-    body = pack(Punch(bytes(16), [FORBIDDEN, THERE[LOW], STRAY], "of the future"))
+    body = pack(Punch(bytes(16), [FORBIDDEN, THERE[LOW], STRAY]))
     duet.low.take(duet.low.machine.punch_asked(PunchAsked(7, HIGH, body), duet.now), duet.now)
 
     assert [probe.address for _, probe in duet.low.sent] == [STRAY]
-    report = duet.low.machine.report(HIGH)
-    assert report is not None
-    assert report.mapping is Mapping.UNKNOWN
 
 
 @pytest.mark.parametrize("body", [b"", b"\xc1", pack(Punch(bytes(16), ["x"] * 8))[:-1]], ids=["empty", "bad", "short"])

@@ -19,7 +19,6 @@ from pulse.core.facts import PunchAnswered, PunchAsked
 from pulse.core.messages import Punch
 from pulse.core.paths.budget import Tempo
 from pulse.core.paths.holepunch import MOST_PLACES, HolePunch, Phase, Tally, attempt_of
-from pulse.core.paths.nat import Mapping, Nat
 from pulse.core.paths.news import HoleOpened, Outcome
 from pulse.core.paths.noderecord import NodeRecord
 from pulse.core.types import SHORT_ID, NodeId
@@ -70,8 +69,6 @@ class Pursuit:
     """Of our question that is not answered yet; none while there is no such question."""
     punch: HolePunch | None = None
     """The newest attempt, over or not."""
-    mapping: Mapping = Mapping.UNKNOWN
-    """The NAT before the node, as it said itself."""
     last_error: str = ""
     announced: tuple[str, ...] = ()
     """Where its record said it may be reached."""
@@ -84,12 +81,15 @@ class Report:
     """What the newest attempt at a node came to, for people."""
 
     places: tuple[tuple[str, Tally], ...]
-    mapping: Mapping
     last_error: str
     failures: int
     next_try: float | None
     """None if nothing is planned: there is a link, or no traffic."""
-    began: float | None
+    wanted_until: float
+
+    def is_wanted(self, now: float) -> bool:
+        """True if there was traffic lately."""
+        return now < self.wanted_until
 
 
 @dataclass(slots=True)
@@ -100,7 +100,6 @@ class Traversal:
     random: "Random"
     candidates: Callable[[], Sequence[str]]
     """Where we may be reached."""
-    nat: Callable[[], Nat]
     is_place: Callable[[str], bool]
     """True where anybody may be dialled at."""
     _all: dict[NodeId, Pursuit] = field(default_factory=dict)
@@ -233,8 +232,7 @@ class Traversal:
             return None
         places = tuple(pursuit.punch.tallies.items()) if pursuit.punch else ()
         next_try = pursuit.next_try if pursuit.next_try < inf else None
-        began = pursuit.punch.began if pursuit.punch else None
-        return Report(places, pursuit.mapping, pursuit.last_error, pursuit.failures, next_try, began)
+        return Report(places, pursuit.last_error, pursuit.failures, next_try, pursuit.wanted_until)
 
     # Details
 
@@ -254,7 +252,7 @@ class Traversal:
 
     def _said(self, nonce: bytes) -> bytes:
         places = [each for each in self.candidates() if self.is_place(each)][:MOST_PLACES]
-        return messages.pack(Punch(nonce, places, self.nat().mapping))
+        return messages.pack(Punch(nonce, places))
 
     def _may_begin(self, node: NodeId, now: float) -> bool:
         under_way = sum(each.punch is not None and not each.punch.is_over(now) for each in self._all.values())
@@ -274,7 +272,6 @@ class Traversal:
         named = [each for each in said.candidates if each not in ours and self.is_place(each)]
         good = [pursuit.good] if now < pursuit.good_until and pursuit.good not in ours else []
         places = tuple(dict.fromkeys([*good, *named]))
-        pursuit.mapping = _mapping(said.nat)
         pursuit.punch = HolePunch(attempt_of(nonces, self.me, pursuit.node), places, now)
         return self.tick(now)
 
@@ -323,11 +320,6 @@ class Traversal:
             return []
         self._expected = numbers
         return [ExpectProbes(tuple(each.attempt for each in under_way))]
-
-
-def _mapping(said: str) -> Mapping:
-    """A later release may know more kinds."""
-    return next((each for each in Mapping if each == said), Mapping.UNKNOWN)
 
 
 def _heard(punch: HolePunch) -> Iterable[str]:

@@ -1,0 +1,15 @@
+"""`/api/why`: why two nodes reach each other as they do."""
+
+from starlette.requests import Request
+
+from pulse import schemas
+from pulse.api.control import Control
+from pulse.api.routes import Endpoint
+
+
+async def why(control: Control, _: Request, body: schemas.WhyRequest) -> schemas.Why:
+    """Ask both ends of a path for their accounts and join them into one verdict."""
+    return await control.why(body)
+
+
+ENDPOINTS = (Endpoint("POST", "/api/why", why),)

@@ -1,0 +1,14 @@
+"""The reason for a path, through the real client."""
+
+from pathlib import Path
+
+from pulse import schemas
+from pulse.client import Client
+from tests.api.fake_control import FakeControl
+
+
+def test_a_reason_arrives_whole(place: Path, control: FakeControl) -> None:
+    with Client(place) as client:
+        assert client.why("laptop", "db-server", 1.5) == control.reason
+
+    assert control.asked == [schemas.WhyRequest("laptop", "db-server", 1.5)]

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulse.errors import ConfigError
-from pulse.lab.plan import TWO_HOSTS, HostPlan, NetworkPlan, Plan, hops, read_plan, segments
+from pulse.lab.plan import TWO_HOSTS, HostPlan, NetworkPlan, Plan, behind, hops, outer_port, read_plan, segments
+from pulse.lab.topologies import cgnat
 
 CHAIN = """
 [hosts.left]
@@ -23,6 +24,24 @@ hosts = ["one", "two"]
 mtu = 1400
 [[networks]]
 hosts = ["two", "right"]
+"""
+
+NAT = """
+[hosts.out]
+[hosts.gate]
+nat = 'full_cone'
+[hosts.a]
+[hosts.inner]
+router = true
+[hosts.b]
+[[networks]]
+hosts = ['out', 'gate']
+[[networks]]
+hosts = ['gate', 'a']
+[[networks]]
+hosts = ['gate', 'inner']
+[[networks]]
+hosts = ['inner', 'b']
 """
 
 
@@ -60,6 +79,42 @@ def test_a_host_that_is_no_router_passes_nothing_on() -> None:
     assert list(hops(read_plan(CHAIN.replace("router = true", "")))) == []
 
 
+def test_routes_lead_out_of_a_nat_and_never_in() -> None:
+    found = {(hop.host, hop.to.number): (hop.via.host, hop.masked) for hop in hops(read_plan(NAT))}
+
+    assert found == {
+        ("gate", 3): ("inner", False),
+        ("a", 0): ("gate", True),
+        ("a", 2): ("gate", True),
+        ("a", 3): ("gate", True),
+        ("inner", 0): ("gate", True),
+        ("inner", 1): ("gate", True),
+        ("b", 2): ("inner", False),
+        ("b", 0): ("inner", True),
+        ("b", 1): ("inner", True),
+    }
+
+
+def test_behind_a_nat_are_all_whose_packets_come_to_it_from_inside() -> None:
+    plan = read_plan(NAT)
+
+    assert [(port.host, port.network) for port in behind(plan, "gate")] == [
+        ("a", 1),
+        ("inner", 2),
+        ("inner", 3),
+        ("b", 3),
+    ]
+    assert outer_port(plan, "gate").interface == "eth0"
+
+
+def test_what_is_behind_a_second_nat_is_hidden_from_the_first() -> None:
+    plan = cgnat()
+
+    assert [port.host for port in behind(plan, "carrier")] == ["nat-a", "nat-b"]
+    assert [port.host for port in behind(plan, "nat-a")] == ["a"]
+    assert {(hop.host, hop.to.number) for hop in hops(plan) if hop.host in {"carrier", "b"}} == {("b", 0), ("b", 1)}
+
+
 @given(st.lists(st.sets(st.sampled_from("abcdef"), min_size=2), max_size=6), st.sets(st.sampled_from("abcdef")))
 def test_a_hop_is_a_router_next_door(networks: list[set[str]], routers: set[str]) -> None:
     plan = Plan(
@@ -81,7 +136,12 @@ def test_a_hop_is_a_router_next_door(networks: list[set[str]], routers: set[str]
         ("[hosts.a]\n[[networks]]\nhosts = ['a']", "two or more different hosts"),
         ("[hosts.a]\n[[networks]]\nhosts = ['a', 'a']", "two or more different hosts"),
         ("[hosts.Big]", '"Big" cannot name a host'),
-        ("[hosts.a]\ncolour = 'red'", "unknown field `colour`"),
+        ("[hosts.a]\ncolour = 'red'", r"in \[hosts.a\]: .* unknown field `colour`"),
+        ("[hosts.a]\nnat = 'conical'", r"in \[hosts.a\]: Invalid enum value 'conical' - at `\$.nat`"),
+        ("[hosts.a]\nfirewall = 'icmp'", r"in \[hosts.a\]: Invalid enum value 'icmp' - at `\$.firewall`"),
+        ("[hosts.a]\nnat = 'symmetric'", "hosts.a.nat: a NAT is on two networks or more, the first outside, not on 0"),
+        (NAT.partition("[[networks]]\nhosts = ['gate', 'a']")[0], "hosts.gate.nat: .* not on 1"),
+        ("[hosts.a]\nhairpin = true", "hosts.a.hairpin: only a NAT turns packets back"),
         ("[hosts.a", "the description of the lab is wrong"),
         ("[hosts.a]\n[hosts.b]\n" + "[[networks]]\nhosts = ['a', 'b']\n" * 256, "at most 255 networks, not 256"),
     ],

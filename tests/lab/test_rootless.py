@@ -20,10 +20,24 @@ with Lab() as lab:
 """
 
 
-def test_a_lab_works_in_a_user_namespace() -> None:
+NAT = """
+from pulse.lab import rootless
+from pulse.lab.lab import Lab
+from pulse.lab.plan import Nat
+from pulse.lab.topologies import nat
+rootless.enter_user_namespace([])
+with Lab(nat()) as lab:
+    lab.set_nat("nat-a", Nat.SYMMETRIC)
+    lab.rebind_nat("nat-a")
+    print(lab["a"].run(["ping", "-c1", "-W5", str(lab["hub"].v4.ip)]).stdout)
+"""
+
+
+@pytest.mark.parametrize("program", [PINGS, NAT])
+def test_a_lab_works_in_a_user_namespace(program: str) -> None:
     before = set(Path("/run").rglob("netns/*"))
     done = subprocess.run(
-        ["unshare", "--user", "--map-root-user", "--net", "--mount", sys.executable, "-c", PINGS],
+        ["unshare", "--user", "--map-root-user", "--net", "--mount", sys.executable, "-c", program],
         env={**os.environ, "PULSE_LAB_USER_NAMESPACE": "1"},
         capture_output=True,
         text=True,

@@ -6,7 +6,7 @@ Invariant: names are noted before what they name is made.
 from collections.abc import Iterable, Mapping
 
 from pulse.errors import Conflict
-from pulse.lab import namespaces
+from pulse.lab import firewall, namespaces, nat
 from pulse.lab.host import HOSTS_FILE, Host
 from pulse.lab.plan import Hop, Plan, Port, Segment, hops, segments
 from pulse.lab.state import StateFile
@@ -17,6 +17,12 @@ def build(plan: Plan, state: StateFile) -> dict[str, Host]:
     hosts = {name: _make_host(name, plan, state) for name in plan.hosts}
     for segment in segments(plan):
         _make_segment(segment, hosts, state)
+    # NATs before routes: nothing is to get through one as it is.
+    for name, host in hosts.items():
+        if to := nat.gateway(plan, name):
+            nat.start(host.namespace, to)
+        if what := plan.hosts[name].firewall:
+            firewall.shut(host.namespace, what)
     lead_on(hosts, hops(plan))
     return hosts
 
@@ -41,7 +47,7 @@ def lead_on(hosts: Mapping[str, Host], ways: Iterable[Hop]) -> None:
 def _make_host(name: str, plan: Plan, state: StateFile) -> Host:
     namespace = f"pulse-{state.record.name}-{name}"
     _note_new(name, namespace, state)
-    namespaces.make_namespace(namespace, router=plan.hosts[name].router)
+    namespaces.make_namespace(namespace, router=plan.hosts[name].passes_on)
     directory = state.directory / name
     directory.mkdir(mode=0o700)
     (directory / HOSTS_FILE).touch()

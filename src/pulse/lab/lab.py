@@ -5,6 +5,7 @@ Invariant: names are noted before what they name is made, and only what was note
 
 import signal
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -13,10 +14,10 @@ from typing import Final, Self
 import msgspec
 
 from pulse.errors import Conflict, NotFound
-from pulse.lab import namespaces
+from pulse.lab import firewall, namespaces, nat
 from pulse.lab.build import build, extend, lead_on
 from pulse.lab.host import HOSTS_FILE, Host
-from pulse.lab.plan import TWO_HOSTS, NetworkPlan, Plan, Port, check, hops
+from pulse.lab.plan import TWO_HOSTS, Firewall, Nat, NetworkPlan, Plan, Port, check, hops
 from pulse.lab.state import STATE_ROOT, StateFile, all_states, create, end, identify, is_alive
 
 GRACE: Final = 5.0
@@ -33,6 +34,8 @@ class Lab:
         self.hosts: Mapping[str, Host] = {}
         self._names: dict[str, str] = {name: name for name in plan.hosts}
         """Names that hosts know, and the host each of them means."""
+        self._turns: Counter[str] = Counter()
+        """How often each NAT changed the outer ports it gives."""
 
     def __enter__(self) -> Self:
         self._state = state = create(self._root)
@@ -69,7 +72,10 @@ class Lab:
         plan = msgspec.structs.replace(self._plan, networks=(*self._plan.networks, NetworkPlan(hosts)))
         check(plan)
         extend(plan, self.hosts, self._built())
-        self._plan = plan
+        before, self._plan = self._plan, plan
+        for host in self.hosts:
+            if nat.gateway(plan, host) != nat.gateway(before, host):
+                self._start_nat(host, plan)
         self._write_names()
 
     def cut(self, one: str, other: str) -> None:
@@ -84,12 +90,35 @@ class Lab:
         # What led over a cable that was pulled went with it.
         lead_on(self.hosts, (hop for hop in hops(self._plan) if hop.host == one))
 
+    def set_nat(self, host: str, kind: Nat, *, hairpin: bool | None = None) -> None:
+        """Make a NAT one of another class, or the same anew; it forgets all mappings. Raises NotFound if it is none."""
+        described = self._plan.hosts[host]
+        turns_back = described.hairpin if hairpin is None else hairpin
+        changed = msgspec.structs.replace(described, nat=kind, hairpin=turns_back)
+        self._start_nat(host, msgspec.structs.replace(self._plan, hosts={**self._plan.hosts, host: changed}))
+
+    def rebind_nat(self, host: str) -> None:
+        """Let a NAT forget all mappings and give other outer ports from now on. Raises NotFound if it is none."""
+        self._turns[host] += 1
+        self._start_nat(host, self._plan)
+
+    def set_firewall(self, host: str, what: Firewall | None) -> None:
+        """Shut a kind of traffic to a host and all it passes on, or, with None, open all."""
+        firewall.shut(self[host].namespace, what)
+
     def add_name(self, name: str, host: str) -> None:
         """Let every host know `host` under one more name, such as relay.example.com."""
         self._names[name] = self[host].name
         self._write_names()
 
     # Details
+
+    def _start_nat(self, host: str, plan: Plan) -> None:
+        to = nat.gateway(plan, host)
+        if to is None or self._plan.hosts[host].nat is None:
+            raise NotFound(f"{host} is no NAT: say in the lab's description which one it is")
+        nat.start(self[host].namespace, to, self._turns[host])
+        self._plan = plan
 
     def _cable_ends(self, one: str, other: str) -> list[Port]:
         """The ports of `one` whose cable leads to `other`."""

@@ -1,4 +1,4 @@
-"""Network namespaces, cables, switches and routes, made with the `ip` command.
+"""Network namespaces, cables, switches, routes and rules, made with the system's commands.
 
 Invariant: interfaces are made inside their namespaces, so nothing of a lab ever shows on the host but the names of its
 namespaces, and those are unique; making one that exists fails.
@@ -16,21 +16,16 @@ from pulse.lab.plan import Hop, Port, Segment, v4_network, v6_network
 
 NAMESPACES: Final = Path("/run/netns")
 
+_PACKAGES: Final = {"ip": "iproute2", "nft": "nftables", "conntrack": "conntrack"}
+"""Where the commands come from that a lab is made with."""
+
 _CLONE_NEWNET: Final = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def ip(*arguments: str, stdin: str = "") -> str:
     """Run `ip` and return what it printed. Raises SystemRefused with its complaint."""
-    command = ["ip", *arguments]
-    try:
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=60)
-    except FileNotFoundError as error:
-        raise SystemRefused("the lab needs the command ip.\nInstall it: apt-get install iproute2") from error
-    if done.returncode:
-        what = " ".join(command) + (f" < {stdin!r}" if stdin else "")
-        raise SystemRefused(f"the lab could not be built: {what}: {done.stderr.strip()}")
-    return done.stdout
+    return _run(["ip", *arguments], stdin)
 
 
 def batch(namespace: str, commands: Iterable[str]) -> None:
@@ -113,14 +108,29 @@ def set_up(namespace: str, interface: str) -> None:
 
 
 def add_hops(namespace: str, hops: Iterable[Hop]) -> None:
-    """Add the routes of one host, in place of others that lead to the same networks."""
+    """Add the routes of one host, in place of others that lead to the same networks; behind a NAT, one to all else."""
     commands = []
     for hop in hops:
         number = hop.to.number
         commands += [f"route replace {v4_network(number)} via {hop.via.v4.ip}"]
-        commands += [f"route replace {v6_network(number)} via {hop.via.v6.ip}"]
+        if not hop.masked:
+            commands += [f"route replace {v6_network(number)} via {hop.via.v6.ip}"]
+        elif not any("default" in command for command in commands):
+            commands += [f"route replace default via {hop.via.v4.ip}"]
     if commands:
         batch(namespace, commands)
+
+
+def load_rules(namespace: str, rules: str) -> None:
+    """Give a namespace rules of nftables, all of them or, if one is refused, none. Raises SystemRefused."""
+    with inside(namespace):
+        _run(["nft", "-f", "-"], rules)
+
+
+def forget_connections(namespace: str) -> None:
+    """Make the connection tracking of a namespace forget all it knows. Raises SystemRefused."""
+    with inside(namespace):
+        _run(["conntrack", "--flush"])
 
 
 def processes_in(namespace: str) -> list[int]:
@@ -145,6 +155,18 @@ def _enter(descriptor: int) -> None:
     # os.setns came with Python 3.12.
     if _libc.setns(descriptor, _CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "setns")
+
+
+def _run(command: list[str], stdin: str = "") -> str:
+    try:
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=60)
+    except FileNotFoundError as error:
+        missing, package = command[0], _PACKAGES[command[0]]
+        raise SystemRefused(f"the lab needs the command {missing}.\nInstall it: apt-get install {package}") from error
+    if done.returncode:
+        what = " ".join(command) + (f" < {stdin!r}" if stdin else "")
+        raise SystemRefused(f"the lab could not be built: {what}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def remove_namespace(namespace: str) -> None:

@@ -6,6 +6,7 @@ they are written: the n-th is 198.18.n.0/24 (RFC 2544, set aside for tests) and 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
 import msgspec
@@ -16,10 +17,41 @@ NETWORK_LIMIT = 255
 DEFAULT_MTU = 1500
 
 
+class Nat(StrEnum):
+    """What a NAT does with UDP: the classic names, each a mapping and a filtering behaviour of RFC 4787."""
+
+    FULL_CONE = "full_cone"
+    """One outer port for all destinations, and whoever knows it may send in."""
+    ADDRESS_RESTRICTED = "address_restricted"
+    """One outer port for all destinations; in comes what is from an address that was sent to."""
+    PORT_RESTRICTED = "port_restricted"
+    """One outer port for all destinations; in comes what is from an address and port that was sent to."""
+    SYMMETRIC = "symmetric"
+    """An outer port for each destination, and only that destination may send in."""
+
+
+class Firewall(StrEnum):
+    """What a host neither takes, sends nor passes on."""
+
+    UDP = "udp"
+
+
 class HostPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A host; a router passes on what is not for it."""
+    """A host; a router passes on what is not for it, and a NAT is a router that hides who is behind it.
+
+    The first network of a NAT is outside, all others are inside.
+    """
 
     router: bool = False
+    nat: Nat | None = None
+    hairpin: bool = False
+    """Hosts inside reach each other at the outer address of their NAT."""
+    firewall: Firewall | None = None
+
+    @property
+    def passes_on(self) -> bool:
+        """True if packets of others go through it."""
+        return self.router or self.nat is not None
 
 
 class NetworkPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,34 +106,59 @@ class Hop:
     host: str
     to: Segment
     via: Port
+    masked: bool = False
+    """A NAT is on the way, so this is for IPv4 only, and whatever else there is lies that way too."""
 
 
 TWO_HOSTS = Plan(hosts={"a": HostPlan(), "b": HostPlan()}, networks=(NetworkPlan(hosts=("a", "b")),))
 
 
+class _Described(msgspec.Struct, forbid_unknown_fields=True):
+    """A description whose hosts are read one by one, so that a mistake is told with the name of its host."""
+
+    hosts: dict[str, object]
+    networks: tuple[NetworkPlan, ...] = ()
+
+
 def read_plan(text: str) -> Plan:
     """Read a description in TOML: `[hosts.NAME]` tables and `[[networks]]`. Raises ConfigError."""
     try:
-        plan = msgspec.toml.decode(text, type=Plan)
+        described = msgspec.toml.decode(text, type=_Described)
     except msgspec.DecodeError as error:
         raise ConfigError(f"the description of the lab is wrong: {error}") from error
+    plan = Plan({name: _read_host(name, table) for name, table in described.hosts.items()}, described.networks)
     check(plan)
     return plan
+
+
+def _read_host(name: str, table: object) -> HostPlan:
+    try:
+        return msgspec.convert(table, HostPlan)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"the description of the lab is wrong in [hosts.{name}]: {error}") from error
 
 
 def check(plan: Plan) -> None:
     """Refuse a description that cannot be built. Raises ConfigError, naming what is wrong."""
     if len(plan.networks) > NETWORK_LIMIT:
         raise ConfigError(f"a lab has at most {NETWORK_LIMIT} networks, not {len(plan.networks)}")
-    for name in plan.hosts:
-        if not (name.isascii() and name.replace("-", "").isalnum() and name == name.lower() and len(name) <= 32):
-            raise ConfigError(f'"{name}" cannot name a host: use at most 32 small letters, digits and hyphens')
+    for name, host in plan.hosts.items():
+        _check_host(name, host, sum(name in network.hosts for network in plan.networks))
     for number, network in enumerate(plan.networks):
-        for host in network.hosts:
-            if host not in plan.hosts:
-                raise ConfigError(f'networks[{number}] joins "{host}", which is no host here: add [hosts.{host}]')
+        for name in network.hosts:
+            if name not in plan.hosts:
+                raise ConfigError(f'networks[{number}] joins "{name}", which is no host here: add [hosts.{name}]')
         if len(set(network.hosts)) != len(network.hosts) or len(network.hosts) < 2:
             raise ConfigError(f"networks[{number}] has to join two or more different hosts")
+
+
+def _check_host(name: str, host: HostPlan, networks: int) -> None:
+    if not (name.isascii() and name.replace("-", "").isalnum() and name == name.lower() and len(name) <= 32):
+        raise ConfigError(f'"{name}" cannot name a host: use at most 32 small letters, digits and hyphens')
+    if host.nat and networks < 2:
+        raise ConfigError(f"hosts.{name}.nat: a NAT is on two networks or more, the first outside, not on {networks}")
+    if host.hairpin and not host.nat:
+        raise ConfigError(f"hosts.{name}.hairpin: only a NAT turns packets back; say which nat it is")
 
 
 def segments(plan: Plan) -> list[Segment]:
@@ -128,28 +185,56 @@ def v6_network(number: int) -> IPv6Network:
 
 
 def hops(plan: Plan) -> Iterator[Hop]:
-    """Yield the routes by which every host reaches every network, over as few routers as possible."""
+    """Yield the routes by which hosts reach networks, over as few routers as possible, and out of NATs but never in."""
     built = segments(plan)
     for host in plan.hosts:
         yield from _hops_of(host, plan, built)
 
 
+def behind(plan: Plan, nat: str) -> list[Port]:
+    """List the ports whose packets come to a NAT from inside, in the order of networks; its own are not among them."""
+    built = segments(plan)
+    outside = _outside(plan, nat)
+    inside = [segment for segment in built if _port_on(segment, nat) and segment.number != outside]
+    for segment in inside:
+        for router in segment.ports:
+            if router.host == nat or not plan.hosts[router.host].router or plan.hosts[router.host].nat:
+                continue
+            further = (each for each in built if _port_on(each, router.host))
+            inside += [each for each in further if each not in inside and each.number != outside]
+    return [port for segment in inside for port in segment.ports if port.host != nat]
+
+
+def outer_port(plan: Plan, nat: str) -> Port:
+    """Find the port by which a NAT is on its first network."""
+    return next(port for segment in segments(plan) if (port := _port_on(segment, nat)))
+
+
+def _outside(plan: Plan, host: str) -> int | None:
+    """The number of the network from which nothing leads on through this host, if it is a NAT."""
+    return outer_port(plan, host).network if plan.hosts[host].nat else None
+
+
 def _hops_of(host: str, plan: Plan, built: list[Segment]) -> Iterator[Hop]:
     """Search breadth first from `host`; a network's first hop is that of the router it was found over."""
     attached = [segment for segment in built if _port_on(segment, host)]
-    first: dict[int, Port | None] = {segment.number: None for segment in attached}
+    first: dict[int, Hop | None] = {segment.number: None for segment in attached}
     queue = list(attached)
     for segment in queue:
+        before = first[segment.number]
         for router in segment.ports:
-            if router.host == host or not plan.hosts[router.host].router:
+            if router.host == host or not plan.hosts[router.host].passes_on:
                 continue
+            if segment.number == _outside(plan, router.host):
+                continue
+            masked = plan.hosts[router.host].nat is not None or (before is not None and before.masked)
             for beyond in built:
                 if beyond.number in first or not _port_on(beyond, router.host):
                     continue
-                via = first[segment.number] or router
-                first[beyond.number] = via
+                hop = Hop(host, beyond, before.via if before else router, masked)
+                first[beyond.number] = hop
                 queue.append(beyond)
-                yield Hop(host, beyond, via)
+                yield hop
 
 
 def _port_on(segment: Segment, host: str) -> Port | None:

@@ -1,11 +1,13 @@
-"""Labs that tests, the demo and the benches share: who has a cable to whom.
+"""Labs that tests, the demo and the benches share, and `pulse lab` by name: who has a cable to whom.
 
-Invariant: hosts pass nothing on in the kernel, so what gets further than one cable went over the mesh.
+Invariant: hosts pass nothing on in the kernel, so what gets further than one cable went over the mesh, or out through a
+NAT and back.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
-from pulse.lab.plan import HostPlan, NetworkPlan, Plan
+from pulse.lab.plan import HostPlan, Nat, NetworkPlan, Plan
 
 
 def joined(*networks: tuple[str, ...]) -> Plan:
@@ -29,3 +31,49 @@ CHAIN: Final = joined(("a", "r1"), ("r1", "r2"), ("r2", "r3"), ("r3", "b"))
 def star(count: int) -> Plan:
     """A switch with that many hosts: h0, h1, …"""
     return joined(tuple(f"h{number}" for number in range(count)))
+
+
+def nat(a: Nat = Nat.PORT_RESTRICTED, b: Nat = Nat.PORT_RESTRICTED) -> Plan:
+    """Two public hosts, hub and far, and two at home, a behind nat-a and b behind nat-b."""
+    return Plan(
+        {
+            "hub": HostPlan(),
+            "far": HostPlan(),
+            "nat-a": HostPlan(nat=a),
+            "nat-b": HostPlan(nat=b),
+            "a": HostPlan(),
+            "b": HostPlan(),
+        },
+        (NetworkPlan(("hub", "far", "nat-a", "nat-b")), NetworkPlan(("nat-a", "a")), NetworkPlan(("nat-b", "b"))),
+    )
+
+
+def cgnat(home: Nat = Nat.PORT_RESTRICTED, carrier: Nat = Nat.PORT_RESTRICTED) -> Plan:
+    """Two public hosts, hub and far; a and b at two homes, nat-a and nat-b, of one carrier that has a NAT too."""
+    return Plan(
+        {
+            "hub": HostPlan(),
+            "far": HostPlan(),
+            "carrier": HostPlan(nat=carrier, hairpin=True),
+            "nat-a": HostPlan(nat=home),
+            "nat-b": HostPlan(nat=home),
+            "a": HostPlan(),
+            "b": HostPlan(),
+        },
+        (
+            NetworkPlan(("hub", "far", "carrier")),
+            NetworkPlan(("carrier", "nat-a", "nat-b")),
+            NetworkPlan(("nat-a", "a")),
+            NetworkPlan(("nat-b", "b")),
+        ),
+    )
+
+
+SHIPPED: Final[Mapping[str, Plan]] = {
+    "relay": RELAY,
+    "two-relays": TWO_RELAYS,
+    "chain": CHAIN,
+    "nat": nat(),
+    "cgnat": cgnat(),
+}
+"""What `pulse lab` knows by name."""

@@ -1,5 +1,6 @@
 """Member: a machine keeps the identity it has, makes a network, joins one, or is told what to do."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pulse.core.trust.join import Floors, Granted, build_answer, build_showing, 
 from pulse.core.trust.tokens import Token, print_token
 from pulse.core.types import MeshAddresses, spaced
 from pulse.errors import Conflict, LinkError, NotFound, Refused
+from pulse.net import relays as zone
 from pulse.settings import load
 from pulse.store import authority, identity
 from pulse.store.files import open_data_dir
@@ -152,3 +154,50 @@ async def test_a_join_that_failed_leaves_no_identity_and_the_next_one_has_the_sa
 
     became = await member.joined(config(data_dir, INVITE), links, lambda _: None)
     assert became.certificate.public_key == kept != public_bytes(key("another"))
+
+
+# A domain
+
+
+def domain(monkeypatch: pytest.MonkeyPatch, answer: tuple[str, ...] | OSError) -> None:
+    async def published(name: str) -> tuple[str, ...]:
+        assert name == "example.com"
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(zone, "published", published)
+
+
+def by_domain(data_dir: Path) -> NodeConfig:
+    variables = {"PULSE_BOOTSTRAP_DNS_DOMAIN": "example.com"}
+    return load({"data-dir": str(data_dir), "token": PINNED}, environment=variables)
+
+
+async def test_a_machine_joins_by_the_relays_its_domain_names(
+    data_dir: Path, links: FakeLinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domain(monkeypatch, (HERE,))
+
+    assert (await member.enrolled(by_domain(data_dir), links)).bootstrap == (HERE,)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (OSError("cannot look up _pulse.example.com: no answer"), "Name a relay yourself: pulse join <host:port>"),
+        ((), '_pulse.example.com names no relay. Its TXT records have to be like "relay.example.com:443"'),
+    ],
+    ids=["silent", "empty"],
+)
+async def test_a_domain_that_names_no_relay_is_an_error_with_the_next_step(
+    data_dir: Path,
+    links: FakeLinks,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: tuple[str, ...] | OSError,
+    said: str,
+) -> None:
+    domain(monkeypatch, answer)
+
+    with pytest.raises(LinkError, match=re.escape(said)):
+        await member.enrolled(by_domain(data_dir), links)

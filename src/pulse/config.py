@@ -13,7 +13,7 @@ import msgspec
 
 from pulse.core import addresses
 from pulse.core.network.ranges import mesh_range
-from pulse.core.types import is_network_name, is_node_name
+from pulse.core.types import is_domain, is_network_name, is_node_name
 from pulse.errors import ConfigError
 
 DEFAULT_PORT: Final = 8443
@@ -57,6 +57,8 @@ class Bootstrap(Section, frozen=True):
     """Whom to dial first."""
 
     peers: tuple[str, ...] = ()
+    dns_domain: str = ""
+    """Its TXT records of `_pulse.<domain>` name relays."""
 
 
 class Join(Section, frozen=True):
@@ -197,6 +199,10 @@ def check(config: NodeConfig, called: Callable[[str], str] = str) -> None:
     for path, address in (("join.relay_addr", config.join.relay_addr), *_peers(config)):
         if address and not split(address, called(path))[0]:
             raise ConfigError(f'{called(path)}: "{address}" names no host. Write host:port')
+    if config.bootstrap.dns_domain and not is_domain(config.bootstrap.dns_domain):
+        raise ConfigError(
+            f'{called("bootstrap.dns_domain")}: "{config.bootstrap.dns_domain}" is no domain. Write it like example.com'
+        )
     if config.node.network_id and not is_network_name(config.node.network_id):
         raise ConfigError(
             f'{called("node.network_id")}: "{config.node.network_id}" cannot name a network: '

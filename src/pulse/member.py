@@ -13,7 +13,8 @@ from pulse.core.network import ranges
 from pulse.core.trust.certificates import as_utc
 from pulse.core.trust.members import label
 from pulse.core.types import spaced
-from pulse.errors import NotFound
+from pulse.errors import LinkError, NotFound
+from pulse.net import relays as zone
 from pulse.net.links import Links
 from pulse.services import enrol
 from pulse.services.join import JoinService
@@ -40,7 +41,7 @@ async def enrolled(config: NodeConfig, links: Links) -> Identity:
     if config.ca.enabled:
         network = config.node.network_id or DEFAULT_NETWORK
         return enrol.found(config.data_dir, network, config.mesh_range or ranges.DEFAULT, config.node.name)
-    if config.relays or config.join.invite:
+    if config.relays or config.join.invite or config.bootstrap.dns_domain:
         return await joined(config, links, log.info)
     raise NotFound(
         "this machine is in no network yet.\n"
@@ -51,7 +52,8 @@ async def enrolled(config: NodeConfig, links: Links) -> Identity:
 
 async def joined(config: NodeConfig, links: Links, progress: Callable[[str], None]) -> Identity:
     """Join the network of an invite, or of relays and a token. Raises PulseError."""
-    way = enrol.door(config.relays, config.join.token, config.join.invite, config.node.network_id or None)
+    relays = config.relays or await _published(config.bootstrap.dns_domain, progress)
+    way = enrol.door(relays, config.join.token, config.join.invite, config.node.network_id or None)
     key = identity.join_key(config.data_dir, Ed25519PrivateKey.generate())
     service = JoinService(links, progress)
     host = enrol.wanted_name(config.node.name)
@@ -62,3 +64,17 @@ async def joined(config: NodeConfig, links: Links, progress: Callable[[str], Non
     progress(f"CA {spaced(me.network.ca_hash)} {shown}")
     progress(f"certificate for {label(me)}, {me.addresses.v4}, until {as_utc(me.not_after)[:10]}")
     return member
+
+
+async def _published(domain: str, progress: Callable[[str], None]) -> tuple[str, ...]:
+    """The relays of a domain, if one is given. Raises LinkError."""
+    if not domain:
+        return ()
+    try:
+        found = await zone.published(domain)
+    except OSError as error:
+        raise LinkError(f"{error}.\nName a relay yourself: pulse join <host:port> --token-file <file>") from error
+    if not found:
+        raise LinkError(f'_pulse.{domain} names no relay. Its TXT records have to be like "relay.{domain}:443"')
+    progress(f"{domain} names {', '.join(found)}")
+    return found

@@ -29,12 +29,13 @@ from pulse.core.trust.ca import Issuer
 from pulse.core.trust.tokens import parse_token
 from pulse.core.types import SHORT_ID
 from pulse.errors import Conflict
-from pulse.net import proxy
+from pulse.net import proxy, relays
 from pulse.net.advertised import advertised
 from pulse.net.dataplane import DataplaneLinks
 from pulse.net.dialler import Dialler
 from pulse.net.sockets import bind_tcp, bind_udp
 from pulse.services import enrol
+from pulse.services.bootstrap import BootstrapService
 from pulse.services.ca import CaService
 from pulse.services.control import INVITE_TTL, ControlService
 from pulse.services.mesh import MeshService
@@ -180,9 +181,15 @@ def _underlay(
     config: NodeConfig, links: DataplaneLinks, meshing: MeshService, tun: TunService | None
 ) -> tuple[Service, ...]:
     """What watches the network below."""
+    domain = config.bootstrap.dns_domain
+
+    def is_alone() -> bool:
+        return not meshing.mesh.neighbours.links()
+
     return (
         ProbeService(links, meshing.tell),
         RoamingService(*config.advertised, lambda: (tun.name,) if tun else (), meshing.tell),
+        *([BootstrapService(domain, relays.published, is_alone, meshing.tell)] if domain else ()),
     )
 
 

@@ -306,6 +306,8 @@ class WhyEnd(View, frozen=True):
     """How the NAT before it chooses ports: `none`, `cone`, `symmetric`, or `unknown`."""
     observers: int
     """Neighbours that said where they see it."""
+    seen: list[str]
+    """Where they see it."""
     next_try: float | None
     """Seconds until it tries to punch again; None if it does not mean to."""
     last_error: str

@@ -43,6 +43,7 @@ SETTINGS: Final = {
 _NO_FLAG: Final = (
     "node.log_format",
     "bootstrap.peers",
+    "bootstrap.dns_domain",
     "tun.name",
     "persist.enabled",
     "control.socket",
@@ -60,7 +61,6 @@ _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 LATER: Final = {
     "node.tcp_listen": "the TCP tunnel listener",
-    "bootstrap.dns_domain": "finding relays by DNS",
     "scribe.listen": "the scribe's HTTP API",
     "tun.fec": "forward error correction",
     "socks": "the SOCKS5 proxy",

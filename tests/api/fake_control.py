@@ -42,10 +42,24 @@ REASON = schemas.Why(
     "laptop is reached by quic over relay-01, because laptop is behind a symmetric NAT.",
     "let the router of laptop map a port",
     schemas.WhyEnd(
-        ID, "db-server", True, "", "quic", "relay-01", 0.061, 0.0, "cone", 2, 17.0, "no probe got through", 2, [PLACE]
+        ID,
+        "db-server",
+        True,
+        "",
+        "quic",
+        "relay-01",
+        0.061,
+        0.0,
+        "cone",
+        2,
+        ["198.51.100.4:443"],
+        17.0,
+        "no probe got through",
+        2,
+        [PLACE],
     ),
     schemas.WhyEnd(
-        "9" * 64, "laptop", True, "", "quic", "relay-01", 0.061, 0.0, "symmetric", 3, 21.0, "", 2, [LOST, HEARD]
+        "9" * 64, "laptop", True, "", "quic", "relay-01", 0.061, 0.0, "symmetric", 3, [], 21.0, "", 2, [LOST, HEARD]
     ),
 )
 LAPTOP = schemas.TraceHop("9" * 64, "laptop", "10.100.9.140", "websocket", 0.038, 0.004, 0.0608)

@@ -21,7 +21,7 @@ def test_the_sentence_comes_first_then_what_each_end_tried(shell: Shell, control
         "from db-server   11 probes to 203.0.113.7:41641, 0 answers\n"
         "from laptop      11 probes to 198.51.100.4:443, 1 answer, 2 probes of its own\n"
         "                 192.168.1.7:443: no answer\n"
-        "NAT              db-server cone (2 observers) · laptop symmetric (3 observers)\n"
+        "NAT              db-server cone at 198.51.100.4:443 (2 observers) · laptop symmetric (3 observers)\n"
         "next try         in 17 seconds; at once if an address changes\n"
         "what would help  let the router of laptop map a port\n"
     )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulse.core.types import LEAST_PREFIX, SHORT_ID, Network, is_network_name, is_node_name, spaced
+from pulse.core.types import LEAST_PREFIX, SHORT_ID, Network, is_domain, is_network_name, is_node_name, spaced
 
 LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
 
@@ -42,3 +42,15 @@ def test_the_short_form_of_an_id_is_long_enough_to_be_typed_back() -> None:
 
 def test_a_ca_hash_is_shown_in_three_groups() -> None:
     assert spaced("a91f22c077e4" + "0" * 52) == "a91f 22c0 77e4"
+
+
+@pytest.mark.parametrize("text", ["example.com", "mesh", "a-b.c1.example"])
+def test_a_domain_is_labels_with_dots(text: str) -> None:
+    assert is_domain(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", ".", "a..b", "Example.com", "-a.b", "a_b.c", "example.com.", "x" * 64, "a." * 130]
+)
+def test_what_is_no_domain(text: str) -> None:
+    assert not is_domain(text)

@@ -55,6 +55,15 @@ def test_probes_that_arrive_one_way_only_point_at_the_firewall_of_who_hears_noth
     assert "before db-server" in verdict(account(), hears).help
 
 
+def test_two_behind_one_nat_that_does_not_hairpin() -> None:
+    ours, theirs = (account(seen=(f"203.0.113.9:{port}",)) for port in (1, 2))
+
+    told = verdict(ours, theirs)
+    assert told.code is Code.NO_HAIRPIN
+    assert "both are behind the NAT of 203.0.113.9" in told.sentence
+    assert verdict(ours, account(seen=("not an address",))).code is Code.UNANSWERED
+
+
 def test_without_any_address_there_is_nothing_to_try() -> None:
     nowhere = msgspec.structs.replace(account(), places=())
 
@@ -95,6 +104,7 @@ accounts = st.builds(
     link=st.sampled_from(["-", "quic", "direct_quic", "websocket", "of the future"]),
     via=st.sampled_from([b"", RELAY]),
     places=st.lists(st.builds(Place, st.just("192.0.2.1:1"), *[st.integers(0, 2)] * 3), max_size=3).map(tuple),
+    seen=st.lists(st.sampled_from(["203.0.113.9:1", "x"]), max_size=2).map(tuple),
     nat=st.sampled_from(["none", "cone", "symmetric", "unknown", "of the future"]),
     has_udp=st.booleans(),
     has_links=st.booleans(),

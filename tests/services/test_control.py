@@ -37,7 +37,9 @@ HERE = "192.0.2.1:443"
 STATUS = schemas.Status(
     True, "All well.", identity_of(ME, ["scribe"]), "1.2.3", 60.0, ":443", "", LEAF_LIFETIME, [], {}
 )
-REASON = schemas.Why("direct", "", "", *[schemas.WhyEnd("", "", True, "", "", "", None, 0, "", 0, None, "", 0, [])] * 2)
+REASON = schemas.Why(
+    "direct", "", "", *[schemas.WhyEnd("", "", True, "", "", "", None, 0, "", 0, [], None, "", 0, [])] * 2
+)
 TRACE = schemas.Trace(ALICE.node_id, "alice", str(ALICE.addresses.v4), [], 0.01, "")
 
 

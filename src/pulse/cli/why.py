@@ -72,4 +72,5 @@ def _place(place: schemas.WhyPlace) -> str:
 
 def _nat(end: schemas.WhyEnd) -> str:
     agree = {0: "nobody saw it", 1: "1 observer"}.get(end.observers, f"{end.observers} observers")
-    return f"{'no NAT' if end.nat == 'none' else end.nat} ({agree})"
+    at = f" at {end.seen[0]}" if end.seen else ""
+    return f"{'no NAT' if end.nat == 'none' else end.nat}{at} ({agree})"

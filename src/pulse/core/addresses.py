@@ -32,6 +32,14 @@ def is_ip(host: str) -> bool:
     return True
 
 
+def is_endpoint(text: str) -> bool:
+    """True if `text` is `ip:port`."""
+    try:
+        return is_ip(split(text)[0])
+    except ValueError:
+        return False
+
+
 def _is_host(host: str, bare: str) -> bool:
     if ":" in bare or host != bare:
         return is_ip(bare) and host == f"[{bare}]"

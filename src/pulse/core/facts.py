@@ -163,6 +163,13 @@ class ProbeReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class RelaysPublished:
+    """A domain says that the relays of the mesh are at these places, `host:port` each, and no others of it."""
+
+    relays: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AddressesChanged:
     """An address or a route of this machine changed, or it woke from sleep."""
 
@@ -201,6 +208,7 @@ Fact = (
     | PunchAsked
     | PunchAnswered
     | ProbeReceived
+    | RelaysPublished
     | AddressesChanged
     | ClockCompared
     | ClockRead

@@ -38,6 +38,7 @@ from pulse.core.facts import (
     ProbeReceived,
     PunchAnswered,
     PunchAsked,
+    RelaysPublished,
     SessionDown,
     SessionUp,
 )
@@ -97,8 +98,8 @@ class Mesh(Machines):
                 return self.sharing.config_fetched(node, data, now)
             case LinksSampled(samples):
                 return self._sampled(samples, now)
-            case AddressesChanged(candidates):
-                return self._addresses_changed(candidates, now)
+            case RelaysPublished() | AddressesChanged():
+                return self._places_changed(fact, now)
             case ClockCompared() | ClockRead():
                 return self._clock(fact)
             case PunchAsked() | PunchAnswered() | ProbeReceived():
@@ -217,6 +218,13 @@ class Mesh(Machines):
             if member is not None and self.neighbours.link_to(member.node_id) == neighbour:
                 outcomes += self.announce.quality_changed(member.addresses.v4, sample.rtt, sample.loss, now)
         return outcomes
+
+    def _places_changed(self, fact: RelaysPublished | AddressesChanged, now: float) -> Outcomes:
+        match fact:
+            case RelaysPublished(relays):
+                return self.neighbours.relays_published(relays, now)
+            case AddressesChanged(candidates):
+                return self._addresses_changed(candidates, now)
 
     def _addresses_changed(self, candidates: tuple[str, ...], now: float) -> Outcomes:
         self.sight.addresses_changed(candidates)

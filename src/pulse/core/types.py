@@ -41,6 +41,11 @@ def is_network_name(text: str) -> bool:
     return _LABEL.fullmatch(text) is not None
 
 
+def is_domain(text: str) -> bool:
+    """True if `text` is a domain name: DNS labels in lower case with dots between."""
+    return len(text) <= 240 and all(_LABEL.fullmatch(label) for label in text.split("."))
+
+
 def is_node_name(text: str) -> bool:
     """True if `text` can name a node: a DNS label in lower case that does not read as an id prefix."""
     return _LABEL.fullmatch(text) is not None and _ID_PREFIX.fullmatch(text) is None

@@ -9,6 +9,7 @@ from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
+from pulse.core.addresses import is_endpoint, split
 from pulse.core.messages import U32, Wire
 from pulse.core.paths.nat import Mapping
 from pulse.core.types import ShortText, Text
@@ -51,6 +52,8 @@ class Account(Wire, frozen=True):
     """The NAT before this end."""
     observers: U32 = 0
     """Neighbours that said where they see it."""
+    seen: Annotated[tuple[ShortText, ...], msgspec.Meta(max_length=3)] = ()
+    """Where they see it, `ip:port`; most of them first."""
     has_udp: bool = False
     """Some link of this end, with whomever, is over UDP."""
     has_links: bool = False
@@ -74,6 +77,7 @@ class Code(StrEnum):
     UDP_BLOCKED_BETWEEN = "udp_blocked_between"
     SYMMETRIC_NATS = "symmetric_nats"
     SYMMETRIC_NAT = "symmetric_nat"
+    NO_HAIRPIN = "no_hairpin"
     NO_TRAFFIC = "no_traffic"
     SEEKING = "seeking"
     ONE_WAY = "one_way"
@@ -152,6 +156,9 @@ def _one_way(here: End, there: End) -> _Reason | None:
 def _nats(here: End, there: End) -> _Reason | None:
     """What NATs do to those who would punch."""
     names = [each.name for each in (here, there) if each.account and each.account.nat == Mapping.SYMMETRIC]
+    if shared := _outer(here) & _outer(there):
+        because = f"both are behind the NAT of {min(shared)}, which does not lead back to itself (hairpinning)"
+        return _Reason(Code.NO_HAIRPIN, because, "let that router hairpin, or join their networks by a route")
     if not names:
         return None
     advice = f"let the router of {' or '.join(names)} map a port (UPnP, NAT-PMP, PCP), or forward one by hand"
@@ -166,6 +173,11 @@ def _silence(ours: Account, theirs: Account) -> _Reason:
         return _Reason(Code.UNANSWERED, "no probe of either reached the other", FIREWALL)
     because = "neither knows an address of the other to try"
     return _Reason(Code.NO_PLACES, because, "give one of them --addr with its outer address")
+
+
+def _outer(end: End) -> set[str]:
+    """Addresses at which others see an end."""
+    return {split(each)[0] for each in end.account.seen if is_endpoint(each)} if end.account else set()
 
 
 def _heard(end: End) -> bool:

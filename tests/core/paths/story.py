@@ -26,6 +26,9 @@ class Story:
     def configured(self, address: str) -> list[Dial]:
         return self._dials(self.neighbours.peer_configured(address, self.now))
 
+    def published(self, *relays: str) -> list[Dial]:
+        return self._dials(self.neighbours.relays_published(relays, self.now))
+
     def learnt(self, who: NodeId, address: str) -> list[Dial]:
         return self._dials(self.neighbours.peer_learnt(who, address, self.now))
 

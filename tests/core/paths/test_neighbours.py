@@ -169,3 +169,35 @@ def test_a_change_of_addresses_makes_everybody_worth_a_try_at_once(story: Story)
     story.failed(dial)
 
     assert [each.address for each in story.moved()] == [HOME]
+
+
+# Relays of a domain
+
+
+def test_relays_of_a_domain_are_dialled_and_when_it_names_others_those_are() -> None:
+    story = Story()
+    (first,) = story.published(HOME)
+    assert (first.address, first.expect) == (HOME, None)
+    story.opened(ALICE, dial=first.attempt)
+
+    (second,) = story.published(WORK)
+    assert second.address == WORK
+    assert story.unreached() == [WORK]
+
+
+def test_a_relay_nobody_answered_at_is_forgotten_with_its_name() -> None:
+    story = Story()
+    (dial,) = story.published(HOME)
+    story.failed(dial)
+    story.published()
+
+    assert story.unreached() == []
+
+
+def test_what_a_person_named_stays_named_whatever_the_domain_says() -> None:
+    story = Story()
+    story.configured(HOME)
+    assert story.published(HOME) == []
+    story.published()
+
+    assert story.unreached() == [HOME]

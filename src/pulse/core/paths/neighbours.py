@@ -95,6 +95,8 @@ class Neighbours:
         """When the last link with each node ended, oldest first."""
         self._lives: dict[NodeId, bytes] = {}
         """The boot id each node showed last, oldest first."""
+        self._published: frozenset[str] = frozenset()
+        """Places that are configured because a domain says so."""
         self._attempts = 0
 
     # Facts
@@ -104,6 +106,16 @@ class Neighbours:
         self._targets.name(address, now)
         self._quests.place_named(address)
         return self.tick(now)
+
+    def relays_published(self, relays: Collection[str], now: float) -> list[Effect]:
+        """A domain names these places: they count like those a person named, for as long as it does."""
+        for address in self._published - frozenset(relays):
+            self._targets.unname(address)
+        named = {target.address for target in self._targets if target.configured}
+        news = [address for address in relays if address not in named]
+        # What a person named stays named, whatever the domain says later.
+        self._published = frozenset(news) | (self._published & frozenset(relays))
+        return [effect for address in news for effect in self.peer_configured(address, now)]
 
     def peer_learnt(self, node: NodeId, address: str, now: float) -> list[Effect]:
         """`node` was seen at `address`: keep a link with it, unless better places are known or none is needed."""

@@ -75,6 +75,15 @@ class Targets:
         else:
             target.configured = True
 
+    def unname(self, address: str) -> None:
+        """Nobody names that place any more: whoever was met there is looked for as others are."""
+        target = self._all.get(address)
+        if target is None:
+            return
+        target.configured = False
+        if target.node is None:
+            self.drop(target)
+
     def learn(self, node: NodeId, address: str, now: float) -> None:
         """`node` was seen at a place."""
         known = self._all.pop(address, None)

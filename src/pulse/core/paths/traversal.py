@@ -301,10 +301,9 @@ class Traversal:
         pursuit = self._all.get(node)
         if pursuit is None or node in self._linked or pursuit.wanted_until < now:
             return
-        pursuit.failures = 0
         busy = pursuit.nonce or (pursuit.punch is not None and pursuit.punch.phase is Phase.PROBING)
         if not busy and self._asked.take(node, now) <= now:
-            pursuit.next_try = now
+            pursuit.failures, pursuit.next_try = 0, now
 
     def _dues(self, pursuit: Pursuit) -> Iterable[float]:
         yield pursuit.next_try

@@ -1,0 +1,133 @@
+"""Two nodes behind NATs of every class: which pairs get a direct link, and what `pulse why` says of the others.
+
+Invariant: between a case and the next all mappings are forgotten and both daemons have died, as by a power cut.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from typing import Final
+
+import pytest
+
+from pulse import schemas
+from pulse.client import connect
+from pulse.core.why import Code
+from pulse.lab import topologies
+from pulse.lab.host import wait_until
+from pulse.lab.lab import Lab
+from pulse.lab.plan import Firewall, Nat, Plan
+from tests.e2e.mesh import PATIENCE, Node
+from tests.namespace import require_root
+
+PAIRS: Final = tuple(combinations_with_replacement(Nat, 2))
+
+PUNCHED, REACHABLE = "direct_quic", "quic"
+
+
+def verdict_of(one: Nat, other: Nat) -> Code:
+    """What the classes of two NATs allow (RFC 5128 §3.3)."""
+    if (one, other) == (Nat.SYMMETRIC, Nat.SYMMETRIC):
+        return Code.SYMMETRIC_NATS
+    return Code.SYMMETRIC_NAT if {one, other} == {Nat.SYMMETRIC, Nat.PORT_RESTRICTED} else Code.DIRECT
+
+
+@dataclass(frozen=True, slots=True)
+class Homes:
+    """Two nodes at home, and a mesh in public."""
+
+    lab: Lab
+    a: Node
+    b: Node
+
+    def met(self) -> None:
+        """Both homes come up and there is traffic between them, from its first packet on over whatever leads there."""
+        for node in (self.a, self.b):
+            node.start()
+        wait_until(lambda: self.a.has_path(self.b) and self.b.has_path(self.a), "a path", PATIENCE)
+        assert self.a.pings(self.b.v4).code == 0
+
+    def why(self) -> schemas.Why:
+        """What a says of its way to b."""
+        with connect(self.a.host.data) as client:
+            return client.why(self.b.host.name)
+
+    def wait_verdict(self, code: Code) -> schemas.Why:
+        """Wait until that is why."""
+        wait_until(lambda: self.why().code == code, f"why is {code}", PATIENCE)
+        return self.why()
+
+    def die(self) -> None:
+        """Both homes lose power."""
+        for node in (self.a, self.b):
+            node.kill()
+
+
+def homes_of(plan: Plan) -> Iterator[Homes]:
+    """The homes of a plan, members of a mesh of two public nodes; down."""
+    with Lab(plan) as lab:
+        hub, far, a, b = (Node(lab[name]) for name in ("hub", "far", "a", "b"))
+        hub.start("--ca")
+        token = hub.token("--max-uses", "3")
+        for node in (far, a, b):
+            node.join(hub, token)
+        far.start()
+        yield Homes(lab, a, b)
+        for node in (hub, far):
+            node.stop()
+
+
+@pytest.fixture(scope="module")
+def homes() -> Iterator[Homes]:
+    """Two homes, each behind a NAT of its own."""
+    require_root()
+    yield from homes_of(topologies.nat())
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS, ids=[f"{one}-{other}" for one, other in PAIRS])
+def test_every_pair_of_nats_goes_as_far_as_the_two_allow(homes: Homes, one: Nat, other: Nat) -> None:
+    homes.lab.set_nat("nat-a", one)
+    homes.lab.set_nat("nat-b", other)
+    homes.met()
+
+    told = homes.wait_verdict(verdict_of(one, other))
+
+    if told.code == Code.DIRECT:
+        expected = (
+            {PUNCHED}
+            if Nat.PORT_RESTRICTED in (one, other) and Nat.FULL_CONE not in (one, other)
+            else {PUNCHED, REACHABLE}
+        )
+        assert told.source.link in expected
+        assert told.node.link in expected
+    else:
+        assert told.source.via
+        assert told.help.startswith("let the router of ")
+    assert homes.a.pings(homes.b.v4).code == 0
+    homes.die()
+
+
+def test_behind_a_firewall_without_udp_it_is_a_websocket_to_a_relay(homes: Homes) -> None:
+    homes.lab.set_firewall("nat-a", Firewall.UDP)
+    homes.met()
+
+    told = homes.wait_verdict(Code.UDP_BLOCKED)
+    homes.lab.set_firewall("nat-a", None)
+
+    assert told.source.link == "websocket"
+    assert told.help == "allow UDP out of a's network"
+    homes.die()
+
+
+def test_two_homes_of_one_carrier_go_direct_once_its_nat_leads_back_to_itself() -> None:
+    require_root()
+    for homes in homes_of(topologies.cgnat()):
+        homes.lab.set_nat("carrier", Nat.PORT_RESTRICTED, hairpin=False)
+        homes.met()
+        told = homes.wait_verdict(Code.NO_HAIRPIN)
+        assert told.help.startswith("let that router hairpin")
+
+        homes.lab.set_nat("carrier", Nat.PORT_RESTRICTED, hairpin=True)
+        homes.a.pings(homes.b.v4)
+        homes.wait_verdict(Code.DIRECT)
+        homes.die()

@@ -81,6 +81,13 @@ def test_a_path_probe_is_these_bytes(vector: Vector) -> None:
     assert (clear + tag).hex() == vector["bytes_hex"]
 
 
+@pytest.mark.parametrize("vector", vectors("punch"), ids=lambda vector: vector["name"])
+def test_a_punch_probe_is_these_bytes(vector: Vector) -> None:
+    clear = bytes((0x22, vector["kind"], 0, 0)) + number(vector["attempt"], 8) + number(vector["seq"], 4)
+    tag = hmac.digest(bytes.fromhex(vector["secret_hex"]), clear, sha256)
+    assert (clear + tag[:16] + bytes(16)).hex() == vector["bytes_hex"]
+
+
 @pytest.mark.parametrize("vector", vectors("record_keys"))
 def test_both_ends_work_out_these_record_keys(vector: Vector) -> None:
     private = X25519PrivateKey.from_private_bytes(bytes.fromhex(vector["lower_private"]))

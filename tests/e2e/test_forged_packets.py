@@ -100,8 +100,8 @@ def flip(data: bytes, place: int) -> bytes:
     return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
 
-NOBODYS = (*range(0x21), 0x22, *range(0x24, 0x40))
-"""First bytes that are neither of a frame, nor of a record, nor of QUIC."""
+NOBODYS = (*range(0x21), *range(0x24, 0x40))
+"""First bytes that are neither of a frame, a punch probe or a record, nor of QUIC."""
 
 GARBAGE = {
     "unknown_kind": [bytes([first]) + noise("kind", 63) for first in NOBODYS],

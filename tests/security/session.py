@@ -44,6 +44,10 @@ class Heard:
     greeted: bool = False
     """The daemon said its hello."""
     closed: tuple[int, str] | None = None
+    answers: dict[int, bytes] = field(default_factory=dict)
+    """What came on each stream of ours."""
+    answered: set[int] = field(default_factory=set)
+    """Streams of ours that ended."""
     frames: int = 0
     """Session packets that came."""
     packets: list[bytes] = field(default_factory=list)
@@ -124,6 +128,17 @@ class Session:
             self.talk.send_stream_data(CONTROL, b"".join(len(each).to_bytes(4) + each for each in packed))
             self.flush()
 
+    def asks(self, method: str, body: bytes) -> messages.Result | messages.Failure:
+        """An RPC, and what comes back."""
+        with self.turn:
+            stream = self.talk.get_next_available_stream_id()
+            self.talk.send_stream_data(stream, bytes(5) + messages.encode_call(method, body), end_stream=True)
+            self.flush()
+        self.link.waits(lambda: stream in self.heard.answered, f"{method} is answered")
+        answer = self.heard.answers[stream]
+        assert answer[0] == 0, "the stream was refused"
+        return msgspec.msgpack.decode(answer[1:], type=messages.Result | messages.Failure)
+
     def seals(self, packet: bytes, *, counter: int | None = None, flags: int = 0) -> bytes:
         """An IP packet as a record for the daemon."""
         assert self._seal is not None
@@ -186,6 +201,9 @@ class Session:
                     self.says(true if self._hello is None else self._hello)
                 case StreamDataReceived(data=data, stream_id=stream) if stream == CONTROL:
                     self._hear(data)
+                case StreamDataReceived(data=data, stream_id=stream, end_stream=over):
+                    self.heard.answers[stream] = self.heard.answers.get(stream, b"") + data
+                    self.heard.answered |= {stream} if over else set()
                 case ConnectionTerminated(error_code=code, reason_phrase=reason):
                     self.heard.closed = (code, reason)
         self.flush()

@@ -140,6 +140,7 @@ pub fn received(shared: &Shared, datagram: &[u8], from: SocketAddr) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vectors::{check, hex, quoted};
 
     const HERE: [u8; 32] = [1; 32];
     const THERE: [u8; 32] = [2; 32];
@@ -191,6 +192,24 @@ mod tests {
         assert_eq!(asks.len(), MOST as usize);
         assert!(asks.iter().all(|ask| right.open(ask).is_some()));
         assert_eq!(right.open(&left.seal(ASK, MOST)), None);
+    }
+
+    #[test]
+    fn the_vectors_hold() {
+        let about = "punch probe = 0x22 | kind 1 (0 ask, 1 echo) | rsv 2 | attempt 8 | seq 4 | first 16 bytes of HMAC-SHA-256 over these 16 | zeros to 48";
+        let secret: [u8; 32] = std::array::from_fn(|at| at as u8);
+        let attempt = Attempt::new(0x0102_0304_0506_0708, &secret, &THERE);
+        let vectors = [("an ask", ASK), ("an echo", ECHO)].map(|(name, kind)| {
+            vec![
+                ("name", quoted(name)),
+                ("secret_hex", hex(&secret)),
+                ("kind", kind.to_string()),
+                ("attempt", attempt.id.to_string()),
+                ("seq", "7".into()),
+                ("bytes_hex", hex(&attempt.seal(kind, 7))),
+            ]
+        });
+        check("punch.json", about, &vectors);
     }
 
     #[test]

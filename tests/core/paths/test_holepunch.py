@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from pulse.core.effects import SendProbe
 from pulse.core.paths.holepunch import GIVE_UP, LINGER, MOST_PLACES, SCHEDULE, HolePunch, Phase, attempt_of
+from pulse.core.types import NodeId
 from tests.core.paths.story import ALICE, BOB, HOME, WORK
 
 ATTEMPT = attempt_of(bytes(32), ALICE, BOB)
@@ -27,6 +28,13 @@ def test_both_ends_make_the_same_attempt_and_each_others_keys() -> None:
     assert (ATTEMPT.number, ATTEMPT.ours, ATTEMPT.theirs) == (other.number, other.theirs, other.ours)
     assert attempt_of(b"\1" * 32, ALICE, BOB).number != ATTEMPT.number
     assert str(ATTEMPT.ours) not in repr(ATTEMPT)
+
+
+def test_an_attempt_of_two_nonces_is_this_one() -> None:
+    attempt = attempt_of(bytes(range(32)), NodeId("1" * 64), NodeId("2" * 64))
+
+    assert attempt.number == 0x6747068F873D0BD3
+    assert attempt.ours.hex() == "bd17662779b91303c5179d12b257ba7f8b6d7ba4ff401feee82e2795ca7a2bee"
 
 
 def test_every_place_is_probed_at_each_time_of_the_schedule_and_then_it_has_failed() -> None:

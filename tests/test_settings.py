@@ -149,6 +149,8 @@ def test_a_file_that_is_not_there_is_told(file: Path) -> None:
     [
         ("PULSE_TUN", "maybe", "PULSE_TUN: 'maybe' is neither yes nor no"),
         ("PULSE_TUN_QUEUES", "many", "PULSE_TUN_QUEUES: 'many' is no number"),
+        ("PULSE_PERSIST_INTERVAL", "soon", "PULSE_PERSIST_INTERVAL: 'soon' is no number"),
+        ("PULSE_PERSIST_INTERVAL", "0", "PULSE_PERSIST_INTERVAL: expected float > 0.0"),
         ("PULSE_TUN_QUEUES", "99", "PULSE_TUN_QUEUES: expected int <= 16"),
         ("PULSE_LOG_LEVEL", "loud", "PULSE_LOG_LEVEL: invalid enum value 'loud'"),
     ],

@@ -101,6 +101,8 @@ class Persist(Section, frozen=True):
     """The table of known peers, kept for a quick restart."""
 
     enabled: bool = True
+    interval: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 2.0
+    """Seconds that a change may wait for others before it is written, so that a mass join writes once."""
 
 
 class Control(Section, frozen=True):

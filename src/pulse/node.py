@@ -132,7 +132,8 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     persist = PersistService(config.data_dir, mesh, store, config.persist.enabled)
     trust = TrustService(links, identity, mesh)
     keep_boot = partial(boot.save_boot, config.data_dir)
-    meshing = MeshService(mesh, links, Dialler(links), store, keep_boot, persist.save_peers, trust.trust_changed)
+    every = config.persist.interval
+    meshing = MeshService(mesh, links, Dialler(links), store, keep_boot, persist.save_peers, every, trust.trust_changed)
     publisher = Publisher(store, meshing.take_in)
     netconfig = ConfigService(mesh.statements, rpc.call, meshing.tell)
     scribe = _scribe(config, identity, mesh, rpc, publisher, store)

@@ -46,6 +46,7 @@ _NO_FLAG: Final = (
     "bootstrap.dns_domain",
     "tun.name",
     "persist.enabled",
+    "persist.interval",
     "control.socket",
 )
 """Settings without a flag; their variable is PULSE_, section and key: PULSE_TUN_NAME."""
@@ -56,6 +57,7 @@ VARIABLES: Final = {f"PULSE_{flag.upper().replace('-', '_')}": path for flag, pa
 """Environment variable to TOML path. Others named PULSE_… are none of ours: PulseAudio has some."""
 
 _SWITCHES: Final = frozenset({"ca.enabled", "ca.force_time", "scribe.enabled", "tun.enabled", "persist.enabled"})
+_NUMBERS: Final = frozenset({"tun.queues", "persist.interval"})
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
@@ -142,10 +144,11 @@ def _from_text(path: str, variable: str, text: str) -> object:
         if text.lower() in _TRUE | _FALSE:
             return text.lower() in _TRUE
         raise ConfigError(f"{variable}: {text!r} is neither yes nor no")
-    if path == "tun.queues":
-        if not text.isdecimal():
-            raise ConfigError(f"{variable}: {text!r} is no number")
-        return int(text)
+    if path in _NUMBERS:
+        try:
+            return float(text) if path == "persist.interval" else int(text)
+        except ValueError:
+            raise ConfigError(f"{variable}: {text!r} is no number") from None
     return [each.strip() for each in text.split(",")] if path == "bootstrap.peers" else text
 
 

@@ -45,6 +45,18 @@ def test_a_member_that_restarts_is_back_by_itself(mesh: Mesh, end: str) -> None:
     right.wait_reaches(left)
 
 
+def test_two_members_on_one_network_meet_again_though_no_relay_is_left(mesh: Mesh) -> None:
+    left, right = mesh["left"], mesh["right"]
+    mesh.lab.join_network("left", "right")
+    left.wait_direct(right)
+    mesh["spare"].stop()
+    left.kill()
+    left.start()
+
+    left.wait_direct(right)
+    assert left.reaches(right)
+
+
 def test_nobody_joins_meanwhile_and_is_told_why(mesh: Mesh, tmp_path: Path) -> None:
     newcomer = Node(replace(mesh["left"].host, directory=tmp_path))
 

@@ -62,6 +62,7 @@ class Node:
     said: list[str] = field(default_factory=list)
     refusal: PulseError | None = None
     """What the disk says to the boot count."""
+    peers_written_after: float = 60.0
     service: MeshService = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,6 +73,7 @@ class Node:
             store=NetworkStore(self.data_dir),
             store_boot=self.store_boot,
             store_peers=lambda: self.said.append("peers stored"),
+            peers_written_after=self.peers_written_after,
             trust_changed=lambda: self.said.append("trust changed"),
             rules_changed=lambda: self.said.append("rules changed"),
             fetch_config=lambda who: self.said.append(f"config of {NAMES[who]} fetched"),
@@ -310,8 +312,8 @@ async def test_our_clock_is_compared_with_the_neighbours_hello(here: Node, monke
         assert here.service.mesh.sight.clock_offset() == 90.0
 
 
-async def test_the_peer_table_is_written_once_for_many_changes(here: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PEERS_WRITTEN_AFTER", 0.0)
+async def test_the_peer_table_is_written_once_for_many_changes(here: Node) -> None:
+    here.service.peers_written_after = 0.0
     async with running(here):
         here.links.happens(ALICE_IS_UP, link_up(BOB.node_id, 2, certificate=BOB.der))
         await here.settled()

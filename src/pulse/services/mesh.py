@@ -48,9 +48,6 @@ log = logging.getLogger(__name__)
 LAST_WORDS = 0.1
 """Seconds for neighbours to hear that we leave, or that they are out."""
 
-PEERS_WRITTEN_AFTER = 2.0
-"""Seconds a change of the peer table may wait for others, so that a mass join writes it once."""
-
 
 @dataclass(slots=True)
 class MeshService:
@@ -63,6 +60,8 @@ class MeshService:
     store_boot: Callable[[int], None]
     """Keeps the boot count of this node's records."""
     store_peers: Callable[[], None]
+    peers_written_after: float
+    """Seconds a change of the peer table may wait for others."""
     trust_changed: Callable[[], None]
     """Tells the data plane whom to believe from now on."""
     rules_changed: Callable[[], None] = lambda: None
@@ -101,7 +100,7 @@ class MeshService:
                 case AskPunch() | AnswerPunch() | ExpectProbes() | SendProbe():
                     self.punch(effect)
                 case StorePeers():
-                    self._peers_due = self._peers_due or _now() + PEERS_WRITTEN_AFTER
+                    self._peers_due = self._peers_due or _now() + self.peers_written_after
                 case Log(event, level, fields):
                     log.log(level, event, extra=dict(fields))
                 case _:

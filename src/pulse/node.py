@@ -131,9 +131,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
 
     persist = PersistService(config.data_dir, mesh, store, config.persist.enabled)
     trust = TrustService(links, identity, mesh)
-    keep_boot = partial(boot.save_boot, config.data_dir)
-    every = config.persist.interval
-    meshing = MeshService(mesh, links, Dialler(links), store, keep_boot, persist.save_peers, every, trust.trust_changed)
+    meshing = _meshing(config, links, mesh, store, persist, trust)
     publisher = Publisher(store, meshing.take_in)
     netconfig = ConfigService(mesh.statements, rpc.call, meshing.tell)
     scribe = _scribe(config, identity, mesh, rpc, publisher, store)
@@ -168,6 +166,26 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     revoke.restore()
     scribe.changed()
     return node
+
+
+def _meshing(
+    config: NodeConfig,
+    links: DataplaneLinks,
+    mesh: Mesh,
+    store: NetworkStore,
+    persist: PersistService,
+    trust: TrustService,
+) -> MeshService:
+    return MeshService(
+        mesh,
+        links,
+        Dialler(links),
+        store,
+        store_boot=partial(boot.save_boot, config.data_dir),
+        store_peers=persist.save_peers,
+        peers_written_after=config.persist.interval,
+        trust_changed=trust.trust_changed,
+    )
 
 
 def _scribe(

@@ -4,10 +4,11 @@
 //! message: 0 | bytes of the control stream        or        1 | stride 2 | packets of `stride` bytes, back to back
 //! ```
 //! Invariant: a WebSocket never makes anybody wait: of what its queue does not take the packets are lost, as a full
-//! socket buffer would lose them.
+//! socket buffer would lose them; and so is what waited too long, or a slow line would be seconds late for all.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -26,6 +27,8 @@ pub const LONGEST: usize = 16 << 10;
 const HEAD: usize = 3;
 /// Batches that may wait.
 const BATCHES: usize = 128;
+/// How long one may wait: a line that is slower than what is sent is to lose packets, by which TCP inside knows.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Where packets leave.
 #[derive(Debug)]
@@ -33,11 +36,25 @@ pub enum Outlet {
     /// The one UDP socket.
     Udp,
     /// A WebSocket, through this queue of messages.
-    WebSocket(mpsc::Sender<Bytes>),
+    WebSocket(mpsc::Sender<Batch>),
+}
+
+/// Packets in one message, and since when they wait.
+#[derive(Debug)]
+pub struct Batch {
+    message: Bytes,
+    since: Instant,
+}
+
+impl Batch {
+    /// The message, unless it waited too long.
+    pub fn fresh(self) -> Option<Bytes> {
+        (self.since.elapsed() < PATIENCE).then_some(self.message)
+    }
 }
 
 /// The queue of a new WebSocket, and its far end.
-pub fn queue() -> (Outlet, mpsc::Receiver<Bytes>) {
+pub fn queue() -> (Outlet, mpsc::Receiver<Batch>) {
     let (queue, batches) = mpsc::channel(BATCHES);
     (Outlet::WebSocket(queue), batches)
 }
@@ -83,7 +100,7 @@ impl Link {
     }
 }
 
-fn push(queue: &mpsc::Sender<Bytes>, pieces: &[IoSlice<'_>], stride: usize) -> io::Result<()> {
+fn push(queue: &mpsc::Sender<Batch>, pieces: &[IoSlice<'_>], stride: usize) -> io::Result<()> {
     let length: usize = pieces.iter().map(|piece| piece.len()).sum();
     let Ok(stride) = u16::try_from(stride.min(length)) else { return Err(io::ErrorKind::InvalidInput.into()) };
     // Looked at first: a copy that finds no room would be for nothing.
@@ -92,7 +109,7 @@ fn push(queue: &mpsc::Sender<Bytes>, pieces: &[IoSlice<'_>], stride: usize) -> i
     message.push(PACKETS);
     message.extend_from_slice(&stride.to_be_bytes());
     pieces.iter().for_each(|piece| message.extend_from_slice(piece));
-    place.send(message.into());
+    place.send(Batch { message: message.into(), since: Instant::now() });
     Ok(())
 }
 
@@ -102,7 +119,7 @@ mod tests {
 
     use super::*;
 
-    fn queued() -> (mpsc::Sender<Bytes>, mpsc::Receiver<Bytes>) {
+    fn queued() -> (mpsc::Sender<Batch>, mpsc::Receiver<Batch>) {
         let (Outlet::WebSocket(sender), batches) = queue() else { unreachable!("a queue is a queue") };
         (sender, batches)
     }
@@ -111,7 +128,7 @@ mod tests {
     fn packets_come_out_as_they_went_in() {
         let (sender, mut batches) = queued();
         push(&sender, &[IoSlice::new(&[7; 20]), IoSlice::new(&[8; 20]), IoSlice::new(&[9; 5])], 20).unwrap();
-        let mut message = Vec::from(batches.try_recv().unwrap());
+        let mut message = Vec::from(batches.try_recv().unwrap().fresh().unwrap());
         let (stride, bytes) = packets(&mut message).unwrap();
         let lengths: Vec<(usize, u8)> = bytes.chunks(stride).map(|packet| (packet.len(), packet[0])).collect();
         assert_eq!(lengths, [(20, 7), (20, 8), (5, 9)]);
@@ -127,6 +144,15 @@ mod tests {
         assert_eq!(refused.raw_os_error(), Some(libc::ENOBUFS));
         batches.try_recv().unwrap();
         push(&sender, &[IoSlice::new(&[3])], 1).unwrap();
+    }
+
+    #[test]
+    fn what_waited_too_long_is_lost() {
+        let (sender, mut batches) = queued();
+        push(&sender, &[IoSlice::new(&[1])], 1).unwrap();
+        let mut batch = batches.try_recv().unwrap();
+        batch.since -= PATIENCE;
+        assert_eq!(batch.fresh(), None);
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use rustls::AlertDescription;
@@ -25,12 +25,14 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::carrier::{Carrier, Close, Ended, Reader, Writer, closed_by_peer, printable};
 use super::wss::Tls;
 use crate::NodeId;
-use crate::outlet::{self, CONTROL, Outlet};
+use crate::outlet::{self, Batch, CONTROL, Outlet};
 
 /// Bytes of the control stream in one message.
 const CONTROL_MESSAGE: usize = 16 << 10;
-/// Batches that share a flush.
+/// Batches that share a flush on a line that takes them at once.
 const BATCHES_A_FLUSH: usize = 16;
+/// A line on which a flush takes longer is slow: what is handed over more than one batch ahead is late for nothing.
+const SLOW_FLUSH: Duration = Duration::from_millis(20);
 /// Bytes of the control stream that may be unread here: the packets behind them are not to wait.
 const UNREAD: usize = 1 << 20;
 /// How long our closing words may take to leave.
@@ -91,7 +93,8 @@ pub(crate) fn start(
     let end = Arc::new(end);
     let (sink, stream) = socket.split();
     let hearing = hear(stream, control_in, arrived, Arc::clone(&end));
-    tokio::spawn(run(Speaker { sink, control: control_out, said_all: false, batches }, hearing, parting, end));
+    let speaker = Speaker { sink, control: control_out, said_all: false, batches, share: BATCHES_A_FLUSH };
+    tokio::spawn(run(speaker, hearing, parting, end));
     let carrier = WebSocket { remote, local, keys, farewell: Mutex::new(Some(farewell)), ended };
     Parts { carrier, reader: Box::new(reader), writer: Box::new(writer), outlet }
 }
@@ -133,7 +136,9 @@ struct Speaker {
     control: ReadHalf<DuplexStream>,
     /// The control stream has ended.
     said_all: bool,
-    batches: mpsc::Receiver<Bytes>,
+    batches: mpsc::Receiver<Batch>,
+    /// Batches that share a flush.
+    share: usize,
 }
 
 impl Speaker {
@@ -158,17 +163,25 @@ impl Speaker {
                 }
                 message.freeze()
             }
-            Some(batch) = self.batches.recv() => batch,
+            Some(batch) = self.batches.recv() => match batch.fresh() {
+                Some(message) => message,
+                None => return Ok(()),
+            },
             // Nobody will say or send more: the end of the carrier follows.
             else => std::future::pending().await,
         };
         self.sink.feed(Message::Binary(first)).await?;
         // A few only: who fills the queue as fast as it empties would keep the control stream waiting.
-        for _ in 0..BATCHES_A_FLUSH {
+        for _ in 1..self.share {
             let Ok(batch) = self.batches.try_recv() else { break };
-            self.sink.feed(Message::Binary(batch)).await?;
+            if let Some(message) = batch.fresh() {
+                self.sink.feed(Message::Binary(message)).await?;
+            }
         }
-        self.sink.flush().await
+        let began = Instant::now();
+        self.sink.flush().await?;
+        self.share = if began.elapsed() < SLOW_FLUSH { BATCHES_A_FLUSH } else { 1 };
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::server::Acceptor;
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -40,6 +41,8 @@ const MESSAGE: usize = 256 << 10;
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// Bytes that may wait for the kernel to take them.
 const UNSENT: usize = 1 << 20;
+/// Bytes that the kernel may hold beside what is on its way (TCP_NOTSENT_LOWAT).
+const KERNEL_UNSENT: u32 = 128 << 10;
 /// What a proxy may answer, in bytes.
 const PROXY_ANSWER: usize = 4 << 10;
 /// After a failed `accept`: descriptors may have run out.
@@ -101,12 +104,18 @@ async fn connect(address: SocketAddr, proxy: Option<&Proxy>) -> Result<TcpStream
     let connected = timeout(CONNECT_DEADLINE, TcpStream::connect(to)).await;
     let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let mut tcp = connected.map_err(|error| explain_io(&error))?;
-    // Batches are flushed by us: a small one is not to wait for the next.
-    let _slower = tcp.set_nodelay(true);
+    prepare(&tcp);
     if let Some(proxy) = proxy {
         tunnel(&mut tcp, address, proxy).await?;
     }
     Ok(tcp)
+}
+
+/// Batches are flushed by us, so a small one is not to wait for the next; and what waits is to wait here, where it is
+/// dropped once it is late, and not in the kernel.
+fn prepare(tcp: &TcpStream) {
+    let _slower = tcp.set_nodelay(true);
+    let _later = SockRef::from(tcp).set_tcp_notsent_lowat(KERNEL_UNSENT);
 }
 
 /// RFC 9110 §9.3.6.
@@ -180,7 +189,7 @@ enum Guest {
 }
 
 async fn shake_hands(desk: &Arc<Desk>, tcp: TcpStream, from: SocketAddr) -> Result<Guest, Ended> {
-    let _slower = tcp.set_nodelay(true);
+    prepare(&tcp);
     let local = tcp.local_addr().ok().map(|local| desk.shared.socket.canonical(local).ip());
     let start = LazyConfigAcceptor::new(Acceptor::default(), tcp).await.map_err(|error| explain_io(&error))?;
     let hello = start.client_hello();

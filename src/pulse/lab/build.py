@@ -47,18 +47,22 @@ def lead_on(hosts: Mapping[str, Host], ways: Iterable[Hop]) -> None:
 
 def lines(segment: Segment, hosts: Mapping[str, Host], state: StateFile) -> dict[str, Line]:
     """Find what leads to each host of a network that is there."""
-    found = {}
-    for place, port in enumerate(segment.ports):
-        if segment.switched:
-            name = f"switch{segment.number}"
-            sender = Host(name, _switch_of(segment, state), state.directory / f"({name})", (), state)
-            interface = f"port{place}"
-            sender.directory.mkdir(mode=0o700, exist_ok=True)
-        else:
-            far = segment.ports[1 - place]
-            sender, interface = hosts[far.host], far.interface
-        found[port.host] = Line(hosts[port.host], port, sender, interface, segment.mtu)
-    return found
+    if segment.switched:
+        switch = _enter_switch(segment, state)
+        senders = [(switch, f"port{place}") for place in range(len(segment.ports))]
+    else:
+        senders = [(hosts[port.host], port.interface) for port in reversed(segment.ports)]
+    return {
+        port.host: Line(hosts[port.host], port, sender, interface, segment.mtu)
+        for port, (sender, interface) in zip(segment.ports, senders, strict=True)
+    }
+
+
+def _enter_switch(segment: Segment, state: StateFile) -> Host:
+    """A switch as a host that programs of the lab run on; its directory is none that a host can have."""
+    directory = state.directory / f"(switch {segment.number})"
+    directory.mkdir(mode=0o700)
+    return Host(f"switch{segment.number}", _switch_of(segment, state), directory, (), state)
 
 
 def _make_host(name: str, plan: Plan, state: StateFile) -> Host:

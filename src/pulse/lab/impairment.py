@@ -24,7 +24,7 @@ class Impairment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     burst: int = 1
     """How many packets in a row are lost, on average; 1 leaves it to chance."""
     rate_mbit: float = 0
-    """Megabits a second that get through, with a queue of 50 ms before it; 0 is no limit."""
+    """Megabits a second that get through to each host, with a queue of 50 ms before it; 0 is no limit."""
     block_udp: bool = False
     """No UDP arrives."""
 

@@ -57,11 +57,21 @@ def test_a_command_runs_in_a_lab_of_its_own_and_its_exit_code_is_ours(plan: Path
     assert pulse("lab", "run", "a", "sh", "--", "-c", "exit 7").returncode == 7
 
 
+def test_a_shipped_lab_is_known_by_its_name() -> None:
+    require_root()
+    reached = pulse("lab", "run", "--plan", "nat", "a", "ping", "--", "-c1", "198.18.0.1")
+    assert reached.returncode == 0, reached.stderr
+
+    hidden = pulse("lab", "run", "--plan", "nat", "hub", "ping", "--", "-c1", "-W1", "198.18.1.2")
+    assert "Network is unreachable" in hidden.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (["lab", "run", "nobody", "true"], 4, "there is no host nobody in this lab (there are: a, b)"),
         (["lab", "up", "/nowhere.toml"], 2, "cannot read /nowhere.toml: No such file"),
+        (["lab", "up", "nut"], 2, "labs known by name: relay, two-relays, chain, nat, cgnat"),
         (["lab", "clean", "never"], 4, "there is no lab never here"),
     ],
 )
@@ -72,11 +82,19 @@ def test_a_mistake_is_named(arguments: list[str], code: int, words: str) -> None
     assert words in done.stderr
 
 
-def test_a_wrong_description_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[hosts.a]\n[[networks]]\nhosts = ['a', 'b']", 'networks[0] joins "b"'),
+        ("[hosts.a]\nnat = 'conical'", "in [hosts.a]: Invalid enum value 'conical'"),
+        (f"{PLAN}impair = {{ loss_percent = 120 }}", "networks[0].impair.loss_percent: 120 is not between 0 and 100"),
+    ],
+)
+def test_a_wrong_description_is_named(tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "plan.toml"
-    file.write_text("[hosts.a]\n[[networks]]\nhosts = ['a', 'b']")
+    file.write_text(text)
 
     done = pulse("lab", "up", str(file))
 
     assert done.returncode == 2
-    assert 'networks[0] joins "b"' in done.stderr
+    assert words in done.stderr

@@ -5,10 +5,12 @@ Invariant: that nothing came is never told by waiting, but by a later datagram t
 
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from pulse.lab.host import PATIENCE, Host
 from pulse.lab.namespaces import inside
+
+_SO_RCVBUFFORCE = 33
 
 Address = tuple[str, int]
 
@@ -19,6 +21,7 @@ class Datagrams:
     def __init__(self, host: Host, port: int = 0) -> None:
         with inside(host.namespace):
             self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 32 << 20)
         self._socket.bind(("", port))
         self._socket.settimeout(PATIENCE)
         self.port: int = self._socket.getsockname()[1]
@@ -49,6 +52,16 @@ class Datagrams:
         heard: list[str] = []
         while (text := self.next()[0]) != last:
             heard.append(text)
+        return heard
+
+    def come(self) -> list[str]:
+        """All that has come by now."""
+        heard: list[str] = []
+        self._socket.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                heard.append(self.next()[0])
+        self._socket.settimeout(PATIENCE)
         return heard
 
     def close(self) -> None:

@@ -1,12 +1,15 @@
 """From a description to addresses and routes."""
 
+import re
 from ipaddress import IPv4Interface, IPv6Interface
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pulse.errors import ConfigError
+from pulse.lab.impairment import Impairment
 from pulse.lab.plan import TWO_HOSTS, HostPlan, NetworkPlan, Plan, behind, hops, outer_port, read_plan, segments
 from pulse.lab.topologies import cgnat
 
@@ -25,6 +28,8 @@ mtu = 1400
 [[networks]]
 hosts = ["two", "right"]
 """
+
+JOINED = "[hosts.a]\n[hosts.b]\n[[networks]]\nhosts = ['a', 'b']\n"
 
 NAT = """
 [hosts.out]
@@ -115,6 +120,15 @@ def test_what_is_behind_a_second_nat_is_hidden_from_the_first() -> None:
     assert {(hop.host, hop.to.number) for hop in hops(plan) if hop.host in {"carrier", "b"}} == {("b", 0), ("b", 1)}
 
 
+def test_the_description_in_the_reference_is_one() -> None:
+    reference = (Path(__file__).parents[2] / "docs" / "reference" / "lab.md").read_text(encoding="utf-8")
+    plan = read_plan(reference.partition("```toml\n")[2].partition("```")[0])
+
+    assert plan.networks[1].impair_to == {"phone": Impairment(block_udp=True)}
+    told = re.findall(r"^\| `(\w+)` \|", reference.partition("| of `impair` |")[2].partition("##")[0], re.MULTILINE)
+    assert told == list(Impairment.__struct_fields__)
+
+
 @given(st.lists(st.sets(st.sampled_from("abcdef"), min_size=2), max_size=6), st.sets(st.sampled_from("abcdef")))
 def test_a_hop_is_a_router_next_door(networks: list[set[str]], routers: set[str]) -> None:
     plan = Plan(
@@ -142,6 +156,14 @@ def test_a_hop_is_a_router_next_door(networks: list[set[str]], routers: set[str]
         ("[hosts.a]\nnat = 'symmetric'", "hosts.a.nat: a NAT is on two networks or more, the first outside, not on 0"),
         (NAT.partition("[[networks]]\nhosts = ['gate', 'a']")[0], "hosts.gate.nat: .* not on 1"),
         ("[hosts.a]\nhairpin = true", "hosts.a.hairpin: only a NAT turns packets back"),
+        (
+            JOINED + "impair = { delay_ms = 'x' }",
+            r"Expected `float`, got `str` - at `\$.networks\[0\].impair.delay_ms`",
+        ),
+        (JOINED + "impair = { jitter = 1 }", r"unknown field `jitter` - at `\$.networks\[0\].impair`"),
+        (JOINED + "impair = { rate_mbit = -1 }", r"networks\[0\].impair.rate_mbit: -1 is not between"),
+        (JOINED + "impair_to = { b = { loss_percent = 101 } }", r"networks\[0\].impair_to.b.loss_percent: 101 is not"),
+        (JOINED + "impair_to = { c = {} }", r"networks\[0\].impair_to: \"c\" is not on this network"),
         ("[hosts.a", "the description of the lab is wrong"),
         ("[hosts.a]\n[hosts.b]\n" + "[[networks]]\nhosts = ['a', 'b']\n" * 256, "at most 255 networks, not 256"),
     ],

@@ -16,17 +16,18 @@ from pulse.errors import ConfigError, NotFound
 if TYPE_CHECKING:
     from pulse.lab.plan import Plan
 
-app = App(name="lab", help="Hosts, cables, switches and routers on this machine, to try a mesh on.")
+app = App(name="lab", help="Hosts, cables, switches, routers and NATs on this machine, to try a mesh on.")
 
 
 @app.command
-def up(description: Path | None = None, /) -> None:
+def up(description: str | None = None, /) -> None:
     """Build a lab and leave it up.
 
     Parameters
     ----------
     description
-        A TOML file with [hosts.NAME] tables and [[networks]] that join them; two joined hosts, a and b, if left out.
+        A TOML file with [hosts.NAME] tables and [[networks]] that join them, or one of ours by name: nat, cgnat, relay,
+        two-relays, chain; two joined hosts, a and b, if left out.
     """
     from pulse.lab import rootless
     from pulse.lab.lab import Lab
@@ -48,7 +49,7 @@ def run(
     command: Annotated[list[str], Parameter(allow_leading_hyphen=True)],
     /,
     *,
-    plan: Path | None = None,
+    plan: str | None = None,
 ) -> None:
     """Build a lab, run one command in it, and take it down; the exit code is the command's.
 
@@ -59,7 +60,7 @@ def run(
     command
         The command and its arguments; write -- before the host if some of them start with a hyphen.
     plan
-        A description in TOML as for `pulse lab up`.
+        A description as for `pulse lab up`: a TOML file, or one of ours by name.
     """
     from pulse.lab import rootless
     from pulse.lab.lab import Lab
@@ -115,12 +116,16 @@ def clean(lab: str | None = None, /) -> None:
     print("\n".join(f"removed {name}" for name in removed) or "no labs to remove")
 
 
-def _plan(description: Path | None) -> "Plan":
+def _plan(description: str | None) -> "Plan":
     from pulse.lab.plan import TWO_HOSTS, read_plan
+    from pulse.lab.topologies import SHIPPED
 
     if description is None:
         return TWO_HOSTS
+    if description in SHIPPED:
+        return SHIPPED[description]
     try:
-        return read_plan(description.read_text(encoding="utf-8"))
+        return read_plan(Path(description).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"cannot read {description}: {error.strerror}") from error
+        ours = ", ".join(SHIPPED)
+        raise ConfigError(f"cannot read {description}: {error.strerror} (labs known by name: {ours})") from error

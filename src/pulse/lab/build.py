@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pulse.errors import Conflict
 from pulse.lab import firewall, namespaces, nat
 from pulse.lab.host import HOSTS_FILE, Host
+from pulse.lab.line import Line
 from pulse.lab.plan import Hop, Plan, Port, Segment, hops, segments
 from pulse.lab.state import StateFile
 
@@ -44,6 +45,26 @@ def lead_on(hosts: Mapping[str, Host], ways: Iterable[Hop]) -> None:
         namespaces.add_hops(hosts[name].namespace, found)
 
 
+def lines(segment: Segment, hosts: Mapping[str, Host], state: StateFile) -> dict[str, Line]:
+    """Find what leads to each host of a network that is there."""
+    if segment.switched:
+        switch = _enter_switch(segment, state)
+        senders = [(switch, f"port{place}") for place in range(len(segment.ports))]
+    else:
+        senders = [(hosts[port.host], port.interface) for port in reversed(segment.ports)]
+    return {
+        port.host: Line(hosts[port.host], port, sender, interface, segment.mtu)
+        for port, (sender, interface) in zip(segment.ports, senders, strict=True)
+    }
+
+
+def _enter_switch(segment: Segment, state: StateFile) -> Host:
+    """A switch as a host that programs of the lab run on; its directory is none that a host can have."""
+    directory = state.directory / f"(switch {segment.number})"
+    directory.mkdir(mode=0o700)
+    return Host(f"switch{segment.number}", _switch_of(segment, state), directory, (), state)
+
+
 def _make_host(name: str, plan: Plan, state: StateFile) -> Host:
     namespace = f"pulse-{state.record.name}-{name}"
     _note_new(name, namespace, state)
@@ -78,13 +99,17 @@ def _make_segment(segment: Segment, hosts: Mapping[str, Host], state: StateFile)
 
 def _make_switched(segment: Segment, hosts: Mapping[str, Host], state: StateFile) -> None:
     """Make a switch, in a namespace of its own, and a cable from it to each host."""
-    switch = f"pulse-{state.record.name}-switch{segment.number}"
+    switch = _switch_of(segment, state)
     _note_new(f"(switch {segment.number})", switch, state)
     namespaces.make_namespace(switch, router=False)
     namespaces.make_switch(switch, segment)
     for place, port in enumerate(segment.ports):
         namespaces.lay_cable((_end_of(port, hosts), (switch, f"port{place}")), segment.mtu)
         namespaces.plug_in(switch, segment, f"port{place}")
+
+
+def _switch_of(segment: Segment, state: StateFile) -> str:
+    return f"pulse-{state.record.name}-switch{segment.number}"
 
 
 def _end_of(port: Port, hosts: Mapping[str, Host]) -> tuple[str, str]:

@@ -14,10 +14,12 @@ from typing import Final, Self
 import msgspec
 
 from pulse.errors import Conflict, NotFound
-from pulse.lab import firewall, namespaces, nat
-from pulse.lab.build import build, extend, lead_on
+from pulse.lab import firewall, impairment, namespaces, nat
+from pulse.lab.build import build, extend, lead_on, lines
 from pulse.lab.host import HOSTS_FILE, Host
-from pulse.lab.plan import TWO_HOSTS, Firewall, Nat, NetworkPlan, Plan, Port, check, hops
+from pulse.lab.impairment import NONE, Impairment
+from pulse.lab.line import Line
+from pulse.lab.plan import TWO_HOSTS, Firewall, Nat, NetworkPlan, Plan, Port, check, hops, segments
 from pulse.lab.state import STATE_ROOT, StateFile, all_states, create, end, identify, is_alive
 
 GRACE: Final = 5.0
@@ -36,11 +38,14 @@ class Lab:
         """Names that hosts know, and the host each of them means."""
         self._turns: Counter[str] = Counter()
         """How often each NAT changed the outer ports it gives."""
+        self._lines: dict[int, Mapping[str, Line]] = {}
+        """By network and host, once one was impaired."""
 
     def __enter__(self) -> Self:
         self._state = state = create(self._root)
         try:
             self.hosts = build(self._plan, state)
+            self._impair_as_planned()
         except BaseException:
             remove(state)
             raise
@@ -50,7 +55,8 @@ class Lab:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._state and self._state.record.keeper:
             remove(self._state)
-            for host in self.hosts.values():
+            senders = [line.sender for found in self._lines.values() for line in found.values()]
+            for host in (*self.hosts.values(), *senders):
                 host.reap()
 
     def __getitem__(self, host: str) -> Host:
@@ -106,12 +112,43 @@ class Lab:
         """Shut a kind of traffic to a host and all it passes on, or, with None, open all."""
         firewall.shut(self[host].namespace, what)
 
+    def impair(self, network: int, what: Impairment = NONE, *, to: str | None = None) -> None:
+        """Treat packets on a network like this from now on, or only those on their way to one of its hosts.
+
+        Raises ConfigError if that cannot be made, NotFound if it is nowhere.
+        """
+        impairment.check(f"networks[{network}].impair", what)
+        for line in self._lines_to(network, to):
+            line.impair(what)
+
+    def interrupt(self, network: int, seconds: float, *, to: str | None = None) -> None:
+        """Let nothing pass on a network, or to one of its hosts, for a while; it ends by itself. Raises NotFound."""
+        for line in self._lines_to(network, to):
+            line.interrupt(seconds)
+
     def add_name(self, name: str, host: str) -> None:
         """Let every host know `host` under one more name, such as relay.example.com."""
         self._names[name] = self[host].name
         self._write_names()
 
     # Details
+
+    def _impair_as_planned(self) -> None:
+        for number, network in enumerate(self._plan.networks):
+            for host in network.hosts:
+                what = network.impair_to.get(host, network.impair)
+                if what != NONE:
+                    self.impair(number, what, to=host)
+
+    def _lines_to(self, network: int, to: str | None) -> list[Line]:
+        if not 0 <= network < len(self._plan.networks):
+            raise NotFound(f"there is no networks[{network}] here: this lab has {len(self._plan.networks)}")
+        if network not in self._lines:
+            self._lines[network] = lines(segments(self._plan)[network], self.hosts, self._built())
+        found = self._lines[network]
+        if to is not None and to not in found:
+            raise NotFound(f"{to} is not on networks[{network}] (there are: {', '.join(found)})")
+        return [found[to]] if to is not None else list(found.values())
 
     def _start_nat(self, host: str, plan: Plan) -> None:
         to = nat.gateway(plan, host)

@@ -16,7 +16,12 @@ from pulse.lab.plan import Hop, Port, Segment, v4_network, v6_network
 
 NAMESPACES: Final = Path("/run/netns")
 
-_PACKAGES: Final = {"ip": "iproute2", "nft": "nftables", "conntrack": "conntrack"}
+_PACKAGES: Final = {
+    "ip": "iproute2",
+    "tc": "iproute2",
+    "nft": "nftables",
+    "conntrack": "conntrack",
+}
 """Where the commands come from that a lab is made with."""
 
 _CLONE_NEWNET: Final = 0x40000000
@@ -131,6 +136,18 @@ def forget_connections(namespace: str) -> None:
     """Make the connection tracking of a namespace forget all it knows. Raises SystemRefused."""
     with inside(namespace):
         _run(["conntrack", "--flush"])
+
+
+def limit_rate(namespace: str, interface: str, megabits: float) -> None:
+    """Send no more than that a second from an interface, over a queue of 50 ms; 0 lifts it. Raises SystemRefused."""
+    with inside(namespace):
+        if megabits:
+            # A bucket has to last from one tick of the kernel's clock (4 ms or less) to the next.
+            burst = max(32_768, round(megabits * 1e6 / 8 / 100))
+            limit = ["rate", f"{round(megabits * 1e6)}bit", "burst", str(burst), "latency", "50ms"]
+            _run(["tc", "qdisc", "replace", "dev", interface, "root", "tbf", *limit])
+        else:
+            _run(["tc", "qdisc", "delete", "dev", interface, "root"])
 
 
 def processes_in(namespace: str) -> list[int]:

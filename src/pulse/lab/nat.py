@@ -14,6 +14,9 @@ from pulse.lab.plan import Nat, Plan, Port, behind, outer_port
 MAPPING_LIFE: Final = 120
 """Seconds a mapping outlives its last packet out (RFC 4787, REQ-5)."""
 
+_MAPPINGS: Final = 65_536
+"""As many are kept."""
+
 _TABLE: Final = "pulse-nat"
 _CLOSED: Final = f"""\
 table inet {_TABLE}
@@ -68,29 +71,48 @@ def start(namespace: str, to: Gateway, turn: int = 0) -> None:
 
 def rules(to: Gateway, turn: int = 0) -> str:
     """Word the ruleset of a NAT; with another `turn` each host inside gets other outer ports."""
-    out, outer, may_enter = to.outer.interface, to.outer.v4.ip, _MAY_ENTER[to.nat]
-    arriving = may_enter.format(address="ip saddr", port="udp sport", outer="udp dport")
-    turning = may_enter.format(address="ip saddr", port="udp sport", outer="ct original proto-dst")
+    parts = (_tables(to), _arriving(to), _leaving(to, turn), _noting(to), _passing(to))
+    return f"table inet {_TABLE}\ndelete table inet {_TABLE}\ntable inet {_TABLE} {{\n{''.join(parts)}}}\n"
+
+
+def _tables(to: Gateway) -> str:
+    """What is known: who inside has an outer port, and whom was sent to from it."""
+    whom = "ipv4_addr" if to.nat is Nat.ADDRESS_RESTRICTED else "ipv4_addr . inet_service"
+    kept = f"size {_MAPPINGS}\n\t\tflags dynamic,timeout\n\t\ttimeout {MAPPING_LIFE}s"
     return f"""\
-table inet {_TABLE}
-delete table inet {_TABLE}
-table inet {_TABLE} {{
 	map inner {{
 		type inet_service : ipv4_addr . inet_service
-		size 65536
-		flags dynamic,timeout
-		timeout {MAPPING_LIFE}s
+		{kept}
 	}}
 	set asked {{
-		type ipv4_addr . {"" if to.nat is Nat.ADDRESS_RESTRICTED else "inet_service . "}inet_service
-		size 65536
-		flags dynamic,timeout
-		timeout {MAPPING_LIFE}s
+		type {whom} . inet_service
+		{kept}
 	}}
+"""
+
+
+def _arriving(to: Gateway) -> str:
+    """Strangers that may send in, and those inside that turn back, go to whom the outer port belongs."""
+    out, to_outer = to.outer.interface, f"ip daddr {to.outer.v4.ip} meta l4proto udp"
+    allowed = _MAY_ENTER[to.nat].format(address="ip saddr", port="udp sport", outer="udp dport")
+    turning = f'iifname != "{out}" {to_outer} dnat ip to udp dport map @inner' if to.hairpin else ""
+    return f"""\
 	chain arrive {{
 		type nat hook prerouting priority dstnat
-		iifname "{out}" ip daddr {outer} meta l4proto udp {arriving} dnat ip to udp dport map @inner
-		{f'iifname != "{out}" ip daddr {outer} meta l4proto udp dnat ip to udp dport map @inner' if to.hairpin else ""}
+		iifname "{out}" {to_outer} {allowed} dnat ip to udp dport map @inner
+		{turning}
+	}}
+"""
+
+
+def _leaving(to: Gateway, turn: int) -> str:
+    """Packets from inside get the outer address, on their way out or back in."""
+    out, outer = to.outer.interface, to.outer.v4.ip
+    return f"""\
+	chain translate {{
+		{_mappings(to, turn)}
+		meta l4proto {{ tcp, udp }} snat ip to {outer}:{_LOWEST}-65535 fully-random
+		snat ip to {outer}
 	}}
 	chain leave {{
 		type nat hook postrouting priority srcnat
@@ -99,34 +121,44 @@ table inet {_TABLE} {{
 		oifname "{out}" goto translate
 		iifname != "{out}" ct status dnat goto translate
 	}}
-	chain translate {{
-		{_mappings(to, turn)}
-		meta l4proto {{ tcp, udp }} snat ip to {outer}:{_LOWEST}-65535 fully-random
-		snat ip to {outer}
-	}}
+"""
+
+
+def _noting(to: Gateway) -> str:
+    """What has its outer address by now is noted; what turns back inside has to be let in there like a stranger."""
+    whom = "" if to.nat is Nat.ADDRESS_RESTRICTED else " . ct original proto-dst"
+    allowed = _MAY_ENTER[to.nat].format(address="ip saddr", port="udp sport", outer="ct original proto-dst")
+    return f"""\
 	chain note {{
 		type filter hook postrouting priority srcnat + 10
 		ct direction reply accept
-		ip saddr != {outer} accept
+		ip saddr != {to.outer.v4.ip} accept
 		meta l4proto udp update @inner {{ udp sport : ct original ip saddr . ct original proto-src }}
-		meta l4proto udp update @asked {{ {_asked(to.nat)} }}
-		{f"ct status dnat meta l4proto udp {turning} accept" if turning else "accept"}
+		meta l4proto udp update @asked {{ ct original ip daddr{whom} . udp sport }}
+		ct status dnat meta l4proto udp {allowed} accept
 		ct status dnat drop
 	}}
+"""
+
+
+def _passing(to: Gateway) -> str:
+    """From inside everything goes out; the NAT itself takes nothing new at its outer address.
+
+    An early probe that it took would occupy the port of the one inside whom it is for.
+    """
+    return f"""\
 	chain pass {{
 		type filter hook forward priority filter; policy drop
 		meta nfproto ipv6 drop
 		ct state established,related accept
 		ct state invalid drop
-		iifname != "{out}" accept
+		iifname != "{to.outer.interface}" accept
 		ct status dnat accept
 	}}
 	chain own {{
-		# An early probe that got in here would take the port from the one inside whom it is for.
 		type filter hook input priority filter
-		ip daddr {outer} meta l4proto {{ tcp, udp }} ct state new drop
+		ip daddr {to.outer.v4.ip} meta l4proto {{ tcp, udp }} ct state new drop
 	}}
-}}
 """
 
 
@@ -146,9 +178,3 @@ def _mappings(to: Gateway, turn: int) -> str:
 def constant(place: int, turn: int) -> int:
     """What the ports of the host inside at that place are XORed with to give its outer ones: 1 to 1,023."""
     return 1 + (_OF_PLACE * place + _OF_TURN * (turn + 1)) % (_LOWEST - 1)
-
-
-def _asked(nat: Nat) -> str:
-    """The destination a packet was sent to, as far as it matters, and the outer port it left by."""
-    whom = "ct original ip daddr" if nat is Nat.ADDRESS_RESTRICTED else "ct original ip daddr . ct original proto-dst"
-    return f"{whom} . udp sport"

@@ -12,6 +12,8 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 import msgspec
 
 from pulse.errors import ConfigError
+from pulse.lab import impairment
+from pulse.lab.impairment import NONE, Impairment
 
 NETWORK_LIMIT = 255
 DEFAULT_MTU = 1500
@@ -59,6 +61,10 @@ class NetworkPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     hosts: tuple[str, ...]
     mtu: int = DEFAULT_MTU
+    impair: Impairment = NONE
+    """What happens to packets on the way to each host."""
+    impair_to: dict[str, Impairment] = {}
+    """What happens to packets on the way to these hosts instead."""
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -150,6 +156,11 @@ def check(plan: Plan) -> None:
                 raise ConfigError(f'networks[{number}] joins "{name}", which is no host here: add [hosts.{name}]')
         if len(set(network.hosts)) != len(network.hosts) or len(network.hosts) < 2:
             raise ConfigError(f"networks[{number}] has to join two or more different hosts")
+        impairment.check(f"networks[{number}].impair", network.impair)
+        for name, what in network.impair_to.items():
+            if name not in network.hosts:
+                raise ConfigError(f'networks[{number}].impair_to: "{name}" is not on this network')
+            impairment.check(f"networks[{number}].impair_to.{name}", what)
 
 
 def _check_host(name: str, host: HostPlan, networks: int) -> None:

@@ -72,6 +72,24 @@ def test_flags_beat_variables_and_variables_beat_the_file(file: Path) -> None:
     assert config.tun.name == "file0"
 
 
+@pytest.mark.parametrize(
+    ("flags", "variables", "text", "enabled"),
+    [
+        ({}, {}, "", True),
+        ({}, {}, "[portmap]\nenabled = false", False),
+        ({}, {"PULSE_PORTMAP": "no"}, "", False),
+        ({"portmap": True}, {"PULSE_PORTMAP": "no"}, "", True),
+        ({"portmap": False}, {}, "[portmap]\nenabled = true", False),
+    ],
+)
+def test_routers_are_asked_unless_that_is_switched_off(
+    file: Path, flags: dict[str, object], variables: dict[str, str], text: str, enabled: bool
+) -> None:
+    file.write_text(text)
+
+    assert load(flags, file=file, environment=variables).portmap.enabled is enabled
+
+
 def test_the_file_may_be_named_by_a_variable_or_lie_in_the_data_directory(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[tun]\nname='usual0'")
     (tmp_path / "other.toml").write_text("[tun]\nname='other0'")

@@ -97,6 +97,12 @@ class Tun(Section, frozen=True):
     queues: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
 
 
+class Portmap(Section, frozen=True):
+    """The port that the router is asked for."""
+
+    enabled: bool = True
+
+
 class Persist(Section, frozen=True):
     """The table of known peers, kept for a quick restart."""
 
@@ -120,6 +126,7 @@ class NodeConfig(Section, frozen=True):
     ca: Ca = Ca()
     scribe: Scribe = Scribe()
     tun: Tun = Tun()
+    portmap: Portmap = Portmap()
     persist: Persist = Persist()
     control: Control = Control()
 

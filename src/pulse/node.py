@@ -5,6 +5,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import signal
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from pulse.core.facts import ClockRead
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
 from pulse.core.network.scribe import Scribe
+from pulse.core.paths.portmap import PortMap
 from pulse.core.trust.authorities import trusted_authorities
 from pulse.core.trust.ca import Issuer
 from pulse.core.trust.tokens import parse_token
@@ -33,6 +35,8 @@ from pulse.net import proxy, relays
 from pulse.net.advertised import advertised
 from pulse.net.dataplane import DataplaneLinks
 from pulse.net.dialler import Dialler
+from pulse.net.gateway import default_gateway
+from pulse.net.portmap.router import Router
 from pulse.net.sockets import bind_tcp, bind_udp
 from pulse.services import enrol
 from pulse.services.bootstrap import BootstrapService
@@ -41,6 +45,7 @@ from pulse.services.control import INVITE_TTL, ControlService
 from pulse.services.mesh import MeshService
 from pulse.services.netconfig import ConfigService
 from pulse.services.persist import PersistService
+from pulse.services.portmap import PortmapService
 from pulse.services.probe import ProbeService
 from pulse.services.publish import Publisher
 from pulse.services.relay import RelayService
@@ -126,9 +131,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     rpc = RpcService(links, methods)
     tun = _tun(config, links, mesh)
 
-    def told() -> tuple[str, ...]:
-        return advertised(*config.advertised, mesh.sight.addresses(), (tun.name,) if tun else ())
-
+    told = partial(_told, config, mesh, tun)
     persist = PersistService(config.data_dir, mesh, store, config.persist.enabled)
     trust = TrustService(links, identity, mesh)
     meshing = _meshing(config, links, mesh, store, persist, trust)
@@ -141,7 +144,8 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     traversal = TraversalService(links, rpc.call, meshing.tell)
     meshing.fetch_config, meshing.punch = netconfig.fetch, traversal.perform
     meshing.rules_changed = _each(scribe.changed, tun.config_changed if tun else None)
-    status = StatusService(mesh, links, tun, scribe, VERSION, addresses.join(*config.listen), _now())
+    portmap = _portmap(config, links, identity, mesh, tun, meshing)
+    status = StatusService(mesh, links, tun, scribe, VERSION, addresses.join(*config.listen), _now(), portmap)
     trace = TraceService(mesh, rpc.call)
     why = WhyService(mesh, rpc.call, lambda node: status.way_to(node).link)
     methods |= {MethodName.CONFIG: netconfig.get, MethodName.PUNCH: traversal.answer}
@@ -154,6 +158,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
         meshing,
         traversal,
         *_underlay(config, links, meshing, tun),
+        portmap,
         rpc,
         netconfig,
         scribe,
@@ -166,6 +171,12 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     revoke.restore()
     scribe.changed()
     return node
+
+
+def _told(config: NodeConfig, mesh: Mesh, tun: TunService | None) -> tuple[str, ...]:
+    """Where others are told that this node is."""
+    outside = [*mesh.sight.mapped, *mesh.sight.addresses()]
+    return advertised(*config.advertised, outside, (tun.name,) if tun else ())
 
 
 def _meshing(
@@ -227,6 +238,28 @@ def _tun(config: NodeConfig, links: DataplaneLinks, mesh: Mesh) -> TunService | 
     if not config.tun.enabled:
         return None
     return TunService(links, mesh.me, mesh.statements.mesh_cidr, config.tun.name, config.tun.queues)
+
+
+def _portmap(
+    config: NodeConfig,
+    links: DataplaneLinks,
+    identity: Identity,
+    mesh: Mesh,
+    tun: TunService | None,
+    meshing: MeshService,
+) -> PortmapService | None:
+    if not config.portmap.enabled:
+        return None
+
+    def secret(words: bytes) -> bytes:
+        """Ed25519 signs the same words the same way always, so nothing has to be kept on disk."""
+        return hashlib.sha256(identity.key.sign(b"port mapping nonce\0" + words)).digest()
+
+    router = Router(links.port, lambda: links.listens_tcp, secret, SystemRandom())
+    machine = PortMap(SystemRandom(), mesh.statements.mesh_cidr)
+    return PortmapService(
+        machine, router, lambda: default_gateway(config.listen[0], (tun.name,) if tun else ()), meshing.tell
+    )
 
 
 def _listen(links: DataplaneLinks, host: str) -> str:

@@ -89,6 +89,19 @@ class PeerRow(View, frozen=True):
     """Its boot count, as the newest record of it that came here says; 0 before one came."""
 
 
+class PortMapping(View, frozen=True):
+    """A port that the router passes on to this node."""
+
+    protocol: str
+    """By which it was asked for: `pcp`, `nat-pmp` or `upnp`."""
+    address: str
+    """`ip:port` outside."""
+    until: float
+    """When it ends, unless it is renewed, which happens in time."""
+    tcp: bool
+    """TCP at the same port is passed on too."""
+
+
 class Status(View, frozen=True):
     """The mesh as this node sees it."""
 
@@ -105,6 +118,7 @@ class Status(View, frozen=True):
     drops: dict[str, int]
     gossip: dict[str, int] = {}
     """Node records held, and what gossip did not take, by name."""
+    portmap: PortMapping | None = None
 
 
 class TokenRequest(Body, frozen=True):

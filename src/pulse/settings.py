@@ -37,6 +37,7 @@ SETTINGS: Final = {
     "tun": "tun.enabled",
     "tun-queues": "tun.queues",
     "mesh-cidr": "tun.cidr",
+    "portmap": "portmap.enabled",
 }
 """Flag (without its dashes) to TOML path; the variable is PULSE_ and the flag in capitals."""
 
@@ -56,7 +57,9 @@ VARIABLES: Final = {f"PULSE_{flag.upper().replace('-', '_')}": path for flag, pa
 }
 """Environment variable to TOML path. Others named PULSE_… are none of ours: PulseAudio has some."""
 
-_SWITCHES: Final = frozenset({"ca.enabled", "ca.force_time", "scribe.enabled", "tun.enabled", "persist.enabled"})
+_SWITCHES: Final = frozenset(
+    {"ca.enabled", "ca.force_time", "scribe.enabled", "tun.enabled", "portmap.enabled", "persist.enabled"}
+)
 _NUMBERS: Final = frozenset({"tun.queues", "persist.interval"})
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})

@@ -163,6 +163,12 @@ def test_ctrl_c_ends_a_node_in_the_foreground(shell: Shell) -> None:
     assert lines[0].startswith("network")
 
 
+def test_what_is_on_by_itself_can_be_switched_off(shell: Shell) -> None:
+    assert shell.node("start", "--ca", "--no-portmap").code == 0
+
+    assert told(shell)["portmap"]["enabled"] is False
+
+
 def test_relative_paths_mean_where_the_command_was_typed(shell: Shell) -> None:
     done = shell.pulse("start", "--ca", "--data-dir", "data")
 

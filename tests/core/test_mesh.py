@@ -336,6 +336,7 @@ def test_every_fact_is_one_the_mesh_can_be_told(here: Node) -> None:
         facts.NoRoute(ALICE.node_id),
         facts.LinksSampled(()),
         facts.AddressesChanged(),
+        facts.PortMapped("203.0.113.7:443"),
         facts.PathSuspected(ALICE.node_id, link, suspect=True),
         facts.ConfigFetched(ALICE.node_id, None),
         facts.RelaysPublished(()),

@@ -14,6 +14,7 @@ from pulse.core.effects import (
 )
 from pulse.core.messages import Item, Leaving, ObjectKind, Objects, Observed
 from pulse.core.network.netconfig import first_config
+from pulse.core.paths.announce import AT_ONCE
 from pulse.core.paths.linkstate import EXPIRED_AFTER
 from pulse.core.paths.noderecord import Adjacency, read_record, sign_record
 from pulse.core.paths.wanted import TURN
@@ -91,6 +92,18 @@ def test_our_record_tells_neighbours_where_we_are_and_whom_we_have(here: Node) -
     ours = read_record(records.records[-1]).vouched(ME, CA.network)
     assert ours.candidates == ("192.0.2.77:443", "203.0.113.7:41641")
     assert [each.handle for each in ours.adjacencies()] == [ALICE.addresses.v4]
+
+
+def test_a_mapped_port_is_announced_at_once_and_first(here: Node) -> None:
+    here.linked(ALICE)
+    here.happened(facts.AddressesChanged(("192.168.1.2:443",)))
+    here.passed(2.0)
+    here.happened(facts.PortMapped("203.0.113.7:8443"))
+    here.passed(AT_ONCE)
+
+    (records,) = [message for _, message in here.said() if isinstance(message, messages.NodeRecords)]
+    ours = read_record(records.records[-1]).vouched(ME, CA.network)
+    assert ours.candidates == ("203.0.113.7:8443", "192.168.1.2:443")
 
 
 def test_a_link_whose_neighbour_knows_other_revocations_carries_nothing_before_it_told_them(here: Node) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
@@ -75,7 +75,9 @@ def test_all_addresses_are_listed_as_ip_lists_them(host: str, kernel: Netlink) -
 def test_a_route_comes_and_goes(host: str, kernel: Netlink, destination: str, table: int) -> None:
     kernel.set_link("pulse0", up=True)
     family = "-6" if ":" in destination else "-4"
-    wanted = HostRoute(ip_network(destination), "pulse0", "unicast", table)
+    # The kernel gives IPv6 routes a metric of its own.
+    metric = 1024 if ":" in destination else 0
+    wanted = HostRoute(ip_network(destination), "pulse0", "unicast", table, metric=metric)
 
     kernel.add_route(ip_network(destination), "pulse0", table)
 
@@ -98,6 +100,22 @@ def test_routes_are_listed_with_the_hosts_own_addresses(host: str, kernel: Netli
     assert ("10.7.0.0/24", "pulse0", "unicast") in found
     assert ("10.7.0.1/32", "pulse0", "local") in found
     assert not any(destination == "10.66.0.0/16" for destination, _, _ in found)
+
+
+def test_gateway_and_metric_of_a_route_are_listed(host: str, kernel: Netlink) -> None:
+    ip(host, "address", "add", "10.7.0.1/24", "dev", "pulse0")
+    ip(host, "address", "add", "fd00:7::1/64", "dev", "pulse0")
+    ip(host, "link", "set", "pulse0", "up")
+    ip(host, "route", "add", "default", "via", "10.7.0.9", "metric", "77")
+    ip(host, "route", "add", "default", "via", "fd00:7::9", "metric", "78")
+    ip(host, "route", "add", "default", "dev", "pulse0", "metric", "79")
+
+    found = [route for route in kernel.routes() if route.destination.prefixlen == 0 and route.interface == "pulse0"]
+
+    v4, v6 = ip_network("0.0.0.0/0"), ip_network("::/0")
+    assert HostRoute(v4, "pulse0", "unicast", gateway=ip_address("10.7.0.9"), metric=77) in found
+    assert HostRoute(v6, "pulse0", "unicast", gateway=ip_address("fd00:7::9"), metric=78) in found
+    assert HostRoute(v4, "pulse0", "unicast", metric=79) in found
 
 
 def test_a_route_that_is_there_is_refused_by_name(kernel: Netlink) -> None:

@@ -1,7 +1,7 @@
 """Status service: what is said of the mesh, of every node in it, and of the way to each."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -16,7 +16,7 @@ from pulse.core.trust.members import Naming
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import LinkId
 from pulse.net.links import PathSample, PeerTraffic
-from pulse.schemas import PeerRow, Status
+from pulse.schemas import PeerRow, PortMapping, Status
 from pulse.services.status import StatusService, identity_of
 from tests.authority import MESH, NOW, Ca, key
 from tests.fakes import FakeLinks
@@ -52,6 +52,17 @@ class Office:
     """The scribe on this node, or why it is none."""
 
     problem: str = ""
+
+
+@dataclass
+class Router:
+    """What it maps."""
+
+    mapped: PortMapping | None = None
+
+    def mapping(self) -> PortMapping | None:
+        """That."""
+        return self.mapped
 
 
 @dataclass
@@ -373,3 +384,9 @@ async def test_nodes_are_shown_under_the_names_and_tags_of_the_config(relayed: N
     assert (row.name, row.tags, row.via) == ("web", ["infra"], "hub")
     assert relayed.status().node.name == "desk"
     assert (relayed.service.identity().name, relayed.service.identity().tags) == ("desk", ["office"])
+
+
+async def test_a_mapped_port_is_shown_and_none_if_there_is_none(node: Node) -> None:
+    mapping = PortMapping("pcp", "203.0.113.7:8443", NOW + 7200, True)
+    for router, shown in ((None, None), (Router(), None), (Router(mapping), mapping)):
+        assert replace(node.service, portmap=router).status().portmap == shown

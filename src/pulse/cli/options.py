@@ -50,6 +50,9 @@ class NodeFlags:
     dns: Annotated[bool | None, Parameter(show=False)] = None
     dns_listen: Annotated[str | None, Parameter(show=False)] = None
     mesh_cidr: Annotated[str | None, Parameter(help="IPv4 range of a new network (10.100.0.0/16).")] = None
+    portmap: Annotated[
+        bool | None, Parameter(negative="--no-portmap", help="Ask the router to pass on a port to this node (yes).")
+    ] = None
 
     def given(self) -> dict[str, object]:
         """Value by flag, as `settings.load` takes them: only what was typed, without --config."""

@@ -178,6 +178,13 @@ class AddressesChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class PortMapped:
+    """The router passes on to us what comes to `address` (`ip:port`) outside; None: it does no more."""
+
+    address: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ClockCompared:
     """A neighbour told the time by its wall clock as its link came up: ours was so many seconds ahead."""
 
@@ -210,6 +217,7 @@ Fact = (
     | ProbeReceived
     | RelaysPublished
     | AddressesChanged
+    | PortMapped
     | ClockCompared
     | ClockRead
 )

@@ -35,6 +35,7 @@ from pulse.core.facts import (
     NoRoute,
     PathSuspected,
     PeerWanted,
+    PortMapped,
     ProbeReceived,
     PunchAnswered,
     PunchAsked,
@@ -98,7 +99,7 @@ class Mesh(Machines):
                 return self.sharing.config_fetched(node, data, now)
             case LinksSampled(samples):
                 return self._sampled(samples, now)
-            case RelaysPublished() | AddressesChanged():
+            case RelaysPublished() | AddressesChanged() | PortMapped():
                 return self._places_changed(fact, now)
             case ClockCompared() | ClockRead():
                 return self._clock(fact)
@@ -219,12 +220,15 @@ class Mesh(Machines):
                 outcomes += self.announce.quality_changed(member.addresses.v4, sample.rtt, sample.loss, now)
         return outcomes
 
-    def _places_changed(self, fact: RelaysPublished | AddressesChanged, now: float) -> Outcomes:
+    def _places_changed(self, fact: RelaysPublished | AddressesChanged | PortMapped, now: float) -> Outcomes:
         match fact:
             case RelaysPublished(relays):
                 return self.neighbours.relays_published(relays, now)
             case AddressesChanged(candidates):
                 return self._addresses_changed(candidates, now)
+            case PortMapped(address):
+                self.sight.port_mapped(address)
+                return seen_elsewhere(self, now)
 
     def _addresses_changed(self, candidates: tuple[str, ...], now: float) -> Outcomes:
         self.sight.addresses_changed(candidates)

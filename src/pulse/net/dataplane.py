@@ -81,6 +81,8 @@ class DataplaneLinks:
 
     _dataplane: _dataplane.Dataplane
     _proxy: Proxy | None = None
+    listens_tcp: bool = False
+    """WebSockets are taken in, on the TCP port of the same number."""
     _facts: list[facts.Fact] = field(default_factory=list)
     _told: asyncio.Event = field(default_factory=asyncio.Event)
     _offers: asyncio.Queue[JoinOffer] = field(default_factory=asyncio.Queue)
@@ -106,6 +108,7 @@ class DataplaneLinks:
     def listen(self, tcp: socket.socket) -> None:
         """Take in WebSockets on a bound TCP socket, which is taken over."""
         tcp.listen(BACKLOG)
+        self.listens_tcp = True
         self._dataplane.listen(tcp.detach())
 
     def close(self) -> None:

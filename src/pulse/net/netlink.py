@@ -10,7 +10,17 @@ import socket
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_interface, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
 from types import TracebackType
 from typing import Final, Self
 
@@ -33,7 +43,7 @@ _NEW_ROUTE, _DELETE_ROUTE, _GET_ROUTE = 24, 25, 26
 _IFLA_IFNAME, _IFLA_MTU, _IFLA_GSO_MAX_SIZE, _IFLA_GSO_IPV4_MAX_SIZE = 3, 4, 41, 63
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _IFA_F_NODAD = 0x02
-_RTA_DST, _RTA_OIF, _RTA_TABLE = 1, 4, 15
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_TABLE = 1, 4, 5, 6, 15
 _RTPROT_PULSE: Final = 112
 _UNICAST = 1
 _ROUTE_TYPES = {_UNICAST: "unicast", 2: "local"}
@@ -75,6 +85,9 @@ class HostRoute:
     interface: str
     kind: str
     table: int = MAIN_TABLE
+    gateway: IPv4Address | IPv6Address | None = None
+    metric: int = 0
+    """Of two routes to one destination the lower is taken."""
 
 
 class Netlink:
@@ -152,7 +165,17 @@ class Netlink:
                 continue
             attributes = _attributes(body, 12)
             interface, _ = links.get(_unpack(attributes.get(_RTA_OIF, bytes(4))), ("", 0))
-            found.append(HostRoute(_destination(body, attributes), interface, kind, _table(body, attributes)))
+            gateway = attributes.get(_RTA_GATEWAY)
+            found.append(
+                HostRoute(
+                    _destination(body, attributes),
+                    interface,
+                    kind,
+                    _table(body, attributes),
+                    ip_address(gateway) if gateway else None,
+                    _unpack(attributes.get(_RTA_PRIORITY, bytes(4))),
+                )
+            )
         return found
 
     def _links(self) -> dict[int, tuple[str, int]]:

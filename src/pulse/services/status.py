@@ -31,6 +31,14 @@ class Device(Protocol):
     problem: str
 
 
+class Mapping(Protocol):
+    """What this service asks of the port mapping."""
+
+    def mapping(self) -> schemas.PortMapping | None:
+        """What is mapped now."""
+        ...
+
+
 class Office(Protocol):
     """What this service asks of the scribe on this node."""
 
@@ -65,6 +73,7 @@ class StatusService:
     listen: str
     started: float
     """The event loop's time at start."""
+    portmap: Mapping | None = None
 
     def status(self) -> schemas.Status:
         """The mesh as this node sees it."""
@@ -82,6 +91,7 @@ class StatusService:
             peers=peers,
             drops={reason: count for reason, count in self.links.drops().items() if count},
             gossip=self.mesh.gossip.statistics(),
+            portmap=self.portmap.mapping() if self.portmap else None,
         )
 
     def identity(self) -> schemas.NodeIdentity:

@@ -97,6 +97,18 @@ def test_what_neighbours_see_stands_behind_the_best_of_what_the_machine_knows(si
     assert sight.candidates() == (*LAN[:OBSERVED_TOLD], *seen, *LAN[OBSERVED_TOLD:])
 
 
+def test_a_mapped_port_goes_first_and_is_told_once(sight: Sight) -> None:
+    sight.addresses_changed(LAN[:1])
+    sight.observed(ONE, "203.0.113.1", 443, 0.0)
+    sight.port_mapped("203.0.113.7:8443")
+    assert sight.candidates() == ("203.0.113.7:8443", *LAN[:1], "203.0.113.1:443")
+
+    sight.observed(ONE, "203.0.113.7", 8443, 0.0)
+    assert sight.candidates() == ("203.0.113.7:8443", *LAN[:1])
+    sight.port_mapped(None)
+    assert sight.candidates() == (*LAN[:1], "203.0.113.7:8443")
+
+
 def test_an_address_the_machine_knows_itself_is_told_once(sight: Sight) -> None:
     sight.addresses_changed(LAN[:1])
     sight.observed(ONE, "192.168.1.0", 443, 0.0)

@@ -1,4 +1,4 @@
-"""How neighbours see us: at which address, and with which clock.
+"""How others see us: at which address, and with which clock.
 
 Invariant: what a neighbour said counts only while its link is up, and one that lies outweighs no two that agree.
 """
@@ -31,8 +31,10 @@ SIGHTING_RATE: Final = 1 / 10
 
 @dataclass(slots=True)
 class Sight:
-    """What the neighbours tell us of ourselves."""
+    """What neighbours and our router tell us of ourselves."""
 
+    mapped: tuple[str, ...] = ()
+    """Where our router passes on to us what strangers send, `ip:port`: one place, or none."""
     _local: tuple[str, ...] = ()
     _addresses: dict[LinkId, str] = field(default_factory=dict)
     _sightings: dict[LinkId, Bucket] = field(default_factory=dict)
@@ -44,6 +46,10 @@ class Sight:
     def addresses_changed(self, candidates: tuple[str, ...]) -> None:
         """Where this machine says it is reached, `ip:port` each, best first."""
         self._local = candidates
+
+    def port_mapped(self, address: str | None) -> None:
+        """Our router passes on to us what comes to `address`; None: it does no more."""
+        self.mapped = (address,) if address else ()
 
     def link_opened(self, fact: LinkUp) -> list[Effect]:
         """Tell the neighbour where we see it; the far end of a WebSocket is no address for UDP."""
@@ -84,9 +90,10 @@ class Sight:
         return sorted(voices, key=lambda each: (-voices[each], each))
 
     def candidates(self) -> tuple[str, ...]:
-        """Where others may try to reach us: what this machine knows, and what neighbours see beside it."""
+        """Where others may try to reach us: a mapped port, what this machine knows, what neighbours see beside it."""
         seen = [each for each in self.addresses() if each not in self._local][:OBSERVED_TOLD]
-        return (*self._local[:OBSERVED_TOLD], *seen, *self._local[OBSERVED_TOLD:])
+        known = (*self._local[:OBSERVED_TOLD], *seen, *self._local[OBSERVED_TOLD:])
+        return tuple(dict.fromkeys([*self.mapped, *known]))
 
     def nat(self) -> Nat:
         """The NAT between us and our neighbours."""

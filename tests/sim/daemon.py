@@ -19,6 +19,7 @@ from pulse.core.effects import (
     ExpectProbes,
     FetchConfig,
     Log,
+    PolicyChanged,
     Punching,
     SendMessage,
     SendProbe,
@@ -186,6 +187,8 @@ class Daemon:
                 """Sessions are not simulated."""
             case TablesChanged():
                 self._tables_changed(effect)
+            case PolicyChanged():
+                """Nor are packets judged."""
             case TrustChanged():
                 self.trust_changed()
             case StoreRoles() | StoreConfig() | StoreRevocation() | StoreBoot():

@@ -82,6 +82,7 @@ def test_only_what_concerns_the_columns_is_drawn_and_only_the_newest() -> None:
         effects.StoreBoot(4),
         effects.StoreRoles(1, b"x"),
         effects.TablesChanged({}, ()),
+        effects.PolicyChanged(()),
         facts.LinkDown(LINK, NODE, "timeout"),
         facts.LinkSuspect(LINK, NODE, suspect=True),
         facts.DialFailed(3, "timeout", ""),

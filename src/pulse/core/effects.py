@@ -100,6 +100,13 @@ class PolicyRule(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyChanged:
+    """The data plane's rules are these from now on; none allows all."""
+
+    rules: tuple[PolicyRule, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TrustChanged:
     """Revocations, authorities or the time floor changed: the data plane must be told."""
 
@@ -205,6 +212,7 @@ Effect = (
     | CloseSession
     | SendMessage
     | TablesChanged
+    | PolicyChanged
     | TrustChanged
     | Store
     | StorePeers

@@ -155,6 +155,10 @@ class Mesh(Machines):
                 waiting.extend(trust_changed(self, now))
             if isinstance(outcome, StoreConfig):
                 waiting.extend(config_changed(self))
+        if self.rules_stale:
+            # Before the tables: they may let packets pass that could not until now.
+            self.rules_stale = False
+            effects += self._rules_changed()
         if self.tables_stale:
             self.tables_stale = False
             effects.append(self.tables())

@@ -41,6 +41,7 @@ from pulse.services.control import INVITE_TTL, ControlService
 from pulse.services.mesh import MeshService
 from pulse.services.netconfig import ConfigService
 from pulse.services.persist import PersistService
+from pulse.services.pins import PinsService
 from pulse.services.probe import ProbeService
 from pulse.services.publish import Publisher
 from pulse.services.relay import RelayService
@@ -150,7 +151,8 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     ca = _ca(config, links, mesh, authorities, revoke, told) if authorities else None
     if ca and authorities:
         methods |= _ca_methods(ca, authorities, mesh, publisher)
-    control = ControlService(mesh, rpc.call, identity.pinned, ca, status, trace, why, scribe, revoke)
+    pins = PinsService(config.data_dir, mesh, meshing.tell, status.pin_of)
+    control = ControlService(mesh, rpc.call, identity.pinned, ca, status, trace, why, scribe, revoke, pins)
     services: tuple[Service | None, ...] = (
         meshing,
         traversal,
@@ -163,7 +165,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
         tun,
     )
     node = Node(meshing, control, status, ca, tun, told, tuple(each for each in services if each))
-    _wake(config, identity, node, persist, trust)
+    _wake(config, identity, node, persist, trust, pins)
     revoke.restore()
     scribe.changed()
     return node
@@ -221,12 +223,15 @@ def _listen(links: DataplaneLinks, host: str) -> str:
     return "udp+tcp"
 
 
-def _wake(config: NodeConfig, identity: Identity, node: Node, persist: PersistService, trust: TrustService) -> None:
+def _wake(
+    config: NodeConfig, identity: Identity, node: Node, persist: PersistService, trust: TrustService, pins: PinsService
+) -> None:
     """Bring back what was known, show ourselves, and begin to dial."""
     now = _now()
     restored = persist.restore(now)
     trust.install()
     node.mesh.perform(effect for effect in restored if not isinstance(effect, TrustChanged))
+    pins.restore()
     node.mesh.tell(ClockRead(clock.wall()))
     if node.tun:
         node.tun.attach()

@@ -183,12 +183,10 @@ class Daemon:
             case SendMessage(link) | CloseLink(link):
                 if end := self.ends.get(link):
                     _on(end, effect)
-            case CloseSession():
-                """Sessions are not simulated."""
+            case CloseSession() | PolicyChanged():
+                """Neither sessions nor rules are simulated."""
             case TablesChanged():
                 self._tables_changed(effect)
-            case PolicyChanged():
-                """Nor are packets judged."""
             case TrustChanged():
                 self.trust_changed()
             case StoreRoles() | StoreConfig() | StoreRevocation() | StoreBoot():

@@ -117,6 +117,8 @@ def _fact(what: object) -> str:
             return f"addresses: {' '.join(candidates)}"
         case facts.PathSuspected(node, link, suspect):
             return f"path to {node[:SHORT_ID]} by {link} {'suspect' if suspect else 'recovered'}"
+        case facts.PinsChanged(vias):
+            return f"{len(vias)} pins"
         case facts.ConfigFetched(node, data):
             return f"config of {node[:SHORT_ID]}: {'no answer' if data is None else f'{len(data)} bytes'}"
         case facts.PeerWanted(node) | facts.NoRoute(node):

@@ -88,6 +88,7 @@ def test_only_what_concerns_the_columns_is_drawn_and_only_the_newest() -> None:
         facts.DialFailed(3, "timeout", ""),
         facts.AddressesChanged(("192.0.2.1:443",)),
         facts.PathSuspected(NODE, LINK, suspect=False),
+        facts.PinsChanged({NODE: NODE}),
         facts.ConfigFetched(NODE, None),
         facts.PeerWanted(NODE),
     ],

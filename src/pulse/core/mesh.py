@@ -35,6 +35,7 @@ from pulse.core.facts import (
     NoRoute,
     PathSuspected,
     PeerWanted,
+    PinsChanged,
     ProbeReceived,
     PunchAnswered,
     PunchAsked,
@@ -88,8 +89,8 @@ class Mesh(Machines):
                     *self.linkstate.link_suspected(link, suspect),
                     *self.neighbours.link_suspected(link, suspect, now),
                 ]
-            case PathSuspected(node, link, suspect):
-                return self.routing.path_suspected(node, link, suspect, now)
+            case PathSuspected() | PinsChanged():
+                return self._paths_judged(fact, now)
             case DialFailed():
                 return self.neighbours.dial_failed(fact, now)
             case MessageReceived(link, payload):
@@ -243,6 +244,16 @@ class Mesh(Machines):
                 return []
             case ClockRead(wall):
                 return self.gossip.clock_read(wall)
+
+    # Paths
+
+    def _paths_judged(self, fact: PathSuspected | PinsChanged, now: float) -> Outcomes:
+        match fact:
+            case PathSuspected(node, link, suspect):
+                return self.routing.path_suspected(node, link, suspect, now)
+            case PinsChanged(vias):
+                chosen = frozenset(vias.values())
+                return [*self.routing.pins_changed(vias, now), *self.wanted.pins_changed(chosen)]
 
     # Sessions and traffic
 

@@ -119,7 +119,6 @@ async def join(config: NodeConfig, progress: Callable[[str], None]) -> schemas.J
 
 
 def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket: ControlSocket) -> Node:
-    me = identity.certificate
     store = NetworkStore(config.data_dir)
     authorities = _authority(config, identity)
     mesh = _mesh(config, identity)
@@ -138,7 +137,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     netconfig = ConfigService(mesh.statements, rpc.call, meshing.tell)
     scribe = _scribe(config, identity, mesh, rpc, publisher, store)
     revoke = RevokeService(
-        me.node_id, identity.key, mesh.statements, mesh.members, mesh.ca_nodes, publisher, authorities
+        mesh.me.node_id, identity.key, mesh.statements, mesh.members, mesh.ca_nodes, publisher, authorities
     )
     traversal = TraversalService(links, rpc.call, meshing.tell)
     meshing.fetch_config, meshing.punch = netconfig.fetch, traversal.perform

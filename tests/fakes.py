@@ -5,11 +5,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pulse.core.effects import WEBSOCKET_AFTER, Attempt, TablesChanged
+from pulse.core.effects import WEBSOCKET_AFTER, Attempt, PolicyRule, TablesChanged
 from pulse.core.facts import Fact, LinkSample
 from pulse.core.types import NO_LINK, LinkId, NodeId
 from pulse.errors import LinkError, PulseError
-from pulse.net.links import JoinOffer, PathSample, PeerTraffic, PolicyRule, Request, Trust
+from pulse.net.links import JoinOffer, PathSample, PeerTraffic, Request, Trust
 
 NOBODY = NodeId("")
 

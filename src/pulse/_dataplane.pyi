@@ -250,10 +250,11 @@ class Dataplane:
     def replace_policy(
         self,
         rules: Sequence[
-            tuple[bool, Sequence[str] | None, Sequence[str] | None, Sequence[int], Sequence[tuple[int, int]]]
+            tuple[bool, Sequence[str] | None, Sequence[str] | None, Sequence[int], Sequence[tuple[int, int]], bool]
         ],
     ) -> None:
-        """(allow, from handles, to handles, IP protocols, port ranges): the whole policy; None or empty is any.
+        """(allow, from handles, to handles, IP protocols, port ranges, redundant): the whole policy; None or empty is
+        any.
 
         The first rule that matches decides; without rules all is allowed, with any what matches none is not. ValueError
         changes nothing. A rule with ports matches no fragment but the first, and no protocol without ports.

@@ -155,6 +155,14 @@ class Client:
         """Take a tag from a node, on the scribe."""
         return self._call("DELETE", "/api/tags", schemas.NodeNaming, schemas.TagRequest(node, tag))
 
+    def pin(self, node: str, via: str = "", *, direct: bool = False) -> schemas.PinInfo:
+        """Reach a node by the neighbour `via`, or by its own link."""
+        return self._call("PUT", "/api/pins", schemas.PinInfo, schemas.PinRequest(node, via, direct))
+
+    def unpin(self, node: str) -> schemas.PinInfo:
+        """Reach a node by the best path again."""
+        return self._call("DELETE", "/api/pins", schemas.PinInfo, schemas.UnpinRequest(node))
+
     def revoke(self, node: str, *, force: bool = False) -> schemas.Revoked:
         """Shut a node out for good, on the CA or the scribe; `force` for the last CA or scribe."""
         return self._call("POST", "/api/revoke", schemas.Revoked, schemas.RevokeRequest(node, force))

@@ -45,6 +45,7 @@ from pulse.services.control import INVITE_TTL, ControlService
 from pulse.services.mesh import MeshService
 from pulse.services.netconfig import ConfigService
 from pulse.services.persist import PersistService
+from pulse.services.pins import PinsService
 from pulse.services.portmap import PortmapService
 from pulse.services.probe import ProbeService
 from pulse.services.publish import Publisher
@@ -123,7 +124,6 @@ async def join(config: NodeConfig, progress: Callable[[str], None]) -> schemas.J
 
 
 def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket: ControlSocket) -> Node:
-    me = identity.certificate
     store = NetworkStore(config.data_dir)
     authorities = _authority(config, identity)
     mesh = _mesh(config, identity)
@@ -139,7 +139,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     netconfig = ConfigService(mesh.statements, rpc.call, meshing.tell)
     scribe = _scribe(config, identity, mesh, rpc, publisher, store)
     revoke = RevokeService(
-        me.node_id, identity.key, mesh.statements, mesh.members, mesh.ca_nodes, publisher, authorities
+        mesh.me.node_id, identity.key, mesh.statements, mesh.members, mesh.ca_nodes, publisher, authorities
     )
     traversal = TraversalService(links, rpc.call, meshing.tell)
     meshing.fetch_config, meshing.punch = netconfig.fetch, traversal.perform
@@ -153,7 +153,8 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     ca = _ca(config, links, mesh, authorities, revoke, told) if authorities else None
     if ca and authorities:
         methods |= _ca_methods(ca, authorities, mesh, publisher)
-    control = ControlService(mesh, rpc.call, identity.pinned, ca, status, trace, why, scribe, revoke)
+    pins = PinsService(config.data_dir, mesh, meshing.tell, status.pin_of)
+    control = ControlService(mesh, rpc.call, identity.pinned, ca, status, trace, why, scribe, revoke, pins)
     services: tuple[Service | None, ...] = (
         meshing,
         traversal,
@@ -167,7 +168,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
         tun,
     )
     node = Node(meshing, control, status, ca, tun, told, tuple(each for each in services if each))
-    _wake(config, identity, node, persist, trust)
+    _wake(config, identity, node, persist, trust, pins)
     revoke.restore()
     scribe.changed()
     return node
@@ -273,12 +274,15 @@ def _listen(links: DataplaneLinks, host: str) -> str:
     return "udp+tcp"
 
 
-def _wake(config: NodeConfig, identity: Identity, node: Node, persist: PersistService, trust: TrustService) -> None:
+def _wake(
+    config: NodeConfig, identity: Identity, node: Node, persist: PersistService, trust: TrustService, pins: PinsService
+) -> None:
     """Bring back what was known, show ourselves, and begin to dial."""
     now = _now()
     restored = persist.restore(now)
     trust.install()
     node.mesh.perform(effect for effect in restored if not isinstance(effect, TrustChanged))
+    pins.restore()
     node.mesh.tell(ClockRead(clock.wall()))
     if node.tun:
         node.tun.attach()

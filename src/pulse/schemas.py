@@ -59,6 +59,20 @@ class CertificateInfo(View, frozen=True):
     """True if the CA was checked against an invite or token at join."""
 
 
+class PinInfo(View, frozen=True):
+    """How a node is pinned; `via` is empty if it is not any more."""
+
+    id: str
+    name: str
+    via: str
+    via_id: str
+    direct: bool
+    """`via` is the node itself."""
+    followed: bool
+    problem: str
+    """Why the pin is not followed at present; empty if it is."""
+
+
 class PeerRow(View, frozen=True):
     """One other node, as the status shows it."""
 
@@ -87,6 +101,8 @@ class PeerRow(View, frozen=True):
     """Links on the way to it; 0 while there is no path."""
     boot: int = 0
     """Its boot count, as the newest record of it that came here says; 0 before one came."""
+    pinned: PinInfo | None = None
+    """To which way a person pinned it, and whether that is the one in use."""
 
 
 class PortMapping(View, frozen=True):
@@ -212,6 +228,20 @@ class NodeNaming(View, frozen=True):
     tags: list[str]
     version: str
     """Of the network config: scribe epoch and generation, with a dot between."""
+
+
+class PinRequest(Body, frozen=True):
+    """A node to pin, and to what: a neighbour, or its own link. Nodes in any of their words."""
+
+    node_id: NodeText
+    via: NodeText = ""
+    direct: bool = False
+
+
+class UnpinRequest(Body, frozen=True):
+    """A node whose pin is to be taken back."""
+
+    node_id: NodeText
 
 
 class RevokeRequest(Body, frozen=True):

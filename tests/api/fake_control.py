@@ -27,6 +27,8 @@ LAST = (
     "If that is meant: pulse revoke --node 4be27a3391c0 --force"
 )
 
+AWAY = "not linked with relay-9 at present, so the best path is used"
+
 IDENTITY = schemas.NodeIdentity(
     ID, "relay-01", "mynet", CA_HASH, "10.100.41.7", "fd7a::33", ["ca", "scribe"], ["infra"]
 )
@@ -72,6 +74,12 @@ def peer(name: str = "db-server", **changes: object) -> schemas.PeerRow:
         "last_error": "", "bytes_in": 1, "bytes_out": 2,
     }  # fmt: skip
     return schemas.PeerRow(**(values | changes))  # type: ignore[arg-type]
+
+
+def pinned(via: str = "relay-01", *, direct: bool = False, problem: str = "") -> schemas.PinInfo:
+    """db-server, pinned."""
+    name, to = ("db-server", "9" * 64) if direct else (via, ID)
+    return schemas.PinInfo("9" * 64, "db-server", name, to, direct=direct, followed=not problem, problem=problem)
 
 
 class FakeControl:
@@ -166,6 +174,18 @@ class FakeControl:
         if wanted.node == "nobody":
             raise NotFound('no node is called "nobody". See the nodes: pulse status')
         return self.reason
+
+    async def pin(self, wanted: schemas.PinRequest) -> schemas.PinInfo:
+        self.asked.append(wanted)
+        if wanted.node_id == "nobody":
+            raise NotFound('no node is called "nobody". See the nodes: pulse status')
+        return pinned(wanted.via, direct=wanted.direct, problem=AWAY if wanted.via == "relay-9" else "")
+
+    async def unpin(self, wanted: schemas.UnpinRequest) -> schemas.PinInfo:
+        self.asked.append(wanted)
+        if wanted.node_id != "db-server":
+            raise NotFound(f"{wanted.node_id} is not pinned (pinned: db-server). See: pulse status")
+        return schemas.PinInfo("9" * 64, "db-server", "", "", direct=False, followed=False, problem="")
 
     async def stop(self) -> schemas.Stopping:
         self.stopped.set()

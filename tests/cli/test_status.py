@@ -11,7 +11,7 @@ import pytest
 
 from pulse import schemas
 from pulse.cli.values import DASH
-from tests.api.fake_control import FakeControl, peer
+from tests.api.fake_control import AWAY, FakeControl, peer, pinned
 from tests.cli.shell import Shell
 
 
@@ -39,6 +39,23 @@ def test_every_node_is_a_line_with_units(shell: Shell, control: FakeControl) -> 
     assert lines[4].split() == ["cam-7", "10.100.87.53", "-", DASH, DASH, DASH, "2", "h", DASH]
     assert lines[6] == "cam-7: 198.51.100.4:443 did not answer"
     assert max(map(len, lines)) <= 80
+
+
+def test_a_pinned_node_is_marked_and_a_pin_that_is_not_followed_says_why(shell: Shell, control: FakeControl) -> None:
+    control.peers = [
+        peer("db-server", via="relay-01", pinned=pinned()),
+        peer("cam-7", pinned=pinned(direct=True)),
+        peer("cam-8", via="relay-01", pinned=pinned("relay-9", problem=AWAY)),
+    ]
+    lines = shell.node("status").out.splitlines()
+
+    assert "relay-01 (pinned)" in lines[3]
+    assert "direct (pinned)" in lines[4]
+    assert "relay-01" in lines[5]
+    assert "pinned" not in lines[5]
+    assert lines[7] == f"db-server: pinned over relay-9; {AWAY}"
+    told = json.loads(shell.node("status", "--json").out)["peers"]
+    assert [each["pinned"]["followed"] for each in told] == [True, True, False]
 
 
 def test_long_names_are_cut_so_that_a_line_fits(shell: Shell, control: FakeControl) -> None:

@@ -4,10 +4,13 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from pulse.core.effects import Owner, StoreConfig, TablesChanged
-from pulse.core.messages import Objects
+from pulse.core.effects import Owner, PolicyChanged, PolicyRule, StoreConfig, TablesChanged
+from pulse.core.messages import Item, ObjectKind, Objects
+from pulse.core.network.netconfig import Config, Settings, sign_config
+from pulse.core.network.policy import Rule
 from pulse.core.types import LinkId
-from tests.core.meshing import ALICE, CA_NODE, FIRST, ME, Node
+from tests.authority import MESH, key
+from tests.core.meshing import ALICE, BOB, CA, CA_NODE, FIRST, ME, ROLES, SCRIBE, Node, revocation
 
 
 @pytest.fixture
@@ -40,3 +43,59 @@ def test_the_cas_own_nodes_are_known_once_they_were_met(here: Node) -> None:
     here.linked(CA_NODE)
 
     assert here.mesh.ca_nodes() == {CA_NODE.node_id}
+
+
+# Rules
+
+
+def ruled(number: int, *rules: Rule) -> Item:
+    """The scribe's config with these rules."""
+    config = Config(1, number, Settings(str(MESH)), acl=list(rules))
+    return Item(ObjectKind.CONFIG, sign_config(CA.network, config, key("scribe")).data)
+
+
+TO_ALICE = Rule("1", ["*"], [ALICE.node_id], allow=True, redundant=True)
+
+
+def test_rules_reach_the_data_plane_before_the_tables_that_let_packets_pass(here: Node) -> None:
+    here.linked(SCRIBE)
+    here.told(ROLES, ruled(1, TO_ALICE))
+
+    told = [each for each in here.effects if isinstance(each, PolicyChanged | TablesChanged)]
+    handle = str(ALICE.addresses.v4)
+    assert told[0] == PolicyChanged((PolicyRule(True, None, (handle,), (), (), redundant=True),))
+    assert isinstance(told[1], TablesChanged)
+
+
+def test_a_node_that_is_met_later_is_fitted_by_the_rules_that_are_in_force(here: Node) -> None:
+    here.linked(SCRIBE)
+    here.told(ROLES, ruled(1, Rule("1", [BOB.node_id], ["*"], allow=True)))
+    assert here.did(PolicyChanged)[-1].rules[0].sources == ()
+
+    here.linked(BOB)
+    assert here.did(PolicyChanged)[-1].rules[0].sources == (str(BOB.addresses.v4),)
+
+    here.linked(CA_NODE)
+    assert here.did(PolicyChanged) == [], "nothing a rule fits has changed"
+
+
+def test_a_config_without_rules_opens_the_network_again(here: Node) -> None:
+    here.linked(SCRIBE)
+    here.told(ROLES, ruled(1, TO_ALICE))
+    here.told(ruled(2))
+
+    assert here.did(PolicyChanged) == [PolicyChanged(())]
+
+
+def test_without_rules_nothing_is_said_of_them(here: Node) -> None:
+    here.told(FIRST)
+
+    assert here.did(PolicyChanged) == []
+
+
+def test_a_revoked_node_fits_no_rule(here: Node) -> None:
+    here.linked(SCRIBE)
+    here.told(ROLES, ruled(1, TO_ALICE))
+    here.told(revocation(ALICE))
+
+    assert here.did(PolicyChanged)[-1].rules[0].destinations == ()

@@ -338,6 +338,7 @@ def test_every_fact_is_one_the_mesh_can_be_told(here: Node) -> None:
         facts.AddressesChanged(),
         facts.PortMapped("203.0.113.7:443"),
         facts.PathSuspected(ALICE.node_id, link, suspect=True),
+        facts.PinsChanged({ALICE.node_id: ALICE.node_id}),
         facts.ConfigFetched(ALICE.node_id, None),
         facts.RelaysPublished(()),
         facts.PunchAsked(1, ALICE.node_id, b""),

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from pulse.core import facts
-from pulse.core.effects import Hop, TablesChanged
+from pulse.core.effects import Hop, PolicyRule, TablesChanged
 from pulse.core.facts import DialFailed, LinkDown, LinkUp, MessageReceived, PathSuspected, SessionUp
 from pulse.core.types import LinkId
 from pulse.errors import LinkError, SystemRefused
@@ -335,7 +335,7 @@ async def test_a_flow_the_policy_denies_is_dropped_at_its_source_and_counted() -
         ip(name, "address", "add", f"{alice.me.addresses.v4}/16", "dev", "pulse0")
         ip(name, "link", "set", "pulse0", "up")
         bobs = str(bob.me.addresses.v4)
-        alice.links.replace_policy([(True, None, [bobs], [17], [(80, 90)])])
+        alice.links.replace_policy([PolicyRule(True, None, (bobs,), (17,), ((80, 90),))])
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as speaker:
             speaker.sendto(b"allowed", (bobs, 85))
             speaker.sendto(b"denied", (bobs, 91))

@@ -43,6 +43,9 @@ REASON = schemas.Why(
 TRACE = schemas.Trace(ALICE.node_id, "alice", str(ALICE.addresses.v4), [], 0.01, "")
 
 
+PINNED = schemas.PinInfo(ALICE.node_id, "alice", "keeper", "", direct=False, followed=True, problem="")
+
+
 class Beside:
     """The services that tell how the mesh looks, and agree to every change of names, tags and members."""
 
@@ -85,6 +88,14 @@ class Beside:
         self.asked.append(wanted)
         return schemas.Revoked(ALICE.node_id, "alice", "ca")
 
+    async def pin(self, wanted: schemas.PinRequest) -> schemas.PinInfo:
+        self.asked.append(wanted)
+        return PINNED
+
+    async def unpin(self, wanted: schemas.UnpinRequest) -> schemas.PinInfo:
+        self.asked.append(wanted)
+        return PINNED
+
 
 @dataclass
 class Node:
@@ -101,7 +112,7 @@ class Node:
     def control(self) -> ControlService:
         """The service."""
         beside = self.beside
-        return ControlService(self.mesh, self.call, True, self.ca, beside, beside, beside, beside, beside)
+        return ControlService(self.mesh, self.call, True, self.ca, beside, beside, beside, beside, beside, beside)
 
     async def call(self, node: NodeId, method: str, _: bytes, timeout: float) -> bytes:
         self.calls.append((node, method, timeout))
@@ -153,6 +164,9 @@ async def test_what_the_services_beside_it_know_is_passed_on(member_node: Node) 
     assert await control.status() == STATUS
     assert await control.trace(schemas.TraceRequest("alice", 2.0)) == TRACE
     assert await control.why(schemas.WhyRequest("alice")) == REASON
+    pin, unpin = schemas.PinRequest("alice", "keeper"), schemas.UnpinRequest("alice")
+    assert (await control.pin(pin), await control.unpin(unpin)) == (PINNED, PINNED)
+    assert member_node.beside.asked == [pin, unpin]
 
 
 async def test_a_node_tells_its_certificate_and_how_long_it_holds(member_node: Node, world: World) -> None:

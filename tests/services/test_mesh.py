@@ -12,8 +12,10 @@ import pytest
 
 from pulse import clock
 from pulse.core import facts, messages
+from pulse.core.effects import PolicyRule
 from pulse.core.messages import Item, Leaving, ObjectKind, Objects, Observed
-from pulse.core.network.netconfig import first_config
+from pulse.core.network.netconfig import Config, Settings, first_config, sign_config
+from pulse.core.network.policy import Rule
 from pulse.core.paths.noderecord import sign_record
 from pulse.core.trust.revocation import sign_revocation
 from pulse.core.trust.roles import Roles, sign_roles
@@ -290,6 +292,16 @@ async def test_a_neighbour_that_is_revoked_hears_so_before_its_link_is_cut(
                 await asyncio.sleep(0.01)
 
     assert here.said == ["rules changed", "rules changed", "trust changed", "peers stored"]
+
+
+async def test_the_rules_of_a_config_reach_the_data_plane(here: Node) -> None:
+    here.service.tell(ALICE_IS_UP)
+    here.service.take_in(ObjectKind.ROLES, sign_roles(CA.network, Roles(1, ALICE.node_id, 1), CA.key).data)
+    rule = Rule("1", ["*"], [ALICE.node_id], allow=True, redundant=True)
+    ruled = sign_config(CA.network, Config(1, 1, Settings(str(MESH)), acl=[rule]), key("alice"))
+    here.service.take_in(ObjectKind.CONFIG, ruled.data)
+
+    assert here.links.policy == (PolicyRule(True, None, (str(ALICE.addresses.v4),), (), (), redundant=True),)
 
 
 async def test_what_a_foreign_ca_signed_is_not_taken_in(here: Node) -> None:

@@ -19,6 +19,7 @@ from pulse.core.effects import (
     ExpectProbes,
     FetchConfig,
     Log,
+    PolicyChanged,
     Punching,
     SendMessage,
     SendProbe,
@@ -182,8 +183,8 @@ class Daemon:
             case SendMessage(link) | CloseLink(link):
                 if end := self.ends.get(link):
                     _on(end, effect)
-            case CloseSession():
-                """Sessions are not simulated."""
+            case CloseSession() | PolicyChanged():
+                """Neither sessions nor rules are simulated."""
             case TablesChanged():
                 self._tables_changed(effect)
             case TrustChanged():

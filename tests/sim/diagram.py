@@ -15,6 +15,7 @@ from pulse.core.effects import (
     Dial,
     FetchConfig,
     Log,
+    PolicyChanged,
     SendMessage,
     StoreBoot,
     StoreConfig,
@@ -94,8 +95,8 @@ def _text(what: object) -> str:
             return f"store boot {boot}"
         case StoreRoles() | StoreConfig() | StoreRevocation():
             return f"store {type(what).__name__.removeprefix('Store').lower()}"
-        case TablesChanged(routes, _):
-            return f"tables: {len(routes)} routes"
+        case TablesChanged(entries, _) | PolicyChanged(entries):
+            return f"{type(what).__name__.removesuffix('Changed').lower()}: {len(entries)} entries"
         case TrustChanged() | StorePeers():
             return ""
         case _:
@@ -116,6 +117,8 @@ def _fact(what: object) -> str:
             return f"addresses: {' '.join(candidates)}"
         case facts.PathSuspected(node, link, suspect):
             return f"path to {node[:SHORT_ID]} by {link} {'suspect' if suspect else 'recovered'}"
+        case facts.PinsChanged(vias):
+            return f"{len(vias)} pins"
         case facts.ConfigFetched(node, data):
             return f"config of {node[:SHORT_ID]}: {'no answer' if data is None else f'{len(data)} bytes'}"
         case facts.PeerWanted(node) | facts.NoRoute(node):

@@ -42,9 +42,19 @@ pub struct Rule {
     pub protocols: Vec<u8>,
     /// Destination ports, from and to; empty for any, and for protocols without.
     pub ports: Vec<(u16, u16)>,
+    /// What it allows leaves over the two best ways at once.
+    pub redundant: bool,
 }
 
 impl Rule {
+    fn ruling(&self) -> Ruling {
+        match (self.allow, self.redundant) {
+            (false, _) => Ruling::Denied,
+            (true, false) => Ruling::Allowed,
+            (true, true) => Ruling::Redundant,
+        }
+    }
+
     fn matches(&self, flow: &Flow) -> bool {
         let Flow { src, dst, transport } = flow;
         let nodes = self.from.as_ref().is_none_or(|from| from.contains(*src))
@@ -56,7 +66,21 @@ impl Rule {
     }
 }
 
-/// What a source does with a flow.
+/// What the rules say of a flow in its own direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ruling {
+    Denied,
+    Allowed,
+    Redundant,
+}
+
+impl Ruling {
+    fn allows(self) -> bool {
+        self != Self::Denied
+    }
+}
+
+/// What becomes of a flow at its ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It is allowed.
@@ -65,6 +89,20 @@ pub enum Verdict {
     Reply,
     /// Neither is.
     Denied,
+}
+
+/// A verdict, and how its packets leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judged {
+    /// Whether they do.
+    pub verdict: Verdict,
+    /// Over the two best ways at once.
+    pub redundant: bool,
+}
+
+impl Judged {
+    /// Of every flow where there are no rules.
+    pub const OPEN: Self = Self { verdict: Verdict::Allowed, redundant: false };
 }
 
 /// One policy; swapped whole.
@@ -87,9 +125,11 @@ impl Policy {
         self.rules.is_empty()
     }
 
-    /// True if `flow` is allowed in its own direction.
-    pub fn allows(&self, flow: &Flow) -> bool {
-        self.is_open() || self.rules.iter().find(|rule| rule.matches(flow)).is_some_and(|rule| rule.allow)
+    fn ruling(&self, flow: &Flow) -> Ruling {
+        if self.is_open() {
+            return Ruling::Allowed;
+        }
+        self.rules.iter().find(|rule| rule.matches(flow)).map_or(Ruling::Denied, Rule::ruling)
     }
 }
 
@@ -101,33 +141,43 @@ pub struct Verdicts(Vec<Option<Remembered>>);
 struct Remembered {
     flow: Flow,
     version: u64,
-    allowed: bool,
+    ruling: Ruling,
 }
 
 impl Verdicts {
-    /// As `Policy::allows`.
+    /// True if `flow` is allowed in its own direction.
     pub fn allows(&mut self, policy: &Policy, flow: &Flow) -> bool {
+        self.ruling(policy, flow).allows()
+    }
+
+    /// What becomes of `flow` at its ends. An answer leaves as what it answers does.
+    pub fn judge(&mut self, policy: &Policy, flow: &Flow) -> Judged {
+        let own = self.ruling(policy, flow);
+        let (verdict, ruling) = if own.allows() {
+            (Verdict::Allowed, own)
+        } else {
+            match self.ruling(policy, &flow.swapped()) {
+                Ruling::Denied => (Verdict::Denied, Ruling::Denied),
+                other => (Verdict::Reply, other),
+            }
+        };
+        Judged { verdict, redundant: ruling == Ruling::Redundant }
+    }
+
+    fn ruling(&mut self, policy: &Policy, flow: &Flow) -> Ruling {
         if policy.is_open() {
-            return true;
+            return Ruling::Allowed;
         }
         self.0.resize(REMEMBERED, None);
         let place = &mut self.0[flow.hash() as usize % REMEMBERED];
         match place {
-            Some(known) if known.version == policy.version && known.flow == *flow => known.allowed,
+            Some(known) if known.version == policy.version && known.flow == *flow => known.ruling,
             _ => {
-                let allowed = policy.allows(flow);
-                *place = Some(Remembered { flow: *flow, version: policy.version, allowed });
-                allowed
+                let ruling = policy.ruling(flow);
+                *place = Some(Remembered { flow: *flow, version: policy.version, ruling });
+                ruling
             }
         }
-    }
-
-    /// What becomes of `flow` at its ends.
-    pub fn judge(&mut self, policy: &Policy, flow: &Flow) -> Verdict {
-        if self.allows(policy, flow) {
-            return Verdict::Allowed;
-        }
-        if self.allows(policy, &flow.swapped()) { Verdict::Reply } else { Verdict::Denied }
     }
 }
 
@@ -153,7 +203,7 @@ mod tests {
     }
 
     fn rule(allow: bool) -> Rule {
-        Rule { allow, from: None, to: None, protocols: vec![], ports: vec![] }
+        Rule { allow, from: None, to: None, protocols: vec![], ports: vec![], redundant: false }
     }
 
     /// A rule as people would say it, beside the compiled one.
@@ -164,13 +214,15 @@ mod tests {
         to: Option<HashSet<u8>>,
         protocols: Vec<u8>,
         ports: Vec<(u16, u16)>,
+        redundant: bool,
     }
 
     impl Said {
         fn compiled(&self) -> Rule {
             let handles = |set: &Option<HashSet<u8>>| set.as_ref().map(|set| set.iter().copied().map(handle).collect());
             let (from, to) = (handles(&self.from), handles(&self.to));
-            Rule { allow: self.allow, from, to, protocols: self.protocols.clone(), ports: self.ports.clone() }
+            let (protocols, ports) = (self.protocols.clone(), self.ports.clone());
+            Rule { allow: self.allow, from, to, protocols, ports, redundant: self.redundant }
         }
 
         fn covers(&self, src: u8, dst: u8, transport: Transport) -> bool {
@@ -198,12 +250,14 @@ mod tests {
     fn said() -> impl Strategy<Value = Said> {
         let protocols = prop::collection::vec(prop::sample::select(vec![1, 6, 17, 47]), 0..3);
         let ports = prop::collection::vec((0..6_u16, 0..6_u16), 0..3);
-        (any::<bool>(), nodes(), nodes(), protocols, ports).prop_map(|(allow, from, to, protocols, ports)| Said {
+        let marks = (any::<bool>(), any::<bool>());
+        (marks, nodes(), nodes(), protocols, ports).prop_map(|((allow, redundant), from, to, protocols, ports)| Said {
             allow,
             from,
             to,
             protocols,
             ports,
+            redundant,
         })
     }
 
@@ -222,19 +276,20 @@ mod tests {
         fn it_agrees_with_a_naive_model(rules in prop::collection::vec(said(), 0..6), flows in prop::collection::vec((0..4_u8, 0..4_u8, transport()), 1..30)) {
             let policy = Policy::new(rules.iter().map(Said::compiled).collect());
             let naive = |src, dst, transport: Transport| match rules.iter().find(|said| said.covers(src, dst, transport)) {
-                Some(said) => said.allow,
-                None => rules.is_empty(),
+                Some(said) => (said.allow, said.allow && said.redundant),
+                None => (rules.is_empty(), false),
             };
             let mut verdicts = Verdicts::default();
             for (src, dst, transport) in flows {
                 let flow = flow(src, dst, transport);
                 let back = flow.swapped();
-                let expected = match (naive(src, dst, transport), naive(dst, src, back.transport)) {
-                    (true, _) => Verdict::Allowed,
-                    (false, true) => Verdict::Reply,
-                    (false, false) => Verdict::Denied,
+                let (verdict, redundant) = match (naive(src, dst, transport), naive(dst, src, back.transport)) {
+                    ((true, redundant), _) => (Verdict::Allowed, redundant),
+                    (_, (true, redundant)) => (Verdict::Reply, redundant),
+                    _ => (Verdict::Denied, false),
                 };
-                prop_assert_eq!(policy.allows(&flow), expected == Verdict::Allowed);
+                let expected = Judged { verdict, redundant };
+                prop_assert_eq!(policy.ruling(&flow).allows(), verdict == Verdict::Allowed);
                 // Twice: made, then remembered.
                 prop_assert_eq!(verdicts.judge(&policy, &flow), expected);
                 prop_assert_eq!(verdicts.judge(&policy, &flow), expected);
@@ -244,18 +299,18 @@ mod tests {
 
     #[test]
     fn without_a_rule_all_is_allowed_and_with_one_what_matches_none_is_not() {
-        assert!(Policy::default().allows(&flow(1, 2, tcp(22))));
+        assert!(Policy::default().ruling(&flow(1, 2, tcp(22))).allows());
         let policy = Policy::new(vec![Rule { ports: vec![(22, 22)], ..rule(true) }]);
-        assert!(policy.allows(&flow(1, 2, tcp(22))));
-        assert!(!policy.allows(&flow(1, 2, tcp(23))));
+        assert!(policy.ruling(&flow(1, 2, tcp(22))).allows());
+        assert!(!policy.ruling(&flow(1, 2, tcp(23))).allows());
     }
 
     #[test]
     fn a_fragment_and_a_protocol_without_ports_match_no_rule_with_ports() {
         let policy = Policy::new(vec![Rule { ports: vec![(0, u16::MAX)], ..rule(true) }]);
-        assert!(!policy.allows(&flow(1, 2, Transport { fragment: true, ..tcp(0) })));
-        assert!(!policy.allows(&flow(1, 2, Transport { proto: 47, ..Transport::default() })));
-        assert!(!policy.allows(&flow(1, 2, Transport { proto: 1, sport: 8, ..Transport::default() })));
+        assert!(!policy.ruling(&flow(1, 2, Transport { fragment: true, ..tcp(0) })).allows());
+        assert!(!policy.ruling(&flow(1, 2, Transport { proto: 47, ..Transport::default() })).allows());
+        assert!(!policy.ruling(&flow(1, 2, Transport { proto: 1, sport: 8, ..Transport::default() })).allows());
     }
 
     #[test]

@@ -27,6 +27,8 @@ drops! {
     BadSeal = "bad_seal",
     /// Counter seen before or too old.
     Replayed = "replayed",
+    /// The other copy of a record that was sent over two ways.
+    Duplicate = "duplicate",
     /// A frame for a node that is not us, of a kind that is never passed on.
     NotForUs = "not_for_us",
     /// A frame that took all the hops it may take.

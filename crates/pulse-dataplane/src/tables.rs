@@ -249,6 +249,20 @@ impl Routes {
         self.pick_among(handle, flow, |hop| hop.path.is_direct() && hop.link.index != except)
     }
 
+    /// The best hop to `handle`; a suspect one only if there is no other.
+    pub fn best(&self, handle: Handle) -> Option<&Hop> {
+        let hops = self.hops(handle);
+        hops.iter().find(|hop| !hop.is_suspect()).or_else(|| hops.first())
+    }
+
+    /// The best hop to `handle` beside `first`: where copies of what goes there go. A backup is as good as any; a suspect
+    /// one serves only beside a suspect one.
+    pub fn second(&self, handle: Handle, first: &Hop) -> Option<&Hop> {
+        let mut others = self.hops(handle).iter().filter(|hop| hop.link.index != first.link.index);
+        let next = others.clone().next().filter(|_| first.is_suspect());
+        others.find(|hop| !hop.is_suspect()).or(next)
+    }
+
     /// The hop that packets of the session between two nodes take; all of one direction take the same.
     pub fn for_session(&self, us: Handle, them: Handle) -> Option<&Hop> {
         self.pick(them, Flow::session(us, them).hash(), None)

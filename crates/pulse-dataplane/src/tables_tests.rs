@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::flow::{Flow, Transport};
 use crate::forward::testing::bare_link;
+use crate::vectors::check;
 
 const THERE: Handle = Handle::new(10, 100, 0, 9);
 
@@ -96,6 +97,41 @@ fn each_hop_gets_its_weights_share_of_the_flows() {
     let [seven, eight, nine, backup] = shares(&table, [7, 8, 9, 10]);
     assert!(near(seven, 40_000) && near(eight, 4_000) && near(nine, 16_000), "{seven} {eight} {nine}");
     assert_eq!(backup, 0);
+}
+
+#[test]
+fn ten_thousand_flows_over_a_path_of_5_ms_and_one_of_50_ms_are_ten_to_one() {
+    let about = "a way's weight for its latency, as Python computes it, and how many of 10,000 flows it gets by that";
+    let ways = [(7, 5, 1000), (8, 50, 100)];
+    let table = routes(ways.iter().map(|&(link, _, weight)| hop(link, weight, false)).collect());
+    let taken: Vec<_> = (0..10_000).map(|sport| picked(&table, flow(sport), None)).collect();
+    let flows = ways.map(|(link, ..)| taken.iter().filter(|picked| **picked == Some(link)).count());
+    assert!(flows[0] + flows[1] == 10_000 && (8..13).contains(&(flows[0] / flows[1])), "{flows:?}");
+    let vectors = [0, 1].map(|at| {
+        let (_, latency, weight) = ways[at];
+        vec![("latency_ms", latency.to_string()), ("weight", weight.to_string()), ("flows", flows[at].to_string())]
+    });
+    check("shares.json", about, &vectors);
+}
+
+#[test]
+fn the_second_hop_is_the_best_beside_the_first() {
+    let table = routes(vec![hop(1, 5, false), hop(2, 3, false), hop(3, 0, false)]);
+    let [one, two, backup] = [0, 1, 2].map(|at| &table.hops(THERE)[at]);
+    let second = |first| table.second(THERE, first).map(|hop| hop.link.index);
+    assert_eq!([one, two, backup].map(second), [Some(2), Some(1), Some(1)]);
+    two.link.suspect.store(true, Ordering::Relaxed);
+    assert_eq!(second(one), Some(3));
+    backup.link.suspect.store(true, Ordering::Relaxed);
+    // A copy over a way that fails helps nobody, unless what it is a copy of goes over another such way.
+    assert_eq!(second(one), None);
+    one.link.suspect.store(true, Ordering::Relaxed);
+    assert_eq!(second(one), Some(2));
+    assert_eq!(table.best(THERE).map(|hop| hop.link.index), Some(1));
+    backup.link.suspect.store(false, Ordering::Relaxed);
+    assert_eq!((table.best(THERE).map(|hop| hop.link.index), second(backup)), (Some(3), None));
+    let only = routes(vec![hop(1, 5, false)]);
+    assert!(only.second(THERE, &only.hops(THERE)[0]).is_none() && only.best(Handle::new(10, 100, 0, 8)).is_none());
 }
 
 #[test]

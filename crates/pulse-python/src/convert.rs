@@ -31,12 +31,13 @@ pub(crate) fn prefix(text: &str) -> Result<(IpAddr, u8), PyErr> {
     if length > longest { Err(wrong()) } else { Ok((network, length)) }
 }
 
-/// A rule as Python says it: allow, handles it may come from and go to (none for any), IP protocols, port ranges.
-pub(crate) type SaidRule = (bool, Option<Vec<String>>, Option<Vec<String>>, Vec<i64>, Vec<(i64, i64)>);
+/// A rule as Python says it: allow, handles it may come from and go to (none for any), IP protocols, port ranges, and
+/// whether what it allows leaves over two ways.
+pub(crate) type SaidRule = (bool, Option<Vec<String>>, Option<Vec<String>>, Vec<i64>, Vec<(i64, i64)>, bool);
 
 /// That rule for the data plane.
 pub(crate) fn rule(said: SaidRule) -> Result<Rule, PyErr> {
-    let (allow, from, to, protocols, ports) = said;
+    let (allow, from, to, protocols, ports, redundant) = said;
     let protocol = |number| number_in(number, "an IP protocol");
     let range = |(low, high)| Ok((number_in(low, "a port")?, number_in(high, "a port")?));
     Ok(Rule {
@@ -45,6 +46,7 @@ pub(crate) fn rule(said: SaidRule) -> Result<Rule, PyErr> {
         to: to.map(handles).transpose()?,
         protocols: protocols.into_iter().map(protocol).collect::<Result<_, PyErr>>()?,
         ports: ports.into_iter().map(range).collect::<Result<_, PyErr>>()?,
+        redundant,
     })
 }
 

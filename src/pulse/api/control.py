@@ -76,6 +76,14 @@ class Control(Protocol):
         """Say why another node is reached as it is."""
         ...
 
+    async def pin(self, wanted: schemas.PinRequest) -> schemas.PinInfo:
+        """Reach a node by one neighbour."""
+        ...
+
+    async def unpin(self, wanted: schemas.UnpinRequest) -> schemas.PinInfo:
+        """Reach a node by the best path again."""
+        ...
+
     async def stop(self) -> schemas.Stopping:
         """Take leave."""
         ...

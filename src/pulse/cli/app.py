@@ -24,6 +24,8 @@ COMMANDS = {
     "ping": ("pulse.cli.node:ping", "Ask a node for a sign of life, and measure."),
     "trace": ("pulse.cli.trace:trace", "Show the way frames take to a node, hop by hop."),
     "why": ("pulse.cli.why:why", "Say why a node is reached as it is, from both ends."),
+    "pin": ("pulse.cli.pin:pin", "Reach a node by one neighbour, whatever the scores say."),
+    "unpin": ("pulse.cli.pin:unpin", "Reach a node by the best path again."),
     "name": ("pulse.cli.names:name", "Name a node."),
     "tag": ("pulse.cli.names:tag", "Give a node a tag."),
     "untag": ("pulse.cli.names:untag", "Take a tag from a node."),

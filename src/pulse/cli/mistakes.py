@@ -26,7 +26,7 @@ LATER_FLAGS: Final = {
 
 LATER_COMMANDS: Final = frozenset({
     "acl", "bulk", "completion", "connect", "dns", "doctor", "events", "forward", "groups", "install-service", "logs",
-    "pin", "remote-config", "restart", "route", "setup", "stats", "template", "top", "unpin", "why",
+    "remote-config", "restart", "route", "setup", "stats", "template", "top", "why",
 })  # fmt: skip
 """Commands of the design that this version does not have yet."""
 

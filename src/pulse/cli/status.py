@@ -61,6 +61,10 @@ def _draw(found: schemas.Status) -> None:
         print()
         print_table(HEADER, [_row(peer) for peer in found.peers], RIGHT, NAMES)
     notes = [f"{peer.name}: {peer.last_error}" for peer in found.peers if peer.link == "-" and peer.last_error]
+    pins = (peer.pinned for peer in found.peers if peer.pinned and not peer.pinned.followed)
+    notes += [
+        f"{pin.name}: pinned {'to its own link' if pin.direct else f'over {pin.via}'}; {pin.problem}" for pin in pins
+    ]
     if notes:
         print("\n" + "\n".join(notes))
 
@@ -71,12 +75,18 @@ def _row(peer: schemas.PeerRow) -> tuple[str, ...]:
         peer.name or peer.id[:SHORT_ID],
         peer.v4,
         f"{peer.link}?" if peer.suspect else peer.link,
-        peer.via or DASH,
+        _way(peer),
         milliseconds(peer.rtt if linked else None),
         percent(peer.loss if linked else None),
         _seen(peer.seen),
         " ".join(peer.roles) or DASH,
     )
+
+
+def _way(peer: schemas.PeerRow) -> str:
+    if peer.pinned and peer.pinned.followed:
+        return f"{'direct' if peer.pinned.direct else peer.pinned.via} (pinned)"
+    return peer.via or DASH
 
 
 def _seen(ago: float | None) -> str:

@@ -84,6 +84,28 @@ class TablesChanged:
     owners: tuple[Owner, ...]
 
 
+class PolicyRule(NamedTuple):
+    """One rule as the data plane knows it; of several the first that matches decides."""
+
+    allow: bool
+    sources: tuple[str, ...] | None
+    """Handles of the nodes it may come from; None for any."""
+    destinations: tuple[str, ...] | None
+    protocols: tuple[int, ...]
+    """IP protocols; none for any."""
+    ports: tuple[tuple[int, int], ...]
+    """Destination ports, from and to; none for any."""
+    redundant: bool = False
+    """What it allows leaves over the two best ways at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChanged:
+    """The data plane's rules are these from now on; none allows all."""
+
+    rules: tuple[PolicyRule, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class TrustChanged:
     """Revocations, authorities or the time floor changed: the data plane must be told."""
@@ -190,6 +212,7 @@ Effect = (
     | CloseSession
     | SendMessage
     | TablesChanged
+    | PolicyChanged
     | TrustChanged
     | Store
     | StorePeers

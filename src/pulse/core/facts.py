@@ -3,6 +3,7 @@
 Each fact is told once, in the past tense, by the shell (`services`) or by the simulation.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pulse.core.types import LinkId, NodeId
@@ -128,6 +129,14 @@ class PathSuspected:
 
 
 @dataclass(frozen=True, slots=True)
+class PinsChanged:
+    """A person pinned nodes or took pins back, or an earlier run's pins are back: these are all."""
+
+    vias: Mapping[NodeId, NodeId]
+    """Each pinned node, and the neighbour to reach it by: the node itself for our own link to it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigFetched:
     """What a node answered when it was asked for the network config; None if it did not answer."""
 
@@ -211,6 +220,7 @@ Fact = (
     | NoRoute
     | LinksSampled
     | PathSuspected
+    | PinsChanged
     | ConfigFetched
     | PunchAsked
     | PunchAnswered

@@ -8,7 +8,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from pulse.core.addresses import split
-from pulse.core.effects import Owner, TablesChanged
+from pulse.core.effects import Effect, Owner, PolicyChanged, PolicyRule, TablesChanged
+from pulse.core.network.policy import Subject, compile_rules
 from pulse.core.network.sharing import Sharing
 from pulse.core.network.statements import NO_FLOORS, Statements
 from pulse.core.paths.announce import Announce
@@ -63,6 +64,9 @@ class Machines:
         """Messages of later releases that were skipped."""
         self.tables_stale = False
         """The data plane's tables are not what they should be."""
+        self.rules_stale = False
+        """Its rules may not be either: other ones are in force, or other nodes known that they may fit."""
+        self._rules: tuple[PolicyRule, ...] = ()
 
     # Queries
 
@@ -75,11 +79,26 @@ class Machines:
             tuple(self._owners()),
         )
 
+    def rules(self) -> tuple[PolicyRule, ...]:
+        """The rules in force, for the nodes known now."""
+        config = self.statements.config
+        members = self.members
+        subjects = (
+            Subject(each.node_id, str(each.addresses.v4), members.rule_name(each), members.tags(each))
+            for each in members.all()
+        )
+        return compile_rules(config.config.acl, subjects) if config and config.config.acl else ()
+
     def ca_nodes(self) -> frozenset[NodeId]:
         """The CA's own nodes, as far as we have met them."""
         return frozenset(each.node_id for each in self.members.all() if each.is_ca)
 
     # Details
+
+    def _rules_changed(self) -> list[Effect]:
+        """What to tell the data plane of its rules, if they are others than it was told last."""
+        before, self._rules = self._rules, self.rules()
+        return [] if self._rules == before else [PolicyChanged(self._rules)]
 
     def _owners(self) -> Iterator[Owner]:
         """The mesh addresses of everybody but us, as their certificates say; before a config is in force they serve

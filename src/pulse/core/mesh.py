@@ -35,6 +35,7 @@ from pulse.core.facts import (
     NoRoute,
     PathSuspected,
     PeerWanted,
+    PinsChanged,
     PortMapped,
     ProbeReceived,
     PunchAnswered,
@@ -89,8 +90,8 @@ class Mesh(Machines):
                     *self.linkstate.link_suspected(link, suspect),
                     *self.neighbours.link_suspected(link, suspect, now),
                 ]
-            case PathSuspected(node, link, suspect):
-                return self.routing.path_suspected(node, link, suspect, now)
+            case PathSuspected() | PinsChanged():
+                return self._paths_judged(fact, now)
             case DialFailed():
                 return self.neighbours.dial_failed(fact, now)
             case MessageReceived(link, payload):
@@ -156,6 +157,10 @@ class Mesh(Machines):
                 waiting.extend(trust_changed(self, now))
             if isinstance(outcome, StoreConfig):
                 waiting.extend(config_changed(self))
+        if self.rules_stale:
+            # Before the tables: they may let packets pass that could not until now.
+            self.rules_stale = False
+            effects += self._rules_changed()
         if self.tables_stale:
             self.tables_stale = False
             effects.append(self.tables())
@@ -243,6 +248,16 @@ class Mesh(Machines):
                 return []
             case ClockRead(wall):
                 return self.gossip.clock_read(wall)
+
+    # Paths
+
+    def _paths_judged(self, fact: PathSuspected | PinsChanged, now: float) -> Outcomes:
+        match fact:
+            case PathSuspected(node, link, suspect):
+                return self.routing.path_suspected(node, link, suspect, now)
+            case PinsChanged(vias):
+                chosen = frozenset(vias.values())
+                return [*self.routing.pins_changed(vias, now), *self.wanted.pins_changed(chosen)]
 
     # Sessions and traffic
 

@@ -86,13 +86,13 @@ def certificate_seen(of: Machines, certificate: Certificate) -> Outcomes:
     """A verified certificate: its node has an address from now on."""
     if not of.members.certificate_seen(certificate):
         return []
-    of.tables_stale = True
+    of.tables_stale = of.rules_stale = True
     return [StorePeers()]
 
 
 def config_changed(of: Machines) -> Outcomes:
-    """Another network config is in force: packets may pass that could not, in another range."""
-    of.tables_stale = True
+    """Another network config is in force: packets may pass that could not, in another range, by other rules."""
+    of.tables_stale = of.rules_stale = True
     v4 = of.statements.mesh_cidr()
     return of.neighbours.ranges_known((*([v4] if v4 else ()), mesh_prefix(of.me.network)))
 
@@ -106,7 +106,7 @@ def seen_elsewhere(of: Machines, now: float) -> Outcomes:
 def trust_changed(of: Machines, now: float) -> Outcomes:
     """Revocations or roles are others: who is out is gone from every machine."""
     revoked = of.statements.revoked()
-    of.tables_stale = True
+    of.tables_stale = of.rules_stale = True
     outcomes: list[Effect | News] = [*of.neighbours.peers_banished(revoked)]
     outcomes += of.gossip.revocations_changed(revoked)
     outcomes += of.traversal.peers_banished(revoked)

@@ -14,11 +14,11 @@ from typing import Any
 from pulse import _dataplane
 from pulse.core import facts
 from pulse.core.addresses import split
-from pulse.core.effects import WEBSOCKET_AFTER, Attempt, TablesChanged
+from pulse.core.effects import WEBSOCKET_AFTER, Attempt, PolicyRule, TablesChanged
 from pulse.core.messages import printable
 from pulse.core.types import NO_LINK, LinkId, NodeId
 from pulse.errors import LinkError, SystemRefused
-from pulse.net.links import JoinOffer, PathSample, PeerTraffic, PolicyRule, Request, Trust
+from pulse.net.links import JoinOffer, PathSample, PeerTraffic, Request, Trust
 from pulse.net.proxy import Proxy
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pulse.core.effects import WEBSOCKET_AFTER, Attempt, TablesChanged
+from pulse.core.effects import WEBSOCKET_AFTER, Attempt, PolicyRule, TablesChanged
 from pulse.core.facts import Fact, LinkSample
 from pulse.core.types import NO_LINK, LinkId, NodeId
 
@@ -47,12 +47,6 @@ class Request:
 
 Rpc = Callable[[NodeId, str, bytes, float], Awaitable[bytes]]
 """An RPC to another node: method, body, seconds to wait. Raises LinkError, or what the far method raised."""
-
-PolicyRule = tuple[bool, list[str] | None, list[str] | None, list[int], list[tuple[int, int]]]
-"""One rule of the data plane: allow, handles it may come from, handles it may go to, IP protocols, port ranges.
-
-None stands for any node; an empty list for any protocol or port.
-"""
 
 
 @dataclass(frozen=True, slots=True)

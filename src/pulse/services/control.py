@@ -73,6 +73,13 @@ class Explainer(Protocol):
     async def why(self, wanted: schemas.WhyRequest) -> schemas.Why: ...
 
 
+class Pinner(Protocol):
+    """Who pins nodes to ways."""
+
+    async def pin(self, wanted: schemas.PinRequest) -> schemas.PinInfo: ...
+    async def unpin(self, wanted: schemas.UnpinRequest) -> schemas.PinInfo: ...
+
+
 @dataclass(slots=True)
 class ControlService:
     """One node as its owner commands it; implements `api.control.Control`."""
@@ -86,6 +93,7 @@ class ControlService:
     explainer: Explainer
     scribe: Keeper
     revoker: Revoker
+    pins: Pinner
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when somebody asked the node to stop."""
 
@@ -127,6 +135,12 @@ class ControlService:
 
     async def why(self, wanted: schemas.WhyRequest) -> schemas.Why:
         return await self.explainer.why(wanted)
+
+    async def pin(self, wanted: schemas.PinRequest) -> schemas.PinInfo:
+        return await self.pins.pin(wanted)
+
+    async def unpin(self, wanted: schemas.UnpinRequest) -> schemas.PinInfo:
+        return await self.pins.unpin(wanted)
 
     async def stop(self) -> schemas.Stopping:
         self.stopping.set()

@@ -22,6 +22,7 @@ from pulse.core.effects import (
     ExpectProbes,
     FetchConfig,
     Log,
+    PolicyChanged,
     Punching,
     SendMessage,
     SendProbe,
@@ -87,7 +88,7 @@ class MeshService:
         """Do what the core asks for."""
         for effect in effects:
             match effect:
-                case SendMessage() | CloseLink() | CloseSession() | TablesChanged():
+                case SendMessage() | CloseLink() | CloseSession() | TablesChanged() | PolicyChanged():
                     self._move(effect)
                 case Dial():
                     self.dialler.dial(effect)
@@ -154,7 +155,7 @@ class MeshService:
     def _happened(self, fact: Fact) -> None:
         self.perform(self.mesh.happened(fact, _now()))
 
-    def _move(self, effect: SendMessage | CloseLink | CloseSession | TablesChanged) -> None:
+    def _move(self, effect: SendMessage | CloseLink | CloseSession | TablesChanged | PolicyChanged) -> None:
         """By the data plane, at once."""
         match effect:
             case SendMessage(link, payload):
@@ -165,6 +166,8 @@ class MeshService:
                 self.links.close_session(node, reason)
             case TablesChanged():
                 self.links.replace_tables(effect)
+            case PolicyChanged(rules):
+                self.links.replace_policy(rules)
 
     def _keep(self, stored: Store) -> None:
         """Onto the disk; one that refuses costs a restart the object, which neighbours have too, and not the node."""

@@ -12,6 +12,7 @@ from pulse import clock, schemas
 from pulse.core.health import Health, PeerHealth, Vitals, judge
 from pulse.core.mesh import Mesh
 from pulse.core.paths.neighbours import Unreached
+from pulse.core.paths.pins import Standing, problem
 from pulse.core.paths.routing import Path
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.members import label
@@ -104,6 +105,22 @@ class StatusService:
         """How frames leave for `node` now."""
         return self._way(self._path_to(node))
 
+    def pin_of(self, node: NodeId) -> schemas.PinInfo | None:
+        """To which way a person pinned `node`, and whether it is the one in use."""
+        pin = self.mesh.routing.pin_of(node)
+        if pin is None:
+            return None
+        name, via = (self.mesh.members.label_of(each) for each in (node, pin.via))
+        return schemas.PinInfo(
+            id=node,
+            name=name,
+            via=via,
+            via_id=pin.via,
+            direct=pin.via == node,
+            followed=pin.standing is Standing.FOLLOWED,
+            problem=problem(pin, name, via, reached=self._path_to(node) is not None),
+        )
+
     # Details
 
     def _path_to(self, node: NodeId) -> Path | None:
@@ -170,6 +187,7 @@ class StatusService:
             tags=list(self.mesh.members.tags(peer)),
             hops=len(path.hops) if path else 0,
             boot=record.boot if record else 0,
+            pinned=self.pin_of(peer.node_id),
         )
 
     def _figures(self, path: Path | None, sample: PathSample | None) -> Figures:

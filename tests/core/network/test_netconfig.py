@@ -5,6 +5,7 @@ from ipaddress import IPv4Network
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from pulse.core.messages import ObjectKind, Wire, pack
 from pulse.core.network import netconfig, ranges
@@ -22,6 +23,7 @@ from pulse.core.network.netconfig import (
     read_offer,
     sign_config,
 )
+from pulse.core.network.policy import RULES_LIMIT, Rule
 from pulse.core.trust.identity import public_bytes
 from pulse.core.trust.join import Floors
 from pulse.core.trust.members import Naming
@@ -191,3 +193,65 @@ def test_a_forged_config_is_told_from_one_that_does_not_count() -> None:
 def test_an_offer_out_of_bounds_is_a_protocol_error(data: bytes) -> None:
     with pytest.raises(ProtocolError):
         read_offer(data)
+
+
+# Rules
+
+RULES = [
+    Rule("1", ["tag:front", "*"], [node("db")], allow=True, protocols=[6, 17], ports=[(80, 90)], redundant=True),
+    Rule("2", ["*"], ["*"], allow=False),
+]
+
+
+def opened(config: Config) -> SignedConfig:
+    sealed = seal(ObjectKind.CONFIG, CA.network, pack(config), SCRIBE)
+    return open_config(sealed, CA.network, [CA.authority], ROLES, public_bytes(SCRIBE))
+
+
+def test_rules_come_back_as_they_were_signed_and_an_edit_of_names_keeps_them() -> None:
+    ruled = structs.replace(config(3, 8), acl=RULES)
+
+    assert reopened(sign_config(CA.network, ruled, SCRIBE)).config.acl == RULES
+    assert named(ruled, Naming({node("a"): "web"})).acl == RULES
+
+
+def test_a_config_of_the_release_before_has_no_rules() -> None:
+    assert opened(config(3, 8)).config.acl == []
+
+
+def test_what_a_later_release_appends_to_a_rule_is_left_out() -> None:
+    class Later(Rule, frozen=True):
+        note: str = "why"
+
+    later = Later("1", ["*"], ["*"], allow=True, redundant=True)
+    assert opened(structs.replace(config(3, 8), acl=[later])).config.acl == [
+        Rule("1", ["*"], ["*"], allow=True, redundant=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Rule("1", ["*"], ["*"], allow=True, ports=[(9, 8)]),
+        Rule("1", ["*"], ["*"], allow=True, ports=[(1, 65536)]),
+        Rule("1", ["*"], ["*"], allow=True, protocols=[256]),
+        Rule("1", ["x" * 81], ["*"], allow=True),
+        Rule("1", ["*"], ["x"] * 257, allow=True),
+        Rule("1" * 65, ["*"], ["*"], allow=True),
+    ],
+)
+def test_rules_out_of_bounds_are_a_protocol_error(bad: Rule) -> None:
+    with pytest.raises(ProtocolError):
+        opened(structs.replace(config(3, 8), acl=[bad]))
+
+
+def test_more_rules_than_a_config_holds_are_a_protocol_error() -> None:
+    with pytest.raises(ProtocolError):
+        opened(structs.replace(config(3, 8), acl=[Rule("1", ["*"], ["*"], allow=True)] * (RULES_LIMIT + 1)))
+
+
+def test_rules_the_data_plane_would_refuse_are_not_signed() -> None:
+    with pytest.raises(ProtocolError, match="no range"):
+        sign_config(
+            CA.network, structs.replace(config(3, 8), acl=[Rule("1", ["*"], ["*"], allow=True, ports=[(9, 8)])]), SCRIBE
+        )

@@ -10,6 +10,7 @@ from pulse.core.paths.graph import Graph, OwnLink, Told, build
 from pulse.core.paths.linkstate import LinkState
 from pulse.core.paths.news import GraphChanged, Outcome
 from pulse.core.paths.noderecord import HUB, REACHABLE, NodeRecord
+from pulse.core.paths.pins import Standing
 from pulse.core.paths.routing import Routing
 from pulse.core.types import LinkId, NodeId
 
@@ -132,6 +133,16 @@ class Mind:
     def path_suspected(self, to: int, first: int, *, suspect: bool = True) -> None:
         self.outcomes += self.routing.path_suspected(who(to), link(first), suspect, self.now)
 
+    def pinned(self, *pins: tuple[int, int]) -> list[object]:
+        """A person pins nodes to neighbours; these are all pins. What came of it at once."""
+        self.routing.pins_changed({who(node): who(via) for node, via in pins}, self.now)
+        return self.passed(0.0)
+
+    def standing(self, to: int) -> Standing | None:
+        """How the pin of a node stands."""
+        pin = self.routing.pin_of(who(to))
+        return pin.standing if pin else None
+
     def told(self, record: NodeRecord) -> None:
         self.linkstate.record_accepted(record, self.now)
 
@@ -169,3 +180,13 @@ class Mind:
             else:
                 self.outcomes.append(each)
         self.outcomes += self.routing.tick(self.now)
+
+
+def triangle(direct: float = 20.0, first: float = 15.0, second: float = 15.0) -> Mind:
+    """Node 0 with a link to node 1, and another way to it over node 2; figures in ms."""
+    return Mind(Atlas().join(0, 1, ms=direct).join(0, 2, ms=first).join(1, 2, ms=second))
+
+
+def diamond(one: float = 10.0, other: float = 10.0) -> Mind:
+    """Node 0 and node 3, with nodes 1 and 2 in between, each so many ms from us and 10 ms from it."""
+    return Mind(Atlas().join(0, 1, ms=one).join(0, 2, ms=other).join(1, 3, ms=10).join(2, 3, ms=10))

@@ -1,6 +1,8 @@
 """Spread: who carries how much, and how hard it is to change that."""
 
+import json
 from itertools import pairwise
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -9,10 +11,14 @@ from hypothesis import strategies as st
 
 from pulse.core.paths.choice import FULL_SHARE, MOST_SHARES, VIABLE, Choice, choose
 from pulse.core.paths.holds import FIRST
+from pulse.core.paths.scores import score
 from pulse.core.paths.ways import NO_TREE, Way
 from tests.core.paths.atlas import link, number, who
 
 ITSELF = 9
+
+VECTORS = Path(__file__).parents[2] / "vectors" / "shares.json"
+"""What the weights come to in the data plane: its own test writes it."""
 
 
 def way(by: int, score: float) -> Way:
@@ -51,6 +57,16 @@ def test_a_way_ten_times_as_good_gets_ten_times_the_flows(chooser: Chooser) -> N
     chooser.sees({1: 5.0, 2: 50.0})
 
     assert chooser.shares == {1: 1000, 2: 100}
+
+
+def test_the_data_plane_is_tested_with_the_weights_that_come_of_5_and_50_ms(chooser: Chooser) -> None:
+    ways = json.loads(VECTORS.read_text(encoding="utf-8"))["vectors"]
+    scores = {by: score(way["latency_ms"] / 1000, 0.0, 2) for by, way in enumerate(ways, 1)}
+    chooser.sees(scores)
+
+    assert [way["latency_ms"] for way in ways] == [5, 50]
+    assert list(chooser.shares.values()) == [way["weight"] for way in ways]
+    assert ways[0]["flows"] / ways[1]["flows"] == pytest.approx(10, rel=0.2)
 
 
 def test_a_way_more_than_sixteen_times_worse_carries_nothing_but_is_a_backup(chooser: Chooser) -> None:
@@ -125,8 +141,8 @@ def test_a_relayed_way_at_the_border_does_not_come_and_go_with_noise(chooser: Ch
     chooser.sees({ITSELF: 100.0, 1: 20.0, 2: 39.0})
     assert 2 in chooser.shares
 
-    for score in (41.0, 39.0, 49.0, 45.0, 41.5):
-        chooser.sees({ITSELF: 100.0, 1: 20.0, 2: score})
+    for noisy in (41.0, 39.0, 49.0, 45.0, 41.5):
+        chooser.sees({ITSELF: 100.0, 1: 20.0, 2: noisy})
         assert chooser.shares[2] > 0
     chooser.sees({ITSELF: 100.0, 1: 20.0, 2: 51.0})
     assert chooser.shares[2] == 0

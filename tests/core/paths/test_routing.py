@@ -1,5 +1,7 @@
 """Routing: from links to tables, and how they change."""
 
+from itertools import pairwise
+
 import pytest
 
 from pulse.core.effects import DEBUG, Hop, Log
@@ -9,19 +11,9 @@ from pulse.core.paths.holds import FIRST
 from pulse.core.paths.news import RoutesChanged
 from pulse.core.paths.routing import PACE
 from pulse.core.types import LinkId
-from tests.core.paths.atlas import Atlas, Mind, link, record, who
+from tests.core.paths.atlas import Atlas, Mind, diamond, link, record, triangle, who
 
 CHANGED = RoutesChanged()
-
-
-def triangle(direct: float = 20.0, first: float = 15.0, second: float = 15.0) -> Mind:
-    """Node 0 with a link to node 1, and another way to it over node 2; figures in ms."""
-    return Mind(Atlas().join(0, 1, ms=direct).join(0, 2, ms=first).join(1, 2, ms=second))
-
-
-def diamond(one: float = 10.0, other: float = 10.0) -> Mind:
-    """Node 0 and node 3, with nodes 1 and 2 in between, each so many ms from us and 10 ms from it."""
-    return Mind(Atlas().join(0, 1, ms=one).join(0, 2, ms=other).join(1, 3, ms=10).join(2, 3, ms=10))
 
 
 # Routes and paths
@@ -272,3 +264,44 @@ def test_a_link_of_others_that_went_is_routed_around() -> None:
 
     assert CHANGED in mind.passed(1.0)
     assert mind.shares(3) == {2: FULL_SHARE}
+
+
+# Links that are not the same from both ends
+
+
+def test_two_ends_that_measure_the_same_two_ways_differently_each_stay_with_theirs() -> None:
+    atlas = Atlas().join(0, 1, ms=10).join(0, 2, ms=12).join(1, 3, ms=12).join(2, 3, ms=10)
+    ends = [Mind(atlas, 0), Mind(atlas, 3)]
+    best = [ends[0].best(3), ends[1].best(0)]
+    changes = 0
+    for turn in range(600):
+        # To one end the first relay is the nearer, to the other the second, and both see jitter of half a millisecond.
+        ends[0].measured(1, 10 + turn % 2 / 2)
+        ends[0].measured(2, 30)
+        ends[1].measured(1, 30 - turn % 2 / 2)
+        ends[1].measured(2, 10)
+        for end in ends:
+            end.passed(1.0)
+        now = [ends[0].best(3), ends[1].best(0)]
+        changes += now != best
+        best = now
+
+    assert best == [1, 2]
+    assert changes <= 1
+
+
+def test_a_link_that_loses_one_way_only_costs_both_ends_the_same() -> None:
+    # Node 1 hears a third of what node 0 sends and says so; node 0 hears everything.
+    atlas = Atlas().join(0, 1, ms=10).join(0, 2, ms=14).join(1, 3, ms=10).join(2, 3, ms=14)
+    mind = Mind(atlas)
+    assert mind.best(3) == 1
+    lossy = Atlas().join(0, 1, ms=10, loss=0.67).join(1, 3, ms=10)
+    mind.told(lossy.record(1))
+    mind.measured(1, 10, 0.67)
+    changes = []
+    for _ in range(120):
+        mind.passed(1.0)
+        changes.append(mind.best(3))
+
+    assert changes[-1] == 2
+    assert sum(one != other for one, other in pairwise(changes)) <= 1

@@ -1,4 +1,5 @@
-"""Routing at all nodes of a mesh at once: whatever each picks, no frame runs in a circle and every one arrives."""
+"""Routing at all nodes of a mesh at once: whatever each picks and wherever people pin nodes to, no frame runs in a
+circle and every one arrives."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,8 @@ def test_whichever_hops_the_nodes_pick_every_frame_arrives(atlas: Atlas, data: s
         for other in atlas.around(mind.me):
             # What a node measures itself ranks its ways, and may be anything.
             mind.measured(other, data.draw(st.integers(0, 300)), data.draw(st.sampled_from([0.0, 0.2])))
+        chosen = st.sampled_from(sorted(minds))
+        mind.pinned(*data.draw(st.lists(st.tuples(chosen, chosen), max_size=3)))
         mind.passed(60.0)
 
     for to in sorted(minds):

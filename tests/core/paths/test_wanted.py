@@ -353,3 +353,15 @@ def test_a_change_of_our_addresses_gives_every_expired_node_its_turn(choosing: C
     choosing.wanted.addresses_changed(choosing.now)
     choosing.passed()
     assert choosing.nodes() == {1, 2}
+
+
+def test_the_neighbour_a_pin_names_is_wanted_in_a_crowd_until_the_pin_is_taken_back(crowd: Choosing) -> None:
+    stranger = min(set(range(1, 100)) - crowd.nodes())
+    before = crowd.nodes()
+    crowd.wanted.pins_changed(frozenset({who(stranger), who(777)}))
+    crowd.passed()
+    assert crowd.nodes() == before | {stranger}, "nobody knows the other one"
+
+    crowd.wanted.pins_changed(frozenset())
+    crowd.passed()
+    assert crowd.nodes() == before

@@ -190,3 +190,11 @@ def test_tags_are_those_of_the_config_if_it_says_any_even_none() -> None:
     assert called(Naming(), tagged).tags(tagged) == ("db", "prod")
     assert called(config_says(tags={"tagged": ("web",)}), tagged).tags(tagged) == ("web",)
     assert called(config_says(tags={"tagged": ()}), tagged).tags(tagged) == ()
+
+
+def test_rules_know_a_node_by_what_was_signed_for_it_and_never_by_what_it_asked_for() -> None:
+    known = members(WEB, LAPTOP, NAMELESS)
+    assert [known.rule_name(each) for each in (WEB, LAPTOP, NAMELESS)] == ["web", None, None]
+
+    known.naming = lambda: Naming({LAPTOP.node_id: "web"})
+    assert [known.rule_name(each) for each in (WEB, LAPTOP)] == [None, "web"]

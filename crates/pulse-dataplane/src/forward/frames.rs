@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
-use super::halves::Parcel;
+use super::parcel::Parcel;
 use crate::frame::{self, FRAME_OVERHEAD, HopHeader};
 use crate::probe::size;
 use crate::stats::Drop;

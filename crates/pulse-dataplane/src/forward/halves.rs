@@ -1,4 +1,4 @@
-//! Frames too long for a link: cut in two here, rejoined by the neighbour.
+//! Frames too long for a link come as two halves and are rejoined here.
 //!
 //! Invariant: two halves are one frame only under consecutive counters and the same header; at most 64 of a link wait,
 //! for at most 100 ms. Nobody but the neighbour can make one, and the worst it can do is fill its own 64 places.
@@ -6,9 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::frame::{self, FRAME_OVERHEAD, HopHeader, Opened, Part};
-use crate::seal::HopSealer;
-use crate::socket::{MOST_BYTES, MOST_SEGMENTS};
+use crate::frame::{self, FRAME_OVERHEAD, Opened, Part};
 
 /// Halves of one link that may wait.
 const MOST: usize = 64;
@@ -125,56 +123,16 @@ impl<'b> Arena<'b> {
     }
 }
 
-/// Halves that leave together: all of one size but the last.
-#[derive(Debug, Default)]
-pub struct Parcel {
-    bytes: Vec<u8>,
-    stride: usize,
-}
-
-impl Parcel {
-    /// Cut `body` in two frames and add them; `send` is given what must leave first, and its stride.
-    pub fn cut(&mut self, sealer: &HopSealer, header: &HopHeader, body: &[u8], mut send: impl FnMut(&[u8], usize)) {
-        let (first, second) = body.split_at(body.len().div_ceil(2));
-        let counter = sealer.reserve(2);
-        for (counter, part, half) in [(counter, Part::First, first), (counter + 1, Part::Second, second)] {
-            let length = FRAME_OVERHEAD + half.len();
-            if !self.admits(length) {
-                self.flush(&mut send);
-            }
-            if self.bytes.is_empty() {
-                self.stride = length;
-            }
-            let start = self.bytes.len();
-            self.bytes.extend_from_slice(&[0; FRAME_OVERHEAD]);
-            self.bytes.extend_from_slice(half);
-            frame::seal_part(sealer, counter, header, part, &mut self.bytes[start..]);
-        }
-    }
-
-    /// Let what is there leave.
-    pub fn flush(&mut self, send: impl FnOnce(&[u8], usize)) {
-        if !self.bytes.is_empty() {
-            send(&self.bytes, self.stride);
-            self.bytes.clear();
-        }
-    }
-
-    fn admits(&self, length: usize) -> bool {
-        let most = (MOST_BYTES / self.stride.max(1)).min(MOST_SEGMENTS);
-        let shorter_before = self.bytes.len() % self.stride.max(1) != 0;
-        self.bytes.is_empty() || (length <= self.stride && !shorter_before && self.bytes.len() < most * self.stride)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::parcel::Parcel;
     use super::*;
     use crate::Handle;
-    use crate::frame::Kind;
-    use crate::seal::{Cipher, HopOpener};
+    use crate::frame::{HopHeader, Kind};
+    use crate::seal::{Cipher, HopOpener, HopSealer};
+    use crate::socket::{MOST_BYTES, MOST_SEGMENTS};
     use crate::stats::Drop;
 
     const SECRET: [u8; 32] = [9; 32];

@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::frame::{HopHeader, Kind};
 use crate::offload::Vnet;
 use crate::outlet;
-use crate::seal::{RECORD_HEADER, RECORD_OVERHEAD, RecordSealer};
+use crate::seal::{Marks, RECORD_HEADER, RECORD_OVERHEAD, RecordSealer};
 use crate::stats::Drop;
 use crate::tables::{Addresses, Routes, Waiting};
 
@@ -21,7 +21,7 @@ use crate::tables::{Addresses, Routes, Waiting};
 fn send_record(node: &Node, packet: &[u8]) -> io::Result<Vec<u8>> {
     let mut record = vec![0; RECORD_OVERHEAD + packet.len()];
     record[RECORD_HEADER..][..packet.len()].copy_from_slice(packet);
-    node.rogue.seal(node.rogue.reserve(1).unwrap_or_default(), false, &mut record);
+    node.rogue.seal(node.rogue.reserve(1).unwrap_or_default(), Marks::default(), &mut record);
     send_to(node, &record)?;
     Ok(record)
 }
@@ -190,7 +190,7 @@ fn one_send_may_hold_packets_of_every_kind() -> io::Result<()> {
         let packet = icmp(v4(1).into(), v4(2).into());
         let mut record = vec![0; RECORD_OVERHEAD + packet.len()];
         record[RECORD_HEADER..][..packet.len()].copy_from_slice(&packet);
-        pair.right.rogue.seal(0, false, &mut record);
+        pair.right.rogue.seal(0, Marks::default(), &mut record);
         record
     };
     let quic = vec![0x45; record.len()];

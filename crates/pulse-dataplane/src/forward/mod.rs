@@ -3,6 +3,7 @@
 //! Invariant: one turn of a thread works on one snapshot of the tables and ends with everything it took in
 //! sent, written, passed on, handed to quinn, waiting for a session or for its other half, or counted as dropped.
 
+mod copies;
 #[cfg(test)]
 mod devices;
 mod frames;
@@ -10,8 +11,11 @@ mod halves;
 mod incoming;
 #[cfg(test)]
 mod loopback;
+#[cfg(test)]
+mod multipath;
 mod onward;
 mod outgoing;
+mod parcel;
 mod records;
 mod relay;
 #[cfg(test)]

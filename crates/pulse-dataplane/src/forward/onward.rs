@@ -7,7 +7,7 @@ use std::io::{self, IoSlice};
 use std::sync::atomic::Ordering;
 
 use super::frames::account;
-use super::halves::Parcel;
+use super::parcel::Parcel;
 use crate::frame::{self, FRAME_OVERHEAD, HopHeader};
 use crate::socket::{MOST_BYTES, MOST_SEGMENTS};
 use crate::stats::Drop;

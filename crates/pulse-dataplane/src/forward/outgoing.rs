@@ -6,9 +6,10 @@
 use std::io;
 use std::sync::Arc;
 
+use super::copies::Copies;
 use super::frames::account;
 use super::guarded;
-use super::halves::Parcel;
+use super::parcel::Parcel;
 use super::slots::Slots;
 use super::train::{Departure, Train};
 use super::waiting::hold;
@@ -17,7 +18,7 @@ use crate::event::Event;
 use crate::frame::{self, HopHeader};
 use crate::offload::{Gso, Split, Vnet, checksum, settle};
 use crate::report::{Departed, Noting};
-use crate::seal::{HopSealer, RECORD_HEADER, RECORD_OVERHEAD, RecordSealer, TAG};
+use crate::seal::{HopSealer, Marks, RECORD_HEADER, RECORD_OVERHEAD, RecordSealer, TAG};
 use crate::stats::Drop;
 use crate::tables::{Link, Shared};
 use crate::tun::Tun;
@@ -34,6 +35,7 @@ pub struct Outgoing {
     slots: Slots,
     train: Train,
     parcel: Parcel,
+    copies: Copies,
     memory: Memory,
     noting: Noting,
 }
@@ -41,8 +43,8 @@ pub struct Outgoing {
 impl Outgoing {
     pub fn new(shared: Arc<Shared>, tun: Arc<Tun>, queue: usize) -> Self {
         let (slots, train) = (Slots::default(), Train::default());
-        let (parcel, memory, noting) = (Parcel::default(), Memory::default(), Noting::default());
-        Self { shared, tun, queue, slots, train, parcel, memory, noting }
+        let (parcel, copies, memory, noting) = Default::default();
+        Self { shared, tun, queue, slots, train, parcel, copies, memory, noting }
     }
 
     /// Turn after turn until the device is detached, or gone.
@@ -116,13 +118,14 @@ impl Outgoing {
         let record = &mut slot[room..];
         let partial = settle(vnet, &mut record[RECORD_HEADER..RECORD_HEADER + length]).ok_or(Drop::BadPacket)?;
         let counter = sealer.reserve(1).ok_or(Drop::KeyUsedUp)?;
-        sealer.seal(counter, partial, record);
+        sealer.seal(counter, marks(&way, partial), record);
         if let Some(framing) = Framing::begin(&wrapping, &way, 1) {
             framing.seal(0, slot);
         }
         way.peer.traffic.sent(1, length as u64);
         self.note(sealer, counter, 1, way);
         let stride = room + RECORD_OVERHEAD + length;
+        self.copy(front, room, stride, stride, way);
         self.leave(&wrapping, stride, 1, stride, way);
         Ok(())
     }
@@ -138,7 +141,7 @@ impl Outgoing {
         }
         let first = sealer.reserve(count as u64).ok_or(Drop::KeyUsedUp)?;
         let framing = Framing::begin(&wrapping, &way, count);
-        let stride = room + RECORD_OVERHEAD + headers + split.segment;
+        let (stride, marks) = (room + RECORD_OVERHEAD + headers + split.segment, marks(&way, split.partial));
         let mut bytes = 0;
         for (index, slot) in self.slots.records[self.train.end()..].chunks_exact_mut(stride).take(count).enumerate() {
             let slot = &mut slot[..room + RECORD_OVERHEAD + headers + split.piece(index).len()];
@@ -148,7 +151,7 @@ impl Outgoing {
                 let end = record.len() - TAG;
                 checksum::finish(&mut record[RECORD_HEADER..end], &split.shape);
             }
-            sealer.seal(first + index as u64, split.partial, record);
+            sealer.seal(first + index as u64, marks, record);
             if let Some(framing) = &framing {
                 framing.seal(index as u64, slot);
             }
@@ -156,6 +159,7 @@ impl Outgoing {
         }
         way.peer.traffic.sent(count as u64, (bytes - count * (room + RECORD_OVERHEAD)) as u64);
         self.note(sealer, first, count, way);
+        self.copy(front, room, stride, bytes, way);
         self.leave(&wrapping, stride, count, bytes, way);
         Ok(())
     }
@@ -188,13 +192,30 @@ impl Outgoing {
         self.parcel.flush(send);
     }
 
-    /// So many records from counter `first` on go this way.
+    /// What stands at the end of the train, each record behind so much `room`, once more over the second hop.
+    fn copy(&mut self, front: &[u8], room: usize, stride: usize, bytes: usize, way: Way<'_>) {
+        let Some(second) = way.second() else { return };
+        let wrapping = second.wrapping(front, stride - room - RECORD_OVERHEAD);
+        let (shared, tun, start) = (&self.shared, &self.tun, self.train.end());
+        for slot in self.slots.records[start..start + bytes].chunks(stride) {
+            self.copies.add(&second.hop.link, &wrapping, &slot[room..], |link, datagrams, stride| {
+                send_blocking(shared, tun, link, datagrams, stride);
+            });
+        }
+    }
+
+    /// So many records from counter `first` on go this way, and no other.
     fn note(&mut self, sealer: &RecordSealer, first: u64, count: usize, way: Way<'_>) {
+        if way.second().is_some() {
+            return;
+        }
         self.noting.departed(&sealer.trail, Departed { first, count: count as u32, link: way.hop.link.index });
     }
 
     fn finish_train(&mut self) {
         self.send();
+        let (shared, tun) = (&self.shared, &self.tun);
+        self.copies.flush(|link, datagrams, stride| send_blocking(shared, tun, link, datagrams, stride));
         self.noting.finish();
         self.train.rewind();
     }
@@ -204,6 +225,10 @@ impl Outgoing {
         let Departure { records, stride, link } = train;
         send_blocking(&self.shared, &self.tun, &link, &self.slots.records[records], stride);
     }
+}
+
+fn marks(way: &Way<'_>, partial: bool) -> Marks {
+    Marks { partial, twice: way.second().is_some() }
 }
 
 /// Waits while the socket is full, until the device is detached.

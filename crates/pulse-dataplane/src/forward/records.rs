@@ -162,7 +162,7 @@ fn lies_behind(view: &View, opener: &RecordOpener, source: IpAddr) -> bool {
 }
 
 fn allowed(view: &View, src: Handle, dst: Handle, packet: &[u8], verdicts: &mut Verdicts) -> Result<(), Drop> {
-    match verdicts.judge(&view.policy, &Flow { src, dst, transport: Transport::of(packet) }) {
+    match verdicts.judge(&view.policy, &Flow { src, dst, transport: Transport::of(packet) }).verdict {
         Verdict::Allowed | Verdict::Reply => Ok(()),
         Verdict::Denied => Err(Drop::PolicyDenied),
     }

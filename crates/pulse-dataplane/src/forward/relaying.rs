@@ -286,7 +286,8 @@ fn a_relay_asks_the_last_relay_to_use_its_own_link() -> io::Result<()> {
 /// Only this way, to TCP port 81.
 fn one_way(from: u8, to: u8) -> Arc<Policy> {
     let set = |node| Some([v4(node)].into_iter().collect());
-    let rule = Rule { allow: true, from: set(from), to: set(to), protocols: vec![6], ports: vec![(81, 81)] };
+    let rule =
+        Rule { allow: true, from: set(from), to: set(to), protocols: vec![6], ports: vec![(81, 81)], redundant: false };
     Arc::new(Policy::new(vec![rule]))
 }
 

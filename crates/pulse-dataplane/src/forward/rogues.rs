@@ -12,7 +12,7 @@ use crate::flow::Transport;
 use crate::frame::{self, FRAME_OVERHEAD, HopHeader, Kind, LAST, Part};
 use crate::link::Bucket;
 use crate::offload::Vnet;
-use crate::seal::{HopSealer, RECORD_HEADER, RECORD_OVERHEAD, RecordSealer};
+use crate::seal::{HopSealer, Marks, RECORD_HEADER, RECORD_OVERHEAD, RecordSealer};
 use crate::stats::Drop;
 use crate::tables::Link;
 
@@ -59,7 +59,7 @@ fn honest(from: u8, to: u8, packet: &[u8]) -> HopHeader {
 fn record(sealer: &RecordSealer, packet: &[u8]) -> Vec<u8> {
     let mut record = vec![0; RECORD_OVERHEAD + packet.len()];
     record[RECORD_HEADER..][..packet.len()].copy_from_slice(packet);
-    sealer.seal(sealer.reserve(1).unwrap_or_default(), false, &mut record);
+    sealer.seal(sealer.reserve(1).unwrap_or_default(), Marks::default(), &mut record);
     record
 }
 

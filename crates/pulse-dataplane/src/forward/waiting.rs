@@ -12,7 +12,7 @@ use super::send_frames;
 use super::ways::{Map, Memory, Way, Ways, Wrapping};
 use crate::offload::{Vnet, finish_each};
 use crate::report::Departed;
-use crate::seal::{RECORD_HEADER, RECORD_OVERHEAD, RecordSealer};
+use crate::seal::{Marks, RECORD_HEADER, RECORD_OVERHEAD, RecordSealer};
 use crate::stats::Drop;
 use crate::tables::{Peer, Shared, Waiting};
 
@@ -70,21 +70,29 @@ pub fn release_waiting(shared: &Shared, peer: &Peer) {
 }
 
 fn send(shared: &Shared, way: Way<'_>, sealer: &RecordSealer, packet: &[u8]) -> Result<(), Drop> {
-    let counter = sealer.reserve(1).ok_or(Drop::KeyUsedUp)?;
+    let (counter, second) = (sealer.reserve(1).ok_or(Drop::KeyUsedUp)?, way.second());
     let mut record = vec![0; RECORD_OVERHEAD + packet.len()];
     record[RECORD_HEADER..][..packet.len()].copy_from_slice(packet);
-    sealer.seal(counter, false, &mut record);
+    sealer.seal(counter, Marks { partial: false, twice: second.is_some() }, &mut record);
+    leave(shared, way, packet, &record)?;
+    match second {
+        // Whether the copy left or not, the record did.
+        Some(second) => _ = leave(shared, second, packet, &record),
+        None => sealer.trail.note(Departed { first: counter, count: 1, link: way.hop.link.index }),
+    }
+    Ok(())
+}
+
+fn leave(shared: &Shared, way: Way<'_>, packet: &[u8], record: &[u8]) -> Result<(), Drop> {
     let link = &way.hop.link;
     match way.wrapping(packet, packet.len()) {
         Wrapping::Bare => {
-            let sent = link.send(&shared.socket, &record, record.len(), **link.remote.load());
+            let sent = link.send(&shared.socket, record, record.len(), **link.remote.load());
             account(shared, link, sent, record.len(), record.len())
         }
-        Wrapping::Framed(header) | Wrapping::Cut(header) => send_frames(shared, link, &header, &record, record.len()),
+        Wrapping::Framed(header) | Wrapping::Cut(header) => send_frames(shared, link, &header, record, record.len()),
     }
-    .map_err(|_| Drop::SendFailed)?;
-    sealer.trail.note(Departed { first: counter, count: 1, link: link.index });
-    Ok(())
+    .map_err(|_| Drop::SendFailed)
 }
 
 fn queue(peer: &Peer) -> MutexGuard<'_, VecDeque<Waiting>> {

@@ -15,7 +15,7 @@ use crate::event::{Bus, Event};
 use crate::flow::{Flow, Transport};
 use crate::frame::{FRAME_OVERHEAD, HopHeader, Kind, REPLY};
 use crate::offload::destination;
-use crate::policy::{Policy, Verdict, Verdicts};
+use crate::policy::{Judged, Policy, Verdict, Verdicts};
 use crate::seal::RECORD_OVERHEAD;
 use crate::stats::Drop;
 use crate::tables::{Addresses, Hop, Me, Peer, Routes, Shared};
@@ -51,20 +51,27 @@ impl Map {
         let looks = policed || self.routes.divides(peer.handle);
         let mut transport = looks.then(|| Transport::of(front));
         let flow = Flow { src, dst: peer.handle, transport: transport.unwrap_or_default() };
-        let hop = self.routes.pick(peer.handle, flow.hash(), None).ok_or(Missing::Route(peer))?;
+        let judged = if policed { verdicts.judge(&self.policy, &flow) } else { Judged::OPEN };
+        let reply = match judged.verdict {
+            Verdict::Allowed => 0,
+            Verdict::Reply => REPLY,
+            Verdict::Denied => return Err(Missing::Leave),
+        };
+        let (hop, second) = self.hops(&flow, judged.redundant).ok_or(Missing::Route(peer))?;
         let relayed = !hop.path.is_direct();
         if relayed {
             transport.get_or_insert_with(|| Transport::of(front));
         }
-        let mut flags = hop.flags();
-        if policed {
-            flags |= match verdicts.judge(&self.policy, &flow) {
-                Verdict::Allowed => 0,
-                Verdict::Reply => REPLY,
-                Verdict::Denied => return Err(Missing::Leave),
-            };
+        Ok(Way { peer, hop, second, src, transport, flags: reply | hop.flags(), relayed })
+    }
+
+    /// The hop that the flow's packets take, and the one for copies of them.
+    fn hops(&self, flow: &Flow, redundant: bool) -> Option<(&Hop, Option<&Hop>)> {
+        if !redundant {
+            return Some((self.routes.pick(flow.dst, flow.hash(), None)?, None));
         }
-        Ok(Way { peer, hop, src, transport, flags, relayed })
+        let best = self.routes.best(flow.dst)?;
+        Some((best, self.routes.second(flow.dst, best)))
     }
 }
 
@@ -73,6 +80,8 @@ impl Map {
 pub struct Way<'m> {
     pub peer: &'m Peer,
     pub hop: &'m Hop,
+    /// Where a copy of its record goes, the same sealed bytes; most packets have none.
+    second: Option<&'m Hop>,
     src: Handle,
     /// Of the packet it was found for; none if any packet to the peer goes this way.
     transport: Option<Transport>,
@@ -99,7 +108,14 @@ impl Wrapping {
     }
 }
 
-impl Way<'_> {
+impl<'m> Way<'m> {
+    /// The way of the copy, if there is one.
+    pub fn second(&self) -> Option<Self> {
+        let hop: &'m Hop = self.second?;
+        let flags = hop.flags() | self.flags & REPLY;
+        Some(Self { hop, second: None, flags, relayed: !hop.path.is_direct(), ..*self })
+    }
+
     /// What the records of packets of at most `longest` bytes, which begin with `front`, need.
     pub fn wrapping(&self, front: &[u8], longest: usize) -> Wrapping {
         let (size, record) = (self.hop.link.size.load(Ordering::Relaxed), RECORD_OVERHEAD + longest);
@@ -113,7 +129,8 @@ impl Way<'_> {
 
     /// True if another packet to the peer, which begins with `front`, goes the same way.
     fn serves(&self, front: &[u8]) -> bool {
-        !self.hop.is_suspect() && self.transport.is_none_or(|transport| transport == Transport::of(front))
+        let sound = !self.hop.is_suspect() && !self.second.is_some_and(Hop::is_suspect);
+        sound && self.transport.is_none_or(|transport| transport == Transport::of(front))
     }
 }
 

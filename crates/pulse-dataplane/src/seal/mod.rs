@@ -10,5 +10,5 @@ mod window;
 
 pub use hop::{HopOpener, HopRun, HopSealer};
 pub use key::{Cipher, Key, TAG, hardware_aes};
-pub use record::{RECORD, RECORD_HEADER, RECORD_OVERHEAD, RecordOpener, RecordRun, RecordSealer};
+pub use record::{Marks, RECORD, RECORD_HEADER, RECORD_OVERHEAD, RecordOpener, RecordRun, RecordSealer};
 pub use window::{WINDOW, Window};

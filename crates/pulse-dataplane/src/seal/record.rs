@@ -25,9 +25,26 @@ pub const RECORD_OVERHEAD: usize = RECORD_HEADER + TAG;
 
 /// The packet's IPv4 header checksum and its TCP or UDP checksum are left to the receiver.
 const CHECKSUM_PARTIAL: u8 = 1;
+/// The same bytes leave over a second way: the copy that comes later is no replay.
+const TWICE: u8 = 2;
 
 /// The session swaps keys at 2^31 records; twice that is where this side stops by itself.
 const LAST_COUNTER: u64 = 1 << 32;
+
+/// What a record says of itself in clear, under the seal of the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Marks {
+    /// Checksums are left to the receiver.
+    pub partial: bool,
+    /// A copy goes over a second way.
+    pub twice: bool,
+}
+
+impl Marks {
+    fn flags(self) -> u8 {
+        (if self.partial { CHECKSUM_PARTIAL } else { 0 }) | (if self.twice { TWICE } else { 0 })
+    }
+}
 
 /// Seals records to one node.
 #[derive(Debug)]
@@ -58,9 +75,9 @@ impl RecordSealer {
     }
 
     /// Seal in place: `record` is 16 bytes of room, the packet, 16 bytes of room.
-    pub fn seal(&self, counter: u64, checksum_partial: bool, record: &mut [u8]) {
+    pub fn seal(&self, counter: u64, marks: Marks, record: &mut [u8]) {
         let (header, body) = record.split_at_mut(RECORD_HEADER);
-        header[..4].copy_from_slice(&[RECORD, if checksum_partial { CHECKSUM_PARTIAL } else { 0 }, 0, 0]);
+        header[..4].copy_from_slice(&[RECORD, marks.flags(), 0, 0]);
         header[4..8].copy_from_slice(&self.index.to_be_bytes());
         header[8..].copy_from_slice(&counter.to_be_bytes());
         self.key.seal(counter, header, body);
@@ -132,7 +149,7 @@ impl RecordRun<'_> {
         let counter = u64::from_be_bytes(std::array::from_fn(|at| header[8 + at]));
         let packet = self.opener.key.open(counter, header, body).ok_or(Drop::BadSeal)?;
         if !self.window.accept(counter) {
-            return Err(Drop::Replayed);
+            return Err(if header[1] & TWICE != 0 { Drop::Duplicate } else { Drop::Replayed });
         }
         self.note_first_use();
         Ok((packet, header[1] & CHECKSUM_PARTIAL != 0))
@@ -161,17 +178,19 @@ mod tests {
         )
     }
 
-    fn sealed(sealer: &RecordSealer, packet: &[u8], partial: bool) -> Vec<u8> {
+    fn sealed(sealer: &RecordSealer, packet: &[u8], marks: Marks) -> Vec<u8> {
         let mut record = [&[0; RECORD_HEADER], packet, &[0; TAG]].concat();
-        sealer.seal(sealer.reserve(1).unwrap_or_default(), partial, &mut record);
+        sealer.seal(sealer.reserve(1).unwrap_or_default(), marks, &mut record);
         record
     }
+
+    const PLAIN: Marks = Marks { partial: false, twice: false };
 
     #[test]
     fn a_record_opens_to_its_packet_and_flag() {
         let (sealer, opener) = ends();
         for partial in [true, false] {
-            let mut record = sealed(&sealer, b"packet", partial);
+            let mut record = sealed(&sealer, b"packet", Marks { partial, twice: !partial });
             let opened = opener.run().open(&mut record).map(|(packet, partial)| (packet.to_vec(), partial));
             assert_eq!(opened, Ok((b"packet".to_vec(), partial)));
         }
@@ -181,7 +200,7 @@ mod tests {
     #[test]
     fn no_bit_of_a_record_can_change() {
         let (sealer, opener) = ends();
-        let record = sealed(&sealer, b"packet", false);
+        let record = sealed(&sealer, b"packet", PLAIN);
         for bit in 0..record.len() * 8 {
             let mut changed = record.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
@@ -193,16 +212,29 @@ mod tests {
     #[test]
     fn a_second_copy_and_a_stump_are_refused() {
         let (sealer, opener) = ends();
-        let record = sealed(&sealer, b"packet", false);
+        let record = sealed(&sealer, b"packet", PLAIN);
         assert!(opener.run().open(&mut record.clone()).is_ok());
         assert_eq!(opener.run().open(&mut record.clone()).err(), Some(Drop::Replayed));
         assert_eq!(opener.run().open(&mut [RECORD; RECORD_OVERHEAD - 1]).err(), Some(Drop::Truncated));
     }
 
+    #[test]
+    fn the_copy_of_a_record_that_says_it_goes_twice_is_a_duplicate_and_no_replay() {
+        let (sealer, opener) = ends();
+        let record = sealed(&sealer, b"packet", Marks { twice: true, ..PLAIN });
+        assert!(opener.run().open(&mut record.clone()).is_ok());
+        assert_eq!(opener.run().open(&mut record.clone()).err(), Some(Drop::Duplicate));
+        // Nobody on the way can pass off a replay as such a copy.
+        let mut replayed = sealed(&sealer, b"packet", PLAIN);
+        assert!(opener.run().open(&mut replayed.clone()).is_ok());
+        replayed[1] |= TWICE;
+        assert_eq!(opener.run().open(&mut replayed).err(), Some(Drop::BadSeal));
+    }
+
     #[tokio::test]
     async fn the_first_record_that_opens_says_so() {
         let (sealer, opener) = ends();
-        assert!(opener.run().open(&mut sealed(&sealer, b"packet", false)).is_ok());
+        assert!(opener.run().open(&mut sealed(&sealer, b"packet", PLAIN)).is_ok());
         opener.first_use.notified().await;
         assert!(opener.used.load(Ordering::Relaxed));
     }
@@ -217,18 +249,19 @@ mod tests {
 
     #[test]
     fn the_vectors_hold() {
-        let about = "record = header 16 | sealed packet | tag 16; aad = the header; nonce = 4 zero bytes | counter; AES-128 uses the first 16 bytes of the secret; flag 1 = checksums left to the receiver";
+        let about = "record = header 16 | sealed packet | tag 16; aad = the header; nonce = 4 zero bytes | counter; AES-128 uses the first 16 bytes of the secret; flag 1 = checksums left to the receiver, flag 2 = sent over two ways";
         let secret: [u8; 32] = std::array::from_fn(|at| at as u8);
         let packet: Vec<u8> = [&[0x45, 0, 0, 28][..], &[0; 24]].concat();
         let cases = [
-            ("AES-128-GCM, first counter", Cipher::Aes128Gcm, 0, false),
-            ("AES-128-GCM, checksum partial", Cipher::Aes128Gcm, 1 << 31, true),
-            ("ChaCha20-Poly1305, checksum partial", Cipher::ChaCha20Poly1305, 0xffff_ffff, true),
+            ("AES-128-GCM, first counter", Cipher::Aes128Gcm, 0, false, false),
+            ("AES-128-GCM, checksum partial", Cipher::Aes128Gcm, 1 << 31, true, false),
+            ("ChaCha20-Poly1305, checksum partial", Cipher::ChaCha20Poly1305, 0xffff_ffff, true, false),
+            ("AES-128-GCM, over two ways", Cipher::Aes128Gcm, 7, true, true),
         ];
-        let vectors = cases.map(|(name, cipher, counter, partial)| {
+        let vectors = cases.map(|(name, cipher, counter, partial, twice)| {
             let sealer = RecordSealer::new(0xa1b2c3d4, &secret, cipher);
             let mut record = [&[0; RECORD_HEADER][..], &packet, &[0; TAG]].concat();
-            sealer.seal(counter, partial, &mut record);
+            sealer.seal(counter, Marks { partial, twice }, &mut record);
             vec![
                 ("name", quoted(name)),
                 ("cipher", quoted(format!("{cipher:?}"))),
@@ -236,6 +269,7 @@ mod tests {
                 ("index", sealer.index.to_string()),
                 ("counter", counter.to_string()),
                 ("checksum_partial", partial.to_string()),
+                ("over_two_ways", twice.to_string()),
                 ("packet_hex", hex(&packet)),
                 ("bytes_hex", hex(&record)),
             ]

@@ -14,6 +14,7 @@ from typing import Annotated, Final
 import msgspec
 
 from pulse.core.messages import RPC_LIMIT, U53, ObjectKind, Wire, pack, printable, unpack
+from pulse.core.network.policy import Rules, check_rules
 from pulse.core.network.ranges import mesh_range
 from pulse.core.trust.certificates import TAGS_LIMIT, Authority
 from pulse.core.trust.identity import Signer, is_tag, node_bytes, node_from_bytes
@@ -52,6 +53,7 @@ class Config(Wire, frozen=True):
     settings: Settings
     names: _Names = msgspec.field(default_factory=dict)
     tags: _Tags = msgspec.field(default_factory=dict)
+    acl: Rules = msgspec.field(default_factory=list)
 
 
 class Offer(Wire, frozen=True):
@@ -115,6 +117,7 @@ def sign_config(network: Network, config: Config, signer: Signer) -> SignedConfi
     data = seal(ObjectKind.CONFIG, network, pack(config), signer)
     if len(data) > CONFIG_LIMIT:
         raise Refused(f"the network config would have {len(data)} bytes; {CONFIG_LIMIT} are allowed")
+    check_rules(config.acl)
     return SignedConfig(data, config, mesh_range(config.settings.mesh_cidr), _naming(config))
 
 
@@ -139,6 +142,7 @@ def open_config(
         cidr = mesh_range(config.settings.mesh_cidr)
     except ConfigError as error:
         raise ProtocolError(f"config {number} has a mesh range no network can have") from error
+    check_rules(config.acl)
     return SignedConfig(data, config, cidr, _naming(config))
 
 

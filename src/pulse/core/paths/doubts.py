@@ -127,6 +127,10 @@ class Doubts:
         first, second, *_ = [_best(level, most) for level in levels if level] + [[], []]
         return first, second
 
+    def is_as_good(self, node: NodeId, first: NodeId, other: NodeId) -> bool:
+        """True if no more is held against the path to `node` by neighbour `first` than against the one by `other`."""
+        return self._held_against(node, first) <= self._held_against(node, other)
+
     def all_suspect(self, node: NodeId, ways: Iterable[Way]) -> bool:
         """True if every way to `node` is suspect."""
         if not self._shaky and node not in self._broken:

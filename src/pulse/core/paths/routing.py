@@ -4,15 +4,16 @@ Invariant: a node has a route exactly while counted links lead to it, so the dat
 guessing; and tables change only when it matters.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pulse.core.effects import DEBUG, Effect, Hop, Log
-from pulse.core.paths.choice import Choice, choose
+from pulse.core.paths.choice import FULL_SHARE, Choice, choose
 from pulse.core.paths.doubts import Doubts
 from pulse.core.paths.graph import Graph, OwnLink
 from pulse.core.paths.news import RoutesChanged
+from pulse.core.paths.pins import Pin, Pins, Standing
 from pulse.core.paths.ways import Survey, Way, survey
 from pulse.core.types import SHORT_ID, LinkId, NodeId
 
@@ -62,6 +63,8 @@ class _Route(NamedTuple):
     choice: Choice
     hops: tuple[Hop, ...]
     path: Path
+    is_pinned: bool
+    """A pin chose it."""
 
 
 class Routing:
@@ -71,6 +74,7 @@ class Routing:
         """`graph` tells the counted links as they are when it is called."""
         self._graph = graph
         self._doubts = Doubts()
+        self._pins = Pins()
         self._routes: dict[NodeId, _Route] = {}
         self._own: dict[NodeId, OwnLink] = {}
         """The link that served each neighbour at the last look."""
@@ -91,6 +95,12 @@ class Routing:
         first = next((each for each, serving in self._own.items() if serving.link == link), None)
         if first is not None and self._doubts.path_suspected(node, first, suspect, now):
             self._due = max(now, self._weighed + PACE * len(self._routes))
+        return []
+
+    def pins_changed(self, vias: Mapping[NodeId, NodeId], now: float) -> list[Effect | RoutesChanged]:
+        """A person pinned nodes, or took pins back: these are all, node to the neighbour to reach it by."""
+        self._pins.changed(vias)
+        self._due = now
         return []
 
     # The machine's face
@@ -114,16 +124,21 @@ class Routing:
         route = self._routes.get(node)
         return route.path if route else None
 
+    def pin_of(self, node: NodeId) -> Pin | None:
+        """The pin of `node`, and how it stands."""
+        return self._pins.of(node)
+
     # Details
 
     def _weigh(self, graph: Graph, now: float) -> list[Effect | RoutesChanged]:
-        seen = survey(graph)
+        seen = survey(graph, self._pins.neighbours())
         gap = max(SAMPLE_GAP, SAMPLE_PACE * len(graph.nodes))
         counts = now >= self._sampled + gap
         if counts:
             self._sampled = now
         self._weighed = now
         self._doubts.passed(now)
+        pinned = self._pinned(seen)
         self._add_detours(seen)
         before, self._routes = self._routes, {}
         outcomes: list[Effect | RoutesChanged] = []
@@ -131,23 +146,50 @@ class Routing:
         for number in seen.mine.order:
             node = graph.nodes[number]
             old = before.pop(node, None)
-            new = self._routes[node] = self._route(seen, number, old, now, counts=counts)
+            new = self._routes[node] = self._route(seen, number, old, pinned.get(node), now, counts=counts)
             changed = changed or old is None or new.hops is not old.hops
             if old is not None and old.path.direct is not new.path.direct:
                 outcomes.append(_moved(node, new.path))
+        outcomes += self._judged(pinned)
         wake = self._next_wake(now, self._sampled + gap)
         self._due = None if wake is None else max(wake, now + PACE * len(self._routes))
         return [*outcomes, *([RoutesChanged()] if changed or before else [])]
 
-    def _route(self, seen: Survey, number: int, old: _Route | None, now: float, *, counts: bool) -> _Route:
+    def _route(
+        self, seen: Survey, number: int, old: _Route | None, pinned: Way | None, now: float, *, counts: bool
+    ) -> _Route:
         node = seen.graph.nodes[number]
         fit, rest = self._doubts.sorted_out(node, seen.ways[number], MOST_KEPT)
         choice = choose(fit, old.choice if old else None, now, counts=counts)
         shares = choice.share(fit, rest)
+        followed = pinned is not None and self._doubts.is_as_good(node, pinned.neighbour, fit[0].neighbour)
+        if pinned is not None and followed:
+            spare = next((way for way, _ in shares if way.neighbour != pinned.neighbour), None)
+            shares = [(pinned, FULL_SHARE), *([(spare, 0)] if spare else [])]
         hops = tuple(Hop(way.link, weight, way.last) for way, weight in shares)
         if old is not None and not _is_material(old.hops, hops):
             hops = old.hops
-        return _Route(choice, hops, _path(seen, shares[0][0], number))
+        return _Route(choice, hops, _path(seen, shares[0][0], number), followed)
+
+    def _pinned(self, seen: Survey) -> dict[NodeId, Way]:
+        """The ways that pins name, as far as they are there; before detours are among them, which may lead back."""
+        if not (vias := self._pins.all()):
+            return {}
+        wanted = (
+            (number, node, vias[node]) for number in seen.mine.order if (node := seen.graph.nodes[number]) in vias
+        )
+        found = ((node, seen.pinned(number, via)) for number, node, via in wanted)
+        return {node: way for node, way in found if way is not None}
+
+    def _judged(self, pinned: Mapping[NodeId, Way]) -> list[Log]:
+        """What to say of pins that stand otherwise than before."""
+        standings = {node: self._stands(node, via, pinned) for node, via in self._pins.all().items()}
+        return [log for node, standing in standings.items() for log in self._pins.stands(node, standing)]
+
+    def _stands(self, node: NodeId, via: NodeId, pinned: Mapping[NodeId, Way]) -> Standing:
+        if node in pinned:
+            return Standing.FOLLOWED if self._routes[node].is_pinned else Standing.FAILED
+        return Standing.NO_WAY if via in self._own and via != node else Standing.NOT_LINKED
 
     def _add_detours(self, seen: Survey) -> None:
         stuck: dict[frozenset[NodeId], list[int]] = {}

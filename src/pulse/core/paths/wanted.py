@@ -2,8 +2,8 @@
 
 In a small mesh everybody. In a larger one: two nodes that strangers can reach, whoever had traffic lately, and
 eight by rendezvous hash (Thaler and Ravishankar 1998) over both ids, which make a random graph that stays
-connected. Invariant: whatever is known, somebody is wanted as long as anybody is known; an expired node is tried
-now and then, never for ever.
+connected. Besides, those that a pin names. Invariant: whatever is known, somebody is wanted as long as anybody is
+known; an expired node is tried now and then, never for ever.
 """
 
 import hashlib
@@ -62,6 +62,8 @@ class Wanted:
     """Chooses neighbours, the same ones as long as nothing changes."""
 
     me: NodeId
+    _pinned: frozenset[NodeId] = frozenset()
+    """Those that a person wants others to be reached by."""
     _known: dict[NodeId, _Known] = field(default_factory=dict)
     _asked: dict[NodeId, float] = field(default_factory=dict)
     """When there was traffic for whom, oldest first."""
@@ -127,6 +129,12 @@ class Wanted:
             del self._asked[next(iter(self._asked))]
         if is_news:
             self._select_after(0.0)
+        return []
+
+    def pins_changed(self, neighbours: frozenset[NodeId]) -> list[NodesWanted]:
+        """A person wants nodes to be reached by these neighbours."""
+        self._pinned = neighbours
+        self._select_after(0.0)
         return []
 
     def link_opened(self, node: NodeId, now: float) -> list[NodesWanted]:
@@ -222,7 +230,7 @@ class Wanted:
         chosen = set(alive)
         if len(alive) >= SMALL:
             chosen = set(nlargest(BY_HASH, alive, key=lambda node: self._known[node].rank))
-        return chosen | {*self._reachable()} | (self._known.keys() & (self._trying | self._asked.keys()))
+        return chosen | {*self._reachable()} | (self._known.keys() & (self._trying | self._asked.keys() | self._pinned))
 
     def _reachable(self) -> list[NodeId]:
         """Those with a link first, so that nobody who answered is given up for another."""

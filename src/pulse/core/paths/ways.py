@@ -59,6 +59,14 @@ class Survey:
             return tuple(nodes[each] for each in self.trees[way.tree].path(number))
         return (nodes[number],) if way.direct else (way.neighbour, nodes[number])
 
+    def pinned(self, number: int, via: NodeId) -> Way | None:
+        """The way to a node by a neighbour that a person chose: over a link of its own, if it has one, and no other."""
+        graph = self.graph
+        for first, _, rtt, loss in graph.links[number]:
+            if graph.nodes[first] == via and first in graph.own:
+                return _last_way(graph, first, rtt, loss)
+        return next((way for way in self.ways[number] if way.neighbour == via), None)
+
     def detours(self, numbers: Collection[int], shunned: Collection[NodeId]) -> Iterator[tuple[int, Way]]:
         """A way to each of these that begins with none of the shunned neighbours, where there is one."""
         graph, direct = self.graph, self.mine
@@ -74,10 +82,10 @@ class Survey:
                 yield number, _way(graph, graph.own[first], first, around, number, len(self.trees) - 1)
 
 
-def survey(graph: Graph) -> Survey:
-    """Look at a graph from where we stand."""
+def survey(graph: Graph, wanted: Collection[NodeId] = ()) -> Survey:
+    """Look at a graph from where we stand; the trees of these neighbours are wanted first."""
     mine = grow(graph, ((reach, number) for number, reach in _first_links(graph)))
-    relays = _relays(graph)
+    relays = _relays(graph, wanted)
     trees = [mine, *(grow(graph, [(0, relay)], mine.costs) for relay in relays)]
     ways: list[list[Way]] = [[] for _ in graph.nodes]
     for number, link in graph.own.items():
@@ -107,10 +115,7 @@ def _add_adjacent(graph: Graph, ways: list[list[Way]]) -> None:
                 closer = {way.neighbour for way in ways[number]}
             if nodes[first] in closer:
                 continue
-            link = own[first]
-            latency, lost = link.rtt + rtt / MICRO, 1 - (1 - link.loss) * (MICRO - loss) / MICRO
-            ranked = score(latency, lost, 2)
-            ways[number].append(Way(ranked, nodes[first], False, True, latency, lost, link.link, NO_TREE))
+            ways[number].append(_last_way(graph, first, rtt, loss))
 
 
 def _first_links(graph: Graph) -> Iterator[tuple[int, int]]:
@@ -118,10 +123,19 @@ def _first_links(graph: Graph) -> Iterator[tuple[int, int]]:
     return ((edge[0], edge[1]) for edge in graph.links[ME])
 
 
-def _relays(graph: Graph) -> list[int]:
-    """The neighbours worth a tree: those with the most links, of equals the nearest."""
-    ranked = sorted((-len(graph.links[number]), reach, number) for number, reach in _first_links(graph))
-    return [number for links, _, number in ranked if links < -1][:MOST_RELAYS]
+def _relays(graph: Graph, wanted: Collection[NodeId]) -> list[int]:
+    """The neighbours worth a tree: those wanted, then those with the most links, of equals the nearest."""
+    ranked = sorted(
+        (graph.nodes[number] not in wanted, -len(graph.links[number]), reach, number)
+        for number, reach in _first_links(graph)
+    )
+    return [number for _, links, _, number in ranked if links < -1][:MOST_RELAYS]
+
+
+def _last_way(graph: Graph, first: int, rtt: int, loss: int) -> Way:
+    link = graph.own[first]
+    latency, lost = link.rtt + rtt / MICRO, 1 - (1 - link.loss) * (MICRO - loss) / MICRO
+    return Way(score(latency, lost, 2), graph.nodes[first], False, True, latency, lost, link.link, NO_TREE)
 
 
 def _way(graph: Graph, link: OwnLink, first: int, tree: Tree, number: int, place: int) -> Way:

@@ -91,6 +91,13 @@ class Members:
         """The node's tags: those of the config if it says any, else those of its certificate."""
         return self.naming().tags.get(certificate.node_id, certificate.tags)
 
+    def rule_name(self, certificate: Certificate) -> str | None:
+        """The name by which rules know the node: the config's, else its token's unless the config gave that away."""
+        naming = self.naming()
+        given = naming.names.get(certificate.node_id)
+        own = certificate.name
+        return given if given is not None or own is None or naming.holder(own) is not None else own
+
     def bearer(self, name: str) -> Certificate | None:
         """The node that bears `name` by its certificate and was given no other by the config."""
         renamed = self.naming().names

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::world::{Node, pair, pair_with, quick};
 use crate::keys::Limits;
-use crate::seal::{RECORD_HEADER, RECORD_OVERHEAD, RecordOpener};
+use crate::seal::{Marks, RECORD_HEADER, RECORD_OVERHEAD, RecordOpener};
 use crate::session::Tuning;
 
 /// Seal one record here and open it there, at once, as the packet threads would.
@@ -17,7 +17,7 @@ fn record(from: &Node, to: &Node, number: u64) -> u32 {
     let counter = sealer.reserve(1).unwrap();
     let mut bytes = vec![0; RECORD_OVERHEAD + 8];
     bytes[RECORD_HEADER..RECORD_HEADER + 8].copy_from_slice(&number.to_be_bytes());
-    sealer.seal(counter, false, &mut bytes);
+    sealer.seal(counter, Marks::default(), &mut bytes);
     here.traffic.sent(1, 8);
     let openers: Arc<HashMap<u32, Arc<RecordOpener>>> = to.shared.openers.load_full();
     let opener =

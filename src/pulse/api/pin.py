@@ -1,0 +1,23 @@
+"""`/api/pins`: by which neighbour this node reaches others, where a person chose."""
+
+from starlette.requests import Request
+
+from pulse import schemas
+from pulse.api.control import Control
+from pulse.api.routes import Endpoint
+
+
+async def pin(control: Control, _: Request, body: schemas.PinRequest) -> schemas.PinInfo:
+    """Reach a node by one neighbour, whatever the scores say."""
+    return await control.pin(body)
+
+
+async def unpin(control: Control, _: Request, body: schemas.UnpinRequest) -> schemas.PinInfo:
+    """Reach a node by the best path again."""
+    return await control.unpin(body)
+
+
+ENDPOINTS = (
+    Endpoint("PUT", "/api/pins", pin),
+    Endpoint("DELETE", "/api/pins", unpin),
+)

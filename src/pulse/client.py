@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 import h11
 import msgspec
 
-from pulse import schemas
+from pulse import pathschemas, schemas
 from pulse.config import SERVICE_SOCKET, SOCKET_NAME, absolute, socket_in
 from pulse.errors import ConfigError, LinkError, NotFound, PulseError, Refused
 
@@ -190,15 +190,15 @@ class Client:
         request = schemas.PingRequest(node, timeout)
         return self._call("POST", "/api/ping", schemas.PingReply, request, patience=timeout)
 
-    def trace(self, node: str, timeout: float = 3.0) -> schemas.Trace:
+    def trace(self, node: str, timeout: float = 3.0) -> pathschemas.Trace:
         """The way frames take; each hop has `timeout` seconds (at most 10) to answer."""
-        request = schemas.TraceRequest(node, timeout)
-        return self._call("POST", "/api/trace", schemas.Trace, request, patience=timeout * _MOST_QUESTIONS)
+        request = pathschemas.TraceRequest(node, timeout)
+        return self._call("POST", "/api/trace", pathschemas.Trace, request, patience=timeout * _MOST_QUESTIONS)
 
-    def why(self, node: str, source: str = "", timeout: float = 5.0) -> schemas.Why:
+    def why(self, node: str, source: str = "", timeout: float = 5.0) -> pathschemas.Why:
         """Why a node is reached as it is, from here or from `source`; each end has `timeout` seconds (at most 10)."""
-        request = schemas.WhyRequest(node, source, timeout)
-        return self._call("POST", "/api/why", schemas.Why, request, patience=timeout)
+        request = pathschemas.WhyRequest(node, source, timeout)
+        return self._call("POST", "/api/why", pathschemas.Why, request, patience=timeout)
 
     def _get(self, path: str, kind: type[_T]) -> _T:
         return self._call("GET", path, kind)

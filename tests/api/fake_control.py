@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pulse import schemas
+from pulse import pathschemas, schemas
 from pulse.api.app import build
 from pulse.api.server import ApiService, ControlSocket
 from pulse.errors import Conflict, LinkError, NotFound, Refused
@@ -35,15 +35,15 @@ IDENTITY = schemas.NodeIdentity(
 TOKEN = schemas.TokenInfo("ab" * 16, 1000.0, None, 1, 0, ["db"], None, False, "good")
 
 
-RELAY = schemas.TraceHop(ID, "relay-01", "10.100.41.7", "quic", 0.0228, 0.0, 0.0228)
-PLACE = schemas.WhyPlace("203.0.113.7:41641", 11, 0, 0, "")
-HEARD = schemas.WhyPlace("198.51.100.4:443", 11, 1, 2, "")
-LOST = schemas.WhyPlace("192.168.1.7:443", 0, 0, 0, "no answer")
-REASON = schemas.Why(
+RELAY = pathschemas.TraceHop(ID, "relay-01", "10.100.41.7", "quic", 0.0228, 0.0, 0.0228)
+PLACE = pathschemas.WhyPlace("203.0.113.7:41641", 11, 0, 0, "")
+HEARD = pathschemas.WhyPlace("198.51.100.4:443", 11, 1, 2, "")
+LOST = pathschemas.WhyPlace("192.168.1.7:443", 0, 0, 0, "no answer")
+REASON = pathschemas.Why(
     "symmetric_nat",
     "laptop is reached by quic over relay-01, because laptop is behind a symmetric NAT.",
     "let the router of laptop map a port",
-    schemas.WhyEnd(
+    pathschemas.WhyEnd(
         ID,
         "db-server",
         True,
@@ -60,11 +60,11 @@ REASON = schemas.Why(
         2,
         [PLACE],
     ),
-    schemas.WhyEnd(
+    pathschemas.WhyEnd(
         "9" * 64, "laptop", True, "", "quic", "relay-01", 0.061, 0.0, "symmetric", 3, [], 21.0, "", 2, [LOST, HEARD]
     ),
 )
-LAPTOP = schemas.TraceHop("9" * 64, "laptop", "10.100.9.140", "websocket", 0.038, 0.004, 0.0608)
+LAPTOP = pathschemas.TraceHop("9" * 64, "laptop", "10.100.9.140", "websocket", 0.038, 0.004, 0.0608)
 
 
 def peer(name: str = "db-server", **changes: object) -> schemas.PeerRow:
@@ -91,7 +91,7 @@ class FakeControl:
         self.asked: list[object] = []
         self.stopped = threading.Event()
         self.reason = REASON
-        self.way = schemas.Trace("9" * 64, "laptop", "10.100.9.140", [RELAY, LAPTOP], 0.061, "")
+        self.way = pathschemas.Trace("9" * 64, "laptop", "10.100.9.140", [RELAY, LAPTOP], 0.061, "")
 
     async def status(self) -> schemas.Status:
         return schemas.Status(
@@ -163,13 +163,13 @@ class FakeControl:
             raise ZeroDivisionError("a detail that stays in the log")
         return schemas.PingReply(ID, "db-server", "10.100.87.53", 0.0228, "quic", "")
 
-    async def trace(self, wanted: schemas.TraceRequest) -> schemas.Trace:
+    async def trace(self, wanted: pathschemas.TraceRequest) -> pathschemas.Trace:
         self.asked.append(wanted)
         if wanted.node == "nobody":
             raise NotFound('no node is called "nobody". See the nodes: pulse status')
         return self.way
 
-    async def why(self, wanted: schemas.WhyRequest) -> schemas.Why:
+    async def why(self, wanted: pathschemas.WhyRequest) -> pathschemas.Why:
         self.asked.append(wanted)
         if wanted.node == "nobody":
             raise NotFound('no node is called "nobody". See the nodes: pulse status')

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pulse import schemas
+from pulse import pathschemas
 from pulse.client import Client
 from tests.api.fake_control import FakeControl
 
@@ -11,4 +11,4 @@ def test_a_trace_arrives_whole(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
         assert client.trace("laptop", 1.5) == control.way
 
-    assert control.asked == [schemas.TraceRequest("laptop", 1.5)]
+    assert control.asked == [pathschemas.TraceRequest("laptop", 1.5)]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from pulse import schemas
+from pulse import pathschemas, schemas
 from pulse.client import connect
 from pulse.errors import NotFound
 from pulse.lab.host import Host, Output, wait_until
@@ -172,7 +172,7 @@ class Node:
         over = f" over {via.host.name}" if via else " over others"
         self._wait(lambda: self.is_relayed(other, via), f"has a path to {other.host.name}{over}")
 
-    def trace(self, other: "Node") -> schemas.Trace:
+    def trace(self, other: "Node") -> pathschemas.Trace:
         """The way frames take to the other."""
         with connect(self.host.data) as client:
             return client.trace(other.host.name)

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from pulse import schemas
+from pulse import pathschemas
 from pulse.client import connect
 from pulse.core.why import Code
 from pulse.lab import topologies
@@ -47,12 +47,12 @@ class Homes:
         wait_until(lambda: self.a.has_path(self.b) and self.b.has_path(self.a), "a path", PATIENCE)
         assert self.a.pings(self.b.v4).code == 0
 
-    def why(self) -> schemas.Why:
+    def why(self) -> pathschemas.Why:
         """What a says of its way to b."""
         with connect(self.a.host.data) as client:
             return client.why(self.b.host.name)
 
-    def wait_verdict(self, code: Code) -> schemas.Why:
+    def wait_verdict(self, code: Code) -> pathschemas.Why:
         """Wait until that is why."""
         wait_until(lambda: self.why().code == code, f"why is {code}", PATIENCE)
         return self.why()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pulse import clock, schemas
+from pulse import clock, pathschemas, schemas
 from pulse.core.health import DAY
 from pulse.core.mesh import Mesh
 from pulse.core.trust.ca import BACKDATED, LEAF_LIFETIME
@@ -37,10 +37,10 @@ HERE = "192.0.2.1:443"
 STATUS = schemas.Status(
     True, "All well.", identity_of(ME, ["scribe"]), "1.2.3", 60.0, ":443", "", LEAF_LIFETIME, [], {}
 )
-REASON = schemas.Why(
-    "direct", "", "", *[schemas.WhyEnd("", "", True, "", "", "", None, 0, "", 0, [], None, "", 0, [])] * 2
+REASON = pathschemas.Why(
+    "direct", "", "", *[pathschemas.WhyEnd("", "", True, "", "", "", None, 0, "", 0, [], None, "", 0, [])] * 2
 )
-TRACE = schemas.Trace(ALICE.node_id, "alice", str(ALICE.addresses.v4), [], 0.01, "")
+TRACE = pathschemas.Trace(ALICE.node_id, "alice", str(ALICE.addresses.v4), [], 0.01, "")
 
 
 PINNED = schemas.PinInfo(ALICE.node_id, "alice", "keeper", "", direct=False, followed=True, problem="")
@@ -64,12 +64,12 @@ class Beside:
         assert node == ALICE.node_id
         return self.way
 
-    async def trace(self, wanted: schemas.TraceRequest) -> schemas.Trace:
-        assert wanted == schemas.TraceRequest("alice", 2.0)
+    async def trace(self, wanted: pathschemas.TraceRequest) -> pathschemas.Trace:
+        assert wanted == pathschemas.TraceRequest("alice", 2.0)
         return TRACE
 
-    async def why(self, wanted: schemas.WhyRequest) -> schemas.Why:
-        assert wanted == schemas.WhyRequest("alice")
+    async def why(self, wanted: pathschemas.WhyRequest) -> pathschemas.Why:
+        assert wanted == pathschemas.WhyRequest("alice")
         return REASON
 
     async def set_name(self, wanted: schemas.NameRequest) -> schemas.NodeNaming:
@@ -162,8 +162,8 @@ async def test_what_the_services_beside_it_know_is_passed_on(member_node: Node) 
 
     assert await control.identity() == STATUS.node
     assert await control.status() == STATUS
-    assert await control.trace(schemas.TraceRequest("alice", 2.0)) == TRACE
-    assert await control.why(schemas.WhyRequest("alice")) == REASON
+    assert await control.trace(pathschemas.TraceRequest("alice", 2.0)) == TRACE
+    assert await control.why(pathschemas.WhyRequest("alice")) == REASON
     pin, unpin = schemas.PinRequest("alice", "keeper"), schemas.UnpinRequest("alice")
     assert (await control.pin(pin), await control.unpin(unpin)) == (PINNED, PINNED)
     assert member_node.beside.asked == [pin, unpin]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from pulse import schemas
+from pulse import pathschemas
 from pulse.core import messages
 from pulse.core.facts import LinkDown, LinkSample, LinksSampled
 from pulse.core.mesh import Mesh
@@ -57,8 +57,8 @@ class World:
     def service(self) -> TraceService:
         return TraceService(self.mesh, self.call)
 
-    async def trace(self, node: str = "far") -> schemas.Trace:
-        return await self.service.trace(schemas.TraceRequest(node, 2.0))
+    async def trace(self, node: str = "far") -> pathschemas.Trace:
+        return await self.service.trace(pathschemas.TraceRequest(node, 2.0))
 
     def says(self, who: Certificate, onward: Certificate | None, rtt: float | None = 0.02) -> None:
         """A hop's next one."""

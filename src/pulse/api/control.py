@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from pulse import schemas
+from pulse import pathschemas, schemas
 
 
 class Control(Protocol):
@@ -68,11 +68,11 @@ class Control(Protocol):
         """Ask another node and measure."""
         ...
 
-    async def trace(self, wanted: schemas.TraceRequest) -> schemas.Trace:
+    async def trace(self, wanted: pathschemas.TraceRequest) -> pathschemas.Trace:
         """Find the way frames take to another node."""
         ...
 
-    async def why(self, wanted: schemas.WhyRequest) -> schemas.Why:
+    async def why(self, wanted: pathschemas.WhyRequest) -> pathschemas.Why:
         """Say why another node is reached as it is."""
         ...
 

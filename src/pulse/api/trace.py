@@ -2,12 +2,12 @@
 
 from starlette.requests import Request
 
-from pulse import schemas
+from pulse import pathschemas
 from pulse.api.control import Control
 from pulse.api.routes import Endpoint
 
 
-async def trace(control: Control, _: Request, body: schemas.TraceRequest) -> schemas.Trace:
+async def trace(control: Control, _: Request, body: pathschemas.TraceRequest) -> pathschemas.Trace:
     """Ask hop by hop how frames get to another node, and measure."""
     return await control.trace(body)
 

@@ -2,12 +2,12 @@
 
 from starlette.requests import Request
 
-from pulse import schemas
+from pulse import pathschemas
 from pulse.api.control import Control
 from pulse.api.routes import Endpoint
 
 
-async def why(control: Control, _: Request, body: schemas.WhyRequest) -> schemas.Why:
+async def why(control: Control, _: Request, body: pathschemas.WhyRequest) -> pathschemas.Why:
     """Ask both ends of a path for their accounts and join them into one verdict."""
     return await control.why(body)
 

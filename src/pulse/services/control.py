@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pulse import clock, schemas
+from pulse import clock, pathschemas, schemas
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
 from pulse.core.trust.tokens import TokenRecord, Unfit
@@ -64,13 +64,13 @@ class Statuses(Protocol):
 class Tracer(Protocol):
     """Who finds the way frames take."""
 
-    async def trace(self, wanted: schemas.TraceRequest) -> schemas.Trace: ...
+    async def trace(self, wanted: pathschemas.TraceRequest) -> pathschemas.Trace: ...
 
 
 class Explainer(Protocol):
     """Who says why a path is what it is."""
 
-    async def why(self, wanted: schemas.WhyRequest) -> schemas.Why: ...
+    async def why(self, wanted: pathschemas.WhyRequest) -> pathschemas.Why: ...
 
 
 class Pinner(Protocol):
@@ -130,10 +130,10 @@ class ControlService:
         link, via = self.statuses.way_to(node.node_id)
         return schemas.PingReply(node.node_id, self.mesh.members.label(node), str(node.addresses.v4), rtt, link, via)
 
-    async def trace(self, wanted: schemas.TraceRequest) -> schemas.Trace:
+    async def trace(self, wanted: pathschemas.TraceRequest) -> pathschemas.Trace:
         return await self.tracer.trace(wanted)
 
-    async def why(self, wanted: schemas.WhyRequest) -> schemas.Why:
+    async def why(self, wanted: pathschemas.WhyRequest) -> pathschemas.Why:
         return await self.explainer.why(wanted)
 
     async def pin(self, wanted: schemas.PinRequest) -> schemas.PinInfo:

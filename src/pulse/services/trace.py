@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from pulse import schemas
+from pulse import pathschemas
 from pulse.core import messages
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName, Wire
@@ -53,7 +53,7 @@ class TraceService:
             raise Refused(f"a trace names a node by the 32 bytes of its id, not by {len(body)}")
         return messages.pack(self._step(NodeId(body.hex())))
 
-    async def trace(self, wanted: schemas.TraceRequest) -> schemas.Trace:
+    async def trace(self, wanted: pathschemas.TraceRequest) -> pathschemas.Trace:
         """The way to a node, and its measured round trip. Raises NotFound, Conflict, Refused or LinkError."""
         target = self.mesh.members.resolve(wanted.node)
         if target.node_id == self.mesh.me.node_id:
@@ -62,7 +62,7 @@ class TraceService:
             raise LinkError(f"no path leads to {self._name(target.node_id)} now. What is known of it: pulse status")
         hops, problem = await self._walk(target, wanted.timeout)
         rtt, silence = await self._ping(target, wanted.timeout)
-        return schemas.Trace(
+        return pathschemas.Trace(
             id=target.node_id,
             name=self._name(target.node_id),
             v4=str(target.addresses.v4),
@@ -73,9 +73,9 @@ class TraceService:
 
     # Details
 
-    async def _walk(self, target: Certificate, timeout: float) -> tuple[list[schemas.TraceHop], str]:
+    async def _walk(self, target: Certificate, timeout: float) -> tuple[list[pathschemas.TraceHop], str]:
         """Go from hop to hop; the hops, and why there are no more of them if the target is not the last."""
-        hops: list[schemas.TraceHop] = []
+        hops: list[pathschemas.TraceHop] = []
         at, passed = self.mesh.me.node_id, set[NodeId]()
         while at != target.node_id:
             passed.add(at)
@@ -110,9 +110,9 @@ class TraceService:
         quality = self.mesh.probe.quality(path.link)
         return Step(bytes.fromhex(neighbour.node), neighbour.transport, quality.rtt, quality.loss)
 
-    def _hop(self, node: NodeId, step: Step, before: float | None) -> schemas.TraceHop:
+    def _hop(self, node: NodeId, step: Step, before: float | None) -> pathschemas.TraceHop:
         known = self.mesh.members.get(node)
-        return schemas.TraceHop(
+        return pathschemas.TraceHop(
             id=node,
             name=self._name(node),
             v4=str(known.addresses.v4) if known else "",

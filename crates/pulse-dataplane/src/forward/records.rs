@@ -11,7 +11,7 @@ use super::incoming::View;
 use crate::Handle;
 use crate::flow::{Flow, Transport};
 use crate::frame::HopHeader;
-use crate::offload::{Coalescer, Sink, ends};
+use crate::offload::{Coalescer, Sink, ends, mss};
 use crate::policy::{Verdict, Verdicts};
 use crate::seal::{RECORD_OVERHEAD, RecordOpener, RecordRun};
 use crate::stats::{Drop, Drops};
@@ -126,6 +126,10 @@ impl<'s, 'b> Records<'s, 'b> {
         });
         match opened {
             Ok((packet, partial)) => {
+                if mss::opens(packet) {
+                    // What is sent back to it takes our way, whose narrow places its sender does not know.
+                    mss::clamp(packet, partial, self.view.routes.mtu(run.opener.v4));
+                }
                 run.counts.add(packet.len(), header.is_none());
                 if !self.coalescer.push(packet, partial, &mut self.device) {
                     self.shared.drops.count(Drop::BadPacket);

@@ -40,7 +40,7 @@ const SUSPECT_AFTER: u32 = 3;
 const DEAD_AFTER: u32 = 8;
 /// Trials in a row in which not even the least size passed that make a link suspect, and useless.
 const NARROW_AFTER: u32 = 1;
-const USELESS_AFTER: u32 = 3;
+const USELESS_AFTER: u32 = 2;
 
 /// The probes of one link. Shared by the UDP thread (echoes, hints) and the runtime (sending).
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ pub struct Probes {
     hinted: Notify,
     next: AtomicU32,
     frames: AtomicU64,
-    /// More than short datagrams left since the size was asked for.
+    /// More than short datagrams were carried since the size was asked for.
     used: AtomicBool,
 }
 
@@ -78,7 +78,7 @@ impl Probes {
         self.trial().doubt();
     }
 
-    /// Datagrams of up to `longest` bytes left, which are no probes.
+    /// Datagrams of up to `longest` bytes left or came, which are no probes of a link. Who gets long ones will send some.
     pub fn carried(&self, longest: usize) {
         if longest > size::SHORT && !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);

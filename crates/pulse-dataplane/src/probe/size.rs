@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
-/// Bytes of UDP payload that are tried, largest first. Ethernet over IPv6; a framed and a bare packet of our own MTU;
-/// what is left of 1,420 (WireGuard), 1,400, 1,340, 1,300 and 1,280 bytes of path, over IPv4 or IPv6.
+/// Bytes of UDP payload that are tried, largest first: Ethernet over IPv6; a framed and a bare packet of our own MTU, and a
+/// bare one of 1,280 bytes; what is left of 1,420 (WireGuard), 1,400 and 1,280 bytes of path, over IPv4 or IPv6.
 pub const SIZES: [usize; 10] = [MOST, 1420, 1392, 1372, 1352, 1312, 1280, 1252, 1232, LEAST];
 /// Ethernet less IPv6 and UDP.
 pub const MOST: usize = 1452;
@@ -23,7 +23,7 @@ const ROUNDS: u32 = 4;
 /// Between trials: routes change.
 const AGAIN: Duration = Duration::from_secs(600);
 /// Between probes of the size in use.
-const WATCHED: Duration = Duration::from_secs(1);
+const WATCHED: Duration = Duration::from_millis(500);
 /// So many of these in a row without an echo say that the path has shrunk.
 const VANISHED: u32 = 4;
 /// Probes that may still be echoed; all rounds of a trial are fewer.

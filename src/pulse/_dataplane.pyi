@@ -71,7 +71,7 @@ class LinkStatistics:
     def suspect(self) -> bool: ...
     @property
     def size(self) -> int:
-        """The longest datagram it is known to carry, in bytes of UDP payload."""
+        """The longest datagram sent on it now, in bytes of UDP payload: the way's MTU less 28 (IPv4) or 48 bytes."""
     @property
     def age(self) -> float: ...
     @property
@@ -89,6 +89,9 @@ class PeerStatistics:
 
     @property
     def node(self) -> bytes: ...
+    @property
+    def mtu(self) -> int | None:
+        """Bytes of the longest IP packet that goes whole over the path in use; None if no path leads there."""
     @property
     def packets_out(self) -> int: ...
     @property

@@ -103,6 +103,8 @@ class PeerRow(View, frozen=True):
     """Its boot count, as the newest record of it that came here says; 0 before one came."""
     pinned: PinInfo | None = None
     """To which way a person pinned it, and whether that is the one in use."""
+    mtu: int = 0
+    """Bytes of the longest packet that goes to it whole over the path in use; 0 while there is no path."""
 
 
 class PortMapping(View, frozen=True):

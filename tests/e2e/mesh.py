@@ -239,9 +239,10 @@ def bring_up(lab: Lab, *flags: str) -> Pair:
 
 
 def bring_up_mesh(lab: Lab, doors: Mapping[str, str], *flags: str) -> Mesh:
-    """The first host is CA and scribe; each other one joins over its door, which is a member by then. Waits for all."""
-    nodes = {name: Node(host) for name, host in lab.hosts.items()}
-    ca = nodes[next(iter(nodes))]
+    """The first host is CA and scribe; each with a door joins over it, which is a member by then. Waits for all."""
+    first = next(iter(lab.hosts))
+    nodes = {name: Node(lab[name]) for name in (first, *doors)}
+    ca = nodes[first]
     ca.start("--ca", "--scribe", "--network", "test", *flags)
     for name, door in doors.items():
         nodes[name].join(nodes[door], ca.token("--max-uses", "1"))

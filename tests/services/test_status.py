@@ -185,12 +185,20 @@ async def test_linked_peers_come_first_and_each_kind_by_name(node: Node) -> None
 async def test_the_row_of_a_linked_peer_has_its_figures(node: Node) -> None:
     node.meets(ALICE)
     node.happened(LinksSampled((LinkSample(LINK, 0.02, 0.001, 0.5),)))
-    node.links.peers = [PeerTraffic(ALICE.node_id, packets_out=1, bytes_out=10, packets_in=2, bytes_in=20)]
+    node.links.peers = [PeerTraffic(ALICE.node_id, packets_out=1, bytes_out=10, packets_in=2, bytes_in=20, mtu=1220)]
     row = node.row(ALICE)
 
     assert (row.rtt, row.jitter, row.loss, row.suspect) == (0.02, 0.001, 0.5, False)
-    assert (row.bytes_out, row.bytes_in, row.address) == (10, 20, HOME)
+    assert (row.bytes_out, row.bytes_in, row.address, row.mtu) == (10, 20, HOME, 1220)
     assert (row.v4, row.v6) == (str(ALICE.addresses.v4), str(ALICE.addresses.v6))
+
+
+async def test_a_peer_without_a_path_has_no_mtu(node: Node) -> None:
+    node.meets(ALICE)
+    node.links.peers = [PeerTraffic(ALICE.node_id, 1, 10, 2, 20, mtu=1340)]
+    node.parts(ALICE)
+
+    assert node.row(ALICE).mtu == 0
 
 
 async def test_a_row_tells_the_boot_count_of_the_newest_record(node: Node) -> None:

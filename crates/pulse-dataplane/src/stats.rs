@@ -69,6 +69,8 @@ drops! {
     TunWriteFailed = "tun_write_failed",
     /// A record key is used up and its successor is not there yet.
     KeyUsedUp = "key_used_up",
+    /// Packet from the TUN longer than its path takes whole, whose sender was told so.
+    TooBig = "too_big",
     /// Multicast or broadcast: a mesh has none.
     Multicast = "multicast",
     /// A path probe that no session vouches for, or one of too many.

@@ -24,7 +24,7 @@ use crate::punch::Attempts;
 use crate::seal::{HopOpener, HopSealer, RecordOpener, RecordSealer};
 use crate::socket::Socket;
 use crate::stats::{Drops, Traffic};
-use crate::tun::Tun;
+use crate::tun::{MTU, Tun};
 use crate::{Handle, LinkId, NodeId};
 
 /// Session packets and path probes a second that one neighbour may have us pass on, whatever the policy. Streams over
@@ -103,8 +103,10 @@ pub struct Link {
     pub traffic: Traffic,
     /// Three echoes in a row are missing.
     pub suspect: AtomicBool,
-    /// Bytes of UDP payload it is known to take; a longer frame goes as two.
+    /// Bytes of UDP payload that may be sent on it now; a longer frame goes as two.
     pub size: AtomicUsize,
+    /// The size its last trial ended with, 0 before: what senders of packets may be told for minutes.
+    pub settled: AtomicUsize,
     /// Halves of frames from it that wait for their other half.
     pub halves: Mutex<Halves>,
     /// What it may have us pass on beside the policy.
@@ -275,6 +277,12 @@ impl Routes {
             .or_else(|| healthy().next())
             .or_else(|| draw(flow, usable().filter(|hop| hop.weight > 0)))
             .or_else(|| usable().next())
+    }
+
+    /// The longest packet that goes whole on each way to `handle` that is in use.
+    pub fn mtu(&self, handle: Handle) -> usize {
+        let used = self.hops(handle).iter().filter(|hop| hop.weight > 0);
+        used.map(|hop| hop.path.mtu()).min().unwrap_or(MTU)
     }
 
     /// True if flows to `handle` may take several ways.

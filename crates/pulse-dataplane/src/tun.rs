@@ -12,7 +12,12 @@ use std::thread::JoinHandle;
 
 use libc::{TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6, TUN_F_USO4, TUN_F_USO6};
 
+use crate::offload::Vnet;
 use crate::signal::{Signal, wait};
+
+/// Bytes of the longest packet in the mesh: its record and frame, and parity of it, fit 1,500 bytes of IPv6. The TUN's
+/// MTU, which Python sets.
+pub const MTU: usize = 1340;
 
 const CLONE_DEVICE: &str = "/dev/net/tun";
 
@@ -82,6 +87,11 @@ impl Tun {
     /// Write one super-packet, vnet header first. EIO: the device is not up.
     pub fn write(&self, super_packet: &[IoSlice<'_>]) -> io::Result<()> {
         (&self.queues[0]).write_vectored(super_packet).map(drop)
+    }
+
+    /// Write one packet, as `write`.
+    pub fn tell(&self, vnet: &Vnet, packet: &[u8]) -> io::Result<()> {
+        self.write(&[IoSlice::new(&vnet.encode()), IoSlice::new(packet)])
     }
 
     /// Sleep until `queue` has something to read or the device is being detached.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 
 use pulse_dataplane::stats::Traffic;
-use pulse_dataplane::{NodeId, dataplane, link, session, tables};
+use pulse_dataplane::{NodeId, dataplane, link, session};
 use pyo3::prelude::*;
 
 use crate::convert::shown;
@@ -34,6 +34,7 @@ pub(crate) struct LinkStatistics {
 #[derive(Clone)]
 pub(crate) struct PeerStatistics {
     node: NodeId,
+    mtu: Option<usize>,
     packets_out: u64,
     bytes_out: u64,
     packets_in: u64,
@@ -77,7 +78,7 @@ impl From<dataplane::Statistics> for Statistics {
     fn from(all: dataplane::Statistics) -> Self {
         Self {
             links: all.links.iter().map(LinkStatistics::from).collect(),
-            peers: all.peers.iter().map(|peer| PeerStatistics::from(&**peer)).collect(),
+            peers: all.peers.iter().map(PeerStatistics::from).collect(),
             paths: all.paths.iter().map(PathStatistics::from).collect(),
             sessions: all.sessions.iter().map(SessionStatistics::from).collect(),
             drops: all.drops.into_iter().collect(),
@@ -109,10 +110,11 @@ impl From<&link::Snapshot> for LinkStatistics {
     }
 }
 
-impl From<&tables::Peer> for PeerStatistics {
-    fn from(peer: &tables::Peer) -> Self {
+impl From<&dataplane::PeerSnapshot> for PeerStatistics {
+    fn from(snapshot: &dataplane::PeerSnapshot) -> Self {
+        let (peer, mtu) = (&snapshot.peer, snapshot.mtu);
         let (packets_out, bytes_out, packets_in, bytes_in) = counts(&peer.traffic);
-        Self { node: peer.node, packets_out, bytes_out, packets_in, bytes_in }
+        Self { node: peer.node, mtu, packets_out, bytes_out, packets_in, bytes_in }
     }
 }
 

@@ -238,7 +238,9 @@ class DataplaneLinks:
 
     def traffic(self) -> list[PeerTraffic]:
         return [
-            PeerTraffic(_hex(peer.node), peer.packets_out, peer.bytes_out, peer.packets_in, peer.bytes_in)
+            PeerTraffic(
+                _hex(peer.node), peer.packets_out, peer.bytes_out, peer.packets_in, peer.bytes_in, peer.mtu or 0
+            )
             for peer in self._dataplane.statistics().peers
         ]
 

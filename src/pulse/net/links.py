@@ -58,6 +58,8 @@ class PeerTraffic:
     bytes_out: int
     packets_in: int
     bytes_in: int
+    mtu: int = 0
+    """Bytes of the longest packet that goes whole over the path in use; 0 while there is no path."""
 
 
 @dataclass(frozen=True, slots=True)

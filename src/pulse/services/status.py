@@ -188,6 +188,7 @@ class StatusService:
             hops=len(path.hops) if path else 0,
             boot=record.boot if record else 0,
             pinned=self.pin_of(peer.node_id),
+            mtu=traffic.mtu if path else 0,
         )
 
     def _figures(self, path: Path | None, sample: PathSample | None) -> Figures:

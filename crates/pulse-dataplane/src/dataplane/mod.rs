@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 
 pub use addresses::Ownership;
 pub use routes::Way;
-pub use statistics::{PathSnapshot, Statistics};
+pub use statistics::{PathSnapshot, PeerSnapshot, Statistics};
 
 use crate::event::{Bus, Event};
 use crate::forward::{Packets, attach_tun, detach_tun};

@@ -14,13 +14,22 @@ pub struct Statistics {
     /// Live links.
     pub links: Vec<link::Snapshot>,
     /// Every node that packets can be sent to.
-    pub peers: Vec<Arc<Peer>>,
+    pub peers: Vec<PeerSnapshot>,
     /// Paths that were measured.
     pub paths: Vec<PathSnapshot>,
     /// Live sessions.
     pub sessions: Vec<session::Snapshot>,
     /// Packets dropped by reason.
     pub drops: Vec<(&'static str, u64)>,
+}
+
+/// One node that packets can be sent to, for statistics.
+#[derive(Debug, Clone)]
+pub struct PeerSnapshot {
+    /// The node as the packet threads see it.
+    pub peer: Arc<Peer>,
+    /// The longest packet that goes whole over the path in use; none if no path leads there.
+    pub mtu: Option<usize>,
 }
 
 /// One path, for statistics.
@@ -42,12 +51,19 @@ impl Dataplane {
         let running = self.running()?;
         Ok(Statistics {
             links: running.links.snapshot(),
-            peers: running.shared.addresses.load().peers.values().cloned().collect(),
+            peers: peers(&running.shared),
             paths: paths(&running.shared),
             sessions: running.sessions.snapshot(),
             drops: running.shared.drops.snapshot(),
         })
     }
+}
+
+fn peers(shared: &Shared) -> Vec<PeerSnapshot> {
+    let (routes, me) = (shared.routes.load(), shared.me.load());
+    let mtu = |peer: &Peer| Some(routes.for_session(me.as_ref()?.v4, peer.handle)?.path.mtu());
+    let snapshot = |peer: &Arc<Peer>| PeerSnapshot { peer: Arc::clone(peer), mtu: mtu(peer) };
+    shared.addresses.load().peers.values().map(snapshot).collect()
 }
 
 fn paths(shared: &Shared) -> Vec<PathSnapshot> {

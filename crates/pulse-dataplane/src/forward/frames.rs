@@ -44,14 +44,25 @@ fn send(shared: &Shared, link: &Link, frames: &[u8], stride: usize, to: SocketAd
 pub fn account(shared: &Shared, link: &Link, sent: io::Result<()>, stride: usize, bytes: usize) -> io::Result<()> {
     let count = bytes.div_ceil(stride) as u64;
     match sent {
-        Ok(()) => link.traffic.sent(count, bytes as u64),
+        Ok(()) => {
+            link.traffic.sent(count, bytes as u64);
+            link.probes.carried(stride.min(bytes));
+        }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
         Err(error) => {
-            size::refused(&link.size, &error, stride.min(bytes));
+            if error.raw_os_error() == Some(libc::EMSGSIZE) {
+                shrunk(link);
+            }
             shared.drops.add(Drop::SendFailed, count);
         }
     }
     Ok(())
+}
+
+/// The kernel knows that our own interface takes less, and not what the way takes.
+fn shrunk(link: &Link) {
+    link.size.store(size::LEAST, Ordering::Relaxed);
+    link.probes.doubt_size();
 }
 
 /// Each frame as two. After `WouldBlock` the rest is not tried.

@@ -213,12 +213,15 @@ impl<'s, 'b> Turn<'s, 'b> {
             return self.shared.drops.add(Drop::UnknownIndex, count(run, stride));
         };
         let mut session = SessionRun::new(ecn);
-        let (mut frames, mut bytes) = (0, 0);
+        let (mut frames, mut bytes, mut longest) = (0, 0, 0);
         let mut opening = link.opener.run();
         for frame in run.chunks_mut(stride) {
             match frame::open(&mut opening, frame) {
                 Ok(opened) => {
                     (frames, bytes) = (frames + 1, bytes + frame.len() as u64);
+                    if opened.header.kind != Kind::LinkProbe {
+                        longest = longest.max(frame.len());
+                    }
                     if let Some(frame) = self.rejoin(link, &opened, frame) {
                         self.frame(link, &opened.header, frame, from, &mut session);
                     }
@@ -231,6 +234,7 @@ impl<'s, 'b> Turn<'s, 'b> {
         self.records.end_run();
         if frames > 0 {
             link.traffic.received(frames, bytes);
+            link.probes.carried(longest);
             if link.outlet.is_udp() && **link.remote.load() != from {
                 probe::hint(link, from);
             }

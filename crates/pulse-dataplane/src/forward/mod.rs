@@ -3,6 +3,7 @@
 //! Invariant: one turn of a thread works on one snapshot of the tables and ends with everything it took in
 //! sent, written, passed on, handed to quinn, waiting for a session or for its other half, or counted as dropped.
 
+mod answers;
 mod copies;
 #[cfg(test)]
 mod devices;
@@ -13,6 +14,8 @@ mod incoming;
 mod loopback;
 #[cfg(test)]
 mod multipath;
+#[cfg(test)]
+mod narrow;
 mod onward;
 mod outgoing;
 mod parcel;

@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::answers::Answers;
 use super::copies::Copies;
 use super::frames::account;
 use super::guarded;
@@ -16,7 +17,7 @@ use super::waiting::hold;
 use super::ways::{Map, Memory, Way, Ways, Wrapping};
 use crate::event::Event;
 use crate::frame::{self, HopHeader};
-use crate::offload::{Gso, Split, Vnet, checksum, settle};
+use crate::offload::{Gso, Split, Vnet, checksum, mss, settle};
 use crate::report::{Departed, Noting};
 use crate::seal::{HopSealer, Marks, RECORD_HEADER, RECORD_OVERHEAD, RecordSealer, TAG};
 use crate::stats::Drop;
@@ -38,13 +39,14 @@ pub struct Outgoing {
     copies: Copies,
     memory: Memory,
     noting: Noting,
+    answers: Answers,
 }
 
 impl Outgoing {
     pub fn new(shared: Arc<Shared>, tun: Arc<Tun>, queue: usize) -> Self {
         let (slots, train) = (Slots::default(), Train::default());
-        let (parcel, copies, memory, noting) = Default::default();
-        Self { shared, tun, queue, slots, train, parcel, copies, memory, noting }
+        let (parcel, copies, memory, noting, answers) = Default::default();
+        Self { shared, tun, queue, slots, train, parcel, copies, memory, noting, answers }
     }
 
     /// Turn after turn until the device is detached, or gone.
@@ -79,6 +81,7 @@ impl Outgoing {
         let map = Map::of(&shared);
         let mut ways = Ways::new(&map);
         let mut taken = Ok(());
+        self.answers.begin_turn();
         for _ in 0..TURN {
             taken = self.slots.read(self.train.end(), |into| self.tun.read(self.queue, into));
             if taken.is_err() {
@@ -109,14 +112,27 @@ impl Outgoing {
         Ok(())
     }
 
+    /// What goes around records of packets of up to `longest` bytes; an error if their sender was told to make them shorter.
+    fn wrapping(&mut self, front: &[u8], longest: usize, way: &Way<'_>) -> Result<Wrapping, Drop> {
+        let wrapping = way.wrapping(front, longest);
+        if let Wrapping::Cut(_) = wrapping {
+            self.answers.judge(&self.tun, front, longest, way)?;
+        }
+        Ok(wrapping)
+    }
+
     /// One packet, one record.
     fn whole(&mut self, vnet: &Vnet, front: &[u8], way: Way<'_>, sealer: &RecordSealer) -> Result<(), Drop> {
         let length = self.slots.length();
-        let wrapping = way.wrapping(front, length);
+        let wrapping = self.wrapping(front, length, &way)?;
         let room = wrapping.room();
         let slot = self.slots.place_whole(room).ok_or(Drop::BadPacket)?;
         let record = &mut slot[room..];
-        let partial = settle(vnet, &mut record[RECORD_HEADER..RECORD_HEADER + length]).ok_or(Drop::BadPacket)?;
+        let packet = &mut record[RECORD_HEADER..RECORD_HEADER + length];
+        let partial = settle(vnet, packet).ok_or(Drop::BadPacket)?;
+        if mss::opens(packet) {
+            mss::clamp(packet, partial, way.mtu());
+        }
         let counter = sealer.reserve(1).ok_or(Drop::KeyUsedUp)?;
         sealer.seal(counter, marks(&way, partial), record);
         if let Some(framing) = Framing::begin(&wrapping, &way, 1) {
@@ -134,7 +150,7 @@ impl Outgoing {
     fn joined(&mut self, vnet: &Vnet, front: &[u8], way: Way<'_>, sealer: &RecordSealer) -> Result<(), Drop> {
         let mut split = Split::plan(vnet, front, self.slots.length()).ok_or(Drop::BadPacket)?;
         let (count, headers) = (split.count(), split.shape.payload);
-        let wrapping = way.wrapping(front, headers + split.segment);
+        let wrapping = self.wrapping(front, headers + split.segment, &way)?;
         let room = wrapping.room();
         if !self.slots.place(&split, room) {
             return Err(Drop::BadPacket);

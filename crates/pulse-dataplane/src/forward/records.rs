@@ -11,7 +11,7 @@ use super::incoming::View;
 use crate::Handle;
 use crate::flow::{Flow, Transport};
 use crate::frame::HopHeader;
-use crate::offload::{Coalescer, Sink, ends};
+use crate::offload::{Coalescer, Sink, ends, mss};
 use crate::policy::{Verdict, Verdicts};
 use crate::seal::{RECORD_OVERHEAD, RecordOpener, RecordRun};
 use crate::stats::{Drop, Drops};
@@ -35,14 +35,15 @@ struct Run<'s> {
     counts: Counts,
 }
 
-/// Packets and their bytes; of those that came bare also the number and the bytes on the wire. Framed ones are counted
-/// on the link they came over.
+/// Packets and their bytes; of those that came bare also the number, the bytes on the wire and the longest. Framed ones are
+/// counted on the link they came over.
 #[derive(Default)]
 struct Counts {
     packets: u64,
     inner: u64,
     bare: u64,
     outer: u64,
+    longest: usize,
 }
 
 impl Counts {
@@ -52,6 +53,7 @@ impl Counts {
         if bare {
             self.bare += 1;
             self.outer += (packet + RECORD_OVERHEAD) as u64;
+            self.longest = self.longest.max(packet + RECORD_OVERHEAD);
         }
     }
 }
@@ -104,6 +106,7 @@ impl<'s, 'b> Records<'s, 'b> {
         // Bare records name no link: they are counted on the one we would answer over.
         if let Some(hop) = self.view.routes.direct(opener.v4).filter(|_| counts.bare > 0) {
             hop.link.traffic.received(counts.bare, counts.outer);
+            hop.link.probes.carried(counts.longest);
         }
     }
 
@@ -126,6 +129,10 @@ impl<'s, 'b> Records<'s, 'b> {
         });
         match opened {
             Ok((packet, partial)) => {
+                if mss::opens(packet) {
+                    // What is sent back to it takes our way, whose narrow places its sender does not know.
+                    mss::clamp(packet, partial, self.view.routes.mtu(run.opener.v4));
+                }
                 run.counts.add(packet.len(), header.is_none());
                 if !self.coalescer.push(packet, partial, &mut self.device) {
                     self.shared.drops.count(Drop::BadPacket);

@@ -263,6 +263,7 @@ pub fn link_through(me: u8, other: u8, to: SocketAddr, outlet: Outlet) -> Arc<Li
         traffic: Traffic::default(),
         suspect: false.into(),
         size: size::MOST.into(),
+        settled: 0.into(),
         halves: Mutex::default(),
         passing: Bucket::new(PASSING, Instant::now()).into(),
     })

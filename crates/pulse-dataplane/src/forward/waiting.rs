@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::frames::account;
 use super::send_frames;
 use super::ways::{Map, Memory, Way, Ways, Wrapping};
-use crate::offload::{Vnet, finish_each};
+use crate::offload::{Vnet, finish_each, mss};
 use crate::report::Departed;
 use crate::seal::{Marks, RECORD_HEADER, RECORD_OVERHEAD, RecordSealer};
 use crate::stats::Drop;
@@ -72,7 +72,11 @@ pub fn release_waiting(shared: &Shared, peer: &Peer) {
 fn send(shared: &Shared, way: Way<'_>, sealer: &RecordSealer, packet: &[u8]) -> Result<(), Drop> {
     let (counter, second) = (sealer.reserve(1).ok_or(Drop::KeyUsedUp)?, way.second());
     let mut record = vec![0; RECORD_OVERHEAD + packet.len()];
-    record[RECORD_HEADER..][..packet.len()].copy_from_slice(packet);
+    let place = &mut record[RECORD_HEADER..][..packet.len()];
+    place.copy_from_slice(packet);
+    if mss::opens(place) {
+        mss::clamp(place, false, way.mtu());
+    }
     sealer.seal(counter, Marks { partial: false, twice: second.is_some() }, &mut record);
     leave(shared, way, packet, &record)?;
     match second {

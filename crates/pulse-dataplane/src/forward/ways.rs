@@ -127,6 +127,18 @@ impl<'m> Way<'m> {
         if FRAME_OVERHEAD + record <= size { Wrapping::Framed(header) } else { Wrapping::Cut(header) }
     }
 
+    /// The longest packet that goes whole, as a copy too.
+    pub fn mtu(&self) -> usize {
+        let mtu = self.hop.path.mtu();
+        self.second.map_or(mtu, |second| mtu.min(second.path.mtu()))
+    }
+
+    /// The flow of the packet that begins with `front`.
+    pub fn flow(&self, front: &[u8]) -> Flow {
+        let transport = self.transport.unwrap_or_else(|| Transport::of(front));
+        Flow { src: self.src, dst: self.peer.handle, transport }
+    }
+
     /// True if another packet to the peer, which begins with `front`, goes the same way.
     fn serves(&self, front: &[u8]) -> bool {
         let sound = !self.hop.is_suspect() && !self.second.is_some_and(Hop::is_suspect);

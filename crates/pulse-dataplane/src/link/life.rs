@@ -45,7 +45,7 @@ async fn run(desk: Arc<Desk>, live: Arc<Live>, halves: Halves) -> String {
         ended = live.carrier.ended() => ended.text,
         reason = hear(&desk, &live, reader) => reason,
         reason = say(&live, writer, queue) => reason,
-        () = probe::watch(&desk.shared, &live.link, suspected) => "8 echoes in a row are missing".to_owned(),
+        reason = probe::watch(&desk.shared, &live.link, suspected) => reason.to_owned(),
         () = expiry(&desk, &live) => "its certificate has expired".to_owned(),
     }
 }

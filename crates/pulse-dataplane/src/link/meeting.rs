@@ -206,6 +206,7 @@ fn establish(
         traffic: Traffic::default(),
         suspect: AtomicBool::new(false),
         size: size.into(),
+        settled: 0.into(),
         halves: Mutex::default(),
         passing: Bucket::new(PASSING, Instant::now()).into(),
     });

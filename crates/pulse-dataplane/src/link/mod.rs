@@ -148,6 +148,7 @@ impl Links {
     /// Take in WebSockets on this TCP socket, which is bound and listens.
     pub fn listen(&self, tcp: OwnedFd) -> io::Result<()> {
         let _runtime = self.0.runtime.enter();
+        wss::shorten(&tcp);
         let listener = std::net::TcpListener::from(tcp);
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;

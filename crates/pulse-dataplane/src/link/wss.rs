@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use rustls::pki_types::ServerName;
 use rustls::server::Acceptor;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::{LazyConfigAcceptor, TlsConnector, TlsStream};
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -45,6 +46,8 @@ const UNSENT: usize = 1 << 20;
 const KERNEL_UNSENT: u32 = 128 << 10;
 /// What a proxy may answer, in bytes.
 const PROXY_ANSWER: usize = 4 << 10;
+/// Longest segment of TCP, announced to both sides: paths of 1,200 bytes are served, whether or not their routers say so.
+const SEGMENT: u32 = 1160;
 /// After a failed `accept`: descriptors may have run out.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -101,7 +104,10 @@ async fn upgrade(tls: Tls, path: &str) -> Result<WebSocketStream<Tls>, Ended> {
 
 async fn connect(address: SocketAddr, proxy: Option<&Proxy>) -> Result<TcpStream, Ended> {
     let to = proxy.map_or(address, |proxy| proxy.address);
-    let connected = timeout(CONNECT_DEADLINE, TcpStream::connect(to)).await;
+    let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let socket = socket.map_err(|error| explain_io(&error))?;
+    shorten(&socket);
+    let connected = timeout(CONNECT_DEADLINE, socket.connect(to)).await;
     let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let mut tcp = connected.map_err(|error| explain_io(&error))?;
     prepare(&tcp);
@@ -116,6 +122,11 @@ async fn connect(address: SocketAddr, proxy: Option<&Proxy>) -> Result<TcpStream
 fn prepare(tcp: &TcpStream) {
     let _slower = tcp.set_nodelay(true);
     let _later = SockRef::from(tcp).set_tcp_notsent_lowat(KERNEL_UNSENT);
+}
+
+/// Let connections of this socket, or accepted from it, have short segments.
+pub(crate) fn shorten(socket: &impl AsFd) {
+    let _longer = SockRef::from(socket).set_tcp_mss(SEGMENT);
 }
 
 /// RFC 9110 §9.3.6.

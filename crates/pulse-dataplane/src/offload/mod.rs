@@ -6,10 +6,12 @@
 
 pub mod checksum;
 mod coalesce;
+pub mod mss;
 mod shape;
 mod split;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod toobig;
 mod vnet;
 
 pub use coalesce::{Coalescer, Sink};

@@ -28,7 +28,8 @@ pub fn destination(front: &[u8]) -> Option<IpAddr> {
     address(front, 16, 24)
 }
 
-fn source(front: &[u8]) -> Option<IpAddr> {
+/// Where it comes from.
+pub fn source(front: &[u8]) -> Option<IpAddr> {
     address(front, 12, 8)
 }
 
@@ -40,8 +41,8 @@ fn address(front: &[u8], v4: usize, v6: usize) -> Option<IpAddr> {
     }
 }
 
-/// Length of an IPv4 header.
-fn network_length(front: &[u8]) -> Option<usize> {
+/// Length of an IPv4 header; none if `front` has not all of it.
+pub fn network_length(front: &[u8]) -> Option<usize> {
     let length = usize::from(front.first()? & 15) * 4;
     (length >= 20 && front.len() >= length).then_some(length)
 }

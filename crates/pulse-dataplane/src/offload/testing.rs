@@ -122,7 +122,7 @@ impl Flow {
 }
 
 /// The checksum as RFC 1071 words it: 16 bits at a time, carries added back.
-fn word_sum(bytes: &[u8]) -> u16 {
+pub fn word_sum(bytes: &[u8]) -> u16 {
     bytes.chunks(2).fold(0, |total: u16, pair| {
         let (sum, carry) = total.overflowing_add(u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)]));
         sum + u16::from(carry)

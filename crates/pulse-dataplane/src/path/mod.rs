@@ -17,11 +17,13 @@ pub use registry::Paths;
 use crate::Handle;
 use crate::clock::now;
 use crate::forward::send_frames;
-use crate::frame::{HopHeader, Kind, LAST};
+use crate::frame::{FRAME_OVERHEAD, HopHeader, Kind, LAST};
 use crate::probe::Meter;
 use crate::report::Tally;
+use crate::seal::RECORD_OVERHEAD;
 use crate::stats;
 use crate::tables::{Link, Shared};
+use crate::tun::MTU;
 use proof::{Half, Probe};
 use suspicion::Suspicion;
 
@@ -86,6 +88,15 @@ impl Path {
     /// True for the link to the node itself, which has probes of its own.
     pub(crate) fn is_direct(&self) -> bool {
         self.link.handle == self.handle
+    }
+
+    /// The longest packet that goes whole over its first link, as far as is known; hops further on split what they must.
+    pub fn mtu(&self) -> usize {
+        let around = if self.is_direct() { RECORD_OVERHEAD } else { FRAME_OVERHEAD + RECORD_OVERHEAD };
+        match self.link.settled.load(Ordering::Relaxed) {
+            0 => MTU,
+            size => MTU.min(size - around),
+        }
     }
 
     /// The flags of a frame that its first hop is to send over a link of its own to the node, if `last`.

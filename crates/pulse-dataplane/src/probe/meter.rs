@@ -78,9 +78,14 @@ impl Meter {
         self.last = rtt;
     }
 
+    /// How long an echo may take.
+    pub(crate) fn patience(&self) -> Duration {
+        self.rtt.map_or(UNKNOWN, |rtt| LEAST.max(rtt * 2 + self.jitter * 4))
+    }
+
     /// Give up on probes that are overdue; returns how many echoes in a row are missing.
     pub(crate) fn settle(&mut self, now: Duration) -> u32 {
-        let patience = self.rtt.map_or(UNKNOWN, |rtt| LEAST.max(rtt * 2 + self.jitter * 4));
+        let patience = self.patience();
         let overdue = |sent: &&mut Sent| sent.fate == Fate::Open && now.saturating_sub(sent.at) >= patience;
         for sent in self.sent.iter_mut().filter(overdue) {
             sent.fate = Fate::Lost;

@@ -9,7 +9,7 @@ mod pace;
 pub mod size;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::frame::{self, FRAME_OVERHEAD, HopHeader, Kind};
 use crate::tables::{Link, Shared};
 use meter::stamp;
 use pace::Pace;
-use size::{Trial, Turn};
+use size::{Condition, Trial, Turn};
 
 const ASK: u8 = 0;
 const ECHO: u8 = 1;
@@ -38,6 +38,9 @@ const HINT_PAUSE: Duration = Duration::from_millis(100);
 /// Missing echoes in a row that make a link suspect, and dead.
 const SUSPECT_AFTER: u32 = 3;
 const DEAD_AFTER: u32 = 8;
+/// Trials in a row in which not even the least size passed that make a link suspect, and useless.
+const NARROW_AFTER: u32 = 1;
+const USELESS_AFTER: u32 = 2;
 
 /// The probes of one link. Shared by the UDP thread (echoes, hints) and the runtime (sending).
 #[derive(Debug, Default)]
@@ -48,6 +51,8 @@ pub struct Probes {
     hinted: Notify,
     next: AtomicU32,
     frames: AtomicU64,
+    /// More than short datagrams were carried since the size was asked for.
+    used: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -70,7 +75,14 @@ impl Probes {
 
     /// Look for the link's size anew: what is sent at its size does not arrive.
     pub fn doubt_size(&self) {
-        self.trial().hurry();
+        self.trial().doubt();
+    }
+
+    /// Datagrams of up to `longest` bytes left or came, which are no probes of a link. Who gets long ones will send some.
+    pub fn carried(&self, longest: usize) {
+        if longest > size::SHORT && !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
     }
 
     fn count(&self) {
@@ -149,23 +161,25 @@ fn parse(body: &[u8]) -> Option<(u8, u32, u64)> {
     Some((*kind, u32::from_be_bytes(*seq), u64::from_be_bytes(*stamp)))
 }
 
-/// Probe `link` until eight echoes in a row are missing; `suspected` hears each change of mind.
-pub async fn watch(shared: &Shared, link: &Link, mut suspected: impl FnMut(bool)) {
+/// Probe `link` until it is of no use, and say why; `suspected` hears each change of mind.
+pub async fn watch(shared: &Shared, link: &Link, mut suspected: impl FnMut(bool)) -> &'static str {
     let mut pace = Pace::default();
     tokio::time::sleep(SETTLING).await;
     loop {
         ask(shared, link);
-        if link.outlet.is_udp() {
-            ask_sizes(shared, link);
-        }
+        let hurried = link.outlet.is_udp() && try_sizes(shared, link);
         let carried = link.traffic.packets().saturating_sub(link.probes.frames());
-        let pause = pace.next(now(), carried, link.probes.meter().missing() > 0);
+        let pause = pace.next(now(), carried, hurried || link.probes.meter().missing() > 0);
         follow_hints_for(shared, link, pause).await;
         let missing = link.probes.meter().settle(now());
+        let narrow = link.probes.trial().narrow();
         if missing >= DEAD_AFTER {
-            return;
+            return "8 echoes in a row are missing";
         }
-        let suspect = missing >= SUSPECT_AFTER;
+        if narrow >= USELESS_AFTER {
+            return "its way takes no datagrams of 1,200 bytes";
+        }
+        let suspect = missing >= SUSPECT_AFTER || narrow >= NARROW_AFTER;
         if link.suspect.swap(suspect, Ordering::Relaxed) != suspect {
             suspected(suspect);
         }
@@ -189,13 +203,28 @@ fn ask(shared: &Shared, link: &Link) {
     send(shared, link, &build(ASK, seq, stamp), **link.remote.load());
 }
 
-/// Probes for the size count for no figure: that a long one does not arrive says nothing of the others.
-fn ask_sizes(shared: &Shared, link: &Link) {
+/// See to the link's size; true if the next look had better be soon. Its probes count for no figure: that a long one does
+/// not arrive says nothing of the others.
+fn try_sizes(shared: &Shared, link: &Link) -> bool {
+    let condition = {
+        let (meter, used) = (link.probes.meter(), link.probes.used.load(Ordering::Relaxed));
+        Condition { used, echoed: meter.missing() == 0, patience: meter.patience() }
+    };
     let mut trial = link.probes.trial();
-    match trial.turn(now()) {
-        Turn::Wait => {}
-        Turn::Found(size) => link.size.store(size, Ordering::Relaxed),
+    let mut turn = trial.turn(now(), condition);
+    if let Turn::Fell | Turn::Narrow = turn {
+        // Split, all arrives that can.
+        link.size.store(size::LEAST, Ordering::Relaxed);
+        turn = trial.turn(now(), condition);
+    }
+    match turn {
+        Turn::Wait | Turn::Fell | Turn::Narrow => {}
+        Turn::Found(size) => {
+            link.size.store(size, Ordering::Relaxed);
+            link.settled.store(size, Ordering::Relaxed);
+        }
         Turn::Ask(sizes) => {
+            link.probes.used.store(false, Ordering::Relaxed);
             for size in sizes {
                 let (seq, stamp) = (link.probes.number(), stamp(now()));
                 trial.asked(seq, stamp, *size);
@@ -203,6 +232,7 @@ fn ask_sizes(shared: &Shared, link: &Link) {
             }
         }
     }
+    trial.is_under_way()
 }
 
 fn ask_hinted(shared: &Shared, link: &Link) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Between probes of an idle link.
 pub(crate) const IDLE: Duration = Duration::from_secs(1);
-/// Between probes of a link with traffic, or one whose echoes are missing.
+/// Between probes of a link with traffic, one whose echoes are missing, and one whose size is not known.
 pub(crate) const BUSY: Duration = Duration::from_millis(200);
 /// How long traffic keeps a link busy.
 const BUSY_FOR: Duration = Duration::from_secs(5);
@@ -24,15 +24,15 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// `packets` is the total of what the link carried, its own probes apart.
-    pub(crate) fn next(&mut self, now: Duration, packets: u64, missing: bool) -> Duration {
+    /// `packets` is the total of what the link carried, its own probes apart; `hurried` if an answer is wanted soon.
+    pub(crate) fn next(&mut self, now: Duration, packets: u64, hurried: bool) -> Duration {
         if packets.saturating_sub(self.packets) > HANDFUL {
             self.busy_until = now + BUSY_FOR;
             (self.since, self.packets) = (now, packets);
         } else if now.saturating_sub(self.since) >= IDLE {
             (self.since, self.packets) = (now, packets);
         }
-        if missing || now < self.busy_until { BUSY } else { IDLE }
+        if hurried || now < self.busy_until { BUSY } else { IDLE }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The one UDP socket: links, frames and records all leave and arrive here.
 //!
-//! Invariant: a send is at most 64 segments and 65,000 bytes, never a fragment; whoever holds an address
-//! of this socket holds it in one form (`canonical`), so addresses compare by `==`.
+//! Invariant: a send is at most 64 segments and 65,000 bytes, never a fragment, and as long as our interface takes it,
+//! whatever ICMP messages say; whoever holds an address of this socket holds it in one form (`canonical`), so addresses
+//! compare by `==`.
 
 mod address;
 mod batch;
@@ -297,6 +298,26 @@ mod tests {
         }
         left.send_gathered(&slices[..1], to, None)?;
         assert_eq!(receive(&right, 900)?.0, datagrams[..1]);
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_is_cut_on_its_way_and_no_icmp_message_is_believed() -> io::Result<()> {
+        let probe = [(libc::IPPROTO_IP, libc::IP_MTU_DISCOVER), (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER)];
+        for (local, options) in
+            [(IpAddr::from(Ipv4Addr::UNSPECIFIED), &probe[..1]), (Ipv6Addr::UNSPECIFIED.into(), &probe)]
+        {
+            let (socket, _) = socket(local)?;
+            for (level, option) in options {
+                let (mut value, mut length): (libc::c_int, libc::socklen_t) = (0, 4);
+                let fd = socket.fd();
+                // SAFETY: both pointers name a live value, of four bytes each.
+                let got = unsafe {
+                    libc::getsockopt(fd.as_raw_fd(), *level, *option, (&raw mut value).cast(), &raw mut length)
+                };
+                assert_eq!((got, value), (0, libc::IP_PMTUDISC_PROBE), "{local} {level}");
+            }
+        }
         Ok(())
     }
 

@@ -110,6 +110,6 @@ fn statistics_name_links_peers_and_every_reason_to_drop() {
     alice.plane.replace_addresses(&[owns("10.100.0.2", 32), owns("fd00::2", 128)]).unwrap();
     let statistics = alice.plane.statistics().unwrap();
     assert_eq!(statistics.links[0].link.index, a.link);
-    assert_eq!(statistics.peers[0].node, bob.id);
+    assert_eq!(statistics.peers[0].peer.node, bob.id);
     assert!(statistics.drops.iter().any(|(reason, _)| *reason == "no_route"));
 }

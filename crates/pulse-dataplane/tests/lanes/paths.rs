@@ -30,12 +30,18 @@ impl Node {
         self.plane.statistics().unwrap().links[0].link.size.load(Ordering::Relaxed)
     }
 
-    fn wait_size(&self, size: usize) {
+    /// What the last trial of its link found; 0 before.
+    fn settled(&self) -> usize {
+        self.plane.statistics().unwrap().links[0].link.settled.load(Ordering::Relaxed)
+    }
+
+    fn wait_settled(&self, size: usize) {
         let end = Instant::now() + Duration::from_secs(20);
-        while self.size() != size {
-            assert!(Instant::now() < end, "{} and not {size}", self.size());
+        while self.settled() != size {
+            assert!(Instant::now() < end, "{} and not {size}", self.settled());
             std::thread::sleep(Duration::from_millis(20));
         }
+        assert_eq!(self.size(), size);
     }
 }
 
@@ -91,19 +97,58 @@ fn a_relay_that_carries_nothing_is_left_for_another_way() {
 #[test]
 fn a_link_takes_the_longest_datagrams_its_way_does() {
     let (alice, _, bob, _) = pair(&Authority::new());
-    alice.wait_size(1452);
-    bob.wait_size(1452);
+    alice.wait_settled(1452);
+    bob.wait_settled(1452);
+}
+
+/// Alice has dialled Bob over a way that takes datagrams of so many bytes, and each knows the other.
+fn pair_over(longest: usize) -> (Node, Up, Node, Up, Middle) {
+    let authority = Authority::new();
+    let (mut alice, mut bob) = (Node::member(&authority, 1), Node::member(&authority, 2));
+    let middle = Middle::before(bob.address);
+    middle.narrow(longest);
+    alice.plane.dial(middle.front, Some(bob.id), 0, Transports::default()).unwrap();
+    let (ours, theirs) = (alice.wait_up(), bob.wait_up());
+    alice.reaches(2, &bob, &[ours.link]);
+    bob.reaches(1, &alice, &[theirs.link]);
+    (alice, ours, bob, theirs, middle)
 }
 
 #[test]
 fn a_narrow_way_is_found_out_by_both_ends() {
-    let authority = Authority::new();
-    let (mut alice, mut bob) = (Node::member(&authority, 1), Node::member(&authority, 2));
-    let middle = Middle::before(bob.address);
-    middle.narrow(1400);
-    alice.plane.dial(middle.front, Some(bob.id), 0, Transports::default()).unwrap();
-    alice.wait_up();
-    bob.wait_up();
-    alice.wait_size(1372);
-    bob.wait_size(1372);
+    let (alice, _, bob, _, _middle) = pair_over(1400);
+    alice.wait_settled(1392);
+    bob.wait_settled(1392);
+}
+
+#[test]
+fn a_way_that_shrinks_under_traffic_is_noticed_without_any_message() {
+    let (mut alice, _, mut bob, _, middle) = pair_over(usize::MAX);
+    alice.wait_settled(1452);
+    bob.wait_settled(1452);
+    middle.narrow(1299);
+    let end = Instant::now() + Duration::from_secs(20);
+    while [&alice, &bob].iter().any(|node| node.settled() != 1280) {
+        assert!(Instant::now() < end, "{} and {}, not 1280", alice.settled(), bob.settled());
+        let asked = ask(&alice, &mut bob);
+        wait_answer(&mut alice, asked);
+    }
+    assert_eq!([alice.size(), bob.size()], [1280; 2]);
+    assert!(alice.has_no(|event| matches!(event, Event::LinkSuspect { .. } | Event::LinkDown { .. })));
+}
+
+#[test]
+fn a_way_that_takes_no_quic_any_more_is_told_and_then_given_up() {
+    let (mut alice, ours, bob, _, middle) = pair_over(usize::MAX);
+    alice.wait_settled(1452);
+    middle.narrow(1199);
+    // The handshake of a session, which is all that is sent: a few packets a second.
+    let _in_vain = alice.plane.request(bob.id, b"?".to_vec(), Duration::from_secs(20)).unwrap();
+    let suspected = alice.wait("LinkSuspect", |event| match event {
+        Event::LinkSuspect { link, suspect, .. } => Some((*link, *suspect)),
+        _ => None,
+    });
+    assert_eq!(suspected, (ours.link, true));
+    let reason = alice.wait_down(ours.link);
+    assert!(reason.ends_with("its way takes no datagrams of 1,200 bytes"), "{reason}");
 }

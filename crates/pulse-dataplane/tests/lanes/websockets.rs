@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use pulse_dataplane::LinkId;
@@ -265,4 +266,24 @@ fn who_says_nothing_holds_one_of_few_places_and_not_for_long() {
         assert!(Instant::now() < end, "somebody who says nothing is still heard");
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+/// The longest segment that TCP on this socket sends now.
+fn segment(socket: &impl AsFd) -> u32 {
+    socket2::SockRef::from(socket).tcp_mss().unwrap()
+}
+
+#[test]
+fn segments_are_short_enough_for_a_path_of_1200_bytes_in_both_directions() {
+    let authority = Authority::new();
+    let bob = Node::member(&authority, 2);
+    let knocks = TcpStream::connect(bob.listens()).unwrap();
+    assert!(segment(&knocks) <= 1160, "{}", segment(&knocks));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut alice = Node::member(&authority, 1);
+    let dial = alice.plane.dial(listener.local_addr().unwrap(), None, 0, only()).unwrap();
+    let (accepted, _) = listener.accept().unwrap();
+    assert!(segment(&accepted) <= 1160, "{}", segment(&accepted));
+    drop(accepted);
+    alice.wait_failed(dial);
 }

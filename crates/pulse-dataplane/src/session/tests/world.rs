@@ -288,6 +288,7 @@ fn link(node: NodeId, handle: Handle, index: u32, secrets: (&[u8; 32], &[u8; 32]
         traffic: Default::default(),
         suspect: Default::default(),
         size: size::LEAST.into(),
+        settled: 0.into(),
         halves: Mutex::default(),
         passing: Bucket::new(PASSING, Instant::now()).into(),
     })

@@ -27,6 +27,7 @@ from pulse.core.facts import (
     DialFailed,
     Fact,
     LinkDown,
+    LinkMoved,
     LinkSample,
     LinksSampled,
     LinkSuspect,
@@ -41,6 +42,8 @@ from pulse.core.facts import (
     RelaysPublished,
     SessionDown,
     SessionUp,
+    SourcesChanged,
+    Woke,
 )
 from pulse.core.inbound import message_received
 from pulse.core.machines import Machines
@@ -98,7 +101,7 @@ class Mesh(Machines):
                 return self.sharing.config_fetched(node, data, now)
             case LinksSampled(samples):
                 return self._sampled(samples, now)
-            case RelaysPublished() | AddressesChanged():
+            case RelaysPublished() | AddressesChanged() | SourcesChanged() | Woke() | LinkMoved():
                 return self._places_changed(fact, now)
             case ClockCompared() | ClockRead():
                 return self._clock(fact)
@@ -219,12 +222,24 @@ class Mesh(Machines):
                 outcomes += self.announce.quality_changed(member.addresses.v4, sample.rtt, sample.loss, now)
         return outcomes
 
-    def _places_changed(self, fact: RelaysPublished | AddressesChanged, now: float) -> Outcomes:
+    def _places_changed(
+        self, fact: RelaysPublished | AddressesChanged | SourcesChanged | Woke | LinkMoved, now: float
+    ) -> Outcomes:
         match fact:
             case RelaysPublished(relays):
                 return self.neighbours.relays_published(relays, now)
             case AddressesChanged(candidates):
                 return self._addresses_changed(candidates, now)
+            case SourcesChanged(links):
+                log = Log("this machine moved", INFO, {"links": len(links)})
+                return [log, *self.neighbours.sources_changed(links, now)]
+            case Woke(seconds):
+                log = Log("woke up", INFO, {"seconds": round(seconds)})
+                return [log, *self.neighbours.woke(now), *self.traversal.addresses_changed(now)]
+            case LinkMoved(link, node, observed):
+                log = Log("neighbour moved", INFO, {"node": node[:SHORT_ID]})
+                told = self.sight.link_moved(link, observed, now)
+                return [log, *told, *self.neighbours.link_moved(link, observed, now)]
 
     def _addresses_changed(self, candidates: tuple[str, ...], now: float) -> Outcomes:
         self.sight.addresses_changed(candidates)

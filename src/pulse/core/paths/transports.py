@@ -141,7 +141,8 @@ class Transports:
         # Dials under way left from where we were: they count for nothing.
         new = Renewal(link, node, places[0], is_websocket, due, has_moved=True, elsewhere=(*places[1:MOST_PLACES],))
         if old := self._renewals.get(link):
-            new.renewed_at, new.is_silent, new.next_try = old.renewed_at, old.is_silent, min(old.next_try, due)
+            new.renewed_at, new.is_silent = old.renewed_at, old.is_silent
+            new.next_try = due if old.flying else min(due, old.next_try)
         self._renewals[link] = new
 
     def closed(self, link: LinkId) -> None:

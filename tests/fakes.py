@@ -72,6 +72,12 @@ class FakeLinks:
     samples: tuple[LinkSample, ...] = ()
     peers: list[PeerTraffic] = field(default_factory=list)
     measured: list[PathSample] = field(default_factory=list)
+    moves: tuple[LinkId, ...] = ()
+    """Links whose source is another by now."""
+    hosts: list[str] = field(default_factory=list)
+    """Addresses the socket was bound to, one after the other."""
+    passed_on: list[int] = field(default_factory=list)
+    """How many frames of others each look finds; the last one counts for all that follow."""
     _facts: asyncio.Queue[Fact] = field(default_factory=asyncio.Queue)
     _offers: asyncio.Queue[JoinOffer] = field(default_factory=asyncio.Queue)
     _requests: asyncio.Queue[Request] = field(default_factory=asyncio.Queue)
@@ -208,6 +214,20 @@ class FakeLinks:
     def detach_tun(self) -> None:
         """Remove the device."""
         self.tuns.clear()
+
+    def rebind(self, host: str) -> None:
+        """Remember it."""
+        self.hosts.append(host)
+
+    def moved(self) -> tuple[LinkId, ...]:
+        """Those of `moves`."""
+        return self.moves
+
+    def relayed(self) -> int:
+        """The next of `passed_on`."""
+        if len(self.passed_on) > 1:
+            return self.passed_on.pop(0)
+        return self.passed_on[0] if self.passed_on else 0
 
     def sample(self) -> tuple[LinkSample, ...]:
         """The figures of `samples`."""

@@ -13,6 +13,7 @@ Events, as `drain()` returns them (first the kind, then the fields in this order
         `version` on it is the peer's hello (boot 16 bytes, revocations = SHA-256 of its revoked ids, sorted and joined)
     ("LinkDown", link: int, node: bytes, reason: str)
     ("LinkSuspect", link: int, node: bytes, suspect: bool)
+    ("LinkMoved", link: int, node: bytes, observed: str)         an echo came from there; told by the end that sees it
     ("PathSuspect", node: bytes, link: int, suspect: bool)
         what is sent over that link to that node does not arrive, or does again
     ("DialFailed", dial: int, code: str, detail: str)
@@ -82,6 +83,9 @@ class LinkStatistics:
     def packets_in(self) -> int: ...
     @property
     def bytes_in(self) -> int: ...
+    @property
+    def relayed(self) -> int:
+        """Frames of others that were passed on to it."""
 
 @final
 class PeerStatistics:
@@ -267,6 +271,8 @@ class Dataplane:
     def detach_tun(self) -> None: ...
     def rebind(self, udp: int) -> None:
         """Go on with another bound UDP socket, whose descriptor is taken over."""
+    def moved(self) -> list[int]:
+        """Links whose packets leave from another address of this machine, or from none, since this was last asked."""
     def statistics(self) -> Statistics: ...
     def close(self) -> None:
         """Say goodbye to all peers and end (≤ 1 s). Calling it again does nothing."""

@@ -219,7 +219,7 @@ def _underlay(
 
     return (
         ProbeService(links, meshing.tell),
-        RoamingService(*config.advertised, lambda: (tun.name,) if tun else (), meshing.tell),
+        RoamingService(links, config.listen[0], *config.advertised, lambda: (tun.name,) if tun else (), meshing.tell),
         *([BootstrapService(domain, relays.published, is_alone, meshing.tell)] if domain else ()),
     )
 

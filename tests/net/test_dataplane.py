@@ -11,7 +11,7 @@ import pytest
 from pulse.core import facts
 from pulse.core.effects import Hop, PolicyRule, TablesChanged
 from pulse.core.facts import DialFailed, LinkDown, LinkUp, MessageReceived, PathSuspected, SessionUp
-from pulse.core.types import LinkId
+from pulse.core.types import LinkId, NodeId
 from pulse.errors import LinkError, SystemRefused
 from pulse.net.dataplane import DataplaneLinks, Lane
 from tests.authority import Ca
@@ -285,9 +285,8 @@ async def test_each_refusal_of_the_device_says_what_is_missing_and_what_to_do(co
         def attach_tun(self, name: str, queues: int) -> str:
             raise OSError(code, os.strerror(code))
 
-    links = DataplaneLinks(Refusing())  # type: ignore[arg-type]
-    with pytest.raises(SystemRefused) as refused:
-        links.attach_tun("pulse0", 1)
+    with socket.socket() as unused, pytest.raises(SystemRefused) as refused:
+        DataplaneLinks(Refusing(), unused).attach_tun("pulse0", 1)  # type: ignore[arg-type]
     assert str(refused.value).startswith("cannot create pulse0: ")
     assert words in str(refused.value)
 
@@ -346,6 +345,46 @@ async def test_a_flow_the_policy_denies_is_dropped_at_its_source_and_counted() -
         assert alice.links.drops()["policy_denied"] == 1
 
 
+# Roaming
+
+
+async def test_a_link_lives_on_when_the_socket_has_other_addresses() -> None:
+    with node("alice") as alice, node("bob", 2) as bob:
+        up = await alice.link_with(bob)
+        for host in ("", "127.0.0.1"):
+            alice.links.rebind(host)
+            assert alice.links.send(up.link, b"from elsewhere")
+            assert (await bob.told(MessageReceived)).payload == b"from elsewhere"
+        assert alice.links.port == int(alice.address.rpartition(":")[2])
+        with pytest.raises(SystemRefused, match="cannot listen on"):
+            alice.links.rebind("203.0.113.9")
+        assert alice.links.relayed() == 0
+
+
+async def test_links_that_leave_from_another_address_or_find_no_route_are_told_once_each() -> None:
+    with namespace() as name, inside(name):
+        ip(name, "link", "set", "lo", "up")
+        with node("alice") as alice, node("bob", 2) as bob:
+            up = await alice.link_with(bob)
+            assert alice.links.moved() == ()
+            for change in ("local 127.0.0.1 dev lo src 127.0.0.2", "unreachable 127.0.0.1"):
+                ip(name, "route", "replace", *change.split(), "table", "local")
+                assert alice.links.moved() == (up.link,)
+                assert alice.links.moved() == ()
+
+
+async def test_where_a_neighbour_is_seen_by_now_is_a_fact() -> None:
+    class Saying:
+        def drain(self) -> list[tuple[object, ...]]:
+            return [("LinkMoved", 7, bytes(32), "192.0.2.1:443")]
+
+    with socket.socket() as unused:
+        links = DataplaneLinks(Saying(), unused)  # type: ignore[arg-type]
+        links._drain()
+
+    assert await links.wait_facts() == [facts.LinkMoved(LinkId(7), NodeId("00" * 32), "192.0.2.1:443")]
+
+
 # Its own log
 
 
@@ -354,6 +393,7 @@ async def test_what_the_data_plane_says_is_logged_at_its_level(caplog: pytest.Lo
         def drain(self) -> list[tuple[object, ...]]:
             return [("Log", logging.WARNING, "something odd")]
 
-    DataplaneLinks(Saying())._drain()  # type: ignore[arg-type]
+    with socket.socket() as unused:
+        DataplaneLinks(Saying(), unused)._drain()  # type: ignore[arg-type]
 
     assert [(each.levelno, each.getMessage()) for each in caplog.records] == [(logging.WARNING, "something odd")]

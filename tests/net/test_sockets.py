@@ -6,7 +6,7 @@ import pytest
 
 from pulse.errors import Conflict, SystemRefused
 from pulse.net import sockets
-from pulse.net.sockets import bind_tcp, bind_udp
+from pulse.net.sockets import bind_beside, bind_tcp, bind_udp, is_ours
 from tests.namespace import inside, namespace
 from tests.people import NOBODY, run_as
 
@@ -15,6 +15,7 @@ import sys
 from pulse.errors import PulseError
 from pulse.net.sockets import bind_udp
 """
+ANY = "0.0.0.0"  # noqa: S104 (every address is what is meant)
 TRY = """
 try:
     bind_udp("", int(sys.argv[1])).close()
@@ -124,3 +125,49 @@ def test_a_tcp_port_that_others_have_is_an_error_to_say() -> None:
         taken.listen()
         with pytest.raises(OSError, match="in use"):
             bind_tcp("", taken.getsockname()[1])
+
+
+# Another socket in its place
+
+
+@pytest.mark.parametrize(
+    ("host", "every", "family"), [("127.0.0.1", ANY, socket.AF_INET), ("::1", "::", socket.AF_INET6)]
+)
+def test_another_socket_takes_the_port_on_every_address_of_the_family_and_gives_it_back(
+    host: str, every: str, family: socket.AddressFamily
+) -> None:
+    with bind_udp(host, 0) as old:
+        port = old.getsockname()[1]
+        with bind_beside(old, "") as fresh:
+            old.close()
+            assert fresh.getsockname()[:2] == (every, port)
+            assert say(fresh, host, family) == b"hello"
+            with bind_beside(fresh, host) as again:
+                assert again.getsockname()[:2] == (host, port)
+
+
+def test_nobody_else_can_take_the_port_of_the_socket_that_replaced_another() -> None:
+    with bind_udp("127.0.0.1", 0) as old, bind_beside(old, "") as fresh:
+        old.close()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
+            thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="in use"):
+                thief.bind(("127.0.0.1", fresh.getsockname()[1]))
+
+
+def test_no_socket_is_made_on_an_address_of_another_machine() -> None:
+    with bind_udp("127.0.0.1", 0) as old, pytest.raises(SystemRefused, match=r"cannot listen on 203\.0\.113\.9"):
+        bind_beside(old, "203.0.113.9")
+
+
+@pytest.mark.parametrize(("host", "ours"), [("127.0.0.1", True), ("::1", True), ("203.0.113.9", False)])
+def test_it_is_known_whether_this_machine_has_an_address(host: str, ours: bool) -> None:
+    assert is_ours(host) is ours
+
+
+def test_of_a_name_that_means_nothing_just_now_nothing_is_concluded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    assert is_ours("vm-01.example")

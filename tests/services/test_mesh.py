@@ -349,7 +349,33 @@ async def test_neighbours_are_told_that_we_leave(here: Node, monkeypatch: pytest
         await here.settled()
         await here.service.leave()
 
-    assert messages.decode(here.links.sent[LINK][-1]) == Leaving("stopped")
+    assert Leaving("stopped") in map(messages.decode, here.links.sent[LINK])
+
+
+async def test_who_leaves_passes_on_what_still_comes(here: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LAST_WORDS", 0.0)
+    monkeypatch.setattr(module, "LOOK", 0.0)
+    async with running(here):
+        here.links.happens(ALICE_IS_UP)
+        await here.settled()
+        here.links.passed_on = [5, 7, 9, 9, 12]
+        await here.service.leave()
+
+    assert here.links.passed_on == [12]
+
+
+async def test_who_leaves_does_not_stay_for_ever_though_all_rely_on_it(
+    here: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LAST_WORDS", "LOOK", "LONGEST_LEAVE"):
+        monkeypatch.setattr(module, name, 0.0)
+    async with running(here):
+        here.links.happens(ALICE_IS_UP)
+        await here.settled()
+        here.links.passed_on = [*range(100)]
+        await here.service.leave()
+
+    assert len(here.links.passed_on) == 99
 
 
 async def test_alone_there_is_nobody_to_take_leave_of(here: Node) -> None:

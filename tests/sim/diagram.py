@@ -111,6 +111,8 @@ def _fact(what: object) -> str:
             return f"link {link} down with {node[:SHORT_ID]}: {reason}"
         case facts.LinkSuspect(link, node, suspect):
             return f"link {link} with {node[:SHORT_ID]} {'suspect' if suspect else 'recovered'}"
+        case facts.LinkMoved(link, node, observed):
+            return f"link {link}: {node[:SHORT_ID]} is at {observed}"
         case facts.DialFailed(dial, code, _):
             return f"dial {dial} failed: {code}"
         case facts.AddressesChanged(candidates):

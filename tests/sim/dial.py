@@ -76,7 +76,7 @@ class Attempt:
             return self._fails_after(NO_ANSWER, "timeout", "it said no hello")
         if peer.id < self.daemon.id and self.daemon.id in peer.greeting and self.world.now < deadline:
             return self.world.after(PATIENCE, lambda: self._welcomed(peer, deadline))
-        if not stands(peer, self.daemon, dialled=False):
+        if not self._stands(peer, self.daemon, dialled=False):
             return self._fails_after(self.world.crossing(peer.machine, self.daemon.machine), "duplicate", peer.id)
         link = Link(self.world)
         ours = End(self.daemon, self.daemon.free_id(), True, peer.boot, link)
@@ -91,7 +91,7 @@ class Attempt:
         if not (self.daemon.alive and theirs.up and link.whole()):
             self.world.after(self.world.random.uniform(*DOWN_AFTER), lambda: _gives_up(theirs))
             return self._fails_after(NO_ANSWER, "timeout", "no hello")
-        if not stands(self.daemon, theirs.daemon, dialled=True):
+        if not self._stands(self.daemon, theirs.daemon, dialled=True):
             link.close(ours, "duplicate")
             link.close(theirs, "another link to this node stays")
             return self._fails_after(0.0, "duplicate", theirs.daemon.id)
@@ -107,6 +107,14 @@ class Attempt:
             and underlay.carries(theirs, ours)
         )
 
+    def _stands(self, daemon: "Daemon", peer: "Daemon", *, dialled: bool) -> bool:
+        """Whether this link takes the place of the standing one, as `daemon` sees it (protocol §3)."""
+        old = daemon.standing.get(peer.id)
+        if old is None or old.peer_boot != peer.boot or old.suspect:
+            return True
+        named = self.dial.replaces == (old.id if dialled else old.far.id)
+        return named or dialled in (old.dialled, daemon.id < peer.id)
+
     def _fails_after(self, seconds: float, code: str, detail: str) -> None:
         self.world.after(seconds, lambda: self._fails(code, detail))
 
@@ -118,14 +126,6 @@ class Attempt:
     def _settled(self, peer: "Daemon") -> None:
         if self.daemon.greeting.get(peer.id) == self.dial.attempt:
             del self.daemon.greeting[peer.id]
-
-
-def stands(daemon: "Daemon", peer: "Daemon", *, dialled: bool) -> bool:
-    """Whether a new link with `peer` takes the place of the standing one, as `daemon` sees it (protocol §3)."""
-    old = daemon.standing.get(peer.id)
-    if old is None or old.peer_boot != peer.boot or old.suspect:
-        return True
-    return dialled in (old.dialled, daemon.id < peer.id)
 
 
 def _gives_up(end: End) -> None:

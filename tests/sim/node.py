@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from pulse.core.effects import Effect, TrustChanged
-from pulse.core.facts import AddressesChanged, ClockRead, LinkSample, LinksSampled, PeerWanted
+from pulse.core.facts import AddressesChanged, ClockRead, LinkSample, LinksSampled, PeerWanted, SourcesChanged
 from pulse.core.messages import ObjectKind
 from pulse.core.trust.certificates import Certificate, verify
 from pulse.core.types import NodeId
@@ -121,6 +121,7 @@ class SimNode:
     def moved(self) -> None:
         """Its machine has other addresses now."""
         if self.alive:
+            self.running.tell(SourcesChanged(tuple(self.running.ends)))
             self.running.tell(AddressesChanged(self.machine.addresses))
 
     def wants(self, other: "SimNode") -> None:

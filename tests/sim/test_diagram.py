@@ -85,6 +85,7 @@ def test_only_what_concerns_the_columns_is_drawn_and_only_the_newest() -> None:
         effects.PolicyChanged(()),
         facts.LinkDown(LINK, NODE, "timeout"),
         facts.LinkSuspect(LINK, NODE, suspect=True),
+        facts.LinkMoved(LINK, NODE, "192.0.2.1:443"),
         facts.DialFailed(3, "timeout", ""),
         facts.AddressesChanged(("192.0.2.1:443",)),
         facts.PathSuspected(NODE, LINK, suspect=False),

@@ -31,6 +31,8 @@ pub enum Event {
     LinkDown { link: LinkId, node: NodeId, reason: String },
     /// Three echoes in a row went missing (`suspect`), or they are back.
     LinkSuspect { link: LinkId, node: NodeId, suspect: bool },
+    /// The neighbour is at another address: frames came from there, and so did the echo of a probe.
+    LinkMoved { link: LinkId, node: NodeId, observed: SocketAddr },
     /// What is sent over this link to this node does not arrive (`suspect`), or does again.
     PathSuspect { node: NodeId, link: LinkId, suspect: bool },
     /// A dial ended without a link. `code` is one word (`timeout`, `refused`, `certificate`, `duplicate`, …).

@@ -124,6 +124,8 @@ pub struct Traffic {
     pub packets_in: AtomicU64,
     /// Bytes received.
     pub bytes_in: AtomicU64,
+    /// Of a link: frames of others that were passed on to it.
+    pub relayed: AtomicU64,
 }
 
 impl Traffic {

@@ -31,6 +31,9 @@ pub(crate) fn tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>
         }
         Event::LinkDown { link, node, reason } => ("LinkDown", link, bytes(&node), reason).into_pyobject(py),
         Event::LinkSuspect { link, node, suspect } => ("LinkSuspect", link, bytes(&node), suspect).into_pyobject(py),
+        Event::LinkMoved { link, node, observed } => {
+            ("LinkMoved", link, bytes(&node), shown(observed)).into_pyobject(py)
+        }
         Event::PathSuspect { node, link, suspect } => ("PathSuspect", bytes(&node), link, suspect).into_pyobject(py),
         Event::DialFailed { dial, code, detail } => ("DialFailed", dial, code, detail).into_pyobject(py),
         Event::Message { link, payload } => ("Message", link, bytes(&payload)).into_pyobject(py),

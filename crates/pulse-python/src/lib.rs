@@ -202,6 +202,10 @@ impl Dataplane {
         self.0.rebind(descriptor(udp)?).map_err(python_error)
     }
 
+    fn moved(&self) -> PyResult<Vec<LinkId>> {
+        self.0.moved().map_err(python_error)
+    }
+
     fn statistics(&self) -> PyResult<Statistics> {
         self.0.statistics().map(Statistics::from).map_err(python_error)
     }

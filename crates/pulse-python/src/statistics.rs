@@ -27,6 +27,7 @@ pub(crate) struct LinkStatistics {
     bytes_out: u64,
     packets_in: u64,
     bytes_in: u64,
+    relayed: u64,
 }
 
 /// One node that packets can be sent to.
@@ -106,6 +107,7 @@ impl From<&link::Snapshot> for LinkStatistics {
             bytes_out,
             packets_in,
             bytes_in,
+            relayed: link.traffic.relayed.load(Relaxed),
         }
     }
 }

@@ -57,6 +57,16 @@ class LinkSuspect:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkMoved:
+    """A neighbour is seen at another address by now: what we send it goes there."""
+
+    link: LinkId
+    node: NodeId
+    observed: str
+    """`ip:port` where we see it."""
+
+
+@dataclass(frozen=True, slots=True)
 class DialFailed:
     """A dial ended without a link; `code` is one word, `detail` is for people."""
 
@@ -180,7 +190,7 @@ class RelaysPublished:
 
 @dataclass(frozen=True, slots=True)
 class AddressesChanged:
-    """An address or a route of this machine changed, or it woke from sleep."""
+    """An address or a route of this machine changed."""
 
     candidates: tuple[str, ...] = ()
     """Where others may reach us from now on, `ip:port` each, best first; what neighbours see comes beside it."""
@@ -191,6 +201,20 @@ class PortMapped:
     """The router passes on to us what comes to `address` (`ip:port`) outside; None: it does no more."""
 
     address: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesChanged:
+    """What we send over these links leaves from another address of this machine by now, or finds no route."""
+
+    links: tuple[LinkId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Woke:
+    """This machine slept, or this program stood still, for so many seconds: neighbours may have given us up."""
+
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +236,7 @@ Fact = (
     LinkUp
     | LinkDown
     | LinkSuspect
+    | LinkMoved
     | DialFailed
     | MessageReceived
     | SessionUp
@@ -228,6 +253,8 @@ Fact = (
     | RelaysPublished
     | AddressesChanged
     | PortMapped
+    | SourcesChanged
+    | Woke
     | ClockCompared
     | ClockRead
 )

@@ -27,6 +27,7 @@ from pulse.core.facts import (
     DialFailed,
     Fact,
     LinkDown,
+    LinkMoved,
     LinkSample,
     LinksSampled,
     LinkSuspect,
@@ -43,6 +44,8 @@ from pulse.core.facts import (
     RelaysPublished,
     SessionDown,
     SessionUp,
+    SourcesChanged,
+    Woke,
 )
 from pulse.core.inbound import message_received
 from pulse.core.machines import Machines
@@ -53,9 +56,9 @@ from pulse.core.news import (
     config_changed,
     heard,
     link_settled,
-    seen_elsewhere,
     trust_changed,
 )
+from pulse.core.places import places_changed
 from pulse.core.trust.certificates import Certificate, parse
 from pulse.core.types import SHORT_ID
 from pulse.errors import PulseError
@@ -100,8 +103,8 @@ class Mesh(Machines):
                 return self.sharing.config_fetched(node, data, now)
             case LinksSampled(samples):
                 return self._sampled(samples, now)
-            case RelaysPublished() | AddressesChanged() | PortMapped():
-                return self._places_changed(fact, now)
+            case RelaysPublished() | AddressesChanged() | PortMapped() | SourcesChanged() | Woke() | LinkMoved():
+                return places_changed(self, fact, now)
             case ClockCompared() | ClockRead():
                 return self._clock(fact)
             case PunchAsked() | PunchAnswered() | ProbeReceived():
@@ -224,22 +227,6 @@ class Mesh(Machines):
             if member is not None and self.neighbours.link_to(member.node_id) == neighbour:
                 outcomes += self.announce.quality_changed(member.addresses.v4, sample.rtt, sample.loss, now)
         return outcomes
-
-    def _places_changed(self, fact: RelaysPublished | AddressesChanged | PortMapped, now: float) -> Outcomes:
-        match fact:
-            case RelaysPublished(relays):
-                return self.neighbours.relays_published(relays, now)
-            case AddressesChanged(candidates):
-                return self._addresses_changed(candidates, now)
-            case PortMapped(address):
-                self.sight.port_mapped(address)
-                return seen_elsewhere(self, now)
-
-    def _addresses_changed(self, candidates: tuple[str, ...], now: float) -> Outcomes:
-        self.sight.addresses_changed(candidates)
-        seen = seen_elsewhere(self, now)
-        again = [*self.neighbours.addresses_changed(now), *self.traversal.addresses_changed(now)]
-        return [*seen, *self.wanted.addresses_changed(now), *again]
 
     def _clock(self, fact: ClockCompared | ClockRead) -> Outcomes:
         match fact:

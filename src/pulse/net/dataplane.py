@@ -6,6 +6,7 @@ Invariant: this is the only module that imports `pulse._dataplane`; it decides n
 import asyncio
 import errno
 import logging
+import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from pulse.core.types import NO_LINK, LinkId, NodeId
 from pulse.errors import LinkError, SystemRefused
 from pulse.net.links import JoinOffer, PathSample, PeerTraffic, Request, Trust
 from pulse.net.proxy import Proxy
+from pulse.net.sockets import bind_beside
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +82,8 @@ class DataplaneLinks:
     """One data plane, drained by the asyncio loop it was started on."""
 
     _dataplane: _dataplane.Dataplane
+    _udp: socket.socket
+    """The socket of the data plane once more: whoever binds another beside it needs it."""
     _proxy: Proxy | None = None
     listens_tcp: bool = False
     """WebSockets are taken in, on the TCP port of the same number."""
@@ -96,7 +100,8 @@ class DataplaneLinks:
     @classmethod
     def start(cls, udp: int, proxy: Proxy | None = None) -> "DataplaneLinks":
         """Start a data plane on a bound UDP socket, whose descriptor it takes over; WebSockets go through `proxy`."""
-        links = cls(_dataplane.Dataplane(udp), proxy)
+        ours = socket.socket(fileno=os.dup(udp))
+        links = cls(_dataplane.Dataplane(udp), ours, proxy)
         asyncio.get_running_loop().add_reader(links._dataplane.fileno(), links._drain)
         return links
 
@@ -115,6 +120,13 @@ class DataplaneLinks:
         """End every link and session and free the socket; takes well under a second."""
         asyncio.get_running_loop().remove_reader(self._dataplane.fileno())
         self._dataplane.close()
+        self._udp.close()
+
+    def rebind(self, host: str) -> None:
+        fresh = bind_beside(self._udp, host)
+        self._dataplane.rebind(os.dup(fresh.fileno()))
+        self._udp.close()
+        self._udp = fresh
 
     # What happened
 
@@ -222,6 +234,9 @@ class DataplaneLinks:
             return None
         return self._proxy.address, self._proxy.authorization
 
+    def moved(self) -> tuple[LinkId, ...]:
+        return tuple(LinkId(link) for link in self._dataplane.moved())
+
     # Figures
 
     def sample(self) -> tuple[facts.LinkSample, ...]:
@@ -243,6 +258,9 @@ class DataplaneLinks:
             )
             for peer in self._dataplane.statistics().peers
         ]
+
+    def relayed(self) -> int:
+        return sum(link.relayed for link in self._dataplane.statistics().links)
 
     def drops(self) -> dict[str, int]:
         return dict(self._dataplane.statistics().drops)
@@ -281,6 +299,7 @@ _ON_EVENT: dict[str, Callable[..., None]] = {
     "LinkUp": DataplaneLinks._link_up,
     "LinkDown": lambda self, link, node, why: self._tell(facts.LinkDown(LinkId(link), _hex(node), printable(why))),
     "LinkSuspect": lambda self, link, node, so: self._tell(facts.LinkSuspect(LinkId(link), _hex(node), so)),
+    "LinkMoved": lambda self, link, node, at: self._tell(facts.LinkMoved(LinkId(link), _hex(node), at)),
     "PathSuspect": lambda self, node, link, so: self._tell(facts.PathSuspected(_hex(node), LinkId(link), so)),
     "DialFailed": lambda self, dial, code, detail: self._tell(facts.DialFailed(dial, code, _sentence(code, detail))),
     "Message": lambda self, link, payload: self._tell(facts.MessageReceived(LinkId(link), payload)),

@@ -182,6 +182,18 @@ class Links(Protocol):
         """Remove the TUN device."""
         ...
 
+    def rebind(self, host: str) -> None:
+        """Have the UDP port on that address from now on, or on all of its family. Raises SystemRefused."""
+        ...
+
+    def moved(self) -> tuple[LinkId, ...]:
+        """The links whose packets leave from another address of ours, or from none, since this was last asked."""
+        ...
+
+    def relayed(self) -> int:
+        """Frames of others passed on over the links there are."""
+        ...
+
     def sample(self) -> tuple[LinkSample, ...]:
         """The newest figures of every link."""
         ...

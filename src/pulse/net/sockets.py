@@ -45,6 +45,34 @@ def bind_tcp(host: str, port: int) -> socket.socket:
     return _bind(host, port, socket.SOCK_STREAM)
 
 
+def bind_beside(old: socket.socket, host: str) -> socket.socket:
+    """A UDP socket on `host` (empty: every address of the family) and the port of `old`, which it is to replace.
+
+    Raises SystemRefused. Both have the port for a moment, and each may be bound so for that moment alone.
+    """
+    fresh = socket.socket(old.family, socket.SOCK_DGRAM)
+    every = "0.0.0.0" if old.family == socket.AF_INET else "::"  # noqa: S104 (no other address is left)
+    try:
+        for each in (old, fresh):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        known = socket.getaddrinfo(host or every, old.getsockname()[1], family=old.family, type=socket.SOCK_DGRAM)
+        fresh.bind(known[0][4])
+    except OSError as error:
+        fresh.close()
+        raise SystemRefused(f"cannot listen on {host or every}: {error.strerror or error}") from error
+    fresh.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    return fresh
+
+
+def is_ours(host: str) -> bool:
+    """False if this machine does not have that address (any more)."""
+    try:
+        _bind(host, 0, socket.SOCK_DGRAM).close()
+    except OSError as error:
+        return error.errno != errno.EADDRNOTAVAIL
+    return True
+
+
 def _bind(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
     if host:
         family, _, proto, _, address = socket.getaddrinfo(host, port, type=kind)[0]

@@ -49,6 +49,12 @@ log = logging.getLogger(__name__)
 LAST_WORDS = 0.1
 """Seconds for neighbours to hear that we leave, or that they are out."""
 
+LONGEST_LEAVE = 1.0
+"""Seconds after which we go, though frames of others still come."""
+
+LOOK = 0.05
+"""Seconds without a frame to pass on after which nobody relies on us any more."""
+
 
 @dataclass(slots=True)
 class MeshService:
@@ -115,11 +121,17 @@ class MeshService:
         self.rules_changed()
 
     async def leave(self) -> None:
-        """Tell the neighbours that we go, and give them a moment to hear it."""
+        """Tell the neighbours that we go, and pass on what still comes while they look for other ways."""
         goodbye = messages.encode(messages.Leaving("stopped"))
         told = [self.links.send(neighbour.link, goodbye) for neighbour in self.mesh.neighbours.links()]
-        if any(told):
-            await asyncio.sleep(LAST_WORDS)
+        if not any(told):
+            return
+        end = _now() + LONGEST_LEAVE
+        await asyncio.sleep(LAST_WORDS)
+        before = -1
+        while (relayed := self.links.relayed()) != before and _now() < end:
+            before = relayed
+            await asyncio.sleep(LOOK)
 
     async def run(self) -> None:
         """Serve, until cancelled; the peer table is written a last time on the way out."""

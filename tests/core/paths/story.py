@@ -61,6 +61,15 @@ class Story:
     def suspected(self, link: LinkId, suspect: bool) -> list[Dial]:
         return self._dials(self.neighbours.link_suspected(link, suspect, self.now))
 
+    def seen_at(self, link: LinkId, observed: str) -> list[Dial]:
+        return self._dials(self.neighbours.link_moved(link, observed, self.now))
+
+    def leaves_from_elsewhere(self, *links: LinkId) -> list[Dial]:
+        return self._dials(self.neighbours.sources_changed(links, self.now))
+
+    def woke(self) -> list[Dial]:
+        return self._dials(self.neighbours.woke(self.now))
+
     def failed(self, dial: Dial, code: str = "timeout", detail: str = "no answer") -> list[Dial]:
         return self._dials(self.neighbours.dial_failed(DialFailed(dial.attempt, code, detail), self.now))
 

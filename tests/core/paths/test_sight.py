@@ -31,6 +31,18 @@ def test_a_neighbour_is_told_where_it_is_seen_unless_that_is_the_far_end_of_a_we
     assert sight.link_opened(link_up(node("alice"), 2, observed="203.0.113.7:50123", transport="websocket")) == []
 
 
+def test_a_neighbour_that_moved_is_told_so_no_more_often_than_it_would_listen(sight: Sight) -> None:
+    sight.link_opened(link_up(node("alice"), 1, observed="203.0.113.7:443"))
+    told = [effect for port in range(1, 100) for effect in sight.link_moved(ONE, f"203.0.113.7:{port}", 0.0)]
+    assert [decode(each.payload) for each in told if isinstance(each, SendMessage)] == [
+        Observed("203.0.113.7", port) for port in range(1, SIGHTINGS)
+    ]
+
+    assert sight.link_moved(ONE, "203.0.113.7:443", 1 / SIGHTING_RATE) != []
+    sight.link_closed(ONE)
+    assert sight.link_moved(TWO, "203.0.113.7:443", 0.0) != []
+
+
 def test_an_address_two_neighbours_see_is_one_until_both_are_gone(sight: Sight) -> None:
     for link in (ONE, TWO):
         assert sight.observed(link, "203.0.113.7", 443, 0.0) == []

@@ -3,7 +3,16 @@
 import pytest
 
 from pulse.core.effects import WEBSOCKET_AFTER, Dial
-from pulse.core.paths.transports import PROVEN_AFTER, REMEMBERED, SILENT_EVERY, UPGRADE_EVERY, UPGRADE_FIRST
+from pulse.core.paths.transports import (
+    MOST_PLACES,
+    MOVE_RATE,
+    MOVES,
+    PROVEN_AFTER,
+    REMEMBERED,
+    SILENT_EVERY,
+    UPGRADE_EVERY,
+    UPGRADE_FIRST,
+)
 from tests.core.paths.story import ALICE, BOB, HOME, WORK, Story
 
 
@@ -120,3 +129,142 @@ def test_a_link_that_falls_silent_again_at_once_is_left_to_go_down(story: Story)
 
     story.now += PROVEN_AFTER
     assert [each.replaces for each in story.suspected(other, True)] == [other]
+
+
+# An end moved
+
+CAFE, TRAIN, SHIP = "203.0.113.7:40001", "203.0.113.8:40002", "203.0.113.9:40003"
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["we dialled", "it dialled"])
+def test_a_neighbour_that_moved_is_dialled_where_it_is_now_by_whoever_sees_it(story: Story, ours: bool) -> None:
+    (dial,) = story.configured(HOME)
+    link = story.opened(ALICE, dial=dial.attempt, observed=HOME) if ours else story.opened(ALICE, observed=CAFE)
+
+    (anew,) = story.seen_at(link, TRAIN)
+    assert (anew.address, anew.expect, anew.replaces) == (TRAIN, ALICE, link)
+    found = story.neighbours.link_to(ALICE)
+    assert found is not None
+    assert (found.link, found.observed) == (link, TRAIN)
+
+    other = story.opened(ALICE, dial=anew.attempt, observed=TRAIN)
+    assert story.closed(ALICE, link, f"replaced by link {other}") == []
+    assert story.passed(10 * UPGRADE_EVERY) == []
+
+
+def test_one_that_moved_is_looked_for_at_its_new_place_once_it_is_gone(story: Story) -> None:
+    link = story.opened(ALICE, observed=CAFE)
+    (anew,) = story.seen_at(link, TRAIN)
+    story.failed(anew)
+    story.closed(ALICE, link)
+
+    assert {each.address for each in story.passed(1)} == {CAFE, TRAIN}
+
+
+def test_a_move_nobody_answers_for_is_not_tried_again_by_itself(story: Story) -> None:
+    (anew,) = story.seen_at(story.opened(ALICE, observed=CAFE), TRAIN)
+    assert story.failed(anew) == []
+    assert story.passed(10 * UPGRADE_EVERY) == []
+
+
+def test_one_that_moves_all_day_is_followed_now_and_then(story: Story) -> None:
+    link = story.opened(ALICE, observed=CAFE)
+    for place in [TRAIN, SHIP] * MOVES:
+        story.seen_at(link, place)
+    assert story.neighbours._attempts == MOVES
+
+    assert [each.address for each in story.passed(1 / MOVE_RATE)] == [SHIP]
+
+
+def test_the_move_of_a_link_that_is_gone_changes_nothing(story: Story) -> None:
+    link = story.opened(ALICE, observed=CAFE)
+    story.closed(ALICE, link)
+    story.passed(60)
+
+    assert story.seen_at(link, TRAIN) == []
+    assert story.leaves_from_elsewhere(link) == []
+
+
+def test_an_older_link_that_moves_is_not_taken_for_the_one_that_serves(story: Story) -> None:
+    older, newer = story.opened(ALICE, observed=CAFE), story.opened(ALICE, observed=HOME)
+    story.seen_at(older, TRAIN)
+
+    found = story.neighbours.link_to(ALICE)
+    assert found is not None
+    assert (found.link, found.observed) == (newer, HOME)
+
+
+def test_from_another_network_all_is_dialled_anew_where_it_was_met_and_wherever_else_it_is(story: Story) -> None:
+    (dial,) = story.configured(HOME)
+    dialled = story.opened(ALICE, dial=dial.attempt, observed=HOME)
+    came = story.opened(BOB, observed=CAFE)
+    story.wanted({ALICE: (), BOB: (WORK, TRAIN)})
+
+    anew = story.leaves_from_elsewhere(dialled, came)
+
+    assert {(each.address, each.expect, each.replaces) for each in anew} == {
+        (HOME, ALICE, dialled), (CAFE, BOB, came), (WORK, BOB, came), (TRAIN, BOB, came),
+    }  # fmt: skip
+    assert story.passed(0.0) == []
+
+
+def test_no_more_places_of_one_node_are_dialled_anew_than_allowed(story: Story) -> None:
+    link = story.opened(ALICE, observed=HOME)
+    story.wanted({ALICE: (HOME, WORK, CAFE, TRAIN, SHIP)})
+
+    assert [each.address for each in story.leaves_from_elsewhere(link)] == [HOME, WORK, CAFE, TRAIN][:MOST_PLACES]
+
+
+def test_who_moves_again_does_not_wait_for_what_was_sent_from_the_last_place(story: Story) -> None:
+    (dial,) = story.configured(HOME)
+    link = story.opened(ALICE, dial=dial.attempt, observed=HOME)
+    (first,) = story.leaves_from_elsewhere(link)
+    (second,) = story.leaves_from_elsewhere(link)
+
+    assert second.address == first.address
+    story.failed(first)
+    other = story.opened(ALICE, dial=second.attempt, observed=HOME)
+    story.closed(ALICE, link, f"replaced by link {other}")
+    assert story.passed(10 * UPGRADE_EVERY) == []
+
+
+def test_a_round_from_another_network_is_over_when_all_its_dials_are(story: Story) -> None:
+    (dial,) = story.configured(HOME)
+    link = story.opened(ALICE, dial=dial.attempt, observed=HOME, transport="websocket")
+    story.wanted({ALICE: (WORK,)})
+    one, other = story.leaves_from_elsewhere(link)
+    story.failed(one)
+    assert story.passed(UPGRADE_EVERY) == []
+    story.failed(other)
+
+    (again,) = story.passed(UPGRADE_EVERY)
+    assert (again.address, again.websocket_after) == (HOME, None)
+
+
+def test_from_another_network_a_websocket_may_be_a_websocket_again(story: Story) -> None:
+    (dial,) = story.configured(HOME)
+    link = story.opened(ALICE, dial=dial.attempt, observed=HOME, transport="websocket")
+
+    (anew,) = story.leaves_from_elsewhere(link)
+
+    assert anew.websocket_after is not None
+
+
+def test_a_websocket_that_came_to_us_is_dialled_anew_where_its_node_says_it_is_if_it_does(story: Story) -> None:
+    link = story.opened(ALICE, observed=CAFE, transport="websocket")
+    assert story.leaves_from_elsewhere(link) == []
+
+    story.wanted({ALICE: (WORK,)})
+    assert [each.address for each in story.leaves_from_elsewhere(link)] == [WORK]
+
+
+def test_after_a_sleep_everybody_is_dialled_at_once_linked_or_not(story: Story) -> None:
+    (dial,) = story.configured(HOME)
+    link = story.opened(ALICE, dial=dial.attempt, observed=HOME)
+    (other,) = story.learnt(BOB, WORK)
+    for _ in range(8):
+        story.failed(other)
+        other = story.until_next_dial()
+    story.failed(other)
+
+    assert {(each.address, each.replaces) for each in story.woke()} == {(HOME, link), (WORK, 0)}

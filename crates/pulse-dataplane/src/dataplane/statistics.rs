@@ -46,6 +46,11 @@ pub struct PathSnapshot {
 }
 
 impl Dataplane {
+    /// The links whose packets leave from another address of this machine, or from none, since this was last asked.
+    pub fn moved(&self) -> Result<Vec<LinkId>> {
+        Ok(self.running()?.links.moved())
+    }
+
     /// What is counted, now.
     pub fn statistics(&self) -> Result<Statistics> {
         let running = self.running()?;

@@ -139,8 +139,10 @@ fn send(shared: &Shared, link: &Link, bytes: &[u8], stride: usize) {
 }
 
 fn count(shared: &Shared, link: &Link, sent: io::Result<()>, stride: usize, bytes: usize) {
+    let frames = bytes.div_ceil(stride) as u64;
+    link.traffic.relayed.fetch_add(frames, Ordering::Relaxed);
     if account(shared, link, sent, stride, bytes).is_err() {
-        shared.drops.add(Drop::QueueFull, bytes.div_ceil(stride) as u64);
+        shared.drops.add(Drop::QueueFull, frames);
     }
 }
 

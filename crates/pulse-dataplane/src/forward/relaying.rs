@@ -264,6 +264,8 @@ fn a_last_hop_goes_over_the_neighbours_own_link_whatever_its_table_says() -> io:
     assert_eq!(session_bytes(&right, 6), b"packet");
     assert_eq!(other.link_with(2).traffic.packets(), 0);
     assert!(eventually(|| relay.link_with(2).traffic.packets_out.load(Ordering::Relaxed) == 2));
+    let relayed = [&left, &relay, &right].map(|node| node.link.traffic.relayed.load(Ordering::Relaxed));
+    assert_eq!((relay.link_with(2).traffic.relayed.load(Ordering::Relaxed), relayed), (2, [0; 3]));
     assert_clean(&[&left, &relay, &right]);
     Ok(())
 }

@@ -19,7 +19,7 @@ mod writable;
 mod wss;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -87,6 +87,8 @@ pub(crate) struct Desk {
     gate: Gate,
     arrivals: Mutex<Arrivals>,
     opened: AtomicBool,
+    /// We are leaving: nobody is let in any more.
+    over: AtomicBool,
     runtime: Runtime,
     next: AtomicU64,
     rerouted: Rerouted,
@@ -109,6 +111,7 @@ impl Links {
             gate: Gate::new(now),
             arrivals: Mutex::default(),
             opened: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             runtime: Runtime::current(),
             registry: Registry::default(),
             next: AtomicU64::new(1),
@@ -209,6 +212,15 @@ impl Links {
         desk.endpoint.rebind_abstract(quic::socket(&desk.shared, &desk.settings.writable))
     }
 
+    /// The links whose packets leave from another address of ours, or from none, since this was last asked.
+    pub fn moved(&self) -> Vec<LinkId> {
+        // A route into the mesh itself is no other network below it.
+        let me = self.0.shared.me.load().as_ref().map(|me| [IpAddr::from(me.v4), IpAddr::from(me.v6)]);
+        let hidden = me.as_ref().map_or(&[][..], |me| &me[..]);
+        let all = self.0.registry.all().into_iter();
+        all.filter(|live| live.has_moved(hidden)).map(|live| live.link.index).collect()
+    }
+
     /// The live links.
     pub fn snapshot(&self) -> Vec<Snapshot> {
         let all = self.0.registry.all().into_iter();
@@ -227,6 +239,7 @@ impl Links {
 
     /// Close every link and wait (≤ 300 ms) until the peers had the word.
     pub async fn shutdown(&self) {
+        self.0.over.store(true, Ordering::Relaxed);
         let all = self.0.registry.all();
         self.0.close_all(Close::Leaving, "leaving");
         self.0.endpoint.close(VarInt::from_u32(Close::Leaving as u32), b"leaving");

@@ -3,6 +3,7 @@
 //! Invariant: at most one link of a node is its *standing* one; whatever it replaced is on its way out.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -12,6 +13,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use super::carrier::{Carrier, Close};
 use super::rank::{Standing, Verdict, worth_a_hello};
 use crate::hello::Hello;
+use crate::socket::source_to;
 use crate::tables::Link;
 use crate::verify::Certified;
 use crate::{LinkId, NodeId};
@@ -30,6 +32,8 @@ pub(crate) struct Live {
     pub(crate) hello: Hello,
     pub(crate) dialled: bool,
     pub(crate) since: Instant,
+    /// The address of ours that the route to the neighbour began at when that was last looked at.
+    source: Mutex<Option<IpAddr>>,
     pub(crate) outgoing: mpsc::Sender<Vec<u8>>,
     pub(crate) undrained: Semaphore,
     /// Why it ends, if that was our wish.
@@ -46,13 +50,25 @@ impl Live {
     ) -> (Self, mpsc::Receiver<Vec<u8>>) {
         let (outgoing, queue) = mpsc::channel(OUTGOING);
         let (since, undrained, verdict) = (Instant::now(), Semaphore::new(UNDRAINED), Mutex::default());
-        (Self { link, carrier, certified, hello, dialled, since, outgoing, undrained, verdict }, queue)
+        let source = source_to(**link.remote.load()).into();
+        (Self { link, carrier, certified, hello, dialled, since, source, outgoing, undrained, verdict }, queue)
     }
 
     /// End it for a reason of ours; the first reason stays.
     pub(crate) fn close(&self, why: Close, reason: &str) {
         self.decide(reason);
         self.carrier.close(why, reason);
+    }
+
+    /// True if the route to the neighbour begins at another address of ours than at the last look, or at none; not if
+    /// at one of `hidden`.
+    pub(crate) fn has_moved(&self, hidden: &[IpAddr]) -> bool {
+        let now = source_to(**self.link.remote.load());
+        if now.is_some_and(|now| hidden.contains(&now)) {
+            return false;
+        }
+        let before = std::mem::replace(&mut *self.source.lock().unwrap_or_else(PoisonError::into_inner), now);
+        before != now
     }
 
     /// Name the reason of an end that is to come.

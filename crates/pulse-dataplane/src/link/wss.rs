@@ -7,6 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
@@ -163,6 +164,7 @@ async fn tunnel(tcp: &mut TcpStream, address: SocketAddr, proxy: &Proxy) -> Resu
 pub(crate) async fn accept(desk: Arc<Desk>, listener: TcpListener) {
     loop {
         match listener.accept().await {
+            Ok(_) if desk.over.load(Ordering::Relaxed) => return,
             Ok((tcp, from)) => knocked(&desk, tcp, desk.shared.socket.canonical(from)),
             Err(_) => sleep(PAUSE).await,
         }

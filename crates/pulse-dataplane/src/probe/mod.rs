@@ -19,6 +19,7 @@ pub(crate) use meter::Meter;
 pub use meter::Reading;
 
 use crate::clock::now;
+use crate::event::Event;
 use crate::forward::send_frames_to;
 use crate::frame::{self, FRAME_OVERHEAD, HopHeader, Kind};
 use crate::tables::{Link, Shared};
@@ -118,7 +119,7 @@ pub fn received(shared: &Shared, link: &Link, body: &[u8], from: SocketAddr, rep
             link.probes.count();
             reply(&build(ECHO, seq, stamp));
         }
-        ECHO => echoed(link, seq, stamp, from),
+        ECHO => echoed(shared, link, seq, stamp, from),
         _ => {}
     }
 }
@@ -134,7 +135,7 @@ pub fn hint(link: &Link, from: SocketAddr) {
     }
 }
 
-fn echoed(link: &Link, seq: u32, stamp: u64, from: SocketAddr) {
+fn echoed(shared: &Shared, link: &Link, seq: u32, stamp: u64, from: SocketAddr) {
     if let Some(size) = link.probes.trial().echoed(seq, stamp) {
         link.size.fetch_max(size, Ordering::Relaxed);
         return;
@@ -143,7 +144,9 @@ fn echoed(link: &Link, seq: u32, stamp: u64, from: SocketAddr) {
     let mut hints = link.probes.hints();
     if hints.asked == Some((seq, from)) {
         hints.asked = None;
-        link.remote.store(Arc::new(from));
+        if *link.remote.swap(Arc::new(from)) != from {
+            shared.bus.emit(Event::LinkMoved { link: link.index, node: link.node, observed: from });
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 mod address;
 mod batch;
 mod send;
+mod source;
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +20,7 @@ use quinn::udp::{EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 use socket2::SockRef;
 
 pub use batch::{Batch, Received};
+pub use source::source_to;
 
 use crate::signal::{Signal, wait};
 
@@ -348,6 +350,19 @@ mod tests {
         for (local, source) in [(v4, v6), (v6, v4)] {
             left.send_gso(b"moved", 5, SocketAddr::new(local, to.port()), Some(source))?;
             assert_eq!(receive(&right, 5)?.1, SocketAddr::new(local, at.port()));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_source_that_is_ours_no_more_does_not_count() -> io::Result<()> {
+        // Set aside for documents (RFC 5737, RFC 3849), so no machine has them.
+        let (v4, v6) = (IpAddr::from([192, 0, 2, 7]), IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 7]));
+        for (local, gone) in [(IpAddr::from(Ipv4Addr::LOCALHOST), v4), (Ipv6Addr::LOCALHOST.into(), v6)] {
+            let ((left, at), (right, to)) = (socket(local)?, socket(local)?);
+            left.send_gso(&[7; 2500], 1000, to, Some(gone))?;
+            assert_eq!(receive(&right, 2500)?.1, at);
+            assert_eq!(left.bound.load().segments(), MOST_SEGMENTS);
         }
         Ok(())
     }

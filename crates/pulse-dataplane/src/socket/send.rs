@@ -18,7 +18,7 @@ pub struct Message {
     pub fd: RawFd,
     pub to: SockAddr,
     pub ecn: Option<EcnCodepoint>,
-    /// The address to send from, if not the one the route picks.
+    /// The address to send from, if not the one the route picks; for one that is ours no more the route does.
     pub source: Option<IpAddr>,
 }
 
@@ -30,6 +30,15 @@ impl Message {
 
     /// Send the bytes of all `pieces` as one datagram, or as several of `segment` bytes by GSO.
     pub fn send_gathered(&self, pieces: &[IoSlice<'_>], segment: Option<u16>) -> io::Result<()> {
+        match self.send_from(self.source, pieces, segment) {
+            Err(error) if self.source.is_some() && error.raw_os_error() == Some(libc::EINVAL) => {
+                self.send_from(None, pieces, segment)
+            }
+            sent => sent,
+        }
+    }
+
+    fn send_from(&self, source: Option<IpAddr>, pieces: &[IoSlice<'_>], segment: Option<u16>) -> io::Result<()> {
         let mut control: Control = [0; 16];
         // SAFETY: all zeros is an empty message header.
         let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
@@ -38,7 +47,7 @@ impl Message {
         // An IoSlice is an iovec; the kernel only reads what a sendmsg names.
         header.msg_iov = pieces.as_ptr().cast_mut().cast();
         header.msg_iovlen = pieces.len() as _;
-        header.msg_controllen = self.control(&mut control, segment) as _;
+        header.msg_controllen = self.control(&mut control, source, segment) as _;
         header.msg_control = control.as_mut_ptr().cast();
         loop {
             // SAFETY: every pointer in the header names a live buffer of the length beside it; none is written to.
@@ -52,7 +61,7 @@ impl Message {
         }
     }
 
-    fn control(&self, control: &mut Control, segment: Option<u16>) -> usize {
+    fn control(&self, control: &mut Control, source: Option<IpAddr>, segment: Option<u16>) -> usize {
         let mut used = 0;
         if let Some(segment) = segment {
             used = put(control, used, libc::SOL_UDP, libc::UDP_SEGMENT, segment);
@@ -64,7 +73,7 @@ impl Message {
             used = put(control, used, level, kind, ecn as libc::c_int);
         }
         // A neighbour that roams may change the family; then the kernel chooses.
-        match self.source.filter(|source| as_ipv4(*source).is_some() == ipv4) {
+        match source.filter(|source| as_ipv4(*source).is_some() == ipv4) {
             Some(source) => put_source(control, used, source),
             None => used,
         }

@@ -287,3 +287,20 @@ fn segments_are_short_enough_for_a_path_of_1200_bytes_in_both_directions() {
     drop(accepted);
     alice.wait_failed(dial);
 }
+
+#[test]
+fn a_node_that_takes_its_leave_lets_nobody_in_any_more() {
+    let authority = Authority::new();
+    let (alice, _, _bob, _) = pair(&authority);
+    let mut carol = Node::member(&authority, 3);
+    let place = alice.listens();
+    std::thread::scope(|scope| {
+        let leaving = scope.spawn(|| alice.plane.close());
+        std::thread::sleep(Duration::from_millis(20));
+        while !leaving.is_finished() {
+            let dial = carol.plane.dial(place, Some(alice.id), 0, only()).unwrap();
+            carol.wait_failed(dial);
+        }
+    });
+    assert!(carol.has_no(|event| matches!(event, Event::LinkUp { .. })));
+}

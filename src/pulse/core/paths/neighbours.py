@@ -4,14 +4,14 @@ Invariant: nobody else emits `Dial`; there are never more than `MOST_DIALS` in f
 to renew that link (`transports.py`), and whoever is wanted or named and has none is dialled again and again.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pulse.core.effects import DEBUG, WARNING, CloseSession, Dial, Effect, Log
 from pulse.core.facts import DialFailed, LinkDown, LinkUp
 from pulse.core.paths.backoff import Backoff
-from pulse.core.paths.quests import Quest, Quests, Ranges
+from pulse.core.paths.quests import STAGGER, Quest, Quests, Ranges
 from pulse.core.paths.targets import Target, Targets
 from pulse.core.paths.transports import WEBSOCKET, Renewal, Transports
 from pulse.core.types import LinkId, NodeId
@@ -197,6 +197,33 @@ class Neighbours:
         self._transports.suspected(link, suspect, now)
         return self.tick(now)
 
+    def link_moved(self, link: LinkId, observed: str, now: float) -> list[Effect]:
+        """A neighbour is at another address by now: its link is dialled anew there."""
+        before = self._links.get(link)
+        if before is None:
+            return []
+        moved = self._links[link] = replace(before, observed=observed)
+        if self._linked[before.node] is before:
+            self._linked[before.node] = moved
+        if not any(target.configured for target in self._targets.leading_to(before.node)):
+            self._targets.learn(before.node, observed, now)
+        self._transports.renew(link, before.node, (observed,), now, is_websocket=False)
+        return self.tick(now)
+
+    def sources_changed(self, links: Iterable[LinkId], now: float) -> list[Effect]:
+        """We are somewhere else, as the far ends of these links see it: dial them anew from there, where each was met
+        and wherever else it is."""
+        for neighbour in [self._links[link] for link in links if link in self._links]:
+            is_websocket = neighbour.transport == WEBSOCKET
+            met = self._transports.place_of(neighbour.link) or ("" if is_websocket else neighbour.observed)
+            places = dict.fromkeys([*([met] if met else []), *self.addresses_of(neighbour.node)])
+            self._transports.renew(neighbour.link, neighbour.node, [*places], now, is_websocket=is_websocket)
+        return self.tick(now)
+
+    def woke(self, now: float) -> list[Effect]:
+        """Nobody knows what happened meanwhile: everybody is dialled at once, linked or not."""
+        return [*self.sources_changed([*self._links], now), *self.addresses_changed(now)]
+
     def hole_opened(self, node: NodeId, address: str) -> list[Effect]:
         """Probes of a node got through: dial it there at once, for a hole does not stay open."""
         if node in self._linked or len(self._dials) >= MOST_DIALS:
@@ -252,7 +279,11 @@ class Neighbours:
             if self._is_idle(target) and target.next_try <= now
         ]
         due += [(since, _Flight(place, quest)) for since, quest, place in self._quests.waiting(self._linked)]
-        due += [(renewal.next_try, _Flight(renewal.address, renewal)) for renewal in self._transports.due(now)]
+        due += [
+            (renewal.next_try + STAGGER * rank, _Flight(place, renewal))
+            for renewal in self._transports.due(now)
+            for rank, place in enumerate(renewal.places)
+        ]
         ranked = sorted(due, key=lambda each: (each[0], each[1].address))
         websocket = self._transports.websocket_after(now)
         return [self._dial(flight, websocket) for _, flight in ranked[:places]]
@@ -304,7 +335,7 @@ class Neighbours:
         flight.aim.take_off(flight.address)
         aim = flight.aim
         if isinstance(aim, Renewal):
-            return Dial(self._attempts, aim.address, aim.node, aim.link, None if aim.over_quic_alone else websocket)
+            return Dial(self._attempts, flight.address, aim.node, aim.link, None if aim.over_quic_alone else websocket)
         return Dial(self._attempts, flight.address, aim.expect, websocket_after=websocket)
 
     def _landed(self, attempt: int) -> _Flight | None:

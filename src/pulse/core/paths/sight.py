@@ -39,6 +39,8 @@ class Sight:
     _addresses: dict[LinkId, str] = field(default_factory=dict)
     _sightings: dict[LinkId, Bucket] = field(default_factory=dict)
     """Of each link that told an address."""
+    _told: dict[LinkId, Bucket] = field(default_factory=dict)
+    """Of each link whose far end moved."""
     _offsets: dict[LinkId, float] = field(default_factory=dict)
 
     # Facts
@@ -55,7 +57,15 @@ class Sight:
         """Tell the neighbour where we see it; the far end of a WebSocket is no address for UDP."""
         if fact.transport == WEBSOCKET:
             return []
-        return [SendMessage(fact.link, encode(Observed(*split(fact.observed))))]
+        return [_observed(fact.link, fact.observed)]
+
+    def link_moved(self, link: LinkId, observed: str, now: float) -> list[Effect]:
+        """The neighbour is seen elsewhere: tell it, no more often than it would listen."""
+        told = self._told.setdefault(link, Bucket(SIGHTING_RATE, SIGHTINGS - 1, now))
+        if told.level(now) < 1:
+            return []
+        told.spend(1, now)
+        return [_observed(link, observed)]
 
     def observed(self, link: LinkId, host: str, port: int, now: float) -> list[Effect]:
         """A neighbour sees us there; one that changes its mind too often is not listened to."""
@@ -80,6 +90,7 @@ class Sight:
         """That neighbour sees us no more."""
         self._addresses.pop(link, None)
         self._sightings.pop(link, None)
+        self._told.pop(link, None)
         self._offsets.pop(link, None)
 
     # Queries
@@ -106,3 +117,7 @@ class Sight:
     def clock_vouched(self) -> bool:
         """True if there are neighbours and their clocks agree with ours."""
         return bool(self._offsets) and abs(self.clock_offset()) <= CLOCK_TOLERANCE
+
+
+def _observed(link: LinkId, seen_at: str) -> SendMessage:
+    return SendMessage(link, encode(Observed(*split(seen_at))))

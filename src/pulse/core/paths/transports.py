@@ -1,17 +1,18 @@
-"""When a dial tries a WebSocket beside QUIC, and when a link that is up is made anew: where it goes silent, or is a
-WebSocket that QUIC should carry.
+"""When a dial tries a WebSocket beside QUIC, and when a link that is up is made anew: where it goes silent, is a
+WebSocket that QUIC should carry, or an end of it moved.
 
 What worked on this network counts for ten minutes: where UDP is blocked nobody waits for it. Invariant: QUIC is part of
-every dial, between two attempts to make a WebSocket QUIC lie `UPGRADE_EVERY` and one dial at most, and only who dialled
-a link renews it.
+every dial, between two attempts to make a WebSocket QUIC lie `UPGRADE_EVERY` and one dial at most, and a link that came
+to us is renewed only once an end of it moved: before that its dialler alone knows a place.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
 from pulse.core.effects import WEBSOCKET_AFTER
+from pulse.core.paths.budget import Tempo
 from pulse.core.types import LinkId, NodeId
 
 WEBSOCKET: Final = "websocket"
@@ -32,9 +33,17 @@ PROVEN_AFTER: Final = 30.0
 node is dialled with a growing pause."""
 
 
+MOST_PLACES: Final = 4
+"""Places of one node dialled at one time to renew its link."""
+
+MOVES: Final = 4
+MOVE_RATE: Final = 1 / 10
+"""How often a node's link is renewed because an end of it moved: at once, and then each second."""
+
+
 @dataclass(slots=True)
 class Renewal:
-    """A link we dialled, and when to dial it anew; the new one takes over, so nothing is lost meanwhile."""
+    """A link, and where and when to dial it anew; the new one takes over, so nothing is lost meanwhile."""
 
     link: LinkId
     node: NodeId
@@ -44,7 +53,12 @@ class Renewal:
     renewed_at: float = -inf
     """When it, or the one it took over from, was last dialled anew for its silence."""
     is_silent: bool = False
-    dialling: bool = False
+    has_moved: bool = False
+    """An end of it did: what it runs over may not work any more."""
+    elsewhere: tuple[str, ...] = ()
+    """Other places to dial beside, because of that."""
+    flying: int = 0
+    """Dials under way."""
 
     @property
     def expect(self) -> NodeId:
@@ -54,18 +68,26 @@ class Renewal:
     @property
     def over_quic_alone(self) -> bool:
         """Another WebSocket would be no better."""
-        return self.is_websocket and not self.is_silent
+        return self.is_websocket and not (self.is_silent or self.has_moved)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where to dial."""
+        return (self.address, *self.elsewhere)
 
     def take_off(self, _place: str) -> None:
         """It is being dialled."""
-        self.dialling = True
+        self.flying += 1
 
     def landed(self, _place: str) -> None:
         """It is not any more."""
-        self.dialling = False
+        self.flying -= 1
 
     def plan(self, now: float) -> None:
         """Dial again when it is worth it, if it ever is."""
+        if self.flying:
+            return
+        self.has_moved, self.elsewhere = False, ()
         pause = SILENT_EVERY if self.is_silent else UPGRADE_EVERY if self.is_websocket else inf
         self.next_try = now + pause
 
@@ -76,7 +98,8 @@ class Transports:
 
     _websocket_until: float = -inf
     _renewals: dict[LinkId, Renewal] = field(default_factory=dict)
-    """Of every link we dialled."""
+    """Of every link we dialled, and of those that came to us and moved."""
+    _moves: Tempo = field(default_factory=lambda: Tempo(MOVES, MOVE_RATE))
 
     def websocket_after(self, now: float) -> float:
         """Seconds by which QUIC goes ahead of a WebSocket."""
@@ -107,6 +130,21 @@ class Transports:
         if suspect:
             renewal.next_try = renewal.renewed_at = now
 
+    def renew(self, link: LinkId, node: NodeId, places: Sequence[str], now: float, *, is_websocket: bool) -> None:
+        """An end of a link moved: dial it anew at these places, best first.
+
+        QUIC follows an end that moved badly, or not at all, and a WebSocket never does.
+        """
+        if not places:
+            return
+        due = self._moves.take(node, now)
+        # Dials under way left from where we were: they count for nothing.
+        new = Renewal(link, node, places[0], is_websocket, due, has_moved=True, elsewhere=(*places[1:MOST_PLACES],))
+        if old := self._renewals.get(link):
+            new.renewed_at, new.is_silent = old.renewed_at, old.is_silent
+            new.next_try = due if old.flying else min(due, old.next_try)
+        self._renewals[link] = new
+
     def closed(self, link: LinkId) -> None:
         """A link is gone."""
         self._renewals.pop(link, None)
@@ -120,9 +158,14 @@ class Transports:
 
     def due(self, now: float) -> Iterator[Renewal]:
         """The links to be dialled anew now."""
-        return (each for each in self._renewals.values() if not each.dialling and each.next_try <= now)
+        return (each for each in self._renewals.values() if not each.flying and each.next_try <= now)
+
+    def place_of(self, link: LinkId) -> str | None:
+        """Where a link would be dialled anew, if that is known."""
+        renewal = self._renewals.get(link)
+        return renewal.address if renewal else None
 
     def deadline(self) -> float | None:
         """When one is due."""
-        due = min((each.next_try for each in self._renewals.values() if not each.dialling), default=inf)
+        due = min((each.next_try for each in self._renewals.values() if not each.flying), default=inf)
         return due if due < inf else None

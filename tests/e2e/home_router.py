@@ -99,7 +99,8 @@ class HomeRouter:
         config.write_text(text + lines, encoding="ascii")
         self.host.run(["nft", "-f", "-"], stdin=TABLES + rules)
         self.host.run(["miniupnpd", "-f", str(config), "-P", str(pid)])
-        wait_until(pid.exists, "miniupnpd is up")
+        # It writes its number before it opens its sockets, into a file that is there before the number.
+        wait_until(self._listens, "miniupnpd listens")
         self.mode, self._daemon = mode, int(pid.read_text(encoding="ascii"))
         pid.unlink()
 
@@ -120,3 +121,7 @@ class HomeRouter:
         listed = self.host.run(["nft", "list", "chain", "inet", "miniupnpd", "prerouting_miniupnpd"]).stdout
         rules = [line for line in listed.splitlines() if f"dnat ip to {self.home.v4.ip}:" in line]
         return {name for name, number in (("udp", " 0x11 "), ("tcp", " 0x6 ")) for rule in rules if number in rule}
+
+    def _listens(self) -> bool:
+        ports = self.host.run(["ss", "-Hulnp"]).stdout
+        return "miniupnpd" in ports and (":5351 " in ports or ":1900 " in ports)

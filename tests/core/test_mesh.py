@@ -10,6 +10,7 @@ from pulse.core.effects import (
     CloseLink,
     Dial,
     Effect,
+    ExpectProbes,
     Log,
     StoreConfig,
     StorePeers,
@@ -356,3 +357,20 @@ def test_every_fact_is_one_the_mesh_can_be_told(here: Node) -> None:
         assert isinstance(here.effects, list)
 
     assert {type(fact) for fact in told} == set(get_args(Fact))
+
+
+@pytest.mark.parametrize(("punched", "reachable"), [(True, False), (False, True)])
+def test_whoever_comes_through_a_hole_does_not_make_us_reachable_to_strangers(
+    here: Node, punched: bool, reachable: bool
+) -> None:
+    asked = facts.PunchAsked(1, BOB.node_id, messages.pack(messages.Punch(bytes(16), [HOME])))
+    here.happened(asked)
+    (attempt,) = here.did(ExpectProbes)[0].attempts
+    if punched:
+        here.happened(facts.ProbeReceived(attempt.number, HOME, echo=False))
+    here.linked(BOB, observed=HOME)
+    here.passed(5.0)
+
+    own = here.mesh.gossip.record(here.mesh.me.node_id)
+    assert own is not None
+    assert own.reachable is reachable

@@ -179,11 +179,12 @@ class Mesh(Machines):
         if fact.node in self.statements.revoked():
             # It was on its way up when the revocation came.
             return self._turned_away(fact, f"{fact.node[:SHORT_ID]} is revoked", now)
+        punched = self.traversal.is_punched(fact.node, fact.observed)
         log = Log("link up", INFO, {"node": fact.node[:SHORT_ID], "transport": fact.transport})
         outcomes: list[Effect | News] = [
             log,
             *self.sight.link_opened(fact),
-            *self.neighbours.link_opened(fact, now, punched=self.traversal.is_punched(fact.node, fact.observed)),
+            *self.neighbours.link_opened(fact, now, punched=punched),
             *self.traversal.link_opened(fact.node, fact.observed, now),
             *self.probe.link_opened(fact.link),
             *certificate_seen(self, certificate),
@@ -192,7 +193,8 @@ class Mesh(Machines):
             *self.gossip.link_opened(fact.link, fact.node, now),
             *self.wanted.link_opened(fact.node, now),
         ]
-        if not fact.dial:
+        if not (fact.dial or punched):
+            # Nobody had to open a NAT for it, so strangers reach us too.
             outcomes += self.announce.inbound_link_accepted(now)
         return [*outcomes, *(link_settled(self, fact.link, now) if self.sharing.is_settled(fact.link) else [])]
 

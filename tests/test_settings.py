@@ -112,6 +112,13 @@ def test_every_setting_has_a_variable() -> None:
     assert set(SETTINGS.values()) <= set(VARIABLES.values())
 
 
+def test_beacons_go_out_unless_somebody_says_no(file: Path) -> None:
+    assert load({}, environment={}).beacon.enabled
+    assert not loaded(file, "[beacon]\nenabled = false").beacon.enabled
+    assert not load({}, environment={"PULSE_BEACON": "no"}).beacon.enabled
+    assert not load({"beacon": False}, environment={"PULSE_BEACON": "yes"}).beacon.enabled
+
+
 def test_variables_of_others_are_left_alone() -> None:
     config = load({}, environment={"PULSE_SERVER": "unix:/run/user/1000/pulse/native", "PULSE_ADDR": ""})
 

@@ -111,6 +111,12 @@ class Persist(Section, frozen=True):
     """Seconds that a change may wait for others before it is written, so that a mass join writes once."""
 
 
+class Beacon(Section, frozen=True):
+    """The beacons by which members on one LAN find each other without the Internet."""
+
+    enabled: bool = True
+
+
 class Control(Section, frozen=True):
     """The control API."""
 
@@ -128,6 +134,7 @@ class NodeConfig(Section, frozen=True):
     tun: Tun = Tun()
     portmap: Portmap = Portmap()
     persist: Persist = Persist()
+    beacon: Beacon = Beacon()
     control: Control = Control()
 
     def __repr__(self) -> str:

@@ -39,6 +39,7 @@ from pulse.net.gateway import default_gateway
 from pulse.net.portmap.router import Router
 from pulse.net.sockets import bind_tcp, bind_udp
 from pulse.services import enrol
+from pulse.services.beacon import BeaconService
 from pulse.services.bootstrap import BootstrapService
 from pulse.services.ca import CaService
 from pulse.services.control import INVITE_TTL, ControlService
@@ -217,10 +218,16 @@ def _underlay(
     def is_alone() -> bool:
         return not meshing.mesh.neighbours.links()
 
+    def own_devices() -> tuple[str, ...]:
+        return (tun.name,) if tun else ()
+
+    beacon = BeaconService(lambda: links.host, links.port, own_devices, meshing.tell)
+    meshing.send_beacon = beacon.send
     return (
         ProbeService(links, meshing.tell),
-        RoamingService(links, config.listen[0], *config.advertised, lambda: (tun.name,) if tun else (), meshing.tell),
+        RoamingService(links, config.listen[0], *config.advertised, own_devices, meshing.tell),
         *([BootstrapService(domain, relays.published, is_alone, meshing.tell)] if domain else ()),
+        *([beacon] if config.beacon.enabled else ()),
     )
 
 

@@ -105,6 +105,8 @@ class PeerRow(View, frozen=True):
     """To which way a person pinned it, and whether that is the one in use."""
     mtu: int = 0
     """Bytes of the longest packet that goes to it whole over the path in use; 0 while there is no path."""
+    lan: bool = False
+    """It was heard on a LAN of this machine lately."""
 
 
 class PortMapping(View, frozen=True):
@@ -137,6 +139,8 @@ class Status(View, frozen=True):
     gossip: dict[str, int] = {}
     """Node records held, and what gossip did not take, by name."""
     portmap: PortMapping | None = None
+    beacons: dict[str, int] = {}
+    """Nodes on the LANs of this machine, and what came of the datagrams there, by name."""
 
 
 class TokenRequest(Body, frozen=True):

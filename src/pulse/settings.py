@@ -38,6 +38,7 @@ SETTINGS: Final = {
     "tun-queues": "tun.queues",
     "mesh-cidr": "tun.cidr",
     "portmap": "portmap.enabled",
+    "beacon": "beacon.enabled",
 }
 """Flag (without its dashes) to TOML path; the variable is PULSE_ and the flag in capitals."""
 
@@ -58,7 +59,15 @@ VARIABLES: Final = {f"PULSE_{flag.upper().replace('-', '_')}": path for flag, pa
 """Environment variable to TOML path. Others named PULSE_… are none of ours: PulseAudio has some."""
 
 _SWITCHES: Final = frozenset(
-    {"ca.enabled", "ca.force_time", "scribe.enabled", "tun.enabled", "portmap.enabled", "persist.enabled"}
+    {
+        "ca.enabled",
+        "ca.force_time",
+        "scribe.enabled",
+        "tun.enabled",
+        "portmap.enabled",
+        "persist.enabled",
+        "beacon.enabled",
+    }
 )
 _NUMBERS: Final = frozenset({"tun.queues", "persist.interval"})
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})

@@ -124,9 +124,9 @@ def test_where_neighbours_see_us_is_remembered_once_each_way(here: Node) -> None
 
 
 def test_the_zone_of_an_address_is_free_text_and_is_dropped(here: Node) -> None:
-    here.heard(here.linked(ALICE), Observed("fe80::1%\x1b[31m", 443))
+    here.heard(here.linked(ALICE), Observed("2001:db8::1%\x1b[31m", 443))
 
-    assert here.mesh.sight.addresses() == ["[fe80::1]:443"]
+    assert here.mesh.sight.addresses() == ["[2001:db8::1]:443"]
 
 
 @pytest.mark.parametrize(
@@ -350,6 +350,8 @@ def test_every_fact_is_one_the_mesh_can_be_told(here: Node) -> None:
         facts.ProbeReceived(1, HOME, echo=True),
         facts.ClockCompared(link, 0.0),
         facts.ClockRead(NOW),
+        facts.LansChanged(1, 443),
+        facts.BeaconHeard(b"", "192.0.2.2", on_link=True),
         facts.LinkDown(link, ALICE.node_id, ""),
     ]
     for fact in told:

@@ -9,12 +9,14 @@ from pulse.core import facts, messages
 from pulse.core.effects import (
     Dial,
     FetchConfig,
+    SendBeacon,
     StoreBoot,
     StoreConfig,
 )
 from pulse.core.messages import Item, Leaving, ObjectKind, Objects, Observed
 from pulse.core.network.netconfig import first_config
 from pulse.core.paths.announce import AT_ONCE
+from pulse.core.paths.datagram import read_beacon
 from pulse.core.paths.linkstate import EXPIRED_AFTER
 from pulse.core.paths.noderecord import Adjacency, read_record, sign_record
 from pulse.core.paths.wanted import TURN
@@ -22,6 +24,7 @@ from pulse.core.trust.certificates import Certificate
 from pulse.core.types import LinkId
 from tests.authority import MESH, NOW, key
 from tests.core.meshing import ALICE, BOB, CA, FIRST, ME, NAMES, Node, revocation
+from tests.core.paths.calls import datagram
 from tests.mint import link_up
 
 
@@ -199,3 +202,52 @@ def test_a_link_that_may_carry_frames_once_its_node_is_gone_counts_for_nothing(h
     here.passed(2.0)
 
     assert list(here.mesh.tables().routes) == [BOB.addresses.v4]
+
+
+# Beacons
+
+
+def test_a_member_that_is_heard_on_the_lan_is_dialled_there_and_looked_for_there_when_its_link_goes(here: Node) -> None:
+    here.effects = here.mesh.peer_restored(ALICE, [], here.now)
+
+    here.happened(facts.BeaconHeard(datagram("alice"), "192.168.7.2", on_link=True))
+
+    (dial,) = here.did(Dial)
+    assert (dial.address, dial.expect) == ("192.168.7.2:8443", ALICE.node_id)
+    link = here.linked(ALICE, dial=dial.attempt, observed=dial.address)
+    here.heard(link, gossiped(here, ALICE, candidates=["203.0.113.9:443"]))
+    here.passed(2.0)
+    here.parted(ALICE, link)
+    here.until(Dial)
+    assert {each.address for each in here.did(Dial)} == {"192.168.7.2:8443", "203.0.113.9:443"}
+
+
+def test_a_revoked_node_that_is_heard_is_not_dialled(here: Node) -> None:
+    here.told(revocation(BOB))
+
+    here.happened(facts.BeaconHeard(datagram("bob"), "192.168.7.2", on_link=True))
+
+    assert here.did(Dial) == []
+    assert here.mesh.beacons.statistics()["revoked"] == 1
+
+
+def test_a_lan_is_told_of_us_with_the_time_by_our_wall_clock(here: Node) -> None:
+    here.happened(facts.ClockRead(NOW))
+    here.happened(facts.LansChanged(1, 443))
+    here.until(SendBeacon)
+
+    (sent,) = here.did(SendBeacon)
+    claim = read_beacon(sent.data, CA.network)
+    assert (claim.node, claim.beacon.clock, claim.beacon.port) == (ME.node_id, NOW, 443)
+
+
+def test_who_has_no_link_says_so_more_often(here: Node) -> None:
+    here.happened(facts.LansChanged(1, 443))
+    here.passed(5.0)
+    alone = here.mesh.beacons.deadline()
+    here.linked(ALICE)
+
+    together = here.mesh.beacons.deadline()
+    assert alone is not None
+    assert together is not None
+    assert alone < together

@@ -7,6 +7,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 import pytest
 
 from pulse.errors import SystemRefused
+from pulse.lab.host import wait_until
 from pulse.net.netlink import HostAddress, HostRoute, Netlink
 from tests.namespace import inside, ip, ip_json, namespace
 
@@ -63,11 +64,37 @@ def test_all_addresses_are_listed_as_ip_lists_them(host: str, kernel: Netlink) -
         ip(host, "address", "add", f"10.7.{number}.1/24", "dev", "pulse0")
 
     shown = {
-        HostAddress(link["ifname"], ip_interface(f"{entry['local']}/{entry['prefixlen']}"), link["link_type"] == "none")
+        HostAddress(
+            link["ifname"],
+            ip_interface(f"{entry['local']}/{entry['prefixlen']}"),
+            link["link_type"] == "none",
+            link["ifindex"],
+        )
         for link in ip_json(host, "address")
         for entry in link["addr_info"]
     }
     assert set(kernel.addresses()) == shown
+
+
+def test_others_may_be_behind_an_interface_that_is_up_with_its_cable_in_and_is_no_bridges(
+    host: str, kernel: Netlink
+) -> None:
+    ip(host, "link", "add", "wan", "type", "veth", "peer", "name", "far")
+    ip(host, "link", "add", "port", "type", "veth", "peer", "name", "container")
+    ip(host, "link", "add", "br0", "type", "bridge")
+    ip(host, "link", "set", "port", "master", "br0")
+    for number, name in enumerate(("lo", "pulse0", "wan", "far", "port", "container", "br0"), 1):
+        ip(host, "address", "add", f"192.0.2.{number}/32", "dev", name)
+
+    def near() -> set[str]:
+        return {each.interface for each in kernel.addresses() if each.lan}
+
+    assert near() == set()
+    ip(host, "link", "set", "wan", "up")
+    assert near() == set(), "the cable is not plugged in"
+    for name in ("pulse0", "far", "port", "container", "br0"):
+        ip(host, "link", "set", name, "up")
+    wait_until(lambda: near() == {"wan", "far", "container", "br0"}, "the bridge has a cable", 20.0)
 
 
 @pytest.mark.parametrize("destination", ["192.168.77.0/24", "0.0.0.0/1", "10.9.9.9/32", "fd00:77::/64", "::/1"])

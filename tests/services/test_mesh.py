@@ -79,6 +79,7 @@ class Node:
             trust_changed=lambda: self.said.append("trust changed"),
             rules_changed=lambda: self.said.append("rules changed"),
             fetch_config=lambda who: self.said.append(f"config of {NAMES[who]} fetched"),
+            send_beacon=lambda _: self.said.append("beacon sent"),
         )
 
     def store_boot(self, boot: int) -> None:
@@ -398,3 +399,11 @@ async def test_a_part_of_a_race_that_only_settles_is_not_told_to_the_mesh(
         await here.settled()
 
     assert len(here.links.dials) == 2
+
+
+async def test_a_beacon_goes_out_when_it_is_time(here: Node) -> None:
+    async with running(here):
+        here.service.tell(facts.LansChanged(1, 443))
+        await here.settled()
+
+    assert "beacon sent" in here.said

@@ -6,7 +6,15 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from pulse import clock
-from pulse.core.facts import DialFailed, Fact, LinkDown, LinkSample, LinksSampled, LinkSuspect, MessageReceived
+from pulse.core.facts import (
+    DialFailed,
+    Fact,
+    LinkDown,
+    LinkSample,
+    LinksSampled,
+    LinkSuspect,
+    MessageReceived,
+)
 from pulse.core.mesh import Mesh
 from pulse.core.messages import Item, ObjectKind, Objects, encode
 from pulse.core.network.netconfig import Config, Settings, named, sign_config

@@ -21,6 +21,7 @@ from pulse.core.effects import (
     Log,
     PolicyChanged,
     Punching,
+    SendBeacon,
     SendMessage,
     SendProbe,
     StoreBoot,
@@ -183,8 +184,8 @@ class Daemon:
             case SendMessage(link) | CloseLink(link):
                 if end := self.ends.get(link):
                     _on(end, effect)
-            case CloseSession() | PolicyChanged():
-                """Neither sessions nor rules are simulated."""
+            case CloseSession() | PolicyChanged() | SendBeacon():
+                """Neither sessions nor rules nor LANs are simulated."""
             case TablesChanged():
                 self._tables_changed(effect)
             case TrustChanged():

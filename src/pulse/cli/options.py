@@ -49,6 +49,9 @@ class NodeFlags:
     socks_listen: Annotated[str | None, Parameter(show=False)] = None
     dns: Annotated[bool | None, Parameter(show=False)] = None
     dns_listen: Annotated[str | None, Parameter(show=False)] = None
+    beacon: Annotated[
+        bool | None, Parameter(negative="--no-beacon", help="Find members on the same LAN by multicast (yes).")
+    ] = None
     mesh_cidr: Annotated[str | None, Parameter(help="IPv4 range of a new network (10.100.0.0/16).")] = None
     portmap: Annotated[
         bool | None, Parameter(negative="--no-portmap", help="Ask the router to pass on a port to this node (yes).")

@@ -191,6 +191,13 @@ class SendProbe:
 
 
 @dataclass(frozen=True, slots=True)
+class SendBeacon:
+    """Send this datagram to the beacons' group on every LAN."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class StorePeers:
     """The table of known peers changed; write it when convenient."""
 
@@ -218,5 +225,6 @@ Effect = (
     | StorePeers
     | FetchConfig
     | Punching
+    | SendBeacon
     | Log
 )

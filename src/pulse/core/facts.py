@@ -232,6 +232,26 @@ class ClockRead:
     wall: float
 
 
+@dataclass(frozen=True, slots=True)
+class LansChanged:
+    """Beacons go out to so many LANs from now on, and come in from them; 0 for none."""
+
+    count: int
+    port: int
+    """Where this node takes in links."""
+
+
+@dataclass(frozen=True, slots=True)
+class BeaconHeard:
+    """A datagram came to the beacons' group on a LAN."""
+
+    data: bytes
+    source: str
+    """The IP address it came from, a link-local one with the number of our interface: `fe80::1%3`."""
+    on_link: bool
+    """That address is inside the LAN's own subnet, and not ours."""
+
+
 Fact = (
     LinkUp
     | LinkDown
@@ -257,4 +277,6 @@ Fact = (
     | Woke
     | ClockCompared
     | ClockRead
+    | LansChanged
+    | BeaconHeard
 )

@@ -13,7 +13,9 @@ from pulse.core.network.policy import Subject, compile_rules
 from pulse.core.network.sharing import Sharing
 from pulse.core.network.statements import NO_FLOORS, Statements
 from pulse.core.paths.announce import Announce
+from pulse.core.paths.beacon import Beacons
 from pulse.core.paths.gossip import Gossip
+from pulse.core.paths.heard import Heard
 from pulse.core.paths.linkstate import LinkState
 from pulse.core.paths.neighbours import Neighbours
 from pulse.core.paths.noderecord import is_candidate
@@ -53,9 +55,20 @@ class Machines:
         self.members.certificate_seen(me)
         self.sight = Sight()
         self.probe = Probe()
-        self.neighbours = Neighbours(random)
-        self.wanted = Wanted(me.node_id)
+        self.heard = Heard()
+        self.neighbours = Neighbours(random, self.heard.places_of)
+        self.wanted = Wanted(me.node_id, self.heard.members)
         self.traversal = Traversal(me.node_id, random, self.sight.candidates, self._is_place)
+        self.beacons = Beacons(
+            me.network,
+            signer,
+            random,
+            self.heard,
+            boot=boot,
+            linked=self.neighbours.linked,
+            knows=lambda node: self.members.get(node) is not None,
+            revoked=self.statements.revoked,
+        )
         self.gossip = Gossip(me.network, me, lambda: authorities, random)
         self.announce = Announce(me, signer, boot=boot, version=version)
         self.linkstate = LinkState(me.node_id)

@@ -21,11 +21,13 @@ from pulse.core.effects import (
 )
 from pulse.core.facts import (
     AddressesChanged,
+    BeaconHeard,
     ClockCompared,
     ClockRead,
     ConfigFetched,
     DialFailed,
     Fact,
+    LansChanged,
     LinkDown,
     LinkMoved,
     LinkSample,
@@ -103,10 +105,18 @@ class Mesh(Machines):
                 return self.sharing.config_fetched(node, data, now)
             case LinksSampled(samples):
                 return self._sampled(samples, now)
-            case RelaysPublished() | AddressesChanged() | PortMapped() | SourcesChanged() | Woke() | LinkMoved():
+            case (
+                RelaysPublished()
+                | AddressesChanged()
+                | PortMapped()
+                | SourcesChanged()
+                | Woke()
+                | LinkMoved()
+                | (LansChanged() | BeaconHeard())
+            ):
                 return places_changed(self, fact, now)
             case ClockCompared() | ClockRead():
-                return self._clock(fact)
+                return self._clock(fact, now)
             case PunchAsked() | PunchAnswered() | ProbeReceived():
                 return self._punched(fact, now)
             case SessionUp() | SessionDown() | PeerWanted() | NoRoute():
@@ -186,6 +196,7 @@ class Mesh(Machines):
             *self.sight.link_opened(fact),
             *self.neighbours.link_opened(fact, now, punched=punched),
             *self.traversal.link_opened(fact.node, fact.observed, now),
+            *self.beacons.link_opened(fact.node),
             *self.probe.link_opened(fact.link),
             *certificate_seen(self, certificate),
             *self.gossip.certificate_seen(certificate, now),
@@ -230,13 +241,13 @@ class Mesh(Machines):
                 outcomes += self.announce.quality_changed(member.addresses.v4, sample.rtt, sample.loss, now)
         return outcomes
 
-    def _clock(self, fact: ClockCompared | ClockRead) -> Outcomes:
+    def _clock(self, fact: ClockCompared | ClockRead, now: float) -> Outcomes:
         match fact:
             case ClockCompared(link, offset):
                 self.sight.clock_compared(link, offset)
                 return []
             case ClockRead(wall):
-                return self.gossip.clock_read(wall)
+                return [*self.beacons.clock_read(wall, now), *self.gossip.clock_read(wall)]
 
     # Paths
 
@@ -275,4 +286,4 @@ class Mesh(Machines):
     def _clocks(self) -> tuple[Clock, ...]:
         """Every machine that wants to be woken; what one tells is heard before the next is woken."""
         paths = (self.neighbours, self.traversal, self.gossip, self.linkstate, self.routing, self.wanted, self.announce)
-        return (self.sharing, *paths)
+        return (self.sharing, *paths, self.beacons)

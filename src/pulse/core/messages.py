@@ -2,6 +2,7 @@
 
     link control stream   u32 length ‖ msgpack [tag, field, …]                 ≤ 64 KiB
     session RPC           msgpack [method, body]  →  msgpack [tag, field, …]   ≤ 1 MiB
+    LAN multicast         Beacon, signed and sealed by core/paths/datagram.py  ≤ 1,200 B
 
 Fields are append-only, unknown trailing fields are ignored, an unknown tag becomes `Unknown`.
 Invariant: decoding gives a value of the named types or raises ProtocolError, whatever the bytes.
@@ -27,6 +28,9 @@ RECORD_LIMIT: Final = 1024 + 66
 
 RPC_LIMIT: Final = 1024 * 1024
 """Bytes of one RPC request or answer."""
+
+BEACON_LIMIT: Final = 1200
+"""Bytes of one beacon as it goes out: every LAN carries that whole."""
 
 LATEST: Final = 253_402_300_799
 """Seconds since 1970 at the end of year 9999: what a time from a peer may be at most."""
@@ -60,6 +64,8 @@ class ObjectKind(IntEnum):
     """A node record, signed by the node's own key."""
     CONFIG_OFFER = 7
     """Number and hash of the network config the sender holds; unsigned, it only says what to ask for."""
+    BEACON = 8
+    """Signed by the node's own key; it stays on the LAN and is never passed on."""
 
 
 class Hello(Wire, frozen=True, tag=1):
@@ -137,6 +143,19 @@ class Leaving(Wire, frozen=True, tag=9):
     """The sender stops on purpose: route around it now, do not wait for silence."""
 
     reason: ShortText
+
+
+class Beacon(Wire, frozen=True):
+    """A node tells its LANs that it is there; where the datagram comes from is where it is dialled."""
+
+    key: Hash
+    """Its public key, 32 bytes: the id is the hash of it."""
+    boot: U32
+    seq: U32
+    """Rises with each beacon in one boot count."""
+    clock: Time
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    """Where it takes in links."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from pulse.core.paths.news import (
     GraphChanged,
     HoleOpened,
     NodeExpired,
+    NodeHeard,
     NodeReturned,
     NodesWanted,
     OwnRecordSeen,
@@ -60,11 +61,19 @@ def heard(of: Machines, news: News, now: float) -> Outcomes:
             return [*of.gossip.node_returned(node), *of.wanted.node_returned(node, now)]
         case NodesWanted(nodes, others):
             return of.neighbours.nodes_wanted(nodes, others, now)
-        case HoleOpened(node, address):
-            return of.neighbours.hole_opened(node, address)
+        case HoleOpened() | NodeHeard():
+            return _found(of, news, now)
         case RoutesChanged():
             of.tables_stale = True
             return []
+
+
+def _found(of: Machines, news: HoleOpened | NodeHeard, now: float) -> Outcomes:
+    match news:
+        case HoleOpened(node, address):
+            return of.neighbours.hole_opened(node, address)
+        case NodeHeard(node, place):
+            return [*of.wanted.node_heard(now), *of.neighbours.node_heard(node, place, now)]
 
 
 def _unclaimed(of: Machines, node: NodeId, now: float) -> Outcomes:

@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 
 from pulse import _dataplane
@@ -104,6 +105,12 @@ class DataplaneLinks:
         links = cls(_dataplane.Dataplane(udp), ours, proxy)
         asyncio.get_running_loop().add_reader(links._dataplane.fileno(), links._drain)
         return links
+
+    @property
+    def host(self) -> str:
+        """Address of the UDP socket; empty if it takes in what comes to any."""
+        host = split(self._dataplane.local_address())[0]
+        return "" if ip_address(host).is_unspecified else host
 
     @property
     def port(self) -> int:

@@ -40,7 +40,7 @@ _SET_LINK, _GET_LINK = 19, 18
 _NEW_ADDRESS, _GET_ADDRESS = 20, 22
 _NEW_ROUTE, _DELETE_ROUTE, _GET_ROUTE = 24, 25, 26
 
-_IFLA_IFNAME, _IFLA_MTU, _IFLA_GSO_MAX_SIZE, _IFLA_GSO_IPV4_MAX_SIZE = 3, 4, 41, 63
+_IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_GSO_MAX_SIZE, _IFLA_GSO_IPV4_MAX_SIZE = 3, 4, 10, 41, 63
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _IFA_F_NODAD = 0x02
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_TABLE = 1, 4, 5, 6, 15
@@ -48,6 +48,7 @@ _RTPROT_PULSE: Final = 112
 _UNICAST = 1
 _ROUTE_TYPES = {_UNICAST: "unicast", 2: "local"}
 _UP: Final = 1
+_LOOPBACK, _POINT_TO_POINT, _RUNNING, _MULTICAST = 0x8, 0x10, 0x40, 0x1000
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK, _STRICT = 270, 10, 11, 12
 _NLMSGERR_ATTR_MSG: Final = 1
 _NAME_LIMIT: Final = 15
@@ -75,6 +76,11 @@ class HostAddress:
     address: Interface
     tunnel: bool = False
     """The interface is a tunnel's (TUN, WireGuard, PPP, IP in IP): what goes through it goes over another network."""
+    index: int = 0
+    """The interface's number."""
+    lan: bool = False
+    """Others may be right behind the interface: it is up with its cable in, takes multicast, and is nobody's tunnel,
+    loopback or port of a bridge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,18 @@ class HostRoute:
     gateway: IPv4Address | IPv6Address | None = None
     metric: int = 0
     """Of two routes to one destination the lower is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """An interface; see `HostAddress`."""
+
+    name: str = ""
+    tunnel: bool = False
+    lan: bool = False
+
+
+_NO_LINK: Final = _Link()
 
 
 class Netlink:
@@ -152,8 +170,8 @@ class Netlink:
             prefix_length, index = body[1], _unpack(body, 4)
             attributes = _attributes(body, 8)
             host = attributes.get(_IFA_LOCAL) or attributes[_IFA_ADDRESS]
-            name, kind = links.get(index, ("", 0))
-            found.append(HostAddress(name, ip_interface((host, prefix_length)), kind in _TUNNELS))
+            link = links.get(index, _NO_LINK)
+            found.append(HostAddress(link.name, ip_interface((host, prefix_length)), link.tunnel, index, link.lan))
         return found
 
     def routes(self) -> list[HostRoute]:
@@ -164,7 +182,7 @@ class Netlink:
             if (kind := _ROUTE_TYPES.get(body[7])) is None:
                 continue
             attributes = _attributes(body, 12)
-            interface, _ = links.get(_unpack(attributes.get(_RTA_OIF, bytes(4))), ("", 0))
+            interface = links.get(_unpack(attributes.get(_RTA_OIF, bytes(4))), _NO_LINK).name
             gateway = attributes.get(_RTA_GATEWAY)
             found.append(
                 HostRoute(
@@ -178,12 +196,16 @@ class Netlink:
             )
         return found
 
-    def _links(self) -> dict[int, tuple[str, int]]:
-        """Name and hardware type of each interface, by index."""
+    def _links(self) -> dict[int, _Link]:
+        """Each interface, by index."""
         found = {}
         for body in self._list(_GET_LINK, struct.pack("=BxHiII", 0, 0, 0, 0, 0)):
             (kind,) = struct.unpack_from("=H", body, 2)
-            found[_unpack(body, 4)] = (_attributes(body, 16)[_IFLA_IFNAME].rstrip(b"\0").decode(), kind)
+            attributes, flags = _attributes(body, 16), _unpack(body, 8)
+            near = flags & (_UP | _RUNNING | _MULTICAST | _LOOPBACK | _POINT_TO_POINT) == _UP | _RUNNING | _MULTICAST
+            lan = near and kind not in _TUNNELS and _IFLA_MASTER not in attributes
+            name = attributes[_IFLA_IFNAME].rstrip(b"\0").decode()
+            found[_unpack(body, 4)] = _Link(name, kind in _TUNNELS, lan)
         return found
 
     def _index(self, name: str) -> int:

@@ -24,6 +24,7 @@ from pulse.core.effects import (
     Log,
     PolicyChanged,
     Punching,
+    SendBeacon,
     SendMessage,
     SendProbe,
     Store,
@@ -77,6 +78,8 @@ class MeshService:
     """Asks a node for its network config."""
     punch: Callable[[Punching], None] = lambda _: None
     """Does what an attempt at a hole in a NAT asks for."""
+    send_beacon: Callable[[bytes], None] = lambda _: None
+    """Sends a datagram to the beacons' group on every LAN."""
     _peers_due: float | None = field(default=None, init=False)
     _trust_due: float | None = field(default=None, init=False)
     _acted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -106,6 +109,8 @@ class MeshService:
                     self.fetch_config(node)
                 case AskPunch() | AnswerPunch() | ExpectProbes() | SendProbe():
                     self.punch(effect)
+                case SendBeacon(data):
+                    self.send_beacon(data)
                 case StorePeers():
                     self._peers_due = self._peers_due or _now() + self.peers_written_after
                 case Log(event, level, fields):

@@ -93,6 +93,7 @@ class StatusService:
             drops={reason: count for reason, count in self.links.drops().items() if count},
             gossip=self.mesh.gossip.statistics(),
             portmap=self.portmap.mapping() if self.portmap else None,
+            beacons=self.mesh.beacons.statistics(),
         )
 
     def identity(self) -> schemas.NodeIdentity:
@@ -189,6 +190,7 @@ class StatusService:
             boot=record.boot if record else 0,
             pinned=self.pin_of(peer.node_id),
             mtu=traffic.mtu if path else 0,
+            lan=peer.node_id in self.mesh.heard.members(),
         )
 
     def _figures(self, path: Path | None, sample: PathSample | None) -> Figures:

@@ -17,7 +17,9 @@ class Story:
     """Neighbours and the time, told line by line; each line returns the dials it caused."""
 
     def __init__(self) -> None:
-        self.neighbours = Neighbours(Latest())
+        self.heard_at: dict[NodeId, tuple[str, ...]] = {}
+        """Where nodes were heard on our LANs."""
+        self.neighbours = Neighbours(Latest(), lambda who: self.heard_at.get(who, ()))
         self.now = 1000.0
         self.links = 0
         self.logs: list[Log] = []
@@ -31,6 +33,10 @@ class Story:
 
     def learnt(self, who: NodeId, address: str) -> list[Dial]:
         return self._dials(self.neighbours.peer_learnt(who, address, self.now))
+
+    def heard(self, who: NodeId, place: str) -> list[Dial]:
+        self.heard_at[who] = (place,)
+        return self._dials(self.neighbours.node_heard(who, place, self.now))
 
     def wanted(self, nodes: dict[NodeId, tuple[str, ...]], others: frozenset[NodeId] = frozenset()) -> list[Dial]:
         return self._dials(self.neighbours.nodes_wanted(nodes, others, self.now))

@@ -27,7 +27,8 @@ class NeighboursMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.neighbours = Neighbours(Random(1))
+        self.heard: dict[NodeId, tuple[str, ...]] = {}
+        self.neighbours = Neighbours(Random(1), lambda who: self.heard.get(who, ()))
         self.now = 0.0
         self.dials: dict[int, Dial] = {}
         self.links: dict[LinkId, NodeId] = {}
@@ -52,6 +53,11 @@ class NeighboursMachine(RuleBasedStateMachine):
         for number, address in enumerate(PLACES):
             who = NODES[number % len(NODES)] if number % 2 else everywhere
             self.take(self.neighbours.peer_learnt(who, address, self.now))
+
+    @rule(who=nodes, address=places)
+    def a_node_is_heard_on_the_lan(self, who: NodeId, address: str) -> None:
+        self.heard[who] = (address,)
+        self.take(self.neighbours.node_heard(who, address, self.now))
 
     @rule()
     def everybody_is_named(self) -> None:

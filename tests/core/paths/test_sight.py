@@ -63,9 +63,16 @@ def test_a_neighbour_that_sees_us_elsewhere_by_now_counts_once(sight: Sight) -> 
 
 
 def test_the_zone_of_an_address_is_dropped(sight: Sight) -> None:
-    sight.observed(ONE, "fe80::1%eth0", 443, 0.0)
+    sight.observed(ONE, "2001:db8::1%eth0", 443, 0.0)
 
-    assert sight.addresses() == ["[fe80::1]:443"]
+    assert sight.addresses() == ["[2001:db8::1]:443"]
+
+
+@pytest.mark.parametrize("host", ["fe80::1", "fe80::1%eth0", "169.254.7.7"])
+def test_an_address_that_means_something_on_one_lan_only_is_not_told(sight: Sight, host: str) -> None:
+    assert sight.observed(ONE, host, 443, 0.0) == []
+
+    assert sight.addresses() == []
 
 
 @pytest.mark.parametrize(("host", "port"), [("", 443), ("vm-01", 443), ("300.1.1.1", 443), ("203.0.113.7", 0)])

@@ -77,3 +77,54 @@ def test_only_that_very_target_is_dropped() -> None:
     (target,) = some
     some.drop(target)
     assert kept(some) == []
+
+
+# Heard on a LAN
+
+
+def test_where_a_node_was_heard_stands_for_no_other_and_pushes_none_out() -> None:
+    some = places()
+    some.learn(ALICE, HOME, 0.0)
+    for place in range(MOST_PLACES + 2):
+        some.hear(BOB, f"192.0.3.{place}:443", 5.0, 0.0)
+    some.hear(BOB, HOME, 5.0, 0.0)
+    some.learn(BOB, WORK, 6.0)
+
+    learnt = some.get(HOME)
+    assert learnt is not None
+    assert (learnt.node, learnt.next_try, learnt.heard) == (ALICE, 0.0, False)
+    assert [each.node for each in some if each.address == HOME] == [ALICE, BOB]
+    assert len(list(some.leading_to(BOB))) == MOST_PLACES + 4
+
+
+def test_a_known_place_of_a_node_that_was_heard_there_is_tried_at_once() -> None:
+    some = places()
+    some.learn(ALICE, HOME, 0.0)
+    some.name(WORK, 0.0)
+    for target in some:
+        target.next_try = 99.0
+    some.hear(ALICE, HOME, 5.0, 1.0)
+    some.hear(BOB, WORK, 5.0, 1.0)
+
+    assert [(each.address, each.next_try) for each in some] == [(HOME, 4.0), (WORK, 4.0)]
+
+
+def test_of_places_where_nodes_were_heard_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets, "MOST_HEARD", 2)
+    some = places()
+    for place in range(5):
+        some.hear(BOB, f"192.0.2.{place}:443", 0.0, 0.0)
+
+    assert kept(some) == ["192.0.2.3:443", "192.0.2.4:443"]
+
+
+def test_a_place_where_a_node_was_heard_is_dropped_alone() -> None:
+    some = places()
+    some.hear(ALICE, HOME, 0.0, 0.0)
+    some.hear(BOB, HOME, 0.0, 0.0)
+    (first, _) = some
+    some.drop(first)
+    assert [each.node for each in some] == [BOB]
+
+    some.banish({BOB})
+    assert kept(some) == []

@@ -30,7 +30,8 @@ class Choosing:
     """The choice of neighbours and the time."""
 
     def __init__(self, me: int = 0) -> None:
-        self.wanted = Wanted(who(me))
+        self.nearby = {who(each) for each in range(0)}
+        self.wanted = Wanted(who(me), lambda: self.nearby)
         self.now = START
         self.news: list[NodesWanted] = []
 
@@ -365,3 +366,32 @@ def test_the_neighbour_a_pin_names_is_wanted_in_a_crowd_until_the_pin_is_taken_b
     crowd.wanted.pins_changed(frozenset())
     crowd.passed()
     assert crowd.nodes() == before
+
+
+# On our LANs
+
+
+def test_in_a_large_mesh_those_on_our_lan_are_wanted_too_though_nobody_else_would_be(crowd: Choosing) -> None:
+    near = sorted({*range(1, 100)} - crowd.nodes())[:BY_HASH]
+    crowd.nearby = {who(each) for each in near}
+    crowd.wanted.node_heard(crowd.now)
+    crowd.passed()
+
+    assert crowd.nodes() > {*near}
+
+
+def test_of_a_large_lan_a_few_are_enough(crowd: Choosing) -> None:
+    crowd.nearby = {who(each) for each in range(1, 60)} | {who(500)}
+    crowd.wanted.node_heard(crowd.now)
+    crowd.passed()
+
+    assert BY_HASH < len(crowd.nodes()) <= 2 * BY_HASH
+
+
+def test_in_a_small_mesh_the_lan_changes_nothing(choosing: Choosing) -> None:
+    choosing.knows(1, 2, 3)
+    choosing.passed()
+    choosing.nearby = {who(1)}
+    choosing.wanted.node_heard(choosing.now)
+
+    assert choosing.passed() == []

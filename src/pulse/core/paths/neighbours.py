@@ -4,7 +4,7 @@ Invariant: nobody else emits `Dial`; there are never more than `MOST_DIALS` in f
 to renew that link (`transports.py`), and whoever is wanted or named and has none is dialled again and again.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -28,7 +28,8 @@ MOST_REMEMBERED = 4096
 """Nodes whose last link, and last life, is remembered."""
 
 HEAD_START = 600.0
-"""Seconds by which a configured target goes before others: first in any usual queue, yet it starves nobody."""
+"""Seconds by which a configured target, and a node heard on a LAN, goes before others: first in any usual queue, yet it
+starves nobody."""
 
 HEALTHY_AFTER = 30.0
 """A link that lived this long proves its target: the backoff starts over (a peer that accepts and closes does not)."""
@@ -81,10 +82,11 @@ class Unreached:
 class Neighbours:
     """Keeps a link with each configured, wanted or known peer; one attempt a place at a time."""
 
-    def __init__(self, random: "Random") -> None:
+    def __init__(self, random: "Random", heard: Callable[[NodeId], tuple[str, ...]] = lambda _: ()) -> None:
+        """`heard` gives the places where a node was heard on our LANs."""
         self._random = random
         self._targets = Targets(lambda: Backoff(random), self._is_idle)
-        self._quests = Quests(random)
+        self._quests = Quests(random, heard)
         self._transports = Transports()
         self._links: dict[LinkId, Neighbour] = {}
         self._linked: dict[NodeId, Neighbour] = {}
@@ -126,6 +128,16 @@ class Neighbours:
             target.node = node
         return self.tick(now)
 
+    def node_heard(self, node: NodeId, place: str, now: float) -> list[Effect]:
+        """`node` said on our LAN that it is at that place: dial it at once, unless it has a link or needs none."""
+        if node in self._linked:
+            return []
+        self._quests.heard_again(node, now, HEAD_START)
+        named = self._targets.get(place)
+        if (named and named.configured) or not self._quests.sets_aside(node):
+            self._targets.hear(node, place, now, HEAD_START)
+        return self.tick(now)
+
     def nodes_wanted(
         self, nodes: Mapping[NodeId, tuple[str, ...]], others: Collection[NodeId], now: float
     ) -> list[Effect]:
@@ -162,6 +174,8 @@ class Neighbours:
         self._transports.opened(fact.link, fact.node, fact.transport, flight.address if flight else None, now)
         if flight and isinstance(flight.aim, Target):
             flight.aim.node, flight.aim.ours, flight.aim.last_error = fact.node, False, ""
+            if flight.aim.heard:
+                self._targets.drop(flight.aim)
         if quest := self._quests.get(fact.node):
             quest.met()
         # Where a WebSocket comes from, or which proxy it went through, is no place to dial.
@@ -188,6 +202,7 @@ class Neighbours:
             return []
         del self._linked[gone.node]
         _keep(self._parted, gone.node, now)
+        self._quests.look_again(gone.node)
         for aim in aims:
             aim.parted(fact.reason, now)
         return self.tick(now)
@@ -243,8 +258,8 @@ class Neighbours:
             return [log, *self.tick(now)]
         if isinstance(flight.aim, Target):
             return [log, *self._target_failed(flight.aim, fact, now), *self.tick(now)]
-        if fact.code == "self":
-            self._quests.met_self(flight.aim, flight.address)
+        if fact.code == "self" or flight.address not in flight.aim.candidates:
+            self._quests.leads_astray(flight.aim, flight.address)
         flight.aim.failed("" if fact.code == "duplicate" else fact.detail, now)
         return [log, *self.tick(now)]
 
@@ -293,6 +308,10 @@ class Neighbours:
     def links(self) -> list[Neighbour]:
         """Every live link, oldest first."""
         return list(self._links.values())
+
+    def linked(self) -> Collection[NodeId]:
+        """The nodes we have links with."""
+        return self._linked.keys()
 
     def link_to(self, node: NodeId) -> Neighbour | None:
         """The live link with `node`."""
@@ -345,6 +364,9 @@ class Neighbours:
         return flight
 
     def _target_failed(self, target: Target, fact: DialFailed, now: float) -> list[Effect]:
+        if target.heard:
+            self._targets.drop(target)
+            return []
         met_self = fact.code == "self" and not target.ours
         target.ours = fact.code == "self"
         target.parted(fact.detail, now)

@@ -95,6 +95,15 @@ class HoleOpened:
     address: str
 
 
+@dataclass(frozen=True, slots=True)
+class NodeHeard:
+    """A node that we have no link with is on a LAN of ours just now."""
+
+    node: NodeId
+    place: str
+    """Where it may be dialled, `ip:port`."""
+
+
 News = (
     RecordAccepted
     | RecordForgotten
@@ -107,6 +116,7 @@ News = (
     | RoutesChanged
     | NodesWanted
     | HoleOpened
+    | NodeHeard
 )
 Outcome = Effect | News
 """What a machine that tells news returns."""

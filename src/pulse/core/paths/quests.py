@@ -4,7 +4,7 @@ Invariant: of one node all candidates are raced in one round, and no round begin
 and its backoff has passed, unless the candidates are others by now, which counts only so often.
 """
 
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from itertools import islice
@@ -47,7 +47,7 @@ class Quest:
     candidates: tuple[str, ...] = ()
     """Where it says it is."""
     places: tuple[str, ...] = ()
-    """Those of them that can be dialled."""
+    """Those of them that can be dialled, after those where it was heard."""
     next_try: float = 0.0
     flying: set[str] = field(default_factory=set)
     """Places being dialled."""
@@ -110,6 +110,8 @@ class Quests:
     """The searches, by node."""
 
     random: "Random"
+    heard: Callable[[NodeId], tuple[str, ...]] = lambda _: ()
+    """Where a node was heard on a LAN of ours: there it answers first, or it went."""
     _ranges: Ranges = ()
     """The mesh's own addresses: nothing in there is a place in the underlay."""
     _own: frozenset[str] = frozenset()
@@ -133,13 +135,29 @@ class Quests:
             quest = before.get(node) or Quest(node, Backoff(self.random))
             self._all[node] = quest
             if node not in before or quest.candidates != candidates:
-                quest.candidates, quest.places = candidates, self._dialable(candidates)
+                quest.candidates = candidates
+                quest.places = self._dialable(quest)
                 quest.waiting.clear()
                 when = self._moves.take(node, now)
                 if when <= now:
                     quest.backoff.reset()
                 # Both ends hear of each other at one time, and a mesh that meets a new node should not fall upon it.
                 quest.next_try = when + self.random.uniform(0.0, FIRST)
+
+    def heard_again(self, node: NodeId, now: float, lead: float) -> None:
+        """A node is on a LAN of ours just now: if it is looked for, dial it anew, `lead` seconds before its turn."""
+        if (quest := self.look_again(node)) and quest.places:
+            quest.backoff.reset()
+            quest.begin(now)
+            quest.since -= lead
+
+    def look_again(self, node: NodeId) -> Quest | None:
+        """Where a node was heard last is worth another dial, if it is looked for."""
+        quest = self._all.get(node)
+        if quest is not None:
+            quest.waiting.clear()
+            quest.places = self._dialable(quest)
+        return quest
 
     def own_addresses(self, addresses: Collection[str]) -> None:
         """Where we are reached ourselves."""
@@ -156,8 +174,8 @@ class Quests:
         self._named.add(place)
         self._sift()
 
-    def met_self(self, quest: Quest, place: str) -> None:
-        """That place leads to ourselves."""
+    def leads_astray(self, quest: Quest, place: str) -> None:
+        """That place leads to ourselves, or the node was heard there once and does not answer."""
         quest.places = tuple(each for each in quest.places if each != place)
 
     def banish(self, nodes: Collection[NodeId]) -> None:
@@ -198,7 +216,7 @@ class Quests:
 
     def _sift(self) -> None:
         for quest in self:
-            quest.places = self._dialable(quest.candidates)
+            quest.places = self._dialable(quest)
             quest.waiting = [place for place in quest.waiting if place in quest.places]
             if quest.next_try == UNDER_WAY and not quest.waiting and not quest.flying:
                 quest.next_try = quest.since
@@ -206,9 +224,10 @@ class Quests:
     def _idle(self, linked: Container[NodeId]) -> Iterator[Quest]:
         return (quest for quest in self if quest.places and quest.node not in linked)
 
-    def _dialable(self, candidates: tuple[str, ...]) -> tuple[str, ...]:
+    def _dialable(self, quest: Quest) -> tuple[str, ...]:
         taken = self._own | self._named
-        return tuple(each for each in candidates if each not in taken and not self._is_inside(each))
+        known = dict.fromkeys((*self.heard(quest.node), *quest.candidates))
+        return tuple(each for each in known if each not in taken and not self._is_inside(each))
 
     def _is_inside(self, place: str) -> bool:
         # What no stranger can have was refused with its record; the mesh's own ranges are known only here.

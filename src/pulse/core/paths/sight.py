@@ -74,7 +74,8 @@ class Sight:
         if not is_ip(bare) or not port:
             return [CloseLink(link, "protocol"), Log("neighbour saw us at no address", WARNING)]
         address = join(str(ip_address(bare)), port)
-        if address == self._addresses.get(link):
+        # A link-local address means something on that one LAN only, where a beacon tells of it.
+        if ip_address(bare).is_link_local or address == self._addresses.get(link):
             return []
         sightings = self._sightings.setdefault(link, Bucket(SIGHTING_RATE, SIGHTINGS, now))
         if sightings.level(now) >= 1:

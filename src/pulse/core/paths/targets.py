@@ -1,10 +1,12 @@
-"""Places to dial: those a person named, whoever lives there, and those where a node was seen.
+"""Places to dial: those a person named, whoever lives there, and those where a node was seen, or was heard on a LAN.
 
-Invariant: what a person named is never forgotten; of the others the oldest gives way when the table is full.
+Invariant: what a person named is never forgotten; of the others the oldest gives way when the table is full; a place
+where a node was merely heard is dialled once, and neither stands for another nor pushes it out.
 """
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 from pulse.core.paths.backoff import Backoff
@@ -15,6 +17,9 @@ MOST_TARGETS: Final = 4096
 
 MOST_PLACES: Final = 4
 """Learnt addresses kept of one node, the newest: a peer that roams must not push the others out."""
+
+MOST_HEARD: Final = 64
+"""Places where a node was heard on a LAN that wait for their dial."""
 
 
 @dataclass(slots=True)
@@ -30,6 +35,8 @@ class Target:
     dialling: bool = False
     ours: bool = False
     """We met ourselves there; a name or a floating address may lead elsewhere later."""
+    heard: bool = False
+    """The node only said so itself, on a LAN of ours: if it is not there, the place is forgotten."""
     last_error: str = ""
 
     @property
@@ -59,9 +66,10 @@ class Targets:
     is_idle: Callable[[Target], bool]
     """Nobody is linked with, or being dialled, at a target."""
     _all: dict[str, Target] = field(default_factory=dict)
+    _heard: dict[tuple[NodeId, str], Target] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Target]:
-        return iter(self._all.values())
+        return chain(self._all.values(), self._heard.values())
 
     def get(self, address: str) -> Target | None:
         """What is known of a place."""
@@ -92,10 +100,20 @@ class Targets:
             known.node = node
             self._all[address] = known
             return
-        learnt = [each.address for each in self.leading_to(node) if not each.configured]
+        learnt = [each.address for each in self._all.values() if each.node == node and not each.configured]
         for oldest in learnt[: max(0, len(learnt) + 1 - MOST_PLACES)]:
             del self._all[oldest]
         self._add(address, node, configured=False, now=now)
+
+    def hear(self, node: NodeId, address: str, now: float, lead: float) -> None:
+        """`node` said at a place that it is there: dial it at once, `lead` seconds before its turn."""
+        known = self._all.get(address)
+        target = known if known and (known.configured or known.node == node) else self._heard.get((node, address))
+        if target is None:
+            target = self._heard[node, address] = Target(address, False, self.make_backoff(), node, heard=True)
+            self._make_room_to_hear()
+        target.backoff.reset()
+        target.next_try = now - lead
 
     def banish(self, nodes: Collection[NodeId]) -> None:
         """Nobody is looked for any more where these nodes were seen."""
@@ -103,12 +121,14 @@ class Targets:
             if target.configured:
                 target.node = None
             else:
-                del self._all[target.address]
+                self.drop(target)
 
     def drop(self, target: Target) -> None:
         """Forget this very target, unless its place has another by now."""
         if self._all.get(target.address) is target:
             del self._all[target.address]
+        if target.node is not None and self._heard.get((target.node, target.address)) is target:
+            del self._heard[target.node, target.address]
 
     def leading_to(self, node: NodeId) -> Iterator[Target]:
         """The places where `node` was met."""
@@ -120,8 +140,12 @@ class Targets:
             self._all[address] = Target(address, configured, self.make_backoff(), node, next_try=now)
 
     def _make_room(self) -> bool:
-        victim = next((each for each in self if not each.configured and self.is_idle(each)), None)
+        victim = next((each for each in self._all.values() if not each.configured and self.is_idle(each)), None)
         if victim is None:
             return False
         del self._all[victim.address]
         return True
+
+    def _make_room_to_hear(self) -> None:
+        if len(self._heard) > MOST_HEARD:
+            del self._heard[next(iter(self._heard))]

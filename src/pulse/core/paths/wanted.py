@@ -2,12 +2,13 @@
 
 In a small mesh everybody. In a larger one: two nodes that strangers can reach, whoever had traffic lately, and
 eight by rendezvous hash (Thaler and Ravishankar 1998) over both ids, which make a random graph that stays
-connected. Besides, those that a pin names. Invariant: whatever is known, somebody is wanted as long as anybody is
-known; an expired node is tried now and then, never for ever.
+connected, and eight more of those on our LANs, so that these stay connected without the rest. Besides, those that a pin
+names. Invariant: whatever is known, somebody is wanted as long as anybody is known; an expired node is tried now and
+then, never for ever.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import nlargest
 from typing import Final
@@ -62,6 +63,8 @@ class Wanted:
     """Chooses neighbours, the same ones as long as nothing changes."""
 
     me: NodeId
+    nearby: Callable[[], Collection[NodeId]] = frozenset
+    """The nodes on our LANs."""
     _pinned: frozenset[NodeId] = frozenset()
     """Those that a person wants others to be reached by."""
     _known: dict[NodeId, _Known] = field(default_factory=dict)
@@ -135,6 +138,11 @@ class Wanted:
         """A person wants nodes to be reached by these neighbours."""
         self._pinned = neighbours
         self._select_after(0.0)
+        return []
+
+    def node_heard(self, now: float) -> list[NodesWanted]:
+        """A node that we have no link with is on a LAN of ours."""
+        self._select_after(PACE, now)
         return []
 
     def link_opened(self, node: NodeId, now: float) -> list[NodesWanted]:
@@ -229,8 +237,12 @@ class Wanted:
         alive = self._known.keys() - self._expired or self._known.keys()
         chosen = set(alive)
         if len(alive) >= SMALL:
-            chosen = set(nlargest(BY_HASH, alive, key=lambda node: self._known[node].rank))
+            near = self._known.keys() & self.nearby()
+            chosen = {*self._best(alive), *self._best(near)}
         return chosen | {*self._reachable()} | (self._known.keys() & (self._trying | self._asked.keys() | self._pinned))
+
+    def _best(self, nodes: Collection[NodeId]) -> list[NodeId]:
+        return nlargest(BY_HASH, nodes, key=lambda node: self._known[node].rank)
 
     def _reachable(self) -> list[NodeId]:
         """Those with a link first, so that nobody who answered is given up for another."""

@@ -15,8 +15,8 @@ from pulse.schemas import PinInfo, PinRequest, UnpinRequest
 from pulse.services.pins import PinsService
 from pulse.store import files, pins
 from tests.authority import NOW, node
-from tests.services.test_status import ALICE, BOB, KEEPER
-from tests.services.test_status import Node as Seen
+from tests.services.shown import ALICE, BOB, KEEPER
+from tests.services.shown import Node as Seen
 
 OTHER = LinkId(2)
 INSTEAD = "so the best path is used"

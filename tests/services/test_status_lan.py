@@ -2,7 +2,7 @@
 
 from pulse.core.facts import BeaconHeard
 from tests.core.paths.calls import datagram
-from tests.services.test_status import ALICE, BOB, Node
+from tests.services.shown import ALICE, BOB, Node
 
 
 async def test_who_is_on_our_lan_is_told_and_what_came_there() -> None:

@@ -112,7 +112,8 @@ class Mesh(Machines):
                 | SourcesChanged()
                 | Woke()
                 | LinkMoved()
-                | (LansChanged() | BeaconHeard())
+                | LansChanged()
+                | BeaconHeard()
             ):
                 return places_changed(self, fact, now)
             case ClockCompared() | ClockRead():

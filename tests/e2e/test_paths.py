@@ -12,12 +12,15 @@ import pytest
 
 from pulse.core.types import SHORT_ID
 from pulse.lab import stream
+from pulse.lab.beat import beating
 from pulse.lab.lab import Lab
 from pulse.lab.topologies import RELAY, TWO_RELAYS
 from tests.e2e.mesh import Mesh, Node, bring_up_relay, bring_up_two_relays
 from tests.namespace import require_root
 
 PACE = 40.0
+BEAT = 0.005
+"""Seconds between two datagrams of which none may get lost."""
 
 
 @pytest.fixture
@@ -30,9 +33,9 @@ def behind_one() -> Iterator[Mesh]:
         assert made.errors == []
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def behind_two() -> Iterator[Mesh]:
-    """Two nodes behind either of two relays, one of them the CA."""
+    """Two nodes behind either of two relays, one of them the CA; each test leaves the mesh whole."""
     require_root()
     with Lab(TWO_RELAYS) as lab:
         made = bring_up_two_relays(lab)
@@ -73,6 +76,20 @@ def test_a_direct_connection_outlives_the_relay_it_began_over(behind_one: Mesh) 
     under_way.wait_moving(8 << 20)
 
     assert under_way.finish().hash_equal
+
+
+def test_a_relay_that_is_stopped_is_left_before_it_goes_and_nothing_is_lost(behind_two: Mesh) -> None:
+    left, right = behind_two["left"], behind_two["right"]
+
+    with beating(left.host, right.host, right.v4, BEAT) as out, beating(right.host, left.host, left.v4, BEAT) as back:
+        for name, flags in (("relay", ("--ca", "--scribe")), ("spare", ())):
+            behind_two[name].stop()
+            for beat in (out, back):
+                beat.wait_more()
+            behind_two[name].start(*flags)
+            behind_two.wait_whole()
+
+    assert (out.lost, back.lost) == (0, 0)
 
 
 def test_with_two_relays_either_may_be_killed_under_traffic(behind_two: Mesh) -> None:

@@ -19,9 +19,10 @@ def lab() -> Iterator[Lab]:
 
 @pytest.mark.parametrize("version", ["v4", "v6"])
 def test_beats_arrive(lab: Lab, version: str) -> None:
-    with beating(lab["a"], lab["b"], str(getattr(lab["b"], version).ip)) as beat:
+    with beating(lab["a"], lab["b"], str(getattr(lab["b"], version).ip), interval=0.001) as beat:
         beat.wait_more(50)
     heard = len(beat.arrivals)
+    assert beat.sent - beat.lost == heard
 
     assert heard >= 50
     time.sleep(0.05)
@@ -37,6 +38,7 @@ def test_a_silence_is_measured(lab: Lab) -> None:
         lab.mend("a", "b")
         beat.wait_more()
 
+    assert 0 < beat.lost < beat.sent
     assert 0.4 < beat.longest_gap(before) < 30
 
 

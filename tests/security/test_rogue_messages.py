@@ -3,6 +3,7 @@
 Invariant: each test makes a link of its own, for most of them end it.
 """
 
+import time
 from collections.abc import Iterator
 
 import msgspec
@@ -16,6 +17,9 @@ from tests.security.link import CONTROL, Link
 from tests.security.scene import Scene, memory, told_since, unharmed
 
 LONGEST = messages.MESSAGE_LIMIT
+WATCHED = 6.0
+MOST_DIALS = 12
+"""Links in that time: the pauses double from half a second on; without that it would be four a second."""
 ESCAPE = "\x1b]0;pwned\x07\x1b[2J\u202e"
 pack = msgspec.msgpack.encode
 
@@ -181,6 +185,21 @@ def test_no_word_at_parting_moves_a_terminal(scene: Scene, link: Link) -> None:
     told_since(scene.ca, told, "pwned")
     assert is_plain(scene.ca.log[told:])
     assert is_plain(scene.ca.host.pulse("status").stdout)
+
+
+def test_who_takes_every_link_and_hangs_up_is_dialled_ever_more_seldom(scene: Scene) -> None:
+    rogue, ended = scene.rogue, 0
+    rogue.welcomes()
+    end = time.monotonic() + WATCHED
+
+    while time.monotonic() < end:
+        time.sleep(0.02)
+        for link in [link for link in rogue.links if link.is_up]:
+            link.hangs_up()
+            ended += 1
+    rogue.welcomes(lambda _: False)
+
+    assert 1 < ended <= MOST_DIALS
 
 
 def is_linked(scene: Scene) -> bool:

@@ -1,8 +1,8 @@
 """One TCP connection at a steady pace until it is told to end: to watch while the network under it changes.
 
-`python -m pulse.lab.stream receive|send ADDRESS PORT [MBIT TEXT]`. Both ends hash every byte as it passes; the receiver
-takes one connection only, so a stream that ends well was never made anew. Invariant: the text stands in every 128 bytes
-that are sent, so whoever sees any of it in clear sees the text.
+`python -m pulse.lab.stream receive|send ADDRESS PORT PATIENCE [MBIT TEXT]`. Both ends hash every byte as it passes; the
+receiver takes one connection only, so a stream that ends well was never made anew. Invariant: the text stands in every
+128 bytes that are sent, so whoever sees any of it in clear sees the text.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from pulse.lab.host import Host, Running, wait_until
 from pulse.lab.transfer import Half, Transfer
 
 PATIENCE: Final = 60.0
-"""Seconds of silence after which an end gives up."""
+"""Seconds of silence after which an end gives up, unless told otherwise."""
 
 TICK: Final = 0.002
 """Seconds between two pieces the sender sends."""
@@ -81,36 +81,47 @@ class Stream:
         return any(each.process.poll() is not None for each in (self.sender, self.receiver))
 
 
-def begin(sender: Host, receiver: Host, address: str, *, mbit: float, text: bytes = b"", port: int = 5202) -> Stream:
+def begin(
+    sender: Host,
+    receiver: Host,
+    address: str,
+    *,
+    mbit: float,
+    text: bytes = b"",
+    port: int = 5202,
+    patience: float = PATIENCE,
+) -> Stream:
     """Start a stream from one host to `address` of the other, and wait until it moves. Raises PulseError."""
-    listening = receiver.popen(_command("receive", address, str(port)))
+    end = (address, str(port), f"{patience:g}")
+    listening = receiver.popen(_command("receive", *end))
     wait_until(lambda: listening.text() or listening.process.poll() is not None, "the receiver listens")
-    sending = sender.popen(_command("send", address, str(port), f"{mbit:g}", text.hex()))
+    sending = sender.popen(_command("send", *end, f"{mbit:g}", text.hex()))
     stream = Stream(sending, listening)
     stream.wait_moving(1)
     return stream
 
 
-def receive(address: str, port: int) -> Half:
+def receive(address: str, port: int, patience: float) -> Half:
     """Take one connection, and say now and then how it goes."""
     with socket.create_server((address, port), family=_family(address)) as listener:
         print(_READY, flush=True)
-        listener.settimeout(PATIENCE)
+        listener.settimeout(patience)
         connection, _ = listener.accept()
     with connection:
         connection.settimeout(TOLD_EVERY)
-        return _Watch().follow(connection)
+        return _Watch(patience).follow(connection)
 
 
 class _Watch:
     """Counts and hashes what arrives."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float) -> None:
+        self.patience = patience
         self.begin = self.last = self.told = time.monotonic()
         self.digest, self.size, self.gap = hashlib.sha256(), 0, 0.0
 
     def follow(self, connection: socket.socket) -> Half:
-        """Read to the end. Raises TimeoutError after `PATIENCE` without a byte."""
+        """Read to the end. Raises TimeoutError if nothing comes for too long."""
         block = memoryview(bytearray(_BLOCK))
         while (count := self._read(connection, block)) != 0:
             now = time.monotonic()
@@ -119,8 +130,8 @@ class _Watch:
                 self.last = now
                 self.size += count
                 self.digest.update(block[:count])
-            elif now - self.last > PATIENCE:
-                raise TimeoutError(f"nothing came for {PATIENCE:g} s")
+            elif now - self.last > self.patience:
+                raise TimeoutError(f"nothing came for {self.patience:g} s")
             if now - self.told >= TOLD_EVERY:
                 self._tell(now)
         self._tell(time.monotonic())
@@ -138,13 +149,13 @@ class _Watch:
         self.told, self.gap = now, 0.0
 
 
-def send(address: str, port: int, mbit: float, text: bytes) -> Half:
+def send(address: str, port: int, patience: float, mbit: float, text: bytes) -> Half:
     """Send at that pace until SIGTERM; what could not be sent in time is not made up for."""
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     piece = pattern(text, max(_UNIT, int(mbit * 1e6 / 8 * TICK)))
     digest, size, number = hashlib.sha256(), 0, 0
-    with socket.create_connection((address, port), timeout=PATIENCE) as connection:
+    with socket.create_connection((address, port), timeout=patience) as connection:
         begin = due = time.monotonic()
         while not stopped:
             piece[:8] = number.to_bytes(8, "big")
@@ -169,11 +180,11 @@ def pattern(text: bytes, size: int) -> bytearray:
 
 def main() -> None:
     """Be one end of a stream; the last line is what this end saw, in JSON."""
-    _, role, address, port, *more = sys.argv
+    _, role, address, port, patience, *more = sys.argv
     if role == "receive":
-        half = receive(address, int(port))
+        half = receive(address, int(port), float(patience))
     else:
-        half = send(address, int(port), float(more[0]), bytes.fromhex(more[1]))
+        half = send(address, int(port), float(patience), float(more[0]), bytes.fromhex(more[1]))
     print(json.dumps(msgspec.to_builtins(half)), flush=True)
 
 

@@ -69,6 +69,18 @@ def cgnat(home: Nat = Nat.PORT_RESTRICTED, carrier: Nat = Nat.PORT_RESTRICTED) -
     )
 
 
+ROAMING: Final = Plan(
+    {
+        "hub": HostPlan(),
+        "far": HostPlan(),
+        "home": HostPlan(nat=Nat.PORT_RESTRICTED),
+        "cafe": HostPlan(router=True),
+        "laptop": HostPlan(),
+    },
+    (NetworkPlan(("hub", "far", "home", "cafe")), NetworkPlan(("home", "laptop")), NetworkPlan(("cafe", "laptop"))),
+)
+"""Two public hosts, and a laptop that is at home behind a NAT, or at a cafe where anybody reaches it (`laptop.py`)."""
+
 SHIPPED: Final[Mapping[str, Plan]] = {
     "relay": RELAY,
     "two-relays": TWO_RELAYS,

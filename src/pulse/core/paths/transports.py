@@ -36,7 +36,7 @@ node is dialled with a growing pause."""
 MOST_PLACES: Final = 4
 """Places of one node dialled at one time to renew its link."""
 
-MOVES: Final = 4
+MOVES: Final = 8
 MOVE_RATE: Final = 1 / 10
 """How often a node's link is renewed because an end of it moved: at once, and then each second."""
 

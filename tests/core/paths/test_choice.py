@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pulse.core.paths.choice import FULL_SHARE, MOST_SHARES, VIABLE, Choice, choose
+from pulse.core.paths.choice import Choice, choose
 from pulse.core.paths.holds import FIRST
 from pulse.core.paths.scores import score
+from pulse.core.paths.shares import FULL_SHARE, MOST_SHARES, VIABLE
 from pulse.core.paths.ways import NO_TREE, Way
 from tests.core.paths.atlas import link, number, who
 
@@ -41,7 +42,9 @@ class Chooser:
         for _ in range(samples):
             self.now += 1.0
             self.choice = choose(fit, self.choice, self.now, counts=True)
-            self.shares = {number(each.neighbour): weight for each, weight in self.choice.share(fit, rest)}
+            self.shares = {
+                number(each.neighbour): weight for each, weight in self.choice.share(fit, rest, self.now, counts=True)
+            }
         return next(iter(self.shares))
 
 
@@ -144,9 +147,9 @@ def test_a_relayed_way_at_the_border_does_not_come_and_go_with_noise(chooser: Ch
     for noisy in (41.0, 39.0, 49.0, 45.0, 41.5):
         chooser.sees({ITSELF: 100.0, 1: 20.0, 2: noisy})
         assert chooser.shares[2] > 0
-    chooser.sees({ITSELF: 100.0, 1: 20.0, 2: 51.0})
+    chooser.sees({ITSELF: 100.0, 1: 20.0, 2: 51.0}, samples=3)
     assert chooser.shares[2] == 0
-    chooser.sees({ITSELF: 100.0, 1: 20.0, 2: 45.0})
+    chooser.sees({ITSELF: 100.0, 1: 20.0, 2: 45.0}, samples=50)
     assert chooser.shares[2] == 0
 
 

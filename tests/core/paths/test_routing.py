@@ -5,11 +5,11 @@ from itertools import pairwise
 import pytest
 
 from pulse.core.effects import DEBUG, Hop, Log
-from pulse.core.paths.choice import FULL_SHARE
 from pulse.core.paths.doubts import STANDING
 from pulse.core.paths.holds import FIRST
 from pulse.core.paths.news import RoutesChanged
 from pulse.core.paths.routing import PACE
+from pulse.core.paths.shares import FULL_SHARE
 from pulse.core.types import LinkId
 from tests.core.paths.atlas import Atlas, Mind, diamond, link, record, triangle, who
 
@@ -92,9 +92,10 @@ def test_weights_that_moved_a_little_are_no_change_until_they_add_up() -> None:
     assert CHANGED not in mind.passed(5.0)
     assert mind.shares(3)[2] == 500
 
-    mind.measured(2, 20.0)
-    assert CHANGED in mind.passed(5.0)
-    assert mind.shares(3)[2] == 667
+    mind.measured(2, 14.0)
+    assert CHANGED not in mind.passed(1.5)
+    assert CHANGED in mind.passed(1.0)
+    assert mind.shares(3)[2] == 833
 
 
 def test_a_link_that_takes_the_place_of_another_is_a_change() -> None:

@@ -1,10 +1,10 @@
 """Routing with pins: what a person chose goes before scores, and never before what works."""
 
 from pulse.core.effects import Hop, Log
-from pulse.core.paths.choice import FULL_SHARE
 from pulse.core.paths.holds import FIRST
 from pulse.core.paths.news import RoutesChanged
 from pulse.core.paths.pins import Standing
+from pulse.core.paths.shares import FULL_SHARE
 from tests.core.paths.atlas import Atlas, Mind, diamond, link, triangle, who
 
 CHANGED = RoutesChanged()

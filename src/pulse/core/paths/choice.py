@@ -1,4 +1,4 @@
-"""Which of the ways to one node carry its flows, in which shares, and when to change one's mind.
+"""Which of the ways to one node is the best, and when to change one's mind.
 
 Direct and relayed ways are two tiers: a relayed one is left out while a direct one scores at most twice as high.
 Invariant: without a failure, and without a direct way that was not there before, the best way changes only after
@@ -10,31 +10,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pulse.core.paths.holds import Hold
+from pulse.core.paths.shares import CONFIRMATIONS, DIRECT_PREFERRED, Shares
 from pulse.core.paths.ways import Way
 from pulse.core.types import NodeId
-
-FULL_SHARE: Final = 1000
-"""Weight of the way with the best score."""
-
-VIABLE: Final = 16.0
-"""A way that scores higher than the best by more than this factor carries nothing."""
-
-DIRECT_PREFERRED: Final = 2.0
-"""By how much worse a direct way may score before relayed ones are looked at."""
 
 MARGIN: Final = 5.0
 """Milliseconds of score by which another way must be better."""
 MARGIN_SHARE: Final = 0.1
 """The same as a share of the score."""
-
-CONFIRMATIONS: Final = 3
-"""Samples in a row that must agree."""
-
-SLACK: Final = 1.2
-"""A way that carries flows stays until it is beyond its limit by this factor, so that noise moves nothing."""
-
-MOST_SHARES: Final = 8
-"""Ways that carry flows at one time."""
 
 
 @dataclass(slots=True)
@@ -43,8 +26,7 @@ class Choice:
 
     best: NodeId
     """The neighbour of the best way."""
-    shares: tuple[NodeId, ...] = ()
-    """The neighbours whose ways carry flows, the best one first."""
+    shares: Shares = field(default_factory=Shares)
     backup: NodeId | None = None
     had_direct: bool = False
     """A direct way was there to choose."""
@@ -54,18 +36,21 @@ class Choice:
     """Samples in a row in which that was so."""
     hold: Hold = field(default_factory=Hold)
 
-    def share(self, fit: Sequence[Way], rest: Sequence[Way]) -> list[tuple[Way, int]]:
+    def share(self, fit: Sequence[Way], rest: Sequence[Way], now: float, *, counts: bool) -> list[tuple[Way, int]]:
         """Settle on the ways of the chosen best: each with its weight, best first, at last a warm backup with 0."""
-        sharing = _sharing(fit, self)
-        low = min(way.score for way in sharing)
-        weighted = [(way, max(1, round(FULL_SHARE * low / way.score))) for way in sharing]
-        self.shares = tuple(way.neighbour for way in sharing)
+        best = next(way for way in fit if way.neighbour == self.best)
+        sharing = self.shares.settle(best, fit, now, counts=counts)
         backup = self._backup(fit, rest)
         self.backup = backup.neighbour if backup else None
-        return [*weighted, *([(backup, 0)] if backup else [])]
+        return [*sharing, *([(backup, 0)] if backup else [])]
+
+    def next_wake(self, next_sample: float) -> float | None:
+        """When to look again by ourselves: something would be better, and is not confirmed."""
+        held = (self.is_beaten, self.hold.until), (self.shares.is_off, self.shares.hold.until)
+        return min((max(until, next_sample) for waits, until in held if waits), default=None)
 
     def _backup(self, fit: Sequence[Way], rest: Sequence[Way]) -> Way | None:
-        spare = [way for way in fit if way.neighbour not in self.shares]
+        spare = [way for way in fit if not self.shares.carries(way.neighbour)]
         best = min(spare or rest, default=None)
         kept = next((way for way in spare if way.neighbour == self.backup), best)
         return best if best is None or kept is None or best.score * DIRECT_PREFERRED < kept.score else kept
@@ -104,22 +89,3 @@ def _is_clear(leader: Way, incumbent: Way) -> bool:
         # The relayed one should be left out, whatever their difference.
         return True
     return incumbent.score - leader.score >= max(MARGIN, MARGIN_SHARE * incumbent.score)
-
-
-def _sharing(fit: Sequence[Way], choice: Choice) -> list[Way]:
-    best = next(way for way in fit if way.neighbour == choice.best)
-    if best.direct:
-        return [best]
-    direct = min((way.score for way in fit if way.direct), default=None)
-    low = min(way.score for way in fit)
-
-    def reach(way: Way) -> float:
-        """Its score, less what it may go beyond its limits."""
-        return way.score / SLACK if way.neighbour in choice.shares else way.score
-
-    def carries(way: Way) -> bool:
-        in_reach = reach(way) <= VIABLE * low
-        return in_reach and (way.direct or direct is None or direct > DIRECT_PREFERRED * reach(way) * SLACK)
-
-    others = sorted((way for way in fit if way is not best and carries(way)), key=lambda way: (reach(way), way))
-    return [best, *sorted(others[: MOST_SHARES - 1])]

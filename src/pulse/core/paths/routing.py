@@ -4,16 +4,17 @@ Invariant: a node has a route exactly while counted links lead to it, so the dat
 guessing; and tables change only when it matters.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pulse.core.effects import DEBUG, Effect, Hop, Log
-from pulse.core.paths.choice import FULL_SHARE, Choice, choose
+from pulse.core.paths.choice import Choice, choose
 from pulse.core.paths.doubts import Doubts
 from pulse.core.paths.graph import Graph, OwnLink
 from pulse.core.paths.news import RoutesChanged
 from pulse.core.paths.pins import Pin, Pins, Standing
+from pulse.core.paths.shares import FULL_SHARE
 from pulse.core.paths.ways import Survey, Way, survey
 from pulse.core.types import SHORT_ID, LinkId, NodeId
 
@@ -25,9 +26,6 @@ SAMPLE_PACE: Final = 0.005
 
 PACE: Final = 0.0005
 """Seconds a node of the mesh between two looks of our own accord: holds of many paths end one after the other."""
-
-MATERIAL: Final = 0.2
-"""A weight that moved by less than this share of itself is no change."""
 
 MOST_KEPT: Final = 16
 """Ways to one node that are weighed."""
@@ -161,13 +159,13 @@ class Routing:
         node = seen.graph.nodes[number]
         fit, rest = self._doubts.sorted_out(node, seen.ways[number], MOST_KEPT)
         choice = choose(fit, old.choice if old else None, now, counts=counts)
-        shares = choice.share(fit, rest)
+        shares = choice.share(fit, rest, now, counts=counts)
         followed = pinned is not None and self._doubts.is_as_good(node, pinned.neighbour, fit[0].neighbour)
         if pinned is not None and followed:
             spare = next((way for way, _ in shares if way.neighbour != pinned.neighbour), None)
             shares = [(pinned, FULL_SHARE), *([(spare, 0)] if spare else [])]
         hops = tuple(Hop(way.link, weight, way.last) for way, weight in shares)
-        if old is not None and not _is_material(old.hops, hops):
+        if old is not None and hops == old.hops:
             hops = old.hops
         return _Route(choice, hops, _path(seen, shares[0][0], number), followed)
 
@@ -202,10 +200,9 @@ class Routing:
                 seen.ways[number].append(way)
 
     def _next_wake(self, now: float, next_sample: float) -> float | None:
-        choices = (route.choice for route in self._routes.values())
-        wakes = [max(each.hold.until, next_sample) for each in choices if each.is_beaten]
+        wakes = (route.choice.next_wake(next_sample) for route in self._routes.values())
         held = self._doubts.next_change(now)
-        return min([*wakes, *([] if held is None else [held])], default=None)
+        return min((wake for wake in (*wakes, held) if wake is not None), default=None)
 
 
 def _path(seen: Survey, way: Way, number: int) -> Path:
@@ -216,14 +213,3 @@ def _path(seen: Survey, way: Way, number: int) -> Path:
 def _moved(node: NodeId, path: Path) -> Log:
     via = "" if path.via is None else path.via[:SHORT_ID]
     return Log("path changed", DEBUG, {"node": node[:SHORT_ID], "via": via})
-
-
-def _is_material(old: Sequence[Hop], new: Sequence[Hop]) -> bool:
-    weights = {(hop.link, hop.last): hop.weight for hop in old}
-    if (old[0].link, old[0].last) != (new[0].link, new[0].last) or len(old) != len(new):
-        return True
-    return any(_has_moved(weights.get((hop.link, hop.last)), hop.weight) for hop in new)
-
-
-def _has_moved(old: int | None, new: int) -> bool:
-    return old is None or (old == 0) != (new == 0) or abs(new - old) > MATERIAL * old

@@ -1,8 +1,9 @@
-"""The reference finds what a mesh that errs would do: a hole that is not used, a link that no NAT could let through."""
+"""The reference finds what a mesh that errs would do: a hole that is not punched, a link that no NAT could let through."""
 
 import pytest
 
-from pulse.core.paths.neighbours import Neighbours
+from pulse.core.effects import AnswerPunch
+from pulse.core.paths.traversal import Traversal
 from tests.sim import verdict
 from tests.sim.model import MET_WITHIN, Model
 from tests.sim.nat import PORT_RESTRICTED, SYMMETRIC, Kind
@@ -26,8 +27,8 @@ def talking(kind: Kind) -> tuple[World, SimNode, SimNode]:
     return world, alice, bob
 
 
-def test_a_hole_that_nobody_goes_through_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Neighbours, "hole_opened", lambda *_: [])
+def test_a_hole_that_nobody_punches_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Traversal, "punch_asked", lambda _, fact, now: [AnswerPunch(fact.call, None)])
     with sparse(by_hash=0):
         world, alice, bob = talking(PORT_RESTRICTED)
         world.run(MET_WITHIN)

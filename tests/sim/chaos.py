@@ -4,16 +4,19 @@ Invariant: a fault and what it asks of the model depend on the seed alone, so a 
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from random import Random
 
 from pulse.core.messages import ObjectKind
-from tests.sim import identities
+from pulse.core.paths import wanted
+from tests.sim import homes, identities
 from tests.sim.disk import Disk
-from tests.sim.model import Model
+from tests.sim.model import MET_WITHIN, Model
 from tests.sim.node import SimNode
 from tests.sim.signing import edited_config, roles_of
-from tests.sim.underlay import Segment
+from tests.sim.sparse import sparse
+from tests.sim.underlay import Carrier, Segment
 from tests.sim.world import INTERNET, World
 
 MINUTES = 10
@@ -37,8 +40,11 @@ LONG_CALM = 65.0
 BRIEF = 3.0
 """Seconds a node may be away and yet be dialled again within a calm."""
 
-SMALL = 32
-"""Nodes of a mesh in which everybody has links with everybody (protocol §3)."""
+SPARSE_EVERY = 3
+"""Of so many seeds one has nodes that choose whom to have links with, as those of a large mesh do."""
+
+BY_HASH = 2
+"""Links by rendezvous hash each has in such a mesh."""
 
 BRIDGE = "bridge"
 """The one machine that is on the island and on the Internet."""
@@ -57,12 +63,14 @@ class Chaos:
     ca: SimNode = field(init=False)
     doors: list[SimNode] = field(init=False)
     """Those whom others join by."""
+    homes: list[Segment] = field(init=False)
     members: list[SimNode] = field(init=False)
     backups: dict[str, Disk] = field(default_factory=dict)
     _late: list[SimNode] = field(default_factory=list)
     """Members that have not joined yet."""
     _scribe: SimNode = field(init=False)
     _settled_at: float = 0.0
+    _quiet_since: float = 0.0
 
     def __post_init__(self) -> None:
         self.chance = Random(f"chaos {self.world.seed}")
@@ -71,13 +79,17 @@ class Chaos:
 
     def run(self, minutes: float = MINUTES) -> None:
         """Live through it; raises what went wrong, with seed and diagram."""
+        with sparse(BY_HASH) if self.world.seed % SPARSE_EVERY == SPARSE_EVERY - 1 else nullcontext():
+            self._live(minutes * 60)
+
+    def _live(self, seconds: float) -> None:
         self.model.watch()
         self._begin()
         self._calm_down()
-        while self.world.now < minutes * 60 - STORM - LONG_CALM:
+        while self.world.now < seconds - STORM - LONG_CALM:
             self._storm()
             self._calm_down()
-        self.world.run(max(0.0, minutes * 60 - self.world.now))
+        self.world.run(max(0.0, seconds - self.world.now))
         self.model.check()
 
     # The beginning
@@ -94,9 +106,9 @@ class Chaos:
         if count > 8 and self.chance.random() < 0.3:
             settlers, rest = rest[: count // 4], rest[count // 4 :]
             self._settle_island(settlers)
-        homes = [Segment(f"home {n}", "192.168" if n < 2 else f"10.{n}") for n in range(self.chance.randint(1, 5))]
+        self.homes = homes.draw(self.chance)
         for number in rest:
-            self._add(self.chance.choice([INTERNET, *homes]), number)
+            self._add(self.chance.choice([INTERNET, *self.homes]), number)
         for node in self.members:
             node.machine.delay = self.chance.choice((0.0005, 0.002, 0.01, 0.03, 0.08))
             node.skew = self.chance.choice((0.0, 0.0, 0.0, 1.5, -40.0, 3600.0, -3600.0))
@@ -159,20 +171,30 @@ class Chaos:
             (2, self._edit_config),
             (1, self._grant),
             (2, self._move),
+            (3, self._roam),
+            (2, self._reboot_nat),
             (2, self._talk),
+            (2, self._talk_amid_deaths),
         )
+        self._talk(self.chance.uniform(0.0, STORM))
         for _ in range(self.chance.randint(1, 4)):
             (fault,) = self.chance.choices([fault for _, fault in faults], [weight for weight, _ in faults])
             fault(self.chance.uniform(0.0, STORM))
 
     def _calm_down(self) -> None:
         self.world.run(max(0.0, self._settled_at - self.world.now))
-        if len(self.members) > SMALL and self.model.ask():
+        if len(self.members) > wanted.SMALL and self.model.ask():
+            self._expect(0.0, CALM)
             self.world.run(CALM)
         self.model.check()
+        if self.model.unmet():
+            # The next attempt may be a minute away.
+            self.world.run(max(0.0, self._quiet_since + MET_WITHIN - self.world.now))
+            self.model.check_met()
 
     def _expect(self, seconds: float, calm: float) -> None:
         """Something happens in so many seconds, and all must be well so long after it."""
+        self._quiet_since = max(self._quiet_since, self.world.now + seconds)
         self._settled_at = max(self._settled_at, self.world.now + seconds + calm)
 
     def _do(self, seconds: float, act: Callable[[], None], calm: float = CALM) -> None:
@@ -280,9 +302,35 @@ class Chaos:
 
     def _move(self, when: float) -> None:
         node = self._one()
-        if node not in self.doors and len(node.machine.segments) == 1 and node.machine.segments[0].outlet:
-            self._do(when, lambda: self.world.move(node))
+        if self._is_movable(node):
+            self._do(when, lambda: self._plug_in(node, *node.machine.segments))
+
+    def _roam(self, when: float) -> None:
+        node, place = self._one(), self.chance.choice([INTERNET, *self.homes])
+        if self._is_movable(node):
+            self._do(when, lambda: self._plug_in(node, place))
+
+    def _is_movable(self, node: SimNode) -> bool:
+        return node not in self.doors and len(node.machine.segments) == 1 and node.machine.segments[0].outlet
+
+    def _plug_in(self, node: SimNode, *segments: Segment) -> None:
+        # Nobody else has that number, so nobody has its new address, wherever it goes.
+        node.machine.number = node.number
+        self.world.move(node, *segments)
+
+    def _reboot_nat(self, when: float) -> None:
+        carriers = dict.fromkeys(home.carrier for home in self.homes if home.carrier is not None)
+        networks: list[Segment | Carrier] = [*self.homes, *carriers]
+        network = self.chance.choice(networks)
+        self._do(when, lambda: self.world.reboot(network))
 
     def _talk(self, when: float) -> None:
         one, other = self.chance.sample(self.members, 2)
         self._do(when, lambda: one.wants(other))
+
+    def _talk_amid_deaths(self, when: float) -> None:
+        """Relays die while two nodes look for a direct way, or have just found one."""
+        one, other = self.chance.sample(self.members, 2)
+        self._do(when, lambda: one.wants(other))
+        for door in self.chance.sample(self.doors, self.chance.randint(1, len(self.doors))):
+            self._restart(door, when + self.chance.choice((0.05, 0.3, 1.0, 5.0)), SimNode.kill)

@@ -20,7 +20,6 @@ from pulse.core.effects import (
     FetchConfig,
     Log,
     PolicyChanged,
-    Punching,
     SendBeacon,
     SendMessage,
     SendProbe,
@@ -32,7 +31,7 @@ from pulse.core.effects import (
     TablesChanged,
     TrustChanged,
 )
-from pulse.core.facts import ClockCompared, ConfigFetched, Fact, LinkUp, PeerHello, PunchAnswered
+from pulse.core.facts import ClockCompared, ConfigFetched, Fact, LinkUp, PeerHello
 from pulse.core.mesh import Mesh
 from pulse.core.trust.revocation import digest_of
 from pulse.core.types import LinkId, NodeId
@@ -40,6 +39,7 @@ from tests.sim import traffic
 from tests.sim.dial import Attempt
 from tests.sim.disk import ADDRESSES_KEPT
 from tests.sim.link import End
+from tests.sim.punch import Punch
 from tests.sim.underlay import Machine
 
 if TYPE_CHECKING:
@@ -84,10 +84,14 @@ class Daemon:
     standing: dict[NodeId, End] = field(default_factory=dict)
     greeting: dict[NodeId, int] = field(default_factory=dict)
     """Our dials that say hello just now."""
+    punch: Punch = field(init=False)
     _due: float | None = None
     _turning: bool = False
     _wakes: tuple[int, int] = (0, 0)
     _peers_due: bool = False
+
+    def __post_init__(self) -> None:
+        self.punch = Punch(self)
 
     @property
     def id(self) -> NodeId:
@@ -126,9 +130,8 @@ class Daemon:
         self.ends[end.id] = self.standing[far.id] = end
         end.up = True
         hello = PeerHello(1, far.boot, far.node.wall(), digest_of(far.distrusted), 0)
-        observed = self.world.underlay.observed(far.machine, self.machine)
         self.tell(ClockCompared(end.id, self.node.wall() - hello.clock))
-        self.tell(LinkUp(end.id, dial, far.id, far.mesh.me.der, "quic", observed, hello))
+        self.tell(LinkUp(end.id, dial, far.id, far.mesh.me.der, "quic", end.towards, hello))
         if old is not None and old.up:
             reason = f"replaced by link {end.id}"
             grace = 0.0 if old.peer_boot != far.boot else GRACE
@@ -197,7 +200,7 @@ class Daemon:
             case FetchConfig(node):
                 self._fetch(node)
             case AskPunch() | AnswerPunch() | ExpectProbes() | SendProbe():
-                self._punch(effect)
+                self.punch.perform(effect)
             case Log():
                 self._log(effect)
             case _:
@@ -229,11 +232,6 @@ class Daemon:
         there_and_back = 2 * traffic.latency(self, target)
         data = config.data if config else None
         self.world.after(there_and_back, lambda: self.tell(ConfigFetched(node, data)))
-
-    def _punch(self, effect: Punching) -> None:
-        if isinstance(effect, AskPunch):
-            node = effect.node
-            self.world.after(RPC_TIMEOUT, lambda: self.tell(PunchAnswered(node, None, "no answer")))
 
     def _log(self, log: Log) -> None:
         if log.level >= ERROR and log.event not in self.world.expected:

@@ -1,6 +1,6 @@
 """One attempt to link with whoever answers at an address, as the data plane makes it.
 
-    dialler   ── handshake ──►  acceptor      1 RTT: who is it, is it revoked
+    dialler   ── handshake ──►  acceptor      1 RTT: who is it, is it revoked; sent again until it is answered
               ── hello ──────►                the acceptor judges two links of one pair, and is up
               ◄────── hello ──                the dialler judges too, and is up
 
@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING
 from pulse.core import effects
 from pulse.core.facts import DialFailed
 from tests.sim.link import DOWN_AFTER, End, Link
-from tests.sim.underlay import Machine
+from tests.sim.underlay import Flight
 
 if TYPE_CHECKING:
     from tests.sim.daemon import Daemon
     from tests.sim.world import World
+
+KNOCKS = (0.0, 0.3, 0.9, 2.1)
+"""Seconds after which the first packet is sent, and again while it goes unanswered (RFC 9002 §6.2, from 100 ms on)."""
 
 NO_ANSWER = 3.5
 """Seconds after which a dial nobody answers is given up."""
@@ -38,20 +41,47 @@ class Attempt:
     daemon: "Daemon"
     dial: effects.Dial
 
+    seen: str = ""
+    """Where the acceptor sees us; empty until it answered."""
+
     def begin(self) -> None:
         """The first packet leaves."""
         machine = self.daemon.machine
-        answering = self.world.underlay.answering(machine, self.dial.address)
-        if answering is machine:
+        if self.world.underlay.answering(machine, self.dial.address) is machine:
             self._fails_after(0.001, "self", "the address is our own")
-        elif answering is None or (peer := self.world.running(answering)) is None:
-            self._fails_after(NO_ANSWER, "timeout", "no answer")
         else:
-            there, back = self.world.crossing(machine, answering), self.world.crossing(answering, machine)
-            self.world.after(there + back, lambda: self._shook_hands(peer, answering))
+            self._knock(0)
 
-    def _shook_hands(self, peer: "Daemon", machine: Machine) -> None:
-        if not self._open_to(peer) or peer.machine is not machine:
+    def _knock(self, times: int) -> None:
+        if self.seen or not self.daemon.alive:
+            return None
+        if times == len(KNOCKS):
+            return self._fails_after(NO_ANSWER - KNOCKS[-1], "timeout", "no answer")
+        underlay, machine = self.world.underlay, self.daemon.machine
+        flight = underlay.leaves(machine, self.dial.address, self.world.now)
+        if flight is not None and underlay.carries(machine, flight.target):
+            self.world.after(self.world.crossing(machine, flight.target), lambda: self._heard(flight))
+        pause = KNOCKS[times + 1] - KNOCKS[times] if times + 1 < len(KNOCKS) else 0.0
+        return self.world.after(pause, lambda: self._knock(times + 1))
+
+    def _heard(self, flight: Flight) -> None:
+        """It arrives; who is there answers to where it came from."""
+        underlay, here, there = self.world.underlay, self.daemon.machine, flight.target
+        peer = self.world.running(there)
+        if peer is None or not underlay.enters(flight, self.world.now):
+            return
+        back = underlay.leaves(there, flight.seen, self.world.now)
+        if back is not None and back.target is here and underlay.carries(there, here):
+            self.world.after(self.world.crossing(there, here), lambda: self._answered(peer, flight, back))
+
+    def _answered(self, peer: "Daemon", flight: Flight, back: Flight) -> None:
+        # QUIC takes no answer from elsewhere than where it asked (RFC 9000 §9).
+        if not self.seen and back.seen == self.dial.address and self.world.underlay.enters(back, self.world.now):
+            self.seen = flight.seen
+            self._shook_hands(peer)
+
+    def _shook_hands(self, peer: "Daemon") -> None:
+        if not self._open_to(peer):
             return self._fails_after(NO_ANSWER, "timeout", "no answer")
         if peer.id == self.daemon.id:
             # A clone of ours: the data plane tells nodes by their keys.
@@ -79,8 +109,8 @@ class Attempt:
         if not self._stands(peer, self.daemon, dialled=False):
             return self._fails_after(self.world.crossing(peer.machine, self.daemon.machine), "duplicate", peer.id)
         link = Link(self.world)
-        ours = End(self.daemon, self.daemon.free_id(), True, peer.boot, link)
-        theirs = End(peer, peer.free_id(), False, self.daemon.boot, link)
+        ours = End(self.daemon, self.daemon.free_id(), True, peer.boot, link, self.dial.address)
+        theirs = End(peer, peer.free_id(), False, self.daemon.boot, link, self.seen)
         link.between(ours, theirs)
         ours.due = self.world.now + self.world.crossing(peer.machine, self.daemon.machine)
         self.world.at(ours.due, lambda: self._greeted(link))
@@ -99,12 +129,12 @@ class Attempt:
         return self.daemon.links(ours, self.dial.attempt)
 
     def _open_to(self, peer: "Daemon") -> bool:
-        underlay, ours, theirs = self.world.underlay, self.daemon.machine, peer.machine
+        """True if packets still pass both ways as the first ones did."""
+        seen, ours, theirs, now = self.world.underlay.seen, self.daemon.machine, peer.machine, self.world.now
         return (
             peer.alive
-            and underlay.answering(ours, self.dial.address) is theirs
-            and underlay.carries(ours, theirs)
-            and underlay.carries(theirs, ours)
+            and seen(ours, self.dial.address, theirs, now) == self.seen
+            and seen(theirs, self.seen, ours, now) == self.dial.address
         )
 
     def _stands(self, daemon: "Daemon", peer: "Daemon", *, dialled: bool) -> bool:

@@ -36,7 +36,11 @@ class End:
     dialled: bool
     peer_boot: bytes
     link: "Link"
+    towards: str
+    """Where it sends to: the place that was dialled, or where it sees the dialler."""
     up: bool = False
+    heard: bool = False
+    """What it sends comes out at the other side."""
     over: bool = False
     """It ended: packets of the other side find no connection any more."""
     suspect: bool = False
@@ -59,14 +63,13 @@ class Link:
     dialled: End = field(init=False)
     accepted: End = field(init=False)
     broken: bool = False
-    _places: tuple[int, int] = (0, 0)
     _watch: int = 0
     """One more each time the link broke or mended: what was to come of the time before is void."""
 
     def between(self, dialled: End, accepted: End) -> None:
         """These are its ends."""
         self.dialled, self.accepted = dialled, accepted
-        self._places = self._moves()
+        self.whole()
 
     # What happens to it
 
@@ -79,7 +82,7 @@ class Link:
         """The daemon of `end` closes it, and the other side learns of it if it can hear that."""
         self._over(end, reason)
         far = end.far
-        if self._passes(end, far):
+        if self._passes(end):
             self.world.at(self._arrival(end, far), lambda: self._over(far, f"closed by peer: {reason}"))
         else:
             self.review()
@@ -87,11 +90,11 @@ class Link:
     def review(self) -> None:
         """The world changed: does anything still pass?"""
         ends = (self.dialled, self.accepted)
-        if self.whole() and any(end.over for end in ends):
+        broken = not self.whole()
+        if not broken and any(end.over for end in ends):
             for end in ends:
                 self.world.after(self.world.random.uniform(*RESET_AFTER), lambda end=end: self._over(end, "reset"))  # type: ignore[misc]
             return
-        broken = not self.whole()
         if broken == self.broken:
             return
         self.broken = broken
@@ -107,11 +110,16 @@ class Link:
 
     def delivers(self, end: End) -> bool:
         """True if a frame that `end` sends now comes out at the other side."""
-        return end.up and end.far.up and self._passes(end, end.far)
+        return end.up and end.far.up and end.heard
 
     def whole(self) -> bool:
         """True if packets pass both ways."""
-        return self._passes(self.dialled, self.accepted) and self._passes(self.accepted, self.dialled)
+        there, back = self._passes(self.dialled), self._passes(self.accepted)
+        return there and back
+
+    def keep_open(self, end: End) -> None:
+        """What `end` sends all the time keeps the NATs before it open."""
+        self.world.underlay.leaves(end.daemon.machine, end.towards, self.world.now)
 
     # Details
 
@@ -156,13 +164,13 @@ class Link:
         target.due = max(target.due, self.world.now + crossing)
         return target.due
 
-    def _passes(self, source: End, target: End) -> bool:
-        return (
-            source.daemon.alive
-            and target.daemon.alive
-            and self._moves() == self._places
-            and self.world.underlay.carries(source.daemon.machine, target.daemon.machine)
+    def _passes(self, source: End) -> bool:
+        """True if what an end sends now arrives, from where its connection began."""
+        target = source.far
+        here, there = source.daemon, target.daemon
+        source.heard = (
+            here.alive
+            and there.alive
+            and self.world.underlay.seen(here.machine, source.towards, there.machine, self.world.now) == target.towards
         )
-
-    def _moves(self) -> tuple[int, int]:
-        return self.dialled.daemon.machine.moves, self.accepted.daemon.machine.moves
+        return source.heard

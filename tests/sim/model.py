@@ -1,17 +1,21 @@
 """The reference: who must reach whom, worked out from the underlay and from what each node can know, not from the mesh.
 
 Two nodes must reach each other once things settled if a chain of nodes connects them, each of which could dial the
-next or be dialled by it at an address it knows. Invariant: the model never asks the mesh how to route.
+next or be dialled by it at an address it knows. Who had traffic must have a direct link, or cannot, as the NATs say
+(`verdict.py`). Invariant: the model never asks the mesh how to route.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from pulse.core.facts import NoRoute
+from pulse.core.paths.holepunch import GIVE_UP
+from pulse.core.paths.traversal import ANSWER, RECENT, RETRIES
 from pulse.core.types import SHORT_ID, NodeId
 from tests.sim import face, traffic
+from tests.sim.dial import NO_ANSWER
 from tests.sim.node import SimNode
+from tests.sim.verdict import Direct, between
 from tests.sim.world import World
 
 LOOPS_LAST = 5.0
@@ -21,6 +25,9 @@ LOOKED_EVERY = 2.5
 
 SPREAD = 2.0
 """Seconds in which a node record crosses the mesh."""
+
+MET_WITHIN = RETRIES[-1] + ANSWER + GIVE_UP + NO_ANSWER
+"""Seconds of quiet after which whoever had traffic has a direct link, if the NATs between them allow one."""
 
 NONE = (0, 0)
 """Stands for the numbers of a record that is not held."""
@@ -50,6 +57,7 @@ class Model:
             self._all_reach_each_other(group)
             self._all_hold_the_same(group)
             self._nobody_reaches_the_revoked(group)
+        self._nobody_meets_through_walls()
         self._records_spread(groups)
         self._nothing_went_back()
         self._learn()
@@ -62,8 +70,26 @@ class Model:
         """
         missing = [pair for group in self.groups() for pair in self._apart(group)]
         for source, target in missing:
-            source.running.tell(NoRoute(target.id))
+            source.wants(target)
         return bool(missing)
+
+    def unmet(self) -> list[tuple[SimNode, SimNode]]:
+        """Pairs with traffic that have no direct link and must have one in the end."""
+        return [
+            (source, target)
+            for group in self.groups()
+            for source in group
+            for name, when in source.traffic.items()
+            if self.world.now - when < RECENT
+            and (target := self.world.nodes[name]) in group
+            and not _are_linked(source, target)
+            and self._must_meet(source, target, group)
+        ]
+
+    def check_met(self) -> None:
+        """All was quiet for `MET_WITHIN`: whoever must have a direct link has one."""
+        for source, target in self.unmet():
+            raise self.world.failure(f"{source.name} has no direct link with {target.name}", source.name, target.name)
 
     def watch(self) -> None:
         """Look for circles every now and then, for ever."""
@@ -93,6 +119,27 @@ class Model:
         )
 
     # Details
+
+    def _must_meet(self, one: SimNode, other: SimNode, group: Group) -> bool:
+        """True if a hole can be punched by what nodes in public, whom both have links with, tell them of themselves."""
+        carries = self.world.underlay.carries
+        seen = [
+            node for node in group if node.machine.is_public and self.may_link(node, one) and self.may_link(node, other)
+        ]
+        return (
+            bool(seen)
+            and carries(one.machine, other.machine)
+            and carries(other.machine, one.machine)
+            and between(one.machine, other.machine) is Direct.MUST
+        )
+
+    def _nobody_meets_through_walls(self) -> None:
+        for daemon in self.world.daemons():
+            for end in daemon.standing.values():
+                far = end.far.daemon
+                if between(daemon.machine, far.machine) is Direct.CANNOT and end.link.whole():
+                    names = daemon.node.name, far.node.name
+                    raise self.world.failure(f"{names[0]} has a link with {names[1]}, whatever the NATs say", *names)
 
     def _finds(self, one: SimNode, other: SimNode) -> bool:
         answering = self.world.underlay.answering
@@ -194,6 +241,11 @@ class Model:
             if self.world.now - since > LOOPS_LAST:
                 target, names = circle
                 raise self.world.failure(f"frames for {str(target)[:SHORT_ID]} run in a circle: {names}", *names)  # type: ignore[misc]
+
+
+def _are_linked(one: SimNode, other: SimNode) -> bool:
+    end = one.running.standing.get(other.id)
+    return end is not None and end.link.delivers(end) and end.link.delivers(end.far)
 
 
 def _unlike(ours: object, theirs: object) -> str:

@@ -53,6 +53,8 @@ class SimNode:
     daemon: Daemon | None = None
     gone: bool = False
     """It will not run again."""
+    traffic: dict[str, float] = field(default_factory=dict)
+    """When this life of it last had traffic for whom."""
     _lively: int = 0
 
     @property
@@ -83,6 +85,7 @@ class SimNode:
         if self.alive or self.gone:
             return
         self.disk.boot += 1
+        self.traffic.clear()
         random = self.world.random
         chance = Random(random.getrandbits(64))
         mesh = face.build(self.number, chance, boot=self.disk.boot, floors=self.disk.floors, is_ca=self.is_ca)
@@ -127,6 +130,7 @@ class SimNode:
     def wants(self, other: "SimNode") -> None:
         """Traffic for a node after a while of none."""
         if self.alive:
+            self.traffic[other.name] = self.world.now
             self.running.tell(PeerWanted(other.id))
 
     def states(self, kind: ObjectKind, data: bytes) -> None:
@@ -179,6 +183,9 @@ class SimNode:
             self.world.after(1.0, lambda: self._sample_soon(daemon))
 
     def _read_figures(self, daemon: Daemon) -> None:
+        if not self.machine.is_public:
+            for end in daemon.ends.values():
+                end.link.keep_open(end)
         ends = [end for end in daemon.ends.values() if not end.link.broken]
         samples = tuple(self._sampled(end) for end in ends)
         if samples:

@@ -5,6 +5,7 @@ import pytest
 from pulse.core import messages
 from pulse.core.effects import ERROR, Log
 from pulse.core.facts import DialFailed, Fact, LinkDown, LinkSuspect, LinkUp, MessageReceived
+from tests.sim.nat import PORT_RESTRICTED
 from tests.sim.node import SimNode
 from tests.sim.underlay import Segment
 from tests.sim.world import World
@@ -132,6 +133,48 @@ def test_a_dial_fails_as_the_data_plane_lets_it_fail(world: World) -> None:
     failures = [(each.dial, each.code) for each in told(world, bob, DialFailed) if isinstance(each, DialFailed)]
     assert (1, "timeout") in failures
     assert {code for dial, code in failures if dial != 1} == {"self"}
+
+
+def test_a_dial_that_goes_unanswered_at_first_is_answered_once_the_way_is_open(world: World) -> None:
+    ca, alice = world.node("ca", is_ca=True), world.node("alice")
+    alice.configured = ca.machine.addresses
+    ca.start()
+    world.cut(ca, alice)
+    alice.start()
+    world.run(0.5)
+    world.heal()
+    world.run(0.5)
+
+    (up,) = told(world, alice, LinkUp)
+    assert isinstance(up, LinkUp)
+    assert up.dial == 1
+
+
+def test_two_behind_nats_that_dial_where_the_other_is_seen_open_them_for_each_other(world: World) -> None:
+    ca = world.node("ca", is_ca=True)
+    homes = [Segment(name, "192.168", nat=PORT_RESTRICTED) for name in ("one", "other")]
+    one, other = (world.node(home.name, home, dials=[ca]) for home in homes)
+    for node in (ca, one, other):
+        node.start()
+    world.run(10)
+
+    assert one.id in other.running.standing
+    assert one.running.standing[other.id].towards.startswith("203.0.113.")
+
+
+def test_a_link_does_not_follow_who_comes_from_another_port(world: World, pair: tuple[SimNode, SimNode]) -> None:
+    ca, _ = pair
+    home = Segment("home", "192.168", nat=PORT_RESTRICTED)
+    bob = world.node("bob", home, dials=[ca])
+    bob.start()
+    world.run(5)
+    before = bob.running.standing[ca.id]
+    world.reboot(home)
+    world.run(5)
+
+    after = bob.running.standing[ca.id]
+    assert after.far.towards != before.far.towards
+    assert after is not before
 
 
 def test_where_another_node_lives_the_expected_one_is_not_found(world: World) -> None:

@@ -15,7 +15,7 @@ from tests.sim.daemon import Daemon
 from tests.sim.diagram import draw
 from tests.sim.flow import Flow
 from tests.sim.node import SimNode
-from tests.sim.underlay import Machine, Segment, Underlay
+from tests.sim.underlay import Carrier, Machine, Segment, Underlay
 
 INTERNET = Segment("internet", "198.51", public=True)
 
@@ -140,6 +140,12 @@ class World(Clock):
         self.review()
         node.moved()
 
+    def reboot(self, network: Segment | Carrier) -> None:
+        """The NAT of a home or a carrier forgets whom it knew; what leaves from there comes from other ports."""
+        self.say(f"the NAT of {network.name} reboots")
+        self.underlay.reboot(network.name)
+        self.review()
+
     def reshape(self, node: SimNode, *, delay: float | None = None, loss: float | None = None) -> None:
         """A machine's way to the rest of the world gets better or worse."""
         machine = node.machine
@@ -151,9 +157,8 @@ class World(Clock):
 
     def review(self) -> None:
         """The underlay changed: every link looks whether anything still passes."""
-        for daemon in self.daemons():
-            for end in [*daemon.ends.values()]:
-                end.link.review()
+        for link in dict.fromkeys(end.link for daemon in self.daemons() for end in daemon.ends.values()):
+            link.review()
 
     def crossing(self, source: Machine, target: Machine) -> float:
         """Seconds one message takes from one machine to another, what is lost sent again."""
@@ -165,6 +170,13 @@ class World(Clock):
                 break
             seconds += (RETRANSMIT + 2 * delay) * 2**lost
         return seconds
+
+    def arrival(self, source: Machine, target: Machine) -> float | None:
+        """Seconds one datagram takes from one machine to another; None if it is lost."""
+        lost = self.random.random() < self.underlay.loss(source, target)
+        if lost or not self.underlay.carries(source, target):
+            return None
+        return self.underlay.delay(source, target) * (1 + JITTER * self.random.random())
 
     # What is seen of it
 

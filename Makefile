@@ -69,6 +69,7 @@ lint: setup $(STAMPS)/lint
 bench: setup $(STAMPS)/test
 	$(PY) bench/throughput.py
 	$(PY) bench/relay.py
+	$(PY) bench/roaming.py
 	$(PY) bench/session.py
 	$(PY) bench/idle.py
 	PYTHONPATH=. $(PY) bench/gossip.py

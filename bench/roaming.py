@@ -29,12 +29,8 @@ from rig import admit, found, main, median, p95, processor_times, status, stolen
 PACE = 10.0
 """Mbit/s of the TCP connection that is watched."""
 
-STEADY = 3.0
-"""Seconds between what happens and what happens next."""
-
 STOP_PACE = 0.001
-STOP_FLOW = 10.0
-"""Seconds between packets of which none may be lost when a relay stops, and for how long: 10,000 of them each way."""
+"""Seconds between packets of which none may be lost when a relay stops."""
 
 DEAF = """
 table inet deaf {
@@ -92,10 +88,12 @@ class Flows:
 
     beats: tuple[Beat, Beat]
     connection: Stream
+    steady: float
+    """Seconds before anything happens."""
 
     def silences(self, act: Callable[[], object]) -> tuple[float, float]:
         """Milliseconds of the longest silence of beats and of the connection, from `act` until all go on."""
-        time.sleep(STEADY)
+        time.sleep(self.steady)
         begin = time.monotonic()
         act()
         self.settle()
@@ -114,7 +112,7 @@ def measure(options: argparse.Namespace) -> Result:
     before = processor_times()
     with Lab(ROAMING) as lab:
         laptop = on_the_road(lab)
-        with flowing(laptop.host, lab["far"], options.sleep) as flows:
+        with flowing(laptop.host, lab["far"], options) as flows:
             calm, _ = flows.silences(lambda: None)
             rebindings, addresses, carries = [], [], []
             for _ in range(options.rounds):
@@ -125,8 +123,8 @@ def measure(options: argparse.Namespace) -> Result:
             resumes = [resume(flows, laptop.host, options.sleep) for _ in range(options.rounds)]
     with Lab(TWO_RELAYS) as lab:
         bring_up(lab)
-        sent, lost, stops = stop(lab, options.rounds)
-        failures = [fail(lab) for _ in range(options.rounds)]
+        sent, lost, stops = stop(lab, options)
+        failures = [fail(lab, options.steady) for _ in range(options.rounds)]
     return Result(
         calm_gap_ms=calm,
         rebinding_gap_ms=median([gap for gap, _ in rebindings], 1),
@@ -169,19 +167,19 @@ def on_the_road(lab: Lab) -> Laptop:
 
 
 @contextmanager
-def flowing(here: Host, there: Host, sleep: float) -> Iterator[Flows]:
+def flowing(here: Host, there: Host, options: argparse.Namespace) -> Iterator[Flows]:
     """Flows both ways, the connection patient enough for a sleep; all that it carried has to be whole in the end."""
     ours, theirs = status(here).node.v4, status(there).node.v4
-    connection = stream.begin(here, there, theirs, mbit=PACE, patience=LATE + 2 * sleep)
+    connection = stream.begin(here, there, theirs, mbit=PACE, patience=LATE + 2 * options.sleep)
     with beating(here, there, theirs) as out, beating(there, here, ours) as back:
-        yield Flows((out, back), connection)
+        yield Flows((out, back), connection, options.steady)
     if not connection.finish().hash_equal:
         raise SystemExit("the connection was not whole")
 
 
 def resume(flows: Flows, host: Host, seconds: float) -> float:
     """Stop a daemon for so long; milliseconds until packets arrive in both directions again."""
-    time.sleep(STEADY)
+    time.sleep(flows.steady)
     daemon = host.pulse_pid
     os.kill(daemon, signal.SIGSTOP)
     time.sleep(seconds)
@@ -203,19 +201,19 @@ def moves(connection: Stream) -> bool:
 # Relays
 
 
-def stop(lab: Lab, rounds: int) -> tuple[int, int, list[float]]:
+def stop(lab: Lab, options: argparse.Namespace) -> tuple[int, int, list[float]]:
     """Tell the relay in use to stop, under 1,000 packets a second each way: sent, lost, and how long stops take."""
     left, right = lab["left"], lab["right"]
     sent = lost = 0
     stops = []
-    for _ in range(rounds):
-        time.sleep(STEADY)
+    for _ in range(options.rounds):
+        time.sleep(options.steady)
         with (
             beating(left, right, status(right).node.v4, STOP_PACE) as out,
             beating(right, left, status(left).node.v4, STOP_PACE) as back,
         ):
-            end = time.monotonic() + STOP_FLOW
-            time.sleep(STOP_FLOW / 3)
+            end = time.monotonic() + options.flow
+            time.sleep(options.flow / 3)
             victim = relay_in_use(lab)
             begin = time.monotonic()
             victim.pulse("stop")
@@ -227,23 +225,23 @@ def stop(lab: Lab, rounds: int) -> tuple[int, int, list[float]]:
     return sent, lost, stops
 
 
-def fail(lab: Lab) -> tuple[float, float, float]:
+def fail(lab: Lab, steady: float) -> tuple[float, float, float]:
     """Seconds of silence when the relay in use stands still, is cut off, and is not heard any more by one end."""
     return (
-        silence_under(lab, standing_still),
-        silence_under(lab, partial(deaf, hook="input", way="")),
-        silence_under(lab, partial(deaf, hook="output", way='oifname "eth1"')),
+        silence_under(lab, standing_still, steady),
+        silence_under(lab, partial(deaf, hook="input", way=""), steady),
+        silence_under(lab, partial(deaf, hook="output", way='oifname "eth1"'), steady),
     )
 
 
-def silence_under(lab: Lab, failing: Callable[[Host], Iterator[None]]) -> float:
+def silence_under(lab: Lab, failing: Callable[[Host], Iterator[None]], steady: float) -> float:
     """The longest silence while the relay in use fails like that."""
     left, right = lab["left"], lab["right"]
     with (
         beating(left, right, status(right).node.v4) as out,
         beating(right, left, status(left).node.v4) as back,
     ):
-        time.sleep(STEADY)
+        time.sleep(steady)
         victim = relay_in_use(lab)
         begin = time.monotonic()
         with contextmanager(failing)(victim):
@@ -274,4 +272,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="how often each thing happens")
     parser.add_argument("--sleep", type=float, default=20.0, help="seconds of one sleep")
+    parser.add_argument("--flow", type=float, default=10.0, help="seconds of 1,000 packets each around one stop")
+    parser.add_argument("--steady", type=float, default=3.0, help="seconds before anything happens")
     main(parser, measure)

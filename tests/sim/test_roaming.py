@@ -1,4 +1,4 @@
-"""Machines that move are heard again at once, and links that come and go move nobody to and fro with them."""
+"""Machines that move are heard again at once, and links that come and go move nobody back and forth with them."""
 
 import pytest
 
@@ -51,7 +51,7 @@ def test_one_that_is_carried_home_and_out_again_goes_on_over_relays_or_without(s
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_link_that_flaps_does_not_take_traffic_to_and_fro_with_it(seed: int) -> None:
+def test_a_link_that_flaps_does_not_take_traffic_back_and_forth_with_it(seed: int) -> None:
     here, one, other = talking(seed)
     changes, before = 0, way(one, other)
     for flap in range(2 * FLAPS):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pulse.core.facts import LinkDown, LinkSuspect, MessageReceived
+from pulse.core.facts import LinkDown, LinkMoved, LinkSuspect, MessageReceived
 from pulse.core.types import LinkId
 
 if TYPE_CHECKING:
@@ -95,6 +95,8 @@ class Link:
             for end in ends:
                 self.world.after(self.world.random.uniform(*RESET_AFTER), lambda end=end: self._over(end, "reset"))  # type: ignore[misc]
             return
+        if broken:
+            self._follow()
         if broken == self.broken:
             return
         self.broken = broken
@@ -122,6 +124,19 @@ class Link:
         self.world.underlay.leaves(end.daemon.machine, end.towards, self.world.now)
 
     # Details
+
+    def _follow(self) -> None:
+        """If the dialler comes from elsewhere by now, the other end finds it there; QUIC allows no server to move."""
+        seen = self._seen(self.dialled)
+        if seen not in ("", self.accepted.towards):
+            self.world.after(self.world.random.uniform(*BACK_AFTER), lambda: self._followed(seen))
+
+    def _followed(self, seen: str) -> None:
+        end = self.accepted
+        if end.up and seen != end.towards and self._seen(self.dialled) == seen:
+            end.towards = seen
+            end.daemon.tell(LinkMoved(end.id, self.dialled.daemon.id, seen))
+            self.review()
 
     def _breaks(self, end: End) -> None:
         uniform = self.world.random.uniform
@@ -165,12 +180,13 @@ class Link:
         return target.due
 
     def _passes(self, source: End) -> bool:
-        """True if what an end sends now arrives, from where its connection began."""
-        target = source.far
-        here, there = source.daemon, target.daemon
-        source.heard = (
-            here.alive
-            and there.alive
-            and self.world.underlay.seen(here.machine, source.towards, there.machine, self.world.now) == target.towards
-        )
+        """True if what an end sends now arrives, from where it is known to be."""
+        source.heard = self._seen(source) == source.far.towards
         return source.heard
+
+    def _seen(self, source: End) -> str:
+        """Where the other end sees this one now; empty if it hears nothing."""
+        here, there = source.daemon, source.far.daemon
+        if not (here.alive and there.alive):
+            return ""
+        return self.world.underlay.seen(here.machine, source.towards, there.machine, self.world.now)

@@ -4,7 +4,7 @@ import pytest
 
 from pulse.core import messages
 from pulse.core.effects import ERROR, Log
-from pulse.core.facts import DialFailed, Fact, LinkDown, LinkSuspect, LinkUp, MessageReceived
+from pulse.core.facts import DialFailed, Fact, LinkDown, LinkMoved, LinkSuspect, LinkUp, MessageReceived
 from tests.sim.nat import PORT_RESTRICTED
 from tests.sim.node import SimNode
 from tests.sim.underlay import Segment
@@ -162,19 +162,33 @@ def test_two_behind_nats_that_dial_where_the_other_is_seen_open_them_for_each_ot
     assert one.running.standing[other.id].towards.startswith("203.0.113.")
 
 
-def test_a_link_does_not_follow_who_comes_from_another_port(world: World, pair: tuple[SimNode, SimNode]) -> None:
+def test_who_comes_from_another_port_is_followed_there_by_whom_it_dialled(
+    world: World, pair: tuple[SimNode, SimNode]
+) -> None:
     ca, _ = pair
     home = Segment("home", "192.168", nat=PORT_RESTRICTED)
     bob = world.node("bob", home, dials=[ca])
     bob.start()
     world.run(5)
-    before = bob.running.standing[ca.id]
+    before = bob.running.standing[ca.id].far.towards
     world.reboot(home)
+    world.run(1)
+
+    (moved,) = told(world, ca, LinkMoved)
+    assert isinstance(moved, LinkMoved)
+    assert moved.observed not in ("", before)
+    assert moved.observed in bob.running.mesh.sight.candidates()
+    assert told(world, bob, LinkMoved) == []
+    assert ca.id not in {each.node for each in told(world, bob, LinkSuspect) if isinstance(each, LinkSuspect)}
+
+
+def test_who_dialled_does_not_follow_whom_it_dialled(world: World, pair: tuple[SimNode, SimNode]) -> None:
+    ca, alice = pair
+    world.move(ca)
     world.run(5)
 
-    after = bob.running.standing[ca.id]
-    assert after.far.towards != before.far.towards
-    assert after is not before
+    assert told(world, alice, LinkMoved) == []
+    assert len(told(world, alice, LinkDown)) == 1
 
 
 def test_where_another_node_lives_the_expected_one_is_not_found(world: World) -> None:

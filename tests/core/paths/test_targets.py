@@ -109,6 +109,14 @@ def test_a_known_place_of_a_node_that_was_heard_there_is_tried_at_once() -> None
     assert [(each.address, each.next_try) for each in some] == [(HOME, 4.0), (WORK, 4.0)]
 
 
+def test_a_place_that_a_person_names_needs_no_dial_for_who_was_heard_there() -> None:
+    some = places()
+    some.hear(ALICE, HOME, 5.0, 0.0)
+    some.name(HOME, 6.0)
+
+    assert [(each.address, each.expect) for each in some] == [(HOME, None)]
+
+
 def test_of_places_where_nodes_were_heard_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(targets, "MOST_HEARD", 2)
     some = places()

@@ -76,7 +76,8 @@ class Targets:
         return self._all.get(address)
 
     def name(self, address: str, now: float) -> None:
-        """A person named a place."""
+        """A person named a place: whoever was heard there is met by that."""
+        self._heard = {key: target for key, target in self._heard.items() if target.address != address}
         target = self._all.get(address)
         if target is None:
             self._add(address, None, configured=True, now=now)

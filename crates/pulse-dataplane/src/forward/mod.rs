@@ -7,6 +7,9 @@ mod answers;
 mod copies;
 #[cfg(test)]
 mod devices;
+mod fec;
+#[cfg(test)]
+mod fec_lanes;
 mod frames;
 mod halves;
 mod incoming;

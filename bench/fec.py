@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from pulse.errors import PulseError
 from pulse.lab.host import Host
 from pulse.lab.lab import Lab
 from rig import (
@@ -105,7 +106,8 @@ def one_case(run: Run, loss: float, burst: float) -> Case:
     plain = one_transfer(run, loss, burst)
     fec = one_transfer(run, loss, burst, "--fec")
     sent, got = row(run.here, run.there.name), row(run.there, run.here.name)
-    assert sent and sent.fec and got and got.fec
+    if not (sent and sent.fec and got and got.fec):
+        raise PulseError("a daemon that was started with --fec does not say so")
     return Case(
         loss_percent=loss * 100,
         burst=burst,

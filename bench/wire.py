@@ -1,8 +1,9 @@
-"""A cable with delay and loss between two hosts of the lab: the process that carries its frames, and who lays it.
+"""A fast cable with delay and loss between two hosts of the lab: the process that carries its frames, and who lays it.
 
-Frames are carried as the kernel hands them over, super-packets whole; of those of UDP each segment is lost by itself, as
-on a real way. Invariant: what is not lost arrives after the delay, in order. Told on its standard input: `loss burst`, the
-share of segments that get lost and how many in a row on average.
+The lab's own delay looks at packets one by one, which ends at half a Gbit/s. Here frames are carried as the kernel hands
+them over, super-packets whole; of those of UDP each segment is lost by itself, as on a real way. Invariant: what is not
+lost arrives after the delay, in order. Told on standard input: `loss burst`, the share of segments that get lost and how
+many in a row on average.
 """
 
 import math
@@ -21,7 +22,7 @@ from fcntl import ioctl
 from pathlib import Path
 from typing import NamedTuple
 
-from pulse.lab.host import Host, Running
+from pulse.lab.host import Host
 from pulse.lab.namespaces import address, inside, introduce, ip
 
 TUNSETIFF, TUNSETOFFLOAD = 0x400454CA, 0x400454D0
@@ -32,6 +33,8 @@ GSO_UDP = 5
 LONGEST = 70_000
 ETHERNET, UDP = 14, 8
 TURN = 64
+ORDERS = 0
+"""Standard input."""
 
 
 @dataclass(slots=True)
@@ -124,16 +127,15 @@ def carry(taps: tuple[int, int], delay: float) -> None:
     losses = {tap: Losses() for tap in taps}
     while True:
         pause = max(0.0, under_way[0][0] - time.monotonic()) if under_way else None
-        readable = select.select((*taps, sys.stdin), (), (), pause)[0]
+        readable = select.select((*taps, ORDERS), (), (), pause)[0]
         due = time.monotonic() + delay
-        for source in readable:
-            if source is sys.stdin:
-                words = sys.stdin.readline().split()
-                if not words:
-                    return
-                for each in losses.values():
-                    each.change(float(words[0]), float(words[1]))
-                continue
+        if ORDERS in readable:
+            words = sys.stdin.readline().split()
+            if not words:
+                return
+            for each in losses.values():
+                each.change(float(words[0]), float(words[1]))
+        for source in set(readable) & set(taps):
             for frame in _frames(source):
                 if left := thinned(frame, losses[source]):
                     under_way.append((due, far[source], left))

@@ -10,6 +10,8 @@ mod devices;
 mod fec;
 #[cfg(test)]
 mod fec_lanes;
+#[cfg(test)]
+mod fec_rogues;
 mod frames;
 mod halves;
 mod incoming;

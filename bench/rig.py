@@ -131,9 +131,9 @@ def iperf_server(host: Host) -> Iterator[Running]:
     yield server
 
 
-def transfer(here: Host, address: str, seconds: float) -> dict[str, Any]:
-    """One TCP stream under CUBIC, its first second left out."""
-    command = ["iperf3", "-c", address, "-C", "cubic", "-t", f"{seconds:g}", "-O", f"{WARM_UP:g}", "--json"]
+def transfer(here: Host, address: str, seconds: float, warm_up: float = WARM_UP) -> dict[str, Any]:
+    """One TCP stream under CUBIC, its beginning left out."""
+    command = ["iperf3", "-c", address, "-C", "cubic", "-t", f"{seconds:g}", "-O", f"{warm_up:g}", "--json"]
     decoded: dict[str, Any] = json.loads(here.run(command, timeout=seconds + 60).stdout)
     return decoded
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pulse.core.effects import WEBSOCKET_AFTER, Attempt, PolicyRule, TablesChanged
 from pulse.core.facts import Fact, LinkSample
+from pulse.core.paths.fec import Protection
 from pulse.core.types import NO_LINK, LinkId, NodeId
 from pulse.errors import LinkError, PulseError
 from pulse.net.links import JoinOffer, PathSample, PeerTraffic, Request, Trust
@@ -78,6 +79,8 @@ class FakeLinks:
     """Addresses the socket was bound to, one after the other."""
     passed_on: list[int] = field(default_factory=list)
     """How many frames of others each look finds; the last one counts for all that follow."""
+    fec: list[tuple[Protection, ...] | None] = field(default_factory=list)
+    """Every table of protected paths, the newest last."""
     _facts: asyncio.Queue[Fact] = field(default_factory=asyncio.Queue)
     _offers: asyncio.Queue[JoinOffer] = field(default_factory=asyncio.Queue)
     _requests: asyncio.Queue[Request] = field(default_factory=asyncio.Queue)
@@ -201,6 +204,10 @@ class FakeLinks:
     def replace_policy(self, rules: Sequence[PolicyRule]) -> None:
         """Remember them."""
         self.policy = tuple(rules)
+
+    def set_fec(self, paths: Sequence[Protection] | None) -> None:
+        """Remember it."""
+        self.fec.append(paths if paths is None else tuple(paths))
 
     def attach_tun(self, name: str, queues: int) -> str:
         """Make a device, unless one is there or a refusal is planned."""

@@ -89,7 +89,7 @@ class LinkStatistics:
 
 @final
 class PeerStatistics:
-    """One node that packets can be sent to; counts are IP packets and their bytes."""
+    """One node that packets can be sent to; counts are IP packets and their bytes, but for parity packets."""
 
     @property
     def node(self) -> bytes: ...
@@ -104,6 +104,16 @@ class PeerStatistics:
     def packets_in(self) -> int: ...
     @property
     def bytes_in(self) -> int: ...
+    @property
+    def parity_out(self) -> int: ...
+    @property
+    def parity_in(self) -> int: ...
+    @property
+    def repaired(self) -> int:
+        """IP packets that were lost on the way here and repaired; they are among `packets_in`, too."""
+    @property
+    def unrepairable(self) -> int:
+        """IP packets that were lost in blocks with too little parity."""
 
 @final
 class PathStatistics:
@@ -120,7 +130,19 @@ class PathStatistics:
     def loss(self) -> float:
         """Share of the records sent on it that the node missed, else of the last 100 probes, 0 to 1."""
     @property
+    def reported(self) -> float | None:
+        """That share of the records alone; None unless the node reported on a hundred of them lately."""
+    @property
+    def burst(self) -> float:
+        """How many records got lost in a row, on average; 1 while fewer than ten did."""
+    @property
     def suspect(self) -> bool: ...
+    @property
+    def parity(self) -> int:
+        """Parity packets over a full block of 20 records, as `set_fec` said last."""
+    @property
+    def duplicate(self) -> bool:
+        """What is sent on it goes over a second path, too."""
 
 @final
 class SessionStatistics:
@@ -265,6 +287,12 @@ class Dataplane:
 
         The first rule that matches decides; without rules all is allowed, with any what matches none is not. ValueError
         changes nothing. A rule with ports matches no fragment but the first, and no protocol without ports.
+        """
+    def set_fec(self, paths: Sequence[tuple[bytes, int, int, bool]] | None) -> None:
+        """(node, first link, parity packets over 20 records (≤ 8), over a second path too): all paths with protection.
+
+        Sessions that begin from now on offer to take parity, and carry it if their peer offers it too; None takes the
+        offer back. ValueError changes nothing.
         """
     def attach_tun(self, name: str, queues: int = 1) -> str:
         """Make and read the TUN device `name`; returns the name the kernel gave it."""

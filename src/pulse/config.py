@@ -95,6 +95,8 @@ class Tun(Section, frozen=True):
     cidr: str = ""
     """Mesh range, chosen where the network is made."""
     queues: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
+    fec: bool = False
+    """Send parity where packets get lost, to peers that do so too."""
 
 
 class Portmap(Section, frozen=True):

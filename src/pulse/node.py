@@ -43,6 +43,7 @@ from pulse.services.beacon import BeaconService
 from pulse.services.bootstrap import BootstrapService
 from pulse.services.ca import CaService
 from pulse.services.control import INVITE_TTL, ControlService
+from pulse.services.fec import FecService
 from pulse.services.mesh import MeshService
 from pulse.services.netconfig import ConfigService
 from pulse.services.persist import PersistService
@@ -146,7 +147,8 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     meshing.fetch_config, meshing.punch = netconfig.fetch, traversal.perform
     meshing.rules_changed = _each(scribe.changed, tun.config_changed if tun else None)
     portmap = _portmap(config, links, identity, mesh, tun, meshing)
-    status = StatusService(mesh, links, tun, scribe, VERSION, addresses.join(*config.listen), _now(), portmap)
+    listen, fec = addresses.join(*config.listen), config.tun.fec
+    status = StatusService(mesh, links, tun, scribe, VERSION, listen, _now(), portmap, fec)
     trace = TraceService(mesh, rpc.call)
     why = WhyService(mesh, rpc.call, lambda node: status.way_to(node).link)
     methods |= {MethodName.CONFIG: netconfig.get, MethodName.PUNCH: traversal.answer}
@@ -167,6 +169,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
         ca or RelayService(links, rpc.call, mesh.ca_nodes),
         ApiService(build_api(control, VERSION), socket),
         tun,
+        FecService.offered(links, mesh.routing.routes) if config.tun.fec else None,
     )
     node = Node(meshing, control, status, ca, tun, told, tuple(each for each in services if each))
     _wake(config, identity, node, persist, trust, pins)

@@ -73,6 +73,21 @@ class PinInfo(View, frozen=True):
     """Why the pin is not followed at present; empty if it is."""
 
 
+class FecInfo(View, frozen=True):
+    """How packets exchanged with a node are protected against loss; counts since the node started."""
+
+    parity: int
+    """Parity packets over 20 records on the way there now; 0 while nothing gets lost."""
+    duplicate: bool
+    """All goes over a second path, too."""
+    parity_out: int
+    parity_in: int
+    repaired: int
+    """Packets that were lost on the way here and repaired."""
+    unrepairable: int
+    """Packets that were lost on the way here, too many at a time."""
+
+
 class PeerRow(View, frozen=True):
     """One other node, as the status shows it."""
 
@@ -107,6 +122,8 @@ class PeerRow(View, frozen=True):
     """Bytes of the longest packet that goes to it whole over the path in use; 0 while there is no path."""
     lan: bool = False
     """It was heard on a LAN of this machine lately."""
+    fec: FecInfo | None = None
+    """None if this node was started without `--fec`."""
 
 
 class PortMapping(View, frozen=True):

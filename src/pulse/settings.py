@@ -36,6 +36,7 @@ SETTINGS: Final = {
     "scribe": "scribe.enabled",
     "tun": "tun.enabled",
     "tun-queues": "tun.queues",
+    "fec": "tun.fec",
     "mesh-cidr": "tun.cidr",
     "portmap": "portmap.enabled",
     "beacon": "beacon.enabled",
@@ -64,6 +65,7 @@ _SWITCHES: Final = frozenset(
         "ca.force_time",
         "scribe.enabled",
         "tun.enabled",
+        "tun.fec",
         "portmap.enabled",
         "persist.enabled",
         "beacon.enabled",
@@ -76,7 +78,6 @@ _FALSE: Final = frozenset({"0", "false", "no", "off"})
 LATER: Final = {
     "node.tcp_listen": "the TCP tunnel listener",
     "scribe.listen": "the scribe's HTTP API",
-    "tun.fec": "forward error correction",
     "socks": "the SOCKS5 proxy",
     "dns": "the DNS server",
     "exit": "the exit node",

@@ -112,6 +112,8 @@ def test_no_more_events_are_drained_than_asked_for_and_the_rest_keeps_the_descri
         (lambda raw: raw.replace_policy([(True, None, None, [256], [], False)]), "256 is not an IP protocol"),
         (lambda raw: raw.replace_policy([(True, None, None, [], [(0, 65536)], False)]), "65536 is not a port"),
         (lambda raw: raw.replace_policy([(True, None, None, [], [(9, 8)], False)]), "ports 9-8 are no range"),
+        (lambda raw: raw.set_fec([(NODE, 1, 9, False)]), "9 parity packets are more than 8"),
+        (lambda raw: raw.set_fec([(b"short", 1, 2, False)]), "a node id has 32 bytes, not 5"),
         (lambda raw: raw.install_identity([CA.leaf("alice")], key_der("bob")), "do not fit"),
         (lambda raw: raw.install_identity([b"no certificate"], key_der("bob")), "no node certificate"),
         (lambda raw: raw.install_trust([b"no certificate"], CA.network.label, [], 0.0), "cannot be read"),

@@ -67,6 +67,7 @@ class Node:
     links: FakeLinks = field(default_factory=DroppingLinks)
     scribe: Office = field(default_factory=Office)
     mesh: Mesh = field(default_factory=lambda: mesh(CA, ME))
+    fec: bool = False
     ago: float = 1000.0
     """Seconds since what happens next happened."""
 
@@ -79,7 +80,7 @@ class Node:
     def service(self) -> StatusService:
         """The service, made one minute ago."""
         started = asyncio.get_running_loop().time() - 60
-        return StatusService(self.mesh, self.links, self.tun, self.scribe, "1.2.3", ":443", started)
+        return StatusService(self.mesh, self.links, self.tun, self.scribe, "1.2.3", ":443", started, fec=self.fec)
 
     def status(self) -> Status:
         """What it says."""

@@ -21,7 +21,7 @@ from pulse.core.trust.members import Naming
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import LinkId
 from pulse.net.links import PathSample, PeerTraffic
-from pulse.schemas import PortMapping
+from pulse.schemas import FecInfo, PortMapping
 from pulse.services.status import identity_of
 from tests.authority import MESH, NOW, key
 from tests.mint import member
@@ -102,6 +102,20 @@ async def test_a_peer_without_a_path_has_no_mtu(node: Node) -> None:
     node.parts(ALICE)
 
     assert node.row(ALICE).mtu == 0
+
+
+async def test_a_row_tells_how_packets_are_protected_where_parity_is_on(node: Node) -> None:
+    node.meets(ALICE)
+    node.links.measured = [PathSample(ALICE.node_id, LINK, None, 0.02, suspect=False, parity=4, duplicate=False)]
+    node.links.peers = [
+        PeerTraffic(ALICE.node_id, 10, 100, 20, 200, parity_out=2, parity_in=4, repaired=3, unrepairable=1)
+    ]
+    assert node.row(ALICE).fec is None
+
+    node.fec = True
+    assert node.row(ALICE).fec == FecInfo(4, False, parity_out=2, parity_in=4, repaired=3, unrepairable=1)
+    node.knows(BOB)
+    assert node.row(BOB).fec == FecInfo(0, False, 0, 0, 0, 0)
 
 
 async def test_a_row_tells_the_boot_count_of_the_newest_record(node: Node) -> None:

@@ -19,6 +19,9 @@ pub const VERSION: u8 = 1;
 /// Feature bit: this CPU computes AES in hardware. Both ends have it: AES-128-GCM, else ChaCha20-Poly1305.
 pub const FEATURE_AES: u64 = 1;
 
+/// Feature bit: takes parity over records, and sends it where records get lost. Both ends of a session need it.
+pub const FEATURE_FEC: u64 = 2;
+
 /// Longest control message.
 pub const MESSAGE_MAX: usize = 64 * 1024;
 
@@ -54,6 +57,11 @@ impl Hello {
     /// The hello in `bytes`; fields a later version appended are ignored.
     pub fn decode(bytes: &[u8]) -> io::Result<Self> {
         rmp_serde::from_slice(bytes).map_err(|error| malformed(format!("undecodable hello: {error}")))
+    }
+
+    /// True if both ends take parity.
+    pub fn takes_parity(&self, other: &Self) -> bool {
+        self.features & other.features & FEATURE_FEC != 0
     }
 
     /// The cipher that suits both ends.

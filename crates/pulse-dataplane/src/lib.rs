@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod dataplane;
 pub mod event;
+pub mod fec;
 pub mod flow;
 pub mod forward;
 pub mod frame;

@@ -5,6 +5,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// A flag with a descriptor: threads that work look at the flag, threads that sleep poll the descriptor.
 #[derive(Debug)]
@@ -61,6 +62,12 @@ impl AsFd for Signal {
 
 /// Sleep until `fd` has one of `events` (POLLIN, POLLOUT), an error, or one of `signals` is raised.
 pub fn wait(fd: BorrowedFd<'_>, events: i16, signals: &[&Signal]) -> io::Result<()> {
+    wait_for(fd, events, signals, None)
+}
+
+/// As `wait`, but no longer than `patience`, to the next millisecond.
+pub fn wait_for(fd: BorrowedFd<'_>, events: i16, signals: &[&Signal], patience: Option<Duration>) -> io::Result<()> {
+    let timeout = patience.map_or(-1, |patience| patience.as_micros().div_ceil(1000) as libc::c_int);
     let of = |fd: BorrowedFd<'_>, events| libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
     // Two signals are all that any thread listens to; poll ignores a negative descriptor.
     let mut fds = [of(fd, events), UNUSED, UNUSED];
@@ -68,7 +75,7 @@ pub fn wait(fd: BorrowedFd<'_>, events: i16, signals: &[&Signal]) -> io::Result<
         *slot = of(signal.as_fd(), libc::POLLIN);
     }
     // SAFETY: fds is an array of as many valid pollfd as its length says.
-    if unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, -1) } < 0 {
+    if unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout) } < 0 {
         let error = io::Error::last_os_error();
         return if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) };
     }

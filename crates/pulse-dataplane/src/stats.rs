@@ -27,7 +27,7 @@ drops! {
     BadSeal = "bad_seal",
     /// Counter seen before or too old.
     Replayed = "replayed",
-    /// The other copy of a record that was sent over two ways.
+    /// The other copy of a record that was sent over two ways, or one that came after parity had repaired it.
     Duplicate = "duplicate",
     /// A frame for a node that is not us, of a kind that is never passed on.
     NotForUs = "not_for_us",

@@ -12,6 +12,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::event::Bus;
+use crate::fec;
 use crate::flow::{Flow, mix};
 use crate::forward::Halves;
 use crate::inbox::Inbox;
@@ -128,6 +129,8 @@ pub struct Peer {
     pub waiting: Mutex<VecDeque<Waiting>>,
     /// What was carried, in inner bytes.
     pub traffic: Traffic,
+    /// What became of parity, both ways.
+    pub fec: Arc<fec::Counts>,
     /// Coarse time (seconds of the data plane) when Python was told last that there is traffic for it; 0 for never.
     pub wanted_at: AtomicU64,
 }

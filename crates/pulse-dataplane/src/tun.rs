@@ -9,11 +9,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use libc::{TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6, TUN_F_USO4, TUN_F_USO6};
 
 use crate::offload::Vnet;
-use crate::signal::{Signal, wait};
+use crate::signal::{Signal, wait_for};
 
 /// Bytes of the longest packet in the mesh: its record and frame, and parity of it, fit 1,500 bytes of IPv6. The TUN's
 /// MTU, which Python sets.
@@ -94,9 +95,9 @@ impl Tun {
         self.write(&[IoSlice::new(&vnet.encode()), IoSlice::new(packet)])
     }
 
-    /// Sleep until `queue` has something to read or the device is being detached.
-    pub fn wait_readable(&self, queue: usize) -> io::Result<()> {
-        wait(self.queue(queue), libc::POLLIN, &[&self.stop])
+    /// Sleep until `queue` has something to read, the device is being detached, or so much time has passed.
+    pub fn wait_readable(&self, queue: usize, patience: Option<Duration>) -> io::Result<()> {
+        wait_for(self.queue(queue), libc::POLLIN, &[&self.stop], patience)
     }
 
     /// True for the first who noticed that the device is gone.

@@ -25,6 +25,9 @@ use crate::statistics::{LinkStatistics, PathStatistics, PeerStatistics, SessionS
 /// A handle and the ways that lead to it.
 type Route = (Handle, Vec<Way>);
 
+/// A path with its protection: node, first link, parity packets, and over a second path, too.
+type SaidProtected = (Vec<u8>, LinkId, u8, bool);
+
 /// The data plane of one node.
 #[pyclass(frozen, module = "pulse._dataplane")]
 struct Dataplane(dataplane::Dataplane);
@@ -187,6 +190,12 @@ impl Dataplane {
     fn replace_policy(&self, rules: Vec<SaidRule>) -> PyResult<()> {
         let rules: PyResult<Vec<_>> = rules.into_iter().map(rule).collect();
         self.0.replace_policy(rules?).map_err(python_error)
+    }
+
+    fn set_fec(&self, py: Python<'_>, paths: Option<Vec<SaidProtected>>) -> PyResult<()> {
+        let protected = |(node, link, parity, duplicate): SaidProtected| Ok((node_id(&node)?, link, parity, duplicate));
+        let paths = paths.map(|paths| paths.into_iter().map(protected).collect::<PyResult<Vec<_>>>()).transpose()?;
+        py.detach(|| self.0.set_fec(paths.as_deref())).map_err(python_error)
     }
 
     #[pyo3(signature = (name, queues = 1))]

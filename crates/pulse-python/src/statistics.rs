@@ -40,6 +40,10 @@ pub(crate) struct PeerStatistics {
     bytes_out: u64,
     packets_in: u64,
     bytes_in: u64,
+    parity_out: u64,
+    parity_in: u64,
+    repaired: u64,
+    unrepairable: u64,
 }
 
 /// One path that was measured.
@@ -50,7 +54,11 @@ pub(crate) struct PathStatistics {
     link: u32,
     rtt: Option<f64>,
     loss: f64,
+    reported: Option<f64>,
+    burst: f64,
     suspect: bool,
+    parity: u8,
+    duplicate: bool,
 }
 
 /// One live session.
@@ -116,14 +124,38 @@ impl From<&dataplane::PeerSnapshot> for PeerStatistics {
     fn from(snapshot: &dataplane::PeerSnapshot) -> Self {
         let (peer, mtu) = (&snapshot.peer, snapshot.mtu);
         let (packets_out, bytes_out, packets_in, bytes_in) = counts(&peer.traffic);
-        Self { node: peer.node, mtu, packets_out, bytes_out, packets_in, bytes_in }
+        let [parity_out, parity_in, repaired, unrepairable] =
+            [&peer.fec.parity_out, &peer.fec.parity_in, &peer.fec.repaired, &peer.fec.unrepairable]
+                .map(|count| count.load(Relaxed));
+        Self {
+            node: peer.node,
+            mtu,
+            packets_out,
+            bytes_out,
+            packets_in,
+            bytes_in,
+            parity_out,
+            parity_in,
+            repaired,
+            unrepairable,
+        }
     }
 }
 
 impl From<&dataplane::PathSnapshot> for PathStatistics {
     fn from(path: &dataplane::PathSnapshot) -> Self {
-        let rtt = path.figures.rtt.map(|rtt| rtt.as_secs_f64());
-        Self { node: path.node, link: path.link, rtt, loss: path.figures.loss, suspect: path.suspect }
+        let (rtt, protection) = (path.figures.rtt.map(|rtt| rtt.as_secs_f64()), path.protection);
+        Self {
+            node: path.node,
+            link: path.link,
+            rtt,
+            loss: path.figures.loss,
+            reported: path.figures.reported,
+            burst: path.figures.burst,
+            suspect: path.suspect,
+            parity: protection.parity,
+            duplicate: protection.duplicate,
+        }
     }
 }
 

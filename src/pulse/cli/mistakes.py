@@ -18,7 +18,6 @@ from pulse.settings import LATER
 LATER_FLAGS: Final = {
     "--tcp": "node.tcp_listen",
     "--scribe-listen": "scribe.listen",
-    "--fec": "tun.fec",
     "--exit": "exit",
     "--exit-cidrs": "exit",
 }

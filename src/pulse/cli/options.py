@@ -45,6 +45,9 @@ class NodeFlags:
     scribe: Annotated[bool | None, Parameter(help="Be the network config authority.")] = None
     tun: Annotated[bool | None, Parameter(help="Make a network interface with the mesh addresses (Linux).")] = None
     tun_queues: Annotated[int | None, Parameter(help="Queues of the interface, 1 to 16 (1).")] = None
+    fec: Annotated[bool | None, Parameter(help="Send parity where packets get lost, to peers that have --fec too.")] = (
+        None
+    )
     socks: Annotated[bool | None, Parameter(show=False)] = None
     socks_listen: Annotated[str | None, Parameter(show=False)] = None
     dns: Annotated[bool | None, Parameter(show=False)] = None

@@ -18,6 +18,7 @@ from pulse.core import facts
 from pulse.core.addresses import split
 from pulse.core.effects import WEBSOCKET_AFTER, Attempt, PolicyRule, TablesChanged
 from pulse.core.messages import printable
+from pulse.core.paths.fec import Protection
 from pulse.core.types import NO_LINK, LinkId, NodeId
 from pulse.errors import LinkError, SystemRefused
 from pulse.net.links import JoinOffer, PathSample, PeerTraffic, Request, Trust
@@ -227,6 +228,10 @@ class DataplaneLinks:
     def replace_policy(self, rules: Sequence[PolicyRule]) -> None:
         self._dataplane.replace_policy(rules)
 
+    def set_fec(self, paths: Sequence[Protection] | None) -> None:
+        raw = None if paths is None else [(_raw(node), link, parity, twice) for node, link, parity, twice in paths]
+        self._dataplane.set_fec(raw)
+
     def attach_tun(self, name: str, queues: int) -> str:
         try:
             return self._dataplane.attach_tun(name, queues)
@@ -254,14 +259,33 @@ class DataplaneLinks:
 
     def paths(self) -> list[PathSample]:
         return [
-            PathSample(_hex(path.node), LinkId(path.link), path.rtt, path.loss, path.suspect)
+            PathSample(
+                _hex(path.node),
+                LinkId(path.link),
+                path.rtt,
+                path.loss,
+                path.suspect,
+                path.reported,
+                path.burst,
+                path.parity,
+                path.duplicate,
+            )
             for path in self._dataplane.statistics().paths
         ]
 
     def traffic(self) -> list[PeerTraffic]:
         return [
             PeerTraffic(
-                _hex(peer.node), peer.packets_out, peer.bytes_out, peer.packets_in, peer.bytes_in, peer.mtu or 0
+                _hex(peer.node),
+                peer.packets_out,
+                peer.bytes_out,
+                peer.packets_in,
+                peer.bytes_in,
+                peer.mtu or 0,
+                peer.parity_out,
+                peer.parity_in,
+                peer.repaired,
+                peer.unrepairable,
             )
             for peer in self._dataplane.statistics().peers
         ]

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from pulse.core.effects import WEBSOCKET_AFTER, Attempt, PolicyRule, TablesChanged
 from pulse.core.facts import Fact, LinkSample
+from pulse.core.paths.fec import Protection
 from pulse.core.types import NO_LINK, LinkId, NodeId
 
 
@@ -60,6 +61,12 @@ class PeerTraffic:
     bytes_in: int
     mtu: int = 0
     """Bytes of the longest packet that goes whole over the path in use; 0 while there is no path."""
+    parity_out: int = 0
+    parity_in: int = 0
+    repaired: int = 0
+    """Packets of `packets_in` that were lost on the way and repaired."""
+    unrepairable: int = 0
+    """Packets that were lost although there was parity over them: too many at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,14 @@ class PathSample:
     loss: float
     """From 0 to 1: of the records sent on it, else of its probes."""
     suspect: bool
+    reported: float | None = None
+    """Loss of records alone, by the node's own reports; None while too little is known."""
+    burst: float = 1.0
+    """How many records got lost in a row, on average."""
+    parity: int = 0
+    """Parity packets over 20 records."""
+    duplicate: bool = False
+    """What is sent on it goes over a second path, too."""
 
 
 class JoinLane(Protocol):
@@ -172,6 +187,10 @@ class Links(Protocol):
 
     def replace_policy(self, rules: Sequence[PolicyRule]) -> None:
         """Allow and deny flows by these rules from now on; the first that matches decides, none allows all."""
+        ...
+
+    def set_fec(self, paths: Sequence[Protection] | None) -> None:
+        """Protect these paths against loss, and no others; None offers no parity in later sessions."""
         ...
 
     def attach_tun(self, name: str, queues: int) -> str:

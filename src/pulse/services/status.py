@@ -75,6 +75,8 @@ class StatusService:
     started: float
     """The event loop's time at start."""
     portmap: Mapping | None = None
+    fec: bool = False
+    """Parity is sent where packets get lost."""
 
     def status(self) -> schemas.Status:
         """The mesh as this node sees it."""
@@ -191,6 +193,7 @@ class StatusService:
             pinned=self.pin_of(peer.node_id),
             mtu=traffic.mtu if path else 0,
             lan=peer.node_id in self.mesh.heard.members(),
+            fec=_protection(sample, traffic) if self.fec else None,
         )
 
     def _figures(self, path: Path | None, sample: PathSample | None) -> Figures:
@@ -239,6 +242,17 @@ class StatusService:
             scribe_problem=self.scribe.problem,
         )
         return judge(vitals)
+
+
+def _protection(sample: PathSample | None, traffic: PeerTraffic) -> schemas.FecInfo:
+    return schemas.FecInfo(
+        parity=sample.parity if sample else 0,
+        duplicate=sample.duplicate if sample else False,
+        parity_out=traffic.parity_out,
+        parity_in=traffic.parity_in,
+        repaired=traffic.repaired,
+        unrepairable=traffic.unrepairable,
+    )
 
 
 def identity_of(

@@ -79,6 +79,7 @@ fn kept_or_new(before: &Addresses, node: NodeId, handle: Ipv4Addr, v6: Ipv6Addr)
             sealer: ArcSwapOption::empty(),
             waiting: Mutex::new(VecDeque::new()),
             traffic: Traffic::default(),
+            fec: Arc::default(),
             wanted_at: AtomicU64::new(0),
         })
     })

@@ -5,6 +5,7 @@
 //! signals.
 
 mod addresses;
+mod fec;
 mod routes;
 mod statistics;
 mod tables;
@@ -21,6 +22,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
 pub use addresses::Ownership;
+pub use fec::Protected;
 pub use routes::Way;
 pub use statistics::{PathSnapshot, PeerSnapshot, Statistics};
 

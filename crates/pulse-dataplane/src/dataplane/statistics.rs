@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Dataplane, Result};
 use crate::clock::now;
-use crate::path::{Figures, Path};
+use crate::path::{Figures, Path, Protection};
 use crate::tables::{Peer, Shared};
 use crate::{LinkId, NodeId, link, session};
 
@@ -43,6 +43,8 @@ pub struct PathSnapshot {
     pub figures: Figures,
     /// It had better not be used.
     pub suspect: bool,
+    /// How what is sent on it is protected against loss.
+    pub protection: Protection,
 }
 
 impl Dataplane {
@@ -75,7 +77,8 @@ fn paths(shared: &Shared) -> Vec<PathSnapshot> {
     let (addresses, now) = (shared.addresses.load(), now());
     let snapshot = |path: Arc<Path>| {
         let (node, figures) = (addresses.by_handle(path.handle)?.node, path.figures(now)?);
-        Some(PathSnapshot { node, link: path.link.index, figures, suspect: path.is_suspect() })
+        let (suspect, protection) = (path.is_suspect(), path.protection());
+        Some(PathSnapshot { node, link: path.link.index, figures, suspect, protection })
     };
     shared.paths.list().into_iter().filter_map(snapshot).collect()
 }

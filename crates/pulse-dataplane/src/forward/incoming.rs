@@ -295,7 +295,7 @@ impl<'s, 'b> Turn<'s, 'b> {
                 });
             }
             Kind::PathProbe => path::arrived(self.shared, link, header, body),
-            Kind::Parity => self.shared.drops.count(Drop::UnknownKind),
+            Kind::Parity => self.records.parity(header, body, self.verdicts),
         }
     }
 

@@ -7,6 +7,11 @@ mod answers;
 mod copies;
 #[cfg(test)]
 mod devices;
+mod fec;
+#[cfg(test)]
+mod fec_lanes;
+#[cfg(test)]
+mod fec_rogues;
 mod frames;
 mod halves;
 mod incoming;

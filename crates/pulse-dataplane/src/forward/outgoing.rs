@@ -5,9 +5,11 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::answers::Answers;
 use super::copies::Copies;
+use super::fec::Fec;
 use super::frames::account;
 use super::guarded;
 use super::parcel::Parcel;
@@ -15,6 +17,7 @@ use super::slots::Slots;
 use super::train::{Departure, Train};
 use super::waiting::hold;
 use super::ways::{Map, Memory, Way, Ways, Wrapping};
+use crate::clock;
 use crate::event::Event;
 use crate::frame::{self, HopHeader};
 use crate::offload::{Gso, Split, Vnet, checksum, mss, settle};
@@ -37,6 +40,9 @@ pub struct Outgoing {
     train: Train,
     parcel: Parcel,
     copies: Copies,
+    fec: Fec,
+    /// How long until a block that is open has to be looked at.
+    due: Option<Duration>,
     memory: Memory,
     noting: Noting,
     answers: Answers,
@@ -45,8 +51,8 @@ pub struct Outgoing {
 impl Outgoing {
     pub fn new(shared: Arc<Shared>, tun: Arc<Tun>, queue: usize) -> Self {
         let (slots, train) = (Slots::default(), Train::default());
-        let (parcel, copies, memory, noting, answers) = Default::default();
-        Self { shared, tun, queue, slots, train, parcel, copies, memory, noting, answers }
+        let (parcel, copies, fec, due, memory, noting, answers) = Default::default();
+        Self { shared, tun, queue, slots, train, parcel, copies, fec, due, memory, noting, answers }
     }
 
     /// Turn after turn until the device is detached, or gone.
@@ -55,11 +61,14 @@ impl Outgoing {
         while !tun.stop.is_raised() {
             let ended = match guarded(&shared.drops, || self.turn()) {
                 Some(Ok(())) => continue,
-                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => tun.wait_readable(self.queue),
+                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    tun.wait_readable(self.queue, self.due)
+                }
                 Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Some(Err(error)) => Err(error),
                 None => {
                     self.train.rewind();
+                    self.fec.clear();
                     continue;
                 }
             };
@@ -96,6 +105,7 @@ impl Outgoing {
             }
         }
         self.finish_train();
+        self.close_blocks();
         taken
     }
 
@@ -122,7 +132,7 @@ impl Outgoing {
     }
 
     /// One packet, one record.
-    fn whole(&mut self, vnet: &Vnet, front: &[u8], way: Way<'_>, sealer: &RecordSealer) -> Result<(), Drop> {
+    fn whole(&mut self, vnet: &Vnet, front: &[u8], way: Way<'_>, sealer: &Arc<RecordSealer>) -> Result<(), Drop> {
         let length = self.slots.length();
         let wrapping = self.wrapping(front, length, &way)?;
         let room = wrapping.room();
@@ -134,7 +144,11 @@ impl Outgoing {
             mss::clamp(packet, partial, way.mtu());
         }
         let counter = sealer.reserve(1).ok_or(Drop::KeyUsedUp)?;
-        sealer.seal(counter, marks(&way, partial), record);
+        let marks = marks(&way, partial);
+        if let Some(mut cover) = self.fec.cover(&way, sealer, front, 1) {
+            cover.gather(counter, marks, &record[RECORD_HEADER..RECORD_HEADER + length]);
+        }
+        sealer.seal(counter, marks, record);
         if let Some(framing) = Framing::begin(&wrapping, &way, 1) {
             framing.seal(0, slot);
         }
@@ -147,7 +161,7 @@ impl Outgoing {
     }
 
     /// One super-packet, as many records as it was joined from.
-    fn joined(&mut self, vnet: &Vnet, front: &[u8], way: Way<'_>, sealer: &RecordSealer) -> Result<(), Drop> {
+    fn joined(&mut self, vnet: &Vnet, front: &[u8], way: Way<'_>, sealer: &Arc<RecordSealer>) -> Result<(), Drop> {
         let mut split = Split::plan(vnet, front, self.slots.length()).ok_or(Drop::BadPacket)?;
         let (count, headers) = (split.count(), split.shape.payload);
         let wrapping = self.wrapping(front, headers + split.segment, &way)?;
@@ -157,15 +171,19 @@ impl Outgoing {
         }
         let first = sealer.reserve(count as u64).ok_or(Drop::KeyUsedUp)?;
         let framing = Framing::begin(&wrapping, &way, count);
+        let mut cover = self.fec.cover(&way, sealer, front, count);
         let (stride, marks) = (room + RECORD_OVERHEAD + headers + split.segment, marks(&way, split.partial));
         let mut bytes = 0;
         for (index, slot) in self.slots.records[self.train.end()..].chunks_exact_mut(stride).take(count).enumerate() {
             let slot = &mut slot[..room + RECORD_OVERHEAD + headers + split.piece(index).len()];
             let record = &mut slot[room..];
             record[RECORD_HEADER..RECORD_HEADER + headers].copy_from_slice(split.headers(index));
+            let packet = RECORD_HEADER..record.len() - TAG;
             if !split.partial {
-                let end = record.len() - TAG;
-                checksum::finish(&mut record[RECORD_HEADER..end], &split.shape);
+                checksum::finish(&mut record[packet.clone()], &split.shape);
+            }
+            if let Some(cover) = &mut cover {
+                cover.gather(first + index as u64, marks, &record[packet]);
             }
             sealer.seal(first + index as u64, marks, record);
             if let Some(framing) = &framing {
@@ -232,8 +250,23 @@ impl Outgoing {
         self.send();
         let (shared, tun) = (&self.shared, &self.tun);
         self.copies.flush(|link, datagrams, stride| send_blocking(shared, tun, link, datagrams, stride));
+        self.send_parity();
         self.noting.finish();
         self.train.rewind();
+    }
+
+    fn send_parity(&mut self) {
+        let (shared, tun) = (&self.shared, &self.tun);
+        self.fec.depart(|link, datagrams, stride| send_blocking(shared, tun, link, datagrams, stride));
+    }
+
+    /// Blocks that have waited long enough; only where there are some, a clock is read.
+    fn close_blocks(&mut self) {
+        self.due = None;
+        if self.fec.is_open() {
+            self.due = self.fec.expire(clock::now());
+            self.send_parity();
+        }
     }
 
     fn send(&mut self) {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::incoming::View;
 use crate::Handle;
+use crate::fec::Mended;
 use crate::flow::{Flow, Transport};
 use crate::frame::HopHeader;
 use crate::offload::{Coalescer, Sink, ends, mss};
@@ -25,6 +26,8 @@ pub struct Records<'s, 'b> {
     policed: bool,
     run: Option<Run<'s>>,
     coalescer: Coalescer<'b>,
+    /// Counter of the first packet that was joined and not yet written.
+    joined: u64,
     device: Device<'s>,
 }
 
@@ -64,7 +67,7 @@ impl<'s, 'b> Records<'s, 'b> {
         let tun = view.tun.as_deref();
         let coalescer = Coalescer::new(tun.is_some_and(|tun| tun.segments_udp));
         let device = Device { tun, drops: &shared.drops };
-        Self { shared, view, policed: !view.policy.is_open(), run: None, coalescer, device }
+        Self { shared, view, policed: !view.policy.is_open(), run: None, coalescer, joined: 0, device }
     }
 
     /// Take what arrived bare under `index`: records of `stride` bytes, the last may be shorter.
@@ -89,6 +92,21 @@ impl<'s, 'b> Records<'s, 'b> {
         }
     }
 
+    /// Take the body of a frame that holds parity; as `framed`. What it repairs is judged like any record, though no
+    /// header speaks of it: the frame's is that of some packet of the block.
+    pub fn parity(&mut self, header: &HopHeader, body: &mut [u8], verdicts: &mut Verdicts) {
+        let Some(index) = body.first_chunk() else { return self.shared.drops.count(Drop::Truncated) };
+        if !self.begin_run(u32::from_be_bytes(*index)) {
+            return self.shared.drops.count(Drop::UnknownIndex);
+        }
+        let Some(run) = &mut self.run else { return };
+        let sender = if header.src == run.opener.v4 { Ok(()) } else { Err(Drop::HeaderMismatch) };
+        match sender.and_then(|()| run.opening.parity(body)) {
+            Ok(()) => self.mend(verdicts),
+            Err(reason) => self.shared.drops.count(reason),
+        }
+    }
+
     /// Write what is still open.
     pub fn flush(&mut self) {
         self.coalescer.flush(&mut self.device);
@@ -96,12 +114,15 @@ impl<'s, 'b> Records<'s, 'b> {
 
     /// Count the records of a run, and let go of its key.
     pub fn end_run(&mut self) {
-        let Some(Run { opener, counts, .. }) = self.run.take() else { return };
-        if counts.packets == 0 {
+        let Some(Run { opener, counts, mut opening }) = self.run.take() else { return };
+        let mended = opening.mended();
+        if counts.packets == 0 && mended == Mended::default() {
             return;
         }
+        self.shared.drops.add(Drop::BadPacket, mended.malformed);
         if let Some(peer) = self.view.addresses.peers.get(&opener.node) {
             peer.traffic.received(counts.packets, counts.inner);
+            peer.fec.add(mended);
         }
         // Bare records name no link: they are counted on the one we would answer over.
         if let Some(hop) = self.view.routes.direct(opener.v4).filter(|_| counts.bare > 0) {
@@ -123,8 +144,10 @@ impl<'s, 'b> Records<'s, 'b> {
 
     fn take(&mut self, record: &'b mut [u8], header: Option<&HopHeader>, verdicts: &mut Verdicts) {
         let Some(run) = &mut self.run else { return };
+        let counter =
+            record.get(8..16).and_then(|counter| counter.first_chunk()).copied().map_or(0, u64::from_be_bytes);
         let opened = run.opening.open(record).and_then(|(packet, partial)| {
-            let policed = self.policed.then_some(verdicts);
+            let policed = self.policed.then_some(&mut *verdicts);
             judge(self.view, run.opener, packet, header, policed).map(|()| (packet, partial))
         });
         match opened {
@@ -137,9 +160,36 @@ impl<'s, 'b> Records<'s, 'b> {
                 if !self.coalescer.push(packet, partial, &mut self.device) {
                     self.shared.drops.count(Drop::BadPacket);
                 }
+                if self.coalescer.packets() <= 1 {
+                    self.joined = counter;
+                }
             }
             Err(reason) => self.shared.drops.count(reason),
         }
+        if self.run.as_ref().is_some_and(|run| run.opening.is_ripe()) {
+            self.mend(verdicts);
+        }
+    }
+
+    /// Write what parity repairs. A packet that was lost just before those that wait to be joined goes before them, so
+    /// that its flow sees no gap.
+    fn mend(&mut self, verdicts: &mut Verdicts) {
+        let Self { shared, view, policed, run, coalescer, joined, device } = self;
+        let Some(Run { opener, opening, counts }) = run else { return };
+        opening.mend(|counter, packet, partial| {
+            if let Err(reason) = judge(view, opener, packet, None, policed.then_some(&mut *verdicts)) {
+                return shared.drops.count(reason);
+            }
+            counts.add(packet.len(), false);
+            if counter > *joined {
+                coalescer.flush(device);
+            }
+            let mut alone = Coalescer::new(false);
+            if !alone.push(packet, partial, device) {
+                shared.drops.count(Drop::BadPacket);
+            }
+            alone.flush(device);
+        });
     }
 }
 

@@ -276,11 +276,13 @@ pub fn bare_link(other: u8) -> Arc<Link> {
 
 fn opener(me: u8, other: u8) -> RecordOpener {
     let index = 100 + u32::from(other);
-    RecordOpener::new(index, id(other), v4(other), v6(other), &secret(other, me, 0), Cipher::Aes128Gcm)
+    let (secret, cipher) = (secret(other, me, 0), Cipher::Aes128Gcm);
+    RecordOpener::new(index, id(other), v4(other), v6(other), &secret, cipher).with_parity(&secret, cipher)
 }
 
 fn peer(me: u8, other: u8) -> Arc<Peer> {
-    let sealer = RecordSealer::new(100 + u32::from(me), &secret(me, other, 0), Cipher::Aes128Gcm);
+    let (secret, cipher) = (secret(me, other, 0), Cipher::Aes128Gcm);
+    let sealer = RecordSealer::new(100 + u32::from(me), &secret, cipher).with_parity(&secret, cipher);
     Arc::new(Peer {
         node: id(other),
         handle: v4(other),
@@ -288,6 +290,7 @@ fn peer(me: u8, other: u8) -> Arc<Peer> {
         sealer: ArcSwapOption::from_pointee(sealer),
         waiting: VecDeque::new().into(),
         traffic: Traffic::default(),
+        fec: Arc::default(),
         wanted_at: 0.into(),
     })
 }

@@ -58,6 +58,7 @@ impl Map {
             Verdict::Denied => return Err(Missing::Leave),
         };
         let (hop, second) = self.hops(&flow, judged.redundant).ok_or(Missing::Route(peer))?;
+        let second = second.or_else(|| self.beside(peer, hop));
         let relayed = !hop.path.is_direct();
         if relayed {
             transport.get_or_insert_with(|| Transport::of(front));
@@ -72,6 +73,13 @@ impl Map {
         }
         let best = self.routes.best(flow.dst)?;
         Some((best, self.routes.second(flow.dst, best)))
+    }
+
+    /// The hop for copies of what takes a path that loses too much for parity, if the peer takes part in such things.
+    fn beside(&self, peer: &Peer, hop: &Hop) -> Option<&Hop> {
+        let takes_part = || peer.sealer.load().as_ref().is_some_and(|sealer| sealer.parity.is_some());
+        let lossy = hop.path.protection().duplicate && takes_part();
+        lossy.then(|| self.routes.second(peer.handle, hop)).flatten()
     }
 }
 
@@ -122,8 +130,7 @@ impl<'m> Way<'m> {
         if !self.relayed && record <= size {
             return Wrapping::Bare;
         }
-        let plain = HopHeader { flags: self.flags, ..HopHeader::new(self.src, self.peer.handle, Kind::Record) };
-        let header = plain.describe(self.transport.unwrap_or_else(|| Transport::of(front)));
+        let header = self.header(Kind::Record, front);
         if FRAME_OVERHEAD + record <= size { Wrapping::Framed(header) } else { Wrapping::Cut(header) }
     }
 
@@ -137,6 +144,16 @@ impl<'m> Way<'m> {
     pub fn flow(&self, front: &[u8]) -> Flow {
         let transport = self.transport.unwrap_or_else(|| Transport::of(front));
         Flow { src: self.src, dst: self.peer.handle, transport }
+    }
+
+    /// The header around parity over packets of which the last begins with `front`.
+    pub fn parity_header(&self, front: &[u8]) -> HopHeader {
+        self.header(Kind::Parity, front)
+    }
+
+    fn header(&self, kind: Kind, front: &[u8]) -> HopHeader {
+        let plain = HopHeader { flags: self.flags, ..HopHeader::new(self.src, self.peer.handle, kind) };
+        plain.describe(self.flow(front).transport)
     }
 
     /// True if another packet to the peer, which begins with `front`, goes the same way.

@@ -18,6 +18,9 @@ pub const EXPORTER_LABEL: &[u8] = b"EXPORTER-pulse record v1";
 /// First part of the HKDF info.
 const INFO_LABEL: &[u8] = b"pulse record v1";
 
+/// HKDF info of the key that seals parity over the records of one key.
+const PARITY_LABEL: &[u8] = b"pulse parity v1";
+
 /// Context of the TLS exporter: the lower id, then the higher.
 pub fn exporter_context(one: &NodeId, other: &NodeId) -> [u8; 64] {
     let (lower, higher) = if one < other { (one, other) } else { (other, one) };
@@ -77,6 +80,15 @@ impl Binding {
     }
 }
 
+/// The secret that seals parity where `secret` seals records: HKDF-Expand, so that neither key tells of the other.
+pub fn parity_secret(secret: &[u8; 32]) -> [u8; 32] {
+    let mut parity = [0; 32];
+    let key = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, secret);
+    let filled = key.expand(&[PARITY_LABEL], hkdf::HKDF_SHA256).and_then(|expanded| expanded.fill(&mut parity));
+    let Ok(()) = filled else { unreachable!("32 bytes are what one block of SHA-256 gives") };
+    parity
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -130,6 +142,15 @@ mod tests {
             assert_ne!(others.lower_to_higher, secrets.lower_to_higher);
             assert_ne!(others.higher_to_lower, secrets.higher_to_lower);
         }
+    }
+
+    #[test]
+    fn parity_has_a_secret_of_its_own_under_each_record_secret() {
+        let secrets = binding().secrets(&bytes("shared_secret")).unwrap();
+        let [one, other] = [&secrets.lower_to_higher, &secrets.higher_to_lower].map(parity_secret);
+        assert_eq!(one, bytes("parity_lower_to_higher"));
+        assert_eq!(other, bytes("parity_higher_to_lower"));
+        assert!(one != other && ![one, other].contains(&secrets.lower_to_higher));
     }
 
     #[test]

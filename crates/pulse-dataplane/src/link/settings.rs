@@ -2,10 +2,11 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 
-use crate::hello::{Hello, VERSION, features, random};
+use crate::hello::{FEATURE_FEC, Hello, VERSION, features, random};
 use crate::link::Writable;
 use crate::tls::Identity;
 use crate::verify::{Certified, Refusal, Trust, wall_clock};
@@ -21,6 +22,8 @@ pub struct Settings {
     pub boot: [u8; 16],
     /// Our feature bits.
     pub features: u64,
+    /// Sessions that begin from now on may have parity.
+    pub fec: AtomicBool,
     /// When the shared socket takes bytes again.
     pub writable: Arc<Writable>,
 }
@@ -33,6 +36,7 @@ impl Settings {
             trust: ArcSwapOption::empty(),
             boot: random()?,
             features: features(),
+            fec: AtomicBool::new(false),
             writable: Arc::default(),
         })
     }
@@ -52,7 +56,7 @@ impl Settings {
             replaces,
             clock: since.map_or(0.0, |since| since.as_secs_f64()),
             revocations: self.trust.load().as_ref().map_or([0; 32], |trust| trust.revocations),
-            features: self.features,
+            features: self.features | if self.fec.load(Ordering::Relaxed) { FEATURE_FEC } else { 0 },
         }
     }
 

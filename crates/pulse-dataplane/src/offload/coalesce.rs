@@ -71,6 +71,11 @@ impl<'a> Coalescer<'a> {
         true
     }
 
+    /// How many are joined and not written yet.
+    pub fn packets(&self) -> usize {
+        self.group.as_ref().map_or(0, |group| group.packets)
+    }
+
     /// Write what is still open.
     pub fn flush(&mut self, sink: &mut impl Sink) {
         let Some(mut group) = self.group.take() else { return };

@@ -7,7 +7,7 @@ mod proof;
 mod registry;
 mod suspicion;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +43,27 @@ pub(crate) enum Usage {
     Spare,
 }
 
+/// How what is sent on a path is protected against loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Protection {
+    /// Parity packets over a full block of records.
+    pub parity: u8,
+    /// Each record goes over a second path, too.
+    pub duplicate: bool,
+}
+
+impl Protection {
+    const DUPLICATE: u8 = 0x80;
+
+    fn pack(self) -> u8 {
+        self.parity | if self.duplicate { Self::DUPLICATE } else { 0 }
+    }
+
+    fn unpack(bits: u8) -> Self {
+        Self { parity: bits & !Self::DUPLICATE, duplicate: bits & Self::DUPLICATE != 0 }
+    }
+}
+
 /// What is known of a path, for statistics.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Figures {
@@ -50,6 +71,10 @@ pub struct Figures {
     pub rtt: Option<Duration>,
     /// Share of the records that the peer reported lost; without reports, of the last 100 probes. 0 to 1.
     pub loss: f64,
+    /// The share that the peer reported lost, if it reported on enough of them lately.
+    pub reported: Option<f64>,
+    /// How many were lost in a row, on average; 1 if too little is known.
+    pub burst: f64,
 }
 
 /// One path.
@@ -62,6 +87,7 @@ pub struct Path {
     suspect: AtomicBool,
     /// As the table said it last: what is out of the table is probed still.
     last: AtomicBool,
+    protection: AtomicU8,
     state: Mutex<State>,
 }
 
@@ -77,7 +103,16 @@ impl Path {
     /// A path nothing is known of.
     pub fn new(handle: Handle, link: Arc<Link>) -> Self {
         let (suspect, last) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { handle, link, suspect, last, state: Mutex::default() }
+        Self { handle, link, suspect, last, protection: AtomicU8::new(0), state: Mutex::default() }
+    }
+
+    /// How it is protected against loss: one relaxed load.
+    pub fn protection(&self) -> Protection {
+        Protection::unpack(self.protection.load(Ordering::Relaxed))
+    }
+
+    fn protect(&self, protection: Protection) {
+        self.protection.store(protection.pack(), Ordering::Relaxed);
     }
 
     /// True while it had better not be used: one relaxed load.
@@ -112,7 +147,7 @@ impl Path {
             return None;
         }
         let probed = state.meter.reading();
-        Some(Figures { rtt: probed.rtt, loss: reported.unwrap_or(probed.loss) })
+        Some(Figures { rtt: probed.rtt, loss: reported.unwrap_or(probed.loss), reported, burst: state.tally.burst() })
     }
 
     /// Round-trip time and loss as chance would have them: what patience with it has to allow for.
@@ -168,9 +203,9 @@ impl Path {
         self.state().suspicion.unheard(now);
     }
 
-    /// So many records were sent on it, of which so many were lost.
-    pub(crate) fn reported(&self, records: u64, lost: u64, now: Duration) {
-        self.state().tally.add(records, lost, now);
+    /// So many records were sent on it, of which so many were lost, in so many gaps.
+    pub(crate) fn reported(&self, records: u64, lost: u64, gaps: u64, now: Duration) {
+        self.state().tally.add(records, lost, gaps, now);
     }
 
     /// Time has passed: the new opinion, if it changed.

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Path;
 use super::proof::Proofs;
+use super::{Path, Protection};
 use crate::clock::now;
 use crate::tables::{Hop, Link, Routes};
 use crate::{Handle, LinkId};
@@ -22,6 +22,8 @@ pub struct Paths {
     /// What the sessions vouch for probes with.
     pub proofs: Proofs,
     all: Mutex<HashMap<Handle, Vec<Arc<Path>>>>,
+    /// As it was set last, for paths that come later.
+    protections: Mutex<HashMap<(Handle, LinkId), Protection>>,
     next: AtomicU32,
 }
 
@@ -37,6 +39,7 @@ impl Paths {
         let known = paths.iter().find(|path| Arc::ptr_eq(&path.link, link)).cloned();
         let path = known.unwrap_or_else(|| {
             let path = Arc::new(Path::new(handle, Arc::clone(link)));
+            path.protect(self.protections().get(&(handle, link.index)).copied().unwrap_or_default());
             paths.push(Arc::clone(&path));
             path
         });
@@ -62,6 +65,15 @@ impl Paths {
         });
     }
 
+    /// Protect these paths so from now on, and no others.
+    pub fn protect(&self, protections: HashMap<(Handle, LinkId), Protection>) {
+        let all = self.all();
+        for path in all.values().flatten() {
+            path.protect(protections.get(&(path.handle, path.link.index)).copied().unwrap_or_default());
+        }
+        *self.protections() = protections;
+    }
+
     /// A link is gone.
     pub fn forget(&self, link: LinkId) {
         self.all().values_mut().for_each(|paths| paths.retain(|path| path.link.index != link));
@@ -85,6 +97,10 @@ impl Paths {
     /// A number for the next probe: one sequence for all paths, so that an echo names its path.
     pub(super) fn number(&self) -> u32 {
         self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn protections(&self) -> MutexGuard<'_, HashMap<(Handle, LinkId), Protection>> {
+        self.protections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<Handle, Vec<Arc<Path>>>> {
@@ -138,6 +154,22 @@ mod tests {
         let _again = table(&paths, &links);
         paths.keep(&Routes::default(), &live(&links));
         assert!(paths.list().is_empty());
+    }
+
+    #[test]
+    fn the_table_of_protections_is_whole_and_counts_for_paths_that_come_later() {
+        let (paths, links) = (Paths::default(), [bare_link(1), bare_link(2)]);
+        let before = table(&paths, &links[..1]);
+        let four = Protection { parity: 4, duplicate: false };
+        let twice = Protection { parity: 0, duplicate: true };
+        let both = HashMap::from([((v4(9), links[0].index), four), ((v4(9), links[1].index), twice)]);
+        paths.protect(both);
+        let after = table(&paths, &links);
+        assert_eq!(before.0[&v4(9)][0].path.protection(), four);
+        assert_eq!(after.0[&v4(9)][1].path.protection(), twice);
+        paths.protect(HashMap::from([((v4(9), links[1].index), four)]));
+        let now = after.0[&v4(9)].iter().map(|hop| hop.path.protection());
+        assert_eq!(now.collect::<Vec<_>>(), [Protection::default(), four]);
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub(crate) struct Outcome {
     pub link: LinkId,
     pub records: u64,
     pub lost: u64,
+    /// In so many pieces: losses in a row are one.
+    pub gaps: u64,
 }
 
 #[derive(Debug)]
@@ -54,6 +56,8 @@ struct Note {
     /// Counters a report told of, and how many of these opened.
     told: u32,
     opened: u32,
+    /// Runs of missing ones among the counters, as the newest report has them.
+    gaps: u32,
 }
 
 impl Note {
@@ -79,7 +83,7 @@ impl Coverage {
         for departed in notes {
             let last = self.notes.back_mut().filter(|last| last.at == now);
             if !last.is_some_and(|last| last.departed.extend(&departed)) {
-                self.notes.push_back(Note { departed, at: now, told: 0, opened: 0 });
+                self.notes.push_back(Note { departed, at: now, told: 0, opened: 0, gaps: 0 });
             }
         }
         let excess = self.notes.len().saturating_sub(MOST);
@@ -95,6 +99,9 @@ impl Coverage {
         let lowest = report.lowest();
         for note in &mut self.notes {
             let (told, opened) = report.covers(note.departed.first, note.departed.count);
+            if told > 0 {
+                note.gaps = report.gaps(note.departed.first, note.departed.count);
+            }
             (note.told, note.opened) = (note.told.max(told), note.opened.max(opened));
             let age = now.saturating_sub(note.at);
             if note.departed.first > report.highest && age >= IN_FLIGHT + expected(note.departed.link).rtt * 3 / 2 {
@@ -167,11 +174,12 @@ impl Coverage {
 fn add(outcomes: &mut Vec<Outcome>, note: &Note) {
     let link = note.departed.link;
     let place = outcomes.iter().position(|outcome| outcome.link == link).unwrap_or_else(|| {
-        outcomes.push(Outcome { link, records: 0, lost: 0 });
+        outcomes.push(Outcome { link, records: 0, lost: 0, gaps: 0 });
         outcomes.len() - 1
     });
     outcomes[place].records += u64::from(note.told);
     outcomes[place].lost += u64::from(note.told - note.opened);
+    outcomes[place].gaps += u64::from(note.gaps.min(note.told - note.opened));
 }
 
 /// Bursts are lost as one: only what left at different moments counts as more than one loss.

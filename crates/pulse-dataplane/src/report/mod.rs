@@ -116,6 +116,20 @@ impl Report {
     }
 }
 
+impl Report {
+    /// Into how many runs the missing ones of the `count` counters from `first` on fall.
+    pub(crate) fn gaps(&self, first: u64, count: u32) -> u32 {
+        let end = first.saturating_add(u64::from(count));
+        let mut above = self.highest + 1;
+        let overlaps = self.runs.iter().filter(|run| {
+            let top = above - u64::from(run.opened);
+            above = top - u64::from(run.missing);
+            above < end && first < top
+        });
+        overlaps.count() as u32
+    }
+}
+
 fn run(bytes: &[u8]) -> Run {
     let word = |at: usize| u32::from_be_bytes(std::array::from_fn(|byte| bytes[at + byte]));
     Run { opened: word(0), missing: word(4) }
@@ -124,6 +138,8 @@ fn run(bytes: &[u8]) -> Run {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use std::iter::once;
 
     use proptest::prelude::*;
 
@@ -176,6 +192,8 @@ mod tests {
             let told: Vec<bool> = told.copied().collect();
             let expected = (told.len() as u32, told.iter().filter(|opened| **opened).count() as u32);
             prop_assert_eq!(report.covers(first, count), expected);
+            let gaps = told.iter().zip(once(&true).chain(&told)).filter(|(opened, before)| !**opened && **before).count();
+            prop_assert_eq!(report.gaps(first, count), gaps as u32);
         }
     }
 

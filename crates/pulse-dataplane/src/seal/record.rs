@@ -13,6 +13,8 @@ use tokio::sync::Notify;
 
 use super::{Cipher, Key, TAG, Window};
 use crate::NodeId;
+use crate::fec::{Mended, Mender, ParitySealer};
+use crate::keys::parity_secret;
 use crate::report::{Report, Reporter, Trail};
 use crate::stats::Drop;
 
@@ -41,7 +43,7 @@ pub struct Marks {
 }
 
 impl Marks {
-    fn flags(self) -> u8 {
+    pub(crate) fn flags(self) -> u8 {
         (if self.partial { CHECKSUM_PARTIAL } else { 0 }) | (if self.twice { TWICE } else { 0 })
     }
 }
@@ -53,6 +55,8 @@ pub struct RecordSealer {
     pub index: u32,
     /// Which records left over which link.
     pub trail: Arc<Trail>,
+    /// Seals parity over these records; none if the peer takes none.
+    pub parity: Option<ParitySealer>,
     key: Key,
     next: AtomicU64,
 }
@@ -60,7 +64,12 @@ pub struct RecordSealer {
 impl RecordSealer {
     /// A sealer whose first counter is 0; `secret` must be fresh.
     pub fn new(index: u32, secret: &[u8; 32], cipher: Cipher) -> Self {
-        Self { index, trail: Arc::default(), key: Key::new(secret, cipher), next: AtomicU64::new(0) }
+        Self { index, trail: Arc::default(), parity: None, key: Key::new(secret, cipher), next: AtomicU64::new(0) }
+    }
+
+    /// The same for a peer that takes parity.
+    pub fn with_parity(self, secret: &[u8; 32], cipher: Cipher) -> Self {
+        Self { parity: Some(ParitySealer::new(&parity_secret(secret), cipher)), ..self }
     }
 
     /// Records sealed (or at least numbered) so far.
@@ -101,6 +110,7 @@ pub struct RecordOpener {
     pub used: AtomicBool,
     key: Key,
     window: Mutex<Window>,
+    mender: Option<Mutex<Mender>>,
     reporter: Mutex<Reporter>,
 }
 
@@ -108,12 +118,20 @@ impl RecordOpener {
     /// An opener that has seen nothing yet.
     pub fn new(index: u32, node: NodeId, v4: Ipv4Addr, v6: Ipv6Addr, secret: &[u8; 32], cipher: Cipher) -> Self {
         let (key, window, reporter) = (Key::new(secret, cipher), Mutex::default(), Mutex::default());
-        Self { index, node, v4, v6, first_use: Notify::new(), used: AtomicBool::new(false), key, window, reporter }
+        let (first_use, used, mender) = (Notify::new(), AtomicBool::new(false), None);
+        Self { index, node, v4, v6, first_use, used, key, window, mender, reporter }
     }
 
-    /// Begin a run of records: the window is locked once for all of them.
+    /// The same for a peer that may send parity.
+    pub fn with_parity(self, secret: &[u8; 32], cipher: Cipher) -> Self {
+        Self { mender: Some(Mender::new(&parity_secret(secret), cipher).into()), ..self }
+    }
+
+    /// Begin a run of records and parity: all is locked once for all of them.
     pub fn run(&self) -> RecordRun<'_> {
-        RecordRun { opener: self, window: self.window() }
+        let window = self.window();
+        let mender = self.mender.as_ref().map(|mender| mender.lock().unwrap_or_else(PoisonError::into_inner));
+        RecordRun { opener: self, window, mender }
     }
 
     /// A second has passed: what to tell the sender, if there is anything.
@@ -137,6 +155,7 @@ impl RecordOpener {
 pub struct RecordRun<'a> {
     opener: &'a RecordOpener,
     window: MutexGuard<'a, Window>,
+    mender: Option<MutexGuard<'a, Mender>>,
 }
 
 impl RecordRun<'_> {
@@ -149,10 +168,38 @@ impl RecordRun<'_> {
         let counter = u64::from_be_bytes(std::array::from_fn(|at| header[8 + at]));
         let packet = self.opener.key.open(counter, header, body).ok_or(Drop::BadSeal)?;
         if !self.window.accept(counter) {
-            return Err(if header[1] & TWICE != 0 { Drop::Duplicate } else { Drop::Replayed });
+            let known = header[1] & TWICE != 0 || self.window.arrived_late(counter);
+            return Err(if known { Drop::Duplicate } else { Drop::Replayed });
+        }
+        if let Some(mender) = &mut self.mender {
+            mender.keep(counter, header[1], packet);
         }
         self.note_first_use();
         Ok((packet, header[1] & CHECKSUM_PARTIAL != 0))
+    }
+
+    /// Take in a parity packet; `mend` follows.
+    pub fn parity(&mut self, body: &mut [u8]) -> Result<(), Drop> {
+        let mender = self.mender.as_mut().ok_or(Drop::UnknownKind)?;
+        mender.take(body, &self.window)
+    }
+
+    /// True if `mend` may have something to give.
+    pub fn is_ripe(&self) -> bool {
+        self.mender.as_ref().is_some_and(|mender| mender.is_ripe())
+    }
+
+    /// What parity repairs now: `each` is given its counter, the packet, and whether its checksums are left to us.
+    pub fn mend(&mut self, mut each: impl FnMut(u64, &mut [u8], bool)) {
+        if let Some(mender) = &mut self.mender {
+            mender
+                .mend(&mut self.window, |counter, flags, packet| each(counter, packet, flags & CHECKSUM_PARTIAL != 0));
+        }
+    }
+
+    /// What became of parity since this was asked last.
+    pub fn mended(&mut self) -> Mended {
+        self.mender.as_mut().map_or_else(Mended::default, |mender| mender.mended())
     }
 
     fn note_first_use(&self) {

@@ -8,7 +8,7 @@ use quinn::{Connection, RecvStream, SendStream};
 
 use super::close;
 use super::desk::Desk;
-use super::keyring::{Keyring, Sealing};
+use super::keyring::{Keyring, Sealing, Suite};
 use super::socket::handle_of;
 use crate::hello::{Hello, read_message, write_message};
 use crate::keys::{EXPORTER_LABEL, exporter_context};
@@ -84,8 +84,8 @@ impl Greeted {
         let context = exporter_context(&us, &self.certified.node);
         let exporter = exporter(&self.connection, EXPORTER_LABEL, &context)?;
         let parts = (Arc::clone(&desk.shared), Arc::clone(&desk.indexes), Arc::new(Sealing::default()));
-        let cipher = self.ours.cipher(&self.theirs);
-        Ok(Keyring::new(parts, us, self.certified.clone(), exporter, cipher, desk.tuning.limits))
+        let suite = Suite { cipher: self.ours.cipher(&self.theirs), parity: self.ours.takes_parity(&self.theirs) };
+        Ok(Keyring::new(parts, us, self.certified.clone(), exporter, suite, desk.tuning.limits))
     }
 
     /// What vouches for path probes between the two ends of this connection.

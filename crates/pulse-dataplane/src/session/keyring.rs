@@ -43,6 +43,15 @@ impl Indexes {
     }
 }
 
+/// What both hellos agree on.
+#[derive(Debug, Clone, Copy)]
+pub struct Suite {
+    /// What seals.
+    pub cipher: Cipher,
+    /// Parity may be sent over the records.
+    pub parity: bool,
+}
+
 /// What the session and the desk see of a keyring: the newest sealer, and whether it may be used.
 #[derive(Debug, Default)]
 pub struct Sealing {
@@ -81,7 +90,7 @@ pub struct Keyring {
     indexes: Arc<Indexes>,
     sealing: Arc<Sealing>,
     peer: Certified,
-    cipher: Cipher,
+    suite: Suite,
     swap: Swap,
     newest: Option<Arc<RecordOpener>>,
     taken: HashSet<u32>,
@@ -104,18 +113,18 @@ impl Packets {
 }
 
 impl Keyring {
-    /// No keys yet. `exporter` is the session's, `cipher` what both hellos agree on.
+    /// No keys yet. `exporter` is the session's.
     pub fn new(
         (shared, indexes, sealing): (Arc<Shared>, Arc<Indexes>, Arc<Sealing>),
         us: NodeId,
         peer: Certified,
         exporter: [u8; 32],
-        cipher: Cipher,
+        suite: Suite,
         limits: Limits,
     ) -> Self {
         let swap = Swap::new(us, peer.node, exporter, limits);
         let packets = Packets::default();
-        Self { shared, indexes, sealing, peer, cipher, swap, newest: None, taken: HashSet::new(), packets }
+        Self { shared, indexes, sealing, peer, suite, swap, newest: None, taken: HashSet::new(), packets }
     }
 
     /// What others see of it.
@@ -193,8 +202,9 @@ impl Keyring {
     }
 
     fn open(&mut self, index: u32, secret: &[u8; 32]) {
-        let peer = &self.peer;
-        let opener = Arc::new(RecordOpener::new(index, peer.node, peer.v4, peer.v6, secret, self.cipher));
+        let (peer, Suite { cipher, parity }) = (&self.peer, self.suite);
+        let plain = RecordOpener::new(index, peer.node, peer.v4, peer.v6, secret, cipher);
+        let opener = Arc::new(if parity { plain.with_parity(secret, cipher) } else { plain });
         self.newest = Some(Arc::clone(&opener));
         self.change_openers(|openers| {
             openers.insert(index, Arc::clone(&opener));
@@ -206,7 +216,9 @@ impl Keyring {
             // The sealer that is in use must stay the one that the end of this session takes away.
             return;
         }
-        self.sealing.sealer.store(Some(Arc::new(RecordSealer::new(index, secret, self.cipher))));
+        let (plain, Suite { cipher, parity }) = (RecordSealer::new(index, secret, self.suite.cipher), self.suite);
+        let sealer = if parity { plain.with_parity(secret, cipher) } else { plain };
+        self.sealing.sealer.store(Some(Arc::new(sealer)));
         if let Some(peer) = self.entry() {
             self.sealing.install(&self.shared, &peer);
         }

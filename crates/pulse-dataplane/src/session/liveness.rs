@@ -119,7 +119,7 @@ impl Desk {
             }
             for outcome in key.coverage.settle(now) {
                 if let Some(path) = self.shared.paths.over(peer.handle, outcome.link) {
-                    path.reported(outcome.records, outcome.lost, now);
+                    path.reported(outcome.records, outcome.lost, outcome.gaps, now);
                 }
             }
             for link in key.coverage.unheard(now, |link| self.expected(peer.handle, link)) {

@@ -9,6 +9,7 @@ use super::world::{Node, pair, pair_with, quick};
 use crate::keys::Limits;
 use crate::seal::{Marks, RECORD_HEADER, RECORD_OVERHEAD, RecordOpener};
 use crate::session::Tuning;
+use crate::stats::Drop;
 
 /// Seal one record here and open it there, at once, as the packet threads would.
 fn record(from: &Node, to: &Node, number: u64) -> u32 {
@@ -44,6 +45,27 @@ async fn a_session_gives_both_ends_keys_whoever_dialled() {
         keyed(dialler, other).await;
         record(&low, &high, 1);
         record(&high, &low, 2);
+    }
+}
+
+#[tokio::test]
+async fn parity_has_keys_where_both_ends_offered_it() {
+    for (offered_low, offered_high) in [(true, true), (true, false), (false, true), (false, false)] {
+        let (_, low, high) = pair();
+        low.settings.fec.store(offered_low, Ordering::Relaxed);
+        high.settings.fec.store(offered_high, Ordering::Relaxed);
+        keyed(&low, &high).await;
+        for (node, peer) in [(&low, &high), (&high, &low)] {
+            let sealer = node.peer(peer).sealer.load_full().unwrap();
+            assert_eq!(sealer.parity.is_some(), offered_low && offered_high);
+        }
+        record(&low, &high, 1);
+        record(&high, &low, 2);
+        let index = low.peer(&high).sealer.load_full().unwrap().index;
+        let opener = Arc::clone(&high.shared.openers.load()[&index]);
+        let refused = opener.run().parity(&mut [0; 200]);
+        let expected = if offered_low && offered_high { Drop::BadSeal } else { Drop::UnknownKind };
+        assert_eq!(refused, Err(expected));
     }
 }
 

@@ -223,6 +223,7 @@ impl Node {
             sealer: ArcSwapOption::empty(),
             waiting: Mutex::default(),
             traffic: Default::default(),
+            fec: Default::default(),
             wanted_at: Default::default(),
         });
         let owner = Owner { peer: Arc::clone(&peer), destination: true, source: true };

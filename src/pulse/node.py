@@ -132,7 +132,6 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     methods: dict[str, Method] = {MethodName.PING: echo}
     rpc = RpcService(links, methods)
     tun = _tun(config, links, mesh)
-
     told = partial(_told, config, mesh, tun)
     persist = PersistService(config.data_dir, mesh, store, config.persist.enabled)
     trust = TrustService(links, identity, mesh)
@@ -147,8 +146,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     meshing.fetch_config, meshing.punch = netconfig.fetch, traversal.perform
     meshing.rules_changed = _each(scribe.changed, tun.config_changed if tun else None)
     portmap = _portmap(config, links, identity, mesh, tun, meshing)
-    listen, fec = addresses.join(*config.listen), config.tun.fec
-    status = StatusService(mesh, links, tun, scribe, VERSION, listen, _now(), portmap, fec)
+    status = _status(config, links, mesh, tun, scribe, portmap)
     trace = TraceService(mesh, rpc.call)
     why = WhyService(mesh, rpc.call, lambda node: status.way_to(node).link)
     methods |= {MethodName.CONFIG: netconfig.get, MethodName.PUNCH: traversal.answer}
@@ -176,6 +174,18 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     revoke.restore()
     scribe.changed()
     return node
+
+
+def _status(
+    config: NodeConfig,
+    links: DataplaneLinks,
+    mesh: Mesh,
+    tun: TunService | None,
+    scribe: ScribeService,
+    portmap: PortmapService | None,
+) -> StatusService:
+    listen = addresses.join(*config.listen)
+    return StatusService(mesh, links, tun, scribe, VERSION, listen, _now(), portmap, config.tun.fec)
 
 
 def _told(config: NodeConfig, mesh: Mesh, tun: TunService | None) -> tuple[str, ...]:

@@ -132,7 +132,6 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     methods: dict[str, Method] = {MethodName.PING: echo}
     rpc = RpcService(links, methods)
     tun = _tun(config, links, mesh)
-
     told = partial(_told, config, mesh, tun)
     persist = PersistService(config.data_dir, mesh, store, config.persist.enabled)
     trust = TrustService(links, identity, mesh)

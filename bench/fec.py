@@ -31,13 +31,6 @@ from rig import (
 )
 from wire import Wire, wire
 
-KNOWN = 7.0
-"""Seconds of traffic after which the losses of a path are known: reports settle after three."""
-
-SETTLING = 3.0
-"""Seconds of the connection that is measured which do not count. It is another one, for TCP that has seen losses takes
-half a minute to grow out of them, parity or not."""
-
 LOSSES = ((0.0, 1.0), (0.005, 1.0), (0.01, 1.0), (0.02, 1.0), (0.05, 1.0), (0.005, 3.0), (0.01, 3.0), (0.02, 3.0))
 """Share of the packets that get lost, and how many in a row on average."""
 
@@ -62,7 +55,7 @@ class Run(NamedTuple):
     here: Host
     there: Host
     cable: Wire
-    seconds: float
+    options: argparse.Namespace
 
 
 class Result(msgspec.Struct):
@@ -82,7 +75,7 @@ def measure(options: argparse.Namespace) -> Result:
     before = processor_times()
     with Lab() as lab, wire(lab["a"], lab["b"], options.rtt / 2000) as cable, nodes(lab["a"], lab["b"]):
         wanted = [each for each in LOSSES if not options.loss or each[0] * 100 in options.loss]
-        run = Run(lab["a"], lab["b"], cable, options.seconds)
+        run = Run(lab["a"], lab["b"], cable, options)
         cases = [one_case(run, loss, burst) for loss, burst in wanted]
     barred = next((case for case in cases if (case.loss_percent, case.burst) == (1.0, 1.0)), cases[0])
     return Result(options.rtt, barred.fec_gbit, barred.times, stolen(before, processor_times()), cases)
@@ -129,7 +122,9 @@ def one_transfer(run: Run, loss: float, burst: float, *flags: str) -> float:
     address = status(run.there).node.v4
     run.cable.lose(loss, burst)
     try:
-        for seconds, warm_up in ((KNOWN, 0.0), (run.seconds, SETTLING)):
+        # What is measured is a second connection: TCP that has seen losses takes half a minute to grow out of them,
+        # parity or not.
+        for seconds, warm_up in ((run.options.known, 0.0), (run.options.seconds, run.options.settling)):
             with iperf_server(run.there) as server:
                 report = transfer(run.here, address, seconds, warm_up)
             server.stop()
@@ -152,6 +147,8 @@ def worded(result: Result) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="length of one transfer")
+    parser.add_argument("--known", type=float, default=7.0, help="seconds until the losses of a path are known")
+    parser.add_argument("--settling", type=float, default=3.0, help="seconds of a transfer that do not count")
     parser.add_argument("--rtt", type=float, default=20.0, help="milliseconds")
     parser.add_argument("--loss", type=float, nargs="*", help="percents to take of those there are")
     main(parser, measure, worded)

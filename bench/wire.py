@@ -1,9 +1,9 @@
 """A fast cable with delay and loss between two hosts of the lab: the process that carries its frames, and who lays it.
 
-The lab's own delay looks at packets one by one, which ends at half a Gbit/s. Here frames are carried as the kernel hands
-them over, super-packets whole; of those of UDP each segment is lost by itself, as on a real way. Invariant: what is not
-lost arrives after the delay, in order. Told on standard input: `loss burst`, the share of segments that get lost and how
-many in a row on average.
+The lab's own delay looks at packets one by one, which ends at half a Gbit/s. Here frames are carried as the kernel
+hands them over, super-packets whole; of those of UDP each segment is lost by itself, as on a real way. Invariant: what
+is not lost arrives after the delay, in order. Told on standard input: `loss burst`, the share of segments that get lost
+and how many in a row on average.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The bytes of frames, records, probes, reports and keys, worked out twice: the data plane pins the same files."""
+"""The bytes of frames, records, parity, probes and keys, worked out twice: the data plane pins the same files."""
 
 import hmac
 import json
@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 Vector = dict[str, Any]
 HEADER = 16
@@ -46,7 +46,7 @@ def number(value: int, size: int) -> bytes:
 
 @pytest.mark.parametrize("vector", vectors("record"), ids=lambda vector: vector["name"])
 def test_a_record_is_these_bytes(vector: Vector) -> None:
-    header = clear(0x23, int(vector["checksum_partial"]), vector)
+    header = clear(0x23, vector["checksum_partial"] + 2 * vector["over_two_ways"], vector)
     sealed = cipher(vector).encrypt(nonce(vector), bytes.fromhex(vector["packet_hex"]), header)
     assert (header + sealed).hex() == vector["bytes_hex"]
 
@@ -88,6 +88,16 @@ def test_a_punch_probe_is_these_bytes(vector: Vector) -> None:
     assert (clear + tag[:16] + bytes(16)).hex() == vector["bytes_hex"]
 
 
+@pytest.mark.parametrize("vector", vectors("parity"), ids=lambda vector: vector["name"])
+def test_a_parity_packet_is_these_bytes(vector: Vector) -> None:
+    mask = bytes.fromhex(vector["mask_hex"])
+    assert vector["k"] == int.from_bytes(mask).bit_count()
+    clear = number(vector["index"], 4) + number(vector["counter"], 8) + number(vector["base"], 8) + mask
+    clear += bytes((vector["k"], vector["r"], vector["i"]))
+    sealed = cipher(vector).encrypt(nonce(vector), bytes.fromhex(vector["shard_hex"]), clear)
+    assert (clear + sealed).hex() == vector["bytes_hex"]
+
+
 @pytest.mark.parametrize("vector", vectors("record_keys"))
 def test_both_ends_work_out_these_record_keys(vector: Vector) -> None:
     private = X25519PrivateKey.from_private_bytes(bytes.fromhex(vector["lower_private"]))
@@ -98,3 +108,4 @@ def test_both_ends_work_out_these_record_keys(vector: Vector) -> None:
         info = b"pulse record v1" + bytes.fromhex(vector[f"{sender}_id"] + vector[f"{receiver}_id"]) + indexes
         derived = HKDF(SHA256(), 32, bytes.fromhex(vector["exporter"]), info).derive(shared)
         assert derived.hex() == vector[way]
+        assert HKDFExpand(SHA256(), 32, b"pulse parity v1").derive(derived).hex() == vector[f"parity_{way}"]

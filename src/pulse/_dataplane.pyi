@@ -139,7 +139,7 @@ class PathStatistics:
     def suspect(self) -> bool: ...
     @property
     def parity(self) -> int:
-        """Parity packets over a full block of 20 records, as `set_fec` said last."""
+        """Parity packets over a full block of 20 records, as `set_fec` said last; 0 if the node takes none."""
     @property
     def duplicate(self) -> bool:
         """What is sent on it goes over a second path, too."""

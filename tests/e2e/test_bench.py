@@ -28,6 +28,7 @@ FIGURES = {
         "carried_tcp_ms", "resume_ms", "asleep_s", "stop_sent", "stop_s", "still_s", "silent_s", "one_way_s",
         "failures_p95_s",
     ),
+    "fec.py --loss 0 --known 0.5 --settling 0.2 --seconds 0.5": ("rtt_ms", "fec_gbit", "times"),
     "session.py --rounds 1 --seconds 1": ("raw_gbit", "session_gbit", "session_relay_gbit", "ratio"),
 }  # fmt: skip
 

@@ -135,6 +135,13 @@ pub struct Peer {
     pub wanted_at: AtomicU64,
 }
 
+impl Peer {
+    /// True if its session agreed on parity.
+    pub fn takes_parity(&self) -> bool {
+        self.sealer.load().as_ref().is_some_and(|sealer| sealer.parity.is_some())
+    }
+}
+
 /// A packet that waits for a session; its checksum is whole.
 #[derive(Debug)]
 pub struct Waiting {

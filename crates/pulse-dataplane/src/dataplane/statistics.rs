@@ -43,7 +43,7 @@ pub struct PathSnapshot {
     pub figures: Figures,
     /// It had better not be used.
     pub suspect: bool,
-    /// How what is sent on it is protected against loss.
+    /// How what is sent on it is protected against loss; not at all if the peer takes no parity.
     pub protection: Protection,
 }
 
@@ -76,8 +76,9 @@ fn peers(shared: &Shared) -> Vec<PeerSnapshot> {
 fn paths(shared: &Shared) -> Vec<PathSnapshot> {
     let (addresses, now) = (shared.addresses.load(), now());
     let snapshot = |path: Arc<Path>| {
-        let (node, figures) = (addresses.by_handle(path.handle)?.node, path.figures(now)?);
-        let (suspect, protection) = (path.is_suspect(), path.protection());
+        let (peer, figures) = (addresses.by_handle(path.handle)?, path.figures(now)?);
+        let protection = if peer.takes_parity() { path.protection() } else { Protection::default() };
+        let (node, suspect) = (peer.node, path.is_suspect());
         Some(PathSnapshot { node, link: path.link.index, figures, suspect, protection })
     };
     shared.paths.list().into_iter().filter_map(snapshot).collect()

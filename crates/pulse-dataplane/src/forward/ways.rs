@@ -77,8 +77,7 @@ impl Map {
 
     /// The hop for copies of what takes a path that loses too much for parity, if the peer takes part in such things.
     fn beside(&self, peer: &Peer, hop: &Hop) -> Option<&Hop> {
-        let takes_part = || peer.sealer.load().as_ref().is_some_and(|sealer| sealer.parity.is_some());
-        let lossy = hop.path.protection().duplicate && takes_part();
+        let lossy = hop.path.protection().duplicate && peer.takes_parity();
         lossy.then(|| self.routes.second(peer.handle, hop)).flatten()
     }
 }

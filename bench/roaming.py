@@ -124,7 +124,7 @@ def measure(options: argparse.Namespace) -> Result:
     with Lab(TWO_RELAYS) as lab:
         bring_up(lab)
         sent, lost, stops = stop(lab, options)
-        failures = [fail(lab, options.steady) for _ in range(options.rounds)]
+        failures = [fail(lab, options) for _ in range(options.rounds)]
     return Result(
         calm_gap_ms=calm,
         rebinding_gap_ms=median([gap for gap, _ in rebindings], 1),
@@ -225,23 +225,23 @@ def stop(lab: Lab, options: argparse.Namespace) -> tuple[int, int, list[float]]:
     return sent, lost, stops
 
 
-def fail(lab: Lab, steady: float) -> tuple[float, float, float]:
+def fail(lab: Lab, options: argparse.Namespace) -> tuple[float, float, float]:
     """Seconds of silence when the relay in use stands still, is cut off, and is not heard any more by one end."""
     return (
-        silence_under(lab, standing_still, steady),
-        silence_under(lab, partial(deaf, hook="input", way=""), steady),
-        silence_under(lab, partial(deaf, hook="output", way='oifname "eth1"'), steady),
+        silence_under(lab, standing_still, options),
+        silence_under(lab, partial(deaf, hook="input", way=""), options),
+        silence_under(lab, partial(deaf, hook="output", way='oifname "eth1"'), options),
     )
 
 
-def silence_under(lab: Lab, failing: Callable[[Host], Iterator[None]], steady: float) -> float:
+def silence_under(lab: Lab, failing: Callable[[Host], Iterator[None]], options: argparse.Namespace) -> float:
     """The longest silence while the relay in use fails like that."""
     left, right = lab["left"], lab["right"]
     with (
         beating(left, right, status(right).node.v4) as out,
         beating(right, left, status(left).node.v4) as back,
     ):
-        time.sleep(steady)
+        time.sleep(options.steady)
         victim = relay_in_use(lab)
         begin = time.monotonic()
         with contextmanager(failing)(victim):
@@ -250,6 +250,7 @@ def silence_under(lab: Lab, failing: Callable[[Host], Iterator[None]], steady: f
                 wait_until(lambda beat=beat, settled=settled: beat.arrivals[-1] > settled, "beats arrive again", LATE)  # type: ignore[misc]
             silence = max(out.longest_gap(begin), back.longest_gap(begin))
     whole(lab)
+    time.sleep(options.rest)
     return round(silence, 3)
 
 
@@ -273,5 +274,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=3, help="how often each thing happens")
     parser.add_argument("--sleep", type=float, default=20.0, help="seconds of one sleep")
     parser.add_argument("--flow", type=float, default=10.0, help="seconds of 1,000 packets each around one stop")
+    # A path that failed is asked each 5 s and believed after two answers; what fails meanwhile finds no other.
+    parser.add_argument("--rest", type=float, default=12.0, help="seconds relays are left alone after one failed")
     parser.add_argument("--steady", type=float, default=3.0, help="seconds before anything happens")
     main(parser, measure)

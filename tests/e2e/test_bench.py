@@ -23,7 +23,7 @@ FIGURES = {
         "first_ping_relay_s", "failover_s", "failover_p95_s", "switch_gap_ms", "switch_gap_tcp_ms", "back_gap_ms",
         "calm_gap_ms",
     ),
-    "roaming.py --rounds 1 --sleep 4 --flow 1.5 --steady 0.5": (
+    "roaming.py --rounds 1 --sleep 4 --flow 1.5 --steady 0.5 --rest 0": (
         "calm_gap_ms", "rebinding_gap_ms", "rebinding_tcp_ms", "address_gap_ms", "address_tcp_ms", "carried_gap_ms",
         "carried_tcp_ms", "resume_ms", "asleep_s", "stop_sent", "stop_s", "still_s", "silent_s", "one_way_s",
         "failures_p95_s",

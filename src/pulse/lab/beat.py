@@ -22,6 +22,9 @@ INTERVAL: Final = 0.002
 
 _PAUSE: Final = 0.05
 _NUMBER: Final = struct.Struct("!Q")
+_SO_RCVBUFFORCE: Final = 33
+_ROOM: Final = 8 << 20
+"""Bytes that may wait for us, which are seconds: what this program is too slow for is not lost on the way."""
 
 
 @dataclass(slots=True)
@@ -58,6 +61,8 @@ def beating(sender: Host, receiver: Host, address: str, interval: float = INTERV
     """Send beats to `address` of the receiver meanwhile; those on their way at the end are waited for."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with _socket(receiver, family) as listening, _socket(sender, family) as sending:
+        with suppress(PermissionError):
+            listening.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _ROOM)
         listening.bind((address, 0))
         listening.settimeout(_PAUSE)
         beat = Beat()

@@ -113,6 +113,20 @@ def test_a_suspicion_of_a_path_nobody_uses_any_more_ends_by_itself() -> None:
     assert order(doubted, STANDING) == ([1, 2, 3], [])
 
 
+@pytest.mark.parametrize("gone", [True, False], ids=["after a while", "beside itself"])
+def test_a_new_link_is_held_for_what_was_said_of_the_paths_over_the_old_one_but_not_suspect(gone: bool) -> None:
+    doubted = Doubts()
+    doubted.links_seen({}, links(1, 2, 3), 0.0)
+    for first in (1, 2, 3):
+        doubted.path_suspected(who(FAR), who(first), True, 0.0)
+    assert order(doubted, 1.0) == ([1, 2, 3], [])
+
+    anew = {**links(1, 2, 3), who(1): OwnLink(link(7), 0.01, 0.0, False)}
+    doubted.links_seen(links(2, 3) if gone else links(1, 2, 3), anew, 1.0)
+
+    assert order(doubted, 1.0) == ([1], [2, 3])
+
+
 def test_only_so_many_ways_are_weighed_the_best_ones() -> None:
     doubted = Doubts()
     crowd = [way(by, score=100.0 - by) for by in range(1, 9)]

@@ -4,7 +4,7 @@ Invariant: a way nothing is held against goes before one that failed lately, and
 however they score; but a suspect one goes before none.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -88,6 +88,16 @@ class Doubts:
                 _of(self._links, node).raised(now)
             elif node in self._links:
                 self._links[node].cleared()
+        self._links_replaced(
+            {node for node, link in after.items() if node not in before or before[node].link != link.link}
+        )
+
+    def _links_replaced(self, firsts: Collection[NodeId]) -> None:
+        """Paths that begin with another link than before were not measured yet: what was said of the old ones nobody
+        would ever take back, though their holds go on."""
+        for (_, first), doubt in self._paths.items() if firsts else ():
+            if first in firsts:
+                doubt.cleared()
 
     def path_suspected(self, node: NodeId, first: NodeId, suspect: bool, now: float) -> bool:
         """The path to `node` by neighbour `first` fails, or works again; True if that is news."""

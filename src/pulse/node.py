@@ -5,7 +5,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import signal
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from importlib.metadata import version
 from random import SystemRandom
 from typing import Protocol
 
-from pulse import clock, member, schemas
+from pulse import clock, member, schemas, underlay
 from pulse.api.app import build as build_api
 from pulse.api.server import ApiService, ControlSocket
 from pulse.config import NodeConfig
@@ -25,22 +24,17 @@ from pulse.core.facts import ClockRead
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
 from pulse.core.network.scribe import Scribe
-from pulse.core.paths.portmap import PortMap
 from pulse.core.trust.authorities import trusted_authorities
 from pulse.core.trust.ca import Issuer
 from pulse.core.trust.tokens import parse_token
 from pulse.core.types import SHORT_ID
 from pulse.errors import Conflict
-from pulse.net import proxy, relays
+from pulse.net import proxy
 from pulse.net.advertised import advertised
 from pulse.net.dataplane import DataplaneLinks
 from pulse.net.dialler import Dialler
-from pulse.net.gateway import default_gateway
-from pulse.net.portmap.router import Router
 from pulse.net.sockets import bind_tcp, bind_udp
 from pulse.services import enrol
-from pulse.services.beacon import BeaconService
-from pulse.services.bootstrap import BootstrapService
 from pulse.services.ca import CaService
 from pulse.services.control import INVITE_TTL, ControlService
 from pulse.services.fec import FecService
@@ -49,11 +43,9 @@ from pulse.services.netconfig import ConfigService
 from pulse.services.persist import PersistService
 from pulse.services.pins import PinsService
 from pulse.services.portmap import PortmapService
-from pulse.services.probe import ProbeService
 from pulse.services.publish import Publisher
 from pulse.services.relay import RelayService
 from pulse.services.revoke import RevokeService
-from pulse.services.roaming import RoamingService
 from pulse.services.roles import RolesService
 from pulse.services.rpc import Method, RpcService, echo
 from pulse.services.scribe import ScribeService
@@ -145,7 +137,8 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     traversal = TraversalService(links, rpc.call, meshing.tell)
     meshing.fetch_config, meshing.punch = netconfig.fetch, traversal.perform
     meshing.rules_changed = _each(scribe.changed, tun.config_changed if tun else None)
-    portmap = _portmap(config, links, identity, mesh, tun, meshing)
+    own_devices = partial(_own_devices, tun)
+    portmap = underlay.port_mapping(config, links, identity, meshing, own_devices)
     status = _status(config, links, mesh, tun, scribe, portmap)
     trace = TraceService(mesh, rpc.call)
     why = WhyService(mesh, rpc.call, lambda node: status.way_to(node).link)
@@ -159,7 +152,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     services: tuple[Service | None, ...] = (
         meshing,
         traversal,
-        *_underlay(config, links, meshing, tun),
+        *underlay.watchers(config, links, meshing, own_devices),
         portmap,
         rpc,
         netconfig,
@@ -186,6 +179,11 @@ def _status(
 ) -> StatusService:
     listen = addresses.join(*config.listen)
     return StatusService(mesh, links, tun, scribe, VERSION, listen, _now(), portmap, config.tun.fec)
+
+
+def _own_devices(tun: TunService | None) -> tuple[str, ...]:
+    """The mesh's own interfaces, through which nobody reaches us from outside."""
+    return (tun.name,) if tun else ()
 
 
 def _told(config: NodeConfig, mesh: Mesh, tun: TunService | None) -> tuple[str, ...]:
@@ -222,28 +220,6 @@ def _scribe(
     return ScribeService(pen, publisher, rpc.call, mesh.ca_nodes, config.scribe.enabled)
 
 
-def _underlay(
-    config: NodeConfig, links: DataplaneLinks, meshing: MeshService, tun: TunService | None
-) -> tuple[Service, ...]:
-    """What watches the network below."""
-    domain = config.bootstrap.dns_domain
-
-    def is_alone() -> bool:
-        return not meshing.mesh.neighbours.links()
-
-    def own_devices() -> tuple[str, ...]:
-        return (tun.name,) if tun else ()
-
-    beacon = BeaconService(lambda: links.host, links.port, own_devices, meshing.tell)
-    meshing.send_beacon = beacon.send
-    return (
-        ProbeService(links, meshing.tell),
-        RoamingService(links, config.listen[0], *config.advertised, own_devices, meshing.tell),
-        *([BootstrapService(domain, relays.published, is_alone, meshing.tell)] if domain else ()),
-        *([beacon] if config.beacon.enabled else ()),
-    )
-
-
 def _mesh(config: NodeConfig, identity: Identity) -> Mesh:
     me = identity.certificate
     authorities = trusted_authorities(me.network, identity.authorities, identity.successions)
@@ -259,28 +235,6 @@ def _tun(config: NodeConfig, links: DataplaneLinks, mesh: Mesh) -> TunService | 
     if not config.tun.enabled:
         return None
     return TunService(links, mesh.me, mesh.statements.mesh_cidr, config.tun.name, config.tun.queues)
-
-
-def _portmap(
-    config: NodeConfig,
-    links: DataplaneLinks,
-    identity: Identity,
-    mesh: Mesh,
-    tun: TunService | None,
-    meshing: MeshService,
-) -> PortmapService | None:
-    if not config.portmap.enabled:
-        return None
-
-    def secret(words: bytes) -> bytes:
-        """Ed25519 signs the same words the same way always, so nothing has to be kept on disk."""
-        return hashlib.sha256(identity.key.sign(b"port mapping nonce\0" + words)).digest()
-
-    router = Router(links.port, lambda: links.listens_tcp, secret, SystemRandom())
-    machine = PortMap(SystemRandom(), mesh.statements.mesh_cidr)
-    return PortmapService(
-        machine, router, lambda: default_gateway(config.listen[0], (tun.name,) if tun else ()), meshing.tell
-    )
 
 
 def _listen(links: DataplaneLinks, host: str) -> str:

@@ -44,7 +44,8 @@ class Node:
 
     def __init__(self, ends: tuple[str, str], host: str = "") -> None:
         self.here, self.there = ends
-        self.service = BeaconService(lambda: host, 443, lambda: ["pulse0"], self.tell)
+        self.host = host
+        self.service = BeaconService(lambda: self.host, 443, lambda: ["pulse0"], self.tell)
         self.mesh = mesh(CA, ME)
         self.told: list[Fact] = []
         self.effects: list[Effect] = []
@@ -281,6 +282,18 @@ async def test_a_node_that_takes_in_links_on_the_machine_itself_alone_has_no_lan
     task.cancel()
 
     assert made.told == []
+
+
+async def test_links_that_move_to_one_address_take_the_beacons_along(
+    ends: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.2)
+    made = Node(ends)
+    async with made.running():
+        made.host = HERE
+        await made.until(lambda: made.lans[-1] == 1)
+
+    assert made.lans == [2, 1]
 
 
 async def test_a_lan_the_system_refuses_costs_a_warning_and_the_other_one_works(

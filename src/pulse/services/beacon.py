@@ -42,11 +42,12 @@ class BeaconService:
         try:
             with NetworkWatch() as watch:
                 while True:
-                    self._keep_up()
+                    host = self.host()
+                    self._keep_up(host)
                     await asyncio.sleep(PAUSE)
-                    # A change may have moved our links to another address meanwhile.
-                    self._keep_up()
-                    await watch.wait_changed()
+                    # The same change may have moved our links to another address meanwhile.
+                    if self.host() == host:
+                        await watch.wait_changed()
         finally:
             self._leave(list(self._channels))
 
@@ -58,10 +59,10 @@ class BeaconService:
 
     # Details
 
-    def _keep_up(self) -> None:
+    def _keep_up(self, host: str) -> None:
         try:
             with Netlink() as kernel:
-                there = lans(kernel.addresses(), self.own_devices(), self.host())
+                there = lans(kernel.addresses(), self.own_devices(), host)
         except SystemRefused as error:
             log.warning("LANs of this machine unknown", extra={"error": str(error)})
             return

@@ -1,6 +1,6 @@
-"""Relays that swallow what they should pass on while their links stay up: traffic finds the other one by itself.
+"""Relays that swallow what they should pass on while short probes are answered: traffic finds the other one by itself.
 
-Invariant: the hole is in the relay's kernel, behind a daemon that knows nothing of it; its link probes go on answered.
+Invariant: the hole is in the relay's kernel, behind a daemon that knows nothing of it.
 """
 
 import time
@@ -98,7 +98,5 @@ def test_traffic_moves_to_the_other_relay_when_the_one_in_use_swallows(mesh: Mes
     with swallowing(silent, packets):
         under_way.wait_moving(SIZE)
         assert carrier(mesh) is other
-        assert left.is_direct(silent)
-        assert right.is_direct(silent)
         assert under_way.finish().hash_equal
         assert measure(right.host, left.host, left.v4, SIZE).hash_equal

@@ -82,7 +82,9 @@ def infiltrated(lab: Lab) -> Iterator[Scene]:
 def apart(one: Node, other: Node) -> Iterator[None]:
     """Meanwhile nothing passes between two hosts; they have to find another way."""
     for node, far in ((one, other), (other, one)):
-        there = f"ip saddr {far.host.v4.ip} drop\nip6 saddr {far.host.v6.ip} drop"
+        # By beacons they know each other's link-local addresses, too.
+        beside = "ip6 saddr fe80::/10 meta l4proto { tcp, udp } drop"
+        there = f"ip saddr {far.host.v4.ip} drop\nip6 saddr {far.host.v6.ip} drop\n{beside}"
         rules = f"table inet apart {{\nchain input {{\ntype filter hook input priority 0\n{there}\n}}\n}}"
         node.host.run(["nft", "-f", "-"], stdin=rules)
     try:

@@ -18,7 +18,8 @@ Events, as `drain()` returns them (first the kind, then the fields in this order
         what is sent over that link to that node does not arrive, or does again
     ("DialFailed", dial: int, code: str, detail: str)
         code: "identity" (none installed), "timeout", "unreachable", "certificate" (we refused theirs),
-        "refused" (they refused us), "self", "broken", "duplicate" (another link to that node stays; detail is its
+        "refused" (they refused us), "self", "inside" (a mesh address),
+        "broken", "duplicate" (another link to that node stays; detail is its
         id in hex)
     ("Message", link: int, payload: bytes)
     ("JoinOffered", offer: int, source: str, request: bytes)

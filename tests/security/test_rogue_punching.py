@@ -13,7 +13,7 @@ import pytest
 from pulse.core import messages
 from pulse.core.messages import MethodName, Punch
 from pulse.core.paths.holepunch import GIVE_UP, SCHEDULE
-from pulse.core.paths.traversal import ASKED_BURST, PLACE_BURST, PLACE_RATE
+from pulse.core.paths.traversal import ASKED_BURST, HOST_BURST, HOST_RATE
 from pulse.lab.capture import tapped
 from pulse.lab.host import wait_until
 from tests.e2e.exchange import noise
@@ -80,7 +80,7 @@ def test_places_where_nobody_may_be_dialled_are_not_probed(scene: Scene, session
 
 def test_a_member_cannot_make_others_flood_a_third_party(scene: Scene, session: Session) -> None:
     victim = scene.pair.lab["s"]
-    places = [f"{victim.v4.ip}:{PORT}"] * 8
+    places = [f"{victim.v4.ip}:{PORT + port}" for port in range(8)]
     with tapped(victim) as tap:
         began = time.monotonic()
         answers = [asked(session, *places) for _ in range(3 * ASKED_BURST)]
@@ -91,8 +91,8 @@ def test_a_member_cannot_make_others_flood_a_third_party(scene: Scene, session: 
     agreed = [each for each in answers if isinstance(each, messages.Result)]
     assert len(agreed) <= ASKED_BURST + lasted
     assert "Refused" in {each.error for each in answers if isinstance(each, messages.Failure)}
-    assert 0 < len(hit) <= PLACE_BURST + PLACE_RATE * lasted
-    assert len(hit) * LENGTH < len(answers) * GIVE_UP * LENGTH * PLACE_RATE
+    assert 0 < len(hit) <= HOST_BURST + HOST_RATE * lasted
+    assert len(hit) * LENGTH < len(answers) * GIVE_UP * LENGTH * HOST_RATE
 
 
 @pytest.mark.parametrize("body", [b"", b"\xc1", b"\x92\xc4\x10", noise("punch", 300), bytes(60_000)], ids=len)

@@ -124,7 +124,7 @@ pub fn ask(shared: &Shared, id: u64, to: SocketAddr) -> io::Result<()> {
 
 /// Something with the first byte of a probe came.
 pub fn received(shared: &Shared, datagram: &[u8], from: SocketAddr) {
-    let news = datagram.try_into().ok().and_then(|probe: &[u8; LENGTH]| {
+    let news = datagram.try_into().ok().filter(|_| !shared.is_inside(from.ip())).and_then(|probe: &[u8; LENGTH]| {
         let attempt = shared.attempts.get(u64::from_be_bytes(std::array::from_fn(|at| probe[4 + at])))?;
         let (kind, seq) = attempt.open(probe)?;
         Some((attempt, kind, seq))

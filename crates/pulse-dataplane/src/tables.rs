@@ -67,6 +67,16 @@ pub struct Shared {
     pub wanted: UnboundedSender<NodeId>,
 }
 
+impl Shared {
+    /// True for a mesh address, ours or another node's: a link there would be a tunnel in itself, and its packets would
+    /// come back to be wrapped again.
+    pub fn is_inside(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let is_ours = self.me.load().as_ref().is_some_and(|me| address == me.v4 || address == me.v6);
+        is_ours || self.addresses.load().hosts.contains_key(&address)
+    }
+}
+
 /// Who we are, as far as packets are concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Me {

@@ -35,7 +35,8 @@ def is_ip(host: str) -> bool:
 def is_endpoint(text: str) -> bool:
     """True if `text` is `ip:port`."""
     try:
-        return is_ip(split(text)[0])
+        # A zone may be any text, and means nothing to others.
+        return "%" not in text and is_ip(split(text)[0])
     except ValueError:
         return False
 

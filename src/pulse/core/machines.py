@@ -58,7 +58,7 @@ class Machines:
         self.heard = Heard()
         self.neighbours = Neighbours(random, self.heard.places_of)
         self.wanted = Wanted(me.node_id, self.heard.members)
-        self.traversal = Traversal(me.node_id, random, self.sight.candidates, self._is_place)
+        self.traversal = Traversal(me.node_id, random, self.sight.candidates, self.sight.own, self._is_place)
         self.beacons = Beacons(
             me.network,
             signer,

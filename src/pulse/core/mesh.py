@@ -60,6 +60,7 @@ from pulse.core.news import (
     link_settled,
     trust_changed,
 )
+from pulse.core.paths.transports import WEBSOCKET
 from pulse.core.places import places_changed
 from pulse.core.trust.certificates import Certificate, parse
 from pulse.core.types import SHORT_ID
@@ -196,7 +197,7 @@ class Mesh(Machines):
             log,
             *self.sight.link_opened(fact),
             *self.neighbours.link_opened(fact, now, punched=punched),
-            *self.traversal.link_opened(fact.node, fact.observed, now),
+            *self.traversal.link_opened(fact.node, "" if fact.transport == WEBSOCKET else fact.observed, now),
             *self.beacons.link_opened(fact.node),
             *self.probe.link_opened(fact.link),
             *certificate_seen(self, certificate),

@@ -109,7 +109,7 @@ def config_changed(of: Machines) -> Outcomes:
 def seen_elsewhere(of: Machines, now: float) -> Outcomes:
     """We are reached elsewhere, or seen elsewhere: tell the mesh, and dial nobody there."""
     ours = of.sight.candidates()
-    return [*of.neighbours.own_addresses(ours), *of.announce.addresses_changed(ours, now)]
+    return [*of.neighbours.own_addresses(of.sight.own()), *of.announce.addresses_changed(ours, now)]
 
 
 def trust_changed(of: Machines, now: float) -> Outcomes:
@@ -118,7 +118,7 @@ def trust_changed(of: Machines, now: float) -> Outcomes:
     of.tables_stale = of.rules_stale = True
     outcomes: list[Effect | News] = [*of.neighbours.peers_banished(revoked)]
     outcomes += of.gossip.revocations_changed(revoked)
-    outcomes += of.traversal.peers_banished(revoked)
+    outcomes += of.traversal.peers_banished(revoked, now)
     for member in [each for each in of.members.all() if each.node_id in revoked]:
         of.members.node_revoked(member.node_id)
         outcomes += of.linkstate.node_revoked(member.node_id)

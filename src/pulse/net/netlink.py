@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
@@ -112,8 +113,10 @@ class Netlink:
     """One rtnetlink socket in the network namespace it was opened in; use it from one thread."""
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-        self._socket.bind((0, 0))
+        """Raises SystemRefused."""
+        with _translated():
+            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+            self._socket.bind((0, 0))
         for option in (_CAP_ACK, _EXT_ACK, _STRICT):
             self._socket.setsockopt(_SOL_NETLINK, option, 1)
         self._sequence = 0
@@ -244,17 +247,28 @@ class Netlink:
 
     def _send(self, kind: int, flags: int, body: bytes) -> None:
         self._sequence += 1
-        self._socket.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, self._sequence, 0) + body)
+        with _translated():
+            self._socket.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, self._sequence, 0) + body)
 
     def _answers(self) -> Iterator[tuple[int, int, bytes]]:
         """Yield `(kind, flags, body)` of what answers the last request, for as long as the caller wants more."""
         while True:
-            datagram, offset = self._socket.recv(1 << 18), 0
+            with _translated():
+                datagram, offset = self._socket.recv(1 << 18), 0
             while offset < len(datagram):
                 length, kind, flags, sequence, _ = _HEADER.unpack_from(datagram, offset)
                 if sequence == self._sequence and kind != _OVERRUN:
                     yield kind, flags, datagram[offset + _HEADER.size : offset + length]
                 offset += _aligned(length)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Descriptors may have run out, or the kernel's memory: that costs one question and not the node."""
+    try:
+        yield
+    except OSError as error:
+        raise SystemRefused(f"the kernel does not tell its network configuration: {error.strerror or error}") from error
 
 
 def _judge(what: str, flags: int, answer: bytes) -> None:

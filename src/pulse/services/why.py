@@ -55,7 +55,7 @@ class WhyService:
             verdict = why.Verdict(why.Code.NO_PATH, f"{self._name(here)} cannot be asked: {silence}.")
         return pathschemas.Why(
             code=verdict.code,
-            sentence=verdict.sentence,
+            sentence=messages.printable(verdict.sentence),
             help=verdict.help,
             source=self._end(here, ours, silence),
             node=self._end(there, theirs, their_silence),

@@ -22,3 +22,7 @@ HOME, OUT, OTHER = "192.168.1.7:443", "203.0.113.7:41641", "203.0.113.7:50001"
 )
 def test_the_nat_is_judged_by_whether_observers_agree(seen: list[str], nat: Nat) -> None:
     assert judge(seen, [HOME]) == nat
+
+
+def test_one_that_lies_outweighs_no_two_that_agree() -> None:
+    assert judge([OUT, OUT, OTHER], [HOME]) == Nat(Mapping.CONE, 3)

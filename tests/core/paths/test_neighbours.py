@@ -1,5 +1,7 @@
 """Neighbours: who is dialled, and when again."""
 
+from ipaddress import IPv4Network
+
 import pytest
 
 from pulse.core.effects import Dial
@@ -192,6 +194,23 @@ def test_a_relay_nobody_answered_at_is_forgotten_with_its_name() -> None:
     story.published()
 
     assert story.unreached() == []
+
+
+def test_a_relay_that_is_not_named_any_more_may_be_dialled_as_a_place_of_a_node() -> None:
+    story = Story()
+    (dial,) = story.published(HOME)
+    story.failed(dial)
+    story.published()
+    story.wanted({ALICE: (HOME,)})
+
+    assert story.until_next_dial().address == HOME
+
+
+def test_a_hole_into_the_mesh_itself_is_none() -> None:
+    story = Story()
+    story.neighbours.ranges_known((IPv4Network("10.100.0.0/16"),))
+
+    assert story.neighbours.hole_opened(ALICE, "10.100.3.4:443") == []
 
 
 def test_what_a_person_named_stays_named_whatever_the_domain_says() -> None:

@@ -174,3 +174,21 @@ def test_whatever_neighbours_say_our_clock_is_no_further_off_than_the_worst_of_t
         sight.clock_compared(link, offset)
 
     assert min(offsets.values()) <= sight.clock_offset() <= max(offsets.values())
+
+
+def test_a_place_that_one_neighbour_alone_sees_us_at_may_be_another_nodes(sight: Sight) -> None:
+    sight.addresses_changed(LAN[:1])
+    sight.observed(ONE, "203.0.113.7", 443, 0.0)
+    assert sight.own() == LAN[:1]
+
+    sight.observed(TWO, "203.0.113.7", 443, 0.0)
+    assert sight.own() == (LAN[0], "203.0.113.7:443")
+
+
+def test_two_links_with_one_neighbour_are_one_voice(sight: Sight) -> None:
+    for link in (1, 2):
+        sight.link_opened(link_up(node("alice"), link, observed="198.51.100.1:443"))
+        sight.observed(LinkId(link), "203.0.113.7", 443, 0.0)
+
+    assert sight.own() == ()
+    assert sight.nat().observers == 1

@@ -12,7 +12,7 @@ from pulse.core.messages import Punch, pack
 from pulse.core.paths import traversal
 from pulse.core.paths.holepunch import GIVE_UP, SCHEDULE
 from pulse.core.paths.news import HoleOpened, Outcome
-from pulse.core.paths.traversal import ASKED_BURST, MOST, PLACE_BURST, RECENT, RETRIES, Traversal
+from pulse.core.paths.traversal import ASKED_BURST, HOST_BURST, HOST_RATE, MOST, RECENT, RETRIES, Traversal
 from pulse.core.types import NodeId
 from tests.authority import node
 
@@ -36,7 +36,7 @@ class End:
 
     def __post_init__(self) -> None:
         own = (THERE[self.node],)
-        self.machine = Traversal(self.node, Random(1), lambda: own, lambda each: each != FORBIDDEN)
+        self.machine = Traversal(self.node, Random(1), lambda: own, lambda: own, lambda each: each != FORBIDDEN)
 
     def take(self, outcomes: list[Outcome], now: float) -> None:
         for each in outcomes:
@@ -228,16 +228,16 @@ def test_a_node_may_not_have_us_punch_all_the_time() -> None:
     assert sum(each.body is not None for each in duet.low.answers) == ASKED_BURST
 
 
-def test_many_nodes_that_name_one_place_do_not_flood_it() -> None:
+def test_many_nodes_that_name_one_host_do_not_flood_it() -> None:
     duet = Duet()
     for number in range(40):
-        body = pack(Punch(bytes([number] * 16), [STRAY]))
+        ports = [f"203.0.113.2:{50_000 + port}" for port in range(8)]
+        body = pack(Punch(bytes([number] * 16), ports))
         asked = PunchAsked(number, node(str(number)), body)
         duet.low.take(duet.low.machine.punch_asked(asked, duet.now), duet.now)
     duet.run(SCHEDULE[5])
 
-    in_the_first_second = [probe for _, probe in duet.low.sent if probe.address == STRAY]
-    assert len(in_the_first_second) <= PLACE_BURST * 2
+    assert 0 < len(duet.low.sent) <= HOST_BURST + HOST_RATE
 
 
 def test_a_stranger_probe_is_of_no_attempt() -> None:
@@ -250,7 +250,7 @@ def test_revoked_nodes_are_not_sought() -> None:
     duet = Duet(passes=lambda *_: False)
     duet.wants(duet.low)
     duet.session_carries(duet.low)
-    duet.low.take(duet.low.machine.peers_banished({HIGH}), duet.now)
+    duet.low.take(duet.low.machine.peers_banished({HIGH}, duet.now), duet.now)
 
     assert duet.low.expected == ()
     assert duet.low.machine.deadline() is None
@@ -264,3 +264,37 @@ def test_only_so_many_are_sought(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert [duet.low.machine.report(node(str(number))) is not None for number in range(6)] == [False] * 3 + [True] * 3
     assert MOST > 3
+
+
+def test_whoever_is_turned_down_pushes_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traversal, "MOST", 3)
+    duet = Duet()
+    duet.wants(duet.low)
+    for number in range(6):
+        asked = PunchAsked(number, node(str(number)), b"")
+        duet.low.take(duet.low.machine.punch_asked(asked, duet.now), duet.now)
+
+    assert duet.low.machine.report(HIGH) is not None
+
+
+def test_after_links_that_flap_the_search_goes_on() -> None:
+    duet = Duet(passes=lambda *_: False)
+    duet.wants(duet.low)
+    for _ in range(3 * ASKED_BURST):
+        duet.low.asked.clear()
+        linked(duet.low, duet.high, duet.now)
+        duet.low.take(duet.low.machine.link_closed(HIGH, duet.now), duet.now)
+
+    assert duet.low.machine.deadline() is not None
+
+
+def test_the_far_end_of_a_websocket_and_places_nobody_may_be_at_are_no_good_places() -> None:
+    duet = Duet(passes=lambda *_: False)
+    duet.wants(duet.low)
+    for place in ("", FORBIDDEN):
+        duet.low.asked.clear()
+        duet.low.take(duet.low.machine.link_opened(HIGH, place, duet.now), duet.now)
+        duet.low.take(duet.low.machine.link_closed(HIGH, duet.now), duet.now)
+    duet.session_carries(duet.low)
+
+    assert {probe.address for _, probe in duet.low.sent} == {THERE[HIGH]}

@@ -235,7 +235,7 @@ impl<'s, 'b> Turn<'s, 'b> {
         if frames > 0 {
             link.traffic.received(frames, bytes);
             link.probes.carried(longest);
-            if link.outlet.is_udp() && **link.remote.load() != from {
+            if link.outlet.is_udp() && **link.remote.load() != from && !self.shared.is_inside(from.ip()) {
                 probe::hint(link, from);
             }
         }

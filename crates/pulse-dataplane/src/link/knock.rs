@@ -60,6 +60,9 @@ pub(crate) fn first_config(desk: &Desk) -> Option<ServerConfig> {
 
 fn knocked(desk: &Arc<Desk>, incoming: Incoming) {
     let (source, proven) = (incoming.remote_address().ip(), incoming.remote_address_validated());
+    if desk.shared.is_inside(source) {
+        return incoming.ignore();
+    }
     let knock = desk.gate.knock(source, proven, Instant::now());
     match knock {
         Ok(pass) => {

@@ -45,6 +45,9 @@ pub(crate) async fn dial(
     if expect.is_some() && expect == desk.me() {
         return Err(oneself());
     }
+    if desk.shared.is_inside(address.ip()) {
+        return Err(Ended::new("inside", "that is an address inside the mesh, which links are to carry"));
+    }
     let candidate =
         first(transports, || knock::dial(desk, address, expect), |proxy| wss::dial(desk, address, expect, proxy));
     let candidate: Candidate = candidate.await?;

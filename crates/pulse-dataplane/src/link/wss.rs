@@ -173,6 +173,9 @@ pub(crate) async fn accept(desk: Arc<Desk>, listener: TcpListener) {
 
 /// A source that completed a TCP handshake has proven its address.
 fn knocked(desk: &Arc<Desk>, tcp: TcpStream, from: SocketAddr) {
+    if desk.shared.is_inside(from.ip()) {
+        return;
+    }
     if let Ok(pass) = desk.gate.knock(from.ip(), true, Instant::now()) {
         let desk = Arc::clone(desk);
         tokio::spawn(async move { admit(&desk, tcp, from, pass).await });

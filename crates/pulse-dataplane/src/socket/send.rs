@@ -31,9 +31,7 @@ impl Message {
     /// Send the bytes of all `pieces` as one datagram, or as several of `segment` bytes by GSO.
     pub fn send_gathered(&self, pieces: &[IoSlice<'_>], segment: Option<u16>) -> io::Result<()> {
         match self.send_from(self.source, pieces, segment) {
-            Err(error) if self.source.is_some() && error.raw_os_error() == Some(libc::EINVAL) => {
-                self.send_from(None, pieces, segment)
-            }
+            Err(error) if self.source.is_some() && refuses_source(&error) => self.send_from(None, pieces, segment),
             sent => sent,
         }
     }
@@ -78,6 +76,12 @@ impl Message {
             None => used,
         }
     }
+}
+
+/// What kernels say of a source that is not theirs; which of these depends on family and routes.
+fn refuses_source(error: &io::Error) -> bool {
+    let refusals = [libc::EINVAL, libc::EADDRNOTAVAIL, libc::ENETUNREACH, libc::EHOSTUNREACH];
+    error.raw_os_error().is_some_and(|code| refusals.contains(&code))
 }
 
 fn put_source(control: &mut Control, used: usize, source: IpAddr) -> usize {

@@ -3,6 +3,7 @@
 Invariant: of one observer alone nothing is concluded but that there is a NAT.
 """
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
@@ -36,7 +37,11 @@ def judge(seen: Collection[str], ours: Collection[str]) -> Nat:
     outer = [each for each in told if each not in ours]
     if not outer:
         return Nat(Mapping.NONE if told else Mapping.UNKNOWN, len(told))
-    if len(set(outer)) > 1:
+    voices = Counter(outer)
+    if max(voices.values()) > 1:
+        # One that differs from those who agree says more of itself than of the NAT.
+        return Nat(Mapping.CONE, len(outer))
+    if len(voices) > 1:
         return Nat(Mapping.SYMMETRIC, len(outer))
     return Nat(Mapping.CONE if len(outer) > 1 else Mapping.UNKNOWN, len(outer))
 

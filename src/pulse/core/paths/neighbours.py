@@ -113,6 +113,7 @@ class Neighbours:
         """A domain names these places: they count like those a person named, for as long as it does."""
         for address in self._published - frozenset(relays):
             self._targets.unname(address)
+            self._quests.place_unnamed(address)
         named = {target.address for target in self._targets if target.configured}
         news = [address for address in relays if address not in named]
         # What a person named stays named, whatever the domain says later.
@@ -241,7 +242,7 @@ class Neighbours:
 
     def hole_opened(self, node: NodeId, address: str) -> list[Effect]:
         """Probes of a node got through: dial it there at once, for a hole does not stay open."""
-        if node in self._linked or len(self._dials) >= MOST_DIALS:
+        if node in self._linked or len(self._dials) >= MOST_DIALS or self._quests.is_inside(address):
             return []
         return [self._dial(_Flight(address, Hole(node)), websocket=None)]
 

@@ -214,14 +214,14 @@ class PortMap:
         """The router answers in a way that tells nothing; perhaps it maps nothing any more."""
         if not self._is_open(gateway):
             return []
-        self._look_at = now + LOOK
+        self._look_at = now + LOOK if self.held else None
         return self._ask_early(now)
 
     def look_unanswered(self, gateway: Gateway, now: float) -> list[Effect]:
         """The router is silent: it may be restarting."""
         if self._is_open(gateway):
-            self._look_at = now + LOOK_SOON
-        return []
+            self._look_at = now + LOOK_SOON if self.held else None
+        return self.tick(now)
 
     def stopped(self) -> list[Effect]:
         """The node ends: the port is the router's again."""

@@ -174,6 +174,11 @@ class Quests:
         self._named.add(place)
         self._sift()
 
+    def place_unnamed(self, place: str) -> None:
+        """Nobody names that place any more."""
+        self._named.discard(place)
+        self._sift()
+
     def leads_astray(self, quest: Quest, place: str) -> None:
         """That place leads to ourselves, or the node was heard there once and does not answer."""
         quest.places = tuple(each for each in quest.places if each != place)
@@ -227,9 +232,10 @@ class Quests:
     def _dialable(self, quest: Quest) -> tuple[str, ...]:
         taken = self._own | self._named
         known = dict.fromkeys((*self.heard(quest.node), *quest.candidates))
-        return tuple(each for each in known if each not in taken and not self._is_inside(each))
+        return tuple(each for each in known if each not in taken and not self.is_inside(each))
 
-    def _is_inside(self, place: str) -> bool:
+    def is_inside(self, place: str) -> bool:
+        """True for `ip:port` in the mesh's own ranges."""
         # What no stranger can have was refused with its record; the mesh's own ranges are known only here.
         host = ip_address(split(place)[0])
         return any(host in each for each in self._ranges)

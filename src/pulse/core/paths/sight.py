@@ -16,7 +16,7 @@ from pulse.core.facts import LinkUp
 from pulse.core.messages import Observed, encode
 from pulse.core.paths.nat import Nat, judge
 from pulse.core.paths.transports import WEBSOCKET
-from pulse.core.types import LinkId
+from pulse.core.types import LinkId, NodeId
 
 CLOCK_TOLERANCE: Final = 300.0
 """Seconds between our clock and the neighbours' median from which time-boxed rules are judged with care."""
@@ -37,6 +37,8 @@ class Sight:
     """Where our router passes on to us what strangers send, `ip:port`: one place, or none."""
     _local: tuple[str, ...] = ()
     _addresses: dict[LinkId, str] = field(default_factory=dict)
+    _nodes: dict[LinkId, NodeId] = field(default_factory=dict)
+    """Whom each link leads to."""
     _sightings: dict[LinkId, Bucket] = field(default_factory=dict)
     """Of each link that told an address."""
     _told: dict[LinkId, Bucket] = field(default_factory=dict)
@@ -57,6 +59,7 @@ class Sight:
         """Tell the neighbour where we see it; the far end of a WebSocket is no address for UDP."""
         if fact.transport == WEBSOCKET:
             return []
+        self._nodes[fact.link] = fact.node
         return [_observed(fact.link, fact.observed)]
 
     def link_moved(self, link: LinkId, observed: str, now: float) -> list[Effect]:
@@ -90,6 +93,7 @@ class Sight:
     def link_closed(self, link: LinkId) -> None:
         """That neighbour sees us no more."""
         self._addresses.pop(link, None)
+        self._nodes.pop(link, None)
         self._sightings.pop(link, None)
         self._told.pop(link, None)
         self._offsets.pop(link, None)
@@ -98,7 +102,7 @@ class Sight:
 
     def addresses(self) -> list[str]:
         """Addresses our neighbours see us at, `ip:port` each, each once; those that most of them see first."""
-        voices = Counter(self._addresses.values())
+        voices = self._voices()
         return sorted(voices, key=lambda each: (-voices[each], each))
 
     def candidates(self) -> tuple[str, ...]:
@@ -107,9 +111,15 @@ class Sight:
         known = (*self._local[:OBSERVED_TOLD], *seen, *self._local[OBSERVED_TOLD:])
         return tuple(dict.fromkeys([*self.mapped, *known]))
 
+    def own(self) -> tuple[str, ...]:
+        """Places that are surely ours: what this machine knows, and what two neighbours see. One alone could lie, and
+        name another node's place, so that we never dial it."""
+        voices = self._voices()
+        return (*self._local, *(each for each, count in voices.items() if count > 1))
+
     def nat(self) -> Nat:
         """The NAT between us and our neighbours."""
-        return judge(self._addresses.values(), self._local)
+        return judge([*self._voices().elements()], self._local)
 
     def clock_offset(self) -> float:
         """Our wall clock minus the median of the neighbours', in seconds; 0 while there are none."""
@@ -118,6 +128,13 @@ class Sight:
     def clock_vouched(self) -> bool:
         """True if there are neighbours and their clocks agree with ours."""
         return bool(self._offsets) and abs(self.clock_offset()) <= CLOCK_TOLERANCE
+
+    # Details
+
+    def _voices(self) -> Counter[str]:
+        """How many neighbours see us at each address; two links with one are one voice."""
+        said = {(self._nodes.get(link, link), address) for link, address in self._addresses.items()}
+        return Counter(address for _, address in said)
 
 
 def _observed(link: LinkId, seen_at: str) -> SendMessage:

@@ -2,7 +2,7 @@
 
 Whoever has traffic for a node without a link asks it, over their session, to punch together (`holepunch.py`).
 Invariant: for one node there is one attempt at a time, whoever asked for it; the search goes on while there is traffic;
-and what a node names is probed only where anybody may be dialled, and no place more often than `PLACE_RATE`.
+and what a node names is probed only where anybody may be dialled, and no host more often than `HOST_RATE`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from pulse.core import messages
+from pulse.core.addresses import split
 from pulse.core.effects import DEBUG, AnswerPunch, AskPunch, Effect, ExpectProbes, Log, SendProbe
 from pulse.core.facts import PunchAnswered, PunchAsked
 from pulse.core.messages import Punch
@@ -46,9 +47,9 @@ ASKED_BURST: Final = 4
 ASKED_RATE: Final = 1 / 5
 """How often a node may have us punch with it: at once, and then each second."""
 
-PLACE_BURST: Final = 20
-PLACE_RATE: Final = 20.0
-"""Probes to one place, over all nodes that name it: at once, and then each second."""
+HOST_BURST: Final = 40
+HOST_RATE: Final = 20.0
+"""Probes to one host, whatever its ports, over all nodes that name it: at once, and then each second."""
 
 GOOD_FOR: Final = 86_400.0
 """Seconds for which the place where a node was last met is tried first."""
@@ -100,6 +101,8 @@ class Traversal:
     random: "Random"
     candidates: Callable[[], Sequence[str]]
     """Where we may be reached."""
+    own: Callable[[], Sequence[str]]
+    """Places that are surely ours."""
     is_place: Callable[[str], bool]
     """True where anybody may be dialled at."""
     _all: dict[NodeId, Pursuit] = field(default_factory=dict)
@@ -107,7 +110,9 @@ class Traversal:
     _linked: dict[NodeId, int] = field(default_factory=dict)
     """Nodes and how many links there are with each."""
     _asked: Tempo = field(default_factory=lambda: Tempo(ASKED_BURST, ASKED_RATE))
-    _places: Tempo = field(default_factory=lambda: Tempo(PLACE_BURST, PLACE_RATE))
+    _replanned: Tempo = field(default_factory=lambda: Tempo(ASKED_BURST, ASKED_RATE))
+    """The same for what we begin ourselves because something changed."""
+    _hosts: Tempo = field(default_factory=lambda: Tempo(HOST_BURST, HOST_RATE))
     _expected: tuple[int, ...] = ()
     """Attempts the data plane was told."""
 
@@ -115,7 +120,7 @@ class Traversal:
 
     def peer_wanted(self, node: NodeId, now: float) -> list[Outcome]:
         """There is traffic for a node."""
-        pursuit = self._pursuit(node)
+        pursuit = self._pursuit(node, now)
         idle = pursuit.wanted_until < now
         pursuit.wanted_until = now + RECENT
         if idle and node not in self._linked:
@@ -123,11 +128,12 @@ class Traversal:
         return self.tick(now)
 
     def link_opened(self, node: NodeId, place: str, now: float) -> list[Outcome]:
-        """There is a direct link; the node is seen at `place`."""
+        """There is a direct link; the node is seen at `place`, empty where that is not the node's own end."""
         self._linked[node] = self._linked.get(node, 0) + 1
         if pursuit := self._all.get(node):
             pursuit.failures, pursuit.next_try, pursuit.nonce, pursuit.last_error = 0, inf, b"", ""
-            pursuit.good, pursuit.good_until = place, now + GOOD_FOR
+            if place:
+                pursuit.good, pursuit.good_until = place, now + GOOD_FOR
         return []
 
     def link_closed(self, node: NodeId, now: float) -> list[Outcome]:
@@ -152,19 +158,19 @@ class Traversal:
             self._plan_now(node, now)
         return self.tick(now)
 
-    def peers_banished(self, nodes: Iterable[NodeId]) -> list[Outcome]:
+    def peers_banished(self, nodes: Iterable[NodeId], now: float) -> list[Outcome]:
         """These nodes are revoked."""
         for node in nodes:
             self._all.pop(node, None)
-        return [*self._expect()]
+        return [*self._expect(now)]
 
     def punch_asked(self, fact: PunchAsked, now: float) -> list[Outcome]:
         """A node wants to punch with us: say where we are and begin, unless we were about to ask it ourselves."""
-        asked = self._read(fact.body)
-        pursuit = self._pursuit(fact.node)
-        crossed = pursuit.nonce and self.me < fact.node
+        asked, known = self._read(fact.body), self._all.get(fact.node)
+        crossed = known is not None and known.nonce and self.me < fact.node
         if asked is None or crossed or fact.node in self._linked or not self._may_begin(fact.node, now):
             return [AnswerPunch(fact.call, None)]
+        pursuit = self._pursuit(fact.node, now)
         ours = self.random.randbytes(16)
         pursuit.nonce = b""
         pursuit.next_try = inf
@@ -236,12 +242,13 @@ class Traversal:
 
     # Details
 
-    def _pursuit(self, node: NodeId) -> Pursuit:
-        """That of `node`, as the newest."""
+    def _pursuit(self, node: NodeId, now: float) -> Pursuit:
+        """That of `node`, as the newest; where there is no room one without traffic gives way, else the oldest."""
         pursuit = self._all.pop(node, None) or Pursuit(node)
+        if len(self._all) >= MOST:
+            idle = (each.node for each in self._all.values() if each.wanted_until < now)
+            del self._all[next(idle, next(iter(self._all)))]
         self._all[node] = pursuit
-        if len(self._all) > MOST:
-            del self._all[next(iter(self._all))]
         return pursuit
 
     def _read(self, body: bytes | None) -> Punch | None:
@@ -268,10 +275,9 @@ class Traversal:
         return [AskPunch(pursuit.node, self._said(pursuit.nonce))]
 
     def _begin(self, pursuit: Pursuit, said: Punch, nonces: bytes, now: float) -> list[Outcome]:
-        ours = set(self.candidates())
-        named = [each for each in said.candidates if each not in ours and self.is_place(each)]
-        good = [pursuit.good] if now < pursuit.good_until and pursuit.good not in ours else []
-        places = tuple(dict.fromkeys([*good, *named]))
+        ours, good = set(self.own()), [pursuit.good] if now < pursuit.good_until else []
+        known = dict.fromkeys([*good, *said.candidates])
+        places = tuple(each for each in known if each not in ours and self.is_place(each))
         pursuit.punch = HolePunch(attempt_of(nonces, self.me, pursuit.node), places, now)
         return self.tick(now)
 
@@ -283,7 +289,7 @@ class Traversal:
         return [*probes]
 
     def _may_send(self, probe: SendProbe, now: float) -> bool:
-        return self._places.take(probe.address, now) <= now
+        return self._hosts.take(split(probe.address)[0], now) <= now
 
     def _failed(self, pursuit: Pursuit, error: str, now: float) -> None:
         pursuit.last_error = error
@@ -302,8 +308,9 @@ class Traversal:
         if pursuit is None or node in self._linked or pursuit.wanted_until < now:
             return
         busy = pursuit.nonce or (pursuit.punch is not None and pursuit.punch.phase is Phase.PROBING)
-        if not busy and self._asked.take(node, now) <= now:
-            pursuit.failures, pursuit.next_try = 0, now
+        if not busy:
+            when = self._replanned.take(node, now)
+            pursuit.failures, pursuit.next_try = 0, min(pursuit.next_try, when)
 
     def _dues(self, pursuit: Pursuit) -> Iterable[float]:
         yield pursuit.next_try
@@ -311,7 +318,7 @@ class Traversal:
             due = pursuit.punch.deadline()
             yield inf if due is None else due
 
-    def _expect(self, now: float = -inf) -> list[Effect]:
+    def _expect(self, now: float) -> list[Effect]:
         """Tell the data plane which attempts are under way, if others are than it knows."""
         under_way = [each.punch for each in self._all.values() if each.punch and not each.punch.is_over(now)]
         numbers = tuple(each.attempt.number for each in under_way)

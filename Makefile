@@ -70,6 +70,7 @@ bench: setup $(STAMPS)/test
 	$(PY) bench/throughput.py
 	$(PY) bench/relay.py
 	$(PY) bench/roaming.py
+	$(PY) bench/multipath.py
 	$(PY) bench/session.py
 	$(PY) bench/idle.py
 	PYTHONPATH=. $(PY) bench/gossip.py

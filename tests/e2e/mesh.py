@@ -2,17 +2,25 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from msgspec import structs
+
 from pulse import pathschemas, schemas
 from pulse.client import connect
+from pulse.core.network.netconfig import open_config, sign_config
+from pulse.core.network.policy import Rule
+from pulse.core.trust.authorities import trusted_authorities
+from pulse.core.trust.roles import open_roles
 from pulse.errors import NotFound
 from pulse.lab.host import Host, Output, wait_until
 from pulse.lab.lab import Lab
 from pulse.lab.plan import HostPlan, NetworkPlan, Plan
 from pulse.lab.state import identify
+from pulse.store import identity
+from pulse.store.netconfig import NetworkStore
 
 PORT = 8443
 PATIENCE = 30.0
@@ -222,6 +230,23 @@ def errors_of(nodes: Iterable[Node]) -> list[str]:
     return [line for line in lines if " ERROR " in line or "Traceback" in line]
 
 
+def write_rules(scribe: Node, rules: Sequence[Rule]) -> None:
+    """The next network config, with these rules, as the scribe signs it; its daemon is not running."""
+    data_dir = scribe.host.data
+    held, store = identity.load(data_dir), NetworkStore(data_dir)
+    me, roles, config = held.certificate, store.load_roles().data, store.load_config().data
+    assert roles is not None
+    assert config is not None
+    authorities = trusted_authorities(me.network, held.authorities, held.successions)
+    office = open_roles(roles, me.network, authorities).roles
+    before = open_config(config, me.network, authorities, office, me.public_key).config
+    following = structs.replace(
+        before, scribe_epoch=office.scribe_epoch, generation=before.generation + 1, acl=list(rules)
+    )
+    signed = sign_config(me.network, following, held.key)
+    store.save_config(*signed.number, signed.data)
+
+
 def is_alive(pid: int) -> bool:
     """True while that process runs."""
     return identify(pid) is not None
@@ -238,12 +263,16 @@ def bring_up(lab: Lab, *flags: str) -> Pair:
     return Pair(lab, ca, member)
 
 
-def bring_up_mesh(lab: Lab, doors: Mapping[str, str], *flags: str) -> Mesh:
+def bring_up_mesh(lab: Lab, doors: Mapping[str, str], *flags: str, rules: Sequence[Rule] = ()) -> Mesh:
     """The first host is CA and scribe; each with a door joins over it, which is a member by then. Waits for all."""
     first = next(iter(lab.hosts))
     nodes = {name: Node(lab[name]) for name in (first, *doors)}
     ca = nodes[first]
     ca.start("--ca", "--scribe", "--network", "test", *flags)
+    if rules:
+        ca.stop()
+        write_rules(ca, rules)
+        ca.start(*flags)
     for name, door in doors.items():
         nodes[name].join(nodes[door], ca.token("--max-uses", "1"))
         nodes[name].start(*flags)
@@ -259,9 +288,9 @@ def bring_up_relay(lab: Lab, *flags: str) -> Mesh:
     return bring_up_mesh(lab, {"left": "relay", "right": "relay"}, *flags)
 
 
-def bring_up_two_relays(lab: Lab) -> Mesh:
+def bring_up_two_relays(lab: Lab, rules: Sequence[Rule] = ()) -> Mesh:
     """The same with a second relay, which is no CA (`topologies.TWO_RELAYS`)."""
-    return bring_up_mesh(lab, {"spare": "relay", "left": "relay", "right": "spare"})
+    return bring_up_mesh(lab, {"spare": "relay", "left": "relay", "right": "spare"}, rules=rules)
 
 
 def bring_up_chain(lab: Lab) -> Mesh:

@@ -29,6 +29,7 @@ FIGURES = {
         "failures_p95_s",
     ),
     "fec.py --loss 0 --known 0.5 --settling 0.2 --seconds 0.5": ("rtt_ms", "fec_gbit", "times"),
+    "multipath.py --rounds 1 --seconds 1 --settle 0": ("one_mbit", "both_mbit", "ratio", "near_to_far"),
     "session.py --rounds 1 --seconds 1": ("raw_gbit", "session_gbit", "session_relay_gbit", "ratio"),
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ import pytest
 
 from pulse import pathschemas
 from pulse.core import messages
-from pulse.core.facts import LinkDown, LinkSample, LinksSampled
+from pulse.core.facts import LinkDown, LinkSample, LinksSampled, PinsChanged
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName, ObjectKind
 from pulse.core.network.netconfig import Config, Settings, named, sign_config
@@ -110,6 +110,14 @@ async def test_a_neighbour_is_one_hop_away_and_nobody_is_asked_for_it(world: Wor
     assert [hop.name for hop in found.hops] == ["far"]
     assert found.hops[0].rtt is found.hops[0].total is None
     assert [method for _, method, *_ in world.asked] == ["ping"]
+
+
+async def test_a_hop_that_is_told_to_use_its_own_link_is_asked_for_that_one(world: World) -> None:
+    world.mesh.happened(PinsChanged({FAR.node_id: RELAY.node_id}), LATER)
+    world.says(RELAY, FAR, 0.04)
+
+    assert [hop.name for hop in (await world.trace()).hops] == ["relay", "far"]
+    assert world.asked[0] == (RELAY.node_id, MethodName.TRACE, raw(FAR) + b"\1", 2.0)
 
 
 async def test_a_sum_with_an_unknown_part_is_unknown_from_there_on(world: World) -> None:
@@ -220,6 +228,17 @@ async def answered(world: World, who: Certificate) -> Step:
 
 async def test_others_are_told_our_next_link(world: World) -> None:
     assert await answered(world, FAR) == Step(raw(RELAY), "quic", 0.01, 0.5)
+
+    world.mesh.happened(PinsChanged({FAR.node_id: RELAY.node_id}), LATER)
+    assert (await answered(world, FAR)).last
+
+
+async def test_for_what_comes_with_the_flag_last_it_is_our_own_link_or_none(world: World) -> None:
+    world.mesh.happened(link_up(SECOND.node_id, 2, certificate=SECOND.der), LATER)
+    told = [await world.service.answer(RELAY.node_id, raw(who) + b"\1") for who in (RELAY, SECOND, FAR)]
+
+    steps = [msgspec.msgpack.decode(each, type=Step) for each in told]
+    assert [(step.next, step.last) for step in steps] == [(raw(RELAY), False), (raw(SECOND), False), (b"", False)]
 
 
 async def test_others_are_told_that_there_is_no_path(world: World) -> None:

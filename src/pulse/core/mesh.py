@@ -234,13 +234,14 @@ class Mesh(Machines):
         return outcomes
 
     def _sampled(self, samples: Sequence[LinkSample], now: float) -> Outcomes:
-        outcomes: list[Effect | News] = [*self.probe.sampled(tuple(samples))]
+        outcomes: list[Effect | News] = [*self.probe.sampled(tuple(samples), now)]
         for sample in samples:
-            outcomes += self.linkstate.sampled(sample.link, sample.rtt, sample.loss)
+            away = self.probe.distance(sample.link)
+            outcomes += self.linkstate.sampled(sample.link, away, sample.loss)
             neighbour = self.neighbours.get(sample.link)
             member = self.members.get(neighbour.node) if neighbour else None
             if member is not None and self.neighbours.link_to(member.node_id) == neighbour:
-                outcomes += self.announce.quality_changed(member.addresses.v4, sample.rtt, sample.loss, now)
+                outcomes += self.announce.quality_changed(member.addresses.v4, away, sample.loss, now)
         return outcomes
 
     def _clock(self, fact: ClockCompared | ClockRead, now: float) -> Outcomes:

@@ -22,6 +22,7 @@ MOST_HOPS: Final = 16
 """Hops a frame lives."""
 
 _ID_BYTES: Final = 32
+_LAST: Final = b"\1"
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -35,6 +36,8 @@ class Step(Wire, frozen=True):
     link: ShortText = ""
     rtt: Seconds | None = None
     loss: Share = 0.0
+    last: bool = False
+    """What it sends bears the flag LAST: the next one uses a link of its own to the destination."""
 
 
 _steps = msgspec.msgpack.Decoder(Step)
@@ -48,10 +51,12 @@ class TraceService:
     call: Rpc
 
     async def answer(self, _: NodeId, body: bytes) -> bytes:
-        """The method `trace`: our next link towards the node whose 32 bytes of id came. Raises Refused."""
-        if len(body) != _ID_BYTES:
+        """The method `trace`: our next link towards the node whose 32 bytes of id came; `_LAST` may follow them, for
+        what comes to us with that flag. Raises Refused."""
+        node, last = body[:_ID_BYTES], body[_ID_BYTES:]
+        if len(node) != _ID_BYTES or last not in (b"", _LAST):
             raise Refused(f"a trace names a node by the 32 bytes of its id, not by {len(body)}")
-        return messages.pack(self._step(NodeId(body.hex())))
+        return messages.pack(self._step(NodeId(node.hex()), last=bool(last)))
 
     async def trace(self, wanted: pathschemas.TraceRequest) -> pathschemas.Trace:
         """The way to a node, and its measured round trip. Raises NotFound, Conflict, Refused or LinkError."""
@@ -76,16 +81,16 @@ class TraceService:
     async def _walk(self, target: Certificate, timeout: float) -> tuple[list[pathschemas.TraceHop], str]:
         """Go from hop to hop; the hops, and why there are no more of them if the target is not the last."""
         hops: list[pathschemas.TraceHop] = []
-        at, passed = self.mesh.me.node_id, set[NodeId]()
+        at, passed, last = self.mesh.me.node_id, set[NodeId](), False
         while at != target.node_id:
             passed.add(at)
             try:
-                step = await self._step_of(at, target.node_id, timeout)
+                step = await self._step_of(at, target.node_id, timeout, last=last)
             except PulseError as error:
                 return hops, f"{self._name(at)} does not tell its next hop: {error}"
             if not step.next:
                 return hops, f"{self._name(at)} has no path to {self._name(target.node_id)}"
-            at = NodeId(step.next.hex())
+            at, last = NodeId(step.next.hex()), step.last
             hops.append(self._hop(at, step, hops[-1].total if hops else 0.0))
             if at in passed:
                 return hops, f"the way comes back to {self._name(at)}: a loop"
@@ -93,22 +98,25 @@ class TraceService:
                 return hops, f"{MOST_HOPS} hops do not reach {self._name(target.node_id)}, and frames live no longer"
         return hops, ""
 
-    async def _step_of(self, node: NodeId, target: NodeId, timeout: float) -> Step:
+    async def _step_of(self, node: NodeId, target: NodeId, timeout: float, *, last: bool) -> Step:
         if node == self.mesh.me.node_id:
             return self._step(target)
-        answer = await self.call(node, MethodName.TRACE, bytes.fromhex(target), timeout)
+        body = bytes.fromhex(target) + (_LAST if last else b"")
+        answer = await self.call(node, MethodName.TRACE, body, timeout)
         step = messages.unpack(_steps, answer, "trace", messages.RPC_LIMIT)
         if len(step.next) not in (0, _ID_BYTES):
             raise ProtocolError(f"a next hop of {len(step.next)} bytes; an id has {_ID_BYTES}")
         return step
 
-    def _step(self, target: NodeId) -> Step:
-        path = self.mesh.routing.path_to(target)
-        neighbour = self.mesh.neighbours.get(path.link) if path else None
-        if path is None or neighbour is None:
+    def _step(self, target: NodeId, *, last: bool = False) -> Step:
+        path = None if last else self.mesh.routing.path_to(target)
+        neighbours = self.mesh.neighbours
+        neighbour = neighbours.link_to(target) if last else neighbours.get(path.link) if path else None
+        if neighbour is None:
             return Step(b"")
-        quality = self.mesh.probe.quality(path.link)
-        return Step(bytes.fromhex(neighbour.node), neighbour.transport, quality.rtt, quality.loss)
+        quality = self.mesh.probe.quality(neighbour.link)
+        onward = path is not None and path.last
+        return Step(bytes.fromhex(neighbour.node), neighbour.transport, quality.rtt, quality.loss, last=onward)
 
     def _hop(self, node: NodeId, step: Step, before: float | None) -> pathschemas.TraceHop:
         known = self.mesh.members.get(node)

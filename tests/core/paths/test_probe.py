@@ -2,7 +2,7 @@
 
 from pulse.core.effects import INFO, Log
 from pulse.core.facts import LinkSample, LinkSuspect
-from pulse.core.paths.probe import Probe, Quality
+from pulse.core.paths.probe import CALMEST, Probe, Quality
 from pulse.core.types import LinkId
 from tests.authority import node
 
@@ -27,8 +27,8 @@ def test_nothing_is_known_of_a_new_link() -> None:
 
 def test_the_newest_figures_stay() -> None:
     links = probe()
-    links.sampled((LinkSample(LINK, 0.02, 0.001, 0.0),))
-    links.sampled((LinkSample(LINK, 0.03, 0.002, 0.1),))
+    links.sampled((LinkSample(LINK, 0.02, 0.001, 0.0),), 0.0)
+    links.sampled((LinkSample(LINK, 0.03, 0.002, 0.1),), 0.0)
 
     assert links.quality(LINK) == Quality(rtt=0.03, jitter=0.002, loss=0.1)
 
@@ -46,7 +46,7 @@ def test_a_link_becomes_suspect_once_and_recovers_once() -> None:
 def test_figures_do_not_clear_a_suspicion() -> None:
     links = probe()
     links.link_suspected(suspect())
-    links.sampled((LinkSample(LINK, 0.02, 0.001, 0.0),))
+    links.sampled((LinkSample(LINK, 0.02, 0.001, 0.0),), 0.0)
 
     assert links.quality(LINK).suspect
 
@@ -54,7 +54,7 @@ def test_figures_do_not_clear_a_suspicion() -> None:
 def test_figures_and_suspicions_of_a_link_that_is_gone_are_refused() -> None:
     links = probe()
     links.link_closed(LINK)
-    links.sampled((LinkSample(LINK, 0.02, 0.001, 0.0),))
+    links.sampled((LinkSample(LINK, 0.02, 0.001, 0.0),), 0.0)
 
     assert links.link_suspected(suspect()) == []
     assert links.quality(LINK) == Quality()
@@ -65,3 +65,42 @@ def test_a_link_that_closes_twice_harms_nothing() -> None:
 
     assert links.link_closed(LINK) == []
     assert links.link_closed(LINK) == []
+
+
+# How far away
+
+
+def distances(*rtts: float, every: float = 1.0) -> list[float | None]:
+    """How far away a link leads after each of these round trips."""
+    links, found = probe(), list[float | None]()
+    for turn, rtt in enumerate(rtts):
+        links.sampled((LinkSample(LINK, rtt, 0.0, 0.0),), 1000.0 + turn * every)
+        found.append(links.distance(LINK))
+    return found
+
+
+def test_a_queue_makes_a_link_slow_and_not_long() -> None:
+    assert distances(0.03, 0.02, 0.5, 0.9, 0.02) == [0.03, 0.02, 0.02, 0.02, 0.02]
+
+
+def test_a_link_that_became_longer_is_known_to_be_after_a_window_or_two() -> None:
+    found = distances(0.02, *[0.2] * 100)
+
+    assert found[int(CALMEST)] == 0.02
+    assert found[int(2 * CALMEST)] == 0.2
+    assert found[-1] == 0.2
+
+
+def test_a_window_nobody_measured_in_is_not_remembered() -> None:
+    assert distances(0.02, 0.2, every=2 * CALMEST) == [0.02, 0.2]
+
+
+def test_a_link_that_was_not_measured_is_at_no_distance_and_one_that_is_gone_neither() -> None:
+    links = probe()
+    links.sampled((LinkSample(LINK, None, 0.0, 0.0), LinkSample(LinkId(7), 0.02, 0.0, 0.0)), 0.0)
+    assert links.distance(LINK) is None
+    assert links.distance(LinkId(7)) is None
+
+    links.sampled((LinkSample(LINK, 0.02, 0.0, 0.0),), 1.0)
+    links.link_closed(LINK)
+    assert links.distance(LINK) is None

@@ -114,10 +114,13 @@ impl Coverage {
 
     /// Take the notes that have said all they can: what became of the records a report told of.
     pub(crate) fn settle(&mut self, now: Duration) -> Vec<Outcome> {
+        let arrived = self.arrived(now);
         let mut outcomes: Vec<Outcome> = vec![];
         self.notes.retain(|note| {
-            let age = now.saturating_sub(note.at);
-            let over = age >= LONGEST || (age >= TOLD && note.opened > 0);
+            let Departed { first, link, .. } = note.departed;
+            // What is missing before one that arrived goes with it: else it would be in a row with what is missing later.
+            let has_followed = arrived.iter().any(|(on, last)| *on == link && first <= *last);
+            let over = has_followed || now.saturating_sub(note.at) >= LONGEST;
             if over && note.told > 0 {
                 add(&mut outcomes, note);
             }
@@ -148,6 +151,19 @@ impl Coverage {
     /// True if nothing is waited for.
     pub(crate) fn is_empty(&self) -> bool {
         self.notes.is_empty()
+    }
+
+    /// Each link of which a note arrived that has said all it can, and the first counter of the last such note.
+    fn arrived(&self, now: Duration) -> Vec<(LinkId, u64)> {
+        let mut last: Vec<(LinkId, u64)> = vec![];
+        for note in self.notes.iter().filter(|note| note.opened > 0 && now.saturating_sub(note.at) >= TOLD) {
+            let Departed { first, link, .. } = note.departed;
+            match last.iter_mut().find(|(on, _)| *on == link) {
+                Some((_, counter)) => *counter = first,
+                None => last.push((link, first)),
+            }
+        }
+        last
     }
 
     fn is_unheard(&self, link: LinkId, now: Duration, expected: &Expected) -> bool {

@@ -134,6 +134,28 @@ fn the_end_of_a_transfer_may_be_lost() {
 }
 
 #[test]
+fn losses_far_apart_are_no_run_once_the_path_is_left() {
+    let mut world = World::default();
+    // A queue that overflows now and then, and between that carries everything.
+    for round in 0..20 {
+        world.send(BAD, 1000, |_| true);
+        world.send(GOOD, 1000, |_| true);
+        if round % 4 == 0 {
+            world.send(BAD, 30, |_| false);
+        }
+        world.round();
+        world.coverage.settle(world.now);
+    }
+    // From now on all goes another way.
+    for _ in 0..60 {
+        world.send(GOOD, 1000, |_| true);
+        world.round();
+        world.coverage.settle(world.now);
+        assert_eq!(world.unheard(CLEAN), []);
+    }
+}
+
+#[test]
 fn one_lost_report_is_no_silence() {
     let mut world = World::default();
     for round in 0..200 {

@@ -48,6 +48,8 @@ class Path:
     """Round trip in seconds, from end to end."""
     loss: float
     score: float
+    last: bool = False
+    """That neighbour sends over its own link to the node, whatever its own best path is."""
 
     @property
     def direct(self) -> bool:
@@ -93,6 +95,8 @@ class Routing:
         first = next((each for each, serving in self._own.items() if serving.link == link), None)
         if first is not None and self._doubts.path_suspected(node, first, suspect, now):
             self._due = max(now, self._weighed + PACE * len(self._routes))
+            fields = {"node": node[:SHORT_ID], "via": first[:SHORT_ID]}
+            return [Log("path suspect" if suspect else "path recovered", DEBUG, fields)]
         return []
 
     def pins_changed(self, vias: Mapping[NodeId, NodeId], now: float) -> list[Effect | RoutesChanged]:
@@ -207,7 +211,7 @@ class Routing:
 
 def _path(seen: Survey, way: Way, number: int) -> Path:
     via = None if way.direct else way.neighbour
-    return Path(way.link, via, seen.route(way, number), way.latency, way.loss, way.score)
+    return Path(way.link, via, seen.route(way, number), way.latency, way.loss, way.score, way.last)
 
 
 def _moved(node: NodeId, path: Path) -> Log:

@@ -31,6 +31,9 @@ SLACK: Final = 1.2
 MOVED: Final = 1.5
 """A weight that is off by less than this factor is left as it is."""
 
+SETTLING: Final = 15.0
+"""Seconds in which shares follow without a hold: of new links it is guessed at first how long they are."""
+
 MOST_SHARES: Final = 8
 """Ways that carry flows at one time."""
 
@@ -44,6 +47,7 @@ class Shares:
     """Other shares would be right, but that is not confirmed, or the last change is too fresh."""
     _votes: int = 0
     """Samples in a row in which that was so."""
+    _begun: float | None = None
     _best: NodeId | None = None
     _scores: dict[NodeId, float] = field(default_factory=dict)
     """The ways that carry, by neighbour, and the score each is weighed by."""
@@ -52,6 +56,7 @@ class Shares:
 
     def settle(self, best: Way, fit: Sequence[Way], now: float, *, counts: bool) -> list[tuple[Way, int]]:
         """The ways that carry from now on, the best one first, each with its weight."""
+        self._begun = now if self._begun is None else self._begun
         right = {way.neighbour: way.score for way in _wanted(best, fit, self._scores)}
         names = frozenset(way.neighbour for way in fit)
         if best.neighbour == self._best:
@@ -77,7 +82,8 @@ class Shares:
         self._votes = self._votes + counts if self.is_off and now >= self.hold.until else 0
         if self._votes >= CONFIRMATIONS:
             self._take(right)
-            self.hold.start(now)
+            if self._begun is not None and now >= self._begun + SETTLING:
+                self.hold.start(now)
 
     def _take(self, scores: Mapping[NodeId, float]) -> None:
         self._scores, self._votes, self.is_off = dict(scores), 0, False

@@ -6,7 +6,6 @@ to renew that link (`transports.py`), and whoever is wanted or named and has non
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from math import inf
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pulse.core.effects import DEBUG, WARNING, CloseSession, Dial, Effect, Log
@@ -280,14 +279,8 @@ class Neighbours:
         """When the next dial is due."""
         if len(self._dials) >= MOST_DIALS:
             return None
-        due = inf
-        for target in self._targets:
-            # Whoever cannot be the first need not be looked at: most have a link, and this is asked all the time.
-            if target.next_try < due and self._is_idle(target):
-                due = target.next_try
-        others = (self._quests.deadline(self._linked), self._transports.deadline())
-        due = min(due, *(each for each in others if each is not None), inf)
-        return due if due < inf else None
+        dues = (self._targets.deadline(), self._quests.deadline(self._linked), self._transports.deadline())
+        return min((due for due in dues if due is not None), default=None)
 
     def tick(self, now: float) -> list[Effect]:
         """Dial whoever is due, within the limit; who waited longest goes first."""

@@ -13,7 +13,7 @@ export PYO3_PYTHON := $(abspath $(PY))
 # Evaluated when a recipe runs: the Rust may have been installed by the one before.
 WITH_RUST := PATH="$(abspath $(VENV))/bin:$$(tools/setup.sh rust-path)"
 
-.PHONY: setup demo test sim-long lint bench clean lock
+.PHONY: setup demo test phases sim-long lint bench clean lock
 .DELETE_ON_ERROR:
 
 setup: $(DATAPLANE)
@@ -45,8 +45,12 @@ $(STAMPS)/lint: tools/setup.sh $(STAMPS)/build
 demo: setup
 	@$(VENV)/bin/pulse demo
 
-# Daemons are mostly waited for, so of their tests two files run at a time.
+# Behind all that runs the simulation, on what the others leave of the processors.
 test: setup $(STAMPS)/test
+	@PYTHONPATH=src:. $(PY) -m tests.sim.backstage $(MAKE) --no-print-directory phases
+
+# Daemons are mostly waited for, so of their tests two files run at a time.
+phases:
 	$(WITH_RUST) cargo test --locked --quiet --package pulse-dataplane
 	$(PY) -m pytest -m "e2e and not alone" --numprocesses 2 --dist loadfile
 	$(PY) -m pytest -m "alone or not e2e"

@@ -4,7 +4,7 @@ Invariant: a fault and what it asks of the model depend on the seed alone, so a 
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from random import Random
 
@@ -41,7 +41,7 @@ BRIEF = 3.0
 """Seconds a node may be away and yet be dialled again within a calm."""
 
 SPARSE_EVERY = 3
-"""Of so many seeds one has nodes that choose whom to have links with, as those of a large mesh do."""
+"""Of so many seeds one has nodes that choose whom to have links with, as those of a large mesh do, however few."""
 
 BY_HASH = 2
 """Links by rendezvous hash each has in such a mesh."""
@@ -79,8 +79,14 @@ class Chaos:
 
     def run(self, minutes: float = MINUTES) -> None:
         """Live through it; raises what went wrong, with seed and diagram."""
-        with sparse(BY_HASH) if self.world.seed % SPARSE_EVERY == SPARSE_EVERY - 1 else nullcontext():
+        with self._choosing():
             self._live(minutes * 60)
+
+    def _choosing(self) -> AbstractContextManager[None]:
+        """How nodes choose whom to have links with; a large mesh is large before all have joined."""
+        if self.world.seed % SPARSE_EVERY == SPARSE_EVERY - 1:
+            return sparse(BY_HASH)
+        return sparse(wanted.BY_HASH) if len(self.members) > wanted.SMALL else nullcontext()
 
     def _live(self, seconds: float) -> None:
         self.model.watch()

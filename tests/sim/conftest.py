@@ -1,22 +1,40 @@
-"""Begins the scenarios that were asked for with the first test, of whatever folder."""
+"""Begins the scenarios that were asked for with the first test, unless they are under way already."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.sim.backstage import lower_curtain, raise_curtain
+from tests.sim.backstage import RESULTS, Backstage, Results
+
+_BACKSTAGE = pytest.StashKey[Backstage]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """All tests are known: those of scenarios say which seeds."""
-    if session.config.option.collectonly:
+    if session.config.option.collectonly or RESULTS in os.environ:
         return
-    chunks: list[tuple[int, ...]] = [
-        item.callspec.params["chunk"]  # type: ignore[misc]  # `params` is of objects; this one is of CHUNKS
+    seeds: list[int] = [
+        item.callspec.params["seed"]  # type: ignore[misc]  # `params` is of objects; this one is of seeds
         for item in session.items
-        if isinstance(item, pytest.Function) and "backstage" in item.fixturenames
+        if isinstance(item, pytest.Function) and "scenarios" in item.fixturenames
     ]
-    raise_curtain(session, [seed for chunk in chunks for seed in chunk])
+    if seeds:
+        session.stash[_BACKSTAGE] = Backstage(seeds)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Whatever was not waited for is not needed."""
-    lower_curtain(session)
+    backstage = session.stash.get(_BACKSTAGE, None)
+    if backstage is not None:
+        backstage.end()
+
+
+@pytest.fixture(scope="session")
+def scenarios(request: pytest.FixtureRequest) -> Iterator[Results]:
+    """What the scenarios tell: those of `make test`, or our own."""
+    given = os.environ.get(RESULTS)
+    results = Results(Path(given) if given else request.session.stash[_BACKSTAGE].results)
+    yield results
+    results.close()

@@ -279,9 +279,8 @@ class Neighbours:
         """When the next dial is due."""
         if len(self._dials) >= MOST_DIALS:
             return None
-        dues = [target.next_try for target in self._targets if self._is_idle(target)]
-        others = (self._quests.deadline(self._linked), self._transports.deadline())
-        return min([*dues, *(each for each in others if each is not None)], default=None)
+        dues = (self._targets.deadline(), self._quests.deadline(self._linked), self._transports.deadline())
+        return min((due for due in dues if due is not None), default=None)
 
     def tick(self, now: float) -> list[Effect]:
         """Dial whoever is due, within the limit; who waited longest goes first."""

@@ -7,6 +7,7 @@ where a node was merely heard is dialled once, and neither stands for another no
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
+from math import inf
 from typing import Final
 
 from pulse.core.paths.backoff import Backoff
@@ -130,6 +131,15 @@ class Targets:
             del self._all[target.address]
         if target.node is not None and self._heard.get((target.node, target.address)) is target:
             del self._heard[target.node, target.address]
+
+    def deadline(self) -> float | None:
+        """When the first of those nobody is linked with is to be dialled."""
+        due = inf
+        for target in self:
+            # Most have a link, and this is asked all the time: who cannot be the first is not looked at.
+            if target.next_try < due and self.is_idle(target):
+                due = target.next_try
+        return due if due < inf else None
 
     def leading_to(self, node: NodeId) -> Iterator[Target]:
         """The places where `node` was met."""

@@ -187,7 +187,7 @@ def test_the_move_of_a_link_that_is_gone_changes_nothing(story: Story) -> None:
 
 def test_an_older_link_that_moves_is_not_taken_for_the_one_that_serves(story: Story) -> None:
     older, newer = story.opened(ALICE, observed=CAFE), story.opened(ALICE, observed=HOME)
-    story.seen_at(older, TRAIN)
+    assert story.seen_at(older, TRAIN) == []
 
     found = story.neighbours.link_to(ALICE)
     assert found is not None

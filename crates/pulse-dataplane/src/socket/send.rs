@@ -31,7 +31,7 @@ impl Message {
     /// Send the bytes of all `pieces` as one datagram, or as several of `segment` bytes by GSO.
     pub fn send_gathered(&self, pieces: &[IoSlice<'_>], segment: Option<u16>) -> io::Result<()> {
         match self.send_from(self.source, pieces, segment) {
-            Err(error) if self.source.is_some() && refuses_source(&error) => self.send_from(None, pieces, segment),
+            Err(error) if self.source.is_some() && may_be_gone(&error) => self.send_from(None, pieces, segment),
             sent => sent,
         }
     }
@@ -78,10 +78,9 @@ impl Message {
     }
 }
 
-/// What kernels say of a source that is not theirs; which of these depends on family and routes.
-fn refuses_source(error: &io::Error) -> bool {
-    let refusals = [libc::EINVAL, libc::EADDRNOTAVAIL, libc::ENETUNREACH, libc::EHOSTUNREACH];
-    error.raw_os_error().is_some_and(|code| refusals.contains(&code))
+/// What the system says of a source it does not have: of IPv6, and of IPv4 up to Linux 6.13, the first; then the second.
+fn may_be_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENETUNREACH))
 }
 
 fn put_source(control: &mut Control, used: usize, source: IpAddr) -> usize {

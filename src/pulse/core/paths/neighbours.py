@@ -219,8 +219,10 @@ class Neighbours:
         if before is None:
             return []
         moved = self._links[link] = replace(before, observed=observed)
-        if self._linked[before.node] is before:
-            self._linked[before.node] = moved
+        if self._linked[before.node] is not before:
+            # Another one has taken over already.
+            return []
+        self._linked[before.node] = moved
         if not any(target.configured for target in self._targets.leading_to(before.node)):
             self._targets.learn(before.node, observed, now)
         self._transports.renew(link, before.node, (observed,), now, is_websocket=False)

@@ -202,3 +202,12 @@ async def test_a_device_that_restarted_at_another_port_is_found_anew(cable: Cabl
     async with Igd(services=((V1, "/elsewhere"),)).runs(cable) as device:
         await client.map(HOME, UDP, OURS)
     assert device.mapped == {("UDP", OURS): INNER}
+
+
+async def test_a_mapping_whose_outer_address_nobody_tells_is_taken_back(cable: Cable, client: Upnp) -> None:
+    async with Igd(outer="nowhere").runs(cable) as device:
+        with pytest.raises(ProtocolError, match="outer address is none"):
+            await client.map(HOME, UDP, OURS)
+
+    assert device.mapped == {}
+    assert "AddPortMapping" in device.calls

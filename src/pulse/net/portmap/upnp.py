@@ -8,6 +8,7 @@ Sources: UPnP-gw-WANIPConnection-v1 and -v2. Invariant: a mapping is asked for a
 
 import re
 import socket
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
@@ -114,7 +115,13 @@ class Upnp:
         """Map our port, at `wish` if that is free. Raises LinkError, ProtocolError or PortRefused."""
         service = await self._known(gateway)
         port = await self._add(gateway, service, protocol, wish)
-        epoch, outer = await self.look(gateway)
+        try:
+            epoch, outer = await self.look(gateway)
+        except (LinkError, ProtocolError, PortRefused):
+            # Some routers keep a mapping for ever, and nobody would know of this one.
+            with suppress(LinkError, ProtocolError, PortRefused):
+                await self.unmap(gateway, protocol, port)
+            raise
         return Grant(Mapper.UPNP, outer or IPv4Address(0), port, LEASE, epoch)
 
     async def look(self, gateway: Gateway) -> tuple[float | None, IPv4Address | None]:

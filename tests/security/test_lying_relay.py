@@ -92,7 +92,7 @@ REWRITTEN: dict[str, tuple[dict[str, str | int], str]] = {
     "another source port": ({"sport": 443}, "header_mismatch"),
     "another destination port": ({"dport": 443}, "header_mismatch"),
     "a fragment": ({"flags": Hop.FRAG}, "header_mismatch"),
-    "redundancy": ({"kind": Kind.PARITY}, "unknown_kind"),
+    "redundancy": ({"kind": Kind.PARITY}, "unknown_index"),
 }
 
 

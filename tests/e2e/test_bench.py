@@ -28,7 +28,7 @@ FIGURES = {
         "carried_tcp_ms", "resume_ms", "asleep_s", "stop_sent", "stop_s", "still_s", "silent_s", "one_way_s",
         "failures_p95_s",
     ),
-    "fec.py --loss 0 --known 0.5 --settling 0.2 --seconds 0.5": ("rtt_ms", "fec_gbit", "times"),
+    "fec.py --loss 0 --known 1 --settling 0 --seconds 1": ("rtt_ms", "fec_gbit", "times"),
     "multipath.py --rounds 1 --seconds 1 --settle 0": ("one_mbit", "both_mbit", "ratio", "near_to_far"),
     "session.py --rounds 1 --seconds 1": ("raw_gbit", "session_gbit", "session_relay_gbit", "ratio"),
 }  # fmt: skip

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,7 +15,7 @@ from pulse.net.sleep import NOTICED, SleepWatch
 
 LIMIT = 20.0
 
-STOPPED = 1.0
+STOPPED = 2.0
 STAND_STILL = """
 import asyncio
 from pulse.net import sleep
@@ -70,4 +71,17 @@ def test_a_program_that_was_stopped_notices_it() -> None:
         os.kill(program.pid, signal.SIGCONT)
         said, _ = program.communicate(timeout=LIMIT)
 
-    assert float(said) > STOPPED / 2
+    assert float(said) > STOPPED / 4
+
+
+async def test_a_program_that_has_too_much_to_do_did_not_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sleep, "NOTICED", 0.2)
+    woken = asyncio.ensure_future(SleepWatch().wait_woken())
+    await asyncio.sleep(0)
+
+    end = time.thread_time() + 1.0
+    while time.thread_time() < end:
+        pass
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(woken, 0.3)

@@ -11,7 +11,7 @@ import pytest
 
 from pulse.errors import Conflict, SystemRefused
 from pulse.net import interfaces
-from pulse.net.netlink import HostRoute
+from pulse.net.netlink import HostRoute, NoInterface
 from pulse.services import tun
 from pulse.services.tun import GSO_MAX, MTU, TunService
 from tests.authority import MESH, Ca
@@ -142,6 +142,23 @@ def test_a_range_that_comes_later_and_is_in_use_is_the_problem_of_the_device(ker
     device.config_changed()
 
     assert "eth0" in device.problem
+
+
+def test_a_device_deleted_a_moment_ago_is_no_error_for_it_is_made_anew(
+    kernel: Kernel, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = service(FakeLinks(), None)
+    device.attach()
+    device.mesh_cidr = lambda: MESH
+
+    def gone(*_: object) -> None:
+        raise NoInterface("there is no network interface pulse0")
+
+    monkeypatch.setattr(kernel, "add_address", gone)
+    device.config_changed()
+
+    assert "pulse0" in device.problem
+    assert caplog.messages == []
 
 
 def test_a_system_that_refuses_the_device_is_heard(kernel: Kernel) -> None:

@@ -61,10 +61,11 @@ class Homes:
         self.talk()
         self.world.until(self.direct, within=AT_ONCE)
 
-    def told(self, kind: type) -> int:
-        """How many facts or effects of a kind the two have seen."""
+    def told(self, kind: type, since: float = 0.0) -> int:
+        """How many facts or effects of a kind the two have seen, as far as that is still known."""
         names = self.alice.name, self.bob.name
-        return sum(entry.node in names and isinstance(entry.what, kind) for entry in self.world.flow.entries)
+        lately = (entry for entry in self.world.flow.entries if entry.when >= since)
+        return sum(entry.node in names and isinstance(entry.what, kind) for entry in lately)
 
 
 def homes(seed: int, ours: Segment, theirs: Segment, delay: float | None = None) -> Homes:
@@ -160,10 +161,11 @@ def test_where_probes_get_lost_the_next_ones_get_through(seed: int) -> None:
 def test_a_link_that_idles_keeps_its_hole_open(seed: int) -> None:
     here = behind(PORT_RESTRICTED, PORT_RESTRICTED, seed)
     here.met()
+    since = here.world.now
     here.world.run(2 * RECENT)
 
     assert here.direct()
-    assert here.told(LinkDown) == 0
+    assert here.told(LinkDown, since) == 0
 
 
 @pytest.mark.parametrize("seed", SEEDS)

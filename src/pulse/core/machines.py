@@ -57,7 +57,8 @@ class Machines:
         self.probe = Probe()
         self.heard = Heard()
         self.neighbours = Neighbours(random, self.heard.places_of)
-        self.wanted = Wanted(me.node_id, self.heard.members)
+        self.gossip = Gossip(me.network, me, lambda: authorities, random)
+        self.wanted = Wanted(me.node_id, self.heard.members, self.gossip.lacking)
         self.traversal = Traversal(me.node_id, random, self.sight.candidates, self.sight.own, self._is_place)
         self.beacons = Beacons(
             me.network,
@@ -67,9 +68,9 @@ class Machines:
             boot=boot,
             linked=self.neighbours.linked,
             knows=lambda node: self.members.get(node) is not None,
+            wants=lambda node: node in self.wanted.nodes(),
             revoked=self.statements.revoked,
         )
-        self.gossip = Gossip(me.network, me, lambda: authorities, random)
         self.announce = Announce(me, signer, boot=boot, version=version)
         self.linkstate = LinkState(me.node_id)
         self.routing = Routing(self.linkstate.graph)

@@ -69,6 +69,10 @@ _ADVICE = {
 }
 
 
+class NoInterface(SystemRefused):
+    """There is no interface of that name, or not any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class HostAddress:
     """An address of this host and the interface that has it."""
@@ -281,7 +285,8 @@ def _judge(what: str, flags: int, answer: bytes) -> None:
         echoed = 4 + (_HEADER.size if flags & _CAPPED else _aligned(_unpack(answer, 4)))
         text = _attributes(answer, echoed).get(_NLMSGERR_ATTR_MSG)
         reason = f"{reason} ({text.rstrip(bytes(1)).decode()})" if text else reason
-    raise SystemRefused(f"{what}: {reason}.\n{_ADVICE.get(-code, 'See ip link, ip address and ip route.')}")
+    kind = NoInterface if -code == errno.ENODEV else SystemRefused
+    raise kind(f"{what}: {reason}.\n{_ADVICE.get(-code, 'See ip link, ip address and ip route.')}")
 
 
 def _route(destination: Prefix, index: int, table: int) -> bytes:

@@ -14,7 +14,7 @@ from pulse.core.trust.identity import mesh_prefix
 from pulse.errors import PulseError
 from pulse.net import interfaces
 from pulse.net.links import Links
-from pulse.net.netlink import Netlink
+from pulse.net.netlink import Netlink, NoInterface
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,9 @@ class TunService:
         """A network config came: its range may be new to us."""
         try:
             self._give_range()
+        except NoInterface as error:
+            # Somebody deleted it a moment ago: it is made anew, with this range.
+            self.problem = str(error)
         except PulseError as error:
             self.problem = str(error)
             log.error("tun without its range", extra={"error": self.problem})

@@ -23,6 +23,7 @@ class Story:
 
     linked: set[NodeId] = field(default_factory=set)
     members: set[NodeId] = field(default_factory=lambda: {ALICE, BOB})
+    wanted: set[NodeId] = field(default_factory=set)
     revoked: set[NodeId] = field(default_factory=set)
     now: float = 1000.0
     sent: list[tuple[float, Beacon]] = field(default_factory=list)
@@ -37,6 +38,7 @@ class Story:
             boot=7,
             linked=lambda: self.linked,
             knows=self.members.__contains__,
+            wants=lambda node: node in self.wanted,
             revoked=lambda: self.revoked,
         )
         self.beacons.clock_read(NOW, self.now)

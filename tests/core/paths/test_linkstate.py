@@ -4,7 +4,16 @@ import pytest
 
 from pulse.core.effects import INFO, Log
 from pulse.core.paths.graph import OwnLink
-from pulse.core.paths.linkstate import EXPIRED_AFTER, FRESH_RTT, LEAST_FIGURES_PACE, LINKS_PACE, OWN_PACE, LinkState
+from pulse.core.paths.linkstate import (
+    EXPIRED_AFTER,
+    FRESH_RTT,
+    LEAST_FIGURES_PACE,
+    LINKS_PACE,
+    MOST_PACE,
+    NEWS_PACE,
+    OWN_PACE,
+    LinkState,
+)
 from pulse.core.paths.news import GraphChanged, NodeExpired, NodeReturned
 from pulse.core.paths.noderecord import NodeRecord
 from pulse.core.types import LinkId
@@ -89,19 +98,31 @@ def test_in_a_large_mesh_links_of_our_own_wait_until_the_last_look_has_paid_off(
     assert crowd.looks(OWN_PACE * 2)
 
 
-def test_links_of_others_wait_longer(crowd: State) -> None:
+def test_links_of_others_that_came_wait_longer_than_those_that_went(crowd: State) -> None:
     crowd.told(record(7, {8: (0.01, 0.0)}))
+    assert not crowd.looks(NEWS_PACE * 999)
+    assert crowd.looks(NEWS_PACE * 3)
 
+    crowd.told(record(7))
     assert not crowd.looks(LINKS_PACE * 999)
-    assert crowd.looks(LINKS_PACE * 2)
+    assert crowd.looks(LINKS_PACE * 3)
+
+
+def test_a_mesh_with_more_links_is_looked_at_more_seldom(crowd: State) -> None:
+    crowd.told(*(record(each, {each + 1: (0.01, 0.0), each + 2: (0.01, 0.0)}) for each in range(1, 901)))
+    assert crowd.looks(10.0)
+
+    crowd.closed(1)
+    assert not crowd.looks(OWN_PACE * 2700)
+    assert crowd.looks(OWN_PACE * 200)
 
 
 def test_figures_of_others_wait_longest(crowd: State) -> None:
-    crowd.told(record(7, {8: (0.01, 0.0)}))
+    crowd.told(*(record(each, {each + 1: (0.01, 0.0)}) for each in range(1, 1000)))
     assert crowd.looks(10.0)
     crowd.told(record(7, {8: (0.02, 0.0)}))
 
-    assert not crowd.looks(4.9)
+    assert not crowd.looks(MOST_PACE - 0.1)
     assert crowd.looks(0.2)
 
 

@@ -31,7 +31,7 @@ from pulse.core.trust.identity import Signer
 AT_ONCE: Final = 0.05
 """Seconds in which changes are gathered into one version: links of one neighbour or machine go together."""
 
-GATHER: Final = 0.001
+GATHER: Final = 0.02
 GATHER_MOST: Final = 1.0
 """Seconds a node of the mesh, and at most, in which new links are gathered: after a mass restart all come at once."""
 

@@ -18,6 +18,7 @@ from pulse.core.paths.budget import Tempo
 from pulse.core.paths.datagram import NONCE_BYTES, Claim, Foreign, read_beacon, write_beacon
 from pulse.core.paths.heard import Arrival, Heard
 from pulse.core.paths.news import NodeHeard, Outcome
+from pulse.core.paths.rendezvous import is_among
 from pulse.core.trust.identity import Signer, node_id, public_bytes
 from pulse.core.types import SHORT_ID, Network, NodeId
 from pulse.errors import ProtocolError, Refused
@@ -55,6 +56,9 @@ TOLD_RATE: Final = 1 / 10
 STRANGERS_TOLD: Final = 8
 """The same over all nodes whose certificates we do not hold."""
 
+WELCOMED_BY: Final = 8
+"""So many of a crowded LAN answer and dial whoever comes to it: from everybody it would have more than it wants."""
+
 
 @dataclass(slots=True)
 class Counts:
@@ -89,13 +93,15 @@ class Beacons:
         boot: int,
         linked: Callable[[], Collection[NodeId]],
         knows: Callable[[NodeId], bool],
+        wants: Callable[[NodeId], bool],
         revoked: Callable[[], Collection[NodeId]],
     ) -> None:
-        """`linked` are the nodes we have links with; `knows` is true of those whose certificates we hold."""
+        """`linked` are the nodes we have links with; `knows` is true of those whose certificates we hold, `wants` of
+        those we are to have links with."""
         self._network, self._signer, self._random, self._boot = network, signer, random, boot
         self._key = public_bytes(signer)
         self._me = node_id(self._key)
-        self._linked, self._knows, self._revoked = linked, knows, revoked
+        self._linked, self._knows, self._wants, self._revoked = linked, knows, wants, revoked
         self._seq = 0
         self._wall = (0.0, 0.0)
         """What the wall clock said, and when."""
@@ -218,6 +224,8 @@ class Beacons:
         arrival = self.heard.take(node, beacon, place, now, is_member=is_member)
         self.counts.heard += 1
         if is_linked and arrival is not Arrival.RESTARTED:
+            return []
+        if not (self._wants(node) or is_among(WELCOMED_BY, len(self.heard.members()), self._me, node)):
             return []
         if not (self._tempo.take(node, now) <= now if is_member else _may(self._strangers_told, now)):
             self.counts.throttled += 1

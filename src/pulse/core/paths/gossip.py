@@ -179,6 +179,10 @@ class Gossip:
         """Every record, ours included."""
         return [*self._table.all()]
 
+    def lacking(self) -> int:
+        """How many records neighbours named that we do not hold."""
+        return len(self._records_wanted)
+
     def certificate(self, node: NodeId) -> Certificate | None:
         """The newest certificate of a node."""
         return self._credentials.newest(node)

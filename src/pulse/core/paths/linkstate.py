@@ -20,15 +20,22 @@ EXPIRED_AFTER: Final = 300.0
 FRESH_RTT: Final = 0.01
 """Seconds that stand for a link of ours before its first echo: it has just carried a handshake, so it is used."""
 
-OWN_PACE: Final = 0.0005
-"""Seconds a known node between two looks for links of our own: at once in a small mesh, under way in a mass restart."""
+OWN_PACE: Final = 0.0001
+"""Seconds between two looks for links of our own, for each link that a node announces, for a look costs that much more:
+at once in a small mesh, under way in a mass restart or where every link is suspect now and then."""
 
-LINKS_PACE: Final = 0.004
-"""The same where links of others came or went."""
+LINKS_PACE: Final = 0.0003
+"""The same where links of others went."""
 
-FIGURES_PACE: Final = 0.005
+NEWS_PACE: Final = 0.001
+"""The same where links of others came: nobody is without a way because of them."""
+
+FIGURES_PACE: Final = 0.003
 LEAST_FIGURES_PACE: Final = 1.0
-"""The same, and at least this long, where only figures moved."""
+"""The same, and at least this long, where only figures moved: on a busy machine they all do, all the time."""
+
+MOST_PACE: Final = 5.0
+"""No look waits longer for the last one."""
 
 NOTICED_RTT: Final = 0.0005
 NOTICED_SHARE: Final = 0.05
@@ -67,6 +74,8 @@ class LinkState:
     me: NodeId
     _told: dict[NodeId, Told] = field(default_factory=dict)
     """What each node announces; what we announce ourselves is told like any other."""
+    _announced: int = 0
+    """Links they announce, and they themselves."""
     _mine: dict[LinkId, _Mine] = field(default_factory=dict)
     _revoked: set[NodeId] = field(default_factory=set)
     _reached: set[NodeId] = field(default_factory=set)
@@ -118,22 +127,27 @@ class LinkState:
             return []
         told, before = Told.of(record), self._told.get(record.node)
         self._told[record.node] = told
-        if before is None or before.hub != told.hub or before.ends() != told.ends():
+        self._announced += _weight(told) - _weight(before)
+        if before is not None and (before.hub != told.hub or not {*before.ends()} <= {*told.ends()}):
             self._look_after(LINKS_PACE, now)
+        elif before is None or len(before.links) < len(told.links):
+            self._look_after(NEWS_PACE, now)
         elif before != told:
             self._look_after(FIGURES_PACE, now)
         return []
 
     def record_forgotten(self, node: NodeId) -> list[Outcome]:
         """There is no record of that node any more."""
-        if self._told.pop(node, None) is not None:
+        told = self._told.pop(node, None)
+        self._announced -= _weight(told)
+        if told is not None:
             self._look_after(LINKS_PACE)
         return []
 
     def node_revoked(self, node: NodeId) -> list[Outcome]:
         """That node is out for ever, whatever it or others announce."""
         self._revoked.add(node)
-        self._told.pop(node, None)
+        self._announced -= _weight(self._told.pop(node, None))
         for link in [link for link, mine in self._mine.items() if mine.node == node]:
             del self._mine[link]
         self._look_after(0.0)
@@ -177,7 +191,7 @@ class LinkState:
     # Details
 
     def _look_after(self, pace: float, now: float = 0.0) -> None:
-        gap = pace * len(self._told)
+        gap = min(pace * self._announced, MOST_PACE)
         if pace == FIGURES_PACE:
             gap = max(gap, LEAST_FIGURES_PACE)
         due = max(now, self._looked + gap)
@@ -218,3 +232,7 @@ def _said(event: str, nodes: Collection[NodeId]) -> list[Outcome]:
         return []
     named = " ".join(node[:SHORT_ID] for node in sorted(nodes)[:NAMED])
     return [Log(event, INFO, {"count": len(nodes), "nodes": named})]
+
+
+def _weight(told: Told | None) -> int:
+    return 0 if told is None else 1 + len(told.ends())

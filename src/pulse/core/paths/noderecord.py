@@ -13,6 +13,7 @@ import re
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Annotated, Final, NamedTuple
 
@@ -238,6 +239,7 @@ def split_ids(ids: bytes, size: int = ID_BYTES) -> list[bytes]:
     return [ids[at : at + size] for at in range(0, len(ids), size)]
 
 
+@lru_cache(4096)
 def is_candidate(text: str, network: Network) -> bool:
     """True if a node may ask others to dial `text`: `ip:port` in its one spelling, at a place a stranger can have.
 

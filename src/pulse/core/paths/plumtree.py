@@ -27,7 +27,9 @@ GRAFT: Final = Want(b"")
 
 NAMED_WITHIN: Final = (0.02, 0.05)
 """Seconds in which ids are gathered for one `Have`; which of two neighbours speaks first is left to chance, for then
-the other need not."""
+the other need not. With more than `FEW` neighbours it takes longer, for each of them names what all of them do."""
+
+FEW: Final = 4
 
 GRAFT_AGAIN: Final = 0.5
 """Seconds between two links taken into the tree because something was late: one may well have been enough."""
@@ -188,7 +190,8 @@ class Plumtree:
                 effects += branch.outbox.flush(now)
             else:
                 if not branch.lazy:
-                    branch.name_at = now + self._random.uniform(*NAMED_WITHIN)
+                    crowd = max(1.0, len(self._branches) / FEW)
+                    branch.name_at = now + self._random.uniform(*NAMED_WITHIN) * crowd
                 branch.lazy[record.node] = None
         return effects
 

@@ -1,13 +1,11 @@
 """Which nodes to keep links with, of all that are known.
 
-In a small mesh everybody. In a larger one: two nodes that strangers can reach, whoever had traffic lately, and
-eight by rendezvous hash (Thaler and Ravishankar 1998) over both ids, which make a random graph that stays
-connected, and eight more of those on our LANs, so that these stay connected without the rest. Besides, those that a pin
-names. Invariant: whatever is known, somebody is wanted as long as anybody is known; an expired node is tried now and
-then, never for ever.
+In a small mesh everybody. In a larger one: two nodes that strangers can reach, whoever had traffic lately, eight by
+rendezvous hash over both ids, which make a random graph that stays connected, and eight more of those on our LANs, so
+that these stay connected without the rest. Besides, those that a pin names. Invariant: whatever is known, somebody is
+wanted as long as anybody is known; an expired node is tried now and then, never for ever.
 """
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import nlargest
@@ -15,6 +13,7 @@ from typing import Final
 
 from pulse.core.paths.news import NodesWanted
 from pulse.core.paths.noderecord import NodeRecord
+from pulse.core.paths.rendezvous import rank_of
 from pulse.core.types import NodeId
 
 SMALL: Final = 32
@@ -65,6 +64,8 @@ class Wanted:
     me: NodeId
     nearby: Callable[[], Collection[NodeId]] = frozenset
     """The nodes on our LANs."""
+    lacking: Callable[[], int] = int
+    """How many records others named that are yet to come: a newcomer is not to take a large mesh for a small one."""
     _pinned: frozenset[NodeId] = frozenset()
     """Those that a person wants others to be reached by."""
     _known: dict[NodeId, _Known] = field(default_factory=dict)
@@ -94,7 +95,7 @@ class Wanted:
             return []
         known = self._known.get(record.node)
         if known is None:
-            rank = _rank(self.me, record.node)
+            rank = rank_of(self.me, record.node)
             self._known[record.node] = _Known(rank, record.candidates, record.reachable)
         elif (known.candidates, known.reachable) != (record.candidates, record.reachable):
             known.candidates, known.reachable = record.candidates, record.reachable
@@ -236,7 +237,7 @@ class Wanted:
         # Without a link to anybody all are expired, and that says nothing about them.
         alive = self._known.keys() - self._expired or self._known.keys()
         chosen = set(alive)
-        if len(alive) >= SMALL:
+        if len(alive) + self.lacking() >= SMALL:
             near = self._known.keys() & self.nearby()
             chosen = {*self._best(alive), *self._best(near)}
         return chosen | {*self._reachable()} | (self._known.keys() & (self._trying | self._asked.keys() | self._pinned))
@@ -252,9 +253,3 @@ class Wanted:
             return node not in self._linked, node in self._expired, -self._known[node].rank
 
         return sorted(able, key=last_resort)[: self._places]
-
-
-def _rank(one: NodeId, other: NodeId) -> int:
-    """The same from both ends, so that both choose the same links."""
-    pair = min(one, other) + max(one, other)
-    return int.from_bytes(hashlib.sha256(pair.encode()).digest()[:8])

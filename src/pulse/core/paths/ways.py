@@ -9,6 +9,7 @@ neighbour whose own shortest path does not lead back through us (RFC 5286, inequ
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from pulse.core.paths.graph import ME, Graph, OwnLink
@@ -18,6 +19,9 @@ from pulse.core.types import LinkId, NodeId
 
 MOST_RELAYS: Final = 12
 """Neighbours whose own tree is grown; a hub with hundreds of neighbours has ways enough through these."""
+
+ENOUGH: Final = 8
+"""Ways to one node that need no more beside them: in a dense mesh nearly every neighbour is one."""
 
 NO_TREE: Final = -1
 
@@ -107,15 +111,13 @@ def survey(graph: Graph, wanted: Collection[NodeId] = ()) -> Survey:
 def _add_adjacent(graph: Graph, ways: list[list[Way]]) -> None:
     own, nodes = graph.own, graph.nodes
     for number in range(1, len(nodes)):
-        closer: set[NodeId] | None = None
-        for first, _, rtt, loss in graph.links[number]:
-            if first not in own:
-                continue
-            if closer is None:
-                closer = {way.neighbour for way in ways[number]}
-            if nodes[first] in closer:
-                continue
-            ways[number].append(_last_way(graph, first, rtt, loss))
+        if len(ways[number]) >= ENOUGH:
+            continue
+        closer = {way.neighbour for way in ways[number]}
+        near = sorted((edge for edge in graph.links[number] if edge[0] in own), key=itemgetter(1))
+        for first, _, rtt, loss in near[:ENOUGH]:
+            if nodes[first] not in closer:
+                ways[number].append(_last_way(graph, first, rtt, loss))
 
 
 def _first_links(graph: Graph) -> Iterator[tuple[int, int]]:

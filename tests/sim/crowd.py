@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from hashlib import sha256
 from heapq import nlargest
 from random import Random
 from unittest.mock import patch
@@ -22,6 +21,7 @@ from pulse.core.paths.announce import FIGURES_A_NODE, Announce
 from pulse.core.paths.gossip import Gossip
 from pulse.core.paths.news import Outcome, RecordMade
 from pulse.core.paths.noderecord import Claim, NodeRecord, read_record
+from pulse.core.paths.rendezvous import rank_of
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import LinkId
 from tests.authority import NOW
@@ -215,7 +215,7 @@ class Crowd(Clock):
         ids = [each.certificate.node_id for each in self._stations]
         chosen: dict[tuple[int, int], None] = {}
         for one, id_ in enumerate(ids):
-            ranks = {other: _rank(id_, other_id) for other, other_id in enumerate(ids) if other != one}
+            ranks = {other: rank_of(id_, other_id) for other, other_id in enumerate(ids) if other != one}
             reachable = [other for other in ranks if other % REACHABLE_EVERY == 0]
             for other in [*nlargest(BY_HASH, ranks, ranks.__getitem__), *nlargest(2, reachable, ranks.__getitem__)]:
                 chosen[min(one, other), max(one, other)] = None
@@ -237,10 +237,6 @@ class Crowd(Clock):
             cable.rtt = 2 * cable.delay * self.random.uniform(1.0, 3.0)
         station.sampled()
         self.after(WANDERS_EVERY, lambda: self._wander(station))
-
-
-def _rank(one: str, other: str) -> int:
-    return int.from_bytes(sha256((min(one, other) + max(one, other)).encode()).digest()[:8])
 
 
 def _share_opened_records() -> None:

@@ -18,7 +18,7 @@ from pulse.core.paths.beacon import (
 from pulse.core.paths.heard import MOST_STRANGERS
 from pulse.core.paths.news import NodeHeard
 from pulse.core.types import NodeId
-from tests.authority import Ca
+from tests.authority import Ca, node
 from tests.core.paths.calls import datagram
 from tests.core.paths.lan import ALICE, BOB, ELSEWHERE, STRANGER, THERE, V6_THERE, Story
 
@@ -162,3 +162,18 @@ def test_whatever_happens_what_we_say_and_dial_stays_within_its_bounds(happened:
     for who in {each.node for _, each in story.told}:
         most = TOLD if who in story.members else STRANGERS_TOLD
         assert sum(each.node == who for _, each in story.told) <= most + elapsed * TOLD_RATE + 1
+
+
+def test_of_a_crowd_few_dial_a_newcomer_and_whoever_wants_it(story: Story) -> None:
+    names = [f"n{number}" for number in range(60)]
+    story.settled()
+    story.members |= {node(name) for name in names}
+    for name in names:
+        story.hears(datagram(name))
+        story.passed(1.0)
+
+    dialled = [name for name in names if story.hears(datagram(name, 2))]
+    left = next(name for name in names if name not in dialled)
+    assert 0 < len(dialled) < 20
+    story.wanted.add(node(left))
+    assert story.hears(datagram(left, 3)) == [NodeHeard(node(left), "192.0.2.2:8443")]

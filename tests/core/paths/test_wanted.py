@@ -31,7 +31,8 @@ class Choosing:
 
     def __init__(self, me: int = 0) -> None:
         self.nearby = {who(each) for each in range(0)}
-        self.wanted = Wanted(who(me), lambda: self.nearby)
+        self.lacking = 0
+        self.wanted = Wanted(who(me), lambda: self.nearby, lambda: self.lacking)
         self.now = START
         self.news: list[NodesWanted] = []
 

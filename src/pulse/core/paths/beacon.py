@@ -19,6 +19,7 @@ from pulse.core.paths.datagram import NONCE_BYTES, Claim, Foreign, read_beacon, 
 from pulse.core.paths.heard import Arrival, Heard
 from pulse.core.paths.news import NodeHeard, Outcome
 from pulse.core.paths.rendezvous import is_among
+from pulse.core.paths.wanted import BY_HASH
 from pulse.core.trust.identity import Signer, node_id, public_bytes
 from pulse.core.types import SHORT_ID, Network, NodeId
 from pulse.errors import ProtocolError, Refused
@@ -55,9 +56,6 @@ TOLD_RATE: Final = 1 / 10
 
 STRANGERS_TOLD: Final = 8
 """The same over all nodes whose certificates we do not hold."""
-
-WELCOMED_BY: Final = 8
-"""So many of a crowded LAN answer and dial whoever comes to it: from everybody it would have more than it wants."""
 
 
 @dataclass(slots=True)
@@ -225,7 +223,8 @@ class Beacons:
         self.counts.heard += 1
         if is_linked and arrival is not Arrival.RESTARTED:
             return []
-        if not (self._wants(node) or is_among(WELCOMED_BY, len(self.heard.members()), self._me, node)):
+        if not (self._wants(node) or is_among(BY_HASH, len(self.heard.members()), self._me, node)):
+            # From a whole crowd a newcomer would have more links than anybody wants.
             return []
         if not (self._tempo.take(node, now) <= now if is_member else _may(self._strangers_told, now)):
             self.counts.throttled += 1

@@ -180,8 +180,9 @@ class Gossip:
         return [*self._table.all()]
 
     def lacking(self) -> int:
-        """How many records neighbours named that we do not hold."""
-        return len(self._records_wanted)
+        """Of how many nodes neighbours named a record while we hold none."""
+        named = {read_id(id12)[0] for id12 in self._records_wanted}
+        return sum(self._table.at(handle) is None for handle in named)
 
     def certificate(self, node: NodeId) -> Certificate | None:
         """The newest certificate of a node."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pulse.core.effects import INFO, Log
-from pulse.core.paths.graph import Graph, OwnLink, Told, build
+from pulse.core.paths.graph import ME, Graph, OwnLink, Told, build
 from pulse.core.paths.news import GraphChanged, NodeExpired, NodeReturned, Outcome
 from pulse.core.paths.noderecord import NodeRecord
 from pulse.core.types import SHORT_ID, LinkId, NodeId
@@ -21,8 +21,8 @@ FRESH_RTT: Final = 0.01
 """Seconds that stand for a link of ours before its first echo: it has just carried a handshake, so it is used."""
 
 OWN_PACE: Final = 0.0001
-"""Seconds between two looks for links of our own, for each link that a node announces, for a look costs that much more:
-at once in a small mesh, under way in a mass restart or where every link is suspect now and then."""
+"""Seconds between two looks for links of our own, for each record and end of a link in the graph, for so much does one
+cost: at once in a small mesh, under way in a mass restart or where every link is suspect now and then."""
 
 LINKS_PACE: Final = 0.0003
 """The same where links of others went."""
@@ -74,8 +74,6 @@ class LinkState:
     me: NodeId
     _told: dict[NodeId, Told] = field(default_factory=dict)
     """What each node announces; what we announce ourselves is told like any other."""
-    _announced: int = 0
-    """Links they announce, and they themselves."""
     _mine: dict[LinkId, _Mine] = field(default_factory=dict)
     _revoked: set[NodeId] = field(default_factory=set)
     _reached: set[NodeId] = field(default_factory=set)
@@ -86,6 +84,8 @@ class LinkState:
     _left: dict[NodeId, float] = field(default_factory=dict)
     """When links last led to those that were reached once and are not now."""
     _looked: float = 0.0
+    _size: int = 0
+    """Records, and ends of links between others, at the last look: what it cost."""
     _due: float | None = None
     """When to look again."""
 
@@ -127,7 +127,6 @@ class LinkState:
             return []
         told, before = Told.of(record), self._told.get(record.node)
         self._told[record.node] = told
-        self._announced += _weight(told) - _weight(before)
         if before is not None and (before.hub != told.hub or not {*before.ends()} <= {*told.ends()}):
             self._look_after(LINKS_PACE, now)
         elif before is None or len(before.links) < len(told.links):
@@ -138,16 +137,14 @@ class LinkState:
 
     def record_forgotten(self, node: NodeId) -> list[Outcome]:
         """There is no record of that node any more."""
-        told = self._told.pop(node, None)
-        self._announced -= _weight(told)
-        if told is not None:
+        if self._told.pop(node, None) is not None:
             self._look_after(LINKS_PACE)
         return []
 
     def node_revoked(self, node: NodeId) -> list[Outcome]:
         """That node is out for ever, whatever it or others announce."""
         self._revoked.add(node)
-        self._announced -= _weight(self._told.pop(node, None))
+        self._told.pop(node, None)
         for link in [link for link, mine in self._mine.items() if mine.node == node]:
             del self._mine[link]
         self._look_after(0.0)
@@ -191,7 +188,7 @@ class LinkState:
     # Details
 
     def _look_after(self, pace: float, now: float = 0.0) -> None:
-        gap = min(pace * self._announced, MOST_PACE)
+        gap = min(pace * self._size, MOST_PACE)
         if pace == FIGURES_PACE:
             gap = max(gap, LEAST_FIGURES_PACE)
         due = max(now, self._looked + gap)
@@ -202,6 +199,7 @@ class LinkState:
         for mine in self._mine.values():
             mine.seen_rtt, mine.seen_loss = mine.rtt, mine.loss
         graph = self.graph()
+        self._size = len(self._told) + sum(map(len, graph.links[ME + 1 :])) - len(graph.own)
         before, self._reached = self._reached, graph.reached()
         returned = [node for node in self._expired if node in self._reached]
         lost = [node for node in graph.nodes[1:] if node not in self._reached]
@@ -232,7 +230,3 @@ def _said(event: str, nodes: Collection[NodeId]) -> list[Outcome]:
         return []
     named = " ".join(node[:SHORT_ID] for node in sorted(nodes)[:NAMED])
     return [Log(event, INFO, {"count": len(nodes), "nodes": named})]
-
-
-def _weight(told: Told | None) -> int:
-    return 0 if told is None else 1 + len(told.ends())

@@ -27,9 +27,11 @@ GRAFT: Final = Want(b"")
 
 NAMED_WITHIN: Final = (0.02, 0.05)
 """Seconds in which ids are gathered for one `Have`; which of two neighbours speaks first is left to chance, for then
-the other need not. With more than `FEW` neighbours it takes longer, for each of them names what all of them do."""
+the other need not."""
 
-FEW: Final = 4
+CROWD: Final = 4
+MOST_CROWDED: Final = 8.0
+"""With more neighbours than the first it takes longer in proportion, up to so many times: all of them name the same."""
 
 GRAFT_AGAIN: Final = 0.5
 """Seconds between two links taken into the tree because something was late: one may well have been enough."""
@@ -190,7 +192,7 @@ class Plumtree:
                 effects += branch.outbox.flush(now)
             else:
                 if not branch.lazy:
-                    crowd = max(1.0, len(self._branches) / FEW)
+                    crowd = min(max(1.0, len(self._branches) / CROWD), MOST_CROWDED)
                     branch.name_at = now + self._random.uniform(*NAMED_WITHIN) * crowd
                 branch.lazy[record.node] = None
         return effects

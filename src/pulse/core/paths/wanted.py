@@ -46,6 +46,9 @@ TURNS_OFF: Final = 600.0
 MOST_EXPIRED: Final = 4
 """Expired nodes tried in one turn."""
 
+CATCH_UP: Final = 30.0
+"""Seconds from the first record on in which nodes count that were only named."""
+
 PACE: Final = 0.5
 """Seconds between two selections: records come in crowds."""
 
@@ -65,10 +68,12 @@ class Wanted:
     nearby: Callable[[], Collection[NodeId]] = frozenset
     """The nodes on our LANs."""
     lacking: Callable[[], int] = int
-    """How many records others named that are yet to come: a newcomer is not to take a large mesh for a small one."""
+    """Of how many nodes a record was named and is yet to come: no newcomer is to take a large mesh for a small one."""
     _pinned: frozenset[NodeId] = frozenset()
     """Those that a person wants others to be reached by."""
     _known: dict[NodeId, _Known] = field(default_factory=dict)
+    _begun: float | None = None
+    """When the first record came."""
     _asked: dict[NodeId, float] = field(default_factory=dict)
     """When there was traffic for whom, oldest first."""
     _linked: dict[NodeId, int] = field(default_factory=dict)
@@ -94,6 +99,7 @@ class Wanted:
         if record.node == self.me:
             return []
         known = self._known.get(record.node)
+        self._begun = now if self._begun is None else self._begun
         if known is None:
             rank = rank_of(self.me, record.node)
             self._known[record.node] = _Known(rank, record.candidates, record.reachable)
@@ -237,10 +243,18 @@ class Wanted:
         # Without a link to anybody all are expired, and that says nothing about them.
         alive = self._known.keys() - self._expired or self._known.keys()
         chosen = set(alive)
-        if len(alive) + self.lacking() >= SMALL:
+        if len(alive) >= SMALL or self._is_catching_up(len(alive)):
             near = self._known.keys() & self.nearby()
             chosen = {*self._best(alive), *self._best(near)}
         return chosen | {*self._reachable()} | (self._known.keys() & (self._trying | self._asked.keys() | self._pinned))
+
+    def _is_catching_up(self, alive: int) -> bool:
+        """True if the mesh is larger than what has come of it; names alone, which cost nobody anything, do not last."""
+        begun = self._begun is not None and self._selected < self._begun + CATCH_UP
+        if not begun or alive + self.lacking() < SMALL:
+            return False
+        self._select_after(PACE)
+        return True
 
     def _best(self, nodes: Collection[NodeId]) -> list[NodeId]:
         return nlargest(BY_HASH, nodes, key=lambda node: self._known[node].rank)

@@ -6,7 +6,7 @@ Invariant: a key is looked for until it is held or everybody who had it was aske
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import islice
@@ -167,6 +167,9 @@ class Wants:
             # Those woken before were held already, or went to others.
             self._collect(asking, now)
         return [*asking.values()]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._lacks)
 
     def __len__(self) -> int:
         """Keys looked for."""

@@ -8,8 +8,8 @@ neighbour whose own shortest path does not lead back through us (RFC 5286, inequ
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from heapq import nsmallest
 from itertools import islice
-from operator import itemgetter
 from typing import Final, NamedTuple
 
 from pulse.core.paths.graph import ME, Graph, OwnLink
@@ -20,8 +20,8 @@ from pulse.core.types import LinkId, NodeId
 MOST_RELAYS: Final = 12
 """Neighbours whose own tree is grown; a hub with hundreds of neighbours has ways enough through these."""
 
-ENOUGH: Final = 8
-"""Ways to one node that need no more beside them: in a dense mesh nearly every neighbour is one."""
+MOST_ADJACENT: Final = 8
+"""Neighbours with a link of their own to a node that are ways to it, the nearest: in a dense mesh nearly all are."""
 
 NO_TREE: Final = -1
 
@@ -104,20 +104,20 @@ def survey(graph: Graph, wanted: Collection[NodeId] = ()) -> Survey:
         first = mine.roots[number]
         if first != number and first not in grown:
             ways[number].append(_way(graph, graph.own[first], first, mine, number, 0))
-    _add_adjacent(graph, ways)
+    _add_adjacent(graph, mine, ways)
     return Survey(graph, mine, trees, ways)
 
 
-def _add_adjacent(graph: Graph, ways: list[list[Way]]) -> None:
+def _add_adjacent(graph: Graph, mine: Tree, ways: list[list[Way]]) -> None:
     own, nodes = graph.own, graph.nodes
     for number in range(1, len(nodes)):
-        if len(ways[number]) >= ENOUGH:
+        near = [edge for edge in graph.links[number] if edge[0] in own]
+        if not near:
             continue
         closer = {way.neighbour for way in ways[number]}
-        near = sorted((edge for edge in graph.links[number] if edge[0] in own), key=itemgetter(1))
-        for first, _, rtt, loss in near[:ENOUGH]:
-            if nodes[first] not in closer:
-                ways[number].append(_last_way(graph, first, rtt, loss))
+        further = (edge for edge in near if nodes[edge[0]] not in closer)
+        best = nsmallest(MOST_ADJACENT, further, key=lambda edge: (mine.costs[edge[0]] + edge[1], edge[0]))
+        ways[number] += [_last_way(graph, first, rtt, loss) for first, _, rtt, loss in best]
 
 
 def _first_links(graph: Graph) -> Iterator[tuple[int, int]]:

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use pulse_dataplane::LinkId;
 use pulse_dataplane::event::Event;
 use pulse_dataplane::link::{Proxy, Transports};
+use socket2::{Domain, Socket, Type};
 
 use crate::authority::{Authority, Wish};
 use crate::joins::door;
@@ -164,6 +165,9 @@ fn strangers_and_other_networks_get_no_link() {
 #[test]
 fn where_nobody_listens_both_reasons_are_told() {
     let (mut alice, deaf) = (Node::member(&Authority::new(), 1), UdpSocket::bind("127.0.0.1:0").unwrap());
+    // Held and not listened at: left free, the kernel may give it to the call itself, which then meets itself.
+    let held = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    held.bind(&deaf.local_addr().unwrap().into()).unwrap();
     let dial = alice.plane.dial(deaf.local_addr().unwrap(), None, 0, raced()).unwrap();
     let (code, detail) = alice.wait_failed(dial);
     assert_eq!(code, "timeout");

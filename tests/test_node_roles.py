@@ -131,3 +131,51 @@ async def test_a_newcomer_has_the_names_from_the_member_it_joined_by(
             status = await shows(third, lambda status: "home-desktop" in [row.name for row in status.peers])
 
     assert home.node.id in [row.id for row in status.peers]
+
+
+async def test_an_operator_edits_and_revokes_from_where_it_is(first: Machine, second: Machine, third: Machine) -> None:
+    async with (
+        first.runs(**RELAY, scribe=True),
+        second.runs(address(first), token=MASTER, network="home"),
+        third.runs(address(first), token=MASTER) as guest,
+    ):
+        await shows(second, lambda status: len(status.peers) == 2)
+        await first.ask(lambda client: client.grant("second", "operator"))
+        await shows(second, lambda status: status.node.roles == ["operator"])
+        named = await second.ask(lambda client: client.set_name("third", "guest"))
+        seen = (await second.ask(Client.status)).peers
+        with pytest.raises(Conflict, match="guest is the name of"):
+            await second.ask(lambda client: client.set_name("first", "guest"))
+        told = await second.ask(lambda client: client.revoke("guest"))
+        await shows(first, lambda status: guest.node.id not in [row.id for row in status.peers])
+        await first.ask(lambda client: client.ungrant("second", "operator"))
+        await shows(second, lambda status: status.node.roles == [])
+        with pytest.raises(Refused, match="neither the scribe"):
+            await second.ask(lambda client: client.add_tag("first", "infra"))
+        journal = [each.event for each in await first.ask(Client.ca_log)]
+
+    assert "guest" in [row.name for row in seen if row.id == named.id]
+    assert (told.id, told.by) == (guest.node.id, "scribe")
+    assert [each for each in journal if each.startswith("role ")] == ["role granted", "role taken"]
+
+
+async def test_a_lost_scribe_is_replaced_by_one_command_and_writes_no_more(
+    first: Machine, second: Machine, third: Machine
+) -> None:
+    async with (
+        first.runs(**RELAY),
+        second.runs(address(first), token=MASTER, **HOME),
+        third.runs(address(first), token=MASTER) as heir,
+    ):
+        await shows(third, lambda status: any(row.roles == ["scribe"] for row in status.peers))
+        await shows(second, lambda status: heir.node.id in [row.id for row in status.peers])
+        await second.ask(lambda client: client.set_name(heir.node.id, "heir"))
+        await shows(first, lambda status: "heir" in [row.name for row in status.peers])
+        await first.ask(lambda client: client.grant("heir", "scribe"))
+        await shows(third, lambda status: status.node.roles == ["scribe"])
+        await third.ask(lambda client: client.set_name("second", "retired"))
+        status = await shows(second, lambda status: status.node.name == "retired")
+        with pytest.raises(Refused, match="Run it on heir"):
+            await second.ask(lambda client: client.add_tag("first", "infra"))
+
+    assert status.node.roles == []

@@ -155,6 +155,18 @@ class Client:
         """Take a tag from a node, on the scribe."""
         return self._call("DELETE", "/api/tags", schemas.NodeNaming, schemas.TagRequest(node, tag))
 
+    def roles(self) -> schemas.RolesInfo:
+        """Who has which role."""
+        return self._get("/api/roles", schemas.RolesInfo)
+
+    def grant(self, node: str, role: str) -> schemas.RolesInfo:
+        """Give a node a role, on the CA."""
+        return self._call("POST", "/api/roles", schemas.RolesInfo, schemas.RoleRequest(node, role))
+
+    def ungrant(self, node: str, role: str) -> schemas.RolesInfo:
+        """Take a role from a node, on the CA."""
+        return self._call("DELETE", "/api/roles", schemas.RolesInfo, schemas.RoleRequest(node, role))
+
     def pin(self, node: str, via: str = "", *, direct: bool = False) -> schemas.PinInfo:
         """Reach a node by the neighbour `via`, or by its own link."""
         return self._call("PUT", "/api/pins", schemas.PinInfo, schemas.PinRequest(node, via, direct))

@@ -23,30 +23,23 @@ from pulse.core.effects import TrustChanged
 from pulse.core.facts import ClockRead
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
-from pulse.core.network.scribe import Scribe
 from pulse.core.trust.authorities import trusted_authorities
-from pulse.core.trust.ca import Issuer
-from pulse.core.trust.tokens import parse_token
 from pulse.core.types import SHORT_ID
 from pulse.errors import Conflict
+from pulse.governance import govern
 from pulse.net import proxy
 from pulse.net.advertised import advertised
 from pulse.net.dataplane import DataplaneLinks
 from pulse.net.dialler import Dialler
 from pulse.net.sockets import bind_tcp, bind_udp
-from pulse.services import enrol
 from pulse.services.ca import CaService
 from pulse.services.control import INVITE_TTL, ControlService
 from pulse.services.fec import FecService
 from pulse.services.mesh import MeshService
-from pulse.services.netconfig import ConfigService
 from pulse.services.persist import PersistService
 from pulse.services.pins import PinsService
 from pulse.services.portmap import PortmapService
-from pulse.services.publish import Publisher
 from pulse.services.relay import RelayService
-from pulse.services.revoke import RevokeService
-from pulse.services.roles import RolesService
 from pulse.services.rpc import Method, RpcService, echo
 from pulse.services.scribe import ScribeService
 from pulse.services.status import StatusService, identity_of
@@ -55,9 +48,8 @@ from pulse.services.traversal import TraversalService
 from pulse.services.trust import TrustService
 from pulse.services.tun import TunService
 from pulse.services.why import WhyService
-from pulse.store import authority, boot, files
+from pulse.store import boot, files
 from pulse.store.identity import Identity
-from pulse.store.ledger import Ledger
 from pulse.store.netconfig import NetworkStore
 
 log = logging.getLogger(__name__)
@@ -119,7 +111,6 @@ async def join(config: NodeConfig, progress: Callable[[str], None]) -> schemas.J
 
 def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket: ControlSocket) -> Node:
     store = NetworkStore(config.data_dir)
-    authorities = _authority(config, identity)
     mesh = _mesh(config, identity)
     methods: dict[str, Method] = {MethodName.PING: echo}
     rpc = RpcService(links, methods)
@@ -128,44 +119,37 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     persist = PersistService(config.data_dir, mesh, store, config.persist.enabled)
     trust = TrustService(links, identity, mesh)
     meshing = _meshing(config, links, mesh, store, persist, trust)
-    publisher = Publisher(store, meshing.take_in)
-    netconfig = ConfigService(mesh.statements, rpc.call, meshing.tell)
-    scribe = _scribe(config, identity, mesh, rpc, publisher, store)
-    revoke = RevokeService(
-        mesh.me.node_id, identity.key, mesh.statements, mesh.members, mesh.ca_nodes, publisher, authorities
-    )
+    governance = govern(config, identity, links, meshing, rpc, store, told)
     traversal = TraversalService(links, rpc.call, meshing.tell)
-    meshing.fetch_config, meshing.punch = netconfig.fetch, traversal.perform
-    meshing.rules_changed = _each(scribe.changed, tun.config_changed if tun else None)
+    meshing.punch = traversal.perform
+    meshing.rules_changed = _each(governance.changed, tun.config_changed if tun else None)
     own_devices = partial(_own_devices, tun)
     portmap = underlay.port_mapping(config, links, identity, meshing, own_devices)
-    status = _status(config, links, mesh, tun, scribe, portmap)
+    status = _status(config, links, mesh, tun, governance.scribe, portmap)
     trace = TraceService(mesh, rpc.call)
     why = WhyService(mesh, rpc.call, lambda node: status.way_to(node).link)
-    methods |= {MethodName.CONFIG: netconfig.get, MethodName.PUNCH: traversal.answer}
-    methods |= {MethodName.TRACE: trace.answer, MethodName.WHY: why.answer}
-    ca = _ca(config, links, mesh, authorities, revoke, told) if authorities else None
-    if ca and authorities:
-        methods |= _ca_methods(ca, authorities, mesh, publisher)
+    methods |= {MethodName.PUNCH: traversal.answer, MethodName.TRACE: trace.answer, MethodName.WHY: why.answer}
+    methods |= governance.methods
     pins = PinsService(config.data_dir, mesh, meshing.tell, status.pin_of)
-    control = ControlService(mesh, rpc.call, identity.pinned, ca, status, trace, why, scribe, revoke, pins)
+    beside = (status, trace, why, governance.edits, governance.roles, governance.revoke, pins)
+    control = ControlService(mesh, rpc.call, identity.pinned, governance.ca, *beside)
     services: tuple[Service | None, ...] = (
         meshing,
         traversal,
         *underlay.watchers(config, links, meshing, own_devices),
         portmap,
         rpc,
-        netconfig,
-        scribe,
-        ca or RelayService(links, rpc.call, mesh.ca_nodes),
+        governance.netconfig,
+        governance.scribe,
+        governance.ca or RelayService(links, rpc.call, mesh.ca_nodes),
         ApiService(build_api(control, VERSION), socket),
         tun,
         FecService.offered(links, mesh.routing.routes) if config.tun.fec else None,
     )
-    node = Node(meshing, control, status, ca, tun, told, tuple(each for each in services if each))
+    node = Node(meshing, control, status, governance.ca, tun, told, tuple(each for each in services if each))
     _wake(config, identity, node, persist, trust, pins)
-    revoke.restore()
-    scribe.changed()
+    governance.revoke.restore()
+    governance.changed()
     return node
 
 
@@ -212,14 +196,6 @@ def _meshing(
     )
 
 
-def _scribe(
-    config: NodeConfig, identity: Identity, mesh: Mesh, rpc: RpcService, publisher: Publisher, store: NetworkStore
-) -> ScribeService:
-    me = identity.certificate.node_id
-    pen = Scribe(me, identity.key, mesh.statements, mesh.members, store.highest_generation)
-    return ScribeService(pen, publisher, rpc.call, mesh.ca_nodes, config.scribe.enabled)
-
-
 def _mesh(config: NodeConfig, identity: Identity) -> Mesh:
     me = identity.certificate
     authorities = trusted_authorities(me.network, identity.authorities, identity.successions)
@@ -262,42 +238,6 @@ def _wake(
         node.tun.attach()
     for peer in dict.fromkeys((*config.relays, *identity.bootstrap)):
         node.mesh.perform(node.mesh.mesh.peer_configured(peer, now))
-
-
-def _authority(config: NodeConfig, identity: Identity) -> tuple[Issuer, Ledger] | None:
-    """The CA's key and ledger, on the CA's own node."""
-    if not identity.certificate.is_ca or not authority.exists(config.data_dir):
-        return None
-    issuer = authority.open_issuer(config.data_dir)
-    enrol.state_network(config.data_dir, issuer, identity.certificate.node_id if config.scribe.enabled else None)
-    ledger = authority.open_ledger(config.data_dir, issuer)
-    if config.ca_token:
-        ledger.set_master(parse_token(config.ca_token).secret, clock.wall())
-    return issuer, ledger
-
-
-def _ca(
-    config: NodeConfig,
-    links: DataplaneLinks,
-    mesh: Mesh,
-    authorities: tuple[Issuer, Ledger],
-    revoke: RevokeService,
-    told: Callable[[], tuple[str, ...]],
-) -> CaService:
-    issuer, ledger = authorities
-
-    def vouched() -> bool:
-        return config.ca.force_time or mesh.sight.clock_vouched()
-
-    return CaService(links, ledger, issuer, mesh.statements.newest, vouched, told, revoke.catch_up)
-
-
-def _ca_methods(
-    ca: CaService, authorities: tuple[Issuer, Ledger], mesh: Mesh, publisher: Publisher
-) -> dict[str, Method]:
-    issuer, ledger = authorities
-    roles = RolesService(ledger, issuer, mesh.statements, publisher, mesh.members.label_of)
-    return {MethodName.JOIN: ca.join, MethodName.CLAIM: roles.claim}
 
 
 def _each(*calls: Callable[[], None] | None) -> Callable[[], None]:

@@ -253,6 +253,33 @@ class NodeNaming(View, frozen=True):
     """Of the network config: scribe epoch and generation, with a dot between."""
 
 
+class RoleRequest(Body, frozen=True):
+    """A role for a node, or one to take from it: `scribe` or `operator`."""
+
+    node_id: NodeText
+    role: NodeText
+
+
+class NodeRole(View, frozen=True):
+    """A node with a role: `ca`, `scribe` or `operator`."""
+
+    id: str
+    name: str
+    role: str
+    problem: str
+    """Why it cannot use it; empty if it can."""
+
+
+class RolesInfo(View, frozen=True):
+    """Who has which role."""
+
+    epoch: int
+    """Rises with each change."""
+    scribe_epoch: int
+    """Rises with each new scribe."""
+    roles: list[NodeRole]
+
+
 class PinRequest(Body, frozen=True):
     """A node to pin, and to what: a neighbour, or its own link. Nodes in any of their words."""
 
@@ -281,7 +308,7 @@ class Revoked(View, frozen=True):
     id: str
     name: str
     by: str
-    """Whose word it was: `ca` or `scribe`."""
+    """Whose word it is: `ca` or `scribe`."""
 
 
 class PingRequest(Body, frozen=True):

@@ -34,6 +34,16 @@ IDENTITY = schemas.NodeIdentity(
 )
 TOKEN = schemas.TokenInfo("ab" * 16, 1000.0, None, 1, 0, ["db"], None, False, "good")
 
+KEPT = "a network keeps its scribe until another node takes its place.\nName that one: pulse ca grant <node> scribe"
+ROLES = schemas.RolesInfo(
+    2,
+    1,
+    [
+        schemas.NodeRole(ID, "relay-01", "ca", ""),
+        schemas.NodeRole("9" * 64, "db-server", "scribe", ""),
+        schemas.NodeRole("7" * 64, "laptop", "operator", "revoked"),
+    ],
+)
 
 RELAY = pathschemas.TraceHop(ID, "relay-01", "10.100.41.7", "quic", 0.0228, 0.0, 0.0228)
 PLACE = pathschemas.WhyPlace("203.0.113.7:41641", 11, 0, 0, "")
@@ -141,6 +151,21 @@ class FakeControl:
         if wanted.tag != "edge":
             raise NotFound(f'relay-01 has no tag "{wanted.tag}" (it has: edge)')
         return schemas.NodeNaming(ID, "relay-01", [], "1.7")
+
+    async def roles(self) -> schemas.RolesInfo:
+        return ROLES
+
+    async def grant(self, wanted: schemas.RoleRequest) -> schemas.RolesInfo:
+        self.asked.append(wanted)
+        if wanted.role not in ("scribe", "operator"):
+            raise Refused(f'there is no role "{wanted.role}": a node can be given scribe and operator')
+        return ROLES
+
+    async def ungrant(self, wanted: schemas.RoleRequest) -> schemas.RolesInfo:
+        self.asked.append(wanted)
+        if wanted.role == "scribe":
+            raise Refused(KEPT)
+        return ROLES
 
     async def revoke(self, wanted: schemas.RevokeRequest) -> schemas.Revoked:
         self.asked.append(wanted)

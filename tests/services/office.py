@@ -13,12 +13,13 @@ from pulse.core.network.netconfig import first_config
 from pulse.core.network.statements import Statements
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.members import Members
+from pulse.core.trust.revocation import sign_revocation
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import NodeId
 from pulse.services.publish import Publisher
 from pulse.store.files import open_data_dir
 from pulse.store.netconfig import NetworkStore
-from tests.authority import MESH, Ca
+from tests.authority import MESH, NOW, Ca
 from tests.mint import member
 
 CA = Ca()
@@ -60,11 +61,16 @@ class Office:
         """A neighbour tells an object."""
         self.statements.object_received(data[0], data)
 
-    def appoint(self, who: Certificate | None, epoch: int = 1) -> None:
-        """The CA names a scribe."""
+    def appoint(self, who: Certificate | None, epoch: int = 1, operators: frozenset[NodeId] = frozenset()) -> None:
+        """The CA names a scribe, of that scribe epoch, and operators."""
         scribe = None if who is None else who.node_id
         key = None if who is None else who.public_key
-        self.hear(sign_roles(CA.network, Roles(epoch, scribe, epoch if who else 0, scribe_key=key), CA.key).data)
+        roles = Roles(self.statements.roles.epoch + 1, scribe, epoch if who else 0, operators, key)
+        self.hear(sign_roles(CA.network, roles, CA.key).data)
+
+    def revoke(self, who: Certificate) -> None:
+        """The CA shuts a node out."""
+        self.hear(sign_revocation(CA.network, who.node_id, CA.key, time=NOW).data)
 
     def _key(self, who: NodeId) -> bytes | None:
         certificate = self.members.get(who)

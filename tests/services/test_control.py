@@ -45,6 +45,8 @@ TRACE = pathschemas.Trace(ALICE.node_id, "alice", str(ALICE.addresses.v4), [], 0
 
 PINNED = schemas.PinInfo(ALICE.node_id, "alice", "keeper", "", direct=False, followed=True, problem="")
 
+ROLES = schemas.RolesInfo(2, 1, [schemas.NodeRole(ALICE.node_id, "alice", "scribe", "")])
+
 
 class Beside:
     """The services that tell how the mesh looks, and agree to every change of names, tags and members."""
@@ -84,6 +86,17 @@ class Beside:
         self.asked.append(("remove", wanted))
         return schemas.NodeNaming(ALICE.node_id, "alice", [], "1.2")
 
+    async def roles(self) -> schemas.RolesInfo:
+        return ROLES
+
+    async def grant(self, wanted: schemas.RoleRequest) -> schemas.RolesInfo:
+        self.asked.append(("grant", wanted))
+        return ROLES
+
+    async def ungrant(self, wanted: schemas.RoleRequest) -> schemas.RolesInfo:
+        self.asked.append(("ungrant", wanted))
+        return ROLES
+
     async def revoke(self, wanted: schemas.RevokeRequest) -> schemas.Revoked:
         self.asked.append(wanted)
         return schemas.Revoked(ALICE.node_id, "alice", "ca")
@@ -112,7 +125,9 @@ class Node:
     def control(self) -> ControlService:
         """The service."""
         beside = self.beside
-        return ControlService(self.mesh, self.call, True, self.ca, beside, beside, beside, beside, beside, beside)
+        return ControlService(
+            self.mesh, self.call, True, self.ca, beside, beside, beside, beside, beside, beside, beside
+        )
 
     async def call(self, node: NodeId, method: str, _: bytes, timeout: float) -> bytes:
         self.calls.append((node, method, timeout))

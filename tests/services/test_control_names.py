@@ -8,7 +8,7 @@ from pulse.core.network.netconfig import Config, Settings, named, sign_config
 from pulse.core.trust.members import Naming
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.errors import Refused
-from pulse.schemas import NameRequest, PingRequest, RevokeRequest, TagRequest
+from pulse.schemas import NameRequest, PingRequest, RevokeRequest, RoleRequest, TagRequest
 from tests.authority import MESH, NOW, key
 from tests.mint import member
 from tests.services.test_control import ALICE, CA, KEEPER, ME, Node
@@ -48,9 +48,11 @@ async def test_a_member_names_the_ca_as_the_config_has_it(node: Node) -> None:
 async def test_what_changes_names_tags_and_members_is_asked_to(node: Node) -> None:
     control = node.control
     name, tag, revoke = NameRequest("web", "www"), TagRequest("web", "infra"), RevokeRequest("web")
+    role = RoleRequest("web", "operator")
 
     assert (await control.set_name(name)).name == "www"
     assert (await control.add_tag(tag)).tags == ["infra"]
     assert (await control.remove_tag(tag)).tags == []
     assert (await control.revoke(revoke)).by == "ca"
-    assert node.beside.asked == [name, ("add", tag), ("remove", tag), revoke]
+    assert (await control.roles()) == await control.grant(role) == await control.ungrant(role)
+    assert node.beside.asked == [name, ("add", tag), ("remove", tag), revoke, ("grant", role), ("ungrant", role)]

@@ -1,15 +1,17 @@
 """Revoke service: signed where it may be, durable, known to the ledger; refused elsewhere with where to go."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pulse import clock
-from pulse.core.messages import ObjectKind
+from pulse.core.messages import ObjectKind, Wire, pack
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.revocation import BY_CA, sign_revocation
-from pulse.errors import Conflict, NotFound, Refused, SystemRefused
+from pulse.core.types import NodeId
+from pulse.errors import Conflict, LinkError, NotFound, ProtocolError, Refused, SystemRefused
 from pulse.schemas import Revoked, RevokeRequest
 from pulse.services.revoke import RevokeService
 from pulse.store.files import open_data_dir
@@ -40,7 +42,13 @@ def office(tmp_path: Path) -> Office:
 
 def service(office: Office, who: Certificate, name: str, ledger: Ledger | None = None) -> RevokeService:
     ca = None if ledger is None else (CA.issuer, ledger)
-    return RevokeService(who.node_id, key(name), office.statements, office.members, office.ca_nodes, office.publish, ca)
+
+    async def call(*asked: object) -> bytes:
+        raise AssertionError(f"{name} has nobody to ask: {asked}")
+
+    return RevokeService(
+        who.node_id, key(name), office.statements, office.members, office.ca_nodes, office.publish, ca, call
+    )
 
 
 @pytest.fixture
@@ -163,3 +171,74 @@ def test_elsewhere_there_is_no_ledger_to_keep_in_step(at_the_scribe: RevokeServi
     at_the_scribe.catch_up()
     at_the_scribe.restore()
     assert office.told == []
+
+
+# For operators
+
+
+class Digested(Wire, frozen=True):
+    """The body of the RPC."""
+
+    node: bytes
+
+
+class Operator:
+    """The node `relay`, an operator, and the scribe it asks."""
+
+    def __init__(self, office: Office, scribe: RevokeService) -> None:
+        self.scribe = scribe
+        self.reachable = True
+        self.service = replace(service(office, RELAY, "relay"), call=self.call)
+        office.appoint(HOME, operators=frozenset({RELAY.node_id}))
+
+    async def call(self, who: NodeId, method: str, body: bytes, _: float) -> bytes:
+        assert (who, method) == (HOME.node_id, "revoke")
+        if not self.reachable:
+            raise LinkError("no link leads there")
+        return await self.scribe.answer(RELAY.node_id, body)
+
+
+@pytest.fixture
+def operator(office: Office, at_the_scribe: RevokeService) -> Operator:
+    return Operator(office, at_the_scribe)
+
+
+async def test_an_operator_has_the_scribe_do_it(operator: Operator, office: Office) -> None:
+    assert await operator.service.revoke(RevokeRequest("cam-7")) == Revoked(CAM.node_id, "cam-7", "scribe")
+    assert office.statements.revoked() == {CAM.node_id}
+
+
+async def test_what_the_scribe_may_not_an_operator_may_not(operator: Operator, office: Office) -> None:
+    with pytest.raises(Refused, match="CA's own node"):
+        await operator.service.revoke(RevokeRequest("keeper"))
+    with pytest.raises(Refused, match="on the CA only"):
+        await operator.service.revoke(RevokeRequest("cam-7", force=True))
+    assert office.statements.revoked() == frozenset()
+
+
+async def test_a_scribe_out_of_reach_is_named_and_who_else_can_do_it(operator: Operator) -> None:
+    operator.reachable = False
+    with pytest.raises(LinkError, match=r"home \(.*gave no answer: no link leads there") as failed:
+        await operator.service.revoke(RevokeRequest("cam-7"))
+    assert f"keeper ({KEEPER.node_id[:12]})" in str(failed.value)
+
+
+async def test_the_scribe_takes_no_word_of_who_is_no_operator(operator: Operator, office: Office) -> None:
+    office.appoint(HOME, 2)
+    body = pack(Digested(bytes.fromhex(CAM.node_id)))
+    with pytest.raises(Refused, match=r"relay .* is no operator here"):
+        await operator.scribe.answer(RELAY.node_id, body)
+    with pytest.raises(ProtocolError):
+        await operator.scribe.answer(KEEPER.node_id, b"\xc1")
+    assert office.statements.revoked() == frozenset()
+
+
+async def test_what_the_scribe_revoked_outlives_its_epoch_once_the_ca_countersigned(
+    at_the_ca: RevokeService, at_the_scribe: RevokeService, office: Office
+) -> None:
+    await at_the_scribe.revoke(RevokeRequest("cam-7"))
+    at_the_ca.countersign()
+    office.appoint(RELAY, 2)
+
+    assert office.statements.revoked() == {CAM.node_id}
+    assert [each.scribe_epoch for each in office.statements.revocations()] == [BY_CA]

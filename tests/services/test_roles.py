@@ -1,23 +1,28 @@
 """Roles service: one node becomes the scribe by itself, and a claim cut short is finished by asking again."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pulse import clock
 from pulse.core.messages import ObjectKind
+from pulse.core.trust.ca import Issuer
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.roles import Roles, open_roles
-from pulse.errors import NotFound, Refused
+from pulse.errors import NotFound, PulseError, Refused, SystemRefused
+from pulse.schemas import NodeRole, RoleRequest
 from pulse.services.roles import RolesService
 from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
 from tests.authority import NOW, node, secret, token
-from tests.services.office import CA, CAM, HOME, RELAY, Office
+from tests.services.office import CA, CAM, HOME, KEEPER, RELAY, Office, fill_disk
 from tests.store.ledgers import join
 
+__all__ = ["fill_disk"]
+
 TOKEN = token("plain")
+OPERATOR, SCRIBE = RoleRequest("relay", "operator"), RoleRequest("relay", "scribe")
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +51,12 @@ def office(tmp_path: Path) -> Office:
 
 @pytest.fixture
 def service(ledger: Ledger, office: Office) -> RolesService:
-    return RolesService(ledger, CA.issuer, office.statements, office.publish, office.members.label_of)
+    return at(office, (CA.issuer, ledger))
+
+
+def at(office: Office, ca: tuple[Issuer, Ledger] | None, before: Callable[[], None] = lambda: None) -> RolesService:
+    """The service of a node; `before` is called before another takes the scribe's place."""
+    return RolesService(office.statements, office.members, office.ca_nodes, office.publish, before, ca)
 
 
 async def claimed(service: RolesService, who: Certificate) -> Roles:
@@ -106,3 +116,93 @@ async def test_a_claim_that_died_between_ledger_and_disk_is_finished_by_asking_a
         await service.claim(RELAY.node_id, b"")
     assert (await claimed(service, HOME)).scribe == node("home")
     assert claims(ledger) == [node("home")]
+
+
+# By a person
+
+
+def journal(ledger: Ledger) -> list[tuple[str, object, object]]:
+    """Roles given and taken, as the CA's journal has them."""
+    entries = [each for each in ledger.entries() if each.event.startswith("role ")]
+    return [(each.event, each.fields["node"], each.fields["role"]) for each in entries]
+
+
+async def test_an_operator_is_made_and_unmade_and_the_journal_knows(
+    service: RolesService, ledger: Ledger, office: Office
+) -> None:
+    office.appoint(HOME)
+    given = await service.grant(OPERATOR)
+    held = [(each.name, each.role) for each in given.roles]
+    assert (await service.grant(OPERATOR)) == given
+    taken = await service.ungrant(OPERATOR)
+
+    assert held == [("keeper", "ca"), ("home", "scribe"), ("relay", "operator")]
+    assert [each.role for each in taken.roles] == ["ca", "scribe"]
+    assert journal(ledger) == [(what, RELAY.node_id, "operator") for what in ("role granted", "role taken")]
+    assert office.statements.roles.operators == frozenset()
+
+
+async def test_a_new_scribe_takes_the_place_of_the_old_one(ledger: Ledger, office: Office) -> None:
+    office.appoint(HOME)
+    epochs: list[int] = []
+    service = at(office, (CA.issuer, ledger), lambda: epochs.append(office.statements.roles.scribe_epoch))
+    found = await service.grant(SCRIBE)
+
+    assert (office.statements.roles.scribe, office.statements.roles.scribe_key) == (RELAY.node_id, RELAY.public_key)
+    assert (found.scribe_epoch, epochs) == (2, [1])
+
+
+async def test_a_role_of_a_node_that_is_gone_is_taken_by_its_id(
+    service: RolesService, ledger: Ledger, office: Office
+) -> None:
+    await service.grant(RoleRequest("cam-7", "operator"))
+    office.members.node_revoked(CAM.node_id)
+
+    await service.ungrant(RoleRequest(CAM.node_id[:12], "operator"))
+    assert office.statements.roles.operators == frozenset()
+
+
+async def test_who_is_revoked_is_shown_so(service: RolesService, office: Office) -> None:
+    await service.grant(RoleRequest("cam-7", "operator"))
+    office.revoke(CAM)
+
+    (row,) = [each for each in (await service.roles()).roles if each.role == "operator"]
+    assert row == NodeRole(CAM.node_id, row.name, "operator", "revoked")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "error", "why"),
+    [
+        (RoleRequest("relay", "king\x1b"), Refused, 'no role "king.": a node can be given scribe and operator'),
+        (RoleRequest("nobody", "operator"), NotFound, "no node is called"),
+    ],
+)
+async def test_what_is_mistyped_is_refused_and_nothing_changes(
+    service: RolesService, office: Office, wanted: RoleRequest, error: type[PulseError], why: str
+) -> None:
+    with pytest.raises(error, match=why) as refused:
+        await service.grant(wanted)
+    assert "\x1b" not in str(refused.value)
+    with pytest.raises(error, match=why):
+        await service.ungrant(wanted)
+    assert office.told == []
+
+
+async def test_anywhere_but_on_the_ca_it_is_named_and_roles_are_told(office: Office) -> None:
+    office.appoint(HOME)
+    elsewhere = at(office, None)
+
+    for change in (elsewhere.grant, elsewhere.ungrant):
+        with pytest.raises(Refused, match=rf"by the CA alone.\nRun it on keeper \({KEEPER.node_id[:12]}\)"):
+            await change(OPERATOR)
+    assert [each.name for each in (await elsewhere.roles()).roles] == ["keeper", "home"]
+
+
+async def test_a_full_disk_is_an_error_and_told_to_nobody(
+    service: RolesService, office: Office, fill_disk: Callable[[], None]
+) -> None:
+    fill_disk()
+    with pytest.raises(SystemRefused):
+        await service.grant(OPERATOR)
+
+    assert (office.told, office.statements.roles.operators) == ([], frozenset())

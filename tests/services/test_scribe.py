@@ -16,6 +16,7 @@ from pulse.core.types import NodeId
 from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused, SystemRefused
 from pulse.schemas import NameRequest, NodeNaming, TagRequest
 from pulse.services import scribe as module
+from pulse.services.edits import EditsService
 from pulse.services.scribe import PATIENCE, ScribeService
 from tests.authority import key
 from tests.services.office import CA, CAM, HOME, KEEPER, RELAY, Office, fill_disk
@@ -36,11 +37,16 @@ class Node:
     cas: frozenset[NodeId] = frozenset({KEEPER.node_id})
     asked: list[tuple[NodeId, str, float]] = field(default_factory=list)
     service: ScribeService = field(init=False)
+    edits: EditsService = field(init=False)
+    """What people type edits into."""
 
     def __post_init__(self) -> None:
         office = self.office
         pen = Scribe(HOME.node_id, key("home"), office.statements, office.members, office.store.highest_generation)
         self.service = ScribeService(pen, office.publish, self.call, lambda: self.cas, self.wanted)
+        self.edits = EditsService(
+            HOME.node_id, office.statements, office.members, lambda: self.cas, self.service.edit, self.call
+        )
 
     async def call(self, who: NodeId, method: str, _: bytes, timeout: float) -> bytes:
         self.asked.append((who, method, timeout))
@@ -164,7 +170,7 @@ async def test_who_was_not_started_to_be_the_scribe_does_not_ask(office: Office)
 
     assert (node.asked, node.service.problem) == ([], "")
     with pytest.raises(Refused, match="no scribe"):
-        await node.service.set_name(NameRequest("relay", "relay-01"))
+        await node.edits.set_name(NameRequest("relay", "relay-01"))
 
 
 async def test_a_disk_that_refuses_the_config_signed_anew_costs_a_line(
@@ -184,7 +190,7 @@ async def test_a_disk_that_refuses_the_config_signed_anew_costs_a_line(
 
 
 async def test_a_name_is_on_disk_and_told_when_it_is_answered(scribe: Node) -> None:
-    told = await scribe.service.set_name(NameRequest(RELAY.node_id[:12], "relay-01"))
+    told = await scribe.edits.set_name(NameRequest(RELAY.node_id[:12], "relay-01"))
     config = scribe.office.statements.config
 
     assert told == NodeNaming(RELAY.node_id, "relay-01", [], "1.2")
@@ -195,9 +201,9 @@ async def test_a_name_is_on_disk_and_told_when_it_is_answered(scribe: Node) -> N
 
 async def test_tags_come_and_go_and_what_is_so_already_is_not_written(scribe: Node) -> None:
     infra = TagRequest("relay", "infra")
-    assert (await scribe.service.add_tag(infra)).tags == ["infra"]
-    assert (await scribe.service.add_tag(infra)).version == "1.2"
-    assert (await scribe.service.remove_tag(infra)).tags == []
+    assert (await scribe.edits.add_tag(infra)).tags == ["infra"]
+    assert (await scribe.edits.add_tag(infra)).version == "1.2"
+    assert (await scribe.edits.remove_tag(infra)).tags == []
     assert scribe.office.told == [ObjectKind.CONFIG] * 2
 
 
@@ -209,7 +215,7 @@ async def test_an_edit_that_is_refused_writes_nothing(
     scribe: Node, node_id: str, name: str, error: type[PulseError]
 ) -> None:
     with pytest.raises(error):
-        await scribe.service.set_name(NameRequest(node_id, name))
+        await scribe.edits.set_name(NameRequest(node_id, name))
     assert scribe.office.told == []
 
 
@@ -218,7 +224,7 @@ async def test_an_edit_a_full_disk_refuses_is_an_error_and_told_to_nobody(
 ) -> None:
     fill_disk()
     with pytest.raises(SystemRefused, match="No space left"):
-        await scribe.service.set_name(NameRequest("relay", "relay-01"))
+        await scribe.edits.set_name(NameRequest("relay", "relay-01"))
 
     assert scribe.office.told == []
     assert scribe.office.members.label(RELAY) == "relay"
@@ -227,7 +233,7 @@ async def test_an_edit_a_full_disk_refuses_is_an_error_and_told_to_nobody(
 async def test_an_edit_right_after_the_start_waits_for_the_role(office: Office) -> None:
     node = Node(office, answers=[LinkError("no link leads there"), ROLES.data])
     async with node.running():
-        told = await node.service.set_name(NameRequest("relay", "relay-01"))
+        told = await node.edits.set_name(NameRequest("relay", "relay-01"))
 
     assert told.name == "relay-01"
 
@@ -237,7 +243,7 @@ async def test_an_edit_waits_for_the_config_to_write_on(office: Office) -> None:
     config, office.statements._config = office.statements.config, None
     async with node.running():
         await node.until("")
-        naming = asyncio.ensure_future(node.service.set_name(NameRequest("relay", "relay-01")))
+        naming = asyncio.ensure_future(node.edits.set_name(NameRequest("relay", "relay-01")))
         for _ in range(5):
             await asyncio.sleep(0)
         assert config is not None
@@ -253,7 +259,7 @@ async def test_an_edit_does_not_wait_for_a_role_that_was_refused(office: Office)
     async with node.running():
         await node.until("cam-7")
         with pytest.raises(Refused, match=r"Run it on cam-7"):
-            await node.service.add_tag(TagRequest("relay", "infra"))
+            await node.edits.add_tag(TagRequest("relay", "infra"))
 
 
 async def test_an_edit_waits_so_long_and_no_longer(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,12 +267,12 @@ async def test_an_edit_waits_so_long_and_no_longer(office: Office, monkeypatch: 
     node = Node(office, answers=[LinkError("no answer")])
     async with node.running():
         with pytest.raises(Refused, match="no scribe"):
-            await node.service.set_name(NameRequest("relay", "relay-01"))
+            await node.edits.set_name(NameRequest("relay", "relay-01"))
 
 
 async def test_after_a_damaged_newest_config_no_generation_is_used_twice(scribe: Node) -> None:
     for name in ("one", "two"):
-        await scribe.service.set_name(NameRequest(RELAY.node_id, name))
+        await scribe.edits.set_name(NameRequest(RELAY.node_id, name))
     (scribe.office.place / "network" / "config.1.3").write_bytes(b"torn")
     later = Node(Office(scribe.office.place))
     later.office.appoint(HOME)
@@ -275,4 +281,4 @@ async def test_after_a_damaged_newest_config_no_generation_is_used_twice(scribe:
     later.office.hear(left)
     assert later.office.members.label(RELAY) == "one"
 
-    assert (await later.service.set_name(NameRequest(RELAY.node_id, "three"))).version == "1.4"
+    assert (await later.edits.set_name(NameRequest(RELAY.node_id, "three"))).version == "1.4"

@@ -246,6 +246,8 @@ async def test_others_are_told_that_there_is_no_path(world: World) -> None:
 
 
 async def test_a_path_whose_link_just_went_is_no_path(world: World) -> None:
+    # The graph was looked at this very moment, so the next look waits.
+    world.mesh.happened(link_up(SECOND.node_id, 2, certificate=SECOND.der), LATER)
     world.mesh.happened(LinkDown(LINK, RELAY.node_id, "timed out"), LATER)
     assert world.mesh.routing.path_to(FAR.node_id) is not None
 

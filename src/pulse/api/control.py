@@ -52,6 +52,18 @@ class Control(Protocol):
         """Take a tag from a node."""
         ...
 
+    async def roles(self) -> schemas.RolesInfo:
+        """Who has which role."""
+        ...
+
+    async def grant(self, wanted: schemas.RoleRequest) -> schemas.RolesInfo:
+        """Give a node a role."""
+        ...
+
+    async def ungrant(self, wanted: schemas.RoleRequest) -> schemas.RolesInfo:
+        """Take a role from a node."""
+        ...
+
     async def revoke(self, wanted: schemas.RevokeRequest) -> schemas.Revoked:
         """Shut a node out for good."""
         ...

@@ -1,4 +1,4 @@
-"""`pulse ca log`: what the CA did, and that nobody changed the record of it.
+"""`pulse ca …`: the roles it gives; and what it did, and that nobody changed the record of it.
 
 Invariant: the journal is read over the control API; a broken chain is an error, not a remark.
 """
@@ -18,6 +18,9 @@ EVERY: Final = 1.0
 """Seconds between two looks of --follow."""
 
 app = App(name="ca", help="The certificate authority.")
+app.command("pulse.cli.roles:roles", name="roles", help="Show who has which role.")
+app.command("pulse.cli.roles:grant", name="grant", help="Make a node scribe or operator.")
+app.command("pulse.cli.roles:ungrant", name="ungrant", help="Take the role of operator from a node.")
 
 
 @app.command

@@ -240,6 +240,12 @@ class MethodName(StrEnum):
     JOIN = "join"
     """Of the CA: a stranger's request, as a relay took it in."""
     CLAIM = "roles.claim"
+    EDIT = "config.edit"
+    """Of the scribe: edits of an operator."""
+    REVOKE = "revoke"
+    """Of the scribe: a node that an operator shuts out."""
+    TOKENS = "tokens"
+    """Of the CA: what scribe and operators do with join tokens."""
     PUNCH = "punch"
     WHY = "why"
 

@@ -38,12 +38,20 @@ class Authority(Protocol):
     def verify(self) -> Verification: ...
 
 
-class Keeper(Protocol):
-    """What this service asks of the scribe on this node."""
+class Editor(Protocol):
+    """Who has the network config changed."""
 
     async def set_name(self, wanted: schemas.NameRequest) -> schemas.NodeNaming: ...
     async def add_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming: ...
     async def remove_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming: ...
+
+
+class Appointer(Protocol):
+    """Who tells roles, and on the CA gives them."""
+
+    async def roles(self) -> schemas.RolesInfo: ...
+    async def grant(self, wanted: schemas.RoleRequest) -> schemas.RolesInfo: ...
+    async def ungrant(self, wanted: schemas.RoleRequest) -> schemas.RolesInfo: ...
 
 
 class Revoker(Protocol):
@@ -91,7 +99,8 @@ class ControlService:
     statuses: Statuses
     tracer: Tracer
     explainer: Explainer
-    scribe: Keeper
+    edits: Editor
+    appointer: Appointer
     revoker: Revoker
     pins: Pinner
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -173,16 +182,25 @@ class ControlService:
             )
         return schemas.MasterToken(token)
 
-    # Names, tags, revocations
+    # Roles, names, tags, revocations
+
+    async def roles(self) -> schemas.RolesInfo:
+        return await self.appointer.roles()
+
+    async def grant(self, wanted: schemas.RoleRequest) -> schemas.RolesInfo:
+        return await self.appointer.grant(wanted)
+
+    async def ungrant(self, wanted: schemas.RoleRequest) -> schemas.RolesInfo:
+        return await self.appointer.ungrant(wanted)
 
     async def set_name(self, wanted: schemas.NameRequest) -> schemas.NodeNaming:
-        return await self.scribe.set_name(wanted)
+        return await self.edits.set_name(wanted)
 
     async def add_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming:
-        return await self.scribe.add_tag(wanted)
+        return await self.edits.add_tag(wanted)
 
     async def remove_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming:
-        return await self.scribe.remove_tag(wanted)
+        return await self.edits.remove_tag(wanted)
 
     async def revoke(self, wanted: schemas.RevokeRequest) -> schemas.Revoked:
         return await self.revoker.revoke(wanted)

@@ -8,19 +8,34 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from pulse import clock
-from pulse.core.messages import ObjectKind, printable
+from pulse.core.messages import MethodName, ObjectKind, Wire, pack, printable, unpack
 from pulse.core.network.statements import Statements
 from pulse.core.trust.ca import Issuer
-from pulse.core.trust.identity import Signer
+from pulse.core.trust.identity import Signer, node_bytes, node_from_bytes
 from pulse.core.trust.members import Members
 from pulse.core.trust.revocation import BY_CA, Revocation, check_revocable, sign_revocation
-from pulse.core.types import LEAST_PREFIX, SHORT_ID, NodeId, is_node_id
-from pulse.errors import Conflict, NotFound, PulseError, Refused
+from pulse.core.types import LEAST_PREFIX, SHORT_ID, Digest, NodeId, is_node_id
+from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused
+from pulse.net.links import Rpc
 from pulse.schemas import Revoked, RevokeRequest
 from pulse.store.ledger import Ledger
 
 log = logging.getLogger(__name__)
+
+PATIENCE = 8.0
+"""Seconds for the scribe to answer an operator: less than the client waits."""
+
+
+class _Wanted(Wire, frozen=True):
+    """The body of `revoke`."""
+
+    node: Digest
+
+
+_wanted = msgspec.msgpack.Decoder(_Wanted)
 
 
 class Publishes(Protocol):
@@ -43,25 +58,29 @@ class RevokeService:
     publish: Publishes
     ca: tuple[Issuer, Ledger] | None
     """The CA's key and ledger, on the CA."""
+    call: Rpc
     _entered: set[NodeId] = field(default_factory=set, init=False)
 
     async def revoke(self, wanted: RevokeRequest) -> Revoked:
         """Revoke a node. Raises Refused, NotFound, Conflict, or SystemRefused for a disk that refuses."""
-        roles = self.statements.roles
-        if self.ca is None and roles.scribe != self.me:
-            raise Refused(f"this node is neither the CA nor the scribe, so it revokes nobody.{self._where()}")
         node = self._target(wanted.node_id)
-        name = self.members.label_of(node)
-        check_revocable(node, roles, self.ca_nodes(), by_ca=self.ca is not None, force=wanted.force)
-        now, network = clock.wall(), self.statements.network
-        if self.ca is not None:
-            issuer, ledger = self.ca
-            signed = sign_revocation(network, node, issuer.signer, scribe_epoch=BY_CA, time=now)
-            ledger.revoke_node(node, signed.data, now)
-        else:
-            signed = sign_revocation(network, node, self.signer, scribe_epoch=roles.scribe_epoch, time=now)
-        self.publish.revocation(signed)
-        return Revoked(node, name, "scribe" if self.ca is None else "ca")
+        if self.ca is not None or self.statements.roles.scribe == self.me:
+            return self._revoked(node, force=wanted.force)
+        return await self._asked(node, force=wanted.force)
+
+    async def answer(self, caller: NodeId, body: bytes) -> bytes:
+        """The RPC `revoke`, on the scribe: an operator's word is the scribe's. Raises what `revoke` raises."""
+        roles = self.statements.roles
+        if roles.scribe != self.me or not roles.may_edit(caller, self.ca_nodes()):
+            raise Refused(f"{self._named(caller)} is no operator here, so it revokes nobody.{self._where()}")
+        self._revoked(node_from_bytes(unpack(_wanted, body, "revocation wanted", 64).node), force=False)
+        return b""
+
+    def countersign(self) -> None:
+        """On the CA: what the scribe revoked is the CA's word from now on, and outlives that scribe's epoch."""
+        for each in self.statements.revocations():
+            if each.scribe_epoch != BY_CA:
+                self._sign(each.node)
 
     def catch_up(self) -> None:
         """On the CA, before it signs: what the mesh knows goes into the ledger. Raises what the ledger raises."""
@@ -84,6 +103,41 @@ class RevokeService:
 
     # Details
 
+    def _revoked(self, node: NodeId, *, force: bool) -> Revoked:
+        by_ca, name = self.ca is not None, self.members.label_of(node)
+        check_revocable(node, self.statements.roles, self.ca_nodes(), by_ca=by_ca, force=force)
+        self._sign(node)
+        return Revoked(node, name, "ca" if by_ca else "scribe")
+
+    def _sign(self, node: NodeId) -> None:
+        """With the CA's key if it is here, else as the scribe."""
+        now, network = clock.wall(), self.statements.network
+        if self.ca is not None:
+            issuer, ledger = self.ca
+            signed = sign_revocation(network, node, issuer.signer, scribe_epoch=BY_CA, time=now)
+            ledger.revoke_node(node, signed.data, now)
+        else:
+            epoch = self.statements.roles.scribe_epoch
+            signed = sign_revocation(network, node, self.signer, scribe_epoch=epoch, time=now)
+        self.publish.revocation(signed)
+
+    async def _asked(self, node: NodeId, *, force: bool) -> Revoked:
+        """An operator has the scribe do it."""
+        roles, name = self.statements.roles, self.members.label_of(node)
+        if roles.scribe is None or self.me not in roles.operators:
+            raise Refused(
+                f"this node is neither the CA nor the scribe nor an operator, so it revokes nobody.{self._where()}"
+            )
+        check_revocable(node, roles, self.ca_nodes(), by_ca=False, force=force)
+        try:
+            await self.call(roles.scribe, MethodName.REVOKE, pack(_Wanted(node_bytes(node))), PATIENCE)
+        except LinkError as error:
+            raise LinkError(
+                f"{self._named(roles.scribe)} is the scribe, who revokes for operators, and gave no answer: {error}."
+                f"{self._where()}"
+            ) from error
+        return Revoked(node, name, "scribe")
+
     def _target(self, text: str) -> NodeId:
         """The node people mean; a whole id is taken at its word, for a node may be unknown here."""
         wanted = text.strip().lower()
@@ -104,5 +158,8 @@ class RevokeService:
     def _where(self) -> str:
         scribe = self.statements.roles.scribe
         keepers = sorted(self.ca_nodes() | ({scribe} if scribe else set()))
-        named = " or ".join(f"{self.members.label_of(each)} ({each[:SHORT_ID]})" for each in keepers)
+        named = " or ".join(map(self._named, keepers))
         return f"\nRun it on {named}" if named else ""
+
+    def _named(self, node: NodeId) -> str:
+        return f"{self.members.label_of(node)} ({node[:SHORT_ID]})"

@@ -1,7 +1,7 @@
-"""Gives the role of scribe, on the CA: to the first node that may have it and asks.
+"""Gives and takes roles, on the CA: where a person says so, and to the first node that may be scribe and asks.
 
-Invariant: the claim is in the ledger and the roles are on disk before anybody hears of them, and a claim that was
-cut short is finished by asking again.
+Invariant: the change is in the ledger and the roles are on disk before anybody hears of them, and what was cut
+short is finished by asking again.
 """
 
 import logging
@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pulse import clock
+from pulse.core.messages import printable
 from pulse.core.network.statements import Statements
 from pulse.core.trust.ca import Issuer
-from pulse.core.trust.roles import Roles, SignedRoles, sign_roles
+from pulse.core.trust.members import Members
+from pulse.core.trust.roles import Role, Roles, SignedRoles, sign_roles
 from pulse.core.types import SHORT_ID, NodeId
 from pulse.errors import Refused
+from pulse.schemas import NodeRole, RoleRequest, RolesInfo
 from pulse.store.ledger import Ledger
 
 log = logging.getLogger(__name__)
-
-LATER = "Giving the role to another node (pulse ca grant) is not in this version yet."
 
 
 class Publishes(Protocol):
@@ -30,33 +31,101 @@ class Publishes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RolesService:
-    """The CA's word on who is scribe."""
+    """Who is scribe and who operates: told on every node, said on the CA."""
 
-    ledger: Ledger
-    issuer: Issuer
     statements: Statements
+    members: Members
+    ca_nodes: Callable[[], frozenset[NodeId]]
     publish: Publishes
-    label: Callable[[NodeId], str]
-    """What people call a node."""
+    countersign: Callable[[], None]
+    """Makes the CA's word of what the scribe revoked, before another takes its place."""
+    ca: tuple[Issuer, Ledger] | None
+    """The CA's key and ledger, on the CA."""
+
+    async def roles(self) -> RolesInfo:
+        """Who has which role."""
+        roles = self.statements.roles
+        held = [(node, "ca") for node in sorted(self.ca_nodes())]
+        held += [(roles.scribe, Role.SCRIBE)] if roles.scribe else []
+        held += [(node, Role.OPERATOR) for node in sorted(roles.operators)]
+        rows = [NodeRole(node, self.members.label_of(node), role, self._problem(node)) for node, role in held]
+        return RolesInfo(roles.epoch, roles.scribe_epoch, rows)
+
+    async def grant(self, wanted: RoleRequest) -> RolesInfo:
+        """Give a node a role. Raises Refused, NotFound, Conflict, or SystemRefused for a disk that refuses."""
+        issuer, ledger = self._authority()
+        role = _role(wanted.role)
+        found = self.members.resolve(wanted.node_id)
+        before = self.statements.roles
+        after = before.granted(found.node_id, role, found.public_key)
+        if after == before:
+            return await self.roles()
+        if after.scribe != before.scribe:
+            self.countersign()
+        signed = sign_roles(issuer.network, after, issuer.signer)
+        ledger.role_granted(found.node_id, role, after.epoch, clock.wall())
+        self._publish(signed, found.node_id, role, "role granted")
+        return await self.roles()
+
+    async def ungrant(self, wanted: RoleRequest) -> RolesInfo:
+        """Take a role from a node, which may be unknown here. Raises the same."""
+        issuer, ledger = self._authority()
+        role, node = _role(wanted.role), self._holder(wanted.node_id)
+        after = self.statements.roles.ungranted(node, role)
+        signed = sign_roles(issuer.network, after, issuer.signer)
+        ledger.role_taken(node, role, after.epoch, clock.wall())
+        self._publish(signed, node, role, "role taken")
+        return await self.roles()
 
     async def claim(self, node: NodeId, _: bytes) -> bytes:
-        """The RPC `roles.claim`: the roles that name the caller, signed. Raises Refused, or SystemRefused."""
+        """The RPC `roles.claim`, on the CA: roles that name the caller, signed. Raises Refused, or SystemRefused."""
+        issuer, ledger = self._authority()
         roles, signed = self.statements.roles, self.statements.signed_roles
         if roles.scribe == node and signed is not None:
             return signed.data
+        how = f"On the CA: pulse ca grant {node[:SHORT_ID]} scribe"
         if roles.scribe is not None:
+            raise Refused(f"{self._named(roles.scribe)} is the scribe of this network already.\n{how}")
+        if not ledger.claim_scribe(node, clock.wall()):
             raise Refused(
-                f"{self.label(roles.scribe)} ({roles.scribe[:SHORT_ID]}) is the scribe of this network already. {LATER}"
+                "only the first node that joined with the CA's master token and asks becomes the scribe by itself.\n"
+                f"{how}"
             )
-        if not self.ledger.claim_scribe(node, clock.wall()):
-            raise Refused(
-                "only the first node that joined with the CA's master token and asks becomes the scribe by itself. "
-                f"{LATER} Start the CA with --scribe instead"
-            )
-        appointed = Roles(
-            roles.epoch + 1, node, roles.scribe_epoch + 1, roles.operators, scribe_key=self.ledger.public_key(node)
-        )
-        made = sign_roles(self.issuer.network, appointed, self.issuer.signer)
-        self.publish.roles(made)
-        log.info("scribe appointed", extra={"node": node[:SHORT_ID]})
+        key = ledger.public_key(node)
+        appointed = Roles(roles.epoch + 1, node, roles.scribe_epoch + 1, roles.operators, scribe_key=key)
+        made = sign_roles(issuer.network, appointed, issuer.signer)
+        self._publish(made, node, Role.SCRIBE, "role granted")
         return made.data
+
+    # Details
+
+    def _publish(self, signed: SignedRoles, node: NodeId, role: Role, event: str) -> None:
+        self.publish.roles(signed)
+        log.info(event, extra={"node": node[:SHORT_ID], "role": role})
+
+    def _authority(self) -> tuple[Issuer, Ledger]:
+        if self.ca is None:
+            keepers = " or ".join(map(self._named, sorted(self.ca_nodes())))
+            raise Refused(f"roles are given by the CA alone.\nRun it on {keepers or 'the CA'}")
+        return self.ca
+
+    def _holder(self, text: str) -> NodeId:
+        """The node people mean, who may be one that left long ago: roles outlive their nodes."""
+        wanted = text.strip().lower()
+        roles = self.statements.roles
+        held = [node for node in (*roles.operators, roles.scribe) if node and node.startswith(wanted)]
+        return held[0] if len(held) == 1 and len(wanted) >= SHORT_ID else self.members.resolve(text).node_id
+
+    def _problem(self, node: NodeId) -> str:
+        return "revoked" if node in self.statements.revoked() else ""
+
+    def _named(self, node: NodeId) -> str:
+        return f"{self.members.label_of(node)} ({node[:SHORT_ID]})"
+
+
+def _role(text: str) -> Role:
+    try:
+        return Role(text.strip().lower())
+    except ValueError:
+        roles = " and ".join(Role)
+        raise Refused(f'there is no role "{printable(text)}": a node can be given {roles}') from None

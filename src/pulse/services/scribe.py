@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pulse.core.messages import MethodName
+from pulse.core.network.edits import Edits
 from pulse.core.network.netconfig import SignedConfig
 from pulse.core.network.scribe import Scribe
 from pulse.core.trust.roles import SignedRoles, open_roles
-from pulse.core.types import NodeId
+from pulse.core.types import SHORT_ID, NodeId
 from pulse.errors import PulseError, Refused
 from pulse.net.links import Rpc
-from pulse.schemas import NameRequest, NodeNaming, TagRequest
 
 log = logging.getLogger(__name__)
 
@@ -81,46 +81,34 @@ class ScribeService:
 
     # Edits
 
-    async def set_name(self, wanted: NameRequest) -> NodeNaming:
-        """Call a node by a name. Raises Refused, NotFound, Conflict, or SystemRefused for a disk that refuses."""
-        node = await self._node(wanted.node_id)
-        return self._kept(node, self.scribe.node_named(node, wanted.name))
+    async def edit(self, edits: Edits, by: NodeId) -> SignedConfig:
+        """Make edits that `by` asks for, who may; the config they are in force with.
 
-    async def add_tag(self, wanted: TagRequest) -> NodeNaming:
-        """Give a node a tag. Raises the same."""
-        node = await self._node(wanted.node_id)
-        return self._kept(node, self.scribe.node_tagged(node, wanted.tag))
-
-    async def remove_tag(self, wanted: TagRequest) -> NodeNaming:
-        """Take a tag from a node. Raises the same."""
-        node = await self._node(wanted.node_id)
-        return self._kept(node, self.scribe.node_untagged(node, wanted.tag))
+        Raises Refused, NotFound, Conflict, or SystemRefused for a disk that refuses.
+        """
+        await self._wait_able()
+        signed = self.scribe.edited(edits)
+        if signed != self.scribe.statements.config:
+            self.publish.config(signed)
+            version = ".".join(map(str, signed.number))
+            log.info("network config edited", extra={"node": by[:SHORT_ID], "version": version})
+        return signed
 
     # Details
 
-    async def _node(self, text: str) -> NodeId:
-        """The node people mean, once it is certain that we may write."""
+    async def _wait_able(self) -> None:
+        """Wait for the role that is being asked for, and for the config."""
         self._look()
         if self.scribe.in_office or (self.wanted and not self._final):
             with suppress(TimeoutError):
                 async with asyncio.timeout(SOON):
                     await self._able.wait()
-        self.scribe.in_hand()
-        return self.scribe.members.resolve(text).node_id
 
     def _look(self) -> None:
         if self.scribe.in_office and self.scribe.statements.in_force:
             self._able.set()
         else:
             self._able.clear()
-
-    def _kept(self, node: NodeId, signed: SignedConfig) -> NodeNaming:
-        if signed != self.scribe.statements.config:
-            self.publish.config(signed)
-        members = self.scribe.members
-        certificate = members.get(node)
-        tags = members.tags(certificate) if certificate else ()
-        return NodeNaming(node, members.label_of(node), list(tags), ".".join(map(str, signed.number)))
 
     def _renew(self) -> None:
         renewed = self.scribe.renewed()
@@ -145,7 +133,7 @@ class ScribeService:
 
     async def _ask(self, ca: NodeId) -> None:
         if ca == self.scribe.me:
-            raise Refused("another node has the role, and moving it (pulse ca grant) is not in this version yet")
+            raise Refused("another node has the role. Take it back: pulse ca grant <this node> scribe")
         statements = self.scribe.statements
         answer = await self.call(ca, MethodName.CLAIM, b"", PATIENCE)
         self.publish.roles(open_roles(answer, statements.network, statements.authorities))

@@ -142,6 +142,8 @@ class StatusService:
         roles = ["ca"] if certificate.is_ca else []
         if self.mesh.statements.roles.scribe == certificate.node_id:
             roles.append("scribe")
+        if certificate.node_id in self.mesh.statements.roles.operators:
+            roles.append("operator")
         return roles
 
     def _peers(self) -> list[schemas.PeerRow]:

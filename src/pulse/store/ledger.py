@@ -171,6 +171,16 @@ class Ledger:
                 self._note(now, "first scribe claimed", {"node": node})
             return self._register.first_scribe() == node
 
+    def role_granted(self, node: NodeId, role: str, epoch: int, now: float) -> None:
+        """Write into the journal that a person gave a node a role."""
+        with self._database.transaction():
+            self._note(now, "role granted", {"node": node, "role": role, "epoch": epoch})
+
+    def role_taken(self, node: NodeId, role: str, epoch: int, now: float) -> None:
+        """Write into the journal that a person took a role from a node."""
+        with self._database.transaction():
+            self._note(now, "role taken", {"node": node, "role": role, "epoch": epoch})
+
     def heartbeat(self, now: float, *, vouched: bool = False) -> bool:
         """Hourly: move the newest time on; False if the clock leapt and nobody vouches for it."""
         with self._database.transaction():

@@ -6,13 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pulse.core.network import naming as module
 from pulse.core.network import netconfig
-from pulse.core.network import scribe as module
+from pulse.core.network.edits import Edit, Edits
+from pulse.core.network.naming import NodeNamed, NodeTagged, NodeUntagged
 from pulse.core.network.netconfig import Config, Settings, SignedConfig, first_config, named, sign_config
 from pulse.core.network.scribe import Scribe
 from pulse.core.network.statements import NO_FLOORS, Statements
 from pulse.core.trust.certificates import TAGS_LIMIT
-from pulse.core.trust.identity import public_bytes
+from pulse.core.trust.identity import node_bytes, public_bytes
 from pulse.core.trust.join import Floors
 from pulse.core.trust.members import Members, Naming
 from pulse.core.trust.revocation import sign_revocation
@@ -60,6 +62,19 @@ class Desk:
         self.hear(signed.data)
         return signed
 
+    def name(self, who: NodeId, name: str) -> SignedConfig:
+        return self.edit(NodeNamed(node_bytes(who), name))
+
+    def tag(self, who: NodeId, tag: str) -> SignedConfig:
+        return self.edit(NodeTagged(node_bytes(who), tag))
+
+    def untag(self, who: NodeId, tag: str) -> SignedConfig:
+        return self.edit(NodeUntagged(node_bytes(who), tag))
+
+    def edit(self, *edits: Edit) -> SignedConfig:
+        """What the scribe would sign."""
+        return self.scribe.edited(Edits([*edits]))
+
     @property
     def naming(self) -> Naming:
         return self.statements.naming()
@@ -91,18 +106,18 @@ def test_nothing_is_renewed_by_who_is_not_the_scribe_or_has_no_config(desk: Desk
 
 
 def test_a_scribe_that_sees_itself_replaced_stops_writing_and_names_the_other(desk: Desk) -> None:
-    desk.publish(desk.scribe.node_named(RELAY, "relay-01"))
+    desk.publish(desk.name(RELAY, "relay-01"))
     desk.appointed("cam", 2)
 
-    with pytest.raises(Refused, match=rf"not the scribe.*\nRun it on cam-7 \({CAM[:12]}\)$"):
-        desk.scribe.node_named(RELAY, "relay-02")
-    with pytest.raises(Refused, match="not the scribe"):
-        desk.scribe.node_tagged(RELAY, "infra")
+    with pytest.raises(Refused, match=rf"neither the scribe.*\nRun it on cam-7 \({CAM[:12]}\)"):
+        desk.name(RELAY, "relay-02")
+    with pytest.raises(Refused, match="neither the scribe"):
+        desk.tag(RELAY, "infra")
 
 
 def test_without_a_scribe_the_next_step_is_named() -> None:
     with pytest.raises(Refused, match=r"no scribe.*\nStart the CA with --scribe"):
-        Desk().scribe.node_named(RELAY, "relay-01")
+        Desk().name(RELAY, "relay-01")
 
 
 @pytest.mark.parametrize("floors", [NO_FLOORS, Floors(1, 1, 9)], ids=["none", "one below the floor"])
@@ -113,21 +128,21 @@ def test_a_scribe_without_the_networks_config_writes_none(floors: Floors) -> Non
     desk.appointed()
 
     with pytest.raises(Refused, match="has not got the network's config"):
-        desk.scribe.node_named(RELAY, "relay-01")
+        desk.name(RELAY, "relay-01")
     assert desk.scribe.renewed() is None
 
 
 def test_no_generation_is_written_twice_though_the_newest_was_lost(desk: Desk) -> None:
     desk.highest = 7
 
-    assert desk.scribe.node_named(RELAY, "relay-01").number == (1, 8)
+    assert desk.name(RELAY, "relay-01").number == (1, 8)
 
 
 # Names
 
 
 def test_a_name_is_in_force_everywhere_the_config_is(desk: Desk) -> None:
-    signed = desk.publish(desk.scribe.node_named(RELAY, "relay-01"))
+    signed = desk.publish(desk.name(RELAY, "relay-01"))
 
     assert signed.number == (1, 2)
     assert desk.naming.names == {RELAY: "relay-01"}
@@ -135,34 +150,34 @@ def test_a_name_is_in_force_everywhere_the_config_is(desk: Desk) -> None:
 
 
 def test_a_name_another_node_has_is_a_conflict_that_names_it(desk: Desk) -> None:
-    desk.publish(desk.scribe.node_named(RELAY, "relay-01"))
+    desk.publish(desk.name(RELAY, "relay-01"))
 
     with pytest.raises(Conflict, match=f"relay-01 is the name of {RELAY[:12]} already"):
-        desk.scribe.node_named(CAM, "relay-01")
+        desk.name(CAM, "relay-01")
     with pytest.raises(Conflict, match=f"pulse name {CAM[:12]} <other name>"):
-        desk.scribe.node_named(RELAY, "cam-7")
+        desk.name(RELAY, "cam-7")
 
 
 def test_renaming_frees_the_old_name(desk: Desk) -> None:
-    desk.publish(desk.scribe.node_named(CAM, "cam-8"))
-    desk.publish(desk.scribe.node_named(RELAY, "cam-7"))
-    desk.publish(desk.scribe.node_named(CAM, "cam-9"))
+    desk.publish(desk.name(CAM, "cam-8"))
+    desk.publish(desk.name(RELAY, "cam-7"))
+    desk.publish(desk.name(CAM, "cam-9"))
 
-    assert desk.publish(desk.scribe.node_named(RELAY, "cam-8")).number == (1, 5)
+    assert desk.publish(desk.name(RELAY, "cam-8")).number == (1, 5)
     assert desk.naming.names == {CAM: "cam-9", RELAY: "cam-8"}
 
 
 def test_a_name_a_node_has_already_changes_nothing(desk: Desk) -> None:
-    signed = desk.publish(desk.scribe.node_named(RELAY, "relay-01"))
+    signed = desk.publish(desk.name(RELAY, "relay-01"))
 
-    assert desk.scribe.node_named(RELAY, "relay-01") == signed
+    assert desk.name(RELAY, "relay-01") == signed
 
 
 def test_what_a_revoked_node_was_called_is_free(desk: Desk) -> None:
-    desk.publish(desk.scribe.node_named(CAM, "eye"))
-    desk.publish(desk.scribe.node_tagged(CAM, "video"))
+    desk.publish(desk.name(CAM, "eye"))
+    desk.publish(desk.tag(CAM, "video"))
     desk.hear(sign_revocation(CA.network, CAM, CA.key, time=NOW).data)
-    desk.publish(desk.scribe.node_named(RELAY, "eye"))
+    desk.publish(desk.name(RELAY, "eye"))
 
     assert desk.naming == Naming({RELAY: "eye"}, {})
 
@@ -170,7 +185,7 @@ def test_what_a_revoked_node_was_called_is_free(desk: Desk) -> None:
 @pytest.mark.parametrize("name", ["", "Relay", "cafe", "re lay", "-relay", "a" * 64, "x\x1b[2J", "relay.pulse", "é"])
 def test_what_cannot_be_a_name_is_refused_without_its_escapes(desk: Desk, name: str) -> None:
     with pytest.raises(Refused, match="cannot name a node: a name has lower case") as refused:
-        desk.scribe.node_named(RELAY, name)
+        desk.name(RELAY, name)
     assert "\x1b" not in str(refused.value)
 
 
@@ -178,13 +193,13 @@ def test_what_cannot_be_a_name_is_refused_without_its_escapes(desk: Desk, name: 
 
 
 def test_the_first_edit_takes_over_the_tags_of_the_certificate(desk: Desk) -> None:
-    desk.publish(desk.scribe.node_tagged(RELAY, "infra"))
+    desk.publish(desk.tag(RELAY, "infra"))
 
     assert desk.naming.tags == {RELAY: ("edge", "infra")}
 
 
 def test_the_last_tag_can_go_and_does_not_come_back_from_the_certificate(desk: Desk) -> None:
-    desk.publish(desk.scribe.node_untagged(RELAY, "edge"))
+    desk.publish(desk.untag(RELAY, "edge"))
     relay = desk.members.get(RELAY)
 
     assert desk.naming.tags == {RELAY: ()}
@@ -193,20 +208,20 @@ def test_the_last_tag_can_go_and_does_not_come_back_from_the_certificate(desk: D
 
 
 def test_a_tag_worn_already_changes_nothing(desk: Desk) -> None:
-    assert desk.scribe.node_tagged(RELAY, "edge") is desk.statements.config
+    assert desk.tag(RELAY, "edge") is desk.statements.config
 
 
 @pytest.mark.parametrize(("who", "has"), [(RELAY, "it has: edge"), (CAM, "it has none"), (NEW, "it has none")])
 def test_a_tag_that_is_not_there_cannot_be_taken(desk: Desk, who: NodeId, has: str) -> None:
     with pytest.raises(NotFound, match=has) as refused:
-        desk.scribe.node_untagged(who, "x\x1b")
+        desk.untag(who, "x\x1b")
     assert "\x1b" not in str(refused.value)
 
 
 @pytest.mark.parametrize("tag", ["", "Infra", "a b", "-a", "a" * 64, "a\n", "\u202e"])
 def test_what_cannot_be_a_tag_is_refused(desk: Desk, tag: str) -> None:
     with pytest.raises(Refused, match="cannot be a tag"):
-        desk.scribe.node_tagged(RELAY, tag)
+        desk.tag(RELAY, tag)
 
 
 # Bounds
@@ -217,26 +232,54 @@ def test_a_node_has_so_many_tags_and_no_more(desk: Desk) -> None:
     desk.publish(sign_config(CA.network, named(Config(1, 5, Settings(str(MESH))), Naming({}, tags)), key("home")))
 
     with pytest.raises(Refused, match=f"cam-7 has {TAGS_LIMIT} tags already"):
-        desk.scribe.node_tagged(CAM, "one-more")
+        desk.tag(CAM, "one-more")
 
 
 def test_a_config_holds_so_many_nodes_and_no_more(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.publish(desk.scribe.node_named(RELAY, "relay-01"))
-    desk.publish(desk.scribe.node_tagged(RELAY, "infra"))
+    desk.publish(desk.name(RELAY, "relay-01"))
+    desk.publish(desk.tag(RELAY, "infra"))
     monkeypatch.setattr(module, "NODES_LIMIT", 1)
 
     with pytest.raises(Refused, match="names 1 nodes already"):
-        desk.scribe.node_named(CAM, "cam-8")
+        desk.name(CAM, "cam-8")
     with pytest.raises(Refused, match="tags 1 nodes already"):
-        desk.scribe.node_tagged(CAM, "video")
-    assert desk.scribe.node_named(RELAY, "relay-02").naming.names == {RELAY: "relay-02"}
+        desk.tag(CAM, "video")
+    assert desk.name(RELAY, "relay-02").naming.names == {RELAY: "relay-02"}
 
 
 def test_a_config_too_long_to_be_fetched_is_not_signed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(netconfig, "CONFIG_LIMIT", 130)
 
     with pytest.raises(Refused, match="130 are allowed"):
-        desk.scribe.node_named(RELAY, "a-name-that-does-not-fit")
+        desk.name(RELAY, "a-name-that-does-not-fit")
+
+
+# Several edits together
+
+
+def test_edits_are_made_together_in_their_order(desk: Desk) -> None:
+    relay, cam = node_bytes(RELAY), node_bytes(CAM)
+    signed = desk.edit(NodeNamed(cam, "cam-8"), NodeNamed(relay, "cam-7"), NodeTagged(relay, "infra"))
+
+    assert signed.number == (1, 2)
+    assert signed.naming == Naming({CAM: "cam-8", RELAY: "cam-7"}, {RELAY: ("edge", "infra")})
+
+
+def test_if_one_cannot_be_made_none_is(desk: Desk) -> None:
+    before = desk.statements.config
+    with pytest.raises(NotFound):
+        desk.edit(NodeNamed(node_bytes(RELAY), "relay-01"), NodeUntagged(node_bytes(RELAY), "nothing"))
+
+    assert desk.statements.config is before
+
+
+def test_edits_for_another_config_than_the_one_in_force_are_a_conflict(desk: Desk) -> None:
+    desk.publish(desk.name(RELAY, "relay-01"))
+    edit = NodeTagged(node_bytes(RELAY), "infra")
+
+    with pytest.raises(Conflict, match=r"is 1\.2 by now, and this edit was made for 0\.1: nothing is changed"):
+        desk.scribe.edited(Edits([edit], base=(0, 1)))
+    assert desk.scribe.edited(Edits([edit], base=(1, 2))).number == (1, 3)
 
 
 # Any sequence of edits
@@ -278,8 +321,7 @@ def test_any_sequence_of_edits_equals_the_naive_model(sequence: list[tuple[str, 
     desk.appointed()
     generations = []
     for kind, who, word in sequence:
-        scribe = desk.scribe
-        edit = {"name": scribe.node_named, "tag": scribe.node_tagged, "untag": scribe.node_untagged}[kind]
+        edit = {"name": desk.name, "tag": desk.tag, "untag": desk.untag}[kind]
         try:
             signed = edit(node(who), word)
         except (Conflict, NotFound):

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from pulse.core.messages import ObjectKind, Wire, pack
 from pulse.core.trust.identity import public_bytes
-from pulse.core.trust.roles import Roles, compare_roles, open_roles, sign_roles
+from pulse.core.trust.roles import Role, Roles, compare_roles, open_roles, sign_roles
 from pulse.core.trust.signed import Comparison, seal
 from pulse.core.types import NodeId
-from pulse.errors import ProtocolError, Refused
+from pulse.errors import NotFound, ProtocolError, Refused
 from tests.authority import Ca, key, node
 
 CA = Ca()
@@ -116,3 +116,41 @@ def test_the_higher_epoch_wins_and_equal_epochs_are_an_alarm() -> None:
     assert compare_roles(second, second) is Comparison.SAME
     assert compare_roles(second, other).is_alarm
     assert compare_roles(second, other).takes_theirs is not compare_roles(other, second).takes_theirs
+
+
+# Giving and taking
+
+
+def test_an_operator_is_added_and_taken_and_the_scribe_stays() -> None:
+    before = Roles(2, node("a"), 1, scribe_key=public_bytes(key("a")))
+    given = before.granted(node("b"), Role.OPERATOR, public_bytes(key("b")))
+
+    assert given == Roles(3, node("a"), 1, frozenset({node("b")}), public_bytes(key("a")))
+    assert given.granted(node("b"), Role.OPERATOR, public_bytes(key("b"))) is given
+    assert given.ungranted(node("b"), Role.OPERATOR) == Roles(4, node("a"), 1, scribe_key=public_bytes(key("a")))
+
+
+def test_a_new_scribe_takes_the_place_of_the_old_one_under_an_epoch_of_its_own() -> None:
+    before = Roles(2, node("a"), 1, frozenset({node("c")}), public_bytes(key("a")))
+    after = before.granted(node("b"), Role.SCRIBE, public_bytes(key("b")))
+
+    assert after == Roles(3, node("b"), 2, frozenset({node("c")}), public_bytes(key("b")))
+    assert after.granted(node("b"), Role.SCRIBE, public_bytes(key("b"))) is after
+
+
+def test_the_scribe_is_replaced_and_never_taken_away() -> None:
+    roles = Roles(2, node("a"), 1, scribe_key=public_bytes(key("a")))
+    with pytest.raises(Refused, match="pulse ca grant <node> scribe"):
+        roles.ungranted(node("a"), Role.SCRIBE)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_role_that_is_not_there_cannot_be_taken(role: Role) -> None:
+    with pytest.raises(NotFound, match=f"has not got the role of {role}"):
+        Roles().ungranted(node("a"), role)
+
+
+def test_the_scribe_operators_and_the_ca_edit_and_nobody_else() -> None:
+    roles = Roles(2, node("a"), 1, frozenset({node("b")}), public_bytes(key("a")))
+    able = [name for name in "abcd" if roles.may_edit(node(name), {node("c")})]
+    assert able == ["a", "b", "c"]

@@ -5,8 +5,9 @@ the roles can judge the scribe's word. Invariant: only a CA's signature makes ro
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Annotated, Final
 
 import msgspec
@@ -16,9 +17,18 @@ from pulse.core.trust.certificates import Authority
 from pulse.core.trust.identity import Signer, node_bytes, node_from_bytes, node_id
 from pulse.core.trust.signed import OBJECT_LIMIT, Comparison, compare, seal, unseal
 from pulse.core.types import Digest, Network, NodeId
-from pulse.errors import Refused
+from pulse.errors import NotFound, Refused
 
 OPERATORS_LIMIT: Final = 256
+
+
+class Role(StrEnum):
+    """What the CA can make of a node."""
+
+    SCRIBE = "scribe"
+    """The one that keeps and signs the network config."""
+    OPERATOR = "operator"
+    """One whose edits the scribe takes."""
 
 
 class _Roles(Wire, frozen=True):
@@ -43,6 +53,33 @@ class Roles:
     operators: frozenset[NodeId] = frozenset()
     scribe_key: bytes | None = None
     """The scribe's public key; None in roles of a release that left it to the scribe's certificate."""
+
+    def may_edit(self, node: NodeId, ca_nodes: Collection[NodeId]) -> bool:
+        """True if the scribe takes edits of `node`: its own, an operator's, and the CA's, which makes operators."""
+        return node == self.scribe or node in self.operators or node in ca_nodes
+
+    def granted(self, node: NodeId, role: Role, public_key: bytes) -> "Roles":
+        """The roles in which `node` has `role` too; the same if it has. A new scribe takes the place of the old one."""
+        if role == Role.OPERATOR:
+            if node in self.operators:
+                return self
+            return replace(self, epoch=self.epoch + 1, operators=self.operators | {node})
+        if node == self.scribe:
+            return self
+        return replace(
+            self, epoch=self.epoch + 1, scribe=node, scribe_epoch=self.scribe_epoch + 1, scribe_key=public_key
+        )
+
+    def ungranted(self, node: NodeId, role: Role) -> "Roles":
+        """The roles in which `node` has `role` no more. Raises NotFound, or Refused for the scribe."""
+        if role == Role.OPERATOR and node in self.operators:
+            return replace(self, epoch=self.epoch + 1, operators=self.operators - {node})
+        if role == Role.SCRIBE and node == self.scribe:
+            raise Refused(
+                "a network keeps its scribe until another node takes its place.\n"
+                "Name that one: pulse ca grant <node> scribe"
+            )
+        raise NotFound(f"it has not got the role of {role}.\nSee who has which: pulse ca roles")
 
 
 @dataclass(frozen=True, slots=True)

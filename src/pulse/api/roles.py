@@ -1,0 +1,29 @@
+"""`/api/roles`: who is scribe and who operates; given on the CA."""
+
+from starlette.requests import Request
+
+from pulse import schemas
+from pulse.api.control import Control
+from pulse.api.routes import Endpoint
+
+
+async def roles(control: Control, _: Request) -> schemas.RolesInfo:
+    """Who has which role."""
+    return await control.roles()
+
+
+async def grant(control: Control, _: Request, body: schemas.RoleRequest) -> schemas.RolesInfo:
+    """Give a node a role; a new scribe takes the place of the old one."""
+    return await control.grant(body)
+
+
+async def ungrant(control: Control, _: Request, body: schemas.RoleRequest) -> schemas.RolesInfo:
+    """Take the role of operator from a node."""
+    return await control.ungrant(body)
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/api/roles", roles),
+    Endpoint("POST", "/api/roles", grant),
+    Endpoint("DELETE", "/api/roles", ungrant),
+)

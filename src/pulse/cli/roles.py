@@ -1,0 +1,55 @@
+"""`pulse ca roles|grant|ungrant`: who keeps the network config, and whose edits of it count.
+
+Invariant: parse, one call, print.
+"""
+
+from pulse import schemas
+from pulse.cli.output import print_json, print_table
+from pulse.cli.values import DASH, DataDir, Json
+from pulse.client import connect
+from pulse.core.types import SHORT_ID
+
+
+def roles(*, json: Json = False, data_dir: DataDir = None) -> None:
+    """Show who has which role."""
+    with connect(data_dir) as client:
+        found = client.roles()
+    _show(found, json=json)
+
+
+def grant(node: str, role: str, /, *, json: Json = False, data_dir: DataDir = None) -> None:
+    """Give a node a role, on the CA. A new scribe takes the place of the old one, which stops writing.
+
+    Parameters
+    ----------
+    node
+        Its name, its mesh address, or the first digits of its id.
+    role
+        scribe: it keeps names, tags and rules; operator: the scribe takes its edits.
+    """
+    with connect(data_dir) as client:
+        found = client.grant(node, role)
+    _show(found, json=json)
+
+
+def ungrant(node: str, role: str, /, *, json: Json = False, data_dir: DataDir = None) -> None:
+    """Take the role of operator from a node, on the CA.
+
+    Parameters
+    ----------
+    node
+        Its name, its mesh address, or the first digits of its id.
+    role
+        operator; a scribe is replaced by another one instead.
+    """
+    with connect(data_dir) as client:
+        found = client.ungrant(node, role)
+    _show(found, json=json)
+
+
+def _show(found: schemas.RolesInfo, *, json: bool) -> None:
+    if json:
+        print_json(found)
+        return
+    rows = [(each.role, each.name, each.id[:SHORT_ID], each.problem or DASH) for each in found.roles]
+    print_table(("ROLE", "NODE", "ID", "PROBLEM"), rows)

@@ -1,0 +1,39 @@
+"""A network config on its way to the next one: what edits are made to.
+
+Invariant: a draft is never changed; an edit gives another one.
+"""
+
+from dataclasses import dataclass, replace
+
+from pulse.core.network.netconfig import Config, SignedConfig, named
+from pulse.core.trust.members import Members, Naming
+from pulse.core.types import NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The config as edited so far."""
+
+    config: Config
+    """Its names and tags are those before the edits."""
+    naming: Naming
+    members: Members
+    """Who there is to name, tag and make rules for; edits only look."""
+
+    @classmethod
+    def of(cls, signed: SignedConfig, members: Members, revoked: frozenset[NodeId]) -> "Draft":
+        """The config in force, without revoked nodes: what they were called is free."""
+        names, tags = signed.naming.names, signed.naming.tags
+        living = Naming(
+            {node: name for node, name in names.items() if node not in revoked},
+            {node: worn for node, worn in tags.items() if node not in revoked},
+        )
+        return cls(signed.config, living, members)
+
+    def renamed(self, naming: Naming) -> "Draft":
+        """The draft with other names or tags."""
+        return replace(self, naming=naming)
+
+    def finished(self) -> Config:
+        """The config that the draft has become; its number is still the old one."""
+        return named(self.config, self.naming)

@@ -1,0 +1,57 @@
+"""What people change in the network config, as values that travel to the scribe.
+
+A list of edits is made whole or not at all, and only on the config its maker looked at, where it says which.
+Invariant: making an edit is pure, so whoever would make it can look first at what comes of it.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from pulse.core.messages import RPC_LIMIT, U53, Wire, unpack
+from pulse.core.network import naming
+from pulse.core.network.draft import Draft
+from pulse.core.network.naming import NamingEdit
+from pulse.core.network.netconfig import SignedConfig
+from pulse.errors import Conflict
+
+EDITS_LIMIT: Final = 4096
+"""Edits made together: one for each node a config can name."""
+
+Edit = NamingEdit
+"""One change; each kind has its home in the module of its feature."""
+
+
+class Edits(Wire, frozen=True):
+    """Changes that are made together; later releases append fields."""
+
+    edits: Annotated[list[Edit], msgspec.Meta(max_length=EDITS_LIMIT)]
+    base: tuple[U53, U53] | None = None
+    """(scribe epoch, generation) of the config they were made for; None for whichever is in force."""
+    force: bool = False
+    """Even if it shuts out whoever asks."""
+
+
+_edits = msgspec.msgpack.Decoder(Edits)
+
+
+def read_edits(data: bytes) -> Edits:
+    """Edits in their bytes; raises ProtocolError, also for a kind of a later release."""
+    return unpack(_edits, data, "edits", RPC_LIMIT)
+
+
+def check_base(edits: Edits, config: SignedConfig) -> None:
+    """Raise Conflict if the edits were made for another config than `config`."""
+    if edits.base is not None and edits.base != config.number:
+        theirs, ours = (".".join(map(str, number)) for number in (edits.base, config.number))
+        raise Conflict(
+            f"the network config is {ours} by now, and this edit was made for {theirs}: nothing is changed.\n"
+            "Look again at what is in force, then edit that"
+        )
+
+
+def edited(draft: Draft, edits: Edits) -> Draft:
+    """The draft after all edits, in their order; raises what the first one that cannot be made raises."""
+    for edit in edits.edits:
+        draft = naming.renamed(draft, edit)
+    return draft

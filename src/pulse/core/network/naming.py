@@ -1,0 +1,112 @@
+"""Edits of what nodes are called: names are first come, tags are said whole.
+
+Invariant: the first edit of a node's tags takes over those of its certificate.
+"""
+
+from typing import Final
+
+from pulse.core.messages import Wire, printable
+from pulse.core.network.draft import Draft
+from pulse.core.network.netconfig import NODES_LIMIT
+from pulse.core.trust.certificates import TAGS_LIMIT
+from pulse.core.trust.identity import is_tag, node_from_bytes
+from pulse.core.trust.members import Naming
+from pulse.core.types import SHORT_ID, Digest, NodeId, ShortText, is_node_name
+from pulse.errors import Conflict, NotFound, Refused
+
+NAME_RULE: Final = "a name has lower case letters, digits and inner -, 63 at most, and does not read as a node id"
+TAG_RULE: Final = "a tag has lower case letters, digits and inner _ . -, 63 at most"
+
+
+class NodeNamed(Wire, frozen=True, tag=1):
+    """Call a node by a name."""
+
+    node: Digest
+    name: ShortText
+
+
+class NodeTagged(Wire, frozen=True, tag=2):
+    """Give a node a tag."""
+
+    node: Digest
+    tag: ShortText
+
+
+class NodeUntagged(Wire, frozen=True, tag=3):
+    """Take a tag from a node."""
+
+    node: Digest
+    tag: ShortText
+
+
+NamingEdit = NodeNamed | NodeTagged | NodeUntagged
+
+
+def renamed(draft: Draft, edit: NamingEdit) -> Draft:
+    """The draft after `edit`. Raises Refused, NotFound, or Conflict if another node has the name."""
+    node = node_from_bytes(edit.node)
+    match edit:
+        case NodeNamed(_, name):
+            return _named(draft, node, name)
+        case NodeTagged(_, tag):
+            return _tagged(draft, node, tag)
+        case NodeUntagged(_, tag):
+            return _untagged(draft, node, tag)
+
+
+def _named(draft: Draft, node: NodeId, name: str) -> Draft:
+    if not is_node_name(name):
+        raise Refused(f'"{_shown(name)}" cannot name a node: {NAME_RULE}')
+    naming = draft.naming
+    if naming.names.get(node) == name:
+        return draft
+    _check_free(draft, node, name)
+    names = {**naming.names, node: name}
+    if len(names) > NODES_LIMIT:
+        raise Refused(f"the network config names {NODES_LIMIT} nodes already, and holds no more")
+    return draft.renamed(Naming(names, naming.tags))
+
+
+def _tagged(draft: Draft, node: NodeId, tag: str) -> Draft:
+    if not is_tag(tag):
+        raise Refused(f'"{_shown(tag)}" cannot be a tag: {TAG_RULE}')
+    naming, worn = draft.naming, _worn(draft, node)
+    if tag in worn:
+        return draft
+    if len(worn) >= TAGS_LIMIT:
+        raise Refused(f"{draft.members.label_of(node)} has {TAGS_LIMIT} tags already, and can have no more")
+    tags = {**naming.tags, node: (*worn, tag)}
+    if len(tags) > NODES_LIMIT:
+        raise Refused(f"the network config tags {NODES_LIMIT} nodes already, and holds no more")
+    return draft.renamed(Naming(naming.names, tags))
+
+
+def _untagged(draft: Draft, node: NodeId, tag: str) -> Draft:
+    naming, worn = draft.naming, _worn(draft, node)
+    if tag not in worn:
+        has = f"it has: {' '.join(worn)}" if worn else "it has none"
+        raise NotFound(f'{draft.members.label_of(node)} has no tag "{_shown(tag)}" ({has})')
+    left = tuple(each for each in worn if each != tag)
+    return draft.renamed(Naming(naming.names, {**naming.tags, node: left}))
+
+
+def _worn(draft: Draft, node: NodeId) -> tuple[str, ...]:
+    """Tags of a node: those its certificate brought count until the config says any."""
+    certificate = draft.members.get(node)
+    return draft.naming.tags.get(node, certificate.tags if certificate else ())
+
+
+def _check_free(draft: Draft, node: NodeId, name: str) -> None:
+    holder = draft.naming.holder(name)
+    if holder is None and (bearer := draft.members.bearer(name)) is not None:
+        # Who bore it by its certificate and was given another in this very draft bears it no more.
+        holder = None if bearer.node_id in draft.naming.names else bearer.node_id
+    if holder not in (None, node):
+        raise Conflict(
+            f"{name} is the name of {holder[:SHORT_ID]} already.\n"
+            f"Take another, or rename that one first: pulse name {holder[:SHORT_ID]} <other name>"
+        )
+
+
+def _shown(text: str) -> str:
+    return printable(text)[:80]

@@ -1,0 +1,120 @@
+"""Composes what says who may do what: CA, roles, scribe, edits and revocations.
+
+Invariant: nothing is decided here; what takes the CA's key is made on the CA alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pulse import clock
+from pulse.config import NodeConfig
+from pulse.core.mesh import Mesh
+from pulse.core.messages import MethodName
+from pulse.core.network.scribe import Scribe
+from pulse.core.trust.ca import Issuer
+from pulse.core.trust.tokens import parse_token
+from pulse.net.dataplane import DataplaneLinks
+from pulse.services import enrol
+from pulse.services.ca import CaService
+from pulse.services.edits import EditsService
+from pulse.services.mesh import MeshService
+from pulse.services.netconfig import ConfigService
+from pulse.services.publish import Publisher
+from pulse.services.revoke import RevokeService
+from pulse.services.roles import RolesService
+from pulse.services.rpc import Method, RpcService
+from pulse.services.scribe import ScribeService
+from pulse.store import authority
+from pulse.store.identity import Identity
+from pulse.store.ledger import Ledger
+from pulse.store.netconfig import NetworkStore
+
+Authority = tuple[Issuer, Ledger]
+"""The CA's key and ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Governance:
+    """These services of one node."""
+
+    netconfig: ConfigService
+    scribe: ScribeService
+    edits: EditsService
+    revoke: RevokeService
+    roles: RolesService
+    ca: CaService | None
+    """On the CA."""
+
+    @property
+    def methods(self) -> dict[str, Method]:
+        """What other nodes can ask of them."""
+        methods: dict[str, Method] = {
+            MethodName.CONFIG: self.netconfig.get,
+            MethodName.EDIT: self.edits.answer,
+            MethodName.REVOKE: self.revoke.answer,
+        }
+        if self.ca:
+            methods |= {MethodName.JOIN: self.ca.join, MethodName.CLAIM: self.roles.claim}
+        return methods
+
+    def changed(self) -> None:
+        """Other roles or another network config may be in force."""
+        self.scribe.changed()
+        self.edits.changed()
+
+
+def govern(
+    config: NodeConfig,
+    identity: Identity,
+    links: DataplaneLinks,
+    meshing: MeshService,
+    rpc: RpcService,
+    store: NetworkStore,
+    told: Callable[[], tuple[str, ...]],
+) -> Governance:
+    """The services; `told` are the addresses that invites name."""
+    mesh, call = meshing.mesh, rpc.call
+    me, statements, members, cas = mesh.me.node_id, mesh.statements, mesh.members, mesh.ca_nodes
+    publisher = Publisher(store, meshing.take_in)
+    held = _authority(config, identity)
+    pen = Scribe(me, identity.key, statements, members, store.highest_generation)
+    scribe = ScribeService(pen, publisher, call, cas, config.scribe.enabled)
+    revoke = RevokeService(me, identity.key, statements, members, cas, publisher, held, call)
+    netconfig = ConfigService(statements, call, meshing.tell)
+    meshing.fetch_config = netconfig.fetch
+    return Governance(
+        netconfig,
+        scribe,
+        EditsService(me, statements, members, cas, scribe.edit, call),
+        revoke,
+        RolesService(statements, members, cas, publisher, revoke.countersign, held),
+        _ca(config, links, mesh, held, revoke, told) if held else None,
+    )
+
+
+def _authority(config: NodeConfig, identity: Identity) -> Authority | None:
+    """The CA's key and ledger, on the CA's own node."""
+    if not identity.certificate.is_ca or not authority.exists(config.data_dir):
+        return None
+    issuer = authority.open_issuer(config.data_dir)
+    enrol.state_network(config.data_dir, issuer, identity.certificate.node_id if config.scribe.enabled else None)
+    ledger = authority.open_ledger(config.data_dir, issuer)
+    if config.ca_token:
+        ledger.set_master(parse_token(config.ca_token).secret, clock.wall())
+    return issuer, ledger
+
+
+def _ca(
+    config: NodeConfig,
+    links: DataplaneLinks,
+    mesh: Mesh,
+    held: Authority,
+    revoke: RevokeService,
+    told: Callable[[], tuple[str, ...]],
+) -> CaService:
+    issuer, ledger = held
+
+    def vouched() -> bool:
+        return config.ca.force_time or mesh.sight.clock_vouched()
+
+    return CaService(links, ledger, issuer, mesh.statements.newest, vouched, told, revoke.catch_up)

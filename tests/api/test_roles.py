@@ -1,0 +1,35 @@
+"""Roles through the real client."""
+
+from pathlib import Path
+
+import pytest
+
+from pulse import schemas
+from pulse.client import Client
+from pulse.errors import Refused
+from tests.api.fake_control import KEPT, ROLES, FakeControl
+from tests.api.http import say
+
+JSON = "Content-Type: application/json"
+
+
+def test_roles_are_told_given_and_taken(place: Path, control: FakeControl) -> None:
+    with Client(place) as client:
+        assert client.roles() == client.grant("laptop", "operator") == client.ungrant("laptop", "operator") == ROLES
+
+    assert control.asked == [schemas.RoleRequest("laptop", "operator")] * 2
+
+
+def test_a_refusal_arrives_in_the_words_of_the_node(place: Path, control: FakeControl) -> None:
+    with Client(place) as client:
+        with pytest.raises(Refused, match='no role "king"'):
+            client.grant("laptop", "king")
+        with pytest.raises(Refused) as refused:
+            client.ungrant("db-server", "scribe")
+    assert str(refused.value) == KEPT
+
+
+@pytest.mark.parametrize(("body", "status"), [(b'{"node_id":"cam-7"}', 400), (b"{}", 400), (b"[]", 400)])
+def test_a_body_that_does_not_fit_is_refused(place: Path, control: FakeControl, body: bytes, status: int) -> None:
+    assert say(place, f"POST /api/roles HTTP/1.1\n{JSON}", body)[0] == status
+    assert control.asked == []

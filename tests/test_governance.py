@@ -1,0 +1,31 @@
+"""Governance: what takes the CA's key is there on the CA alone; the whole works in tests/test_node_roles.py."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from pulse.governance import Governance
+from pulse.services.netconfig import ConfigService
+
+NETCONFIG = ConfigService(SimpleNamespace(), SimpleNamespace(), lambda _: None)  # type: ignore[arg-type]
+
+
+def governance(ca: Any, calls: list[str]) -> Governance:
+    def service(name: str) -> Any:
+        return SimpleNamespace(
+            answer=name, claim=name, join=name, changed=lambda: calls.append(name), get=NETCONFIG.get
+        )
+
+    netconfig, scribe, edits, revoke, roles = map(service, ("netconfig", "scribe", "edits", "revoke", "roles"))
+    return Governance(netconfig, scribe, edits, revoke, roles, service("ca") if ca else None)
+
+
+def test_joins_and_claims_are_answered_on_the_ca_alone() -> None:
+    member, keeper = (set(governance(ca, []).methods) for ca in (False, True))
+    assert member == {"config.get", "config.edit", "revoke"}
+    assert keeper - member == {"join", "roles.claim"}
+
+
+def test_what_is_in_force_is_told_to_who_writes_and_who_waits() -> None:
+    calls: list[str] = []
+    governance(None, calls).changed()
+    assert calls == ["scribe", "edits"]

@@ -15,14 +15,15 @@ def governance(ca: Any, calls: list[str]) -> Governance:
             answer=name, claim=name, join=name, changed=lambda: calls.append(name), get=NETCONFIG.get
         )
 
-    netconfig, scribe, edits, revoke, roles = map(service, ("netconfig", "scribe", "edits", "revoke", "roles"))
-    return Governance(netconfig, scribe, edits, revoke, roles, service("ca") if ca else None)
+    names = ("netconfig", "scribe", "edits", "revoke", "roles", "tokens")
+    netconfig, scribe, edits, revoke, roles, tokens = map(service, names)
+    return Governance(netconfig, scribe, edits, revoke, roles, tokens, service("ca") if ca else None)
 
 
 def test_joins_and_claims_are_answered_on_the_ca_alone() -> None:
     member, keeper = (set(governance(ca, []).methods) for ca in (False, True))
     assert member == {"config.get", "config.edit", "revoke"}
-    assert keeper - member == {"join", "roles.claim"}
+    assert keeper - member == {"join", "roles.claim", "tokens"}
 
 
 def test_what_is_in_force_is_told_to_who_writes_and_who_waits() -> None:

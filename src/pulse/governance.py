@@ -1,4 +1,4 @@
-"""Composes what says who may do what: CA, roles, scribe, edits and revocations.
+"""Composes what says who may do what: CA, roles, scribe, edits, tokens and revocations.
 
 Invariant: nothing is decided here; what takes the CA's key is made on the CA alone.
 """
@@ -24,6 +24,7 @@ from pulse.services.revoke import RevokeService
 from pulse.services.roles import RolesService
 from pulse.services.rpc import Method, RpcService
 from pulse.services.scribe import ScribeService
+from pulse.services.tokens import TokensService
 from pulse.store import authority
 from pulse.store.identity import Identity
 from pulse.store.ledger import Ledger
@@ -42,6 +43,7 @@ class Governance:
     edits: EditsService
     revoke: RevokeService
     roles: RolesService
+    tokens: TokensService
     ca: CaService | None
     """On the CA."""
 
@@ -55,6 +57,7 @@ class Governance:
         }
         if self.ca:
             methods |= {MethodName.JOIN: self.ca.join, MethodName.CLAIM: self.roles.claim}
+            methods |= {MethodName.TOKENS: self.tokens.answer}
         return methods
 
     def changed(self) -> None:
@@ -82,13 +85,15 @@ def govern(
     revoke = RevokeService(me, identity.key, statements, members, cas, publisher, held, call)
     netconfig = ConfigService(statements, call, meshing.tell)
     meshing.fetch_config = netconfig.fetch
+    ca = _ca(config, links, mesh, held, revoke, told) if held else None
     return Governance(
         netconfig,
         scribe,
         EditsService(me, statements, members, cas, scribe.edit, call),
         revoke,
         RolesService(statements, members, cas, publisher, revoke.countersign, held),
-        _ca(config, links, mesh, held, revoke, told) if held else None,
+        TokensService(me, statements, members, cas, ca, call),
+        ca,
     )
 
 

@@ -33,7 +33,7 @@ from pulse.net.dataplane import DataplaneLinks
 from pulse.net.dialler import Dialler
 from pulse.net.sockets import bind_tcp, bind_udp
 from pulse.services.ca import CaService
-from pulse.services.control import INVITE_TTL, ControlService
+from pulse.services.control import ControlService
 from pulse.services.fec import FecService
 from pulse.services.mesh import MeshService
 from pulse.services.persist import PersistService
@@ -43,6 +43,7 @@ from pulse.services.relay import RelayService
 from pulse.services.rpc import Method, RpcService, echo
 from pulse.services.scribe import ScribeService
 from pulse.services.status import StatusService, identity_of
+from pulse.services.tokens import INVITE_TTL
 from pulse.services.trace import TraceService
 from pulse.services.traversal import TraversalService
 from pulse.services.trust import TrustService
@@ -131,7 +132,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     methods |= {MethodName.PUNCH: traversal.answer, MethodName.TRACE: trace.answer, MethodName.WHY: why.answer}
     methods |= governance.methods
     pins = PinsService(config.data_dir, mesh, meshing.tell, status.pin_of)
-    beside = (status, trace, why, governance.edits, governance.roles, governance.revoke, pins)
+    beside = (governance.tokens, status, trace, why, governance.edits, governance.roles, governance.revoke, pins)
     control = ControlService(mesh, rpc.call, identity.pinned, governance.ca, *beside)
     services: tuple[Service | None, ...] = (
         meshing,

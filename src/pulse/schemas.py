@@ -182,6 +182,8 @@ class TokenInfo(View, frozen=True):
     master: bool
     state: str
     """`good`, `expired`, `used_up` or `revoked`."""
+    used_by: list[str] = []
+    """Names of the nodes that joined with it, the latest 64."""
 
 
 class TokenCreated(View, frozen=True):

@@ -50,8 +50,8 @@ def test_uses_out_of_range_are_refused(shell: Shell, uses: str) -> None:
 def test_the_list_shows_no_secret(shell: Shell, control: FakeControl) -> None:
     lines = shell.node("token", "list").out.splitlines()
 
-    assert lines[0].split() == ["TOKEN", "STATE", "USES", "ENDS", "TAGS", "NAME"]
-    assert lines[1].split() == ["abababababab", "good", "0", "of", "1", "never", "db", DASH]
+    assert lines[0].split() == ["TOKEN", "STATE", "USES", "ENDS", "TAGS", "NAME", "USED", "BY"]
+    assert lines[1].split() == ["abababababab", "good", "0", "of", "1", "never", "db", DASH, DASH]
 
 
 def test_a_token_is_revoked_by_its_first_digits(shell: Shell, control: FakeControl) -> None:

@@ -42,7 +42,7 @@ async def test_this_node_and_others_are_called_as_the_config_has_them(node: Node
 async def test_a_member_names_the_ca_as_the_config_has_it(node: Node) -> None:
     node.knows(KEEPER)
     with pytest.raises(Refused, match=r"Run it on safe\.$"):
-        await node.control.list_tokens()
+        await node.control.ca_verify()
 
 
 async def test_what_changes_names_tags_and_members_is_asked_to(node: Node) -> None:

@@ -1,4 +1,4 @@
-"""`pulse token …` and `pulse invite`: what lets a machine in. On the CA only.
+"""`pulse token …` and `pulse invite`: what lets a machine in. On the CA, the scribe and operators.
 
 Invariant: what goes to standard output is what one would paste; all else goes beside it.
 """
@@ -16,6 +16,9 @@ from pulse.core.types import SHORT_ID
 from pulse.errors import ConfigError
 
 MOST_USES: Final = 1_000_000
+
+SHOWN_USERS: Final = 3
+"""Machines that joined with a token, in the list; --json has more."""
 
 Ttl = Annotated[Duration, Parameter(help="How long it is good for, such as 30m, 4h or 7d.")]
 Tags = Annotated[list[str] | None, Parameter(name="--tag", help="Tag of whoever joins with it; may be repeated.")]
@@ -71,7 +74,8 @@ def list_tokens(*, json: Json = False, data_dir: DataDir = None) -> None:
         print_json(found)
     elif found:
         now = clock.wall()
-        print_table(("TOKEN", "STATE", "USES", "ENDS", "TAGS", "NAME"), [_row(token, now) for token in found])
+        columns = ("TOKEN", "STATE", "USES", "ENDS", "TAGS", "NAME", "USED BY")
+        print_table(columns, [_row(token, now) for token in found])
     else:
         print("no tokens (make one: pulse token create --ttl 1h --max-uses 1)")
 
@@ -143,7 +147,14 @@ def _row(token: schemas.TokenInfo, now: float) -> tuple[str, ...]:
         _end(token.expires, now),
         " ".join(token.tags) or DASH,
         token.name or DASH,
+        _shown(token.used_by) or DASH,
     )
+
+
+def _shown(users: list[str]) -> str:
+    """The latest ones, and that there are more."""
+    more = ("…",) if len(users) > SHOWN_USERS else ()
+    return " ".join((*more, *users[-SHOWN_USERS:]))
 
 
 def _end(at: float | None, now: float) -> str:

@@ -79,6 +79,10 @@ class CaService:
         """Every token, oldest first."""
         return self.ledger.tokens()
 
+    def token_users(self) -> dict[str, list[NodeId]]:
+        """Who joined with which token, by its id."""
+        return self.ledger.token_users()
+
     def revoke_token(self, prefix: str) -> TokenRecord:
         """Nobody joins with it any more. Raises NotFound or Conflict."""
         return self.ledger.revoke_token(prefix, clock.wall())

@@ -5,37 +5,33 @@ Invariant: nothing is decided here; what changes is changed by the services it a
 
 import asyncio
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from pulse import clock, pathschemas, schemas
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
-from pulse.core.trust.tokens import TokenRecord, Unfit
 from pulse.core.types import NodeId
-from pulse.errors import NotFound, Refused
+from pulse.errors import Refused
 from pulse.net.links import Rpc
-from pulse.schemas import TokenRequest
 from pulse.store.journal import Entry, Verification
 
-INVITE_TTL = 3600.0
-"""Seconds an invite is good for unless said otherwise: long enough to walk to the other machine."""
 
-_STATES = {None: "good", Unfit.EXPIRED: "expired", Unfit.USED_UP: "used_up", Unfit.REVOKED: "revoked"}
-
-
-class Authority(Protocol):
+class Journal(Protocol):
     """What this service asks of the CA on this node."""
 
-    def create_token(self, wanted: TokenRequest) -> tuple[str, TokenRecord]: ...
-    def invite(self, wanted: TokenRequest) -> tuple[str, TokenRecord]: ...
-    def invite_addresses(self) -> Sequence[str]: ...
-    def tokens(self) -> list[TokenRecord]: ...
-    def revoke_token(self, prefix: str) -> TokenRecord: ...
-    def master_token(self) -> str | None: ...
     def entries(self, after: int, limit: int) -> list[Entry]: ...
     def verify(self) -> Verification: ...
+
+
+class Tokens(Protocol):
+    """Who keeps join tokens, or asks whoever does."""
+
+    async def create(self, wanted: schemas.TokenRequest) -> schemas.TokenCreated: ...
+    async def invite(self, wanted: schemas.TokenRequest) -> schemas.Invite: ...
+    async def tokens(self) -> list[schemas.TokenInfo]: ...
+    async def revoke(self, prefix: str) -> schemas.TokenInfo: ...
+    async def master(self) -> schemas.MasterToken: ...
 
 
 class Editor(Protocol):
@@ -95,7 +91,9 @@ class ControlService:
     mesh: Mesh
     call: Rpc
     pinned: bool
-    ca: Authority | None
+    ca: Journal | None
+    """On the CA."""
+    tokens: Tokens
     statuses: Statuses
     tracer: Tracer
     explainer: Explainer
@@ -157,30 +155,20 @@ class ControlService:
 
     # Tokens
 
-    async def create_token(self, wanted: TokenRequest) -> schemas.TokenCreated:
-        text, record = self._authority().create_token(wanted)
-        return schemas.TokenCreated(text, _token(record))
+    async def create_token(self, wanted: schemas.TokenRequest) -> schemas.TokenCreated:
+        return await self.tokens.create(wanted)
 
-    async def invite(self, wanted: TokenRequest) -> schemas.Invite:
-        authority = self._authority()
-        ttl = INVITE_TTL if wanted.ttl is None else wanted.ttl
-        terms = TokenRequest(ttl, wanted.max_uses or 1, wanted.tags, wanted.name)
-        text, record = authority.invite(terms)
-        return schemas.Invite(text, list(authority.invite_addresses()), _token(record))
+    async def invite(self, wanted: schemas.TokenRequest) -> schemas.Invite:
+        return await self.tokens.invite(wanted)
 
     async def list_tokens(self) -> list[schemas.TokenInfo]:
-        return [_token(record) for record in self._authority().tokens()]
+        return await self.tokens.tokens()
 
     async def revoke_token(self, prefix: str) -> schemas.TokenInfo:
-        return _token(self._authority().revoke_token(prefix))
+        return await self.tokens.revoke(prefix)
 
     async def master_token(self) -> schemas.MasterToken:
-        token = self._authority().master_token()
-        if token is None:
-            raise NotFound(
-                "this CA has no master token. Make a token for the next machine: pulse token create --ttl 1h"
-            )
-        return schemas.MasterToken(token)
+        return await self.tokens.master()
 
     # Roles, names, tags, revocations
 
@@ -208,36 +196,22 @@ class ControlService:
     # Journal
 
     async def ca_log(self, after: int, limit: int) -> list[schemas.JournalEntry]:
-        entries = self._authority().entries(after, limit)
+        entries = self._journal().entries(after, limit)
         return [schemas.JournalEntry(each.seq, each.time, each.event, each.fields) for each in entries]
 
     async def ca_verify(self) -> schemas.JournalCheck:
-        found = self._authority().verify()
+        found = self._journal().verify()
         return schemas.JournalCheck(found.entries, found.broken, found.reason)
 
     # Details
 
-    def _authority(self) -> Authority:
+    def _journal(self) -> Journal:
         if self.ca is None:
             keepers = [self.mesh.members.label(each) for each in self.mesh.members.all() if each.is_ca]
             where = f" Run it on {keepers[0]}." if keepers else ""
-            raise Refused(f"this node is not the CA, and tokens and the journal live there.{where}")
+            raise Refused(f"this node is not the CA, and its journal lives there.{where}")
         return self.ca
 
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
-
-
-def _token(record: TokenRecord) -> schemas.TokenInfo:
-    return schemas.TokenInfo(
-        id=record.token_id,
-        created=record.created,
-        expires=record.expires,
-        max_uses=record.max_uses,
-        uses=record.uses,
-        tags=list(record.tags),
-        name=record.name,
-        master=record.is_master,
-        state=_STATES[record.unfit(clock.wall())],
-    )

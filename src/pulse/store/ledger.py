@@ -134,6 +134,11 @@ class Ledger:
         with self._database.translated():
             return self._register.tokens()
 
+    def token_users(self) -> dict[str, list[NodeId]]:
+        """Who joined with which token, by its id; in the order in which they did."""
+        with self._database.translated():
+            return {selector.hex(): nodes for selector, nodes in self._register.token_users().items()}
+
     def revoke_token(self, text: str, now: float) -> TokenRecord:
         """Revoke the token whose id begins with `text`, or that is `text`; raises NotFound or Conflict."""
         with self._database.transaction():

@@ -151,6 +151,15 @@ class Register:
         ).fetchone()
         return row is not None
 
+    def token_users(self) -> dict[bytes, list[NodeId]]:
+        """Who joined with which token, by its selector; in the order in which they did."""
+        users: dict[bytes, list[NodeId]] = {}
+        rows = self._db.execute("SELECT token, node FROM certificates WHERE token IS NOT NULL ORDER BY issued, rowid")
+        for selector, node in rows:
+            if node not in (known := users.setdefault(selector, [])):
+                known.append(NodeId(node))
+        return users
+
     def claim_scribe(self, node: NodeId) -> bool:
         """True once in the ledger's life: the first claim."""
         claimed = self._db.execute("INSERT OR IGNORE INTO meta VALUES ('first_scribe', ?)", (node,))

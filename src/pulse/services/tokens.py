@@ -1,0 +1,181 @@
+"""Join tokens, typed at any node that may: kept on the CA, which answers scribe and operators elsewhere.
+
+Invariant: a token's text is told once, to whoever asked for it, over a session that nobody in between reads.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+
+import msgspec
+
+from pulse import clock, schemas
+from pulse.core.messages import MethodName, Wire, pack, unpack
+from pulse.core.network.statements import Statements
+from pulse.core.trust.members import Members
+from pulse.core.trust.tokens import TokenRecord, Unfit
+from pulse.core.types import SHORT_ID, NodeId, ShortText
+from pulse.errors import LinkError, NotFound, ProtocolError, Refused
+from pulse.net.links import Rpc
+from pulse.schemas import TokenRequest
+
+log = logging.getLogger(__name__)
+
+INVITE_TTL = 3600.0
+"""Seconds an invite is good for unless said otherwise: long enough to walk to the other machine."""
+
+PATIENCE = 8.0
+"""Seconds for the CA to answer: less than the client waits."""
+
+MOST_SHOWN: Final = 64
+"""Nodes named of those that joined with one token, the latest ones."""
+
+_STATES = {None: "good", Unfit.EXPIRED: "expired", Unfit.USED_UP: "used_up", Unfit.REVOKED: "revoked"}
+_T = TypeVar("_T")
+
+
+class _Asked(Wire, frozen=True):
+    """The body of the RPC `tokens`: what to do, and the JSON of what it is done with."""
+
+    what: ShortText
+    body: bytes = b""
+
+
+_asked = msgspec.msgpack.Decoder(_Asked)
+_ASKED_LIMIT: Final = 64 * 1024
+
+
+class Authority(Protocol):
+    """What this service asks of the CA on this node."""
+
+    def create_token(self, wanted: TokenRequest) -> tuple[str, TokenRecord]: ...
+    def invite(self, wanted: TokenRequest) -> tuple[str, TokenRecord]: ...
+    def invite_addresses(self) -> Sequence[str]: ...
+    def tokens(self) -> list[TokenRecord]: ...
+    def token_users(self) -> Mapping[str, Sequence[NodeId]]: ...
+    def revoke_token(self, prefix: str) -> TokenRecord: ...
+    def master_token(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokensService:
+    """One node as a place to make and end tokens from."""
+
+    me: NodeId
+    statements: Statements
+    members: Members
+    ca_nodes: Callable[[], frozenset[NodeId]]
+    ca: Authority | None
+    """On the CA."""
+    call: Rpc
+
+    async def create(self, wanted: TokenRequest) -> schemas.TokenCreated:
+        """Make a token.
+
+        Raises Refused, Conflict, SystemRefused for the CA's disk, or LinkError if the CA is out of reach.
+        """
+        if self.ca is None:
+            return await self._ask("create", wanted, schemas.TokenCreated)
+        text, record = self.ca.create_token(wanted)
+        return schemas.TokenCreated(text, self._info(record))
+
+    async def invite(self, wanted: TokenRequest) -> schemas.Invite:
+        """Make an invite, which names the CA's addresses. Raises the same."""
+        if self.ca is None:
+            return await self._ask("invite", wanted, schemas.Invite)
+        ttl = INVITE_TTL if wanted.ttl is None else wanted.ttl
+        text, record = self.ca.invite(TokenRequest(ttl, wanted.max_uses or 1, wanted.tags, wanted.name))
+        return schemas.Invite(text, list(self.ca.invite_addresses()), self._info(record))
+
+    async def tokens(self) -> list[schemas.TokenInfo]:
+        """Every token, oldest first. Raises the same."""
+        if self.ca is None:
+            return await self._ask("list", None, list[schemas.TokenInfo])
+        users = self.ca.token_users()
+        return [self._info(record, users.get(record.token_id, ())) for record in self.ca.tokens()]
+
+    async def revoke(self, prefix: str) -> schemas.TokenInfo:
+        """End a token. Raises NotFound, or the same."""
+        if self.ca is None:
+            return await self._ask("revoke", prefix, schemas.TokenInfo)
+        record = self.ca.revoke_token(prefix)
+        return self._info(record, self.ca.token_users().get(record.token_id, ()))
+
+    async def master(self) -> schemas.MasterToken:
+        """The token the CA always accepts. Raises NotFound if it has none, or the same."""
+        if self.ca is None:
+            return await self._ask("master", None, schemas.MasterToken)
+        token = self.ca.master_token()
+        if token is None:
+            raise NotFound(
+                "this CA has no master token. Make a token for the next machine: pulse token create --ttl 1h"
+            )
+        return schemas.MasterToken(token)
+
+    async def answer(self, caller: NodeId, body: bytes) -> bytes:
+        """The RPC `tokens`, on the CA, for scribe and operators. Raises what the methods raise, or ProtocolError."""
+        if not self.statements.roles.may_edit(caller, self.ca_nodes()):
+            raise Refused(
+                f"{self._named(caller)} is neither the scribe nor an operator, so the CA shows it no tokens.\n"
+                f"Make it one, on the CA: pulse ca grant {caller[:SHORT_ID]} operator"
+            )
+        asked = unpack(_asked, body, "tokens wanted", _ASKED_LIMIT)
+        log.info("tokens asked for", extra={"node": caller[:SHORT_ID], "what": asked.what[:16]})
+        return msgspec.json.encode(await self._done(asked))
+
+    # Details
+
+    async def _done(self, asked: _Asked) -> object:
+        match asked.what:
+            case "create":
+                return await self.create(_read(asked.body, TokenRequest))
+            case "invite":
+                return await self.invite(_read(asked.body, TokenRequest))
+            case "list":
+                return await self.tokens()
+            case "revoke":
+                return await self.revoke(_read(asked.body, str))
+            case "master":
+                return await self.master()
+            case _:
+                raise NotFound("the CA's release of pulse does not know how to do that with tokens")
+
+    async def _ask(self, what: str, body: object, kind: type[_T]) -> _T:
+        cas = sorted(self.ca_nodes())
+        if not cas or not self.statements.roles.may_edit(self.me, cas):
+            where = f"\nRun it on {self._named(cas[0])}" if cas else ""
+            grant = (
+                f", or make this node an operator there: pulse ca grant {self.me[:SHORT_ID]} operator" if cas else ""
+            )
+            raise Refused(f"tokens live on the CA, which answers the scribe and operators.{where}{grant}")
+        content = b"" if body is None else msgspec.json.encode(body)
+        try:
+            answer = await self.call(cas[0], MethodName.TOKENS, pack(_Asked(what, content)), PATIENCE)
+        except LinkError as error:
+            raise LinkError(f"tokens live on the CA, {self._named(cas[0])}, which gave no answer: {error}") from error
+        return _read(answer, kind)
+
+    def _info(self, record: TokenRecord, users: Sequence[NodeId] = ()) -> schemas.TokenInfo:
+        return schemas.TokenInfo(
+            id=record.token_id,
+            created=record.created,
+            expires=record.expires,
+            max_uses=record.max_uses,
+            uses=record.uses,
+            tags=list(record.tags),
+            name=record.name,
+            master=record.is_master,
+            state=_STATES[record.unfit(clock.wall())],
+            used_by=[self.members.label_of(node) for node in users[-MOST_SHOWN:]],
+        )
+
+    def _named(self, node: NodeId) -> str:
+        return f"{self.members.label_of(node)} ({node[:SHORT_ID]})"
+
+
+def _read(data: bytes, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"undecodable tokens: {error}") from error

@@ -1,0 +1,135 @@
+"""Tokens service: scribe and operators ask the CA, and nobody else is answered; the CA itself: test_control.py."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pulse import clock
+from pulse.core.messages import Wire, pack
+from pulse.core.trust.certificates import Certificate
+from pulse.core.trust.invites import decode_invite
+from pulse.core.trust.join import Floors
+from pulse.core.trust.tokens import parse_token
+from pulse.core.types import NodeId
+from pulse.errors import LinkError, NotFound, ProtocolError, Refused
+from pulse.schemas import TokenRequest
+from pulse.services.ca import CaService
+from pulse.services.tokens import TokensService
+from pulse.store.files import open_data_dir
+from pulse.store.ledger import Ledger
+from tests.authority import NOW, secret
+from tests.fakes import FakeLinks
+from tests.services.office import CA, CAM, HOME, KEEPER, RELAY, Office
+from tests.store.ledgers import join
+
+HERE = "198.51.100.4:443"
+
+
+class Asked(Wire, frozen=True):
+    """The body of the RPC."""
+
+    what: str
+    body: bytes = b""
+
+
+class Mesh:
+    """The CA `keeper`, the scribe `home`, the operator `relay`, and `cam-7`, who is neither."""
+
+    def __init__(self, office: Office, ledger: Ledger) -> None:
+        self.office, self.reachable = office, True
+        office.appoint(HOME, operators=frozenset({RELAY.node_id}))
+        ca = CaService(FakeLinks(), ledger, CA.issuer, lambda: Floors(1, 0, 1), lambda: True, lambda: (HERE,))
+        self.keeper = self.at(KEEPER, ca)
+        self.ledger = ledger
+
+    def at(self, who: Certificate, ca: CaService | None = None) -> TokensService:
+        office = self.office
+
+        async def call(node: NodeId, method: str, body: bytes, _: float) -> bytes:
+            assert (node, method) == (KEEPER.node_id, "tokens")
+            if not self.reachable:
+                raise LinkError("no link leads there")
+            return await self.keeper.answer(who.node_id, body)
+
+        return TokensService(who.node_id, office.statements, office.members, office.ca_nodes, ca, call)
+
+
+@pytest.fixture
+def mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mesh]:
+    monkeypatch.setattr(clock, "wall", lambda: NOW)
+    with Ledger.create(open_data_dir(tmp_path / "ca") / "ledger.sqlite", CA.network, NOW) as ledger:
+        yield Mesh(Office(tmp_path / "data"), ledger)
+
+
+@pytest.mark.parametrize("who", [HOME, RELAY], ids=["scribe", "operator"])
+async def test_scribe_and_operators_make_list_and_end_tokens(mesh: Mesh, who: Certificate) -> None:
+    there = mesh.at(who)
+    made = await there.create(TokenRequest(60.0, 1, ["db"], "db-1"))
+    invited = await there.invite(TokenRequest())
+    ended = await there.revoke(made.info.id[:8])
+
+    assert parse_token(made.token).ca_hash == CA.network.ca_hash
+    assert (made.info.expires, made.info.tags, made.info.name) == (NOW + 60, ["db"], "db-1")
+    assert decode_invite(invited.invite).addresses == (HERE,)
+    states = {each.id: each.state for each in await there.tokens()}
+    assert states == {made.info.id: "revoked", invited.info.id: "good"}
+    assert ended.state == "revoked"
+
+
+async def test_the_list_names_who_joined_with_a_token(mesh: Mesh) -> None:
+    await mesh.keeper.create(TokenRequest())
+    await mesh.keeper.create(TokenRequest())
+    used, fresh = mesh.ledger.tokens()
+    for name in ("home", "cam-7"):
+        join(mesh.ledger, name, used)
+    join(mesh.ledger, "home", used)
+
+    found = {each.id: each.used_by for each in await mesh.at(HOME).tokens()}
+    assert found == {used.token_id: ["home", "cam-7"], fresh.token_id: []}
+
+
+async def test_the_master_token_is_told_to_who_may(mesh: Mesh) -> None:
+    with pytest.raises(NotFound, match="no master token"):
+        await mesh.at(RELAY).master()
+    mesh.ledger.set_master(secret("master"), NOW)
+
+    assert parse_token((await mesh.at(RELAY).master()).token).secret == secret("master")
+
+
+async def test_who_may_not_is_told_where_to_go_and_nobody_is_asked(mesh: Mesh) -> None:
+    mesh.reachable = False
+    with pytest.raises(
+        Refused, match=rf"Run it on keeper \({KEEPER.node_id[:12]}\).*grant {CAM.node_id[:12]} operator"
+    ):
+        await mesh.at(CAM).tokens()
+
+
+@pytest.mark.parametrize("what", ["create", "invite", "list", "revoke", "master"])
+async def test_the_ca_answers_nobody_else(mesh: Mesh, what: str) -> None:
+    with pytest.raises(Refused, match=r"cam-7 .* is neither the scribe nor an operator"):
+        await mesh.keeper.answer(CAM.node_id, pack(Asked(what, b"{}")))
+    assert mesh.ledger.tokens() == []
+
+
+@pytest.mark.parametrize("body", [b"", b"\xc1", pack(Asked("create", b"[]")), pack(Asked("revoke", b"\xff"))])
+async def test_nonsense_makes_no_token(mesh: Mesh, body: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        await mesh.keeper.answer(HOME.node_id, body)
+    assert mesh.ledger.tokens() == []
+
+
+async def test_what_a_later_release_does_is_not_found(mesh: Mesh) -> None:
+    with pytest.raises(NotFound, match="does not know how"):
+        await mesh.keeper.answer(HOME.node_id, pack(Asked("frame")))
+
+
+async def test_a_ca_out_of_reach_is_named(mesh: Mesh) -> None:
+    mesh.reachable = False
+    with pytest.raises(LinkError, match=r"CA, keeper .*which gave no answer: no link leads there"):
+        await mesh.at(HOME).create(TokenRequest())
+
+
+async def test_the_cas_refusal_is_heard_in_its_own_words(mesh: Mesh) -> None:
+    with pytest.raises(Refused, match="name"):
+        await mesh.at(HOME).create(TokenRequest(name="no name", max_uses=1))

@@ -13,7 +13,7 @@ export PYO3_PYTHON := $(abspath $(PY))
 # Evaluated when a recipe runs: the Rust may have been installed by the one before.
 WITH_RUST := PATH="$(abspath $(VENV))/bin:$$(tools/setup.sh rust-path)"
 
-.PHONY: setup demo test phases sim-long lint bench clean lock
+.PHONY: setup demo test phases sim-long killpoints lint bench clean lock
 .DELETE_ON_ERROR:
 
 setup: $(DATAPLANE)
@@ -59,6 +59,10 @@ phases:
 SIM_MINUTES := 30
 sim-long: setup
 	PYTHONPATH=src:. $(PY) -m tests.sim.runs --minutes $(SIM_MINUTES)
+
+# Real daemons, killed at every system call by which they write what people do.
+killpoints: setup $(STAMPS)/test
+	PYTHONPATH=src:. $(PY) -m tests.killpoints.runs
 
 lint: setup $(STAMPS)/lint
 	$(VENV)/bin/ruff check

@@ -1,0 +1,231 @@
+"""What is done while a node waits to be killed, and what must hold afterwards.
+
+I1 an acknowledged change is never lost; I2 an unacknowledged one is all or nothing; I3 generations never go back;
+I4 uses of a token stay within its limit; I5 no certificate without a line in the journal; I8 who is revoked stays so.
+"""
+
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from msgspec import json
+
+from pulse import schemas
+from pulse.errors import PulseError
+from pulse.lab.host import wait_until
+from tests.killpoints.machine import PATIENCE, Done, Machine, random_node
+
+HEARING = 10.0
+"""Seconds for a member to hear what the scribe wrote."""
+
+NETWORK = ("--network", "killed")
+
+
+@dataclass
+class World:
+    """A CA that is scribe too, and a member that wears names."""
+
+    place: Path
+    keeper: Machine = field(init=False)
+    member: Machine = field(init=False)
+    newest: tuple[int, ...] = (0, 0)
+    """Number of the newest network config anybody was told of."""
+    revoked: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.keeper, self.member = Machine.at(self.place / "keeper"), Machine.at(self.place / "member")
+        self.keeper.start("--ca", "--scribe", *NETWORK)
+        joined = self.member.pulse("join", self.invite())
+        assert joined.code == 0, joined
+        self.member.start()
+
+        self.met()
+
+    def met(self) -> None:
+        """Wait until the CA knows the member again, and each has a path to the other."""
+        wait_until(lambda: self._sees(self.keeper) and self._sees(self.member), "the two are linked", PATIENCE)
+
+    def _sees(self, machine: Machine) -> bool:
+        with machine.client as client:
+            return any(row.link != "-" for row in client.status().peers)
+
+    def close(self) -> None:
+        """End both nodes."""
+        self.member.stop()
+        self.keeper.stop()
+
+    def invite(self) -> str:
+        """One for one machine."""
+        return self.keeper.pulse("invite").out.strip()
+
+    @property
+    def member_id(self) -> str:
+        with self.member.client as client:
+            return client.identity().id
+
+    def tokens(self) -> dict[str, schemas.TokenInfo]:
+        """The CA's tokens by their ids."""
+        listed = self.keeper.pulse("token", "list", "--json").out
+        return {each.id: each for each in json.decode(listed, type=list[schemas.TokenInfo])}
+
+    def issued(self) -> list[str]:
+        """Nodes for which certificates are in the journal, in order."""
+        with self.keeper.client as client:
+            entries = client.ca_log()
+        return [str(each.fields["node"]) for each in entries if each.event == "certificate issued"]
+
+    def edited(self) -> tuple[int, ...]:
+        """Make an edit that is acknowledged; its config must be newer than all that were."""
+        done = self.keeper.pulse("tag", self.member_id, f"t{secrets.token_hex(4)}", "--json")
+        assert done.code == 0, done
+        taken = self.keeper.pulse("untag", self.member_id, json.decode(done.out)["tags"][-1], "--json")
+        assert taken.code == 0, taken
+        return tuple(map(int, json.decode(taken.out)["version"].split(".")))
+
+    def after_all(self) -> None:
+        """What holds whatever was done to whom."""
+        verified = self.keeper.pulse("ca", "log", "--verify")
+        assert verified.code == 0, verified
+        number = self.edited()
+        assert number > self.newest, (number, self.newest)
+        self.newest = number
+        for node in sorted(self.revoked)[:1]:
+            again = self.keeper.pulse("revoke", "--node", node)
+            assert "revoked already" in again.err, again
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One thing people do."""
+
+    name: str
+    victim: Callable[[World], Machine]
+    begin: Callable[[World], Callable[[], Done]]
+    """Makes ready what `act` needs, which is what is returned."""
+    check: Callable[[World, Done], None]
+    """Once the victim runs again; told how `act` ended."""
+
+
+def _keeper(world: World) -> Machine:
+    return world.keeper
+
+
+def _member(world: World) -> Machine:
+    return world.member
+
+
+def _made_token() -> Story:
+    known: dict[str, set[str]] = {}
+
+    def begin(world: World) -> Callable[[], Done]:
+        known["before"] = {*world.tokens()}
+        return lambda: world.keeper.pulse("token", "create", "--max-uses", "1", "--json")
+
+    def check(world: World, done: Done) -> None:
+        made = {*world.tokens()} - known["before"]
+        assert len(made) <= 1
+        if done.code == 0:
+            assert made == {json.decode(done.out)["info"]["id"]}
+
+    return Story("token", _keeper, begin, check)
+
+
+def _joined() -> Story:
+    asked: dict[str, str | Machine] = {}
+
+    def begin(world: World) -> Callable[[], Done]:
+        joiner = Machine.at(world.place / f"joiner-{secrets.token_hex(4)}")
+        made = json.decode(world.keeper.pulse("token", "create", "--max-uses", "1", "--json").out)
+        asked.update(joiner=joiner, token=made["token"], id=made["info"]["id"])
+        return lambda: joiner.pulse("join", world.keeper.address, "--token", made["token"])
+
+    def check(world: World, done: Done) -> None:
+        joiner = asked["joiner"]
+        assert isinstance(joiner, Machine)
+        if done.code:
+            again = joiner.pulse("join", world.keeper.address, "--token", str(asked["token"]))
+            assert again.code == 0, again
+        late = Machine.at(world.place / f"late-{secrets.token_hex(4)}")
+        refused = late.pulse("join", world.keeper.address, "--token", str(asked["token"]))
+        assert refused.code == 3, refused
+        assert world.tokens()[str(asked["id"])].uses == 1
+        issued = world.issued()
+        assert len({*issued}) == len(issued)
+
+    return Story("join", _keeper, begin, check)
+
+
+def _named(victim: Callable[[World], Machine], what: str) -> Story:
+    asked: dict[str, str] = {}
+
+    def name(world: World) -> str:
+        with world.keeper.client as client:
+            return next(row.name for row in client.status().peers if row.id == asked["node"])
+
+    def begin(world: World) -> Callable[[], Done]:
+        asked.update(node=world.member_id, name=f"n-{secrets.token_hex(4)}")
+        asked["before"] = name(world)
+        return lambda: renamed(world)
+
+    def renamed(world: World) -> Done:
+        done = world.keeper.pulse("name", asked["node"], asked["name"])
+        if victim(world) is world.member:
+            # What it hears it writes a moment later, if it is not dead by then.
+            with suppress(PulseError):
+                wait_until(lambda: called(world, asked["name"]), "the member heard", HEARING)
+        return done
+
+    def called(world: World, name: str) -> bool:
+        with world.member.client as client:
+            return client.status().node.name == name
+
+    def check(world: World, done: Done) -> None:
+        assert name(world) in ({asked["name"]} if done.code == 0 else {asked["name"], asked["before"]})
+        agreed = name(world)
+        wait_until(lambda: called(world, agreed), f"the member is called {agreed}", PATIENCE)
+
+    return Story(what, victim, begin, check)
+
+
+def _revoked() -> Story:
+    asked: dict[str, str] = {}
+
+    def begin(world: World) -> Callable[[], Done]:
+        asked["node"] = random_node()
+        return lambda: world.keeper.pulse("revoke", "--node", asked["node"])
+
+    def check(world: World, done: Done) -> None:
+        again = world.keeper.pulse("revoke", "--node", asked["node"])
+        assert "revoked already" in again.err or (done.code != 0 and again.code == 0), (done, again)
+        world.revoked.add(asked["node"])
+
+    return Story("revoke", _keeper, begin, check)
+
+
+def _granted() -> Story:
+    asked: dict[str, bool] = {}
+
+    def operates(world: World) -> bool:
+        with world.keeper.client as client:
+            return any(each.role == "operator" for each in client.roles().roles)
+
+    def begin(world: World) -> Callable[[], Done]:
+        asked["before"] = operates(world)
+        verb = "ungrant" if asked["before"] else "grant"
+        node = world.member_id
+        return lambda: world.keeper.pulse("ca", verb, node, "operator")
+
+    def check(world: World, done: Done) -> None:
+        if done.code == 0:
+            assert operates(world) is not asked["before"]
+
+    return Story("grant", _keeper, begin, check)
+
+
+STORIES = {
+    story.name: story
+    for story in (_made_token(), _joined(), _named(_keeper, "name"), _named(_member, "hear"), _revoked(), _granted())
+}
+"""By name; `hear` kills the member while it takes in what the scribe wrote."""

@@ -1,0 +1,28 @@
+"""kill -9 where daemons write: what was acknowledged is kept, and all comes up again. All points: `make killpoints`."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.killpoints.runs import lives_through, points, spread, world
+from tests.killpoints.stories import STORIES, World
+
+pytestmark = pytest.mark.e2e
+
+EACH = 2
+"""Points of each story that are tried here."""
+
+
+@pytest.fixture(scope="module")
+def lived() -> Iterator[World]:
+    with world() as lived:
+        yield lived
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_whoever_is_killed_as_it_writes_comes_up_again_and_nothing_acknowledged_is_lost(
+    lived: World, name: str
+) -> None:
+    story = STORIES[name]
+    for point in spread(points(lived, story), EACH):
+        lives_through(lived, story, point)

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 import h11
 import msgspec
 
-from pulse import pathschemas, schemas
+from pulse import eventschemas, pathschemas, schemas
 from pulse.config import SERVICE_SOCKET, SOCKET_NAME, absolute, socket_in
 from pulse.errors import ConfigError, LinkError, NotFound, PulseError, Refused
 
@@ -196,6 +196,19 @@ class Client:
     def ca_verify(self) -> schemas.JournalCheck:
         """Check the CA's journal from its first entry."""
         return self._get("/api/ca/verify", schemas.JournalCheck)
+
+    def events(self, wanted: eventschemas.EventsQuery) -> eventschemas.Events:
+        """Entries of the node's journal: the newest that fit, or those after a number; oldest first."""
+        given = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value not in ("", None)}
+        return self._get(f"/api/events?{urlencode(given)}", eventschemas.Events)
+
+    def events_verify(self) -> schemas.JournalCheck:
+        """Check the node's journal from its oldest entry."""
+        return self._get("/api/events/verify", schemas.JournalCheck)
+
+    def events_at(self, time: float) -> eventschemas.Moment:
+        """The mesh as the node saw it at `time`, seconds since 1970."""
+        return self._get(f"/api/events/at?{urlencode({'time': time})}", eventschemas.Moment)
 
     def ping(self, node: str, timeout: float = 5.0) -> schemas.PingReply:
         """One echo; raises LinkError if none comes within `timeout` seconds (at most 60)."""

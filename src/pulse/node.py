@@ -5,6 +5,7 @@
 
 import asyncio
 import contextlib
+import copy
 import logging
 import signal
 from collections.abc import Callable, Iterator
@@ -19,7 +20,9 @@ from pulse.api.app import build as build_api
 from pulse.api.server import ApiService, ControlSocket
 from pulse.config import NodeConfig
 from pulse.core import addresses
+from pulse.core.chronicle import Chronicle
 from pulse.core.effects import TrustChanged
+from pulse.core.events import Event, Kind
 from pulse.core.facts import ClockRead
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
@@ -34,7 +37,9 @@ from pulse.net.dialler import Dialler
 from pulse.net.sockets import bind_tcp, bind_udp
 from pulse.services.ca import CaService
 from pulse.services.control import ControlService
+from pulse.services.events import EventsService
 from pulse.services.fec import FecService
+from pulse.services.history import HistoryService
 from pulse.services.mesh import MeshService
 from pulse.services.persist import PersistService
 from pulse.services.pins import PinsService
@@ -50,6 +55,7 @@ from pulse.services.trust import TrustService
 from pulse.services.tun import TunService
 from pulse.services.why import WhyService
 from pulse.store import boot, files
+from pulse.store.events import EventJournal
 from pulse.store.identity import Identity
 from pulse.store.netconfig import NetworkStore
 
@@ -127,15 +133,21 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     own_devices = partial(_own_devices, tun)
     portmap = underlay.port_mapping(config, links, identity, meshing, own_devices)
     status = _status(config, links, mesh, tun, governance.scribe, portmap)
+    events, history = _events(config, links, mesh, status)
+    meshing.witness, governance.scribe.asked = events.performed, events.edit_asked
+    if governance.ca:
+        governance.ca.issued, governance.ca.refused = events.issued, events.refused
     trace = TraceService(mesh, rpc.call)
     why = WhyService(mesh, rpc.call, lambda node: status.way_to(node).link)
     methods |= {MethodName.PUNCH: traversal.answer, MethodName.TRACE: trace.answer, MethodName.WHY: why.answer}
     methods |= governance.methods
     pins = PinsService(config.data_dir, mesh, meshing.tell, status.pin_of)
-    beside = (governance.tokens, status, trace, why, governance.edits, governance.roles, governance.revoke, pins)
+    deciding = (governance.edits, governance.roles, governance.revoke)
+    beside = (governance.tokens, status, trace, why, *deciding, pins, history)
     control = ControlService(mesh, rpc.call, identity.pinned, governance.ca, *beside)
     services: tuple[Service | None, ...] = (
         meshing,
+        events,
         traversal,
         *underlay.watchers(config, links, meshing, own_devices),
         portmap,
@@ -164,6 +176,20 @@ def _status(
 ) -> StatusService:
     listen = addresses.join(*config.listen)
     return StatusService(mesh, links, tun, scribe, VERSION, listen, _now(), portmap, config.tun.fec)
+
+
+def _events(
+    config: NodeConfig, links: DataplaneLinks, mesh: Mesh, status: StatusService
+) -> tuple[EventsService, HistoryService]:
+    """Who writes this node's journal, and who reads it; that the node starts is in it already."""
+    me = mesh.me.node_id
+    journal = EventJournal.open(config.data_dir, clock.wall())
+    past = copy.deepcopy(journal.past)
+    chronicle = Chronicle(me, past, mesh, status.first_link_to, mesh.sight.clock_offset, _now())
+    events = EventsService(journal, chronicle)
+    events.happened(Event(Kind.START, {"version": VERSION}))
+    links.refused = events.refused
+    return events, HistoryService(journal, events, me, mesh.members.label_of)
 
 
 def _own_devices(tun: TunService | None) -> tuple[str, ...]:

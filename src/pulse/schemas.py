@@ -229,6 +229,8 @@ class JournalCheck(View, frozen=True):
     entries: int
     broken: int | None
     reason: str
+    time: float | None = None
+    """When the last good entry before it was written; None if it is the first."""
 
 
 class NameRequest(Body, frozen=True):

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pulse import pathschemas, schemas
+from pulse import eventschemas, pathschemas, schemas
 from pulse.api.app import build
 from pulse.api.server import ApiService, ControlSocket
-from pulse.errors import Conflict, LinkError, NotFound, Refused
+from pulse.errors import ConfigError, Conflict, LinkError, NotFound, Refused
 
 ID = "4be27a3391c0" + "5" * 52
 CA_HASH = "a91f22c077e4" + "1" * 52
@@ -74,6 +74,16 @@ REASON = pathschemas.Why(
         "9" * 64, "laptop", True, "", "quic", "relay-01", 0.061, 0.0, "symmetric", 3, [], 21.0, "", 2, [LOST, HEARD]
     ),
 )
+JOINED = eventschemas.EventInfo(3, 1000.0, "join", "9" * 64, "laptop", {"v4": "10.100.9.140"})
+ROAMED = eventschemas.EventInfo(
+    4, 1007.0, "path", "9" * 64, "laptop", {"link": "websocket", "via": "relay-01", "was": ""}
+)
+MOMENT = eventschemas.Moment(
+    1010.0, "db-server", "running", 1007.0, 1020.0, "1.7",
+    [eventschemas.PastPeer("9" * 64, "laptop", "10.100.9.140", "websocket", "relay-01", 1007.0, ["scribe"]),
+     eventschemas.PastPeer("8" * 64, "cam-7", "10.100.77.2", "-", "", None, [])],
+    ["cam-1"],
+)  # fmt: skip
 LAPTOP = pathschemas.TraceHop("9" * 64, "laptop", "10.100.9.140", "websocket", 0.038, 0.004, 0.0608)
 
 
@@ -98,6 +108,9 @@ class FakeControl:
     def __init__(self, *peers: schemas.PeerRow) -> None:
         self.peers = [*peers] or [peer()]
         self.entries = [schemas.JournalEntry(n, 1000.0 + n, "token created", {"id": str(n)}) for n in range(1, 2501)]
+        self.events_kept = [JOINED, ROAMED]
+        self.trouble = ""
+        self.moment = MOMENT
         self.asked: list[object] = []
         self.stopped = threading.Event()
         self.reason = REASON
@@ -179,6 +192,21 @@ class FakeControl:
 
     async def ca_verify(self) -> schemas.JournalCheck:
         return schemas.JournalCheck(len(self.entries), None, "")
+
+    async def events(self, wanted: eventschemas.EventsQuery) -> eventschemas.Events:
+        self.asked.append(wanted)
+        if wanted.type == "foo":
+            raise ConfigError('"foo" is no type of event. There are: start, join')
+        found = [each for each in self.events_kept if wanted.after is None or each.seq > wanted.after]
+        found = found[: wanted.limit] if wanted.after is not None else found[-wanted.limit :]
+        return eventschemas.Events(found, self.trouble, 3 if self.trouble else 0)
+
+    async def events_verify(self) -> schemas.JournalCheck:
+        return schemas.JournalCheck(2, None, "")
+
+    async def events_at(self, wanted: eventschemas.MomentQuery) -> eventschemas.Moment:
+        self.asked.append(wanted)
+        return self.moment
 
     async def ping(self, wanted: schemas.PingRequest) -> schemas.PingReply:
         self.asked.append(wanted)

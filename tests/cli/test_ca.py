@@ -35,13 +35,16 @@ def test_a_journal_that_holds_is_said_to(shell: Shell, control: FakeControl) -> 
 @pytest.mark.parametrize("flags", [[], ["--json"]])
 def test_a_broken_journal_is_an_error(shell: Shell, control: FakeControl, flags: list[str]) -> None:
     async def ca_verify() -> schemas.JournalCheck:
-        return schemas.JournalCheck(16, 17, "its hash does not fit")
+        return schemas.JournalCheck(16, 17, "its hash does not fit", 1000.0)
 
     control.ca_verify = ca_verify  # type: ignore[method-assign]
     done = shell.node("ca", "log", "--verify", *flags)
 
     assert done.code == 1
-    assert done.err.startswith("error: entry 17 of the CA's journal is not what pulse wrote: its hash does not fit.\n")
+    assert done.err.startswith(
+        "error: entry 17 of the CA's journal (written after 1970-01-01T00:16:40Z) is not what pulse wrote: "
+        "its hash does not fit.\n"
+    )
     assert bool(done.out) is bool(flags)
 
 

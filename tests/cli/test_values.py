@@ -13,6 +13,7 @@ from pulse.cli.values import (
     milliseconds,
     moment,
     parse_duration,
+    parse_moment,
     percent,
     span,
     spelled_span,
@@ -71,3 +72,24 @@ def test_days_and_moments_are_utc() -> None:
 
 def test_one_is_singular() -> None:
     assert (counted(1, "machine"), counted(2, "machine")) == ("1 machine", "2 machines")
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2h", 1_000_000 - 7200),
+        ("1h30m", 1_000_000 - 5400),
+        ("1970-01-12", 950_400),
+        ("1970-01-12T10:00", 986_400),
+        ("1970-01-12T10:00:01Z", 986_401),
+        ("1970-01-12T10:00+02:00", 979_200),
+    ],
+)
+def test_a_moment_is_so_long_ago_or_a_time_of_utc(text: str, at: float) -> None:
+    assert parse_moment(text, 1_000_000) == at
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "10:00", "2026-13-01", "-2h", "0s"])
+def test_what_is_no_moment_is_refused_with_one_that_is(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_moment(text, 1_000_000)

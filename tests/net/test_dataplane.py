@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import logging
 import os
 import socket
 
@@ -388,12 +387,13 @@ async def test_where_a_neighbour_is_seen_by_now_is_a_fact() -> None:
 # Its own log
 
 
-async def test_what_the_data_plane_says_is_logged_at_its_level(caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_the_data_plane_says_is_logged_and_a_refused_certificate_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     class Saying:
         def drain(self) -> list[tuple[object, ...]]:
-            return [("Log", logging.WARNING, "something odd")]
+            return [("Log", 30, "something odd"), ("Log", 20, "refused a link: x"), ("Log", 10, "refused a link: y")]
 
     with socket.socket() as unused:
-        DataplaneLinks(Saying(), unused)._drain()  # type: ignore[arg-type]
-
-    assert [(each.levelno, each.getMessage()) for each in caplog.records] == [(logging.WARNING, "something odd")]
+        DataplaneLinks(Saying(), unused, refused=(told := []).append)._drain()  # type: ignore[arg-type, var-annotated]
+    assert (caplog.messages[0], told) == ("something odd", ["refused a link: x"])

@@ -101,6 +101,18 @@ async def test_a_machine_with_a_token_is_granted_a_certificate_and_the_floors_of
     assert (answer.floors, answer.time) == (FLOORS, NOW)
 
 
+async def test_who_keeps_the_journal_of_the_node_is_told_of_each_first_certificate_and_each_refusal(
+    ca: CaService,
+) -> None:
+    told: list[object] = []
+    ca.issued, ca.refused = (lambda certificate: told.append(certificate.node_id)), told.append
+    stranger = token("nobody made it")
+    for machine, by in (("newcomer", TOKEN), ("newcomer", TOKEN), ("other", stranger)):
+        await passed_on(ca, machine, by)
+
+    assert told == [node("newcomer"), "join refused; unknown_token"]
+
+
 async def test_the_answer_by_way_of_another_node_is_the_same(ca: CaService) -> None:
     first = await passed_on(ca, "newcomer")
     again = await passed_on(ca, "newcomer")

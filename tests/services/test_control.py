@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pulse import clock, pathschemas, schemas
+from pulse import clock, eventschemas, pathschemas, schemas
 from pulse.core.health import DAY
 from pulse.core.mesh import Mesh
 from pulse.core.trust.ca import BACKDATED, LEAF_LIFETIME
@@ -47,6 +47,11 @@ TRACE = pathschemas.Trace(ALICE.node_id, "alice", str(ALICE.addresses.v4), [], 0
 PINNED = schemas.PinInfo(ALICE.node_id, "alice", "keeper", "", direct=False, followed=True, problem="")
 
 ROLES = schemas.RolesInfo(2, 1, [schemas.NodeRole(ALICE.node_id, "alice", "scribe", "")])
+
+
+EVENTS = eventschemas.Events([], "", 0)
+CHECK = schemas.JournalCheck(7, None, "")
+MOMENT = eventschemas.Moment(1.0, "me", "running", 1.0, None, "", [], [])
 
 
 class Beside:
@@ -102,6 +107,17 @@ class Beside:
         self.asked.append(wanted)
         return schemas.Revoked(ALICE.node_id, "alice", "ca")
 
+    async def events(self, wanted: eventschemas.EventsQuery) -> eventschemas.Events:
+        self.asked.append(wanted)
+        return EVENTS
+
+    async def verify(self) -> schemas.JournalCheck:
+        return CHECK
+
+    async def at(self, wanted: eventschemas.MomentQuery) -> eventschemas.Moment:
+        self.asked.append(wanted)
+        return MOMENT
+
     async def pin(self, wanted: schemas.PinRequest) -> schemas.PinInfo:
         self.asked.append(wanted)
         return PINNED
@@ -129,7 +145,7 @@ class Node:
         mesh = self.mesh
         tokens = TokensService(ME.node_id, mesh.statements, mesh.members, mesh.ca_nodes, self.ca, self.call)
         return ControlService(
-            mesh, self.call, True, self.ca, tokens, beside, beside, beside, beside, beside, beside, beside
+            mesh, self.call, True, self.ca, tokens, beside, beside, beside, beside, beside, beside, beside, beside
         )
 
     async def call(self, node: NodeId, method: str, _: bytes, timeout: float) -> bytes:
@@ -309,6 +325,18 @@ async def test_the_journal_is_read_in_pieces_and_checked(ca_node: Node) -> None:
     assert (second.seq, second.time, second.event, second.fields["max_uses"]) == (2, NOW, "token made", 4)
     assert [each.seq for each in await ca_node.control.ca_log(0, 1)] == [1]
     assert (found.entries, found.broken) == (2, None)
+
+
+async def test_this_nodes_own_journal_is_asked_of_whoever_keeps_it(member_node: Node) -> None:
+    question, time = eventschemas.EventsQuery("join"), eventschemas.MomentQuery(1.0)
+    control = member_node.control
+
+    assert (await control.events(question), await control.events_verify(), await control.events_at(time)) == (
+        EVENTS,
+        CHECK,
+        MOMENT,
+    )
+    assert member_node.beside.asked == [question, time]
 
 
 # Not the CA

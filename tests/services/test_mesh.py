@@ -10,7 +10,7 @@ import pytest
 
 from pulse import clock
 from pulse.core import facts, messages
-from pulse.core.effects import PolicyRule
+from pulse.core.effects import Effect, Log, PolicyRule, StoreRevocation
 from pulse.core.messages import Item, Leaving, ObjectKind, Objects, Observed
 from pulse.core.network.netconfig import Config, Settings, sign_config
 from pulse.core.network.policy import Rule
@@ -202,6 +202,16 @@ async def test_a_record_of_ours_with_a_higher_boot_count_raises_the_one_on_disk(
 
 
 # What this node signed itself
+
+
+async def test_a_witness_sees_all_that_was_done_and_what_was_signed_here(here: Node) -> None:
+    seen: list[Effect] = []
+    here.service.witness = seen.extend
+    here.service.tell(ALICE_IS_UP)
+    here.service.take_in(ObjectKind.REVOCATION, BOB_IS_OUT.data)
+
+    assert next(each.event for each in seen if isinstance(each, Log)) == "link up"
+    assert [each.node for each in seen if isinstance(each, StoreRevocation)] == [BOB.node_id]
 
 
 async def test_what_was_signed_here_is_told_to_neighbours_and_not_written_again(here: Node) -> None:

@@ -190,7 +190,12 @@ async def test_a_disk_that_refuses_the_config_signed_anew_costs_a_line(
 
 
 async def test_a_name_is_on_disk_and_told_when_it_is_answered(scribe: Node) -> None:
+    asked: list[object] = []
+    scribe.service.asked = lambda by: asked.append((by, scribe.office.statements.config))
+    before = scribe.office.statements.config
+
     told = await scribe.edits.set_name(NameRequest(RELAY.node_id[:12], "relay-01"))
+    assert asked == [(HOME.node_id, before)]
     config = scribe.office.statements.config
 
     assert told == NodeNaming(RELAY.node_id, "relay-01", [], "1.2")

@@ -315,3 +315,9 @@ async def test_a_mapped_port_is_shown_and_none_if_there_is_none(node: Node) -> N
     mapping = PortMapping("pcp", "203.0.113.7:8443", NOW + 7200, True)
     for router, shown in ((None, None), (Router(), None), (Router(mapping), mapping)):
         assert replace(node.service, portmap=router).status().portmap == shown
+
+
+async def test_the_first_link_to_a_node_is_told_by_type_and_relay(relayed: Node) -> None:
+    assert relayed.service.first_link_to(KEEPER.node_id) == ("quic", "")
+    assert relayed.service.first_link_to(ALICE.node_id) == ("quic", KEEPER.node_id)
+    assert relayed.service.first_link_to(BOB.node_id) == ("-", "")

@@ -23,6 +23,11 @@ def filled() -> sqlite3.Connection:
     return db
 
 
+def time_before(seq: int) -> float | None:
+    """When the entry before `seq` was written."""
+    return 100.0 + seq - 1 if seq > 1 else None
+
+
 def test_entries_come_back_in_order_and_in_pages() -> None:
     db = filled()
     assert [entry.seq for entry in journal.entries(db)] == [1, 2, 3, 4, 5]
@@ -39,14 +44,18 @@ def test_an_untouched_journal_holds() -> None:
 def test_a_changed_entry_is_named(seq: int) -> None:
     db = filled()
     db.execute("UPDATE journal SET entry = replace(entry, '10', '11') WHERE seq = ?", (seq,))
-    assert journal.verify(db, journal.head(db)) == Verification(seq - 1, seq, f"entry {seq} was changed")
+    assert journal.verify(db, journal.head(db)) == Verification(
+        seq - 1, seq, f"entry {seq} was changed", time_before(seq)
+    )
 
 
 @pytest.mark.parametrize("seq", range(1, ENTRIES))
 def test_a_missing_entry_is_named(seq: int) -> None:
     db = filled()
     db.execute("DELETE FROM journal WHERE seq = ?", (seq,))
-    assert journal.verify(db, journal.head(db)) == Verification(seq - 1, seq, f"entry {seq} is missing")
+    assert journal.verify(db, journal.head(db)) == Verification(
+        seq - 1, seq, f"entry {seq} is missing", time_before(seq)
+    )
 
 
 @given(st.integers(1, ENTRIES))

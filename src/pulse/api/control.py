@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from pulse import pathschemas, schemas
+from pulse import eventschemas, pathschemas, schemas
 
 
 class Control(Protocol):
@@ -74,6 +74,18 @@ class Control(Protocol):
 
     async def ca_verify(self) -> schemas.JournalCheck:
         """Walk the journal's hash chain."""
+        ...
+
+    async def events(self, wanted: eventschemas.EventsQuery) -> eventschemas.Events:
+        """Entries of this node's journal."""
+        ...
+
+    async def events_verify(self) -> schemas.JournalCheck:
+        """Walk the hash chain of this node's journal."""
+        ...
+
+    async def events_at(self, wanted: eventschemas.MomentQuery) -> eventschemas.Moment:
+        """The mesh as it was at a time."""
         ...
 
     async def ping(self, wanted: schemas.PingRequest) -> schemas.PingReply:

@@ -21,6 +21,8 @@ COMMANDS = {
     "id": ("pulse.cli.node:identity", "Show who this node is."),
     "cert": ("pulse.cli.node:certificate", "Show this node's certificate and when it ends."),
     "status": ("pulse.cli.status:status", "Show whether all is well, and the nodes of the mesh."),
+    "events": ("pulse.cli.events:events", "Show what happened in the mesh, as this node saw it."),
+    "logs": ("pulse.cli.logs:logs", "Show what the node in the background wrote down."),
     "ping": ("pulse.cli.node:ping", "Ask a node for a sign of life, and measure."),
     "trace": ("pulse.cli.trace:trace", "Show the way frames take to a node, hop by hop."),
     "why": ("pulse.cli.why:why", "Say why a node is reached as it is, from both ends."),

@@ -51,8 +51,9 @@ def _show_check(found: schemas.JournalCheck, *, json: bool) -> None:
     if json:
         print_json(found)
     if found.broken is not None:
+        after = "" if found.time is None else f" (written after {moment(found.time)})"
         raise Damaged(
-            f"entry {found.broken} of the CA's journal is not what pulse wrote: {found.reason}.\n"
+            f"entry {found.broken} of the CA's journal{after} is not what pulse wrote: {found.reason}.\n"
             "Compare the ledger with a backup, and find out who could write to it."
         )
     if not json:

@@ -10,9 +10,10 @@ from cyclopts import Parameter
 
 from pulse import schemas
 from pulse.cli.output import beside, clear_screen, is_terminal, print_json, print_table
-from pulse.cli.values import DASH, MINUTE, DataDir, Json, milliseconds, percent, span
+from pulse.cli.values import DASH, MINUTE, DataDir, Json, When, milliseconds, percent, span
 from pulse.client import Client, connect
 from pulse.core.types import SHORT_ID
+from pulse.errors import ConfigError
 
 EVERY: Final = 1.0
 """Seconds between two looks of --watch."""
@@ -27,10 +28,18 @@ def status(
     *,
     json: Json = False,
     watch: Annotated[bool, Parameter(help="Look again each second until Ctrl-C.")] = False,
+    at: Annotated[When | None, Parameter(help="As it was then: 2h (ago), 2026-11-26T10:00 (UTC).")] = None,
     check: Annotated[bool, Parameter(help="Exit with 1 if not all is well.")] = False,
     data_dir: DataDir = None,
 ) -> int:
     """Show whether all is well, and the nodes of the mesh."""
+    if at is not None:
+        if watch or check:
+            raise ConfigError("--at looks back: it goes with --json, not with --watch or --check")
+        from pulse.cli import past
+
+        past.show(at, json=json, data_dir=data_dir)
+        return 0
     with connect(data_dir) as client:
         found = client.status()
         _show(found, json=json, fresh=watch)

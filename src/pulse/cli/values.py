@@ -3,6 +3,7 @@
 Invariant: a value that cannot be read is refused with an example of one that can.
 """
 
+import datetime
 import re
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
+from pulse import clock
 from pulse.errors import ConfigError
 
 MINUTE: Final = 60.0
@@ -35,12 +37,33 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
+def parse_moment(text: str, now: float) -> float:
+    """Seconds since 1970 of `2h` (ago), `2026-11-26` or `2026-11-26T10:00` (UTC, unless it says else).
+
+    Raises ConfigError.
+    """
+    if _DURATION.fullmatch(text):
+        return now - parse_duration(text)
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f'"{text}" is no time. Write 2h (ago) or 2026-11-26T10:00 (UTC)') from error
+    return (found if found.tzinfo else found.replace(tzinfo=datetime.UTC)).timestamp()
+
+
 def _converted_duration(_: Any, tokens: Sequence[Any]) -> float:
     return parse_duration(tokens[0].value)
 
 
+def _converted_moment(_: Any, tokens: Sequence[Any]) -> float:
+    return parse_moment(tokens[0].value, clock.wall())
+
+
 Duration = Annotated[float, Parameter(converter=_converted_duration, n_tokens=1)]
 DataDir = Annotated[Path | None, Parameter(help="Data directory of the node to ask, if not the usual one.")]
+When = Annotated[float, Parameter(converter=_converted_moment, n_tokens=1)]
+"""A time as people type it, in seconds since 1970."""
+
 Json = Annotated[bool, Parameter(help="Print JSON, for programs.")]
 
 

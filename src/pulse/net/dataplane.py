@@ -87,6 +87,8 @@ class DataplaneLinks:
     _udp: socket.socket
     """The socket of the data plane once more: whoever binds another beside it needs it."""
     _proxy: Proxy | None = None
+    refused: Callable[[str], None] = lambda _: None
+    """Told, in the data plane's words, of links that were refused for their certificate."""
     listens_tcp: bool = False
     """WebSockets are taken in, on the TCP port of the same number."""
     _facts: list[facts.Fact] = field(default_factory=list)
@@ -156,6 +158,11 @@ class DataplaneLinks:
     def _drain(self) -> None:
         for kind, *values in self._dataplane.drain():
             _ON_EVENT[kind](self, *values)
+
+    def _said(self, level: int, text: str) -> None:
+        log.log(level, text)
+        if level >= logging.INFO and text.startswith("refused a link"):
+            self.refused(text)
 
     def _tell(self, fact: facts.Fact) -> None:
         self._facts.append(fact)
@@ -348,7 +355,7 @@ _ON_EVENT: dict[str, Callable[..., None]] = {
     "SessionUp": lambda self, node: self._tell(facts.SessionUp(_hex(node))),
     "SessionDown": lambda self, node, why: self._tell(facts.SessionDown(_hex(node), why)),
     "TunGone": lambda self, why: self._tun_gone.put_nowait(why),
-    "Log": lambda _, level, text: log.log(level, text),
+    "Log": DataplaneLinks._said,
 }
 
 

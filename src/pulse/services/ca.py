@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from pulse import clock
 from pulse.core.trust.ca import SERIAL_BITS, Issuer
+from pulse.core.trust.certificates import Certificate, parse
 from pulse.core.trust.invites import Invite, encode_invite
 from pulse.core.trust.join import Floors, Refusal, build_general_refusal
 from pulse.core.trust.tokens import SECRET_BYTES, TokenRecord, new_token, print_token, secret_from
@@ -41,6 +42,10 @@ class CaService:
     invite_addresses: Callable[[], tuple[str, ...]]
     before_signing: Callable[[], None] = lambda: None
     """Brings the ledger up to date with what the mesh knows; may raise PulseError."""
+    issued: Callable[[Certificate], None] = lambda _: None
+    """Told of the first certificate of each node."""
+    refused: Callable[[str], None] = lambda _: None
+    """Told why a join was refused."""
     _clock_sound: bool = field(default=True, init=False)
 
     async def run(self) -> None:
@@ -137,8 +142,10 @@ class CaService:
             return build_general_refusal(Refusal.CA_BROKEN, now)
         if admission.refusal is not None:
             log.info("join refused", extra={"refusal": admission.refusal.name.lower()})
-        elif admission.is_new and admission.node is not None:
+            self.refused(f"join refused; {admission.refusal.name.lower()}")
+        elif admission.is_new and admission.node is not None and admission.certificate is not None:
             log.info("node joined", extra={"node": admission.node[:SHORT_ID]})
+            self.issued(parse(admission.certificate))
         return admission.answer
 
     async def _beat(self) -> None:

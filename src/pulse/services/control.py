@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pulse import clock, pathschemas, schemas
+from pulse import clock, eventschemas, pathschemas, schemas
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
 from pulse.core.types import NodeId
@@ -77,6 +77,14 @@ class Explainer(Protocol):
     async def why(self, wanted: pathschemas.WhyRequest) -> pathschemas.Why: ...
 
 
+class Historian(Protocol):
+    """Who tells what the journal of this node has."""
+
+    async def events(self, wanted: eventschemas.EventsQuery) -> eventschemas.Events: ...
+    async def verify(self) -> schemas.JournalCheck: ...
+    async def at(self, wanted: eventschemas.MomentQuery) -> eventschemas.Moment: ...
+
+
 class Pinner(Protocol):
     """Who pins nodes to ways."""
 
@@ -101,6 +109,7 @@ class ControlService:
     appointer: Appointer
     revoker: Revoker
     pins: Pinner
+    history: Historian
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when somebody asked the node to stop."""
 
@@ -193,7 +202,16 @@ class ControlService:
     async def revoke(self, wanted: schemas.RevokeRequest) -> schemas.Revoked:
         return await self.revoker.revoke(wanted)
 
-    # Journal
+    # Journals
+
+    async def events(self, wanted: eventschemas.EventsQuery) -> eventschemas.Events:
+        return await self.history.events(wanted)
+
+    async def events_verify(self) -> schemas.JournalCheck:
+        return await self.history.verify()
+
+    async def events_at(self, wanted: eventschemas.MomentQuery) -> eventschemas.Moment:
+        return await self.history.at(wanted)
 
     async def ca_log(self, after: int, limit: int) -> list[schemas.JournalEntry]:
         entries = self._journal().entries(after, limit)
@@ -201,7 +219,7 @@ class ControlService:
 
     async def ca_verify(self) -> schemas.JournalCheck:
         found = self._journal().verify()
-        return schemas.JournalCheck(found.entries, found.broken, found.reason)
+        return schemas.JournalCheck(found.entries, found.broken, found.reason, found.time)
 
     # Details
 

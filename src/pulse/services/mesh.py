@@ -5,7 +5,7 @@ Invariant: only this service touches the mesh, on one thread, so nothing in it n
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import assert_never
@@ -80,6 +80,8 @@ class MeshService:
     """Does what an attempt at a hole in a NAT asks for."""
     send_beacon: Callable[[bytes], None] = lambda _: None
     """Sends a datagram to the beacons' group on every LAN."""
+    witness: Callable[[Sequence[Effect]], None] = lambda _: None
+    """Sees what the core asked for, after it is done."""
     _peers_due: float | None = field(default=None, init=False)
     _trust_due: float | None = field(default=None, init=False)
     _acted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -95,7 +97,8 @@ class MeshService:
 
     def perform(self, effects: Iterable[Effect]) -> None:
         """Do what the core asks for."""
-        for effect in effects:
+        done = list(effects)
+        for effect in done:
             match effect:
                 case SendMessage() | CloseLink() | CloseSession() | TablesChanged() | PolicyChanged():
                     self._move(effect)
@@ -117,12 +120,14 @@ class MeshService:
                     log.log(level, event, extra=dict(fields))
                 case _:
                     assert_never(effect)
+        self.witness(done)
         self._acted.set()
 
     def take_in(self, kind: ObjectKind, data: bytes) -> None:
         """This node signed an object, or was given one by the CA; it is on disk. Raises ProtocolError or Refused."""
         made = self.mesh.object_made(kind, data, _now())
         self.perform(effect for effect in made if not isinstance(effect, Store))
+        self.witness([effect for effect in made if isinstance(effect, Store)])
         self.rules_changed()
 
     async def leave(self) -> None:

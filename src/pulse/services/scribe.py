@@ -48,6 +48,8 @@ class ScribeService:
     ca_nodes: Callable[[], frozenset[NodeId]]
     wanted: bool
     """Started with --scribe."""
+    asked: Callable[[NodeId], None] = lambda _: None
+    """Told who asked for an edit, before it is in force."""
     problem: str = field(default="", init=False)
     """Why a node that was started to be the scribe is not; empty if it is, or was not."""
     _final: bool = field(default=False, init=False)
@@ -89,6 +91,7 @@ class ScribeService:
         await self._wait_able()
         signed = self.scribe.edited(edits)
         if signed != self.scribe.statements.config:
+            self.asked(by)
             self.publish.config(signed)
             version = ".".join(map(str, signed.number))
             log.info("network config edited", extra={"node": by[:SHORT_ID], "version": version})

@@ -108,6 +108,11 @@ class StatusService:
         """How frames leave for `node` now."""
         return self._way(self._path_to(node))
 
+    def first_link_to(self, node: NodeId) -> tuple[str, NodeId]:
+        """The type of the first link towards `node`, and the first relay, which is nobody for a direct path."""
+        path = self._path_to(node)
+        return self._way(path).link, (path.via if path and path.via else NodeId(""))
+
     def pin_of(self, node: NodeId) -> schemas.PinInfo | None:
         """To which way a person pinned `node`, and whether it is the one in use."""
         pin = self.mesh.routing.pin_of(node)

@@ -1,13 +1,13 @@
-"""The CA's journal: what was issued, refused and changed, each entry chained to the one before by its hash.
+"""Journals: entries each chained to the one before by its hash; the CA's in its ledger, a node's in files of its own.
 
 An entry's hash is SHA-256(hash before ‖ entry as stored). The newest hash is kept in a file apart, written
-after each commit, so a journal cut short, or an older copy of the ledger, is noticed too.
-Invariant: an entry is written in the transaction of the change it tells of, so neither is without the other.
+after each commit, so a journal cut short, or an older copy of it, is noticed too.
+Invariant: an entry of the CA's is written in the transaction of what it tells of, so neither is without the other.
 """
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,7 +24,7 @@ Fields = dict[str, str | int | float | None]
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One line of the journal; `time` is the CA's wall clock, seconds since 1970."""
+    """One line of a journal; `time` is its node's wall clock, seconds since 1970."""
 
     seq: int
     time: float
@@ -40,6 +40,9 @@ class Head:
     hash: bytes = GENESIS
 
 
+GENESIS_HEAD: Final = Head()
+
+
 @dataclass(frozen=True, slots=True)
 class Verification:
     """What reading the whole journal found; `broken` is the first entry that cannot be believed."""
@@ -47,13 +50,15 @@ class Verification:
     entries: int
     broken: int | None = None
     reason: str = ""
+    time: float | None = None
+    """When the last entry before it was written; None if it is the first."""
 
 
 def append(db: sqlite3.Connection, time: float, event: str, fields: Fields) -> Head:
     """Add an entry inside the open transaction."""
     last = head(db)
-    entry = msgspec.json.encode(Entry(last.seq + 1, time, event, fields)).decode()
-    fresh = Head(last.seq + 1, _chain(last.hash, entry))
+    entry = encode(Entry(last.seq + 1, time, event, fields))
+    fresh = Head(last.seq + 1, chained(last.hash, entry))
     db.execute("INSERT INTO journal VALUES (?, ?, ?)", (fresh.seq, entry, fresh.hash))
     return fresh
 
@@ -72,18 +77,22 @@ def entries(db: sqlite3.Connection, after: int = 0, limit: int = 1000) -> list[E
 
 def verify(db: sqlite3.Connection, kept: Head) -> Verification:
     """Walk the chain from the first entry; `kept` is the head from the file apart."""
-    count, previous = 0, GENESIS
-    for seq, text, found in _rows(db):
-        count += 1
-        if seq != count:
-            return Verification(count - 1, count, f"entry {count} is missing")
-        previous = _chain(previous, text)
-        if found != previous:
-            return Verification(count - 1, seq, f"entry {seq} was changed")
-        if seq == kept.seq and previous != kept.hash:
-            return Verification(count - 1, seq, f"entry {seq} and all before it were written anew")
-    if count < kept.seq:
-        return Verification(count, count + 1, f"entries {count + 1} to {kept.seq} are missing at the end")
+    return walk(_rows(db), kept)
+
+
+def walk(rows: Iterable[tuple[int, str, bytes]], kept: Head, start: Head = GENESIS_HEAD) -> Verification:
+    """Follow a chain of (number, entry, hash) from `start`, the entry before the first, to the one `kept` tells of."""
+    previous, last = start, ""
+    for seq, text, found in rows:
+        expected = Head(previous.seq + 1, chained(previous.hash, text))
+        broken = _fault(seq, found, expected, kept)
+        if broken:
+            return Verification(previous.seq - start.seq, expected.seq, broken, _written(last))
+        previous, last = expected, text
+    count = previous.seq - start.seq
+    if previous.seq < kept.seq:
+        missing = f"entries {previous.seq + 1} to {kept.seq} are missing at the end"
+        return Verification(count, previous.seq + 1, missing, _written(last))
     return Verification(count)
 
 
@@ -110,8 +119,29 @@ def _rows(db: sqlite3.Connection) -> Iterator[tuple[int, str, bytes]]:
     yield from db.execute("SELECT seq, entry, hash FROM journal ORDER BY seq")
 
 
-def _chain(before: bytes, entry: str) -> bytes:
+def chained(before: bytes, entry: str) -> bytes:
+    """The hash of an entry that follows the one with hash `before`."""
     return hashlib.sha256(before + entry.encode()).digest()
+
+
+def encode(entry: Entry) -> str:
+    """An entry as it is stored, and hashed."""
+    return msgspec.json.encode(entry).decode()
+
+
+def _fault(seq: int, found: bytes, expected: Head, kept: Head) -> str:
+    """What is wrong with an entry; nothing if it is the expected one."""
+    if seq != expected.seq:
+        return f"entry {expected.seq} is missing"
+    if found != expected.hash:
+        return f"entry {seq} was changed"
+    if seq == kept.seq and found != kept.hash:
+        return f"entry {seq} and all before it were written anew"
+    return ""
+
+
+def _written(text: str) -> float | None:
+    return msgspec.json.decode(text, type=Entry).time if text else None
 
 
 def _read(seq: int, text: str) -> Entry:

@@ -1,0 +1,30 @@
+"""`/api/events…`: what happened, as this node saw it, and how the mesh looked at a time."""
+
+from starlette.requests import Request
+
+from pulse import schemas
+from pulse.api.control import Control
+from pulse.api.routes import Endpoint
+from pulse.eventschemas import Events, EventsQuery, Moment, MomentQuery
+
+
+async def events(control: Control, _: Request, query: EventsQuery) -> Events:
+    """Entries of this node's journal: the newest that fit, or those after number `after`; oldest first."""
+    return await control.events(query)
+
+
+async def verify(control: Control, _: Request) -> schemas.JournalCheck:
+    """Walk the hash chain of this node's journal."""
+    return await control.events_verify()
+
+
+async def at(control: Control, _: Request, query: MomentQuery) -> Moment:
+    """The mesh as this node saw it at a time."""
+    return await control.events_at(query)
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/api/events", events),
+    Endpoint("GET", "/api/events/verify", verify),
+    Endpoint("GET", "/api/events/at", at),
+)

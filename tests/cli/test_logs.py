@@ -1,0 +1,56 @@
+"""`pulse logs`: the end of the file, followed into a new one, and nothing in it that moves a terminal."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import Shell
+
+
+@pytest.fixture
+def log(shell: Shell) -> Path:
+    shell.data_dir.mkdir(mode=0o700)
+    path = shell.data_dir / "pulse.log"
+    path.write_text("".join(f"line {number}\n" for number in range(1, 101)))
+    return path
+
+
+def test_fifty_lines_are_shown_unless_told(shell: Shell, log: Path) -> None:
+    assert shell.node("logs").out.splitlines() == [f"line {number}" for number in range(51, 101)]
+    assert shell.node("logs", "-n", "2").out == "line 99\nline 100\n"
+    assert shell.node("logs", "-n", "0").out == ""
+
+
+def test_nothing_in_it_moves_the_terminal(shell: Shell, log: Path) -> None:
+    log.write_bytes(b"a\x1b[2Jb\xff\n")
+
+    assert shell.node("logs").out == "a\N{REPLACEMENT CHARACTER}[2Jb\N{REPLACEMENT CHARACTER}\n"
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_follow_goes_on_with_new_lines_and_in_a_file_begun_anew(shell: Shell, log: Path, moved: bool) -> None:
+    command = shell.command("logs", "-f", "-n", "1", "--data-dir", str(shell.data_dir))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=shell.variables()) as following:
+        assert following.stdout is not None
+        assert following.stdout.readline() == "line 100\n"
+        with log.open("a") as file:
+            file.write("line 101\n")
+        assert following.stdout.readline() == "line 101\n"
+        if moved:
+            log.rename(log.with_suffix(".old"))
+        log.write_text("begun anew\n")
+        assert following.stdout.readline() == "begun anew\n"
+        following.terminate()
+
+
+def test_without_a_log_it_says_where_it_looked(shell: Shell) -> None:
+    done = shell.node("logs")
+
+    assert done.code == 4
+    assert f"looked for {shell.data_dir}/pulse.log" in done.err
+    assert "journalctl" in done.err
+
+
+def test_a_negative_number_of_lines_is_refused(shell: Shell, log: Path) -> None:
+    assert shell.node("logs", "--lines=-1").code == 2

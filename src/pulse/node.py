@@ -55,7 +55,7 @@ from pulse.services.trust import TrustService
 from pulse.services.tun import TunService
 from pulse.services.why import WhyService
 from pulse.store import boot, files
-from pulse.store.events import EventJournal
+from pulse.store import events as event_store
 from pulse.store.identity import Identity
 from pulse.store.netconfig import NetworkStore
 
@@ -183,7 +183,7 @@ def _events(
 ) -> tuple[EventsService, HistoryService]:
     """Who writes this node's journal, and who reads it; that the node starts is in it already."""
     me = mesh.me.node_id
-    journal = EventJournal.open(config.data_dir, clock.wall())
+    journal = event_store.opened(config.data_dir, clock.wall())
     past = copy.deepcopy(journal.past)
     chronicle = Chronicle(me, past, mesh, status.first_link_to, mesh.sight.clock_offset, _now())
     events = EventsService(journal, chronicle)

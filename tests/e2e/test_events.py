@@ -4,21 +4,27 @@ Invariant: the tests read one story, made once: two joins, a name, a cable that 
 """
 
 import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pulse import clock
+from pulse.client import connect
 from pulse.lab.host import wait_until
 from pulse.lab.lab import Lab
 from pulse.lab.topologies import RELAY
 from tests.arch.test_events import listed
 from tests.e2e.mesh import PATIENCE, Mesh, Node, bring_up_relay
 from tests.namespace import require_root
+
+EDITS = 12
+"""Of two events each: more than fit into what is left of a page of memory, which a full tmpfs still takes."""
 
 
 @dataclass(frozen=True)
@@ -131,3 +137,42 @@ def test_a_node_that_was_killed_says_that_it_cannot_know_and_one_that_is_out_is_
     assert "ended without a word between" in shown
     assert "entries hold" in right.host.pulse("events", "--verify").stdout
     wait_until(partial(told, story.mesh["relay"], "--type", "refuse"), "the relay tells of a refusal", PATIENCE)
+
+
+@pytest.fixture
+def small_disk(story: Story) -> Iterator[Path]:
+    """The directory of the left node's journal, empty and with room for 64 KiB, while its daemon does not run."""
+    left = story.mesh["left"]
+    left.stop()
+    place = left.host.data / "events"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "none", place], check=True)
+    try:
+        yield place
+    finally:
+        left.stop()
+        subprocess.run(["umount", place], check=True)
+
+
+def test_a_full_disk_stops_neither_the_node_nor_the_news_once_there_is_room(story: Story, small_disk: Path) -> None:
+    left, filler = story.mesh["left"], small_disk / "filler"
+    left.start()
+    assert kinds(told(left), story.ids["relay"]) == ["join"]
+    filler.write_bytes(bytes(64 * 1024 - sum(each.stat().st_blocks * 512 for each in small_disk.iterdir())))
+
+    story.mesh.lab.mend("relay", "left")
+    left.wait_path(story.mesh["relay"])
+    with connect(story.mesh["relay"].host.data) as scribe:
+        for _ in range(EDITS):
+            scribe.add_tag("laptop", "db")
+            newest = scribe.remove_tag("laptop", "db").version
+    wait_until(lambda: "note:" in left.host.pulse("events").stderr, "the disk of left is full", PATIENCE)
+    done = left.host.pulse("events")
+    assert "note: nothing can be written at present: cannot write to " in done.stderr
+    assert "No space left on device" in done.stderr
+    assert f"version={newest}" not in done.stdout
+
+    filler.unlink()
+    wait_until(lambda: f"version={newest}" in left.host.pulse("events").stdout, "left writes again", PATIENCE)
+    assert kinds(told(left), story.ids["right"])[-1] == "revoke"
+    assert left.log.count("events not kept on disk") == 1
+    assert "entries hold" in left.host.pulse("events", "--verify").stdout

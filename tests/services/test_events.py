@@ -156,6 +156,7 @@ async def test_a_full_disk_is_warned_of_once_and_told_and_what_others_cause_give
 ) -> None:
     monkeypatch.setattr(module, "WAITING", 5)
     monkeypatch.setattr(module, "RETRY", 0.01)
+    monkeypatch.setattr(module, "GATHER", 0.01)
     caplog.set_level("INFO")
     disk = Disk(full=True)
     node = Node(disk)
@@ -181,6 +182,7 @@ async def test_a_full_disk_is_warned_of_once_and_told_and_what_others_cause_give
 async def test_paths_that_were_lost_are_told_again_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WAITING", 2)
     monkeypatch.setattr(module, "RETRY", 0.01)
+    monkeypatch.setattr(module, "GATHER", 0.01)
     disk = Disk(full=True)
     node = Node(disk)
     async with running(node):

@@ -13,7 +13,8 @@ import pytest
 
 from pulse.core.events import Event, Kind
 from pulse.errors import NotFound, Refused, SystemRefused
-from pulse.store.events import EventJournal
+from pulse.store import events as module
+from pulse.store.events import EventJournal, Unkept
 from pulse.store.files import PRIVATE_FILE, checked, open_data_dir
 from pulse.store.journal import Entry
 from pulse.store.segments import place, places
@@ -209,7 +210,7 @@ while True:
 
 def test_kill_9_at_any_time_loses_nothing_that_was_acknowledged(data_dir: Path) -> None:
     acknowledged = 0
-    for rounds in range(8):
+    for rounds in range(5):
         command = [sys.executable, "-c", WRITER, str(data_dir), str(acknowledged)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdout is not None
@@ -269,6 +270,32 @@ def test_a_journal_in_the_place_of_which_is_a_link_is_refused(data_dir: Path) ->
     path.symlink_to(data_dir / "elsewhere")
     with pytest.raises(Refused, match="symbolic link"):
         EventJournal.open(data_dir, NOW)
+
+
+def test_a_disk_that_fails_costs_the_journal_and_not_the_node(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(data_dir):
+        pass
+
+    def fails(*_: object) -> bytes:
+        raise SystemRefused("cannot read 000000000001.jsonl: Input/output error.")
+
+    monkeypatch.setattr("pulse.store.segments.read_file", fails)
+    found = module.opened(data_dir, NOW)
+
+    assert isinstance(found, Unkept)
+    for ask in (lambda: found.append([]), lambda: found.newest(1, anything), found.verify, lambda: found.at(NOW)):
+        with pytest.raises(SystemRefused, match="Input/output error"):
+            ask()
+    with pytest.raises(SystemRefused):
+        found.after(1, 1, anything)
+    found.keep_head()
+    found.close()
+
+
+def test_a_journal_others_may_read_is_refused_all_the_same(data_dir: Path) -> None:
+    (data_dir / "events").mkdir(mode=0o755)
+    with pytest.raises(Refused):
+        module.opened(data_dir, NOW)
 
 
 def flipped(data: bytes, position: int) -> bytes:

@@ -96,7 +96,7 @@ class Chronicle:
         self._config: SignedConfig | None = None
         self._objects_stale = self._paths_stale = True
         self._looked = now - PACE
-        self._restless: dict[NodeId, Bucket] = {}
+        self._restless: dict[str, Bucket] = {}
         """Nodes whose path was told lately."""
         self._waits: float | None = None
         """When a change of a path that was held back may be told."""
@@ -232,20 +232,16 @@ class Chronicle:
             self._paths.spend(1, now)
             self._restless.setdefault(node, Bucket(1 / HOLD, AT_ONCE, now)).spend(1, now)
             kind = Kind.DOWN if way[0] == NO_PATH else Kind.UP if known == NO_PATH else Kind.PATH
-            who = {"node": node, "name": self._mesh.members.label_of(node)}
+            who = {"node": node, "name": self._name(node)}
             over: Fields = {} if kind is Kind.DOWN else {"link": way[0]} | ({"via": way[1]} if way[1] else {})
             yield Event(kind, {**who, **over})
 
-    def _astray(self, now: float) -> Iterator[tuple[NodeId, str, Way]]:
+    def _astray(self, now: float) -> Iterator[tuple[str, str, Way]]:
         """Nodes on another path than was told, the link type that was, and the way now; who is held back waits."""
         found = 0
-        for each in list(self._mesh.members.all()):
-            node = each.node_id
-            known = self.past.nodes.get(node)
-            if known is None or node == self._me:
-                continue
-            way = self._way_to(node)
-            if (known.link, known.via) == way:
+        for node, known in list(self.past.nodes.items()):
+            way = self._way_to(NodeId(node))
+            if node == self._me or (known.link, known.via) == way:
                 continue
             bucket = self._restless.get(node)
             if bucket is not None and bucket.level(now) < 1:

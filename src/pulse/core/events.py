@@ -42,6 +42,9 @@ class Kind(StrEnum):
 BOUNDED: Final = frozenset({Kind.REFUSE, Kind.UP, Kind.PATH, Kind.DOWN, Kind.CLOCK})
 """Those that others can cause without end: they give way where there is no room. All others never do."""
 
+PATIENT: Final = BOUNDED | {Kind.JOIN}
+"""Those that may wait for more of their kind before they are written: who joined is known without the journal, too."""
+
 BOOKKEEPING: Final = frozenset({Kind.ANCHOR, Kind.KNOWN})
 """Those that say again at the beginning of a file what an older one said."""
 

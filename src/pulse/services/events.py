@@ -16,17 +16,17 @@ from typing import Final, Protocol, TypeVar
 from pulse import clock
 from pulse.core.chronicle import Chronicle
 from pulse.core.effects import Effect
-from pulse.core.events import BOUNDED, Event, Kind, Past
+from pulse.core.events import BOUNDED, PATIENT, Event, Kind, Past
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.members import label
 from pulse.core.types import NodeId
-from pulse.errors import PulseError
+from pulse.errors import PulseError, SystemRefused
 from pulse.store.journal import Entry
 
 log = logging.getLogger(__name__)
 
 GATHER: Final = 1.0
-"""Seconds that what others cause may wait for more of its kind; the rest is written at once."""
+"""Seconds that joins and what others cause may wait for more of their kind; the rest is written at once."""
 
 WAITING: Final = 1000
 """Events that may wait for a slow disk before those that others cause give way."""
@@ -86,7 +86,7 @@ class EventsService:
         self._waiting: list[tuple[float, Event]] = []
         self._stirred, self._filled, self._pressing = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="events")
-        self._writing: tuple[Future[list[Entry]], Happened] | None = None
+        self._writing: tuple[Future[list[Entry] | PulseError], Happened] | None = None
         self._turn = asyncio.Lock()
         self._untold = 0
         """Lost ones that the journal does not tell of yet."""
@@ -175,7 +175,7 @@ class EventsService:
                 continue
             self._waiting.append((at, event))
             self._filled.set()
-            if event.kind not in BOUNDED:
+            if event.kind not in PATIENT:
                 self._pressing.set()
         if self._chronicle.deadline() is not None:
             self._stirred.set()
@@ -196,7 +196,7 @@ class EventsService:
         batch, self._waiting = self._waiting, []
         self._filled.clear()
         self._pressing.clear()
-        self._writing = self._thread.submit(self._journal.append, batch), batch
+        self._writing = self._thread.submit(self._append, batch), batch
 
     async def _written(self) -> None:
         if self._writing is not None:
@@ -210,16 +210,25 @@ class EventsService:
             return
         (future, batch), self._writing = self._writing, None
         try:
-            entries = future.result(LAST_WORDS)
-            self._thread.submit(self._keep_head)
-        except (PulseError, TimeoutError) as error:
-            self._failed(str(error) or "the disk does not answer")
+            outcome = future.result(LAST_WORDS)
+        except TimeoutError:
+            outcome = SystemRefused("the disk does not answer")
+        if isinstance(outcome, PulseError):
+            self._failed(str(outcome))
             self._waiting[:0] = batch
             self._filled.set()
             return
         self._recovered()
+        self._thread.submit(self._keep_head)
         for subscriber in self._subscribers:
-            subscriber.tell(entries)
+            subscriber.tell(outcome)
+
+    def _append(self, batch: Happened) -> list[Entry] | PulseError:
+        """In the journal's thread; an error is a value, for nobody may be there any more to catch one."""
+        try:
+            return self._journal.append(batch)
+        except PulseError as error:
+            return error
 
     def _keep_head(self) -> None:
         try:

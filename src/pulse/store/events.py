@@ -8,7 +8,7 @@ Each file begins by what there was to know, so the oldest may go. Invariant: wha
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -220,6 +220,48 @@ class EventJournal:
     def _learn(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             self.past.happened(Event(entry.event, entry.fields), entry.time)
+
+
+@dataclass(slots=True)
+class Unkept:
+    """In the place of a journal that the disk does not give: nothing is written or told, and why is said."""
+
+    reason: str
+    past: Past = field(default_factory=Past)
+
+    def append(self, _: Sequence[tuple[float, Event]]) -> list[Entry]:
+        """Raises SystemRefused, as does everything else here."""
+        raise SystemRefused(self.reason)
+
+    def newest(self, _: int, __: Fits) -> list[Entry]:
+        """None."""
+        raise SystemRefused(self.reason)
+
+    def after(self, _: int, __: int, ___: Fits) -> list[Entry]:
+        """None."""
+        raise SystemRefused(self.reason)
+
+    def at(self, _: float) -> Moment:
+        """Nothing."""
+        raise SystemRefused(self.reason)
+
+    def verify(self) -> Verification:
+        """Nothing."""
+        raise SystemRefused(self.reason)
+
+    def keep_head(self) -> None:
+        """There is none."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def opened(data_dir: Path, now: float) -> EventJournal | Unkept:
+    """The journal of a data directory; a disk that fails costs the journal, not the node. Raises Refused."""
+    try:
+        return EventJournal.open(data_dir, now)
+    except (SystemRefused, Damaged) as error:
+        return Unkept(str(error))
 
 
 def _entered(head: Head, happened: Sequence[tuple[float, Event]]) -> tuple[list[Entry], Head, bytes]:

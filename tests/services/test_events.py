@@ -28,6 +28,11 @@ PATIENCE = 20.0
 FULL = "cannot write to events: No space left on device"
 
 
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GATHER", 0.01)
+
+
 @dataclass
 class Disk:
     """A journal's files that can be full, or hang."""
@@ -100,12 +105,15 @@ def refused(number: int) -> Log:
     return Log("neighbour broke the protocol", 30, {"error": str(number)})
 
 
-async def test_what_concerns_trust_is_written_at_once_and_the_last_word_at_the_end() -> None:
+async def test_what_concerns_trust_is_written_at_once_and_the_last_word_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     disk = Disk()
     node = Node(disk)
     async with running(node):
         node.meets_alice()
         await until(lambda: disk.kinds == ["join", "join"])
+        monkeypatch.setattr(module, "GATHER", PATIENCE)
         node.service.issued(ALICE)
         await until(lambda: disk.kinds[2:] == ["issue"])
 
@@ -156,7 +164,6 @@ async def test_a_full_disk_is_warned_of_once_and_told_and_what_others_cause_give
 ) -> None:
     monkeypatch.setattr(module, "WAITING", 5)
     monkeypatch.setattr(module, "RETRY", 0.01)
-    monkeypatch.setattr(module, "GATHER", 0.01)
     caplog.set_level("INFO")
     disk = Disk(full=True)
     node = Node(disk)
@@ -182,7 +189,6 @@ async def test_a_full_disk_is_warned_of_once_and_told_and_what_others_cause_give
 async def test_paths_that_were_lost_are_told_again_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WAITING", 2)
     monkeypatch.setattr(module, "RETRY", 0.01)
-    monkeypatch.setattr(module, "GATHER", 0.01)
     disk = Disk(full=True)
     node = Node(disk)
     async with running(node):

@@ -133,7 +133,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     own_devices = partial(_own_devices, tun)
     portmap = underlay.port_mapping(config, links, identity, meshing, own_devices)
     status = _status(config, links, mesh, tun, governance.scribe, portmap)
-    events, history = _events(config, links, mesh, status)
+    events, history = _events(config, links, rpc, mesh, status)
     meshing.witness, governance.scribe.asked = events.performed, events.edit_asked
     if governance.ca:
         governance.ca.issued, governance.ca.refused = events.issued, events.refused
@@ -179,7 +179,7 @@ def _status(
 
 
 def _events(
-    config: NodeConfig, links: DataplaneLinks, mesh: Mesh, status: StatusService
+    config: NodeConfig, links: DataplaneLinks, rpc: RpcService, mesh: Mesh, status: StatusService
 ) -> tuple[EventsService, HistoryService]:
     """Who writes this node's journal, and who reads it; that the node starts is in it already."""
     me = mesh.me.node_id
@@ -188,7 +188,7 @@ def _events(
     chronicle = Chronicle(me, past, mesh, status.first_link_to, mesh.sight.clock_offset, _now())
     events = EventsService(journal, chronicle)
     events.happened(Event(Kind.START, {"version": VERSION}))
-    links.refused = events.refused
+    links.refused = rpc.refused = events.refused
     return events, HistoryService(journal, events, me, mesh.members.label_of)
 
 

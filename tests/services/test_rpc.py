@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pulse.core.messages import decode_answer, encode_call
+from pulse.core.messages import MethodName, decode_answer, encode_call
 from pulse.core.types import NodeId
 from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused
 from pulse.services import rpc
@@ -57,6 +57,22 @@ async def test_a_method_may_say_no_and_the_caller_hears_the_reason() -> None:
     async with two_nodes({"config.edit": refuse}) as alice:
         with pytest.raises(Refused, match="operators only"):
             await alice.call(BOB, "config.edit")
+
+
+async def test_who_keeps_the_journal_is_told_who_was_refused_what_it_may_not_do() -> None:
+    told: list[tuple[str, NodeId]] = []
+    bob = FakeLinks(node=BOB)
+    service = RpcService(
+        bob, dict.fromkeys(("config.edit", MethodName.PUNCH), refuse), refused=lambda why, who: told.append((why, who))
+    )
+    task = asyncio.ensure_future(service.run())
+    alice = RpcService(FakeLinks(node=ALICE, far={BOB: bob}), {})
+    for method in (MethodName.PUNCH, "config.edit", "nothing"):
+        with pytest.raises(PulseError):
+            await alice.call(BOB, method)
+    task.cancel()
+
+    assert told == [("request refused; operators only", ALICE)]
 
 
 async def test_an_unknown_method_is_not_found_and_its_name_moves_no_cursor() -> None:

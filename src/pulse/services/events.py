@@ -110,9 +110,9 @@ class EventsService:
         """The scribe on this node is about to make an edit that `by` asks for."""
         self._chronicle.edit_asked(by)
 
-    def refused(self, why: str) -> None:
-        """Somebody whom we do not know was refused something."""
-        self._take(self._chronicle.refused(why, _now()))
+    def refused(self, why: str, node: str = "") -> None:
+        """Somebody was refused something; `node` if we know who."""
+        self._take(self._chronicle.refused(why, _now(), node))
 
     # Who wants to hear
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from pulse.core import messages
 from pulse.core.types import SHORT_ID, NodeId
-from pulse.errors import NotFound, PulseError
+from pulse.errors import NotFound, PulseError, Refused
 from pulse.net.links import Links, Request
 
 log = logging.getLogger(__name__)
@@ -21,13 +21,18 @@ Method = Callable[[NodeId, bytes], Awaitable[bytes]]
 AT_ONCE = 256
 """Requests worked on at once, over all peers; the rest wait in the queue, which the data plane bounds."""
 
+POLITE = frozenset({messages.MethodName.PUNCH})
+"""Methods that say no every day, because it is not the time: nobody did wrong."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class RpcService:
     """Dispatches requests to methods, each in a task of its own."""
 
     links: Links
     methods: Mapping[str, Method]
+    refused: Callable[[str, NodeId], None] = lambda _, __: None
+    """Told why a node was refused what it may not do."""
     _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def run(self) -> None:
@@ -58,6 +63,8 @@ class RpcService:
             return messages.encode_result(await method(request.node, call.body))
         except PulseError as error:
             log.debug("request refused", extra={"node": request.node[:SHORT_ID], "error": str(error)})
+            if isinstance(error, Refused) and call.method not in POLITE:
+                self.refused(f"request refused; {error}", request.node)
             return messages.encode_failure(error)
         except Exception:
             # Whatever a request of one peer runs into, the others are to be answered.

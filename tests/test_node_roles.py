@@ -57,6 +57,7 @@ async def test_names_outlive_a_restart_of_all(first: Machine, second: Machine) -
     async with first.runs(**RELAY) as relay:
         await second.joins(token=MASTER, join=address(first))
         async with second.runs(address(first), **HOME):
+            await second.linked_with(first)
             await second.ask(lambda client: client.set_name(relay.node.id, "relay-01"))
             await shows(first, lambda status: status.node.name == "relay-01")
     async with first.runs():

@@ -5,7 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -273,22 +273,30 @@ def test_a_journal_in_the_place_of_which_is_a_link_is_refused(data_dir: Path) ->
 
 
 def test_a_disk_that_fails_costs_the_journal_and_not_the_node(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with opened(data_dir):
-        pass
+    with opened(data_dir) as journal:
+        told(journal, 1)
 
     def fails(*_: object) -> bytes:
         raise SystemRefused("cannot read 000000000001.jsonl: Input/output error.")
 
-    monkeypatch.setattr("pulse.store.segments.read_file", fails)
-    found = module.opened(data_dir, NOW)
+    with monkeypatch.context() as failing:
+        failing.setattr("pulse.store.segments.read_file", fails)
+        found = module.opened(data_dir, NOW)
+        assert isinstance(found, Unkept)
+        asked: list[Callable[[], object]] = [
+            lambda: found.append([]), lambda: found.newest(1, anything), lambda: found.after(1, 1, anything),
+            lambda: found.at(NOW), found.verify, found.keep_head,
+        ]  # fmt: skip
+        for ask in asked:
+            with pytest.raises(SystemRefused, match="Input/output error"):
+                ask()
+        assert found.past.nodes == {}
+        found.close()
 
-    assert isinstance(found, Unkept)
-    for ask in (lambda: found.append([]), lambda: found.newest(1, anything), found.verify, lambda: found.at(NOW)):
-        with pytest.raises(SystemRefused, match="Input/output error"):
-            ask()
-    with pytest.raises(SystemRefused):
-        found.after(1, 1, anything)
+    found.append([(NOW + 5, joined(2))])
     found.keep_head()
+    assert names(found.newest(9, joins)) == names(found.after(0, 9, joins)) == ["node-1", "node-2"]
+    assert (len(found.past.nodes), len(found.at(NOW + 2).past.nodes), found.verify().broken) == (2, 1, None)
     found.close()
 
 

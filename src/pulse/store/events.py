@@ -8,7 +8,7 @@ Each file begins by what there was to know, so the oldest may go. Invariant: wha
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -222,46 +222,65 @@ class EventJournal:
             self.past.happened(Event(entry.event, entry.fields), entry.time)
 
 
-@dataclass(slots=True)
 class Unkept:
-    """In the place of a journal that the disk does not give: nothing is written or told, and why is said."""
+    """In the place of a journal that the disk did not give: each call asks it again, and says why not."""
 
-    reason: str
-    past: Past = field(default_factory=Past)
+    def __init__(self, open_again: Callable[[], EventJournal]) -> None:
+        self._open_again = open_again
+        self._journal: EventJournal | None = None
 
-    def append(self, _: Sequence[tuple[float, Event]]) -> list[Entry]:
-        """Raises SystemRefused, as does everything else here."""
-        raise SystemRefused(self.reason)
+    @property
+    def past(self) -> Past:
+        """What there is to know."""
+        return self._journal.past if self._journal else Past()
 
-    def newest(self, _: int, __: Fits) -> list[Entry]:
-        """None."""
-        raise SystemRefused(self.reason)
+    def append(self, happened: Sequence[tuple[float, Event]]) -> list[Entry]:
+        """As of a journal; raises SystemRefused, as does all the rest."""
+        return self._given().append(happened)
 
-    def after(self, _: int, __: int, ___: Fits) -> list[Entry]:
-        """None."""
-        raise SystemRefused(self.reason)
+    def newest(self, limit: int, fits: Fits) -> list[Entry]:
+        """As of a journal."""
+        return self._given().newest(limit, fits)
 
-    def at(self, _: float) -> Moment:
-        """Nothing."""
-        raise SystemRefused(self.reason)
+    def after(self, number: int, limit: int, fits: Fits) -> list[Entry]:
+        """As of a journal."""
+        return self._given().after(number, limit, fits)
+
+    def at(self, time: float) -> Moment:
+        """As of a journal."""
+        return self._given().at(time)
 
     def verify(self) -> Verification:
-        """Nothing."""
-        raise SystemRefused(self.reason)
+        """As of a journal."""
+        return self._given().verify()
 
     def keep_head(self) -> None:
-        """There is none."""
+        """As of a journal."""
+        self._given().keep_head()
 
     def close(self) -> None:
-        """Nothing is open."""
+        """As of a journal; nothing if there is none."""
+        if self._journal:
+            self._journal.close()
+
+    def _given(self) -> EventJournal:
+        self._journal = self._journal or self._open_again()
+        return self._journal
 
 
 def opened(data_dir: Path, now: float) -> EventJournal | Unkept:
     """The journal of a data directory; a disk that fails costs the journal, not the node. Raises Refused."""
+
+    def open_now() -> EventJournal:
+        try:
+            return EventJournal.open(data_dir, now)
+        except Damaged as error:
+            raise SystemRefused(str(error)) from error
+
     try:
-        return EventJournal.open(data_dir, now)
-    except (SystemRefused, Damaged) as error:
-        return Unkept(str(error))
+        return open_now()
+    except SystemRefused:
+        return Unkept(open_now)
 
 
 def _entered(head: Head, happened: Sequence[tuple[float, Event]]) -> tuple[list[Entry], Head, bytes]:

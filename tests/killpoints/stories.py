@@ -88,6 +88,10 @@ class World:
         """What holds whatever was done to whom."""
         verified = self.keeper.pulse("ca", "log", "--verify")
         assert verified.code == 0, verified
+        for machine in (self.keeper, self.member):
+            with machine.client as client:
+                found = client.events_verify()
+            assert found.broken is None, (machine, found)
         number = self.edited()
         assert number > self.newest, (number, self.newest)
         self.newest = number

@@ -230,7 +230,14 @@ def _mesh(config: NodeConfig, identity: Identity) -> Mesh:
     if count.warning:
         log.warning("boot count lost", extra={"error": count.warning})
     return Mesh(
-        me, identity.key, authorities, SystemRandom(), boot=count.count, version=VERSION, floors=identity.floors
+        me,
+        identity.key,
+        authorities,
+        SystemRandom(),
+        boot=count.count,
+        version=VERSION,
+        floors=identity.floors,
+        time_floor=identity.time_floor,
     )
 
 

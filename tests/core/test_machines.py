@@ -4,12 +4,13 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from pulse.core import facts
 from pulse.core.effects import Owner, PolicyChanged, PolicyRule, StoreConfig, TablesChanged
 from pulse.core.messages import Item, ObjectKind, Objects
 from pulse.core.network.netconfig import Config, Settings, sign_config
 from pulse.core.network.policy import Rule
 from pulse.core.types import LinkId
-from tests.authority import MESH, key
+from tests.authority import MESH, NOW, key
 from tests.core.meshing import ALICE, BOB, CA, CA_NODE, FIRST, ME, ROLES, SCRIBE, Node, revocation
 
 
@@ -99,3 +100,45 @@ def test_a_revoked_node_fits_no_rule(here: Node) -> None:
     here.told(revocation(ALICE))
 
     assert here.did(PolicyChanged)[-1].rules[0].destinations == ()
+
+
+# Times and questions
+
+
+def test_a_rule_ends_by_itself_and_the_data_plane_hears_it(here: Node) -> None:
+    here.linked(SCRIBE)
+    here.linked(ALICE)
+    here.happened(facts.ClockRead(NOW))
+    handle = str(ALICE.addresses.v4)
+    ends = Rule("r1", ["*"], [ALICE.node_id], allow=True, expires=NOW + 5.0)
+    here.told(ROLES, ruled(1, ends))
+    assert here.did(PolicyChanged)[-1].rules[0].destinations == (handle,)
+    assert here.mesh.may(ME.node_id, ALICE.node_id, 6, 22, here.now)
+
+    due = here.mesh.timetable.deadline()
+    assert due is not None
+    here.effects = here.mesh.tick(due)
+
+    assert here.did(PolicyChanged)[-1].rules[0].destinations == ()
+    assert not here.mesh.may(ME.node_id, ALICE.node_id, 6, 22, due)
+
+
+def test_a_clock_the_neighbours_do_not_share_opens_nothing(here: Node) -> None:
+    link = here.linked(SCRIBE)
+    here.happened(facts.ClockRead(NOW))
+    here.told(ROLES, ruled(1, Rule("r1", ["*"], ["*"], allow=True, expires=NOW + 5000.0)))
+
+    here.happened(facts.ClockCompared(link, 301.0))
+    assert here.did(PolicyChanged)[-1].rules[0].sources == ()
+
+    here.happened(facts.ClockCompared(link, 299.0))
+    assert here.did(PolicyChanged)[-1].rules[0].sources is None
+
+
+def test_nothing_may_pass_before_a_config_is_in_force_nor_to_strangers(here: Node) -> None:
+    here.linked(SCRIBE)
+    assert not here.mesh.may(ME.node_id, SCRIBE.node_id, 6, 22, here.now)
+
+    here.told(FIRST)
+    assert here.mesh.may(ME.node_id, SCRIBE.node_id, 6, 22, here.now)
+    assert not here.mesh.may(ME.node_id, BOB.node_id, 6, 22, here.now)

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import pytest
 
-from pulse.core.network.policy import ANYBODY, Rule
+from pulse.core.network.patterns import ANYBODY
+from pulse.core.network.policy import Rule
 from pulse.lab.host import wait_until
 from pulse.lab.impairment import Impairment
 from pulse.lab.lab import Lab

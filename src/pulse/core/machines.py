@@ -3,15 +3,18 @@
 Invariant: each machine has its own state; what one needs of another it asks by a query given to it here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from pulse.core.addresses import split
 from pulse.core.effects import Effect, Owner, PolicyChanged, PolicyRule, TablesChanged
-from pulse.core.network.policy import Subject, compile_rules
+from pulse.core.network.patterns import Subject
+from pulse.core.network.policy import Rule, compile_rules
+from pulse.core.network.rulebook import Rulebook, at
 from pulse.core.network.sharing import Sharing
 from pulse.core.network.statements import NO_FLOORS, Statements
+from pulse.core.network.timetable import Timetable
 from pulse.core.paths.announce import Announce
 from pulse.core.paths.beacon import Beacons
 from pulse.core.paths.gossip import Gossip
@@ -47,6 +50,7 @@ class Machines:
         boot: int,
         version: str,
         floors: Floors = NO_FLOORS,
+        time_floor: float = 0.0,
     ) -> None:
         self.me = me
         self.statements = Statements(me.network, authorities, self.ca_nodes, self._public_key, floors)
@@ -54,6 +58,7 @@ class Machines:
         self.members = Members(self.statements.naming)
         self.members.certificate_seen(me)
         self.sight = Sight()
+        self.timetable = Timetable(max(time_floor, me.not_before), self.sight.clock_agrees, self._acl)
         self.probe = Probe()
         self.heard = Heard()
         self.neighbours = Neighbours(random, self.heard.places_of)
@@ -81,6 +86,8 @@ class Machines:
         self.rules_stale = False
         """Its rules may not be either: other ones are in force, or other nodes known that they may fit."""
         self._rules: tuple[PolicyRule, ...] = ()
+        self._book: Rulebook | None = None
+        """The same rules, for questions; made when one is asked."""
 
     # Queries
 
@@ -93,15 +100,42 @@ class Machines:
             tuple(self._owners()),
         )
 
-    def rules(self) -> tuple[PolicyRule, ...]:
-        """The rules in force, for the nodes known now."""
+    def rules(self, now: float) -> tuple[PolicyRule, ...]:
+        """The rules in force, for the nodes known and the time that is now."""
+        acl = self._acl()
+        return compile_rules(acl, self.subjects(), self.groups(), self.timetable.moment(now)) if acl else ()
+
+    def rulebook(self, now: float) -> Rulebook:
+        """The same, to ask which of them decides."""
+        return Rulebook(self._acl(), self.subjects(), self.groups(), at(self.timetable.moment(now)))
+
+    def may(self, source: NodeId, destination: NodeId, protocol: int, port: int, now: float) -> bool:
+        """True if the rules in force allow the flow in its own direction; port 0 for a protocol without.
+
+        Nothing is allowed before a network config is in force, nor to or from a node we do not know.
+        """
+        if not self.statements.in_force:
+            return False
+        known = [self.subject(node) for node in (source, destination)]
+        if any(each is None for each in known):
+            return False
+        self._book = self._book or self.rulebook(now)
+        one, other = (each for each in known if each is not None)
+        return self._book.allows(one, other, protocol, port)
+
+    def subjects(self) -> tuple[Subject, ...]:
+        """The nodes known now, as rules see them."""
+        return tuple(map(self._subject, self.members.all()))
+
+    def subject(self, node: NodeId) -> Subject | None:
+        """One node, as rules see it; None if we do not know it."""
+        certificate = self.members.get(node)
+        return self._subject(certificate) if certificate else None
+
+    def groups(self) -> Mapping[str, Sequence[str]]:
+        """The groups of the network config in force."""
         config = self.statements.config
-        members = self.members
-        subjects = (
-            Subject(each.node_id, str(each.addresses.v4), members.rule_name(each), members.tags(each))
-            for each in members.all()
-        )
-        return compile_rules(config.config.acl, subjects) if config and config.config.acl else ()
+        return config.config.groups if config else {}
 
     def ca_nodes(self) -> frozenset[NodeId]:
         """The CA's own nodes, as far as we have met them."""
@@ -109,9 +143,18 @@ class Machines:
 
     # Details
 
-    def _rules_changed(self) -> list[Effect]:
+    def _acl(self) -> Sequence[Rule]:
+        config = self.statements.config
+        return config.config.acl if config else ()
+
+    def _subject(self, of: Certificate) -> Subject:
+        return Subject(of.node_id, str(of.addresses.v4), self.members.rule_name(of), self.members.tags(of))
+
+    def _rules_changed(self, now: float) -> list[Effect]:
         """What to tell the data plane of its rules, if they are others than it was told last."""
-        before, self._rules = self._rules, self.rules()
+        self._book = None
+        before, self._rules = self._rules, self.rules(now)
+        self.timetable.rules_told(now)
         return [] if self._rules == before else [PolicyChanged(self._rules)]
 
     def _owners(self) -> Iterator[Owner]:

@@ -175,7 +175,7 @@ class Mesh(Machines):
         if self.rules_stale:
             # Before the tables: they may let packets pass that could not until now.
             self.rules_stale = False
-            effects += self._rules_changed()
+            effects += self._rules_changed(now)
         if self.tables_stale:
             self.tables_stale = False
             effects.append(self.tables())
@@ -248,9 +248,11 @@ class Mesh(Machines):
         match fact:
             case ClockCompared(link, offset):
                 self.sight.clock_compared(link, offset)
-                return []
+                return self.timetable.clock_judged()
             case ClockRead(wall):
-                return [*self.beacons.clock_read(wall, now), *self.gossip.clock_read(wall)]
+                self.sight.clock_read(wall, now)
+                read = [*self.beacons.clock_read(wall, now), *self.gossip.clock_read(wall)]
+                return [*read, *self.timetable.clock_read(wall, now)]
 
     # Paths
 
@@ -289,4 +291,4 @@ class Mesh(Machines):
     def _clocks(self) -> tuple[Clock, ...]:
         """Every machine that wants to be woken; what one tells is heard before the next is woken."""
         paths = (self.neighbours, self.traversal, self.gossip, self.linkstate, self.routing, self.wanted, self.announce)
-        return (self.sharing, *paths, self.beacons)
+        return (self.sharing, self.timetable, *paths, self.beacons)

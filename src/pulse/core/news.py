@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pulse.core.effects import Effect, StorePeers
 from pulse.core.machines import Machines
 from pulse.core.network.sharing import LinkSettled
+from pulse.core.network.timetable import HoursTurned
 from pulse.core.paths import news as paths
 from pulse.core.paths.news import (
     CertificateAccepted,
@@ -27,7 +28,7 @@ from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.identity import mesh_prefix
 from pulse.core.types import LinkId, NodeId
 
-News = paths.News | LinkSettled
+News = paths.News | LinkSettled | HoursTurned
 Outcomes = Iterable[Effect | News]
 
 
@@ -63,9 +64,8 @@ def heard(of: Machines, news: News, now: float) -> Outcomes:
             return of.neighbours.nodes_wanted(nodes, others, now)
         case HoleOpened() | NodeHeard():
             return _found(of, news, now)
-        case RoutesChanged():
-            of.tables_stale = True
-            return []
+        case RoutesChanged() | HoursTurned():
+            return _stale(of, news)
 
 
 def _found(of: Machines, news: HoleOpened | NodeHeard, now: float) -> Outcomes:
@@ -74,6 +74,15 @@ def _found(of: Machines, news: HoleOpened | NodeHeard, now: float) -> Outcomes:
             return of.neighbours.hole_opened(node, address)
         case NodeHeard(node, place):
             return [*of.wanted.node_heard(now), *of.neighbours.node_heard(node, place, now)]
+
+
+def _stale(of: Machines, news: RoutesChanged | HoursTurned) -> Outcomes:
+    match news:
+        case RoutesChanged():
+            of.tables_stale = True
+        case HoursTurned():
+            of.rules_stale = True
+    return []
 
 
 def _unclaimed(of: Machines, node: NodeId, now: float) -> Outcomes:

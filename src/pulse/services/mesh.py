@@ -36,7 +36,7 @@ from pulse.core.effects import (
     TablesChanged,
     TrustChanged,
 )
-from pulse.core.facts import ClockCompared, Fact, LinkUp
+from pulse.core.facts import ClockCompared, ClockRead, Fact, LinkUp
 from pulse.core.mesh import Mesh
 from pulse.core.messages import ObjectKind
 from pulse.core.types import NodeId
@@ -91,7 +91,9 @@ class MeshService:
         """A fact from another service."""
         translated = self.dialler.translate(fact)
         if isinstance(translated, LinkUp):
-            self._happened(ClockCompared(translated.link, clock.wall() - translated.hello.clock))
+            wall = clock.wall()
+            self._happened(ClockRead(wall))
+            self._happened(ClockCompared(translated.link, wall - translated.hello.clock))
         if translated is not None:
             self._happened(translated)
 

@@ -221,7 +221,7 @@ def test_a_config_of_the_release_before_has_no_rules() -> None:
 
 def test_what_a_later_release_appends_to_a_rule_is_left_out() -> None:
     class Later(Rule, frozen=True):
-        note: str = "why"
+        tone: str = "why"
 
     later = Later("1", ["*"], ["*"], allow=True, redundant=True)
     assert opened(structs.replace(config(3, 8), acl=[later])).config.acl == [

@@ -3,7 +3,9 @@
 import pytest
 
 from pulse.core.effects import PolicyRule
-from pulse.core.network.policy import Rule, Subject, check_rules, compile_rules
+from pulse.core.network.hours import Moment, Window
+from pulse.core.network.patterns import Subject
+from pulse.core.network.policy import Rule, check_rules, compile_rules
 from pulse.errors import ProtocolError
 from tests.authority import node
 
@@ -52,7 +54,7 @@ def test_rules_keep_their_order_and_are_many_where_they_are() -> None:
     assert compile_rules([], EVERYBODY) == ()
 
 
-@pytest.mark.parametrize("pattern", ["cidr:10.0.0.0/8", "tag:", "tag:Prod", "group:x", "WEB", ""])
+@pytest.mark.parametrize("pattern", ["cidr:10.0.0.0/33", "tag:", "tag:Prod", "group:x", "os:linux", "WEB", ""])
 def test_a_pattern_this_release_cannot_read_only_ever_denies(pattern: str) -> None:
     allows = compiled(Rule("r", [pattern, "db"], ["*"], allow=True))
     denies = compiled(Rule("r", [pattern, "db"], ["db", pattern], allow=False))
@@ -66,3 +68,44 @@ def test_ports_that_are_no_range_are_refused_before_the_data_plane_sees_them() -
 
     with pytest.raises(ProtocolError, match=r"^rule 'r[^\x1b]' has ports 90-80"):
         check_rules([Rule("r\x1b", ["*"], ["*"], allow=True, ports=[(80, 80), (90, 80)])])
+
+
+# Times
+
+NINE_TO_TEN = Window(0b1, 540, 600)
+MONDAY_NINE = 1_790_000_000.0 // 86400 * 86400 + 9 * 3600
+
+
+@pytest.mark.parametrize(
+    ("wall", "trusted", "allows", "denies"),
+    [
+        (MONDAY_NINE, True, True, True),
+        (MONDAY_NINE - 1, True, False, False),
+        (MONDAY_NINE + 1800, True, False, False),
+        (MONDAY_NINE, False, False, True),
+        (MONDAY_NINE + 9000, False, False, True),
+    ],
+)
+def test_a_timed_rule_counts_at_its_time_and_by_a_clock_that_may_be_wrong_only_denies(
+    wall: float, trusted: bool, allows: bool, denies: bool
+) -> None:
+    for allow, applies in ((True, allows), (False, denies)):
+        timed = Rule("r", ["*"], ["*"], allow=allow, window=NINE_TO_TEN, expires=MONDAY_NINE + 1800)
+        assert timed.applies(Moment(wall, trusted)) == applies
+        (told,) = compile_rules([timed], EVERYBODY, moment=Moment(wall, trusted))
+        assert (told.sources, told.destinations) == ((None, None) if applies else ((), ()))
+
+
+def test_rules_that_are_over_leave_no_open_network_behind() -> None:
+    over = Rule("r", ["*"], ["*"], allow=True, expires=1.0)
+
+    assert len(compile_rules([over], EVERYBODY, moment=Moment(2.0, trusted=True))) == 1
+
+
+def test_a_rule_turns_at_the_edges_of_its_window_until_it_ends() -> None:
+    timed = Rule("r", ["*"], ["*"], allow=True, window=NINE_TO_TEN, expires=MONDAY_NINE + 1800)
+
+    assert timed.next_turn(MONDAY_NINE - 1) == MONDAY_NINE
+    assert timed.next_turn(MONDAY_NINE) == MONDAY_NINE + 1800
+    assert timed.next_turn(MONDAY_NINE + 1800) is None
+    assert Rule("r", ["*"], ["*"], allow=True).next_turn(0.0) is None

@@ -165,6 +165,16 @@ def test_a_clock_is_vouched_for_by_neighbours_that_agree_and_by_nobody_else(sigh
     assert not sight.clock_vouched()
 
 
+def test_a_clock_that_was_set_right_is_right_for_the_neighbours_of_before_too(sight: Sight) -> None:
+    sight.clock_read(1000.0, 50.0)
+    sight.clock_compared(ONE, -7200.0)
+    assert not sight.clock_agrees()
+
+    sight.clock_read(8210.0, 60.0)
+    assert sight.clock_agrees()
+    assert sight.clock_offset() == 0.0
+
+
 @given(offsets=st.dictionaries(st.integers(1, 9).map(LinkId), st.floats(-1e6, 1e6), min_size=1))
 def test_whatever_neighbours_say_our_clock_is_no_further_off_than_the_worst_of_them(
     offsets: dict[LinkId, float],

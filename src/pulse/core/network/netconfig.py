@@ -14,6 +14,8 @@ from typing import Annotated, Final
 import msgspec
 
 from pulse.core.messages import RPC_LIMIT, U53, ObjectKind, Wire, pack, printable, unpack
+from pulse.core.network.assertions import Assertions
+from pulse.core.network.patterns import Groups
 from pulse.core.network.policy import Rules, check_rules
 from pulse.core.network.ranges import mesh_range
 from pulse.core.trust.certificates import TAGS_LIMIT, Authority
@@ -54,6 +56,10 @@ class Config(Wire, frozen=True):
     names: _Names = msgspec.field(default_factory=dict)
     tags: _Tags = msgspec.field(default_factory=dict)
     acl: Rules = msgspec.field(default_factory=list)
+    tests: Assertions = msgspec.field(default_factory=list)
+    """What the rules must always let pass, or never."""
+    groups: Groups = msgspec.field(default_factory=dict)
+    """Names for sets of patterns, which rules may use."""
 
 
 class Offer(Wire, frozen=True):

@@ -1,39 +1,45 @@
 """The rules of a network config, and what they come to for the data plane.
 
-The first rule that matches decides; without rules all is allowed, with any what matches none is not. Invariant: what
-this release cannot read only ever denies: a pattern of an unknown form is nobody where a rule allows, and everybody
-where it denies.
+The first rule that matches decides; without rules all is allowed, with any what matches none is not. Invariant: rules
+are never fewer in the data plane than in the config: one whose time is not now stays there and fits nobody, so no list
+of rules ends as an open network.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Final, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Final
 
 import msgspec
 
 from pulse.core.effects import PolicyRule
-from pulse.core.messages import U8, Wire, printable
-from pulse.core.trust.identity import is_tag
-from pulse.core.types import NodeId, Port, ShortText, is_node_id, is_node_name
+from pulse.core.messages import U8, Time, Wire, printable
+from pulse.core.network.hours import Moment, Window
+from pulse.core.network.patterns import NO_GROUPS, Patterns, Subject, Wearing
+from pulse.core.types import Port, ShortText
 from pulse.errors import ProtocolError
 
 RULES_LIMIT: Final = 1024
 """Rules of one config."""
 
-ANYBODY: Final = "*"
-TAG: Final = "tag:"
+NOTE_LIMIT: Final = 200
+"""Characters of a note."""
 
-_Pattern = Annotated[str, msgspec.Meta(max_length=80)]
-_Patterns = Annotated[list[_Pattern], msgspec.Meta(max_length=256)]
+WITH_PORTS: Final = frozenset({6, 17, 33, 132, 136})
+"""IP protocols whose packets name ports: TCP, UDP, DCCP, SCTP, UDP-Lite. The data plane knows the same."""
+
+ALWAYS: Final = Moment(0.0, trusted=True)
+"""For rules that time does not concern."""
+
 _Protocols = Annotated[list[U8], msgspec.Meta(max_length=32)]
 _Ports = Annotated[list[tuple[Port, Port]], msgspec.Meta(max_length=64)]
+_Note = Annotated[str, msgspec.Meta(max_length=NOTE_LIMIT)]
 
 
 class Rule(Wire, frozen=True):
-    """One rule. A pattern is `*`, a whole node id, a name or `tag:x`; later releases append fields."""
+    """One rule; later releases append fields. Patterns are those of `core/network/patterns.py`."""
 
     id: ShortText
-    sources: _Patterns
-    destinations: _Patterns
+    sources: Patterns
+    destinations: Patterns
     allow: bool
     protocols: _Protocols = msgspec.field(default_factory=list)
     """IP protocols; none for any."""
@@ -41,19 +47,36 @@ class Rule(Wire, frozen=True):
     """Destination ports, from and to; none for any."""
     redundant: bool = False
     """What it allows leaves over the two best ways at once, and so do the answers."""
+    expires: Time | None = None
+    """From then on it fits nobody."""
+    window: Window | None = None
+    """Outside it fits nobody."""
+    note: _Note = ""
+
+    @property
+    def is_timed(self) -> bool:
+        """True if it counts at some times only."""
+        return self.expires is not None or self.window is not None
+
+    def applies(self, moment: Moment) -> bool:
+        """True if it counts now: by a clock that may be wrong only if it denies."""
+        if not self.is_timed:
+            return True
+        if not moment.trusted:
+            return not self.allow
+        if self.expires is not None and moment.wall >= self.expires:
+            return False
+        return self.window is None or self.window.is_open(moment.wall)
+
+    def next_turn(self, wall: float) -> float | None:
+        """When it next begins or ceases to count; None for never again."""
+        if self.expires is not None and self.expires <= wall:
+            return None
+        turns = [self.window.next_turn(wall)] if self.window else []
+        return min([*turns, *([self.expires] if self.expires is not None else [])], default=None)
 
 
 Rules = Annotated[list[Rule], msgspec.Meta(max_length=RULES_LIMIT)]
-
-
-class Subject(NamedTuple):
-    """A node, as rules see it."""
-
-    node: NodeId
-    handle: str
-    name: str | None
-    """The one signed for it; what a machine asked to be called never matches a rule."""
-    tags: tuple[str, ...]
 
 
 def check_rules(rules: Sequence[Rule]) -> None:
@@ -64,20 +87,21 @@ def check_rules(rules: Sequence[Rule]) -> None:
                 raise ProtocolError(f"rule {printable(rule.id)!r} has ports {low}-{high}, which are no range")
 
 
-def compile_rules(rules: Sequence[Rule], subjects: Iterable[Subject]) -> tuple[PolicyRule, ...]:
+def compile_rules(
+    rules: Sequence[Rule],
+    subjects: Iterable[Subject],
+    groups: Mapping[str, Sequence[str]] = NO_GROUPS,
+    moment: Moment = ALWAYS,
+) -> tuple[PolicyRule, ...]:
     """The rules for the data plane: patterns as the handles of the nodes they fit now."""
-    wearing: dict[str, set[str]] = {}
-    for each in subjects:
-        for pattern in (each.node, *([each.name] if each.name else []), *(TAG + tag for tag in each.tags)):
-            wearing.setdefault(pattern, set()).add(each.handle)
-    return tuple(_compiled(rule, wearing) for rule in rules)
+    wearing = Wearing.of(subjects, groups)
+    return tuple(_compiled(rule, wearing, applies=rule.applies(moment)) for rule in rules)
 
 
-def _compiled(rule: Rule, wearing: dict[str, set[str]]) -> PolicyRule:
+def _compiled(rule: Rule, wearing: Wearing, *, applies: bool) -> PolicyRule:
     def handles(patterns: Sequence[str]) -> tuple[str, ...] | None:
-        if ANYBODY in patterns or (not rule.allow and not all(map(_is_known, patterns))):
-            return None
-        return tuple(sorted(set[str]().union(*(wearing.get(pattern, ()) for pattern in patterns))))
+        found = wearing.handles(patterns, allow=rule.allow) if applies else ()
+        return None if found is None else tuple(sorted(found))
 
     return PolicyRule(
         rule.allow,
@@ -87,9 +111,3 @@ def _compiled(rule: Rule, wearing: dict[str, set[str]]) -> PolicyRule:
         tuple(rule.ports),
         rule.redundant,
     )
-
-
-def _is_known(pattern: str) -> bool:
-    """True if this release knows what a pattern of that form fits."""
-    is_tagged = pattern.startswith(TAG) and is_tag(pattern.removeprefix(TAG))
-    return is_tagged or is_node_id(pattern) or is_node_name(pattern)

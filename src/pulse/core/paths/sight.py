@@ -44,6 +44,8 @@ class Sight:
     _told: dict[LinkId, Bucket] = field(default_factory=dict)
     """Of each link whose far end moved."""
     _offsets: dict[LinkId, float] = field(default_factory=dict)
+    _lead: float | None = None
+    """Our wall clock minus the monotonic one: it changes when somebody sets the clock."""
 
     # Facts
 
@@ -90,6 +92,13 @@ class Sight:
         """Our wall clock minus a neighbour's, in seconds."""
         self._offsets[link] = offset
 
+    def clock_read(self, wall: float, now: float) -> None:
+        """Our wall clock, in seconds since 1970; one that was set meanwhile is ahead of all others by as much more."""
+        lead = wall - now
+        moved = 0.0 if self._lead is None else lead - self._lead
+        self._lead = lead
+        self._offsets = {link: offset + moved for link, offset in self._offsets.items()}
+
     def link_closed(self, link: LinkId) -> None:
         """That neighbour sees us no more."""
         self._addresses.pop(link, None)
@@ -127,7 +136,11 @@ class Sight:
 
     def clock_vouched(self) -> bool:
         """True if there are neighbours and their clocks agree with ours."""
-        return bool(self._offsets) and abs(self.clock_offset()) <= CLOCK_TOLERANCE
+        return bool(self._offsets) and self.clock_agrees()
+
+    def clock_agrees(self) -> bool:
+        """True unless most neighbours' clocks are far from ours; with nobody to ask ours is all there is."""
+        return abs(self.clock_offset()) <= CLOCK_TOLERANCE
 
     # Details
 

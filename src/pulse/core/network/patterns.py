@@ -1,0 +1,101 @@
+"""Whom a pattern of a rule fits.
+
+A pattern is `*`, a whole node id, a name, `tag:x`, `group:x`, or `cidr:` for what lies behind a node. Nothing behind a
+node is reached in this release, so `cidr:` fits nobody yet. Invariant: what cannot be read only ever denies: a pattern
+of an unknown form, or of a group that is not there, is nobody where a rule allows, and everybody where it denies.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Annotated, Final, NamedTuple
+
+import msgspec
+
+from pulse.core.trust.identity import is_tag
+from pulse.core.types import NodeId, ShortText, is_node_id, is_node_name
+
+ANYBODY: Final = "*"
+TAG: Final = "tag:"
+GROUP: Final = "group:"
+CIDR: Final = "cidr:"
+
+PATTERNS_LIMIT: Final = 256
+"""Patterns on one side of a rule, and members of a group."""
+
+GROUPS_LIMIT: Final = 256
+
+Pattern = Annotated[str, msgspec.Meta(max_length=80)]
+Patterns = Annotated[list[Pattern], msgspec.Meta(max_length=PATTERNS_LIMIT)]
+Groups = Annotated[dict[ShortText, Patterns], msgspec.Meta(max_length=GROUPS_LIMIT)]
+"""Members of each group: names, whole node ids and tags; a group is in no other."""
+
+NO_GROUPS: Final[Mapping[str, Sequence[str]]] = {}
+
+
+class Subject(NamedTuple):
+    """A node, as rules see it."""
+
+    node: NodeId
+    handle: str
+    name: str | None
+    """The one signed for it; what a machine asked to be called never matches a rule."""
+    tags: tuple[str, ...]
+
+    def wears(self) -> tuple[str, ...]:
+        """The patterns that fit this node and name no group."""
+        return (self.node, *([self.name] if self.name else []), *(TAG + tag for tag in self.tags))
+
+
+@dataclass(frozen=True, slots=True)
+class Wearing:
+    """Which nodes each pattern fits, worked out once for all rules."""
+
+    fits: Mapping[str, frozenset[str]]
+    """Handles by pattern."""
+    groups: frozenset[str]
+    """Patterns of the groups there are."""
+
+    @classmethod
+    def of(cls, subjects: Iterable[Subject], groups: Mapping[str, Sequence[str]] = NO_GROUPS) -> "Wearing":
+        """Of these nodes now."""
+        found: dict[str, set[str]] = {}
+        for each in subjects:
+            for pattern in each.wears():
+                found.setdefault(pattern, set()).add(each.handle)
+        for name, members in groups.items():
+            found[GROUP + name] = set[str]().union(*(found.get(member, ()) for member in members))
+        known = frozenset(GROUP + name for name in groups)
+        return cls({pattern: frozenset(handles) for pattern, handles in found.items()}, known)
+
+    def handles(self, patterns: Sequence[str], *, allow: bool) -> frozenset[str] | None:
+        """The handles that one side of a rule fits; None for everybody."""
+        if ANYBODY in patterns or (not allow and not all(map(self._is_known, patterns))):
+            return None
+        return frozenset[str]().union(*(self.fits.get(pattern, ()) for pattern in patterns))
+
+    def _is_known(self, pattern: str) -> bool:
+        """True if it is certain whom the pattern fits."""
+        return pattern in self.groups if pattern.startswith(GROUP) else is_pattern(pattern)
+
+
+def is_pattern(pattern: str) -> bool:
+    """True if this release can read the pattern; a group of that name may still be missing."""
+    kind, colon, rest = pattern.partition(":")
+    match kind + colon:
+        case "tag:":
+            return is_tag(rest)
+        case "group:":
+            return is_node_name(rest)
+        case "cidr:":
+            return _is_range(rest)
+        case _:
+            return pattern == ANYBODY or is_node_id(pattern) or is_node_name(pattern)
+
+
+def _is_range(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True

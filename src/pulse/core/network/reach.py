@@ -1,0 +1,160 @@
+"""What the rules let pass between two nodes, and what an edit of them gives and takes.
+
+Whole sets of flows are compared, not samples: protocols that no rule names are one, with ports and without. Invariant:
+a flow is gained if the rules of before deny it and those of after allow it, and no other way; times are taken as if
+every window were open.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final, NamedTuple
+
+from pulse.core.network.patterns import Subject
+from pulse.core.network.policy import WITH_PORTS, Rule
+from pulse.core.network.rulebook import Rulebook
+
+OTHERS: Final = -1
+"""All protocols with ports that no rule names."""
+PORTLESS: Final = -2
+"""All others that no rule names."""
+
+Span = tuple[int, int]
+Spans = tuple[Span, ...]
+"""Ports, from and to, ordered and apart."""
+ALL: Final[Spans] = ((0, 65535),)
+
+Flows = Mapping[int, Spans]
+"""Ports by protocol; a protocol without ports has all or none."""
+
+
+class Change(NamedTuple):
+    """Flows from one node to another that an edit gives or takes."""
+
+    source: Subject
+    destination: Subject
+    flows: Flows
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What an edit gives and takes, a pair of nodes each; at most so many are told of each, the counts are whole."""
+
+    gained: list[Change] = field(default_factory=list)
+    lost: list[Change] = field(default_factory=list)
+    gained_pairs: int = 0
+    lost_pairs: int = 0
+
+
+def compare(before: Rulebook, after: Rulebook, most: int) -> Difference:
+    """What changes between the nodes, which both know; of pairs that gain or lose, `most` are told each."""
+    protocols = _named([*before.rules, *after.rules])
+    sides = [(subject, before.sides(subject), after.sides(subject)) for subject in before.subjects]
+    sources = _alike((subject, (old[0], new[0])) for subject, old, new in sides)
+    destinations = _alike((subject, (old[1], new[1])) for subject, old, new in sides)
+    known: dict[tuple[int, int], tuple[Flows, Flows]] = {}
+    gained, lost = _Pairs(most), _Pairs(most)
+    for from_old, from_new in sources:
+        for to_old, to_new in destinations:
+            key = from_old & to_old, from_new & to_new
+            if key not in known:
+                old, new = (_flows(book, bits, protocols) for book, bits in zip((before, after), key, strict=True))
+                known[key] = _less(new, old), _less(old, new)
+            for flows, pairs in zip(known[key], (gained, lost), strict=True):
+                if flows:
+                    pairs.add(sources[from_old, from_new], destinations[to_old, to_new], flows)
+    return Difference(gained.told, lost.told, gained.count, lost.count)
+
+
+@dataclass(slots=True)
+class _Pairs:
+    """Pairs of nodes that gain, or lose; so many of them are told."""
+
+    most: int
+    told: list[Change] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, sources: Sequence[Subject], destinations: Sequence[Subject], flows: Flows) -> None:
+        both = {each.node for each in sources} & {each.node for each in destinations}
+        self.count += len(sources) * len(destinations) - len(both)
+        pairs = ((one, other) for one in sources for other in destinations if one.node != other.node)
+        self.told += [Change(one, other, flows) for one, other in islice(pairs, self.most - len(self.told))]
+
+
+def _alike(keys: Iterable[tuple[Subject, tuple[int, int]]]) -> dict[tuple[int, int], list[Subject]]:
+    """Nodes for which the same rules count, together."""
+    found: dict[tuple[int, int], list[Subject]] = {}
+    for subject, key in keys:
+        found.setdefault(key, []).append(subject)
+    return found
+
+
+def flows_between(book: Rulebook, source: Subject, destination: Subject) -> Flows:
+    """All that is allowed from one node to another."""
+    return _flows(book, book.fitting(source, destination), _named(book.rules))
+
+
+def _named(rules: Iterable[Rule]) -> list[int]:
+    return [*sorted({protocol for rule in rules for protocol in rule.protocols}), OTHERS, PORTLESS]
+
+
+def _flows(book: Rulebook, fitting: int, protocols: Sequence[int]) -> Flows:
+    if not book.rules:
+        return dict.fromkeys(protocols, ALL)
+    rules = [book.rules[place] for place in book.in_order(fitting)]
+    found = {protocol: _ports(rules, protocol) for protocol in protocols}
+    return {protocol: spans for protocol, spans in found.items() if spans}
+
+
+def _ports(rules: Sequence[Rule], protocol: int) -> Spans:
+    """What these rules, all of which fit the nodes, allow of one protocol."""
+    left, allowed = ALL, list[Span]()
+    for rule in rules:
+        if rule.protocols and protocol not in rule.protocols:
+            continue
+        if rule.ports and not (protocol in WITH_PORTS or protocol == OTHERS):
+            continue
+        taken = _both(left, joined(rule.ports)) if rule.ports else left
+        if rule.allow:
+            allowed += taken
+        left = _without(left, taken)
+        if not left:
+            break
+    return joined(allowed)
+
+
+def _less(flows: Flows, others: Flows) -> Flows:
+    rest = {protocol: _without(spans, others.get(protocol, ())) for protocol, spans in flows.items()}
+    return {protocol: spans for protocol, spans in rest.items() if spans}
+
+
+def joined(spans: Iterable[Span]) -> Spans:
+    """The same ports, ordered, those that touch as one."""
+    found: list[Span] = []
+    for low, high in sorted(spans):
+        if found and low <= found[-1][1] + 1:
+            found[-1] = found[-1][0], max(high, found[-1][1])
+        else:
+            found.append((low, high))
+    return tuple(found)
+
+
+def _both(one: Spans, other: Spans) -> Spans:
+    return tuple(
+        (max(low, least), min(high, most))
+        for low, high in one
+        for least, most in other
+        if max(low, least) <= min(high, most)
+    )
+
+
+def _without(spans: Spans, taken: Spans) -> Spans:
+    left = list(spans)
+    for least, most in taken:
+        left = [
+            part
+            for low, high in left
+            for part in ((low, min(high, least - 1)), (max(low, most + 1), high))
+            if part[0] <= part[1]
+        ]
+    return tuple(left)

@@ -1,0 +1,67 @@
+"""Reach: what an edit gives and takes, against a naive look at every flow."""
+
+from hypothesis import given
+
+from pulse.core.network.patterns import Subject
+from pulse.core.network.policy import Rule
+from pulse.core.network.reach import ALL, OTHERS, PORTLESS, Flows, compare, flows_between, joined
+from pulse.core.network.rulebook import Rulebook
+from tests.core.network.nodes import DB, EVERYBODY, GROUPS, PORTS, PROTOCOLS, WEB, naive, rule, rules
+
+QUESTIONS = [(protocol, port) for protocol in (*PROTOCOLS, 132, 255) for port in (*PORTS, 40_000)]
+
+
+def book(*rules: Rule) -> Rulebook:
+    return Rulebook(rules, EVERYBODY, GROUPS)
+
+
+def allows(rules: list[Rule], source: Subject, destination: Subject, question: tuple[int, int]) -> bool:
+    place = naive(rules, source, destination, *question)
+    return not rules if place is None else rules[place].allow
+
+
+@given(rules, rules)
+def test_a_flow_is_gained_or_lost_as_a_naive_look_at_all_of_them_says(before: list[Rule], after: list[Rule]) -> None:
+    both = [*before, *after]
+    named = {protocol for each in both for protocol in each.protocols}
+    found = compare(book(*before), book(*after), most=100)
+    gained = {(each.source, each.destination): each.flows for each in found.gained}
+    lost = {(each.source, each.destination): each.flows for each in found.lost}
+
+    assert (found.gained_pairs, found.lost_pairs) == (len(gained), len(lost))
+    for source in EVERYBODY:
+        for destination in EVERYBODY:
+            for question in QUESTIONS:
+                if source == destination or (question[0] in (1, 47) and question[0] not in named and question[1]):
+                    continue
+                old, new = (allows(each, source, destination, question) for each in (before, after))
+                pair = source, destination
+                assert _holds(gained.get(pair, {}), question, named) == (new and not old)
+                assert _holds(lost.get(pair, {}), question, named) == (old and not new)
+
+
+def _holds(flows: Flows, question: tuple[int, int], named: set[int]) -> bool:
+    protocol, port = question
+    key = protocol if protocol in named else OTHERS if protocol in (6, 17, 132) else PORTLESS
+    spans = flows.get(key, ())
+    return bool(spans) if protocol in (1, 47, 255) else any(low <= port <= high for low, high in spans)
+
+
+@given(rules)
+def test_nothing_is_gained_or_lost_by_the_same_rules(rules: list[Rule]) -> None:
+    found = compare(book(*rules), book(*rules), most=100)
+
+    assert (found.gained, found.lost) == ([], [])
+
+
+def test_the_first_rule_takes_all_the_rest_from_everybody() -> None:
+    found = compare(book(), book(rule("web", "db", protocols=[6], ports=[(22, 22)])), most=2)
+
+    assert (found.gained, found.gained_pairs, found.lost_pairs) == ([], 0, 6)
+    assert len(found.lost) == 2
+    assert flows_between(book(rule("web", "db", protocols=[6], ports=[(22, 22)])), WEB, DB) == {6: ((22, 22),)}
+    assert flows_between(book(), WEB, DB) == {OTHERS: ALL, PORTLESS: ALL}
+
+
+def test_ports_that_touch_are_one() -> None:
+    assert joined([(5, 9), (1, 4), (20, 30), (25, 26)]) == ((1, 9), (20, 30))

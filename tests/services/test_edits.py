@@ -17,7 +17,7 @@ from pulse.errors import Conflict, LinkError, ProtocolError, Refused
 from pulse.schemas import NameRequest, NodeNaming, TagRequest
 from pulse.services import edits as module
 from pulse.services.edits import EditsService
-from tests.authority import key
+from tests.authority import NOW, key
 from tests.services.office import CAM, HOME, KEEPER, RELAY, Office
 
 INFRA = Edits([NodeTagged(node_bytes(CAM.node_id), "infra")])
@@ -41,7 +41,7 @@ class Two:
         pen = Scribe(HOME.node_id, key("home"), self.home.statements, self.home.members, lambda: 0)
 
         async def write(edits: Edits, _: NodeId) -> SignedConfig:
-            signed = pen.edited(edits)
+            signed = pen.edited(edits, NOW)
             self.home.publish.config(signed)
             return signed
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pulse import clock
 from pulse.core.messages import MethodName
 from pulse.core.network.edits import Edits
 from pulse.core.network.netconfig import SignedConfig
@@ -89,7 +90,7 @@ class ScribeService:
         Raises Refused, NotFound, Conflict, or SystemRefused for a disk that refuses.
         """
         await self._wait_able()
-        signed = self.scribe.edited(edits)
+        signed = self.scribe.edited(edits, clock.wall())
         if signed != self.scribe.statements.config:
             self.asked(by)
             self.publish.config(signed)

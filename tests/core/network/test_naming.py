@@ -9,7 +9,7 @@ from pulse.core.network.netconfig import Config, Settings
 from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.members import Members, Naming
 from pulse.errors import Conflict
-from tests.authority import MESH, Ca, node
+from tests.authority import MESH, NOW, Ca, node
 from tests.mint import member
 
 CA = Ca()
@@ -26,9 +26,9 @@ def draft() -> Draft:
 
 def test_two_nodes_swap_names_over_a_third_one(draft: Draft) -> None:
     swap = Edits([NodeNamed(CAM, "aside"), NodeNamed(HOME, "eye"), NodeNamed(CAM, "home")])
-    assert edited(draft, swap).naming.names == {node("home"): "eye", node("cam"): "home"}
+    assert edited(draft, swap, NOW).naming.names == {node("home"): "eye", node("cam"): "home"}
 
 
 def test_a_name_of_a_certificate_is_taken_until_its_node_has_another(draft: Draft) -> None:
     with pytest.raises(Conflict, match="eye is the name of"):
-        edited(draft, Edits([NodeNamed(HOME, "eye")]))
+        edited(draft, Edits([NodeNamed(HOME, "eye")]), NOW)

@@ -73,7 +73,7 @@ class Desk:
 
     def edit(self, *edits: Edit) -> SignedConfig:
         """What the scribe would sign."""
-        return self.scribe.edited(Edits([*edits]))
+        return self.scribe.edited(Edits([*edits]), NOW)
 
     @property
     def naming(self) -> Naming:
@@ -278,8 +278,8 @@ def test_edits_for_another_config_than_the_one_in_force_are_a_conflict(desk: Des
     edit = NodeTagged(node_bytes(RELAY), "infra")
 
     with pytest.raises(Conflict, match=r"is 1\.2 by now, and this edit was made for 0\.1: nothing is changed"):
-        desk.scribe.edited(Edits([edit], base=(0, 1)))
-    assert desk.scribe.edited(Edits([edit], base=(1, 2))).number == (1, 3)
+        desk.scribe.edited(Edits([edit], base=(0, 1)), NOW)
+    assert desk.scribe.edited(Edits([edit], base=(1, 2)), NOW).number == (1, 3)
 
 
 # Any sequence of edits

@@ -9,16 +9,18 @@ from typing import Annotated, Final
 import msgspec
 
 from pulse.core.messages import RPC_LIMIT, U53, Wire, unpack
-from pulse.core.network import naming
+from pulse.core.network import naming, ruling
+from pulse.core.network.consequences import Through, check_assertions, check_through
 from pulse.core.network.draft import Draft
 from pulse.core.network.naming import NamingEdit
 from pulse.core.network.netconfig import SignedConfig
+from pulse.core.network.ruling import RulingEdit
 from pulse.errors import Conflict
 
 EDITS_LIMIT: Final = 4096
 """Edits made together: one for each node a config can name."""
 
-Edit = NamingEdit
+Edit = NamingEdit | RulingEdit
 """One change; each kind has its home in the module of its feature."""
 
 
@@ -30,6 +32,8 @@ class Edits(Wire, frozen=True):
     """(scribe epoch, generation) of the config they were made for; None for whichever is in force."""
     force: bool = False
     """Even if it shuts out whoever asks."""
+    through: Through | None = None
+    """The connection they are typed through, if that is known."""
 
 
 _edits = msgspec.msgpack.Decoder(Edits)
@@ -50,8 +54,19 @@ def check_base(edits: Edits, config: SignedConfig) -> None:
         )
 
 
-def edited(draft: Draft, edits: Edits) -> Draft:
-    """The draft after all edits, in their order; raises what the first one that cannot be made raises."""
+def edited(draft: Draft, edits: Edits, wall: float) -> Draft:
+    """The draft after all edits, in their order; raises what the first one that cannot be made raises.
+
+    Raises Refused, too, if an assertion would fail, or the connection they are typed through would be closed.
+    """
+    after = draft
     for edit in edits.edits:
-        draft = naming.renamed(draft, edit)
-    return draft
+        match edit:
+            case naming.NodeNamed() | naming.NodeTagged() | naming.NodeUntagged():
+                after = naming.renamed(after, edit)
+            case _:
+                after = ruling.ruled(after, edit)
+    check_assertions(draft, after, wall)
+    if edits.through is not None and not edits.force:
+        check_through(draft, after, edits.through, wall)
+    return after

@@ -29,9 +29,9 @@ WITH_PORTS: Final = frozenset({6, 17, 33, 132, 136})
 ALWAYS: Final = Moment(0.0, trusted=True)
 """For rules that time does not concern."""
 
-_Protocols = Annotated[list[U8], msgspec.Meta(max_length=32)]
-_Ports = Annotated[list[tuple[Port, Port]], msgspec.Meta(max_length=64)]
-_Note = Annotated[str, msgspec.Meta(max_length=NOTE_LIMIT)]
+Protocols = Annotated[list[U8], msgspec.Meta(max_length=32)]
+Ports = Annotated[list[tuple[Port, Port]], msgspec.Meta(max_length=64)]
+Note = Annotated[str, msgspec.Meta(max_length=NOTE_LIMIT)]
 
 
 class Rule(Wire, frozen=True):
@@ -41,9 +41,9 @@ class Rule(Wire, frozen=True):
     sources: Patterns
     destinations: Patterns
     allow: bool
-    protocols: _Protocols = msgspec.field(default_factory=list)
+    protocols: Protocols = msgspec.field(default_factory=list)
     """IP protocols; none for any."""
-    ports: _Ports = msgspec.field(default_factory=list)
+    ports: Ports = msgspec.field(default_factory=list)
     """Destination ports, from and to; none for any."""
     redundant: bool = False
     """What it allows leaves over the two best ways at once, and so do the answers."""
@@ -51,7 +51,7 @@ class Rule(Wire, frozen=True):
     """From then on it fits nobody."""
     window: Window | None = None
     """Outside it fits nobody."""
-    note: _Note = ""
+    note: Note = ""
 
     @property
     def is_timed(self) -> bool:

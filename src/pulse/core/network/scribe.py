@@ -65,7 +65,7 @@ class Scribe:
             return None
         return self._signed(config, Draft(config.config, config.naming, self.members))
 
-    def edited(self, edits: Edits) -> SignedConfig:
+    def edited(self, edits: Edits, wall: float) -> SignedConfig:
         """The config in which all of `edits` are made; the one in force if that is so already.
 
         Raises Refused, NotFound, or Conflict, also if the config in force is not the one they were made for.
@@ -73,7 +73,7 @@ class Scribe:
         config = self.in_hand()
         check_base(edits, config)
         draft = Draft.of(config, self.members, self.statements.revoked())
-        after = edited(draft, edits)
+        after = edited(draft, edits, wall)
         return config if after == draft else self._signed(config, after)
 
     # Details

@@ -89,14 +89,11 @@ class Members:
 
     def tags(self, certificate: Certificate) -> tuple[str, ...]:
         """The node's tags: those of the config if it says any, else those of its certificate."""
-        return self.naming().tags.get(certificate.node_id, certificate.tags)
+        return tags(certificate, self.naming())
 
     def rule_name(self, certificate: Certificate) -> str | None:
         """The name by which rules know the node: the config's, else its token's unless the config gave that away."""
-        naming = self.naming()
-        given = naming.names.get(certificate.node_id)
-        own = certificate.name
-        return given if given is not None or own is None or naming.holder(own) is not None else own
+        return rule_name(certificate, self.naming())
 
     def bearer(self, name: str) -> Certificate | None:
         """The node that bears `name` by its certificate and was given no other by the config."""
@@ -141,3 +138,15 @@ class Members:
 def label(certificate: Certificate) -> str:
     """What a certificate calls its node: its name, else the one it asked for, else the short id."""
     return certificate.name or certificate.host or certificate.node_id[:SHORT_ID]
+
+
+def tags(certificate: Certificate, naming: Naming) -> tuple[str, ...]:
+    """The tags of its node: those of the naming if it says any, else those of the certificate."""
+    return naming.tags.get(certificate.node_id, certificate.tags)
+
+
+def rule_name(certificate: Certificate, naming: Naming) -> str | None:
+    """The name rules know its node by: the naming's, else that of the certificate unless it was given away."""
+    given = naming.names.get(certificate.node_id)
+    own = certificate.name
+    return given if given is not None or own is None or naming.holder(own) is not None else own

@@ -1,0 +1,146 @@
+"""Edits of rules, tests and groups: each is another draft, or a refusal that leaves the first as it was."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulse.core.messages import pack
+from pulse.core.network import ruling as module
+from pulse.core.network.assertions import Assertion
+from pulse.core.network.draft import Draft
+from pulse.core.network.edits import Edits, read_edits
+from pulse.core.network.hours import Window
+from pulse.core.network.policy import Rule
+from pulse.core.network.ruling import (
+    AssertionAdded,
+    AssertionRemoved,
+    GroupRemoved,
+    GroupSet,
+    RuleAdded,
+    RuleMoved,
+    RuleRemoved,
+)
+from pulse.errors import ConfigError, NotFound, Refused
+from tests.core.network.drafts import CAM, after, draft
+
+SSH = RuleAdded(["web"], ["db"], allow=True, protocols=[6], ports=[(22, 22)], note="for ops")
+DENY = RuleAdded(["*"], ["tag:prod"], allow=False)
+
+
+def ids(draft: Draft) -> list[str]:
+    return [each.id for each in draft.config.acl]
+
+
+# Rules
+
+
+def test_a_rule_is_kept_as_it_was_typed_with_globs_as_the_ids_known_now() -> None:
+    glob = RuleAdded([CAM[:4] + "*"], ["db"], allow=True, redundant=True, expires=9.0, window=Window(1, 0, 60))
+
+    assert after(draft(), SSH, glob).config.acl == [
+        Rule("r1", ["web"], ["db"], allow=True, protocols=[6], ports=[(22, 22)], note="for ops"),
+        Rule("r2", [CAM], ["db"], allow=True, redundant=True, expires=9.0, window=Window(1, 0, 60)),
+    ]
+
+
+def test_a_rule_goes_where_it_is_told_and_ids_are_never_shared() -> None:
+    three = after(draft(), SSH, DENY, module.RuleAdded(["*"], ["*"], allow=True, place=1))
+    assert ids(three) == ["r3", "r1", "r2"]
+
+    assert ids(after(three, RuleMoved("r2", 1))) == ["r2", "r3", "r1"]
+    assert ids(after(three, RuleMoved("r3", 3))) == ["r1", "r2", "r3"]
+    assert ids(after(three, RuleMoved("r3", 0))) == ["r1", "r2", "r3"]
+    assert ids(after(three, RuleRemoved("r1"), SSH)) == ["r3", "r2", "r4"]
+
+
+@pytest.mark.parametrize("edit", [RuleRemoved("r9"), RuleMoved("r9", 1), AssertionRemoved("t9"), GroupRemoved("ops")])
+def test_what_is_not_there_cannot_be_edited(edit: RuleRemoved) -> None:
+    with pytest.raises(NotFound, match=r"there is no .*\. See them: pulse "):
+        after(draft(), SSH, edit)
+
+
+def test_places_that_are_none_are_refused() -> None:
+    two = after(draft(), SSH, DENY)
+    with pytest.raises(Refused, match="no place 3: with this one there are 2 rules"):
+        after(two, RuleMoved("r1", 3))
+    with pytest.raises(Refused, match="no place 4"):
+        after(two, module.RuleAdded(["*"], ["*"], allow=True, place=4))
+
+
+def test_one_word_that_means_nothing_refuses_all_edits() -> None:
+    with pytest.raises(NotFound, match="tag:prod"):
+        after(draft(), SSH, RuleAdded(["web", "tag:prdo"], ["*"], allow=True))
+
+
+def test_ports_of_a_protocol_without_are_refused() -> None:
+    with pytest.raises(ConfigError, match="icmp has no ports"):
+        after(draft(), RuleAdded(["*"], ["*"], allow=True, protocols=[1, 58], ports=[(1, 1)]))
+
+
+def test_a_rule_that_denies_sends_nothing_twice() -> None:
+    (rule,) = after(draft(), RuleAdded(["*"], ["*"], allow=False, redundant=True)).config.acl
+    assert not rule.redundant
+
+
+def test_a_config_holds_so_many_of_each_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit in ("RULES_LIMIT", "ASSERTIONS_LIMIT", "GROUPS_LIMIT"):
+        monkeypatch.setattr(module, limit, 1)
+    for edit in (SSH, AssertionAdded("web", "db", True, 6, 22)):
+        with pytest.raises(Refused, match="already, and holds no more"):
+            after(draft(), edit, edit)
+    with pytest.raises(Refused, match="1 groups already"):
+        after(draft(), GroupSet("ops", ["web"]), GroupSet("dev", ["web"]))
+
+
+# Tests and groups
+
+
+def test_a_test_is_kept_until_it_is_taken_back() -> None:
+    tested = after(draft(), SSH, AssertionAdded("web", "tag:prod", True, 6, 22), AssertionAdded("db", "*", False, 1))
+    assert tested.config.tests == [
+        Assertion("t1", "web", "tag:prod", True, 6, 22),
+        Assertion("t2", "db", "*", False, 1),
+    ]
+    assert after(tested, AssertionRemoved("t1")).config.tests == tested.config.tests[1:]
+
+
+def test_a_test_names_one_pattern_on_each_side() -> None:
+    (kept,) = after(draft(), AssertionAdded(CAM[:6], "*", True, 6, 22)).config.tests
+    assert kept.source == CAM
+    with pytest.raises(ConfigError, match="^1 has no ports"):
+        after(draft(), AssertionAdded("web", "db", True, 1, 22))
+
+
+def test_a_group_has_the_members_that_were_said_last() -> None:
+    grouped = after(draft(), GroupSet("ops", ["web", "tag:prod"]), GroupSet("ops", [CAM[:6], "web"]))
+    assert grouped.config.groups == {"ops": [CAM, "web"]}
+    assert after(grouped, GroupRemoved("ops")).config.groups == {}
+
+
+def test_a_group_is_in_no_other_and_none_that_is_used_goes() -> None:
+    used = after(draft(), GroupSet("ops", ["web"]), RuleAdded(["group:ops"], ["*"], allow=True))
+    with pytest.raises(Refused, match="group ops is in use: rule r1"):
+        after(used, GroupRemoved("ops"))
+    for member in ("group:ops", "*", "cidr:192.168.7.0/24"):
+        with pytest.raises(Refused, match="cannot be in a group"):
+            after(used, GroupSet("dev", [member]))
+    with pytest.raises(Refused, match='"Ops" cannot name a group'):
+        after(used, GroupSet("Ops", ["web"]))
+
+
+# On the wire
+
+
+def test_edits_travel_as_they_are() -> None:
+    edits = Edits([SSH, RuleRemoved("r1"), RuleMoved("r1", 2), GroupSet("ops", ["web"]), GroupRemoved("ops")])
+    assert read_edits(pack(edits)) == edits
+
+
+@given(st.lists(st.sampled_from([0, 1, 2, 3]), max_size=8))
+def test_whatever_is_moved_the_same_rules_stay(places: list[int]) -> None:
+    edited = after(draft(), SSH, DENY, SSH)
+    for number, place in enumerate(places):
+        moved = after(edited, RuleMoved(f"r{number % 3 + 1}", place))
+        assert sorted(ids(moved)) == ["r1", "r2", "r3"]
+        assert ids(moved)[(place or 3) - 1] == f"r{number % 3 + 1}"
+        edited = moved

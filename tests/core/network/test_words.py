@@ -1,0 +1,96 @@
+"""Words: what people type becomes what rules keep, or a refusal that says what was perhaps meant."""
+
+import pytest
+
+from pulse.core.network.words import Words, subjects
+from pulse.errors import Conflict, NotFound, Refused
+from tests.core.network.drafts import CAM, DB, WEB, draft
+
+GROUPS = {"ops": ["web"]}
+
+
+def read(*typed: str, ahead: bool = False) -> list[str]:
+    return Words.of(draft(groups=GROUPS), ahead=ahead).read(typed)
+
+
+def test_nodes_are_seen_by_the_names_and_tags_of_the_draft() -> None:
+    assert {(each.node, each.name, each.tags) for each in subjects(draft())} == {
+        (WEB, "web", ("front",)),
+        (DB, "db", ("prod",)),
+        (CAM, None, ()),
+    }
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        (["*"], ["*"]),
+        (["web", "db", "web"], ["web", "db"]),
+        (["tag:front", "tag:prod", "group:ops"], ["tag:front", "tag:prod", "group:ops"]),
+        ([CAM], [CAM]),
+        ([CAM[:6]], [CAM]),
+        ([CAM[:4] + "*"], [CAM]),
+        ([CAM[:4].upper() + "*"], [CAM]),
+        (["cidr:192.168.7.0/24", "cidr:FD00::/8"], ["cidr:192.168.7.0/24", "cidr:fd00::/8"]),
+    ],
+)
+def test_words_that_mean_something_are_kept_and_digits_become_whole_ids(typed: list[str], kept: list[str]) -> None:
+    assert read(*typed) == kept
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("wbe", r'called "wbe"\. Did you mean web\?\nSee the nodes: pulse status'),
+        ("front", r'called "front"\. Did you mean tag:front\?'),
+        ("ops", r"Did you mean group:ops\?"),
+        ("old-db", r'called "old-db"\.'),
+        ("cam", rf"only what that machine asked.*\nName it: pulse name {CAM[:12]} cam"),
+        ("tag:prdo", r'tag "prdo"\. Did you mean tag:prod\?\nGive it first \(pulse tag <node> prdo\), or say --ahead'),
+        ("group:opps", r"Did you mean group:ops\?\nMake it: pulse groups set opps"),
+        ("0123456789ab*", r'id begins with "0123456789ab"'),
+    ],
+)
+def test_a_word_that_means_nothing_is_refused_with_what_was_perhaps_meant(typed: str, said: str) -> None:
+    with pytest.raises(NotFound, match=said):
+        read("web", typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("WEB!", "is no pattern. Write a name, tag:x"),
+        ("web-*", "is no pattern"),
+        ("tag:", "is no pattern"),
+        ("", "is no pattern"),
+        ("x\x1b[2J", r'"x\?\[2J" is no pattern|is no pattern'),
+        ("cidr:192.168.7.1/24", r"is no range. Write cidr:192\.168\.7\.0/24"),
+        ("cidr:10.100.7.0/24", "in the mesh itself"),
+        ("cidr:0.0.0.0/0", "in the mesh itself"),
+    ],
+)
+def test_what_is_no_pattern_is_refused_with_the_forms_there_are(typed: str, said: str) -> None:
+    with pytest.raises(Refused, match=said):
+        read(typed)
+
+
+def test_digits_that_begin_several_ids_are_a_conflict_and_a_glob_means_them_all() -> None:
+    many = draft()
+    words = Words(many, [each._replace(node=each.node.__class__("abcd" + each.node[4:])) for each in subjects(many)])
+
+    with pytest.raises(Conflict, match=r"begins 3 ids: abcd.*abcd\* for all"):
+        words.read(["abcd"])
+    assert len(words.read(["abcd*"])) == 3
+
+
+def test_nobody_is_no_side_of_a_rule_and_too_many_are_none_either() -> None:
+    with pytest.raises(Refused, match="somebody on each side"):
+        read()
+    with pytest.raises(Refused, match=r"300 nodes and patterns; 256 are allowed"):
+        read(*(f"tag:t{number}" for number in range(300)), ahead=True)
+
+
+def test_names_and_tags_of_machines_still_to_join_are_taken_if_that_is_said() -> None:
+    assert read("tag:contractor", "laptop-7", ahead=True) == ["tag:contractor", "laptop-7"]
+    with pytest.raises(NotFound, match="no group"):
+        read("group:gone", ahead=True)

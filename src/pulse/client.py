@@ -17,12 +17,15 @@ from urllib.parse import quote, urlencode
 import h11
 import msgspec
 
-from pulse import eventschemas, pathschemas, schemas
+from pulse import eventschemas, pathschemas, policyschemas, schemas
 from pulse.config import SERVICE_SOCKET, SOCKET_NAME, absolute, socket_in
 from pulse.errors import ConfigError, LinkError, NotFound, PulseError, Refused
 
 TIMEOUT: Final = 10.0
 """Seconds a node has to answer; it is on this machine."""
+
+SCRIBE_PATIENCE: Final = 10.0
+"""Seconds more where the scribe is asked, elsewhere in the mesh."""
 
 _CHUNK: Final = 65536
 _MOST_QUESTIONS: Final = 17
@@ -167,6 +170,46 @@ class Client:
         """Take a role from a node, on the CA."""
         return self._call("DELETE", "/api/roles", schemas.RolesInfo, schemas.RoleRequest(node, role))
 
+    def policy(self) -> policyschemas.Policy:
+        """Rules, tests and groups in force."""
+        return self._get("/api/acls", policyschemas.Policy)
+
+    def add_rule(self, request: policyschemas.RuleRequest) -> policyschemas.PolicyChange:
+        """Add a rule."""
+        return self._change("POST", "/api/acls", request)
+
+    def remove_rule(self, request: policyschemas.RuleRef) -> policyschemas.PolicyChange:
+        """Take a rule away."""
+        return self._change("DELETE", "/api/acls", request)
+
+    def move_rule(self, request: policyschemas.RuleMove) -> policyschemas.PolicyChange:
+        """Put a rule elsewhere."""
+        return self._change("POST", "/api/acls/move", request)
+
+    def explain(self, request: policyschemas.FlowRequest) -> policyschemas.FlowVerdict:
+        """Whether a flow is allowed, and why."""
+        return self._call("POST", "/api/acls/explain", policyschemas.FlowVerdict, request)
+
+    def diff_rules(self, request: policyschemas.RuleFile) -> policyschemas.PolicyChange:
+        """What would come of these rules in place of those in force."""
+        return self._change("POST", "/api/acls/diff", request)
+
+    def add_test(self, request: policyschemas.AssertionRequest) -> policyschemas.PolicyChange:
+        """State what rules must always let pass, or never."""
+        return self._change("POST", "/api/acls/test", request)
+
+    def remove_test(self, request: policyschemas.AssertionRef) -> policyschemas.PolicyChange:
+        """State it no more."""
+        return self._change("DELETE", "/api/acls/test", request)
+
+    def set_group(self, request: policyschemas.GroupRequest) -> policyschemas.PolicyChange:
+        """Say who is in a group."""
+        return self._change("PUT", "/api/groups", request)
+
+    def remove_group(self, request: policyschemas.GroupRef) -> policyschemas.PolicyChange:
+        """Take a group away."""
+        return self._change("DELETE", "/api/groups", request)
+
     def pin(self, node: str, via: str = "", *, direct: bool = False) -> schemas.PinInfo:
         """Reach a node by the neighbour `via`, or by its own link."""
         return self._call("PUT", "/api/pins", schemas.PinInfo, schemas.PinRequest(node, via, direct))
@@ -224,6 +267,10 @@ class Client:
         """Why a node is reached as it is, from here or from `source`; each end has `timeout` seconds (at most 10)."""
         request = pathschemas.WhyRequest(node, source, timeout)
         return self._call("POST", "/api/why", pathschemas.Why, request, patience=timeout)
+
+    def _change(self, method: str, path: str, body: schemas.Body) -> policyschemas.PolicyChange:
+        """An edit: the scribe has time to answer, and its config to come back here."""
+        return self._call(method, path, policyschemas.PolicyChange, body, patience=SCRIBE_PATIENCE)
 
     def _get(self, path: str, kind: type[_T]) -> _T:
         return self._call("GET", path, kind)

@@ -35,6 +35,7 @@ from pulse.net.advertised import advertised
 from pulse.net.dataplane import DataplaneLinks
 from pulse.net.dialler import Dialler
 from pulse.net.sockets import bind_tcp, bind_udp
+from pulse.services.acls import AclService
 from pulse.services.ca import CaService
 from pulse.services.control import ControlService
 from pulse.services.events import EventsService
@@ -143,7 +144,8 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     methods |= governance.methods
     pins = PinsService(config.data_dir, mesh, meshing.tell, status.pin_of)
     deciding = (governance.edits, governance.roles, governance.revoke)
-    beside = (governance.tokens, status, trace, why, *deciding, pins, history)
+    acls = AclService(mesh, governance.edits.edit)
+    beside = (governance.tokens, status, trace, why, *deciding, pins, history, acls)
     control = ControlService(mesh, rpc.call, identity.pinned, governance.ca, *beside)
     services: tuple[Service | None, ...] = (
         meshing,

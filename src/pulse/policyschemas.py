@@ -3,7 +3,7 @@
 Fields are append-only; times are seconds since 1970, durations seconds; rules are numbered from 1 as they stand.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Protocol
 
 import msgspec
 
@@ -15,10 +15,10 @@ DENY: Final = "deny"
 Action = Literal["allow", "deny"]
 Word = Annotated[str, msgspec.Meta(max_length=80)]
 Side = Annotated[list[Word], msgspec.Meta(min_length=1, max_length=256)]
-Words = Annotated[list[Word], msgspec.Meta(max_length=64)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Words = Annotated[list[Word | Port], msgspec.Meta(max_length=64)]
 Note = Annotated[str, msgspec.Meta(max_length=200)]
 Place = Annotated[int, msgspec.Meta(ge=0, le=4096)]
-Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Ttl = Annotated[float, msgspec.Meta(gt=0, le=3_153_600_000)]
 
 
@@ -36,9 +36,9 @@ class RuleText(Body, frozen=True):
     source: Word | Side = msgspec.field(name="from")
     destination: Word | Side = msgspec.field(name="to")
     action: Action = "allow"
-    ports: Words = []
+    ports: Words = msgspec.field(default_factory=list)
     """`22`, `8000-8100`; none for any."""
-    proto: Words = []
+    proto: Words = msgspec.field(default_factory=list)
     """`tcp`, `udp`, `icmp`, a number; none for any."""
     ttl: Ttl | None = None
     """Seconds from now after which it counts no more."""
@@ -60,13 +60,16 @@ class Judged(Body, frozen=True, kw_only=True):
     through: Connection | None = None
 
 
-class RuleRequest(RuleText, Judged, frozen=True):
+class RuleRequest(RuleText, frozen=True):
     """A rule to add."""
 
     place: Place = 0
     """The number it has then; 0 for behind all others."""
     ahead: bool = False
     """Names and tags that nobody has yet are meant."""
+    dry_run: bool = False
+    force: bool = False
+    through: Connection | None = None
 
 
 class RuleRef(Judged, frozen=True):
@@ -85,7 +88,7 @@ class RuleMove(RuleRef, frozen=True):
 class RuleFile(Body, frozen=True):
     """All rules of a file."""
 
-    rules: Annotated[list[RuleText], msgspec.Meta(max_length=1024)] = []
+    rules: Annotated[list[RuleText], msgspec.Meta(max_length=1024)] = msgspec.field(default_factory=list)
 
 
 class AssertionRequest(Judged, frozen=True):
@@ -128,7 +131,7 @@ class FlowRequest(Body, frozen=True):
     port: Port = 0
 
 
-class RuleView(View, frozen=True):
+class RuleView(View, frozen=True, kw_only=True):
     """A rule, as it stands in the list."""
 
     index: int
@@ -148,7 +151,7 @@ class RuleView(View, frozen=True):
     """The rule on one line."""
 
 
-class AssertionView(View, frozen=True):
+class AssertionView(View, frozen=True, kw_only=True):
     """What rules must always let pass, or never, and whether they do."""
 
     id: str
@@ -229,3 +232,47 @@ class FlowVerdict(View, frozen=True):
     """Who enforces it, in the order of the way: the source, relays, the destination."""
     relays_known: bool
     """The relays named are those of the way in use."""
+
+
+class Acls(Protocol):
+    """What can be asked of rules: `services/acls.py` answers, `api/acls.py` asks."""
+
+    async def policy(self) -> Policy:
+        """Rules, tests and groups in force."""
+        ...
+
+    async def explain(self, wanted: FlowRequest) -> FlowVerdict:
+        """Whether a flow is allowed, and why."""
+        ...
+
+    async def diff(self, wanted: RuleFile) -> PolicyChange:
+        """What would come of other rules."""
+        ...
+
+    async def add(self, wanted: RuleRequest) -> PolicyChange:
+        """Add a rule."""
+        ...
+
+    async def remove(self, wanted: RuleRef) -> PolicyChange:
+        """Take a rule away."""
+        ...
+
+    async def move(self, wanted: RuleMove) -> PolicyChange:
+        """Put a rule elsewhere."""
+        ...
+
+    async def add_test(self, wanted: AssertionRequest) -> PolicyChange:
+        """State what rules must always let pass, or never."""
+        ...
+
+    async def remove_test(self, wanted: AssertionRef) -> PolicyChange:
+        """State it no more."""
+        ...
+
+    async def set_group(self, wanted: GroupRequest) -> PolicyChange:
+        """Say who is in a group."""
+        ...
+
+    async def remove_group(self, wanted: GroupRef) -> PolicyChange:
+        """Take a group away."""
+        ...

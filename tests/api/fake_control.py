@@ -10,6 +10,7 @@ from pulse import eventschemas, pathschemas, schemas
 from pulse.api.app import build
 from pulse.api.server import ApiService, ControlSocket
 from pulse.errors import ConfigError, Conflict, LinkError, NotFound, Refused
+from tests.api.fake_acls import FakeAcls
 
 ID = "4be27a3391c0" + "5" * 52
 CA_HASH = "a91f22c077e4" + "1" * 52
@@ -112,6 +113,7 @@ class FakeControl:
         self.trouble = ""
         self.moment = MOMENT
         self.asked: list[object] = []
+        self.acls = FakeAcls(self.asked)
         self.stopped = threading.Event()
         self.reason = REASON
         self.way = pathschemas.Trace("9" * 64, "laptop", "10.100.9.140", [RELAY, LAPTOP], 0.061, "")

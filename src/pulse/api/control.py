@@ -2,11 +2,16 @@
 
 from typing import Protocol
 
-from pulse import eventschemas, pathschemas, schemas
+from pulse import eventschemas, pathschemas, policyschemas, schemas
 
 
 class Control(Protocol):
     """One node, as its owner commands it; every method may raise PulseError."""
+
+    @property
+    def acls(self) -> policyschemas.Acls:
+        """The rules."""
+        ...
 
     async def status(self) -> schemas.Status:
         """The mesh as this node sees it."""

@@ -31,6 +31,8 @@ COMMANDS = {
     "name": ("pulse.cli.names:name", "Name a node."),
     "tag": ("pulse.cli.names:tag", "Give a node a tag."),
     "untag": ("pulse.cli.names:untag", "Take a tag from a node."),
+    "acl": ("pulse.cli.acl:app", "Say who may reach whom, and see what comes of it first."),
+    "groups": ("pulse.cli.groups:app", "Name sets of nodes and tags, for rules to go by."),
     "revoke": ("pulse.cli.revoke:revoke", "Shut a node out for good."),
     "token": ("pulse.cli.tokens:app", "Show the CA's master token; make, list and revoke others."),
     "ca": ("pulse.cli.ca:app", "The certificate authority."),

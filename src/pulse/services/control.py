@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pulse import clock, eventschemas, pathschemas, schemas
+from pulse import clock, eventschemas, pathschemas, policyschemas, schemas
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
 from pulse.core.types import NodeId
@@ -110,6 +110,7 @@ class ControlService:
     revoker: Revoker
     pins: Pinner
     history: Historian
+    acls: policyschemas.Acls
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when somebody asked the node to stop."""
 

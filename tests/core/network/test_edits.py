@@ -31,7 +31,7 @@ def test_their_bytes_stay_what_they_are() -> None:
     said = Edits([NodeNamed(b"n" * 32, "relay-01"), NodeTagged(b"n" * 32, "infra")])
     node = "c420" + "6e" * 32
     named, tagged = "93" + "01" + node + "a872656c61792d3031", "93" + "02" + node + "a5696e667261"
-    assert pack(said).hex() == "93" + "92" + named + tagged + "c0" + "c2" + "c0"
+    assert pack(said).hex() == "94" + "92" + named + tagged + "c0" + "c2" + "c0"
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_a_test_is_kept_until_it_is_taken_back() -> None:
 def test_a_test_names_one_pattern_on_each_side() -> None:
     (kept,) = after(draft(), AssertionAdded(CAM[:6], "*", True, 6, 22)).config.tests
     assert kept.source == CAM
-    with pytest.raises(ConfigError, match="^1 has no ports"):
+    with pytest.raises(ConfigError, match=r"^1 has no ports"):
         after(draft(), AssertionAdded("web", "db", True, 1, 22))
 
 

@@ -1,0 +1,72 @@
+"""Rules in a file, TOML or JSON, as `pulse acl check` and `pulse acl diff` take them.
+
+    [[rules]]
+    from = "tag:backend"
+    to = ["tag:db", "db-server"]
+    proto = ["tcp"]
+    ports = [5432]
+
+Invariant: what is read here can be read by every node, or is refused with the place in the file.
+"""
+
+import json
+import sys
+import tomllib
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pulse.errors import ConfigError
+from pulse.policyschemas import RuleFile
+
+LIMIT = 1024 * 1024
+"""Bytes of a file."""
+
+
+def read(name: str) -> RuleFile:
+    """The rules in a file, or in what comes on standard input for `-`; raises ConfigError."""
+    text = _text(name)
+    found = _decoded(name, text)
+    held = {"rules": found} if isinstance(found, list) else found
+    try:
+        return msgspec.convert(_plain(held), RuleFile)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{name}: {error}") from error
+
+
+def _decoded(name: str, text: str) -> Any:
+    with suppress(ValueError, RecursionError):
+        return json.loads(text)
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{name} is neither JSON nor TOML: {error}") from error
+
+
+def _text(name: str) -> str:
+    try:
+        data = sys.stdin.buffer.read(LIMIT + 1) if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read {name}: {error.strerror}") from error
+    if len(data) > LIMIT:
+        raise ConfigError(f"{name} is longer than {LIMIT} bytes")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{name} is no text in UTF-8") from error
+
+
+def _plain(value: Any) -> Any:
+    """The same with TOML's moments as seconds since 1970."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ConfigError(f"{value.isoformat()} says no zone. Write {value.isoformat()}Z")
+        return value.timestamp()
+    return value

@@ -57,6 +57,15 @@ def test_what_lacks_more_than_two_things_is_not_near() -> None:
     assert found.fix.startswith("pulse acl add ")
 
 
+def test_of_rules_that_lack_one_thing_that_whose_time_is_over_is_nearest() -> None:
+    ports, nodes = rule("*", "db", ports=[(22, 22)]), rule("web", "db")
+    over = rule("*", "db", expires=1.0)
+    found = explained(ports, nodes, over, moment=Moment(2.0, trusted=True))
+    other = explained(ports, nodes)
+
+    assert (found.nearest and found.nearest.place, other.nearest and other.nearest.place) == (2, 1)
+
+
 def test_times_are_named() -> None:
     later = Moment(2000.0, trusted=True)
     over = explained(rule("*", "db", expires=1000.0), moment=later)

@@ -31,6 +31,9 @@ class Lack(NamedTuple):
 
     text: str
     fix: str = ""
+    far: int = 0
+    """Of two rules that lack as much the one meant for other ports is further than one for other nodes, and both are
+    further than one whose time or turn it is not."""
 
 
 class Miss(NamedTuple):
@@ -74,8 +77,12 @@ def _nearest(book: Rulebook, flow: Flow, place: int | None, moment: Moment) -> M
         for number, rule in enumerate(book.rules)
         if rule.allow
     ]
-    near = min(misses, key=lambda miss: len(miss.lacks), default=None)
+    near = min(misses, key=_distance, default=None)
     return near if near and len(near.lacks) <= NEAR else None
+
+
+def _distance(miss: Miss) -> tuple[int, int]:
+    return len(miss.lacks), sum(lack.far for lack in miss.lacks)
 
 
 def _lacks(book: Rulebook, number: int, flow: Flow, place: int | None, moment: Moment) -> Iterator[Lack]:
@@ -85,7 +92,7 @@ def _lacks(book: Rulebook, number: int, flow: Flow, place: int | None, moment: M
         if not book.fits(subject, patterns):
             yield _wrong_node(subject, patterns)
     if not covers(rule, flow.protocol, flow.port):
-        yield Lack(f"it is for {_what(rule)}")
+        yield Lack(f"it is for {_what(rule)}", far=2)
     if not rule.applies(moment):
         yield _wrong_time(rule, moment)
     if place is not None and number > place:
@@ -96,11 +103,11 @@ def _wrong_node(subject: Subject, patterns: Sequence[str]) -> Lack:
     name = called(subject)
     tag = next((each.removeprefix(TAG) for each in patterns if each.startswith(TAG)), "")
     if tag:
-        return Lack(f"{name} lacks tag:{tag}", f"pulse tag {name} {tag}")
+        return Lack(f"{name} lacks tag:{tag}", f"pulse tag {name} {tag}", far=1)
     group = next((each for each in patterns if each.startswith(GROUP)), "")
     if group:
-        return Lack(f"{name} is not in {group}")
-    return Lack(f"{name} is not {' or '.join(map(shown, patterns)) or 'anybody'}")
+        return Lack(f"{name} is not in {group}", far=1)
+    return Lack(f"{name} is not {' or '.join(map(shown, patterns)) or 'anybody'}", far=1)
 
 
 def _wrong_time(rule: Rule, moment: Moment) -> Lack:

@@ -1,0 +1,153 @@
+"""Rules typed at the scribe, as packets of other nodes feel them; then CA and scribe are killed.
+
+Invariant: the tests run in their order, each on the rules the one before has left.
+"""
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from pulse.lab.host import Output, wait_until
+from pulse.lab.lab import Lab
+from pulse.lab.topologies import star
+from tests.e2e.exchange import open_socket
+from tests.e2e.mesh import PATIENCE, Mesh, Node, bring_up_mesh
+from tests.namespace import require_root
+
+SILENCE = 1.0
+"""Seconds without an answer that mean no: an answer comes in milliseconds."""
+
+
+@pytest.fixture(scope="module")
+def mesh() -> Iterator[Mesh]:
+    """h0 is CA and scribe; h1 is called web, h2 db, and all have direct links."""
+    require_root()
+    with Lab(star(3)) as lab:
+        made = bring_up_mesh(lab, {"h1": "h0", "h2": "h0"})
+        made["h1"].wait_direct(made["h2"])
+        for name, called in (("h1", "web"), ("h2", "db")):
+            made["h0"].host.pulse("name", made[name].status().node.id, called)
+        yield made
+        assert made.errors == []
+
+
+def typed(mesh: Mesh, *words: str) -> str:
+    """An edit at the scribe, once every node that runs has it."""
+    said = mesh["h0"].host.pulse("acl", *words).stdout
+    version = said.split()[-1]
+    wait_until(
+        lambda: all(in_force(mesh[name]) == version for name in ("h1", "h2")), f"{version} is all over", PATIENCE
+    )
+    return said
+
+
+def in_force(node: Node) -> str:
+    return str(json.loads(node.host.pulse("acl", "list", "--json").stdout)["version"])
+
+
+@contextmanager
+def serving(node: Node, port: int) -> Iterator[socket.socket]:
+    with open_socket(node.host, node.v4, socket.SOCK_STREAM, port) as listener:
+        listener.listen()
+        yield listener
+
+
+def connects(source: Node, destination: Node, port: int) -> bool:
+    """True if a TCP connection opens."""
+    with serving(destination, port), open_socket(source.host, source.v4, socket.SOCK_STREAM) as client:
+        client.settimeout(SILENCE)
+        try:
+            client.connect((destination.v4, port))
+        except OSError:  # silence, or a word that it is not allowed
+            return False
+        return True
+
+
+def refused(output: Output) -> str:
+    assert (output.code != 0, output.stdout) == (True, "")
+    return output.stderr
+
+
+def test_a_mistyped_word_changes_nothing_and_names_the_next_step(mesh: Mesh) -> None:
+    scribe = mesh["h0"]
+    assert 'called "wbe". Did you mean web?' in refused(scribe.tries("acl", "add", "--from", "wbe", "--to", "db"))
+    assert "Did you mean tag" not in refused(scribe.tries("acl", "add", "--from", "web", "--to", "tag:prod"))
+    elsewhere = refused(mesh["h1"].tries("acl", "add", "--from", "web", "--to", "db"))
+    assert "pulse ca grant" in elsewhere
+    assert scribe.host.pulse("acl", "list").stdout.startswith("no rules: everybody may reach everybody")
+
+
+def test_what_a_rule_allows_passes_and_nothing_else_does(mesh: Mesh) -> None:
+    web, db = mesh["h1"], mesh["h2"]
+    assert connects(web, db, 23)
+    said = typed(mesh, "add", "--from", "web", "--to", "db", "--proto", "tcp", "--ports", "22")
+
+    assert "added rule 1 (r1): allow web → db tcp 22" in said
+    assert "lost" in said
+    assert connects(web, db, 22)
+    assert not connects(web, db, 23)
+    assert not connects(db, web, 22)
+    for node in (web, mesh["h0"]):
+        told = node.host.pulse("acl", "explain", "web", "db:23").stdout
+        assert told.startswith("DENIED by the end of the list")
+        assert "nearest: rule 1  allow web → db tcp 22      it is for tcp 22\n" in told
+
+
+def test_a_rule_that_denies_a_tag_goes_before_and_a_tag_that_is_taken_ends_it(mesh: Mesh) -> None:
+    web, db = mesh["h1"], mesh["h2"]
+    mesh["h0"].host.pulse("tag", "db", "shut")
+    typed(mesh, "add", "--from", "*", "--to", "tag:shut", "--deny", "--at", "1")
+    assert not connects(web, db, 22)
+
+    mesh["h0"].host.pulse("untag", "db", "shut")
+    wait_until(lambda: connects(web, db, 22), "port 22 is open again", PATIENCE)
+    typed(mesh, "remove", "1")
+
+
+def test_the_connection_it_is_typed_through_is_not_closed_by_mistake(mesh: Mesh) -> None:
+    scribe = mesh["h0"].host
+    through = {"SSH_CONNECTION": f"{mesh['h1'].v4} 50000 {mesh['h2'].v4} 22"}
+    deny = scribe.pulse_command("acl", "add", "--from", "*", "--to", "db", "--deny", "--at", "1")
+
+    said = refused(scribe.run(deny, check=False, environment=through))
+    assert "close the connection it is typed through (web → db port 22)" in said
+    assert "would have added rule 1" in scribe.run([*deny, "--force", "--dry-run"], environment=through).stdout
+
+
+def test_rules_outlive_a_restart(mesh: Mesh) -> None:
+    web, db = mesh["h1"], mesh["h2"]
+    before = web.host.pulse("acl", "list", "--json").stdout
+    web.stop()
+    web.start()
+    wait_until(lambda: connects(web, db, 22), "port 22 is reached again", PATIENCE)
+
+    assert web.host.pulse("acl", "list", "--json").stdout == before
+    assert not connects(web, db, 23)
+
+
+def test_a_rule_ends_by_itself_and_so_does_its_flow_with_ca_and_scribe_dead(mesh: Mesh) -> None:
+    web, db = mesh["h1"], mesh["h2"]
+    typed(mesh, "add", "--from", "web", "--to", "db", "--proto", "tcp", "--ports", "24-25", "--expires", "5s")
+    with serving(db, 24) as listener, open_socket(web.host, web.v4, socket.SOCK_STREAM) as client:
+        client.connect((db.v4, 24))
+        with closing(listener.accept()[0]) as served:
+            served.settimeout(SILENCE)
+            assert passes(client, served)
+            mesh["h0"].kill()
+
+            wait_until(lambda: not passes(client, served), "the flow ends", PATIENCE)
+    assert not connects(web, db, 25)
+    assert connects(web, db, 22)
+    assert "until" in web.host.pulse("acl", "list").stdout
+    assert "its time is over" in web.host.pulse("acl", "explain", "web", "db:24").stdout
+
+
+def passes(client: socket.socket, served: socket.socket) -> bool:
+    try:
+        client.sendall(b"x")
+        return served.recv(64) != b""
+    except OSError:
+        return False

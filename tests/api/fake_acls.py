@@ -27,8 +27,8 @@ RULED = said.Policy("1.7", False, [SQL, TIMED], [HOLDS, FAILS], [said.GroupView(
 OPEN = said.Policy("0.1", True, [], [], [])
 
 MISTYPED = (
-    'no node has the tag "bakend". Did you mean tag:backend?\n'
-    "Give it first (pulse tag <node> bakend), or say --ahead if machines still to join will have it"
+    'no node has the tag "backendx". Did you mean tag:backend?\n'
+    "Give it first (pulse tag <node> backendx), or say --ahead if machines still to join will have it"
 )
 CLOSES = (
     "this would close the connection it is typed through (laptop → db port 22), so nothing is changed.\n"
@@ -80,7 +80,7 @@ class FakeAcls:
 
     async def add(self, wanted: said.RuleRequest) -> said.PolicyChange:
         self.asked.append(wanted)
-        if "tag:bakend" in wanted.source:
+        if "tag:backendx" in wanted.source:
             raise NotFound(MISTYPED)
         if wanted.through is not None and not wanted.force:
             raise Refused(CLOSES)

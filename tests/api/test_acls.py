@@ -51,7 +51,7 @@ def test_every_edit_reaches_the_node_as_it_was_meant(place: Path, control: FakeC
 def test_what_is_refused_arrives_whole(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
         with pytest.raises(NotFound) as mistyped:
-            client.add_rule(said.RuleRequest(source=["tag:bakend"], destination="*"))
+            client.add_rule(said.RuleRequest(source=["tag:backendx"], destination="*"))
         with pytest.raises(Refused) as closes:
             client.add_rule(said.RuleRequest(source="*", destination="*", action="deny", through=SSH))
         client.add_rule(said.RuleRequest(source="*", destination="*", action="deny", through=SSH, force=True))

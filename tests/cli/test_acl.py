@@ -117,7 +117,7 @@ def test_a_dry_run_says_what_would_come_of_it(shell: Shell, control: FakeControl
 
 
 def test_a_mistyped_word_refuses_the_rule_with_the_next_step(shell: Shell, control: FakeControl) -> None:
-    done = shell.node("acl", "add", "--from", "tag:bakend", "--to", "tag:db")
+    done = shell.node("acl", "add", "--from", "tag:backendx", "--to", "tag:db")
 
     assert (done.code, done.out, done.err) == (4, "", f"error: {MISTYPED}\n")
 

@@ -145,7 +145,7 @@ async def test_a_conflict_on_the_config_we_hold_is_told(desk: Desk) -> None:
 
 async def test_a_mistyped_word_changes_nothing(desk: Desk) -> None:
     with pytest.raises(NotFound, match="Did you mean tag:ops"):
-        await desk.service.add(said.RuleRequest(source="tag:opps", destination="bob"))
+        await desk.service.add(said.RuleRequest(source="tag:opsx", destination="bob"))
     assert desk.config().config.acl == []
 
 

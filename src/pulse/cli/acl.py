@@ -29,6 +29,16 @@ PATTERNS: Final = "a name, tag:x, group:x, first digits of an id (a3f2*), or *; 
 
 From = Annotated[list[str], Parameter(name="--from", help=f"Who: {PATTERNS}.")]
 To = Annotated[list[str], Parameter(name="--to", help="Whom: the same, or cidr:192.168.7.0/24 for what lies behind.")]
+Deny = Annotated[bool, Parameter(help="Deny what it matches, instead of allowing it.")]
+Ports = Annotated[str, Parameter(help="Ports at the destination, such as 22,443,8000-8100; all if left out.")]
+Proto = Annotated[
+    str, Parameter(help="tcp, udp, icmp, sctp, gre, esp or a number; several with commas; all if left out.")
+]
+Window = Annotated[str, Parameter(help="Hours in which it counts, UTC: mon-fri,09:00-18:00")]
+Note = Annotated[str, Parameter(help="What it is for.")]
+Redundant = Annotated[bool, Parameter(help="What it allows goes over the two best paths at once.")]
+At = Annotated[int, Parameter(help="Its number in the list; at the end if left out.")]
+Ahead = Annotated[bool, Parameter(help="Take names and tags that nobody has yet: those of machines still to join.")]
 Expires = Annotated[Duration | None, Parameter(help="It ends by itself after 30m, 4h or 7d.")]
 File = Annotated[str, Parameter(allow_leading_hyphen=True)]
 DryRun = Annotated[bool, Parameter(help="Only say what would come of it.")]
@@ -58,39 +68,21 @@ def add(
     *,
     sources: From,
     destinations: To,
-    deny: bool = False,
-    ports: str = "",
-    proto: str = "",
+    deny: Deny = False,
+    ports: Ports = "",
+    proto: Proto = "",
     expires: Expires = None,
-    window: str = "",
-    note: str = "",
-    redundant: bool = False,
-    at: int = 0,
-    ahead: bool = False,
+    window: Window = "",
+    note: Note = "",
+    redundant: Redundant = False,
+    at: At = 0,
+    ahead: Ahead = False,
     dry_run: DryRun = False,
     force: Force = False,
     json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Add a rule. It allows, unless --deny is said; once there is one, what no rule allows is denied.
-
-    Parameters
-    ----------
-    ports
-        Ports at the destination, such as 22,443,8000-8100; all if left out.
-    proto
-        tcp, udp, icmp, sctp, gre, esp, or a number; several with commas; all if left out.
-    window
-        Hours in which it counts, UTC: mon-fri,09:00-18:00
-    note
-        What it is for.
-    redundant
-        What it allows goes over the two best paths at once.
-    at
-        Its number in the list; at the end if left out.
-    ahead
-        Take names and tags that nobody has yet: those of machines still to join.
-    """
+    """Add a rule. It allows, unless --deny is said; once there is one, what no rule allows is denied."""
     who, whom = _words(sources), _words(destinations)
     if not (who and whom):
         raise ConfigError(f"a rule needs somebody on each side. Write {PATTERNS}")

@@ -47,7 +47,7 @@ def test_words_that_mean_something_are_kept_and_digits_become_whole_ids(typed: l
         ("old-db", r'called "old-db"\.'),
         ("cam", rf"only what that machine asked.*\nName it: pulse name {CAM[:12]} cam"),
         ("tag:prdo", r'tag "prdo"\. Did you mean tag:prod\?\nGive it first \(pulse tag <node> prdo\), or say --ahead'),
-        ("group:opps", r"Did you mean group:ops\?\nMake it: pulse groups set opps"),
+        ("group:opsx", r"Did you mean group:ops\?\nMake it: pulse groups set opsx"),
         ("0123456789ab*", r'id begins with "0123456789ab"'),
     ],
 )

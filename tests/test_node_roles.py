@@ -8,6 +8,7 @@ import pytest
 from pulse import schemas
 from pulse.client import Client
 from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused
+from pulse.policyschemas import RuleRequest
 from tests.loopback import PATIENCE
 from tests.test_node import Machine, first, free_port, place, second
 
@@ -147,6 +148,8 @@ async def test_an_operator_edits_and_revokes_from_where_it_is(first: Machine, se
         seen = (await second.ask(Client.status)).peers
         with pytest.raises(Conflict, match="guest is the name of"):
             await second.ask(lambda client: client.set_name("first", "guest"))
+        ruled = await second.ask(lambda client: client.add_rule(RuleRequest(source="guest", destination="*")))
+        policy = await first.ask(Client.policy)
         told = await second.ask(lambda client: client.revoke("guest"))
         await shows(first, lambda status: guest.node.id not in [row.id for row in status.peers])
         await first.ask(lambda client: client.ungrant("second", "operator"))
@@ -156,6 +159,7 @@ async def test_an_operator_edits_and_revokes_from_where_it_is(first: Machine, se
         journal = [each.event for each in await first.ask(Client.ca_log)]
 
     assert "guest" in [row.name for row in seen if row.id == named.id]
+    assert policy.rules == [ruled.rule]
     assert (told.id, told.by) == (guest.node.id, "scribe")
     assert [each for each in journal if each.startswith("role ")] == ["role granted", "role taken"]
 

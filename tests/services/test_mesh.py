@@ -273,6 +273,15 @@ async def test_our_clock_is_compared_with_the_neighbours_hello(here: Node, monke
         assert here.service.mesh.sight.clock_offset() == 90.0
 
 
+async def test_who_slept_looks_at_the_clock_at_once(here: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "wall", lambda: NOW + 90.0)
+    here.service.tell(facts.Woke(90.0))
+
+    assert here.service.mesh.timetable.moment(asyncio.get_running_loop().time()).wall == pytest.approx(
+        NOW + 90.0, abs=60
+    )
+
+
 async def test_the_peer_table_is_written_once_for_many_changes(here: Node) -> None:
     here.service.peers_written_after = 0.0
     async with running(here):

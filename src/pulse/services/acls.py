@@ -53,7 +53,7 @@ class AclService:
             open=not acl,
             rules=[self._rule(acl, place) for place in range(len(acl))],
             tests=self._tests(self._draft(config)),
-            groups=[said.GroupView(name, members) for name, members in sorted(groups.items())],
+            groups=[_group(name, members) for name, members in sorted(groups.items())],
         )
 
     async def explain(self, wanted: said.FlowRequest) -> said.FlowVerdict:
@@ -273,6 +273,10 @@ def _typed(text: said.RuleText, place: int, *, ahead: bool) -> RuleAdded:
         place=place,
         ahead=ahead,
     )
+
+
+def _group(name: str, members: Sequence[str]) -> said.GroupView:
+    return said.GroupView(printable(name), [printable(each) for each in members])
 
 
 def _side(words: str | list[str]) -> list[str]:

@@ -36,7 +36,7 @@ from pulse.core.effects import (
     TablesChanged,
     TrustChanged,
 )
-from pulse.core.facts import ClockCompared, ClockRead, Fact, LinkUp
+from pulse.core.facts import ClockCompared, ClockRead, Fact, LinkUp, Woke
 from pulse.core.mesh import Mesh
 from pulse.core.messages import ObjectKind
 from pulse.core.types import NodeId
@@ -90,9 +90,11 @@ class MeshService:
     def tell(self, fact: Fact) -> None:
         """A fact from another service."""
         translated = self.dialler.translate(fact)
-        if isinstance(translated, LinkUp):
-            wall = clock.wall()
+        wall = clock.wall()
+        if isinstance(translated, LinkUp | Woke):
+            # Before both: rules with times go by it, and asleep it ran on alone.
             self._happened(ClockRead(wall))
+        if isinstance(translated, LinkUp):
             self._happened(ClockCompared(translated.link, wall - translated.hello.clock))
         if translated is not None:
             self._happened(translated)

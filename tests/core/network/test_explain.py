@@ -75,6 +75,14 @@ def test_times_are_named() -> None:
     assert lacks(unsure) == ["it has times, and the clock of this node cannot be trusted"]
 
 
+def test_what_a_false_scribe_signs_is_no_command_to_paste() -> None:
+    found = explained(rule("tag:x; reboot", "db"), rule("group:\x1b[2J", "db"))
+
+    assert found.fix.startswith("pulse acl add ")
+    assert lacks(found) == [f"{CAM.node[:12]} is not tag:x; reboot"]
+    assert "\x1b" not in "".join(lacks(explained(rule("group:\x1b[2J", "db"))))
+
+
 def test_groups_and_names_are_named() -> None:
     assert lacks(explained(rule("group:ops", "db"), flow=Flow(DB, WEB, 6, 1))) == [
         "db is not in group:ops",

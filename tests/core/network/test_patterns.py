@@ -34,6 +34,13 @@ def test_what_nobody_can_read_is_nobody_where_a_rule_allows_and_everybody_where_
     assert WEARING.handles([pattern], allow=False) is None
 
 
+def test_a_group_with_a_member_nobody_can_read_denies_all_and_allows_those_who_can_be_read() -> None:
+    for strange in ("os:linux", "*", "group:ops", "cidr:10.0.0.0/8"):
+        wearing = Wearing.of(EVERYBODY, {"ops": ["web"], "dev": ["db", strange]})
+        assert wearing.handles(["group:dev"], allow=True) == frozenset({DB.handle})
+        assert wearing.handles(["group:dev"], allow=False) is None
+
+
 def test_a_pattern_is_known_by_its_form() -> None:
     assert all(map(is_pattern, ["*", "web", WEB.node, "tag:a.b", "group:ops", "cidr:fd00::/8"]))
     assert not any(map(is_pattern, ["", "cafe", "a3f2*", "Tag:x", "group:", "group:Ops", "cidr:"]))

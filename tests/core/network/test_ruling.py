@@ -136,6 +136,16 @@ def test_edits_travel_as_they_are() -> None:
     assert read_edits(pack(edits)) == edits
 
 
+def test_the_bytes_of_a_rule_and_of_the_edit_that_adds_it_stay_what_they_are() -> None:
+    hours = Window(0b11111, 540, 1080)
+    typed = RuleAdded(["a"], ["*"], True, [6], [(22, 80)], False, 5.0, hours, "n", 2, True)
+    kept = Rule("r1", ["a"], ["*"], True, [6], [(22, 80)], False, 5.0, hours, "n")
+    both = "91a161" + "91a12a" + "c3" + "9106" + "91921650" + "c2" + "cb4014000000000000" + "931fcd021ccd0438" + "a16e"
+
+    assert pack(kept).hex() == "9a" + "a27231" + both
+    assert pack(typed).hex() == "9c" + "0a" + both + "02" + "c3"
+
+
 @given(st.lists(st.sampled_from([0, 1, 2, 3]), max_size=8))
 def test_whatever_is_moved_the_same_rules_stay(places: list[int]) -> None:
     edited = after(draft(), SSH, DENY, SSH)

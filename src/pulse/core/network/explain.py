@@ -12,6 +12,7 @@ from pulse.core.network.patterns import GROUP, TAG, Subject
 from pulse.core.network.policy import Rule
 from pulse.core.network.rulebook import Rulebook, covers
 from pulse.core.network.ruletext import PROTOCOLS, ports_text, protocols_text, shown
+from pulse.core.trust.identity import is_tag
 
 NEAR: Final = 2
 """What a rule may lack at most to be called near."""
@@ -102,11 +103,11 @@ def _lacks(book: Rulebook, number: int, flow: Flow, place: int | None, moment: M
 def _wrong_node(subject: Subject, patterns: Sequence[str]) -> Lack:
     name = called(subject)
     tag = next((each.removeprefix(TAG) for each in patterns if each.startswith(TAG)), "")
-    if tag:
+    if is_tag(tag):
         return Lack(f"{name} lacks tag:{tag}", f"pulse tag {name} {tag}", far=1)
     group = next((each for each in patterns if each.startswith(GROUP)), "")
     if group:
-        return Lack(f"{name} is not in {group}", far=1)
+        return Lack(f"{name} is not in {shown(group)}", far=1)
     return Lack(f"{name} is not {' or '.join(map(shown, patterns)) or 'anybody'}", far=1)
 
 

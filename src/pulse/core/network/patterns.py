@@ -2,7 +2,8 @@
 
 A pattern is `*`, a whole node id, a name, `tag:x`, `group:x`, or `cidr:` for what lies behind a node. Nothing behind a
 node is reached in this release, so `cidr:` fits nobody yet. Invariant: what cannot be read only ever denies: a pattern
-of an unknown form, or of a group that is not there, is nobody where a rule allows, and everybody where it denies.
+of an unknown form, or of a group that is not there or holds such a pattern, is nobody where a rule allows, and
+everybody where it denies.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -54,7 +55,7 @@ class Wearing:
     fits: Mapping[str, frozenset[str]]
     """Handles by pattern."""
     groups: frozenset[str]
-    """Patterns of the groups there are."""
+    """Patterns of the groups all of whose members are known."""
 
     @classmethod
     def of(cls, subjects: Iterable[Subject], groups: Mapping[str, Sequence[str]] = NO_GROUPS) -> "Wearing":
@@ -63,10 +64,12 @@ class Wearing:
         for each in subjects:
             for pattern in each.wears():
                 found.setdefault(pattern, set()).add(each.handle)
-        for name, members in groups.items():
-            found[GROUP + name] = set[str]().union(*(found.get(member, ()) for member in members))
-        known = frozenset(GROUP + name for name in groups)
-        return cls({pattern: frozenset(handles) for pattern, handles in found.items()}, known)
+        grouped = {
+            GROUP + name: set[str]().union(*(found.get(member, ()) for member in members))
+            for name, members in groups.items()
+        }
+        known = frozenset(GROUP + name for name, members in groups.items() if all(map(_is_member, members)))
+        return cls({pattern: frozenset(handles) for pattern, handles in (found | grouped).items()}, known)
 
     def handles(self, patterns: Sequence[str], *, allow: bool) -> frozenset[str] | None:
         """The handles that one side of a rule fits; None for everybody."""
@@ -91,6 +94,11 @@ def is_pattern(pattern: str) -> bool:
             return _is_range(rest)
         case _:
             return pattern == ANYBODY or is_node_id(pattern) or is_node_name(pattern)
+
+
+def _is_member(pattern: str) -> bool:
+    """True if this release knows whom the pattern fits inside a group."""
+    return is_pattern(pattern) and pattern != ANYBODY and not pattern.startswith((GROUP, CIDR))
 
 
 def _is_range(text: str) -> bool:

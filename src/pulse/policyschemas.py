@@ -206,6 +206,8 @@ class PolicyChange(View, frozen=True):
     gained_pairs: int
     lost_pairs: int
     """All of them are counted, and so many told."""
+    whole: bool = True
+    """False: the edit changes so much that there are more pairs than were counted."""
 
 
 class Missed(View, frozen=True):

@@ -26,8 +26,10 @@ def lines(change: policyschemas.PolicyChange, done: str) -> list[str]:
     told = [f"{'would have ' if change.dry_run else ''}{done}" if done else ""]
     told += _pairs("gained", change.gained, change.gained_pairs)
     told += _pairs("lost", change.lost, change.lost_pairs)
-    if not (change.gained_pairs or change.lost_pairs):
+    if change.whole and not (change.gained_pairs or change.lost_pairs):
         told.append("no node that is known gains or loses anything by it")
+    if not change.whole:
+        told.append("there are more: this changes too much to count it all")
     if change.opens:
         told.append("no rules are left: everybody may reach everybody")
     told.append("nothing is changed" if change.dry_run else f"network config {change.version}")

@@ -174,6 +174,7 @@ class AclService:
             lost=[self._pair(each) for each in found.lost],
             gained_pairs=found.gained_pairs,
             lost_pairs=found.lost_pairs,
+            whole=found.whole,
         )
 
     def _edited(self, before: Draft, after: Draft, edit: Edit | None) -> said.RuleView | None:

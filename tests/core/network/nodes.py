@@ -48,7 +48,7 @@ def naive_fits(subject: Subject, patterns: Sequence[str], *, allow: bool) -> boo
     if "group:gone" in patterns and not allow:
         return True
     named = {subject.node, subject.name, "*", *(f"tag:{tag}" for tag in subject.tags)}
-    return any(each in named or (each == "group:ops" and subject in (WEB, CAM)) for each in patterns)
+    return any(each in named or (each == "group:ops" and subject.node in (WEB.node, CAM.node)) for each in patterns)
 
 
 def naive(rules: Sequence[Rule], source: Subject, destination: Subject, protocol: int, port: int) -> int | None:

@@ -67,8 +67,9 @@ def describe_assertion(assertion: Assertion) -> str:
 
 def _breach(assertion: Assertion, books: Iterable[Rulebook]) -> Breach | None:
     for book in books:
-        named = ([each for each in book.subjects if book.fits(each, [side])] for side in _sides(assertion))
-        sources, destinations = (_few(book, nodes, side) for side, nodes in enumerate(named))
+        covering = book.covering(assertion.protocol, assertion.port)
+        sides = enumerate((assertion.source, assertion.destination))
+        sources, destinations = (_few(book, pattern, side, covering) for side, pattern in sides)
         for source in sources:
             for other in destinations:
                 flow = (source, other, assertion.protocol, assertion.port)
@@ -77,15 +78,12 @@ def _breach(assertion: Assertion, books: Iterable[Rulebook]) -> Breach | None:
     return None
 
 
-def _sides(assertion: Assertion) -> tuple[str, str]:
-    return assertion.source, assertion.destination
-
-
-def _few(book: Rulebook, nodes: Iterable[Subject], side: int) -> list[Subject]:
-    """Of nodes for which the same rules count two stand for all: one could meet itself."""
+def _few(book: Rulebook, pattern: str, side: int, covering: int) -> list[Subject]:
+    """The nodes that a pattern fits; of those for which the same rules count two stand for all: one may meet itself."""
     alike: dict[int, list[Subject]] = {}
-    for node in nodes:
-        few = alike.setdefault(book.sides(node)[side], [])
-        if len(few) < 2:
-            few.append(node)
+    for node in book.subjects:
+        if book.fits(node, [pattern]):
+            few = alike.setdefault(book.sides(node)[side] & covering, [])
+            if len(few) < 2:
+                few.append(node)
     return [node for few in alike.values() for node in few]

@@ -5,7 +5,7 @@ a flow is gained if the rules of before deny it and those of after allow it, and
 every window were open.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, NamedTuple
@@ -24,6 +24,9 @@ Spans = tuple[Span, ...]
 """Ports, from and to, ordered and apart."""
 ALL: Final[Spans] = ((0, 65535),)
 
+MOST_COMPARED: Final = 10_000
+"""Sets of rules compared for one edit; above it the edit is told in part, for nobody waits longer than two seconds."""
+
 Flows = Mapping[int, Spans]
 """Ports by protocol; a protocol without ports has all or none."""
 
@@ -38,32 +41,88 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What an edit gives and takes, a pair of nodes each; at most so many are told of each, the counts are whole."""
+    """What an edit gives and takes, a pair of nodes each; so many are told of each."""
 
     gained: list[Change] = field(default_factory=list)
     lost: list[Change] = field(default_factory=list)
     gained_pairs: int = 0
     lost_pairs: int = 0
+    whole: bool = True
+    """All pairs are counted; else there are more."""
 
 
 def compare(before: Rulebook, after: Rulebook, most: int) -> Difference:
     """What changes between the nodes, which both know; of pairs that gain or lose, `most` are told each."""
-    protocols = _named([*before.rules, *after.rules])
-    sides = [(subject, before.sides(subject), after.sides(subject)) for subject in before.subjects]
-    sources = _alike((subject, (old[0], new[0])) for subject, old, new in sides)
-    destinations = _alike((subject, (old[1], new[1])) for subject, old, new in sides)
-    known: dict[tuple[int, int], tuple[Flows, Flows]] = {}
+    comparison = _Comparison(before, after)
     gained, lost = _Pairs(most), _Pairs(most)
-    for from_old, from_new in sources:
-        for to_old, to_new in destinations:
-            key = from_old & to_old, from_new & to_new
-            if key not in known:
-                old, new = (_flows(book, bits, protocols) for book, bits in zip((before, after), key, strict=True))
-                known[key] = _less(new, old), _less(old, new)
-            for flows, pairs in zip(known[key], (gained, lost), strict=True):
-                if flows:
-                    pairs.add(sources[from_old, from_new], destinations[to_old, to_new], flows)
+    for sources, destinations, key in comparison.touched():
+        if len(comparison.known) >= MOST_COMPARED:
+            return Difference(gained.told, lost.told, gained.count, lost.count, whole=False)
+        for flows, pairs in zip(comparison.changed(key), (gained, lost), strict=True):
+            if flows:
+                pairs.add(sources, destinations, flows)
     return Difference(gained.told, lost.told, gained.count, lost.count)
+
+
+_Key = tuple[int, int]
+"""Bits of rules before and after."""
+
+
+class _Comparison:
+    """Two rulebooks beside each other: nodes for which the same rules count are one, and what the edit left alone is
+    not looked at."""
+
+    def __init__(self, before: Rulebook, after: Rulebook) -> None:
+        self._books = before, after
+        self._protocols = _named([*before.rules, *after.rules])
+        self._head, self._tail = _common(before.rules, after.rules)
+        self._opened = bool(before.rules) != bool(after.rules)
+        self.known: dict[_Key, tuple[Flows, Flows]] = {}
+        """What is gained and lost where these rules fit."""
+
+    def touched(self) -> Iterator[tuple[list[Subject], list[Subject], _Key]]:
+        """Sources, destinations and the rules that fit both, for all that the edit may have changed."""
+        before, after = self._books
+        sides = [(subject, before.sides(subject), after.sides(subject)) for subject in before.subjects]
+        sources, destinations = (
+            _alike((subject, (old[side], new[side])) for subject, old, new in sides) for side in (0, 1)
+        )
+        near = {key: nodes for key, nodes in destinations.items() if self._is_near(key)}
+        moved = {key: nodes for key, nodes in destinations.items() if self._is_moved(key)}
+        for source, nodes in sources.items():
+            others = destinations if self._is_moved(source) else near if self._is_near(source) else moved
+            for other, them in others.items():
+                yield nodes, them, (source[0] & other[0], source[1] & other[1])
+
+    def changed(self, key: _Key) -> tuple[Flows, Flows]:
+        """What is gained and lost where these rules fit."""
+        if key not in self.known:
+            old, new = (_flows(book, bits, self._protocols) for book, bits in zip(self._books, key, strict=True))
+            self.known[key] = _less(new, old), _less(old, new)
+        return self.known[key]
+
+    def _is_moved(self, key: _Key) -> bool:
+        """True if rules that the edit left alone fit other nodes by it, or a network was opened or closed."""
+        (old, new), (first, last) = key, self._books
+        head = (1 << self._head) - 1
+        ends = old >> len(first.rules) - self._tail, new >> len(last.rules) - self._tail
+        return self._opened or old & head != new & head or ends[0] != ends[1]
+
+    def _is_near(self, key: _Key) -> bool:
+        """True if a rule that the edit is about fits, or the node is moved."""
+        return self._is_moved(key) or any(
+            bits >> self._head & (1 << len(book.rules) - self._head - self._tail) - 1
+            for bits, book in zip(key, self._books, strict=True)
+        )
+
+
+def _common(before: Sequence[Rule], after: Sequence[Rule]) -> tuple[int, int]:
+    """How many rules at the head, and then at the tail, are the same in both."""
+    shorter = min(len(before), len(after))
+    head = next((place for place in range(shorter) if before[place] != after[place]), shorter)
+    left = shorter - head
+    tail = next((place for place in range(left) if before[-1 - place] != after[-1 - place]), left)
+    return head, tail
 
 
 @dataclass(slots=True)
@@ -81,9 +140,9 @@ class _Pairs:
         self.told += [Change(one, other, flows) for one, other in islice(pairs, self.most - len(self.told))]
 
 
-def _alike(keys: Iterable[tuple[Subject, tuple[int, int]]]) -> dict[tuple[int, int], list[Subject]]:
+def _alike(keys: Iterable[tuple[Subject, _Key]]) -> dict[_Key, list[Subject]]:
     """Nodes for which the same rules count, together."""
-    found: dict[tuple[int, int], list[Subject]] = {}
+    found: dict[_Key, list[Subject]] = {}
     for subject, key in keys:
         found.setdefault(key, []).append(subject)
     return found

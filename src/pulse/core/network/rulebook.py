@@ -41,6 +41,10 @@ class Rulebook:
         """The rules that fit it as a source, and those that fit it as a destination."""
         return self._sources.get(subject), self._destinations.get(subject)
 
+    def covering(self, protocol: int, port: int) -> int:
+        """The rules that are for that protocol and port, whoever speaks to whom."""
+        return sum(1 << place for place, rule in enumerate(self.rules) if covers(rule, protocol, port))
+
     def fits(self, subject: Subject, patterns: Sequence[str]) -> bool:
         """True if these patterns of a rule that allows fit the node."""
         handles = self._wearing.handles(patterns, allow=True)

@@ -24,7 +24,7 @@ LATER_FLAGS: Final = {
 """Flags of settings that this version does not have yet."""
 
 LATER_COMMANDS: Final = frozenset({
-    "acl", "bulk", "completion", "connect", "dns", "doctor", "forward", "groups", "install-service",
+    "bulk", "completion", "connect", "dns", "doctor", "forward", "install-service",
     "remote-config", "restart", "route", "setup", "stats", "template", "top", "why",
 })  # fmt: skip
 """Commands of the design that this version does not have yet."""

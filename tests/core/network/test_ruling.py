@@ -10,6 +10,7 @@ from pulse.core.network.assertions import Assertion
 from pulse.core.network.draft import Draft
 from pulse.core.network.edits import Edits, read_edits
 from pulse.core.network.hours import Window
+from pulse.core.network.naming import NodeNamed
 from pulse.core.network.policy import Rule
 from pulse.core.network.ruling import (
     AssertionAdded,
@@ -20,8 +21,9 @@ from pulse.core.network.ruling import (
     RuleMoved,
     RuleRemoved,
 )
+from pulse.core.trust.identity import node_bytes
 from pulse.errors import ConfigError, NotFound, Refused
-from tests.core.network.drafts import CAM, after, draft
+from tests.core.network.drafts import CAM, DB, WEB, after, draft
 
 SSH = RuleAdded(["web"], ["db"], allow=True, protocols=[6], ports=[(22, 22)], note="for ops")
 DENY = RuleAdded(["*"], ["tag:prod"], allow=False)
@@ -126,6 +128,32 @@ def test_a_group_is_in_no_other_and_none_that_is_used_goes() -> None:
             after(used, GroupSet("dev", [member]))
     with pytest.raises(Refused, match='"Ops" cannot name a group'):
         after(used, GroupSet("Ops", ["web"]))
+
+
+# Names
+
+
+def test_what_means_a_node_by_name_goes_on_meaning_it_when_it_is_renamed() -> None:
+    ruled = after(
+        draft(), SSH, RuleAdded(["db"], ["*"], allow=False), GroupSet("ops", ["db", "tag:prod"]),
+        AssertionAdded("db", "web", False, 6, 22),
+    )  # fmt: skip
+    for old, new in ((DB, "store"), (WEB, "front")):
+        ruled = after(ruled, NodeNamed(node_bytes(old), new))
+
+    assert [(each.sources, each.destinations) for each in ruled.config.acl] == [
+        (["front"], ["store"]),
+        (["store"], ["*"]),
+    ]
+    assert ruled.config.groups == {"ops": ["store", "tag:prod"]}
+    assert [(each.source, each.destination) for each in ruled.config.tests] == [("store", "front")]
+
+
+def test_names_that_are_swapped_swap_in_the_rules_too() -> None:
+    swap = [NodeNamed(node_bytes(WEB), "aside"), NodeNamed(node_bytes(DB), "web"), NodeNamed(node_bytes(WEB), "db")]
+    (rule,) = after(after(draft(), SSH), *swap).config.acl
+
+    assert (rule.sources, rule.destinations) == (["db"], ["web"])
 
 
 # On the wire

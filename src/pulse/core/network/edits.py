@@ -15,6 +15,7 @@ from pulse.core.network.draft import Draft
 from pulse.core.network.naming import NamingEdit
 from pulse.core.network.netconfig import SignedConfig
 from pulse.core.network.ruling import RulingEdit
+from pulse.core.trust.identity import node_from_bytes
 from pulse.errors import Conflict
 
 EDITS_LIMIT: Final = 4096
@@ -62,7 +63,9 @@ def edited(draft: Draft, edits: Edits, wall: float) -> Draft:
     after = draft
     for edit in edits.edits:
         match edit:
-            case naming.NodeNamed() | naming.NodeTagged() | naming.NodeUntagged():
+            case naming.NodeNamed(node):
+                after = ruling.followed(after, naming.renamed(after, edit), node_from_bytes(node))
+            case naming.NodeTagged() | naming.NodeUntagged():
                 after = naming.renamed(after, edit)
             case _:
                 after = ruling.ruled(after, edit)

@@ -21,7 +21,8 @@ from pulse.core.network.patterns import GROUP, GROUPS_LIMIT, Pattern, Patterns
 from pulse.core.network.policy import RULES_LIMIT, Note, Ports, Protocols, Rule
 from pulse.core.network.ruletext import check_fit
 from pulse.core.network.words import Words, check_group_name
-from pulse.core.types import Port, ShortText
+from pulse.core.trust.members import rule_name
+from pulse.core.types import NodeId, Port, ShortText
 from pulse.errors import NotFound, Refused
 
 AT_THE_END: Final = 0
@@ -108,6 +109,29 @@ def ruled(draft: Draft, edit: RulingEdit) -> Draft:
             return _grouped(draft, edit)
         case GroupRemoved(name):
             return _ungrouped(draft, name)
+
+
+def followed(before: Draft, after: Draft, node: NodeId) -> Draft:
+    """`after`, in which a node has another name, with rules, tests and groups that go on meaning it."""
+    certificate = before.members.get(node)
+    old = rule_name(certificate, before.naming) if certificate else before.naming.names.get(node)
+    new = after.naming.names.get(node)
+    if old is None or new is None or old == new:
+        return after
+
+    def read(patterns: list[str]) -> list[str]:
+        return [new if each == old else each for each in patterns]
+
+    config = after.config
+    acl = [
+        structs.replace(each, sources=read(each.sources), destinations=read(each.destinations)) for each in config.acl
+    ]
+    tests = [
+        structs.replace(each, source=read([each.source])[0], destination=read([each.destination])[0])
+        for each in config.tests
+    ]
+    groups = {name: read(members) for name, members in config.groups.items()}
+    return _changed(after, structs.replace(config, acl=acl, tests=tests, groups=groups))
 
 
 def _added(draft: Draft, edit: RuleAdded) -> Draft:

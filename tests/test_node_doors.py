@@ -92,7 +92,7 @@ async def test_a_founding_given_up_leaves_no_ca_at_work_beside_another_network(f
             pass
         (second.place / "second" / "identity").rename(second.place / "given up")
         async with second.runs(started.invite) as joined:
-            with pytest.raises(Refused, match="this node is not the CA"):
+            with pytest.raises(Refused, match="tokens live on the CA"):
                 await second.ask(Client.list_tokens)
 
     assert joined.node.network == NETWORK

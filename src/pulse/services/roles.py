@@ -57,7 +57,8 @@ class RolesService:
         role = _role(wanted.role)
         found = self.members.resolve(wanted.node_id)
         before = self.statements.roles
-        after = before.granted(found.node_id, role, found.public_key)
+        config = self.statements.config
+        after = before.granted(found.node_id, role, found.public_key, config.sha256 if config else None)
         if after == before:
             return await self.roles()
         if after.scribe != before.scribe:

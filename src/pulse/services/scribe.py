@@ -109,7 +109,7 @@ class ScribeService:
                     await self._able.wait()
 
     def _look(self) -> None:
-        if self.scribe.in_office and self.scribe.statements.in_force:
+        if self.scribe.able:
             self._able.set()
         else:
             self._able.clear()

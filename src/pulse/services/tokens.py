@@ -144,11 +144,11 @@ class TokensService:
     async def _ask(self, what: str, body: object, kind: type[_T]) -> _T:
         cas = sorted(self.ca_nodes())
         if not cas or not self.statements.roles.may_edit(self.me, cas):
-            where = f"\nRun it on {self._named(cas[0])}" if cas else ""
-            grant = (
-                f", or make this node an operator there: pulse ca grant {self.me[:SHORT_ID]} operator" if cas else ""
+            raise Refused(
+                "tokens live on the CA, and this node is neither the scribe nor an operator.\n"
+                f"Run it on {self._named(cas[0]) if cas else 'the CA'}, or make this node an operator there: "
+                f"pulse ca grant {self.me[:SHORT_ID]} operator"
             )
-            raise Refused(f"tokens live on the CA, which answers the scribe and operators.{where}{grant}")
         content = b"" if body is None else msgspec.json.encode(body)
         try:
             answer = await self.call(cas[0], MethodName.TOKENS, pack(_Asked(what, content)), PATIENCE)

@@ -20,7 +20,7 @@ from pulse.core.trust.members import Members, Naming
 from pulse.core.trust.revocation import sign_revocation
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import NodeId
-from pulse.errors import Conflict, NotFound, Refused
+from pulse.errors import Conflict, NotFound, ProtocolError, Refused
 from tests.authority import MESH, NOW, Ca, key, node
 from tests.mint import member
 
@@ -335,3 +335,40 @@ def test_any_sequence_of_edits_equals_the_naive_model(sequence: list[tuple[str, 
     assert desk.naming.names == model.names
     worn = {each.node_id: list(desk.members.tags(each)) for each in desk.members.all()}
     assert {who: tags for who, tags in worn.items() if tags} == {who: tags for who, tags in model.tags.items() if tags}
+
+
+# After another scribe
+
+
+def test_a_new_scribe_goes_on_from_the_config_that_the_ca_vouches_for(desk: Desk) -> None:
+    before = desk.publish(desk.name(RELAY, "relay-01"))
+    heir = Desk()
+    heir.hear(FIRST.data)
+    roles = Roles(2, HOME, 2, scribe_key=public_bytes(key("home")), base=before.sha256)
+    heir.hear(sign_roles(CA.network, roles, CA.key).data)
+
+    assert (heir.scribe.able, heir.scribe.renewed()) == (False, None)
+    with pytest.raises(Refused, match="has not got the network's config"):
+        heir.name(CAM, "eye")
+    heir.hear(before.data)
+    renewed = heir.scribe.renewed()
+    assert renewed is not None
+    heir.publish(renewed)
+
+    assert (heir.scribe.able, renewed.number) == (True, (2, 3))
+    assert heir.naming.names == {RELAY: "relay-01"}
+
+
+def test_no_other_config_of_the_scribe_before_counts(desk: Desk) -> None:
+    before = desk.publish(desk.name(RELAY, "relay-01"))
+    later = desk.publish(desk.name(CAM, "eye"))
+    heir = Desk()
+    roles = Roles(2, RELAY, 2, scribe_key=public_bytes(key("relay")), base=before.sha256)
+    heir.hear(sign_roles(CA.network, roles, CA.key).data)
+
+    with pytest.raises(Refused, match="cannot be judged"):
+        heir.hear(later.data)
+    with pytest.raises((Refused, ProtocolError)):
+        heir.hear(before.data[:-1] + bytes([before.data[-1] ^ 1]))
+    heir.hear(before.data)
+    assert heir.statements.config == before

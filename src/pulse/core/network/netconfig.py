@@ -134,6 +134,23 @@ def open_config(
 
     Raises ProtocolError, or Refused if its signer is not entitled to its scribe epoch.
     """
+    if roles.base is not None and hashlib.sha256(data).digest() == roles.base:
+        # The CA vouches for these very bytes, though their signer is not the scribe any more.
+        config = unpack(_configs, data[HEADER:], "config", OBJECT_LIMIT)
+    else:
+        config = _signed_config(data, network, authorities, roles, scribe_key)
+    number = (config.scribe_epoch, config.generation)
+    try:
+        cidr = mesh_range(config.settings.mesh_cidr)
+    except ConfigError as error:
+        raise ProtocolError(f"config {number} has a mesh range no network can have") from error
+    check_rules(config.acl)
+    return SignedConfig(data, config, cidr, _naming(config))
+
+
+def _signed_config(
+    data: bytes, network: Network, authorities: Sequence[Authority], roles: Roles, scribe_key: bytes | None
+) -> Config:
     ca_keys = [authority.public_key for authority in authorities]
     keys = ca_keys if scribe_key is None else [*ca_keys, scribe_key]
     opened = unseal(data, ObjectKind.CONFIG, network, keys)
@@ -144,12 +161,7 @@ def open_config(
             raise Refused(f"config {number} is not the one the CA made the network with")
     elif config.scribe_epoch != roles.scribe_epoch or opened.signed_by != scribe_key:
         raise Refused(f"config {number} is not signed by the scribe of epoch {roles.scribe_epoch}")
-    try:
-        cidr = mesh_range(config.settings.mesh_cidr)
-    except ConfigError as error:
-        raise ProtocolError(f"config {number} has a mesh range no network can have") from error
-    check_rules(config.acl)
-    return SignedConfig(data, config, cidr, _naming(config))
+    return config
 
 
 def claimed_epoch(data: bytes) -> int:

@@ -34,6 +34,11 @@ class Scribe:
         """True if the roles in force name this node."""
         return self.statements.roles.scribe == self.me
 
+    @property
+    def able(self) -> bool:
+        """True if it may write, and holds the config to go on from."""
+        return self.in_office and self._config() is not None
+
     def in_hand(self) -> SignedConfig:
         """The config to edit; raises Refused, with where to go, if this node is not to write."""
         scribe = self.statements.roles.scribe
@@ -48,8 +53,8 @@ class Scribe:
                 f"Run it on {self.members.label_of(scribe)} ({scribe[:SHORT_ID]}), or make this node an operator, "
                 f"on the CA: pulse ca grant {self.me[:SHORT_ID]} operator"
             )
-        config = self.statements.config
-        if config is None or not self.statements.in_force:
+        config = self._config()
+        if config is None:
             raise Refused(
                 "this scribe has not got the network's config yet, so it writes none.\n"
                 "It comes from any neighbour: pulse status"
@@ -58,8 +63,8 @@ class Scribe:
 
     def renewed(self) -> SignedConfig | None:
         """The newest config under our own scribe epoch, if it is not yet: what a new scribe signs first."""
-        config = self.statements.config
-        if not self.in_office or config is None or not self.statements.in_force:
+        config = self._config()
+        if not self.in_office or config is None:
             return None
         if config.config.scribe_epoch == self.statements.roles.scribe_epoch:
             return None
@@ -77,6 +82,14 @@ class Scribe:
         return config if after == draft else self._signed(config, after)
 
     # Details
+
+    def _config(self) -> SignedConfig | None:
+        """The config to go on from, once it is here: nothing that the scribe before us acknowledged is lost."""
+        config, roles = self.statements.config, self.statements.roles
+        if config is None or not self.statements.in_force:
+            return None
+        is_ours = config.config.scribe_epoch == roles.scribe_epoch
+        return config if is_ours or roles.base in (None, config.sha256) else None
 
     def _signed(self, config: SignedConfig, draft: Draft) -> SignedConfig:
         following = msgspec.structs.replace(

@@ -300,7 +300,8 @@ class Sharing:
         held = self._statements.config
         if held is not None and not compare(held.rank, offer.rank).takes_theirs:
             return False
-        return offer.number == (0, 1) or 0 < offer.scribe_epoch == self._statements.roles.scribe_epoch
+        roles = self._statements.roles
+        return offer.number == (0, 1) or 0 < offer.scribe_epoch == roles.scribe_epoch or offer.sha256 == roles.base
 
 
 def _refusal(node: NodeId, kind: int, error: Refused) -> Log:

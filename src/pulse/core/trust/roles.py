@@ -37,6 +37,7 @@ class _Roles(Wire, frozen=True):
     scribe_epoch: U53
     operators: Annotated[list[Digest], msgspec.Meta(max_length=OPERATORS_LIMIT)]
     scribe_key: Digest | None = None
+    base: Digest | None = None
 
 
 _payloads = msgspec.msgpack.Decoder(_Roles)
@@ -53,22 +54,27 @@ class Roles:
     operators: frozenset[NodeId] = frozenset()
     scribe_key: bytes | None = None
     """The scribe's public key; None in roles of a release that left it to the scribe's certificate."""
+    base: bytes | None = None
+    """SHA-256 of the network config the scribe goes on from: it counts until that scribe has signed one, whoever signed
+    it, and the scribe signs none before it has it. None for whichever it holds."""
 
     def may_edit(self, node: NodeId, ca_nodes: Collection[NodeId]) -> bool:
         """True if the scribe takes edits of `node`: its own, an operator's, and the CA's, which makes operators."""
         return node == self.scribe or node in self.operators or node in ca_nodes
 
-    def granted(self, node: NodeId, role: Role, public_key: bytes) -> "Roles":
-        """The roles in which `node` has `role` too; the same if it has. A new scribe takes the place of the old one."""
+    def granted(self, node: NodeId, role: Role, public_key: bytes, base: bytes | None = None) -> "Roles":
+        """The roles in which `node` has `role` too; the same if it has.
+
+        A new scribe takes the place of the old one, and goes on from the config `base`.
+        """
         if role == Role.OPERATOR:
             if node in self.operators:
                 return self
             return replace(self, epoch=self.epoch + 1, operators=self.operators | {node})
         if node == self.scribe:
             return self
-        return replace(
-            self, epoch=self.epoch + 1, scribe=node, scribe_epoch=self.scribe_epoch + 1, scribe_key=public_key
-        )
+        epoch, scribe_epoch = self.epoch + 1, self.scribe_epoch + 1
+        return Roles(epoch, node, scribe_epoch, self.operators, public_key, base)
 
     def ungranted(self, node: NodeId, role: Role) -> "Roles":
         """The roles in which `node` has `role` no more. Raises NotFound, or Refused for the scribe."""
@@ -97,7 +103,7 @@ def sign_roles(network: Network, roles: Roles, signer: Signer) -> SignedRoles:
     _check_key(roles.scribe, roles.scribe_key)
     scribe = None if roles.scribe is None else node_bytes(roles.scribe)
     operators = [node_bytes(node) for node in sorted(roles.operators)]
-    payload = pack(_Roles(roles.epoch, scribe, roles.scribe_epoch, operators, roles.scribe_key))
+    payload = pack(_Roles(roles.epoch, scribe, roles.scribe_epoch, operators, roles.scribe_key, roles.base))
     return SignedRoles(seal(ObjectKind.ROLES, network, payload, signer), roles)
 
 
@@ -110,7 +116,7 @@ def open_roles(data: bytes, network: Network, authorities: Sequence[Authority]) 
     scribe = None if wire.scribe is None else node_from_bytes(wire.scribe)
     _check_key(scribe, wire.scribe_key)
     operators = frozenset(map(node_from_bytes, wire.operators))
-    return SignedRoles(data, Roles(wire.epoch, scribe, wire.scribe_epoch, operators, wire.scribe_key))
+    return SignedRoles(data, Roles(wire.epoch, scribe, wire.scribe_epoch, operators, wire.scribe_key, wire.base))
 
 
 def compare_roles(ours: SignedRoles, theirs: SignedRoles) -> Comparison:

@@ -7,13 +7,15 @@ use crate::Handle;
 use crate::frame::{FRAG, HopHeader, REPLY};
 use crate::offload::MOST_HEADERS;
 
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+pub(crate) const ICMP: u8 = 1;
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
 const DCCP: u8 = 33;
-const ICMP6: u8 = 58;
+pub(crate) const ICMP6: u8 = 58;
 const SCTP: u8 = 132;
 const UDP_LITE: u8 = 136;
+/// Bytes of an ICMP error in front of the packet it quotes.
+const ICMP_HEADER: usize = 8;
 /// What a packet is whose headers have no end we can see (reserved by IANA): a class of its own.
 const UNREADABLE: u8 = 255;
 
@@ -37,16 +39,33 @@ impl Transport {
     /// Of the packet that begins with `front`.
     pub fn of(front: &[u8]) -> Self {
         let front = &front[..front.len().min(MOST_HEADERS)];
-        match front.first().map(|first| first >> 4) {
-            Some(4) => of_ipv4(front),
-            Some(6) => of_ipv6(front),
-            _ => Self { proto: UNREADABLE, ..Self::default() },
-        }
+        locate(front).map_or_else(|unread| unread, |(at, proto)| Self::at(front, at, proto))
     }
 
     /// True if the port fields hold ports.
     pub fn has_ports(&self) -> bool {
         matches!(self.proto, TCP | UDP | DCCP | SCTP | UDP_LITE) && !self.fragment
+    }
+
+    /// True for a message about another packet, which it quotes (RFC 792, RFC 4443 §2.1).
+    pub fn is_icmp_error(&self) -> bool {
+        match self.proto {
+            ICMP => !self.fragment && matches!(self.sport, 3 | 4 | 5 | 11 | 12),
+            ICMP6 => !self.fragment && self.sport < 128,
+            _ => false,
+        }
+    }
+
+    /// Of the question that this would answer.
+    fn asked(&self) -> Self {
+        let Self { proto, sport, dport, fragment } = *self;
+        let (sport, dport) = match (proto, sport) {
+            // Echo, timestamp, information, mask (RFC 792, RFC 950).
+            (ICMP, 0) => (8, dport),
+            (ICMP, 14 | 16 | 18) | (ICMP6, 129) => (sport - 1, dport),
+            _ => (dport, sport),
+        };
+        Self { proto, sport, dport, fragment }
     }
 
     fn unread(proto: u8) -> Self {
@@ -65,25 +84,34 @@ impl Transport {
     }
 }
 
-fn of_ipv4(front: &[u8]) -> Transport {
-    let Some(header) = front.first_chunk::<20>() else { return Transport::unread(UNREADABLE) };
-    let later_fragment = u16::from_be_bytes([header[6], header[7]]) & 0x1fff != 0;
-    match later_fragment {
-        true => Transport::unread(header[9]),
-        false => Transport::at(front, usize::from(header[0] & 15) * 4, header[9]),
+/// Where the transport header of a packet begins, and its protocol; an error is all that can be told of one without.
+fn locate(front: &[u8]) -> Result<(usize, u8), Transport> {
+    match front.first().map(|first| first >> 4) {
+        Some(4) => locate_v4(front),
+        Some(6) => locate_v6(front),
+        _ => Err(Transport { proto: UNREADABLE, ..Transport::default() }),
     }
 }
 
-fn of_ipv6(front: &[u8]) -> Transport {
-    let Some(&(mut next)) = front.get(6) else { return Transport::unread(UNREADABLE) };
+fn locate_v4(front: &[u8]) -> Result<(usize, u8), Transport> {
+    let header = front.first_chunk::<20>().ok_or(Transport::unread(UNREADABLE))?;
+    let later_fragment = u16::from_be_bytes([header[6], header[7]]) & 0x1fff != 0;
+    match later_fragment {
+        true => Err(Transport::unread(header[9])),
+        false => Ok((usize::from(header[0] & 15) * 4, header[9])),
+    }
+}
+
+fn locate_v6(front: &[u8]) -> Result<(usize, u8), Transport> {
+    let Some(&(mut next)) = front.get(6) else { return Err(Transport::unread(UNREADABLE)) };
     let mut at = 40;
     for _ in 0..MOST_EXTENSIONS {
         if !matches!(next, 0 | 43 | 44 | 51 | 60) {
-            return Transport::at(front, at, next);
+            return Ok((at, next));
         }
         let Some(&[following, length, high, low]) = front.get(at..).and_then(|rest| rest.first_chunk()) else { break };
         if next == 44 && u16::from_be_bytes([high, low]) & 0xfff8 != 0 {
-            return Transport::unread(following);
+            return Err(Transport::unread(following));
         }
         at += match next {
             44 => 8,
@@ -92,7 +120,21 @@ fn of_ipv6(front: &[u8]) -> Transport {
         };
         next = following;
     }
-    Transport::unread(UNREADABLE)
+    Err(Transport::unread(UNREADABLE))
+}
+
+/// The packet that the ICMP error which begins with `front` is about, as far as it is quoted.
+pub fn quoted(front: &[u8]) -> Option<&[u8]> {
+    let front = &front[..front.len().min(MOST_HEADERS)];
+    let (at, _) = locate(front).ok()?;
+    front.get(at + ICMP_HEADER..)
+}
+
+/// True for a TCP segment from within a connection: it neither opens one nor resets it.
+pub fn is_midstream(front: &[u8]) -> bool {
+    const SYN_RST_ACK: u8 = 0x16;
+    let flags = locate(front).ok().filter(|(_, proto)| *proto == TCP).and_then(|(at, _)| front.get(at + 13));
+    flags.is_some_and(|flags| flags & SYN_RST_ACK == 0x10)
 }
 
 /// The packets of one conversation, one way.
@@ -118,12 +160,30 @@ impl Flow {
         Self { src: self.dst, dst: self.src, transport: Transport { proto, sport: dport, dport: sport, fragment } }
     }
 
-    /// A number that spreads flows evenly, the same for all packets of one.
-    pub fn hash(&self) -> u64 {
+    /// The flow that this one would answer: the other direction, and of ICMP the type that asks.
+    pub fn question(&self) -> Self {
+        let answers = !self.transport.fragment && matches!(self.transport.proto, ICMP | ICMP6);
+        let transport = if answers { self.transport.asked() } else { self.swapped().transport };
+        Self { src: self.dst, dst: self.src, transport }
+    }
+
+    /// The class of its protocol's fragments that hold no ports.
+    pub fn later_fragments(&self) -> Self {
+        Self { transport: Transport::unread(self.transport.proto), ..*self }
+    }
+
+    /// All of it in two numbers: its ends, and what its packets say of themselves.
+    pub fn key(&self) -> [u64; 2] {
         let Transport { proto, sport, dport, fragment } = self.transport;
         let ends = u64::from(self.src.to_bits()) << 32 | u64::from(self.dst.to_bits());
         let ports = u64::from(sport) << 16 | u64::from(dport);
-        mix(mix(ends) ^ (u64::from(fragment) << 40 | u64::from(proto) << 32 | ports))
+        [ends, u64::from(fragment) << 40 | u64::from(proto) << 32 | ports]
+    }
+
+    /// A number that spreads flows evenly, the same for all packets of one.
+    pub fn hash(&self) -> u64 {
+        let [ends, said] = self.key();
+        mix(mix(ends) ^ said)
     }
 }
 

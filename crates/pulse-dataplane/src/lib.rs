@@ -6,6 +6,7 @@
 //! Invariant: no packet path takes a lock a packet, reads a clock, allocates or calls into Python.
 
 pub mod clock;
+pub mod conntrack;
 pub mod dataplane;
 pub mod event;
 pub mod fec;

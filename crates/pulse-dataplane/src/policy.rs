@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Handle;
+use crate::clock::second;
 use crate::flow::Flow;
 
 /// Flows whose verdict is remembered.
@@ -47,6 +48,11 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// True if some flow between these two could match.
+    fn concerns(&self, src: Handle, dst: Handle) -> bool {
+        self.from.as_ref().is_none_or(|from| from.contains(src)) && self.to.as_ref().is_none_or(|to| to.contains(dst))
+    }
+
     fn ruling(&self) -> Ruling {
         match (self.allow, self.redundant) {
             (false, _) => Ruling::Denied,
@@ -57,12 +63,10 @@ impl Rule {
 
     fn matches(&self, flow: &Flow) -> bool {
         let Flow { src, dst, transport } = flow;
-        let nodes = self.from.as_ref().is_none_or(|from| from.contains(*src))
-            && self.to.as_ref().is_none_or(|to| to.contains(*dst));
         let protocol = self.protocols.is_empty() || self.protocols.contains(&transport.proto);
         let in_range = |(low, high): &(u16, u16)| (*low..=*high).contains(&transport.dport);
         let port = self.ports.is_empty() || (transport.has_ports() && self.ports.iter().any(in_range));
-        nodes && protocol && port
+        self.concerns(*src, *dst) && protocol && port
     }
 }
 
@@ -120,9 +124,21 @@ impl Policy {
         Self { rules, version: VERSION.fetch_add(1, Ordering::Relaxed) }
     }
 
+    /// What it was made of.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
     /// True if everything is allowed: there is no rule.
     pub fn is_open(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// True if a flow between these two could be allowed, whichever asks: what errors about packets need to pass a relay,
+    /// which does not see the packet that they are about.
+    pub fn connects(&self, one: Handle, other: Handle) -> bool {
+        let allows = |rule: &Rule| rule.allow && (rule.concerns(one, other) || rule.concerns(other, one));
+        self.is_open() || self.rules.iter().any(allows)
     }
 
     fn ruling(&self, flow: &Flow) -> Ruling {
@@ -135,7 +151,10 @@ impl Policy {
 
 /// The verdicts of the last flows one thread saw: a super-packet is judged once, a flow about once a policy.
 #[derive(Debug, Default)]
-pub struct Verdicts(Vec<Option<Remembered>>);
+pub struct Verdicts {
+    places: Vec<Option<Remembered>>,
+    second: Option<u32>,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Remembered {
@@ -145,6 +164,16 @@ struct Remembered {
 }
 
 impl Verdicts {
+    /// Another turn begins.
+    pub fn begin_turn(&mut self) {
+        self.second = None;
+    }
+
+    /// The time of this turn: the clock is read by the first who asks.
+    pub fn second(&mut self) -> u32 {
+        *self.second.get_or_insert_with(second)
+    }
+
     /// True if `flow` is allowed in its own direction.
     pub fn allows(&mut self, policy: &Policy, flow: &Flow) -> bool {
         self.ruling(policy, flow).allows()
@@ -168,8 +197,8 @@ impl Verdicts {
         if policy.is_open() {
             return Ruling::Allowed;
         }
-        self.0.resize(REMEMBERED, None);
-        let place = &mut self.0[flow.hash() as usize % REMEMBERED];
+        self.places.resize(REMEMBERED, None);
+        let place = &mut self.places[flow.hash() as usize % REMEMBERED];
         match place {
             Some(known) if known.version == policy.version && known.flow == *flow => known.ruling,
             _ => {

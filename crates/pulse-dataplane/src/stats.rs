@@ -43,6 +43,8 @@ drops! {
     NotAdjacent = "not_adjacent",
     /// No rule allows the flow.
     PolicyDenied = "policy_denied",
+    /// Only the other direction is allowed, and nothing was opened that this would answer.
+    Unsolicited = "unsolicited",
     /// More session packets to pass on than one link may ask for.
     RateLimited = "rate_limited",
     /// The packet in a record is not the one the frame's header names.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::conntrack::Conntrack;
 use crate::event::Bus;
 use crate::fec;
 use crate::flow::{Flow, mix};
@@ -53,6 +54,8 @@ pub struct Shared {
     pub routes: ArcSwap<Routes>,
     /// Which flows are allowed.
     pub policy: ArcSwap<Policy>,
+    /// Which flows were opened here, whatever the policy since.
+    pub conntrack: Conntrack,
     /// What is known of the paths in the table; kept while tables are swapped.
     pub paths: Paths,
     /// The attempts at a hole in a NAT that are under way.

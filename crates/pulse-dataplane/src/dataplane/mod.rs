@@ -26,6 +26,7 @@ pub use fec::Protected;
 pub use routes::Way;
 pub use statistics::{PathSnapshot, PeerSnapshot, Statistics};
 
+use crate::conntrack::Conntrack;
 use crate::event::{Bus, Event};
 use crate::forward::{Packets, attach_tun, detach_tun};
 use crate::hello::MESSAGE_MAX;
@@ -118,6 +119,7 @@ impl Dataplane {
             addresses: ArcSwap::default(),
             routes: ArcSwap::default(),
             policy: ArcSwap::default(),
+            conntrack: Conntrack::default(),
             paths: Paths::default(),
             attempts: Attempts::default(),
             tun: ArcSwapOption::empty(),

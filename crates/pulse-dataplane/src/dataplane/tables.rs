@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{Dataplane, Error, Ownership, Result, Way, addresses, routes};
 use crate::Handle;
+use crate::clock::second;
 use crate::policy::{Policy, Rule};
 
 impl Dataplane {
@@ -30,7 +31,12 @@ impl Dataplane {
         if let Some((low, high)) = rules.iter().flat_map(|rule| &rule.ports).find(|(low, high)| low > high) {
             return Err(Error::Invalid(format!("ports {low}-{high} are no range")));
         }
-        self.running()?.shared.policy.store(Arc::new(Policy::new(rules)));
+        let (running, policy) = (self.running()?, Policy::new(rules));
+        let shared = &running.shared;
+        if shared.policy.load().is_open() && !policy.is_open() {
+            shared.conntrack.begin(second());
+        }
+        shared.policy.store(Arc::new(policy));
         Ok(())
     }
 }

@@ -137,6 +137,7 @@ struct Turn<'s, 'b> {
 
 impl<'s, 'b> Turn<'s, 'b> {
     fn new(shared: &'s Shared, view: &'s View, rejoined: &'b mut [u8], verdicts: &'b mut Verdicts) -> Self {
+        verdicts.begin_turn();
         Self {
             shared,
             view,

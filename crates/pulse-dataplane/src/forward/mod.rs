@@ -7,6 +7,7 @@ mod answers;
 mod copies;
 #[cfg(test)]
 mod devices;
+mod ends;
 mod fec;
 #[cfg(test)]
 mod fec_lanes;
@@ -24,6 +25,8 @@ mod narrow;
 mod onward;
 mod outgoing;
 mod parcel;
+#[cfg(test)]
+mod policing;
 mod records;
 mod relay;
 #[cfg(test)]

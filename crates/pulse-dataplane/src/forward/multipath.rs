@@ -133,7 +133,9 @@ fn an_answer_goes_both_ways_too() -> io::Result<()> {
     let [left, one, _, right] = &mut nodes;
     crosses(left, right, tcp(100))?;
     break_relay(one);
-    let count = crosses(right, left, tcp_of(RIGHT, LEFT, 80, 9_000))?;
+    let (vnet, mut answer) = tcp_of(RIGHT, LEFT, 80, 9_000);
+    answer[20..24].copy_from_slice(&[0, 81, 0, 80]);
+    let count = crosses(right, left, (vnet, answer))?;
     assert!(one.dropped(Drop::NoRoute, count));
     assert!(took(right, [count, count]));
     Ok(())

@@ -91,6 +91,7 @@ impl Outgoing {
         let mut ways = Ways::new(&map);
         let mut taken = Ok(());
         self.answers.begin_turn();
+        self.memory.begin_turn();
         for _ in 0..TURN {
             taken = self.slots.read(self.train.end(), |into| self.tun.read(self.queue, into));
             if taken.is_err() {

@@ -7,13 +7,13 @@ use std::io::IoSlice;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::ends::admit;
 use super::incoming::View;
-use crate::Handle;
 use crate::fec::Mended;
 use crate::flow::{Flow, Transport};
 use crate::frame::HopHeader;
 use crate::offload::{Coalescer, Sink, ends, mss};
-use crate::policy::{Verdict, Verdicts};
+use crate::policy::Verdicts;
 use crate::seal::{RECORD_OVERHEAD, RecordOpener, RecordRun};
 use crate::stats::{Drop, Drops};
 use crate::tables::Shared;
@@ -148,7 +148,7 @@ impl<'s, 'b> Records<'s, 'b> {
             record.get(8..16).and_then(|counter| counter.first_chunk()).copied().map_or(0, u64::from_be_bytes);
         let opened = run.opening.open(record).and_then(|(packet, partial)| {
             let policed = self.policed.then_some(&mut *verdicts);
-            judge(self.view, run.opener, packet, header, policed).map(|()| (packet, partial))
+            judge(self.shared, self.view, run.opener, packet, header, policed).map(|()| (packet, partial))
         });
         match opened {
             Ok((packet, partial)) => {
@@ -177,7 +177,7 @@ impl<'s, 'b> Records<'s, 'b> {
         let Self { shared, view, policed, run, coalescer, joined, device } = self;
         let Some(Run { opener, opening, counts }) = run else { return };
         opening.mend(|counter, packet, partial| {
-            if let Err(reason) = judge(view, opener, packet, None, policed.then_some(&mut *verdicts)) {
+            if let Err(reason) = judge(shared, view, opener, packet, None, policed.then_some(&mut *verdicts)) {
                 return shared.drops.count(reason);
             }
             counts.add(packet.len(), false);
@@ -195,6 +195,7 @@ impl<'s, 'b> Records<'s, 'b> {
 
 /// The checks of protocol §5: what the frame said, for us, from an address of the node that sealed it, and allowed.
 fn judge(
+    shared: &Shared,
     view: &View,
     opener: &RecordOpener,
     packet: &[u8],
@@ -211,18 +212,13 @@ fn judge(
     if !its_own && !lies_behind(view, opener, source) {
         return Err(Drop::SpoofedSource);
     }
-    policed.map_or(Ok(()), |verdicts| allowed(view, opener.v4, me, packet, verdicts))
+    let Some(verdicts) = policed else { return Ok(()) };
+    let flow = Flow { src: opener.v4, dst: me, transport: Transport::of(packet) };
+    admit(&shared.conntrack, &view.policy, verdicts, &flow, packet).map(drop)
 }
 
 fn lies_behind(view: &View, opener: &RecordOpener, source: IpAddr) -> bool {
     view.addresses.owner(source).is_some_and(|owner| owner.source && owner.peer.node == opener.node)
-}
-
-fn allowed(view: &View, src: Handle, dst: Handle, packet: &[u8], verdicts: &mut Verdicts) -> Result<(), Drop> {
-    match verdicts.judge(&view.policy, &Flow { src, dst, transport: Transport::of(packet) }).verdict {
-        Verdict::Allowed | Verdict::Reply => Ok(()),
-        Verdict::Denied => Err(Drop::PolicyDenied),
-    }
 }
 
 /// Where super-packets go.

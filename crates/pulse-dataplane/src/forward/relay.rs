@@ -97,7 +97,7 @@ impl<'s, 'b> Relay<'s, 'b> {
             return Err(Drop::UnknownSource);
         }
         let policed = matches!(header.kind, Kind::Record | Kind::Parity);
-        if policed && !verdicts.allows(&self.view.policy, &header.judged_flow()) {
+        if policed && !self.may_pass(header, verdicts) {
             return Err(Drop::PolicyDenied);
         }
         if flags & LAST != 0 {
@@ -109,6 +109,13 @@ impl<'s, 'b> Relay<'s, 'b> {
             return Err(if none { Drop::NoRoute } else { Drop::NoWayButBack });
         };
         Ok((&hop.link, flags | hop.flags()))
+    }
+
+    /// The packet that an ICMP error is about is for the destination to look at.
+    fn may_pass(&self, header: &HopHeader, verdicts: &mut Verdicts) -> bool {
+        let policy = &self.view.policy;
+        verdicts.allows(policy, &header.judged_flow())
+            || (header.flow().transport.is_icmp_error() && policy.connects(header.src, header.dst))
     }
 
     /// A link of ours to the destination itself: best one that the table names, for it is known to be up at both ends; a

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::policing::{answer, one_way};
 use super::testing::{Node, bound, connect, eventually, loopback, row, v4};
 use super::traffic::{icmp, packets, polled, read_packets, tcp, tcp_of};
 use crate::flow::Transport;
@@ -292,6 +293,30 @@ fn a_packet_that_is_not_what_the_header_says_is_dropped() -> io::Result<()> {
     }
     rogue.send(header, &record(&sealer, &packet))?;
     assert_eq!(right.read()?.1, packet);
+    Ok(())
+}
+
+#[test]
+fn an_answer_to_nothing_passes_a_relay_and_is_dropped_by_the_destination() -> io::Result<()> {
+    let [mut left, relay, right] = row([1, 3, 2])?;
+    for node in [&left, &relay, &right] {
+        node.shared.policy.store(one_way(1, 2));
+    }
+    let (rogue, sealer) = (Rogue::next_to(&relay, 2)?, left.record_rogue(2));
+    let lie = packets(answer()).remove(0);
+    let header = honest(2, 1, &lie);
+    let lying = HopHeader { flags: header.flags | frame::REPLY, ..header };
+    rogue.send(lying, &record(&sealer, &lie))?;
+    assert!(left.dropped(Drop::Unsolicited, 1));
+    // It is the flag that a relay believes, and a rule that allows the question.
+    rogue.send(header, &record(&sealer, &lie))?;
+    assert!(relay.dropped(Drop::PolicyDenied, 1));
+    // After a question it is one of the answers, whoever wrote it.
+    let question = tcp_of(1, 2, 81, 100);
+    left.write(&question.0, &question.1)?;
+    assert!(eventually(|| relay.link_with(2).traffic.packets_out.load(Ordering::Relaxed) == 1));
+    rogue.send(lying, &record(&sealer, &lie))?;
+    assert_eq!(read_packets(&mut left, 1)?, [lie]);
     Ok(())
 }
 

@@ -148,6 +148,7 @@ impl Node {
             addresses: ArcSwap::from_pointee(addresses(&peers)),
             routes: ArcSwap::from_pointee(routes),
             policy: ArcSwap::default(),
+            conntrack: Default::default(),
             paths,
             attempts: Default::default(),
             tun: ArcSwapOption::empty(),

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use arc_swap::Guard;
 
+use super::ends::admit;
+use crate::conntrack::Conntrack;
 use crate::event::{Bus, Event};
 use crate::flow::{Flow, Transport};
 use crate::frame::{FRAME_OVERHEAD, HopHeader, Kind, REPLY};
@@ -26,17 +28,18 @@ const COMPLAINT: Duration = Duration::from_secs(1);
 
 /// One snapshot of what decides.
 #[derive(Debug)]
-pub struct Map {
+pub struct Map<'s> {
+    conntrack: &'s Conntrack,
     me: Guard<Option<Arc<Me>>>,
     addresses: Guard<Arc<Addresses>>,
     routes: Guard<Arc<Routes>>,
     policy: Guard<Arc<Policy>>,
 }
 
-impl Map {
-    pub fn of(shared: &Shared) -> Self {
-        let (me, addresses) = (shared.me.load(), shared.addresses.load());
-        Self { me, addresses, routes: shared.routes.load(), policy: shared.policy.load() }
+impl<'s> Map<'s> {
+    pub fn of(shared: &'s Shared) -> Self {
+        let (conntrack, me, addresses) = (&shared.conntrack, shared.me.load(), shared.addresses.load());
+        Self { conntrack, me, addresses, routes: shared.routes.load(), policy: shared.policy.load() }
     }
 
     fn peer(&self, destination: IpAddr) -> Result<&Peer, Missing<'_>> {
@@ -51,12 +54,11 @@ impl Map {
         let looks = policed || self.routes.divides(peer.handle);
         let mut transport = looks.then(|| Transport::of(front));
         let flow = Flow { src, dst: peer.handle, transport: transport.unwrap_or_default() };
-        let judged = if policed { verdicts.judge(&self.policy, &flow) } else { Judged::OPEN };
-        let reply = match judged.verdict {
-            Verdict::Allowed => 0,
-            Verdict::Reply => REPLY,
-            Verdict::Denied => return Err(Missing::Leave),
+        let judged = match policed {
+            true => admit(self.conntrack, &self.policy, verdicts, &flow, front).map_err(Missing::Leave)?,
+            false => Judged::OPEN,
         };
+        let reply = if judged.verdict == Verdict::Reply { REPLY } else { 0 };
         let (hop, second) = self.hops(&flow, judged.redundant).ok_or(Missing::Route(peer))?;
         let second = second.or_else(|| self.beside(peer, hop));
         let relayed = !hop.path.is_direct();
@@ -165,19 +167,19 @@ impl<'m> Way<'m> {
 enum Missing<'m> {
     Owner,
     Route(&'m Peer),
-    /// No rule allows it.
-    Leave,
+    /// The rules do not let it go.
+    Leave(Drop),
 }
 
 /// Looks ways up; most packets go where the one before went.
 #[derive(Debug)]
 pub struct Ways<'m> {
-    map: &'m Map,
+    map: &'m Map<'m>,
     last: Option<(IpAddr, Way<'m>)>,
 }
 
 impl<'m> Ways<'m> {
-    pub fn new(map: &'m Map) -> Self {
+    pub fn new(map: &'m Map<'m>) -> Self {
         Self { map, last: None }
     }
 
@@ -200,7 +202,7 @@ impl<'m> Ways<'m> {
     /// The way to `peer` of a packet that waited for it.
     pub fn to(&self, peer: &'m Peer, packet: &[u8], memory: &mut Memory) -> Result<Way<'m>, Drop> {
         self.map.way(peer, packet, &mut memory.verdicts).map_err(|missing| match missing {
-            Missing::Leave => Drop::PolicyDenied,
+            Missing::Leave(reason) => reason,
             Missing::Owner | Missing::Route(_) => Drop::NoRoute,
         })
     }
@@ -223,10 +225,15 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// Another turn begins.
+    pub fn begin_turn(&mut self) {
+        self.verdicts.begin_turn();
+    }
+
     fn reason(&mut self, missing: &Missing<'_>, bus: &Bus) -> Drop {
         match missing {
             Missing::Owner => Drop::UnknownDestination,
-            Missing::Leave => Drop::PolicyDenied,
+            Missing::Leave(reason) => *reason,
             Missing::Route(peer) => self.no_route(peer.node, bus),
         }
     }

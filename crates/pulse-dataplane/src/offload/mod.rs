@@ -15,6 +15,6 @@ pub mod toobig;
 mod vnet;
 
 pub use coalesce::{Coalescer, Sink};
-pub use shape::{Shape, destination, ends};
+pub use shape::{Shape, destination, ends, source};
 pub use split::{MOST_HEADERS, Split, finish_each, settle};
 pub use vnet::{Gso, VNET_HEADER, Vnet};

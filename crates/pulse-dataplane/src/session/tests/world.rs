@@ -112,6 +112,7 @@ impl Node {
             addresses: ArcSwap::default(),
             routes: ArcSwap::default(),
             policy: ArcSwap::default(),
+            conntrack: Default::default(),
             paths: Paths::default(),
             attempts: Default::default(),
             tun: ArcSwapOption::empty(),

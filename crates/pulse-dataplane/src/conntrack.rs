@@ -1,0 +1,269 @@
+//! Connection tracking: which flows were opened in a direction that the policy allows, so that answers may pass.
+//!
+//! The packet threads share one table: each sees one direction only. Invariant: what is remembered is that a flow was opened
+//! at this end, never that it was allowed: rules are asked anew with each policy. Nothing here waits, and a flow that is
+//! known costs its set of places one look.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+use crate::flow::{Flow, ICMP, ICMP6, TCP, UDP};
+
+/// Places that a flow may have, and how many such sets there are: 32,768 flows, 768 KiB.
+const PLACES: usize = 8;
+const SETS: usize = 4096;
+
+/// Seconds without a packet after which a flow is over. TCP: RFC 5382 REQ-5; UDP: RFC 4787 REQ-5 says two minutes at
+/// least; ICMP: RFC 5508 REQ-1; others as Nebula has it.
+const TCP_LIFE: u32 = 7440;
+const UDP_LIFE: u32 = 180;
+const ICMP_LIFE: u32 = 60;
+const OTHER_LIFE: u32 = 600;
+
+/// Seconds from the first rules on in which flows may be under way that we did not see begin: those from before a
+/// restart, and from before there were rules. A retransmission comes at the latest when as much time has passed again.
+const YOUTH: u32 = 30;
+
+/// Of the second of a place that is being written.
+const BUSY: u32 = u32::MAX;
+
+/// The flows that were opened at this end.
+#[derive(Debug, Default)]
+pub struct Conntrack {
+    sets: OnceLock<Box<[[Place; PLACES]]>>,
+    /// The second with which its youth ends.
+    grown_up: AtomicU32,
+}
+
+/// One flow: `stamp` counts how often the place was given away, and holds the second of the last packet, plus one.
+#[derive(Debug, Default)]
+struct Place {
+    stamp: AtomicU64,
+    key: [AtomicU64; 2],
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Tracked {
+    stamp: u64,
+    key: [u64; 2],
+}
+
+/// What a look brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// It had its packet in this second.
+    Same,
+    /// The first one in this second.
+    Renewed,
+    Absent,
+}
+
+impl Conntrack {
+    /// Rules are in force from `now` on, where there were none.
+    pub fn begin(&self, now: u32) {
+        self.grown_up.store(now.saturating_add(YOUTH), Ordering::Relaxed);
+    }
+
+    /// True while flows may be under way that it did not see begin.
+    pub fn is_young(&self, now: u32) -> bool {
+        now < self.grown_up.load(Ordering::Relaxed)
+    }
+
+    /// A packet of `flow` passed in its own direction: its answers may. True if it is a new one.
+    pub fn open(&self, flow: &Flow, now: u32) -> bool {
+        let found = self.find(flow, now);
+        if found == Found::Absent {
+            self.insert(flow, now);
+        }
+        // Answers may come in pieces, of which all but the first show no ports.
+        let pieces = flow.later_fragments();
+        if found != Found::Same && !flow.transport.fragment && self.find(&pieces, now) == Found::Absent {
+            self.insert(&pieces, now);
+        }
+        found == Found::Absent
+    }
+
+    /// True if `flow` was opened and is not over; it goes on from `now`.
+    pub fn is_open(&self, flow: &Flow, now: u32) -> bool {
+        self.find(flow, now) != Found::Absent
+    }
+
+    fn find(&self, flow: &Flow, now: u32) -> Found {
+        let (key, life) = (flow.key(), life(flow.transport.proto));
+        for place in self.set(flow) {
+            let Some(tracked) = place.read().filter(|tracked| tracked.key == key && !tracked.is_free()) else {
+                continue;
+            };
+            match tracked.age(now) {
+                0 => return Found::Same,
+                age if age <= life => {
+                    place.renew(tracked.stamp, now);
+                    return Found::Renewed;
+                }
+                _ => {}
+            }
+        }
+        Found::Absent
+    }
+
+    fn insert(&self, flow: &Flow, now: u32) {
+        let set = self.set(flow);
+        // Another thread may take the place that we chose; it does so at most once a flow of its own.
+        let _taken = (0..PLACES)
+            .any(|_| victim(set, now).is_some_and(|(place, tracked)| place.write(tracked.stamp, flow.key(), now)));
+    }
+
+    fn set(&self, flow: &Flow) -> &[Place; PLACES] {
+        let sets = self.sets.get_or_init(|| (0..SETS).map(|_| Default::default()).collect());
+        &sets[flow.hash() as usize % SETS]
+    }
+}
+
+impl Place {
+    /// None while another thread writes it.
+    fn read(&self) -> Option<Tracked> {
+        let stamp = self.stamp.load(Ordering::Acquire);
+        let key = [self.key[0].load(Ordering::Relaxed), self.key[1].load(Ordering::Relaxed)];
+        fence(Ordering::Acquire);
+        let given_away = self.stamp.load(Ordering::Relaxed) >> 32 != stamp >> 32;
+        (!given_away && stamp as u32 != BUSY).then_some(Tracked { stamp, key })
+    }
+
+    /// Whoever else renews it does the same.
+    fn renew(&self, stamp: u64, now: u32) {
+        let newer = stamp & !u64::from(u32::MAX) | u64::from(now + 1);
+        let _lost = self.stamp.compare_exchange(stamp, newer, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// False if another thread was faster.
+    fn write(&self, stamp: u64, key: [u64; 2], now: u32) -> bool {
+        let turn = (stamp >> 32).wrapping_add(1) << 32;
+        let busy = turn | u64::from(BUSY);
+        if self.stamp.compare_exchange(stamp, busy, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            return false;
+        }
+        fence(Ordering::Release);
+        self.key[0].store(key[0], Ordering::Relaxed);
+        self.key[1].store(key[1], Ordering::Relaxed);
+        self.stamp.store(turn | u64::from(now + 1), Ordering::Release);
+        true
+    }
+}
+
+impl Tracked {
+    fn is_free(&self) -> bool {
+        self.stamp as u32 == 0
+    }
+
+    /// Seconds since the last packet. Another thread's clock may be ahead of ours.
+    fn age(&self, now: u32) -> u32 {
+        (now + 1).saturating_sub(self.stamp as u32)
+    }
+
+    fn is_over(&self, now: u32) -> bool {
+        self.is_free() || self.age(now) > life((self.key[1] >> 32) as u8)
+    }
+
+    /// Its two nodes, whichever asked.
+    fn pair(&self) -> u64 {
+        self.key[0].min(self.key[0].rotate_left(32))
+    }
+}
+
+fn life(proto: u8) -> u32 {
+    match proto {
+        TCP => TCP_LIFE,
+        UDP => UDP_LIFE,
+        ICMP | ICMP6 => ICMP_LIFE,
+        _ => OTHER_LIFE,
+    }
+}
+
+/// The place to give away: a free one or one whose flow is over, else the oldest of the pair of nodes that has most
+/// places of the set, so that no node can crowd out the flows of others.
+fn victim(set: &[Place; PLACES], now: u32) -> Option<(&Place, Tracked)> {
+    let tracked = set.each_ref().map(|place| place.read().map(|tracked| (place, tracked)));
+    let tracked = || tracked.iter().flatten().copied();
+    let crowd = |pair: u64| tracked().filter(|(_, other)| !other.is_over(now) && other.pair() == pair).count();
+    let worth = |(_, flow): &(&Place, Tracked)| match flow.is_over(now) {
+        true => (usize::MAX, 0),
+        false => (crowd(flow.pair()), flow.age(now)),
+    };
+    tracked().max_by_key(worth)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Handle;
+    use crate::flow::Transport;
+
+    fn flow(src: u8, dst: u8, proto: u8, sport: u16) -> Flow {
+        let handle = |number| Handle::new(10, 100, 0, number);
+        let transport = Transport { proto, sport, dport: 22, fragment: false };
+        Flow { src: handle(src), dst: handle(dst), transport }
+    }
+
+    #[test]
+    fn a_flow_is_open_one_way_until_nothing_passed_for_the_life_of_its_protocol() {
+        let conntrack = Conntrack::default();
+        for (proto, life) in [(TCP, 7440), (UDP, 180), (ICMP, 60), (ICMP6, 60), (47, 600)] {
+            let question = flow(1, 2, proto, 7);
+            assert!(conntrack.open(&question, 5) && !conntrack.open(&question, 5));
+            assert!(!conntrack.is_open(&question.swapped(), 5));
+            assert!(conntrack.is_open(&question, 5 + life));
+            assert!(conntrack.is_open(&question, 5 + 2 * life));
+            assert!(!conntrack.is_open(&question, 6 + 3 * life));
+            assert!(conntrack.open(&question, 6 + 3 * life));
+        }
+    }
+
+    #[test]
+    fn the_pieces_of_an_answer_are_answers() {
+        let (conntrack, question) = (Conntrack::default(), flow(1, 2, UDP, 7));
+        conntrack.open(&question, 0);
+        assert!(conntrack.is_open(&question.later_fragments(), 0));
+        assert!(!conntrack.is_open(&question.swapped().later_fragments(), 0));
+        assert!(!conntrack.is_open(&flow(1, 2, TCP, 7).later_fragments(), 0));
+    }
+
+    #[test]
+    fn it_is_young_only_after_rules_began() {
+        let conntrack = Conntrack::default();
+        assert!(!conntrack.is_young(0));
+        conntrack.begin(100);
+        assert_eq!([100, 129, 130].map(|now| conntrack.is_young(now)), [true, true, false]);
+    }
+
+    #[test]
+    fn a_node_that_opens_flows_without_end_crowds_out_its_own_alone() {
+        let conntrack = Conntrack::default();
+        let others: Vec<Flow> = (0..200).map(|port| flow(1, 2, TCP, port)).collect();
+        assert!(others.iter().all(|flow| conntrack.open(flow, 0)));
+        for port in 0..60_000 {
+            conntrack.open(&flow(3, 2, TCP, port), 1);
+            conntrack.open(&flow(3, 2, UDP, port), 1);
+        }
+        assert!(others.iter().all(|flow| conntrack.is_open(flow, 2)));
+        // The flood's own: the youngest, as many as there are places left.
+        let left = (0..60_000).filter(|port| conntrack.is_open(&flow(3, 2, UDP, *port), 2)).count();
+        assert!(left > 10_000 && !conntrack.is_open(&flow(3, 2, TCP, 0), 2), "{left}");
+    }
+
+    #[test]
+    fn threads_that_open_and_ask_at_once_never_see_a_flow_that_was_not_opened() {
+        let conntrack = Conntrack::default();
+        std::thread::scope(|scope| {
+            for node in [1, 2] {
+                let conntrack = &conntrack;
+                scope.spawn(move || {
+                    (0..40_000).for_each(|port| assert!(conntrack.open(&flow(node, 9, UDP, port), 0)));
+                });
+            }
+            for port in 0..40_000 {
+                // The ends of one with the ports of the other, and the other way round.
+                assert!(!conntrack.is_open(&flow(1, 9, TCP, port), 0) && !conntrack.is_open(&flow(2, 9, TCP, port), 0));
+            }
+        });
+    }
+}

@@ -1,0 +1,227 @@
+//! Policy in force: what passes at the source, at a relay and at the destination, and what no longer does.
+
+use std::io;
+use std::sync::Arc;
+
+use super::relaying::{assert_clean, session_bytes};
+use super::send_frames;
+use super::testing::{Node, Pair, row, v4};
+use super::traffic::{icmp, ip_packet, packets, read_packets, tcp_of};
+use crate::clock;
+use crate::frame::{HopHeader, Kind};
+use crate::offload::Vnet;
+use crate::policy::{Policy, Rule};
+use crate::stats::{DROP_NAMES, Drop};
+
+/// Only this way, to TCP port 81.
+pub fn one_way(from: u8, to: u8) -> Arc<Policy> {
+    let set = |node| Some([v4(node)].into_iter().collect());
+    let rule =
+        Rule { allow: true, from: set(from), to: set(to), protocols: vec![6], ports: vec![(81, 81)], redundant: false };
+    Arc::new(Policy::new(vec![rule]))
+}
+
+/// The answer to `tcp_of(1, 2, 81, _)`.
+pub fn answer() -> (Vnet, Vec<u8>) {
+    let (vnet, mut packet) = tcp_of(2, 1, 80, 400);
+    packet[20..24].copy_from_slice(&[0, 81, 0, 80]);
+    (vnet, packet)
+}
+
+#[test]
+fn an_allowed_flow_and_its_answers_pass_and_nothing_else_does_at_each_place() -> io::Result<()> {
+    for place in 0..3 {
+        let mut nodes = row([1, 3, 2])?;
+        nodes[place].shared.policy.store(one_way(1, 2));
+        let [left, relay, right] = &mut nodes;
+        let allowed = tcp_of(1, 2, 81, 5_000);
+        left.write(&allowed.0, &allowed.1)?;
+        let expected = packets(allowed);
+        assert_eq!(read_packets(right, expected.len())?, expected);
+        let answer = answer();
+        right.write(&answer.0, &answer.1)?;
+        // The source says that it is an answer only if it has the policy itself; else the relay cannot know.
+        if place == 1 {
+            assert!(relay.dropped(Drop::PolicyDenied, 1));
+        } else {
+            assert_eq!(read_packets(left, 1)?, packets(answer));
+        }
+        let denied = tcp_of(1, 2, 82, 100);
+        left.write(&denied.0, &denied.1)?;
+        let by = [&*left, &*relay, &*right][place];
+        assert!(by.dropped(Drop::PolicyDenied, 1 + u64::from(place == 1)), "{:?}", DROP_NAMES);
+    }
+    Ok(())
+}
+
+#[test]
+fn answers_pass_where_all_hold_the_policy() -> io::Result<()> {
+    let [mut left, relay, mut right] = row([1, 3, 2])?;
+    for node in [&left, &relay, &right] {
+        node.shared.policy.store(one_way(1, 2));
+    }
+    let (question, answer) = (tcp_of(1, 2, 81, 100), answer());
+    left.write(&question.0, &question.1)?;
+    assert_eq!(read_packets(&mut right, 1)?, packets(question));
+    right.write(&answer.0, &answer.1)?;
+    assert_eq!(read_packets(&mut left, 1)?, packets(answer));
+    let other = tcp_of(2, 1, 81, 100);
+    right.write(&other.0, &other.1)?;
+    assert!(right.dropped(Drop::PolicyDenied, 1));
+    assert_clean(&[&left, &relay]);
+    Ok(())
+}
+
+#[test]
+fn session_packets_pass_whatever_the_policy() -> io::Result<()> {
+    let [left, relay, right] = row([1, 3, 2])?;
+    for node in [&left, &relay, &right] {
+        node.shared.policy.store(one_way(2, 1));
+    }
+    send_frames(&left.shared, &left.link, &HopHeader::new(v4(1), v4(2), Kind::Session), b"packet", 6)?;
+    assert_eq!(session_bytes(&right, 6), b"packet");
+    assert_clean(&[&left, &relay, &right]);
+    Ok(())
+}
+
+// Answers and questions
+
+/// Only this way, by that protocol.
+fn one_way_by(from: u8, to: u8, proto: u8) -> Arc<Policy> {
+    let set = |node| Some([v4(node)].into_iter().collect());
+    let rule =
+        Rule { allow: true, from: set(from), to: set(to), protocols: vec![proto], ports: vec![], redundant: false };
+    Arc::new(Policy::new(vec![rule]))
+}
+
+fn udp(from: u8, to: u8) -> (Vnet, Vec<u8>) {
+    let mut packet = ip_packet(v4(from).into(), v4(to).into(), 17, 8);
+    packet[20..28].copy_from_slice(&[0, 80, 0, 81, 0, 8, 0, 0]);
+    (Vnet::default(), packet)
+}
+
+fn police(nodes: &[&Node], policy: &Arc<Policy>) {
+    nodes.iter().for_each(|node| node.shared.policy.store(Arc::clone(policy)));
+}
+
+fn write(node: &mut Node, (vnet, packet): &(Vnet, Vec<u8>)) -> io::Result<()> {
+    node.write(vnet, packet)
+}
+
+/// `packet` arrives whole.
+fn reaches(from: &mut Node, to: &mut Node, packet: &(Vnet, Vec<u8>)) -> io::Result<()> {
+    write(from, packet)?;
+    assert_eq!(read_packets(to, 1)?, packets(packet.clone()));
+    Ok(())
+}
+
+#[test]
+fn an_answer_leaves_only_after_its_question_came() -> io::Result<()> {
+    let Pair { mut left, mut right } = Pair::new()?;
+    police(&[&left, &right], &one_way(1, 2));
+    write(&mut right, &answer())?;
+    assert!(right.dropped(Drop::Unsolicited, 1));
+    reaches(&mut left, &mut right, &tcp_of(1, 2, 81, 100))?;
+    reaches(&mut right, &mut left, &answer())?;
+    // From the same port, but to none that asked.
+    let (vnet, mut other) = answer();
+    other[23] = 79;
+    write(&mut right, &(vnet, other))?;
+    assert!(right.dropped(Drop::Unsolicited, 2));
+    assert_clean(&[&left]);
+    Ok(())
+}
+
+#[test]
+fn who_is_pinged_may_answer_and_not_ping() -> io::Result<()> {
+    let Pair { mut left, mut right } = Pair::new()?;
+    police(&[&left, &right], &one_way_by(1, 2, 1));
+    let (mut request, mut back) = (icmp(v4(1).into(), v4(2).into()), icmp(v4(2).into(), v4(1).into()));
+    write(&mut right, &(Vnet::default(), back.clone()))?;
+    assert!(right.dropped(Drop::Unsolicited, 1));
+    request[20] = 8;
+    reaches(&mut left, &mut right, &(Vnet::default(), request))?;
+    reaches(&mut right, &mut left, &(Vnet::default(), back.clone()))?;
+    back[20] = 8;
+    write(&mut right, &(Vnet::default(), back))?;
+    assert!(right.dropped(Drop::Unsolicited, 2));
+    Ok(())
+}
+
+/// "Port unreachable", about `packet`, from node `from` to node `to`.
+fn unreachable(from: u8, to: u8, packet: &[u8]) -> (Vnet, Vec<u8>) {
+    let mut message = ip_packet(v4(from).into(), v4(to).into(), 1, 8 + 28);
+    message[20..22].copy_from_slice(&[3, 3]);
+    message[28..].copy_from_slice(&packet[..28]);
+    (Vnet::default(), message)
+}
+
+#[test]
+fn errors_about_open_flows_pass_both_ways_and_over_relays_and_no_others_do() -> io::Result<()> {
+    let [mut left, relay, mut right] = row([1, 3, 2])?;
+    police(&[&left, &relay, &right], &one_way(1, 2));
+    let question = tcp_of(1, 2, 81, 100);
+    write(&mut right, &unreachable(2, 1, &question.1))?;
+    assert!(right.dropped(Drop::PolicyDenied, 1));
+    reaches(&mut left, &mut right, &question)?;
+    reaches(&mut right, &mut left, &unreachable(2, 1, &question.1))?;
+    reaches(&mut left, &mut right, &unreachable(1, 2, &answer().1))?;
+    // About a packet that was never sent, and one that somebody else sent.
+    write(&mut right, &unreachable(2, 1, &tcp_of(1, 2, 82, 100).1))?;
+    assert!(right.dropped(Drop::PolicyDenied, 2));
+    write(&mut right, &unreachable(2, 1, &tcp_of(3, 2, 81, 100).1))?;
+    assert!(right.dropped(Drop::PolicyDenied, 3));
+    assert_clean(&[&left, &relay]);
+    // Where nothing is allowed at all a relay lets no error pass either.
+    relay.shared.policy.store(one_way(4, 5));
+    write(&mut right, &unreachable(2, 1, &question.1))?;
+    assert!(relay.dropped(Drop::PolicyDenied, 1));
+    Ok(())
+}
+
+#[test]
+fn a_connection_from_before_a_restart_goes_on_and_a_new_one_the_wrong_way_does_not() -> io::Result<()> {
+    let Pair { mut left, mut right } = Pair::new()?;
+    police(&[&left, &right], &one_way(1, 2));
+    for node in [&left, &right] {
+        node.shared.conntrack.begin(clock::second());
+    }
+    let (vnet, mut syn) = answer();
+    syn[33] = 2;
+    write(&mut right, &(vnet, syn))?;
+    assert!(right.dropped(Drop::Unsolicited, 1));
+    // Only data comes: whoever asked has nothing to say before it is there.
+    reaches(&mut right, &mut left, &answer())?;
+    assert_clean(&[&left]);
+    Ok(())
+}
+
+#[test]
+fn a_flow_whose_rule_went_is_cut_at_both_ends_and_one_whose_rule_stays_goes_on() -> io::Result<()> {
+    let Pair { mut left, mut right } = Pair::new()?;
+    let both = Arc::new(Policy::new(
+        [one_way(1, 2), one_way_by(1, 2, 17)].iter().flat_map(|one| one.rules().to_vec()).collect(),
+    ));
+    police(&[&left, &right], &both);
+    let (question, spared) = (tcp_of(1, 2, 81, 100), udp(1, 2));
+    reaches(&mut left, &mut right, &question)?;
+    reaches(&mut right, &mut left, &answer())?;
+    // Its source alone knows yet, then its destination alone, then both.
+    for knowing in [vec![0], vec![1], vec![0, 1]] {
+        for node in knowing.iter().map(|place| [&left, &right][*place]) {
+            node.shared.policy.store(one_way_by(1, 2, 17));
+        }
+        let before = [&left, &right].map(|node| node.shared.drops.get(Drop::PolicyDenied));
+        write(&mut left, &question)?;
+        write(&mut right, &answer())?;
+        let (first, last) = (knowing[0], knowing[knowing.len() - 1]);
+        let by = [&left, &right][first];
+        assert!(by.dropped(Drop::PolicyDenied, before[first] + if first == last { 2 } else { 1 }));
+        assert!([&left, &right][last].dropped(Drop::PolicyDenied, before[last] + 1));
+        reaches(&mut left, &mut right, &spared)?;
+        police(&[&left, &right], &both);
+        reaches(&mut left, &mut right, &question)?;
+        reaches(&mut right, &mut left, &answer())?;
+    }
+    Ok(())
+}

@@ -1,15 +1,20 @@
-//! Whom we tell that a packet is too big for its path, and how often.
+//! Which senders of packets are told that they go no further, and how often: too big for their path, or not allowed.
 //!
 //! The packet that is answered is dropped, as a router would; all others of its flow go split until the next answer is due.
 //! So whoever heard goes on at the right size, and whoever does not listen (a firewall that drops ICMP) loses a packet now
-//! and then, and is never cut off. Invariant: a flow is answered at most once a second, twice as rarely each time;
-//! what goes whole costs nothing here, and the clock is read once a turn at most.
+//! and then, and is never cut off. What our own policy refuses is refused aloud, so that nobody waits for a timeout.
+//! Invariant: of packets that are too big a flow is answered at most once a second, twice as rarely each time, and all that
+//! are refused together at a rate; what goes whole costs nothing here, and the clock is read once a turn at most.
 
 use std::time::{Duration, Instant};
 
 use super::ways::Way;
+use crate::flow::is_midstream;
+use crate::link::Bucket;
 use crate::offload::Vnet;
-use crate::offload::toobig::{TooBig, limit};
+use crate::offload::icmp::{Message, Told};
+use crate::offload::reject::refusal;
+use crate::offload::toobig::limit;
 use crate::stats::Drop;
 use crate::tun::Tun;
 
@@ -18,11 +23,14 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(256);
 /// Flows remembered by one thread; another one of the same place takes it over.
 const FLOWS: usize = 256;
+/// Refusals a second of one thread, and how many at once.
+const REFUSALS: f64 = 200.0;
 
 /// What one thread remembers.
 #[derive(Debug)]
 pub struct Answers {
     flows: Box<[Option<Answered>; FLOWS]>,
+    refusals: Option<Bucket>,
     now: Option<Instant>,
 }
 
@@ -36,7 +44,7 @@ struct Answered {
 
 impl Default for Answers {
     fn default() -> Self {
-        Self { flows: Box::new([None; FLOWS]), now: None }
+        Self { flows: Box::new([None; FLOWS]), refusals: None, now: None }
     }
 }
 
@@ -54,9 +62,26 @@ impl Answers {
         if !self.is_due(way.flow(front).hash(), limit, now) {
             return Ok(());
         }
-        let Some(message) = TooBig::message(front, way.peer.handle, way.peer.v6, limit) else { return Ok(()) };
+        let message = Message::error(front, way.peer.handle, way.peer.v6, Told::TooBig(limit));
+        let Some(message) = message else { return Ok(()) };
         tun.tell(&Vnet::default(), message.packet()).map_err(|_| Drop::TunWriteFailed)?;
         Err(Drop::TooBig)
+    }
+
+    /// A packet of `length` bytes that begins with `front` was dropped: if it was for our policy, tell who sent it.
+    pub fn refuse(&mut self, tun: &Tun, front: &[u8], length: usize, reason: Drop) {
+        let refused = match reason {
+            Drop::PolicyDenied => true,
+            // After a restart of this end the other one may go on with the connection.
+            Drop::Unsolicited => !is_midstream(front),
+            _ => false,
+        };
+        let Some(message) = refused.then(|| refusal(front, length)).flatten() else { return };
+        let now = *self.now.get_or_insert_with(Instant::now);
+        if self.refusals.get_or_insert_with(|| Bucket::new(REFUSALS, now)).take(now) {
+            // A device that does not take it is going away.
+            let _gone = tun.tell(&Vnet::default(), message.packet());
+        }
     }
 
     fn is_due(&mut self, flow: u64, limit: usize, now: Instant) -> bool {
@@ -73,7 +98,11 @@ impl Answers {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, Read};
+
     use super::*;
+    use crate::forward::testing::seqpacket_pair;
+    use crate::forward::traffic::tcp;
 
     #[test]
     fn a_flow_that_does_not_listen_is_told_ever_more_rarely() {
@@ -93,5 +122,21 @@ mod tests {
         // Of two flows in one place the later one is remembered.
         assert!(answers.is_due(7 + FLOWS as u64, 1280, now));
         assert!(answers.is_due(7, 1280, now));
+    }
+
+    #[test]
+    fn refusals_have_a_rate() -> io::Result<()> {
+        let (ours, mut kernel) = seqpacket_pair()?;
+        socket2::SockRef::from(&kernel).set_nonblocking(true)?;
+        let tun = Tun::adopt("pair".to_owned(), vec![ours], true)?;
+        let (mut answers, (_, packet)) = (Answers::default(), tcp(100));
+        let mut refused = |reason| {
+            answers.refuse(&tun, &packet, packet.len(), reason);
+            kernel.read(&mut [0; 200]).is_ok()
+        };
+        assert!(!refused(Drop::NoRoute) && !refused(Drop::Unsolicited));
+        // All within one turn, so at one time.
+        assert_eq!((0..1000).filter(|_| refused(Drop::PolicyDenied)).count(), 200);
+        Ok(())
     }
 }

@@ -100,6 +100,8 @@ impl Outgoing {
             if let Err(reason) = self.super_packet(&mut ways) {
                 // One that was never split counts once.
                 self.shared.drops.count(reason);
+                let (front, filled) = self.slots.front();
+                self.answers.refuse(&self.tun, &front[..filled], self.slots.length(), reason);
             }
             if self.train.complete() {
                 self.finish_train();

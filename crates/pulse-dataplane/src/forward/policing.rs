@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use super::relaying::{assert_clean, session_bytes};
+use super::relaying::{assert_clean, is_silent, session_bytes};
 use super::send_frames;
 use super::testing::{Node, Pair, row, v4};
-use super::traffic::{icmp, ip_packet, packets, read_packets, tcp_of};
+use super::traffic::{icmp, ip_packet, packets, read_packets, tcp_of, udp6};
 use crate::clock;
 use crate::frame::{HopHeader, Kind};
 use crate::offload::Vnet;
@@ -23,7 +23,11 @@ pub fn one_way(from: u8, to: u8) -> Arc<Policy> {
 
 /// The answer to `tcp_of(1, 2, 81, _)`.
 pub fn answer() -> (Vnet, Vec<u8>) {
-    let (vnet, mut packet) = tcp_of(2, 1, 80, 400);
+    answer_from(2, 1)
+}
+
+fn answer_from(from: u8, to: u8) -> (Vnet, Vec<u8>) {
+    let (vnet, mut packet) = tcp_of(from, to, 80, 400);
     packet[20..24].copy_from_slice(&[0, 81, 0, 80]);
     (vnet, packet)
 }
@@ -108,10 +112,15 @@ fn write(node: &mut Node, (vnet, packet): &(Vnet, Vec<u8>)) -> io::Result<()> {
     node.write(vnet, packet)
 }
 
-/// `packet` arrives whole.
+/// `packet` arrives whole, behind refusals of what `to` itself sent before.
 fn reaches(from: &mut Node, to: &mut Node, packet: &(Vnet, Vec<u8>)) -> io::Result<()> {
+    let is_refusal = |packet: &[u8]| (packet[9] == 6 && packet[33] == 4) || packet[20..22] == [3, 13];
     write(from, packet)?;
-    assert_eq!(read_packets(to, 1)?, packets(packet.clone()));
+    let mut arrived = read_packets(to, 1)?;
+    while is_refusal(&arrived[0]) {
+        arrived = read_packets(to, 1)?;
+    }
+    assert_eq!(arrived, packets(packet.clone()));
     Ok(())
 }
 
@@ -223,5 +232,45 @@ fn a_flow_whose_rule_went_is_cut_at_both_ends_and_one_whose_rule_stays_goes_on()
         reaches(&mut left, &mut right, &question)?;
         reaches(&mut right, &mut left, &answer())?;
     }
+    Ok(())
+}
+
+// Refusals
+
+#[test]
+fn what_our_own_policy_denies_is_refused_at_once_and_what_others_deny_is_not() -> io::Result<()> {
+    let [mut left, relay, right] = row([1, 3, 2])?;
+    left.shared.policy.store(one_way(1, 2));
+    let (vnet, denied) = tcp_of(1, 2, 82, 5_000);
+    write(&mut left, &(vnet, denied))?;
+    let reset = left.read()?.1;
+    assert_eq!((&reset[12..16], &reset[16..20]), (&v4(2).octets()[..], &v4(1).octets()[..]));
+    // From the port it was for, at the number the sender expects.
+    assert_eq!(reset[20..34], [0, 82, 0, 80, 0, 0, 0, 2, 0, 0, 0, 0, 0x50, 4]);
+    write(&mut left, &udp(1, 2))?;
+    assert_eq!(left.read()?.1[20..22], [3, 13]);
+    let (vnet, over_v6) = udp6(10);
+    write(&mut left, &(vnet, over_v6))?;
+    assert_eq!(left.read()?.1[40..42], [1, 1]);
+    // An answer to nothing that begins a connection, but none from within one.
+    left.shared.policy.store(one_way(2, 1));
+    write(&mut left, &answer_from(1, 2))?;
+    assert!(left.dropped(Drop::Unsolicited, 1));
+    let (vnet, mut syn) = answer_from(1, 2);
+    syn[33] = 2;
+    write(&mut left, &(vnet, syn))?;
+    assert_eq!(left.read()?.1[33], 0x14);
+    write(&mut left, &unreachable(1, 2, &tcp_of(2, 1, 82, 100).1))?;
+    assert!(left.dropped(Drop::PolicyDenied, 4));
+    assert!(is_silent(&mut left)?);
+    // Denied on the way, and at its end.
+    left.shared.policy.store(Arc::default());
+    for judge in [&relay, &right] {
+        police(&[&relay, &right], &Arc::default());
+        judge.shared.policy.store(one_way(4, 5));
+        write(&mut left, &udp(1, 2))?;
+        assert!(judge.dropped(Drop::PolicyDenied, 1));
+    }
+    assert!(is_silent(&mut left)?);
     Ok(())
 }

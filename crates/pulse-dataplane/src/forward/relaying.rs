@@ -31,7 +31,7 @@ fn crosses(left: &mut Node, right: &mut Node) -> io::Result<()> {
 }
 
 /// What the kernel of a relay got: nothing may come.
-fn is_silent(node: &mut Node) -> io::Result<bool> {
+pub fn is_silent(node: &mut Node) -> io::Result<bool> {
     socket2::SockRef::from(&node.kernel).set_read_timeout(Some(Duration::from_millis(50)))?;
     Ok(node.kernel.read(&mut [0; 10]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock))
 }

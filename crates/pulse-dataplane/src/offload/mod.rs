@@ -6,7 +6,9 @@
 
 pub mod checksum;
 mod coalesce;
+pub mod icmp;
 pub mod mss;
+pub mod reject;
 mod shape;
 mod split;
 #[cfg(test)]

@@ -10,7 +10,7 @@ from pulse.core.facts import Fact, LinkSample
 from pulse.core.paths.fec import Protection
 from pulse.core.types import NO_LINK, LinkId, NodeId
 from pulse.errors import LinkError, PulseError
-from pulse.net.links import JoinOffer, PathSample, PeerTraffic, Request, Trust
+from pulse.net.links import JoinOffer, PathSample, PeerTraffic, Request, RuleHits, Trust
 
 NOBODY = NodeId("")
 
@@ -56,6 +56,7 @@ class FakeLinks:
     sent: dict[LinkId, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     tables: TablesChanged | None = None
     policy: tuple[PolicyRule, ...] | None = None
+    decided: RuleHits = field(default_factory=lambda: RuleHits({}, 0))
     trust: Trust | None = None
     identity: tuple[tuple[bytes, ...], bytes] | None = None
     join_answers: dict[int, bytes] = field(default_factory=dict)
@@ -251,3 +252,7 @@ class FakeLinks:
     def drops(self) -> dict[str, int]:
         """Nothing is ever dropped."""
         return {}
+
+    def hits(self) -> RuleHits:
+        """The figures of `decided`."""
+        return self.decided

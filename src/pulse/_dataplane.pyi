@@ -30,6 +30,9 @@ Events, as `drain()` returns them (first the kind, then the fields in this order
     ("ProbeReceived", attempt: int, source: str, echo: bool)     a punch probe of the peer, or its echo of one of ours
     ("PeerWanted", node: bytes)                                  traffic for a node; once a minute at most
     ("NoRoute", node: bytes)
+    ("FlowDenied", node: bytes, rule: str, protocol: int, port: int, others: int)
+        our own policy denied a flow to that node (rule "": none matched; port 0: it has none); told once a second at
+        most, with the number of others denied since
     ("Request", request: int, node: bytes, payload: bytes)
     ("Response", request: int, payload: bytes | None, code: str)  payload None: it failed; code "": it did not
     ("StreamOffered", stream: int, node: bytes, header: bytes)
@@ -177,6 +180,15 @@ class Statistics:
     @property
     def drops(self) -> dict[str, int]:
         """Packets dropped, by reason; every reason is there."""
+    @property
+    def hits(self) -> dict[str, int]:
+        """Flows decided on by each rule's id, each once while it lasts, also of rules that are no longer in force.
+
+        A flow that is allowed counts at its ends when it is opened; any other, and all that is relayed, when judged.
+        """
+    @property
+    def unmatched(self) -> int:
+        """Flows that no rule matched, while there were rules."""
 
 @final
 class Dataplane:
@@ -280,14 +292,15 @@ class Dataplane:
     def replace_policy(
         self,
         rules: Sequence[
-            tuple[bool, Sequence[str] | None, Sequence[str] | None, Sequence[int], Sequence[tuple[int, int]], bool]
+            tuple[bool, Sequence[str] | None, Sequence[str] | None, Sequence[int], Sequence[tuple[int, int]], bool, str]
         ],
     ) -> None:
-        """(allow, from handles, to handles, IP protocols, port ranges, redundant): the whole policy; None or empty is
-        any.
+        """(allow, from handles, to handles, IP protocols, port ranges, redundant, id): the whole policy; None or empty
+        is any.
 
         The first rule that matches decides; without rules all is allowed, with any what matches none is not. ValueError
-        changes nothing. A rule with ports matches no fragment but the first, and no protocol without ports.
+        changes nothing. A rule with ports matches no fragment but the first, and no protocol without ports. Flows under
+        way are judged anew. Where one direction is allowed the other passes answers to flows that were opened.
         """
     def set_fec(self, paths: Sequence[tuple[bytes, int, int, bool]] | None) -> None:
         """(node, first link, parity packets over 20 records (≤ 8), over a second path too): all paths with protection.

@@ -153,6 +153,10 @@ class Status(View, frozen=True):
     certificate_left: float
     peers: list[PeerRow]
     drops: dict[str, int]
+    rule_hits: dict[str, int] = {}
+    """Flows that each rule decided on at this node, by its id; rules of the past are there too."""
+    rule_misses: int = 0
+    """Flows that no rule matched, so denied."""
     gossip: dict[str, int] = {}
     """Node records held, and what gossip did not take, by name."""
     portmap: PortMapping | None = None

@@ -36,5 +36,5 @@ def test_a_promise_has_the_test_it_names(item: str, test: str) -> None:
 def test_a_test_that_is_not_there_is_noticed() -> None:
     assert not is_there("arch/test_parity.py::test_of_nothing")
     assert not is_there("arch/test_nothing.py")
-    assert is_there("crates/pulse-dataplane/src/policy.rs::it_agrees_with_a_naive_model")
-    assert not is_there("crates/pulse-dataplane/src/policy.rs::it_agrees_with_nobody")
+    assert is_there("crates/pulse-dataplane/src/policy_tests.rs::it_agrees_with_a_naive_model")
+    assert not is_there("crates/pulse-dataplane/src/policy_tests.rs::it_agrees_with_nobody")

@@ -64,7 +64,7 @@ def test_rules_reach_the_data_plane_before_the_tables_that_let_packets_pass(here
 
     told = [each for each in here.effects if isinstance(each, PolicyChanged | TablesChanged)]
     handle = str(ALICE.addresses.v4)
-    assert told[0] == PolicyChanged((PolicyRule(True, None, (handle,), (), (), redundant=True),))
+    assert told[0] == PolicyChanged((PolicyRule(True, None, (handle,), (), (), redundant=True, id="1"),))
     assert isinstance(told[1], TablesChanged)
 
 

@@ -315,6 +315,7 @@ def test_figures_and_suspicions_reach_the_link_they_are_about(here: Node) -> Non
         (facts.SessionDown(ALICE.node_id, "idle"), "session down"),
         (facts.PeerWanted(ALICE.node_id), "traffic for a node"),
         (facts.NoRoute(ALICE.node_id), "traffic for a node"),
+        (facts.FlowDenied(ALICE.node_id, "ssh", 6, 22, 3), "flow denied"),
     ],
 )
 def test_facts_that_only_tell_are_logged(here: Node, fact: Fact, event: str) -> None:
@@ -335,6 +336,7 @@ def test_every_fact_is_one_the_mesh_can_be_told(here: Node) -> None:
         facts.SessionDown(ALICE.node_id, ""),
         facts.PeerWanted(ALICE.node_id),
         facts.NoRoute(ALICE.node_id),
+        facts.FlowDenied(ALICE.node_id, "", 1, 0, 0),
         facts.LinksSampled(()),
         facts.AddressesChanged(),
         facts.PortMapped("203.0.113.7:443"),

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from pulse.core import facts
-from pulse.core.effects import Hop, PolicyRule, TablesChanged
+from pulse.core.effects import Hop, TablesChanged
 from pulse.core.facts import DialFailed, LinkDown, LinkUp, MessageReceived, PathSuspected, SessionUp
 from pulse.core.types import LinkId, NodeId
 from pulse.errors import LinkError, SystemRefused
@@ -324,24 +324,6 @@ asyncio.run(attach())
     done = run_as(NOBODY, imports, code)
 
     assert done.stdout.startswith("SystemRefused cannot create pulse0: this user lacks CAP_NET_ADMIN"), done.stderr
-
-
-async def test_a_flow_the_policy_denies_is_dropped_at_its_source_and_counted() -> None:
-    with namespace() as name, node("alice") as alice, node("bob", 2) as bob, inside(name):
-        await alice.link_with(bob)
-        alice.links.attach_tun("pulse0", 1)
-        ip(name, "address", "add", f"{alice.me.addresses.v4}/16", "dev", "pulse0")
-        ip(name, "link", "set", "pulse0", "up")
-        bobs = str(bob.me.addresses.v4)
-        alice.links.replace_policy([PolicyRule(True, None, (bobs,), (17,), ((80, 90),))])
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as speaker:
-            speaker.sendto(b"allowed", (bobs, 85))
-            speaker.sendto(b"denied", (bobs, 91))
-        async with asyncio.timeout(PATIENCE):
-            await alice.told(SessionUp)
-            while not alice.links.drops()["policy_denied"]:
-                await asyncio.sleep(0)
-        assert alice.links.drops()["policy_denied"] == 1
 
 
 # Roaming

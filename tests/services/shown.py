@@ -10,6 +10,7 @@ from pulse.core.facts import (
 from pulse.core.mesh import Mesh
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import LinkId
+from pulse.net.links import RuleHits
 from pulse.schemas import PeerRow, PortMapping, Status
 from pulse.services.status import StatusService
 from tests.authority import Ca
@@ -31,6 +32,10 @@ class DroppingLinks(FakeLinks):
     def drops(self) -> dict[str, int]:
         """Some, and none."""
         return {"no_route": 3, "replay": 0}
+
+    def hits(self) -> RuleHits:
+        """One rule decided, one never did."""
+        return RuleHits({"ssh": 2, "old": 0}, 1)
 
 
 @dataclass

@@ -250,7 +250,7 @@ async def test_the_rules_of_a_config_reach_the_data_plane(here: Node) -> None:
     ruled = sign_config(CA.network, Config(1, 1, Settings(str(MESH)), acl=[rule]), key("alice"))
     here.service.take_in(ObjectKind.CONFIG, ruled.data)
 
-    assert here.links.policy == (PolicyRule(True, None, (str(ALICE.addresses.v4),), (), (), redundant=True),)
+    assert here.links.policy == (PolicyRule(True, None, (str(ALICE.addresses.v4),), (), (), redundant=True, id="1"),)
 
 
 async def test_what_a_foreign_ca_signed_is_not_taken_in(here: Node) -> None:

@@ -70,6 +70,12 @@ async def test_drops_are_told_by_reason_and_those_that_never_happened_are_not(no
     assert node.status().drops == {"no_route": 3}
 
 
+async def test_rules_are_told_with_the_flows_they_decided_on(node: Node) -> None:
+    status = node.status()
+
+    assert (status.rule_hits, status.rule_misses) == ({"ssh": 2}, 1)
+
+
 async def test_linked_peers_come_first_and_each_kind_by_name(node: Node) -> None:
     node.knows(BOB, ALICE)
     node.meets(KEEPER)

@@ -125,6 +125,8 @@ def _fact(what: object) -> str:
             return f"config of {node[:SHORT_ID]}: {'no answer' if data is None else f'{len(data)} bytes'}"
         case facts.PeerWanted(node) | facts.NoRoute(node):
             return f"traffic for {node[:SHORT_ID]}"
+        case facts.FlowDenied(node, rule):
+            return f"flow to {node[:SHORT_ID]} denied by {rule or 'no rule'}"
         case _:
             return ""
 

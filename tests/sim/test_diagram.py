@@ -92,6 +92,7 @@ def test_only_what_concerns_the_columns_is_drawn_and_only_the_newest() -> None:
         facts.PinsChanged({NODE: NODE}),
         facts.ConfigFetched(NODE, None),
         facts.PeerWanted(NODE),
+        facts.FlowDenied(NODE, "ssh", 6, 22, 0),
     ],
     ids=lambda what: type(what).__name__,
 )

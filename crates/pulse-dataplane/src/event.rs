@@ -53,6 +53,9 @@ pub enum Event {
     PeerWanted { node: NodeId },
     /// Traffic for a peer that no route leads to; at most one a second and peer.
     NoRoute { node: NodeId },
+    /// Our own policy denied a flow to a node; no rule matched if `rule` is empty. `others` were denied since this was
+    /// last told, a second ago or more.
+    FlowDenied { node: NodeId, rule: String, proto: u8, port: u16, others: u64 },
     /// An RPC of a verified peer.
     Request { request: u64, node: NodeId, payload: Vec<u8> },
     /// The answer to our RPC: `Err` holds a code word.

@@ -14,6 +14,7 @@ pub mod flow;
 pub mod forward;
 pub mod frame;
 pub mod hello;
+pub mod hits;
 pub mod inbox;
 pub mod join;
 pub mod keys;
@@ -36,6 +37,7 @@ pub mod tls;
 pub mod tun;
 #[cfg(test)]
 mod vectors;
+pub mod verdicts;
 pub mod verify;
 
 use std::net::Ipv4Addr;

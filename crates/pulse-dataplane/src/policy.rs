@@ -6,11 +6,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Handle;
-use crate::clock::second;
 use crate::flow::Flow;
-
-/// Flows whose verdict is remembered.
-const REMEMBERED: usize = 1024;
+use crate::hits::{Counters, Hits};
 
 /// A set of nodes.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +30,8 @@ impl Handles {
 /// One rule.
 #[derive(Debug, Clone)]
 pub struct Rule {
+    /// What people call it.
+    pub id: String,
     /// Allow what matches, else deny it.
     pub allow: bool,
     /// Nodes it may come from; none for any.
@@ -53,12 +52,8 @@ impl Rule {
         self.from.as_ref().is_none_or(|from| from.contains(src)) && self.to.as_ref().is_none_or(|to| to.contains(dst))
     }
 
-    fn ruling(&self) -> Ruling {
-        match (self.allow, self.redundant) {
-            (false, _) => Ruling::Denied,
-            (true, false) => Ruling::Allowed,
-            (true, true) => Ruling::Redundant,
-        }
+    fn ruling(&self, number: usize) -> Ruling {
+        Ruling { allows: self.allow, redundant: self.allow && self.redundant, rule: Some(number as u32) }
     }
 
     fn matches(&self, flow: &Flow) -> bool {
@@ -70,63 +65,53 @@ impl Rule {
     }
 }
 
-/// What the rules say of a flow in its own direction.
+/// What the rules say of a flow in its own direction, and the number of the rule that does; none if no rule matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ruling {
-    Denied,
-    Allowed,
-    Redundant,
+pub struct Ruling {
+    /// Whether it is allowed.
+    pub allows: bool,
+    /// It leaves over the two best ways at once.
+    pub redundant: bool,
+    /// Who says so.
+    pub rule: Option<u32>,
 }
 
 impl Ruling {
-    fn allows(self) -> bool {
-        self != Self::Denied
-    }
-}
-
-/// What becomes of a flow at its ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is allowed.
-    Allowed,
-    /// The other direction is, and this may be an answer to it.
-    Reply,
-    /// Neither is.
-    Denied,
-}
-
-/// A verdict, and how its packets leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Judged {
-    /// Whether they do.
-    pub verdict: Verdict,
-    /// Over the two best ways at once.
-    pub redundant: bool,
-}
-
-impl Judged {
     /// Of every flow where there are no rules.
-    pub const OPEN: Self = Self { verdict: Verdict::Allowed, redundant: false };
+    pub const OPEN: Self = Self { allows: true, redundant: false, rule: None };
+    const UNMATCHED: Self = Self { allows: false, redundant: false, rule: None };
 }
 
 /// One policy; swapped whole.
 #[derive(Debug, Default)]
 pub struct Policy {
     rules: Vec<Rule>,
+    counters: Counters,
     version: u64,
 }
 
 impl Policy {
-    /// These rules, in this order.
-    pub fn new(rules: Vec<Rule>) -> Self {
+    /// These rules, in this order; flows are counted under their ids.
+    pub fn new(rules: Vec<Rule>, hits: &Hits) -> Self {
         // No two policies of a process share a version, so a remembered verdict is never another policy's.
         static VERSION: AtomicU64 = AtomicU64::new(1);
-        Self { rules, version: VERSION.fetch_add(1, Ordering::Relaxed) }
+        let counters = hits.counters(rules.iter().map(|rule| &*rule.id));
+        Self { rules, counters, version: VERSION.fetch_add(1, Ordering::Relaxed) }
     }
 
-    /// What it was made of.
-    pub fn rules(&self) -> &[Rule] {
-        &self.rules
+    /// Which policy it is, of all that this process had.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The id of the rule of a ruling; empty if no rule matched.
+    pub fn id(&self, rule: Option<u32>) -> &str {
+        rule.and_then(|number| self.rules.get(number as usize)).map_or("", |rule| &rule.id)
+    }
+
+    /// A flow was decided on: by that rule, or because no rule matched.
+    pub fn count(&self, rule: Option<u32>) {
+        self.counters.count(rule);
     }
 
     /// True if everything is allowed: there is no rule.
@@ -141,213 +126,16 @@ impl Policy {
         self.is_open() || self.rules.iter().any(allows)
     }
 
-    fn ruling(&self, flow: &Flow) -> Ruling {
+    /// What the first rule that matches says.
+    pub fn ruling(&self, flow: &Flow) -> Ruling {
         if self.is_open() {
-            return Ruling::Allowed;
+            return Ruling::OPEN;
         }
-        self.rules.iter().find(|rule| rule.matches(flow)).map_or(Ruling::Denied, Rule::ruling)
-    }
-}
-
-/// The verdicts of the last flows one thread saw: a super-packet is judged once, a flow about once a policy.
-#[derive(Debug, Default)]
-pub struct Verdicts {
-    places: Vec<Option<Remembered>>,
-    second: Option<u32>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Remembered {
-    flow: Flow,
-    version: u64,
-    ruling: Ruling,
-}
-
-impl Verdicts {
-    /// Another turn begins.
-    pub fn begin_turn(&mut self) {
-        self.second = None;
-    }
-
-    /// The time of this turn: the clock is read by the first who asks.
-    pub fn second(&mut self) -> u32 {
-        *self.second.get_or_insert_with(second)
-    }
-
-    /// True if `flow` is allowed in its own direction.
-    pub fn allows(&mut self, policy: &Policy, flow: &Flow) -> bool {
-        self.ruling(policy, flow).allows()
-    }
-
-    /// What becomes of `flow` at its ends. An answer leaves as what it answers does.
-    pub fn judge(&mut self, policy: &Policy, flow: &Flow) -> Judged {
-        let own = self.ruling(policy, flow);
-        let (verdict, ruling) = if own.allows() {
-            (Verdict::Allowed, own)
-        } else {
-            match self.ruling(policy, &flow.swapped()) {
-                Ruling::Denied => (Verdict::Denied, Ruling::Denied),
-                other => (Verdict::Reply, other),
-            }
-        };
-        Judged { verdict, redundant: ruling == Ruling::Redundant }
-    }
-
-    fn ruling(&mut self, policy: &Policy, flow: &Flow) -> Ruling {
-        if policy.is_open() {
-            return Ruling::Allowed;
-        }
-        self.places.resize(REMEMBERED, None);
-        let place = &mut self.places[flow.hash() as usize % REMEMBERED];
-        match place {
-            Some(known) if known.version == policy.version && known.flow == *flow => known.ruling,
-            _ => {
-                let ruling = policy.ruling(flow);
-                *place = Some(Remembered { flow: *flow, version: policy.version, ruling });
-                ruling
-            }
-        }
+        let first = self.rules.iter().enumerate().find(|(_, rule)| rule.matches(flow));
+        first.map_or(Ruling::UNMATCHED, |(number, rule)| rule.ruling(number))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::flow::Transport;
-
-    fn handle(number: u8) -> Handle {
-        Handle::new(10, 100, 0, number)
-    }
-
-    fn flow(src: u8, dst: u8, transport: Transport) -> Flow {
-        Flow { src: handle(src), dst: handle(dst), transport }
-    }
-
-    fn tcp(dport: u16) -> Transport {
-        Transport { proto: 6, sport: 40_000, dport, fragment: false }
-    }
-
-    fn rule(allow: bool) -> Rule {
-        Rule { allow, from: None, to: None, protocols: vec![], ports: vec![], redundant: false }
-    }
-
-    /// A rule as people would say it, beside the compiled one.
-    #[derive(Debug, Clone)]
-    struct Said {
-        allow: bool,
-        from: Option<HashSet<u8>>,
-        to: Option<HashSet<u8>>,
-        protocols: Vec<u8>,
-        ports: Vec<(u16, u16)>,
-        redundant: bool,
-    }
-
-    impl Said {
-        fn compiled(&self) -> Rule {
-            let handles = |set: &Option<HashSet<u8>>| set.as_ref().map(|set| set.iter().copied().map(handle).collect());
-            let (from, to) = (handles(&self.from), handles(&self.to));
-            let (protocols, ports) = (self.protocols.clone(), self.ports.clone());
-            Rule { allow: self.allow, from, to, protocols, ports, redundant: self.redundant }
-        }
-
-        fn covers(&self, src: u8, dst: u8, transport: Transport) -> bool {
-            if self.from.as_ref().is_some_and(|from| !from.contains(&src)) {
-                return false;
-            }
-            if self.to.as_ref().is_some_and(|to| !to.contains(&dst)) {
-                return false;
-            }
-            if !self.protocols.is_empty() && !self.protocols.contains(&transport.proto) {
-                return false;
-            }
-            if self.ports.is_empty() {
-                return true;
-            }
-            let ported = [6, 17, 33, 132, 136].contains(&transport.proto) && !transport.fragment;
-            ported && self.ports.iter().any(|(low, high)| *low <= transport.dport && transport.dport <= *high)
-        }
-    }
-
-    fn nodes() -> impl Strategy<Value = Option<HashSet<u8>>> {
-        prop::option::of(prop::collection::hash_set(0..4_u8, 0..4))
-    }
-
-    fn said() -> impl Strategy<Value = Said> {
-        let protocols = prop::collection::vec(prop::sample::select(vec![1, 6, 17, 47]), 0..3);
-        let ports = prop::collection::vec((0..6_u16, 0..6_u16), 0..3);
-        let marks = (any::<bool>(), any::<bool>());
-        (marks, nodes(), nodes(), protocols, ports).prop_map(|((allow, redundant), from, to, protocols, ports)| Said {
-            allow,
-            from,
-            to,
-            protocols,
-            ports,
-            redundant,
-        })
-    }
-
-    fn transport() -> impl Strategy<Value = Transport> {
-        let proto = prop::sample::select(vec![1_u8, 6, 17, 47, 255]);
-        (proto, 0..6_u16, 0..6_u16, any::<bool>()).prop_map(|(proto, sport, dport, fragment)| Transport {
-            proto,
-            sport,
-            dport,
-            fragment,
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn it_agrees_with_a_naive_model(rules in prop::collection::vec(said(), 0..6), flows in prop::collection::vec((0..4_u8, 0..4_u8, transport()), 1..30)) {
-            let policy = Policy::new(rules.iter().map(Said::compiled).collect());
-            let naive = |src, dst, transport: Transport| match rules.iter().find(|said| said.covers(src, dst, transport)) {
-                Some(said) => (said.allow, said.allow && said.redundant),
-                None => (rules.is_empty(), false),
-            };
-            let mut verdicts = Verdicts::default();
-            for (src, dst, transport) in flows {
-                let flow = flow(src, dst, transport);
-                let back = flow.swapped();
-                let (verdict, redundant) = match (naive(src, dst, transport), naive(dst, src, back.transport)) {
-                    ((true, redundant), _) => (Verdict::Allowed, redundant),
-                    (_, (true, redundant)) => (Verdict::Reply, redundant),
-                    _ => (Verdict::Denied, false),
-                };
-                let expected = Judged { verdict, redundant };
-                prop_assert_eq!(policy.ruling(&flow).allows(), verdict == Verdict::Allowed);
-                // Twice: made, then remembered.
-                prop_assert_eq!(verdicts.judge(&policy, &flow), expected);
-                prop_assert_eq!(verdicts.judge(&policy, &flow), expected);
-            }
-        }
-    }
-
-    #[test]
-    fn without_a_rule_all_is_allowed_and_with_one_what_matches_none_is_not() {
-        assert!(Policy::default().ruling(&flow(1, 2, tcp(22))).allows());
-        let policy = Policy::new(vec![Rule { ports: vec![(22, 22)], ..rule(true) }]);
-        assert!(policy.ruling(&flow(1, 2, tcp(22))).allows());
-        assert!(!policy.ruling(&flow(1, 2, tcp(23))).allows());
-    }
-
-    #[test]
-    fn a_fragment_and_a_protocol_without_ports_match_no_rule_with_ports() {
-        let policy = Policy::new(vec![Rule { ports: vec![(0, u16::MAX)], ..rule(true) }]);
-        assert!(!policy.ruling(&flow(1, 2, Transport { fragment: true, ..tcp(0) })).allows());
-        assert!(!policy.ruling(&flow(1, 2, Transport { proto: 47, ..Transport::default() })).allows());
-        assert!(!policy.ruling(&flow(1, 2, Transport { proto: 1, sport: 8, ..Transport::default() })).allows());
-    }
-
-    #[test]
-    fn a_verdict_is_forgotten_with_its_policy() {
-        let (mut verdicts, question) = (Verdicts::default(), flow(1, 2, tcp(22)));
-        for allow in [true, false, true] {
-            assert_eq!(verdicts.allows(&Policy::new(vec![rule(allow)]), &question), allow);
-        }
-        assert!(verdicts.allows(&Policy::default(), &question));
-    }
-}
+#[path = "policy_tests.rs"]
+mod tests;

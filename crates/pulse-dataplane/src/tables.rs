@@ -16,6 +16,7 @@ use crate::event::Bus;
 use crate::fec;
 use crate::flow::{Flow, mix};
 use crate::forward::Halves;
+use crate::hits::Hits;
 use crate::inbox::Inbox;
 use crate::link::Bucket;
 use crate::outlet::Outlet;
@@ -54,6 +55,8 @@ pub struct Shared {
     pub routes: ArcSwap<Routes>,
     /// Which flows are allowed.
     pub policy: ArcSwap<Policy>,
+    /// Which rule decided on how many.
+    pub hits: Hits,
     /// Which flows were opened here, whatever the policy since.
     pub conntrack: Conntrack,
     /// What is known of the paths in the table; kept while tables are swapped.

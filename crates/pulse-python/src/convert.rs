@@ -31,16 +31,17 @@ pub(crate) fn prefix(text: &str) -> Result<(IpAddr, u8), PyErr> {
     if length > longest { Err(wrong()) } else { Ok((network, length)) }
 }
 
-/// A rule as Python says it: allow, handles it may come from and go to (none for any), IP protocols, port ranges, and
-/// whether what it allows leaves over two ways.
-pub(crate) type SaidRule = (bool, Option<Vec<String>>, Option<Vec<String>>, Vec<i64>, Vec<(i64, i64)>, bool);
+/// A rule as Python says it: allow, handles it may come from and go to (none for any), IP protocols, port ranges, whether
+/// what it allows leaves over two ways, and its id.
+pub(crate) type SaidRule = (bool, Option<Vec<String>>, Option<Vec<String>>, Vec<i64>, Vec<(i64, i64)>, bool, String);
 
 /// That rule for the data plane.
 pub(crate) fn rule(said: SaidRule) -> Result<Rule, PyErr> {
-    let (allow, from, to, protocols, ports, redundant) = said;
+    let (allow, from, to, protocols, ports, redundant, id) = said;
     let protocol = |number| number_in(number, "an IP protocol");
     let range = |(low, high)| Ok((number_in(low, "a port")?, number_in(high, "a port")?));
     Ok(Rule {
+        id,
         allow,
         from: from.map(handles).transpose()?,
         to: to.map(handles).transpose()?,

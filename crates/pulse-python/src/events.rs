@@ -50,6 +50,9 @@ pub(crate) fn tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>
         }
         Event::PeerWanted { node } => ("PeerWanted", bytes(&node)).into_pyobject(py),
         Event::NoRoute { node } => ("NoRoute", bytes(&node)).into_pyobject(py),
+        Event::FlowDenied { node, rule, proto, port, others } => {
+            ("FlowDenied", bytes(&node), rule, proto, port, others).into_pyobject(py)
+        }
         Event::Request { request, node, payload } => {
             ("Request", request, bytes(&node), bytes(&payload)).into_pyobject(py)
         }

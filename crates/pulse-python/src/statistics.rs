@@ -81,6 +81,8 @@ pub(crate) struct Statistics {
     paths: Vec<PathStatistics>,
     sessions: Vec<SessionStatistics>,
     drops: HashMap<&'static str, u64>,
+    hits: HashMap<String, u64>,
+    unmatched: u64,
 }
 
 impl From<dataplane::Statistics> for Statistics {
@@ -91,6 +93,8 @@ impl From<dataplane::Statistics> for Statistics {
             paths: all.paths.iter().map(PathStatistics::from).collect(),
             sessions: all.sessions.iter().map(SessionStatistics::from).collect(),
             drops: all.drops.into_iter().collect(),
+            hits: all.hits.into_iter().collect(),
+            unmatched: all.unmatched,
         }
     }
 }

@@ -97,6 +97,8 @@ class PolicyRule(NamedTuple):
     """Destination ports, from and to; none for any."""
     redundant: bool = False
     """What it allows leaves over the two best ways at once."""
+    id: str = ""
+    """What people call it; flows are counted under it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,21 @@ class NoRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class FlowDenied:
+    """Our own rules let a flow of this machine go no further; told once a second at most."""
+
+    node: NodeId
+    """Whom it was for."""
+    rule: str
+    """The id of the rule that denies it; empty if none matched."""
+    protocol: int
+    port: int
+    """0 for a protocol without."""
+    others: int
+    """Flows denied since this was last told, beside this one."""
+
+
+@dataclass(frozen=True, slots=True)
 class LinkSample:
     """Figures of one link as the data plane measured them; times in seconds, loss from 0 to 1."""
 
@@ -263,6 +278,7 @@ Fact = (
     | SessionDown
     | PeerWanted
     | NoRoute
+    | FlowDenied
     | LinksSampled
     | PathSuspected
     | PinsChanged

@@ -27,6 +27,7 @@ from pulse.core.facts import (
     ConfigFetched,
     DialFailed,
     Fact,
+    FlowDenied,
     LansChanged,
     LinkDown,
     LinkMoved,
@@ -121,7 +122,7 @@ class Mesh(Machines):
                 return self._clock(fact, now)
             case PunchAsked() | PunchAnswered() | ProbeReceived():
                 return self._punched(fact, now)
-            case SessionUp() | SessionDown() | PeerWanted() | NoRoute():
+            case SessionUp() | SessionDown() | PeerWanted() | NoRoute() | FlowDenied():
                 return self._exchanged(fact, now)
 
     def peer_configured(self, address: str, now: float) -> list[Effect]:
@@ -266,7 +267,7 @@ class Mesh(Machines):
 
     # Sessions and traffic
 
-    def _exchanged(self, fact: SessionUp | SessionDown | PeerWanted | NoRoute, now: float) -> Outcomes:
+    def _exchanged(self, fact: SessionUp | SessionDown | PeerWanted | NoRoute | FlowDenied, now: float) -> Outcomes:
         who = {"node": fact.node[:SHORT_ID]}
         match fact:
             case SessionUp():
@@ -276,6 +277,9 @@ class Mesh(Machines):
             case PeerWanted(node) | NoRoute(node):
                 log = Log("traffic for a node", DEBUG, who)
                 return [log, *self.wanted.peer_wanted(node, now), *self.traversal.peer_wanted(node, now)]
+            case FlowDenied(_, rule, protocol, port, others):
+                flow = {"rule": rule, "protocol": protocol, "port": port, "others": others}
+                return [Log("flow denied", INFO, {**who, **flow})]
 
     def _punched(self, fact: PunchAsked | PunchAnswered | ProbeReceived, now: float) -> Outcomes:
         match fact:

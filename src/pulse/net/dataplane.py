@@ -21,7 +21,7 @@ from pulse.core.messages import printable
 from pulse.core.paths.fec import Protection
 from pulse.core.types import NO_LINK, LinkId, NodeId
 from pulse.errors import LinkError, SystemRefused
-from pulse.net.links import JoinOffer, PathSample, PeerTraffic, Request, Trust
+from pulse.net.links import JoinOffer, PathSample, PeerTraffic, Request, RuleHits, Trust
 from pulse.net.proxy import Proxy
 from pulse.net.sockets import bind_beside
 
@@ -303,6 +303,10 @@ class DataplaneLinks:
     def drops(self) -> dict[str, int]:
         return dict(self._dataplane.statistics().drops)
 
+    def hits(self) -> RuleHits:
+        statistics = self._dataplane.statistics()
+        return RuleHits(statistics.hits, statistics.unmatched)
+
     # Answers to what was asked before
 
     def _greeted(self, join: int, transport: str, leaf: bytes, objects: bytes) -> None:
@@ -348,6 +352,7 @@ _ON_EVENT: dict[str, Callable[..., None]] = {
     "ProbeReceived": lambda self, *probe: self._tell(facts.ProbeReceived(*probe)),
     "PeerWanted": lambda self, node: self._tell(facts.PeerWanted(_hex(node))),
     "NoRoute": lambda self, node: self._tell(facts.NoRoute(_hex(node))),
+    "FlowDenied": lambda self, node, *flow: self._tell(facts.FlowDenied(_hex(node), *flow)),
     "Request": lambda self, number, node, payload: self._requests.put_nowait(Request(number, _hex(node), payload)),
     "Response": DataplaneLinks._response,
     # Nothing of this release takes streams; a peer that offers one is told so at once.

@@ -90,6 +90,16 @@ class PathSample:
     """What is sent on it goes over a second path, too."""
 
 
+@dataclass(frozen=True, slots=True)
+class RuleHits:
+    """Flows that this node decided on since its data plane started: each once, as source, relay or destination."""
+
+    rules: dict[str, int]
+    """By the id of the rule that matched; rules of the past keep theirs."""
+    unmatched: int
+    """Those that no rule matched, so denied."""
+
+
 class JoinLane(Protocol):
     """One conversation on a node's join lane, from the joiner's side."""
 
@@ -227,4 +237,8 @@ class Links(Protocol):
 
     def drops(self) -> dict[str, int]:
         """Packets dropped so far, by reason."""
+        ...
+
+    def hits(self) -> RuleHits:
+        """How many flows each rule decided on."""
         ...

@@ -81,7 +81,7 @@ class StatusService:
     def status(self) -> schemas.Status:
         """The mesh as this node sees it."""
         peers = self._peers()
-        health = self._health(peers)
+        health, hits = self._health(peers), self.links.hits()
         return schemas.Status(
             well=health.well,
             sentence=health.sentence,
@@ -93,6 +93,8 @@ class StatusService:
             certificate_left=self.mesh.me.not_after - clock.wall(),
             peers=peers,
             drops={reason: count for reason, count in self.links.drops().items() if count},
+            rule_hits={rule: count for rule, count in hits.rules.items() if count},
+            rule_misses=hits.unmatched,
             gossip=self.mesh.gossip.statistics(),
             portmap=self.portmap.mapping() if self.portmap else None,
             beacons=self.mesh.beacons.statistics(),

@@ -44,7 +44,7 @@ def test_a_pattern_fits_nodes_by_id_name_and_tag(patterns: list[str], handles: t
 def test_everything_else_is_told_as_it_was_signed() -> None:
     told = compiled(Rule("r", ["*"], ["*"], allow=True, protocols=[6], ports=[(80, 90)], redundant=True))
 
-    assert told == PolicyRule(True, None, None, (6,), ((80, 90),), True)
+    assert told == PolicyRule(True, None, None, (6,), ((80, 90),), True, "r")
 
 
 def test_rules_keep_their_order_and_are_many_where_they_are() -> None:

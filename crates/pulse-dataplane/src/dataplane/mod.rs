@@ -30,6 +30,7 @@ use crate::conntrack::Conntrack;
 use crate::event::{Bus, Event};
 use crate::forward::{Packets, attach_tun, detach_tun};
 use crate::hello::MESSAGE_MAX;
+use crate::hits::Hits;
 use crate::inbox::Inbox;
 use crate::link::{Links, Settings, Transports};
 use crate::path::Paths;
@@ -120,6 +121,7 @@ impl Dataplane {
             routes: ArcSwap::default(),
             policy: ArcSwap::default(),
             conntrack: Conntrack::default(),
+            hits: Hits::default(),
             paths: Paths::default(),
             attempts: Attempts::default(),
             tun: ArcSwapOption::empty(),

@@ -21,6 +21,10 @@ pub struct Statistics {
     pub sessions: Vec<session::Snapshot>,
     /// Packets dropped by reason.
     pub drops: Vec<(&'static str, u64)>,
+    /// Flows decided on by each rule's id, also of rules that are no longer in force.
+    pub hits: Vec<(String, u64)>,
+    /// Flows that no rule matched.
+    pub unmatched: u64,
 }
 
 /// One node that packets can be sent to, for statistics.
@@ -62,6 +66,8 @@ impl Dataplane {
             paths: paths(&running.shared),
             sessions: running.sessions.snapshot(),
             drops: running.shared.drops.snapshot(),
+            hits: running.shared.hits.snapshot(),
+            unmatched: running.shared.hits.unmatched(),
         })
     }
 }

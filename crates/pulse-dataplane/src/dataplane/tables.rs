@@ -31,8 +31,9 @@ impl Dataplane {
         if let Some((low, high)) = rules.iter().flat_map(|rule| &rule.ports).find(|(low, high)| low > high) {
             return Err(Error::Invalid(format!("ports {low}-{high} are no range")));
         }
-        let (running, policy) = (self.running()?, Policy::new(rules));
+        let running = self.running()?;
         let shared = &running.shared;
+        let policy = Policy::new(rules, &shared.hits);
         if shared.policy.load().is_open() && !policy.is_open() {
             shared.conntrack.begin(second());
         }

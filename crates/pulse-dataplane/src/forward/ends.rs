@@ -6,31 +6,50 @@
 use crate::conntrack::Conntrack;
 use crate::flow::{Flow, Transport, is_midstream, quoted};
 use crate::offload::{destination, source};
-use crate::policy::{Judged, Policy, Verdict, Verdicts};
+use crate::policy::Policy;
 use crate::stats::Drop;
+use crate::verdicts::{Judged, Verdict, Verdicts};
 
-/// What becomes of the packet of `flow` that begins with `front`.
+/// Why a packet does not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    pub reason: Drop,
+    /// The rule that denies it; none if no rule matched.
+    pub rule: Option<u32>,
+    /// Its flow was not judged before under this policy, as far as is remembered.
+    pub fresh: bool,
+}
+
+/// What becomes of the packet of `flow` that begins with `front`. A flow is counted when it is opened, or denied.
 pub fn admit(
     conntrack: &Conntrack,
     policy: &Policy,
     verdicts: &mut Verdicts,
     flow: &Flow,
     front: &[u8],
-) -> Result<Judged, Drop> {
+) -> Result<Judged, Refused> {
     let judged = verdicts.judge(policy, flow);
-    let admitted = match judged.verdict {
+    let Judged { verdict, rule, fresh, .. } = judged;
+    let admitted = match verdict {
         Verdict::Allowed => {
-            conntrack.open(flow, verdicts.second());
+            if conntrack.open(flow, verdicts.second()) {
+                policy.count(rule);
+            }
             true
         }
         _ if flow.transport.is_icmp_error() => concerns_us(conntrack, policy, verdicts, flow, front),
         Verdict::Reply => answers(conntrack, verdicts.second(), flow, front),
         Verdict::Denied => false,
     };
-    match (admitted, judged.verdict) {
+    match (admitted, verdict) {
         (true, _) => Ok(judged),
-        (false, Verdict::Denied) => Err(Drop::PolicyDenied),
-        (false, _) => Err(Drop::Unsolicited),
+        (false, Verdict::Denied) => {
+            if fresh {
+                policy.count(rule);
+            }
+            Err(Refused { reason: Drop::PolicyDenied, rule, fresh })
+        }
+        (false, _) => Err(Refused { reason: Drop::Unsolicited, rule: None, fresh }),
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::testing::{Node, Pair, bound, connect, eventually, loopback, row, v4};
 use super::traffic::{icmp, packets, read_packets, tcp, tcp_of};
 use crate::frame::FRAME;
+use crate::hits::Hits;
 use crate::offload::Vnet;
 use crate::path::Protection;
 use crate::policy::{Policy, Rule};
@@ -175,9 +176,17 @@ fn without_protection_or_a_peer_that_takes_it_records_are_plain() -> io::Result<
 #[test]
 fn what_policy_denies_is_denied_when_repaired() -> io::Result<()> {
     let mut pair = Pair::new()?;
-    let to_81 = Rule { allow: true, from: None, to: None, protocols: vec![6], ports: vec![(81, 81)], redundant: false };
+    let to_81 = Rule {
+        id: String::new(),
+        allow: true,
+        from: None,
+        to: None,
+        protocols: vec![6],
+        ports: vec![(81, 81)],
+        redundant: false,
+    };
     let deny = Rule { allow: false, ports: vec![(22, 22)], ..to_81.clone() };
-    pair.right.shared.policy.store(Arc::new(Policy::new(vec![to_81, deny])));
+    pair.right.shared.policy.store(Arc::new(Policy::new(vec![to_81, deny], &Hits::default())));
     protect(&pair.left, 2, 8);
     pair.left.write(&Vnet::default(), &tcp_of(1, 2, 81, 10).1)?;
     pair.right.read()?;

@@ -22,13 +22,14 @@ use super::session_run::SessionRun;
 use crate::LinkId;
 use crate::frame::{self, FRAME_OVERHEAD, HopHeader, Kind, Opened, Part};
 use crate::inbox::{Inbox, Packet};
-use crate::policy::{Policy, Verdicts};
+use crate::policy::Policy;
 use crate::seal::RecordOpener;
 use crate::signal::Signal;
 use crate::socket::{Batch, Received};
 use crate::stats::{Drop, Drops};
 use crate::tables::{Addresses, Link, Me, Routes, Shared};
 use crate::tun::Tun;
+use crate::verdicts::Verdicts;
 use crate::{path, probe, punch};
 
 /// Room for the frames that one batch of halves becomes.

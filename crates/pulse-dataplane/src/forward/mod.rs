@@ -5,6 +5,7 @@
 
 mod answers;
 mod copies;
+mod denials;
 #[cfg(test)]
 mod devices;
 mod ends;

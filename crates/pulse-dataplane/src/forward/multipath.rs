@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use super::release_waiting;
 use super::testing::{Node, connect, eventually, row, v4};
 use super::traffic::{icmp, ip_packet, packets, read_packets, tcp, tcp_of};
+use crate::hits::Hits;
 use crate::offload::Vnet;
 use crate::policy::{Policy, Rule};
 use crate::stats::Drop;
@@ -37,9 +38,9 @@ fn redundant_tcp(nodes: &[Node]) {
     let set = |node| Some([v4(node)].into_iter().collect());
     let rule = |protocol, redundant| {
         let (protocols, ports) = (vec![protocol], vec![]);
-        Rule { allow: true, from: set(LEFT), to: set(RIGHT), protocols, ports, redundant }
+        Rule { id: String::new(), allow: true, from: set(LEFT), to: set(RIGHT), protocols, ports, redundant }
     };
-    let policy = Arc::new(Policy::new(vec![rule(6, true), rule(1, false)]));
+    let policy = Arc::new(Policy::new(vec![rule(6, true), rule(1, false)], &Hits::default()));
     nodes.iter().for_each(|node| node.shared.policy.store(Arc::clone(&policy)));
 }
 

@@ -5,20 +5,30 @@ use std::sync::Arc;
 
 use super::relaying::{assert_clean, is_silent, session_bytes};
 use super::send_frames;
-use super::testing::{Node, Pair, row, v4};
+use super::testing::{Node, Pair, id, row, v4};
 use super::traffic::{icmp, ip_packet, packets, read_packets, tcp_of, udp6};
 use crate::clock;
+use crate::event::Event;
 use crate::frame::{HopHeader, Kind};
+use crate::hits::Hits;
 use crate::offload::Vnet;
 use crate::policy::{Policy, Rule};
 use crate::stats::{DROP_NAMES, Drop};
 
+/// From one node to another.
+fn between(from: u8, to: u8, proto: u8, ports: Vec<(u16, u16)>) -> Rule {
+    let set = |node| Some([v4(node)].into_iter().collect());
+    let id = format!("{from} to {to}");
+    Rule { id, allow: true, from: set(from), to: set(to), protocols: vec![proto], ports, redundant: false }
+}
+
+fn policy(rules: Vec<Rule>) -> Arc<Policy> {
+    Arc::new(Policy::new(rules, &Hits::default()))
+}
+
 /// Only this way, to TCP port 81.
 pub fn one_way(from: u8, to: u8) -> Arc<Policy> {
-    let set = |node| Some([v4(node)].into_iter().collect());
-    let rule =
-        Rule { allow: true, from: set(from), to: set(to), protocols: vec![6], ports: vec![(81, 81)], redundant: false };
-    Arc::new(Policy::new(vec![rule]))
+    policy(vec![between(from, to, 6, vec![(81, 81)])])
 }
 
 /// The answer to `tcp_of(1, 2, 81, _)`.
@@ -92,10 +102,7 @@ fn session_packets_pass_whatever_the_policy() -> io::Result<()> {
 
 /// Only this way, by that protocol.
 fn one_way_by(from: u8, to: u8, proto: u8) -> Arc<Policy> {
-    let set = |node| Some([v4(node)].into_iter().collect());
-    let rule =
-        Rule { allow: true, from: set(from), to: set(to), protocols: vec![proto], ports: vec![], redundant: false };
-    Arc::new(Policy::new(vec![rule]))
+    policy(vec![between(from, to, proto, vec![])])
 }
 
 fn udp(from: u8, to: u8) -> (Vnet, Vec<u8>) {
@@ -208,9 +215,7 @@ fn a_connection_from_before_a_restart_goes_on_and_a_new_one_the_wrong_way_does_n
 #[test]
 fn a_flow_whose_rule_went_is_cut_at_both_ends_and_one_whose_rule_stays_goes_on() -> io::Result<()> {
     let Pair { mut left, mut right } = Pair::new()?;
-    let both = Arc::new(Policy::new(
-        [one_way(1, 2), one_way_by(1, 2, 17)].iter().flat_map(|one| one.rules().to_vec()).collect(),
-    ));
+    let both = policy(vec![between(1, 2, 6, vec![(81, 81)]), between(1, 2, 17, vec![])]);
     police(&[&left, &right], &both);
     let (question, spared) = (tcp_of(1, 2, 81, 100), udp(1, 2));
     reaches(&mut left, &mut right, &question)?;
@@ -232,6 +237,45 @@ fn a_flow_whose_rule_went_is_cut_at_both_ends_and_one_whose_rule_stays_goes_on()
         reaches(&mut left, &mut right, &question)?;
         reaches(&mut right, &mut left, &answer())?;
     }
+    Ok(())
+}
+
+// What is counted and told
+
+#[test]
+fn each_rule_counts_the_flows_it_decided_on_wherever_they_are_judged() -> io::Result<()> {
+    let [mut left, relay, mut right] = row([1, 3, 2])?;
+    let rules = || {
+        let deny = Rule { id: "no".to_owned(), allow: false, ..between(1, 2, 6, vec![(82, 82)]) };
+        vec![deny, between(1, 2, 6, vec![(81, 82)])]
+    };
+    let swap = |node: &Node| node.shared.policy.store(Arc::new(Policy::new(rules(), &node.shared.hits)));
+    [&left, &relay, &right].into_iter().for_each(swap);
+    for _ in 0..3 {
+        reaches(&mut left, &mut right, &tcp_of(1, 2, 81, 100))?;
+        reaches(&mut right, &mut left, &answer())?;
+        write(&mut left, &tcp_of(1, 2, 82, 100))?;
+        write(&mut left, &tcp_of(1, 2, 83, 100))?;
+    }
+    assert!(left.dropped(Drop::PolicyDenied, 6));
+    let counted = |node: &Node| {
+        let mut hits = node.shared.hits.snapshot();
+        hits.sort();
+        (hits.into_iter().map(|(_, count)| count).collect::<Vec<_>>(), node.shared.hits.unmatched())
+    };
+    assert_eq!(counted(&left), (vec![1, 1], 1));
+    assert_eq!([counted(&relay), counted(&right)], [(vec![1, 0], 0), (vec![1, 0], 0)]);
+    // The first is told at once, and the other one with the next.
+    let denied =
+        |rule: &str, port, others| Event::FlowDenied { node: id(2), rule: rule.to_owned(), proto: 6, port, others };
+    assert_eq!(left.events(), [denied("no", 82, 0)]);
+    assert_eq!((relay.events(), right.events()), (vec![], vec![]));
+    // Under another policy flows that go on are none that are new, and those that are denied are judged anew.
+    [&left, &relay, &right].into_iter().for_each(swap);
+    reaches(&mut left, &mut right, &tcp_of(1, 2, 81, 100))?;
+    write(&mut left, &tcp_of(1, 2, 82, 100))?;
+    assert!(left.dropped(Drop::PolicyDenied, 7));
+    assert_eq!((counted(&left), counted(&right)), ((vec![1, 2], 1), (vec![1, 0], 0)));
     Ok(())
 }
 

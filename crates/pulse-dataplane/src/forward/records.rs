@@ -13,11 +13,11 @@ use crate::fec::Mended;
 use crate::flow::{Flow, Transport};
 use crate::frame::HopHeader;
 use crate::offload::{Coalescer, Sink, ends, mss};
-use crate::policy::Verdicts;
 use crate::seal::{RECORD_OVERHEAD, RecordOpener, RecordRun};
 use crate::stats::{Drop, Drops};
 use crate::tables::Shared;
 use crate::tun::Tun;
+use crate::verdicts::Verdicts;
 
 /// The records of one turn, whose buffers live for `'b`.
 pub struct Records<'s, 'b> {
@@ -214,7 +214,7 @@ fn judge(
     }
     let Some(verdicts) = policed else { return Ok(()) };
     let flow = Flow { src: opener.v4, dst: me, transport: Transport::of(packet) };
-    admit(&shared.conntrack, &view.policy, verdicts, &flow, packet).map(drop)
+    admit(&shared.conntrack, &view.policy, verdicts, &flow, packet).map(drop).map_err(|refused| refused.reason)
 }
 
 fn lies_behind(view: &View, opener: &RecordOpener, source: IpAddr) -> bool {

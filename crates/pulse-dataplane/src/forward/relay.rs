@@ -12,9 +12,9 @@ use super::onward::Onward;
 use crate::LinkId;
 use crate::frame::{self, HopHeader, Kind, LAST, TTL};
 use crate::link::Bucket;
-use crate::policy::Verdicts;
 use crate::stats::Drop;
 use crate::tables::{Link, Shared};
+use crate::verdicts::Verdicts;
 
 /// Decisions remembered for one turn.
 const DECISIONS: usize = 16;
@@ -114,7 +114,7 @@ impl<'s, 'b> Relay<'s, 'b> {
     /// The packet that an ICMP error is about is for the destination to look at.
     fn may_pass(&self, header: &HopHeader, verdicts: &mut Verdicts) -> bool {
         let policy = &self.view.policy;
-        verdicts.allows(policy, &header.judged_flow())
+        verdicts.lets_pass(policy, &header.judged_flow())
             || (header.flow().transport.is_icmp_error() && policy.connects(header.src, header.dst))
     }
 

@@ -149,6 +149,7 @@ impl Node {
             routes: ArcSwap::from_pointee(routes),
             policy: ArcSwap::default(),
             conntrack: Default::default(),
+            hits: Default::default(),
             paths,
             attempts: Default::default(),
             tun: ArcSwapOption::empty(),

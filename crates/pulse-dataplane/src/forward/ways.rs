@@ -11,16 +11,18 @@ use std::time::{Duration, Instant};
 
 use arc_swap::Guard;
 
-use super::ends::admit;
+use super::denials::Denials;
+use super::ends::{Refused, admit};
 use crate::conntrack::Conntrack;
 use crate::event::{Bus, Event};
 use crate::flow::{Flow, Transport};
 use crate::frame::{FRAME_OVERHEAD, HopHeader, Kind, REPLY};
 use crate::offload::destination;
-use crate::policy::{Judged, Policy, Verdict, Verdicts};
+use crate::policy::Policy;
 use crate::seal::RECORD_OVERHEAD;
 use crate::stats::Drop;
 use crate::tables::{Addresses, Hop, Me, Peer, Routes, Shared};
+use crate::verdicts::{Judged, Verdict, Verdicts};
 use crate::{Handle, NodeId};
 
 /// Between two events about one peer without a route.
@@ -55,7 +57,8 @@ impl<'s> Map<'s> {
         let mut transport = looks.then(|| Transport::of(front));
         let flow = Flow { src, dst: peer.handle, transport: transport.unwrap_or_default() };
         let judged = match policed {
-            true => admit(self.conntrack, &self.policy, verdicts, &flow, front).map_err(Missing::Leave)?,
+            true => admit(self.conntrack, &self.policy, verdicts, &flow, front)
+                .map_err(|refused| Missing::Leave(peer, flow.transport, refused))?,
             false => Judged::OPEN,
         };
         let reply = if judged.verdict == Verdict::Reply { REPLY } else { 0 };
@@ -168,7 +171,7 @@ enum Missing<'m> {
     Owner,
     Route(&'m Peer),
     /// The rules do not let it go.
-    Leave(Drop),
+    Leave(&'m Peer, Transport, Refused),
 }
 
 /// Looks ways up; most packets go where the one before went.
@@ -194,7 +197,7 @@ impl<'m> Ways<'m> {
             _ => {}
         }
         let found = self.map.peer(destination).and_then(|peer| self.map.way(peer, front, &mut memory.verdicts));
-        let way = found.map_err(|missing| memory.reason(&missing, bus))?;
+        let way = found.map_err(|missing| memory.reason(&missing, &self.map.policy, bus))?;
         self.last = Some((destination, way));
         Ok(way)
     }
@@ -202,7 +205,7 @@ impl<'m> Ways<'m> {
     /// The way to `peer` of a packet that waited for it.
     pub fn to(&self, peer: &'m Peer, packet: &[u8], memory: &mut Memory) -> Result<Way<'m>, Drop> {
         self.map.way(peer, packet, &mut memory.verdicts).map_err(|missing| match missing {
-            Missing::Leave(reason) => reason,
+            Missing::Leave(.., refused) => refused.reason,
             Missing::Owner | Missing::Route(_) => Drop::NoRoute,
         })
     }
@@ -220,6 +223,7 @@ fn forbidden(destination: IpAddr) -> bool {
 #[derive(Debug, Default)]
 pub struct Memory {
     verdicts: Verdicts,
+    denials: Denials,
     /// When we last told Python about a peer without a route.
     complaints: HashMap<NodeId, Instant>,
 }
@@ -230,10 +234,12 @@ impl Memory {
         self.verdicts.begin_turn();
     }
 
-    fn reason(&mut self, missing: &Missing<'_>, bus: &Bus) -> Drop {
+    fn reason(&mut self, missing: &Missing<'_>, policy: &Policy, bus: &Bus) -> Drop {
         match missing {
             Missing::Owner => Drop::UnknownDestination,
-            Missing::Leave(reason) => *reason,
+            Missing::Leave(peer, transport, refused) => {
+                self.denials.refused(peer.node, transport, *refused, policy, bus)
+            }
             Missing::Route(peer) => self.no_route(peer.node, bus),
         }
     }

@@ -214,7 +214,17 @@ fn an_open_stream_outlives_the_relay_it_went_over() {
 #[test]
 fn a_policy_that_denies_all_packets_leaves_sessions_alone() {
     let mut chain = Chain::new(&Authority::new());
-    let deny = || vec![Rule { allow: false, from: None, to: None, protocols: vec![], ports: vec![], redundant: false }];
+    let deny = || {
+        vec![Rule {
+            id: String::new(),
+            allow: false,
+            from: None,
+            to: None,
+            protocols: vec![],
+            ports: vec![],
+            redundant: false,
+        }]
+    };
     for node in [&chain.alice, &chain.relay, &chain.bob] {
         node.plane.replace_policy(deny()).unwrap();
     }

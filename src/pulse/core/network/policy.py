@@ -110,4 +110,5 @@ def _compiled(rule: Rule, wearing: Wearing, *, applies: bool) -> PolicyRule:
         tuple(rule.protocols),
         tuple(rule.ports),
         rule.redundant,
+        rule.id,
     )

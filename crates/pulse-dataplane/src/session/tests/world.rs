@@ -113,6 +113,7 @@ impl Node {
             routes: ArcSwap::default(),
             policy: ArcSwap::default(),
             conntrack: Default::default(),
+            hits: Default::default(),
             paths: Paths::default(),
             attempts: Default::default(),
             tun: ArcSwapOption::empty(),

@@ -56,16 +56,18 @@ impl Transport {
         }
     }
 
-    /// Of the question that this would answer.
-    fn asked(&self) -> Self {
+    /// Of the question that this would answer; none for an ICMP message of another kind.
+    fn question(&self) -> Option<Self> {
         let Self { proto, sport, dport, fragment } = *self;
         let (sport, dport) = match (proto, sport) {
+            (ICMP | ICMP6, _) if fragment => (sport, dport),
             // Echo, timestamp, information, mask (RFC 792, RFC 950).
             (ICMP, 0) => (8, dport),
             (ICMP, 14 | 16 | 18) | (ICMP6, 129) => (sport - 1, dport),
+            (ICMP | ICMP6, _) => return None,
             _ => (dport, sport),
         };
-        Self { proto, sport, dport, fragment }
+        Some(Self { proto, sport, dport, fragment })
     }
 
     fn unread(proto: u8) -> Self {
@@ -161,10 +163,8 @@ impl Flow {
     }
 
     /// The flow that this one would answer: the other direction, and of ICMP the type that asks.
-    pub fn question(&self) -> Self {
-        let answers = !self.transport.fragment && matches!(self.transport.proto, ICMP | ICMP6);
-        let transport = if answers { self.transport.asked() } else { self.swapped().transport };
-        Self { src: self.dst, dst: self.src, transport }
+    pub fn question(&self) -> Option<Self> {
+        Some(Self { src: self.dst, dst: self.src, transport: self.transport.question()? })
     }
 
     /// The class of its protocol's fragments that hold no ports.

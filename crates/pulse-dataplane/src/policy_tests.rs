@@ -24,24 +24,24 @@ fn rule(allow: bool) -> Rule {
 
 /// A rule as people would say it, beside the compiled one.
 #[derive(Debug, Clone)]
-struct Said {
-    allow: bool,
-    from: Option<HashSet<u8>>,
-    to: Option<HashSet<u8>>,
+pub(crate) struct Said {
+    pub allow: bool,
+    pub from: Option<HashSet<u8>>,
+    pub to: Option<HashSet<u8>>,
     protocols: Vec<u8>,
     ports: Vec<(u16, u16)>,
     redundant: bool,
 }
 
 impl Said {
-    fn compiled(&self) -> Rule {
+    pub fn compiled(&self) -> Rule {
         let handles = |set: &Option<HashSet<u8>>| set.as_ref().map(|set| set.iter().copied().map(handle).collect());
         let (from, to) = (handles(&self.from), handles(&self.to));
         let (protocols, ports) = (self.protocols.clone(), self.ports.clone());
         Rule { id: String::new(), allow: self.allow, from, to, protocols, ports, redundant: self.redundant }
     }
 
-    fn covers(&self, src: u8, dst: u8, transport: Transport) -> bool {
+    pub fn covers(&self, src: u8, dst: u8, transport: Transport) -> bool {
         if self.from.as_ref().is_some_and(|from| !from.contains(&src)) {
             return false;
         }
@@ -63,7 +63,7 @@ fn nodes() -> impl Strategy<Value = Option<HashSet<u8>>> {
     prop::option::of(prop::collection::hash_set(0..4_u8, 0..4))
 }
 
-fn said() -> impl Strategy<Value = Said> {
+pub(crate) fn said() -> impl Strategy<Value = Said> {
     let protocols = prop::collection::vec(prop::sample::select(vec![1, 6, 17, 47]), 0..3);
     let ports = prop::collection::vec((0..6_u16, 0..6_u16), 0..3);
     let marks = (any::<bool>(), any::<bool>());

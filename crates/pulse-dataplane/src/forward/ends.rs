@@ -32,7 +32,8 @@ pub fn admit(
     let Judged { verdict, rule, fresh, .. } = judged;
     let admitted = match verdict {
         Verdict::Allowed => {
-            if conntrack.open(flow, verdicts.second()) {
+            let is_new = if flow.transport.is_icmp_error() { fresh } else { conntrack.open(flow, verdicts.second()) };
+            if is_new {
                 policy.count(rule);
             }
             true
@@ -56,7 +57,7 @@ pub fn admit(
 /// True if a flow was opened that this answers. Just after a restart a TCP connection is taken at its word, or one that
 /// only brings data, and so asks nothing, would hang for ever.
 fn answers(conntrack: &Conntrack, now: u32, flow: &Flow, front: &[u8]) -> bool {
-    let question = flow.question();
+    let Some(question) = flow.question() else { return false };
     if conntrack.is_open(&question, now) {
         return true;
     }
@@ -75,5 +76,8 @@ fn concerns_us(conntrack: &Conntrack, policy: &Policy, verdicts: &mut Verdicts, 
     };
     let subject = Flow { src: flow.dst, dst: flow.src, transport: Transport::of(packet) };
     let now = verdicts.second();
-    [subject, subject.question()].iter().any(|flow| verdicts.allows(policy, flow) && conntrack.is_open(flow, now))
+    [Some(subject), subject.question()]
+        .iter()
+        .flatten()
+        .any(|flow| verdicts.allows(policy, flow) && conntrack.is_open(flow, now))
 }

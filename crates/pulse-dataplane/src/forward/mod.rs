@@ -29,6 +29,8 @@ mod parcel;
 #[cfg(test)]
 mod policing;
 mod records;
+#[cfg(test)]
+mod reference;
 mod relay;
 #[cfg(test)]
 mod relaying;

@@ -12,6 +12,7 @@ use super::onward::Onward;
 use crate::LinkId;
 use crate::frame::{self, HopHeader, Kind, LAST, TTL};
 use crate::link::Bucket;
+use crate::policy::Policy;
 use crate::stats::Drop;
 use crate::tables::{Link, Shared};
 use crate::verdicts::Verdicts;
@@ -97,7 +98,7 @@ impl<'s, 'b> Relay<'s, 'b> {
             return Err(Drop::UnknownSource);
         }
         let policed = matches!(header.kind, Kind::Record | Kind::Parity);
-        if policed && !self.may_pass(header, verdicts) {
+        if policed && !may_pass(&self.view.policy, verdicts, header) {
             return Err(Drop::PolicyDenied);
         }
         if flags & LAST != 0 {
@@ -109,13 +110,6 @@ impl<'s, 'b> Relay<'s, 'b> {
             return Err(if none { Drop::NoRoute } else { Drop::NoWayButBack });
         };
         Ok((&hop.link, flags | hop.flags()))
-    }
-
-    /// The packet that an ICMP error is about is for the destination to look at.
-    fn may_pass(&self, header: &HopHeader, verdicts: &mut Verdicts) -> bool {
-        let policy = &self.view.policy;
-        verdicts.lets_pass(policy, &header.judged_flow())
-            || (header.flow().transport.is_icmp_error() && policy.connects(header.src, header.dst))
     }
 
     /// A link of ours to the destination itself: best one that the table names, for it is known to be up at both ends; a
@@ -147,4 +141,10 @@ impl<'s, 'b> Relay<'s, 'b> {
         };
         if bucket.take(now()) { Ok(()) } else { Err(Drop::RateLimited) }
     }
+}
+
+/// What the rules say of a packet with this header. The one that an ICMP error is about is for the destination to see.
+pub fn may_pass(policy: &Policy, verdicts: &mut Verdicts, header: &HopHeader) -> bool {
+    verdicts.lets_pass(policy, &header.judged_flow())
+        || (header.flow().transport.is_icmp_error() && policy.connects(header.src, header.dst))
 }

@@ -298,9 +298,10 @@ class Dataplane:
         """(allow, from handles, to handles, IP protocols, port ranges, redundant, id): the whole policy; None or empty
         is any.
 
-        The first rule that matches decides; without rules all is allowed, with any what matches none is not. ValueError
-        changes nothing. A rule with ports matches no fragment but the first, and no protocol without ports. Flows under
-        way are judged anew. Where one direction is allowed the other passes answers to flows that were opened.
+        The first rule that matches decides; without rules all is allowed, with any what matches none is not.
+        ValueError changes nothing. A rule with ports matches no fragment but the first, whom the others follow, and
+        no protocol without ports. Flows under way are judged anew. Where one direction is allowed the other passes
+        answers to flows that were opened.
         """
     def set_fec(self, paths: Sequence[tuple[bytes, int, int, bool]] | None) -> None:
         """(node, first link, parity packets over 20 records (≤ 8), over a second path too): all paths with protection.

@@ -1,4 +1,5 @@
-//! Connection tracking: which flows were opened in a direction that the policy allows, so that answers may pass.
+//! Connection tracking: which flows were opened in a direction that the policy allows, so that answers may pass; and which
+//! datagrams, so that their fragments may.
 //!
 //! The packet threads share one table: each sees one direction only. Invariant: what is remembered is that a flow was opened
 //! at this end, never that it was allowed: rules are asked anew with each policy. Nothing here waits, and a flow that is
@@ -7,7 +8,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
-use crate::flow::{Flow, ICMP, ICMP6, TCP, UDP};
+use crate::flow::{Flow, ICMP, ICMP6, TCP, UDP, mix};
 
 /// Places that a flow may have, and how many such sets there are: 32,768 flows, 768 KiB.
 const PLACES: usize = 8;
@@ -23,6 +24,13 @@ const OTHER_LIFE: u32 = 600;
 /// Seconds from the first rules on in which flows may be under way that we did not see begin: those from before a
 /// restart, and from before there were rules. A retransmission comes at the latest when as much time has passed again.
 const YOUTH: u32 = 30;
+
+/// Seconds in which fragments follow the first.
+const DATAGRAM_LIFE: u32 = 10;
+
+/// Two nodes, and what a flow says of itself; or the number of a datagram under this mark, which is no flow's.
+type Key = [u64; 2];
+const DATAGRAM: u64 = 1 << 41;
 
 /// Of the second of a place that is being written.
 const BUSY: u32 = u32::MAX;
@@ -45,17 +53,7 @@ struct Place {
 #[derive(Debug, Clone, Copy)]
 struct Tracked {
     stamp: u64,
-    key: [u64; 2],
-}
-
-/// What a look brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
-    /// It had its packet in this second.
-    Same,
-    /// The first one in this second.
-    Renewed,
-    Absent,
+    key: Key,
 }
 
 impl Conntrack {
@@ -71,51 +69,55 @@ impl Conntrack {
 
     /// A packet of `flow` passed in its own direction: its answers may. True if it is a new one.
     pub fn open(&self, flow: &Flow, now: u32) -> bool {
-        let found = self.find(flow, now);
-        if found == Found::Absent {
-            self.insert(flow, now);
-        }
-        // Answers may come in pieces, of which all but the first show no ports.
-        let pieces = flow.later_fragments();
-        if found != Found::Same && !flow.transport.fragment && self.find(&pieces, now) == Found::Absent {
-            self.insert(&pieces, now);
-        }
-        found == Found::Absent
+        self.keep(flow.key(), now)
     }
 
     /// True if `flow` was opened and is not over; it goes on from `now`.
     pub fn is_open(&self, flow: &Flow, now: u32) -> bool {
-        self.find(flow, now) != Found::Absent
+        self.find(flow.key(), now)
     }
 
-    fn find(&self, flow: &Flow, now: u32) -> Found {
-        let (key, life) = (flow.key(), life(flow.transport.proto));
-        for place in self.set(flow) {
-            let Some(tracked) = place.read().filter(|tracked| tracked.key == key && !tracked.is_free()) else {
-                continue;
-            };
-            match tracked.age(now) {
-                0 => return Found::Same,
+    /// The fragment of a datagram passed that holds its ports: the others may, whatever they show.
+    pub fn lead(&self, flow: &Flow, datagram: u32, now: u32) {
+        self.keep(datagram_key(flow, datagram), now);
+    }
+
+    /// True if such a fragment of that datagram passed.
+    pub fn is_led(&self, flow: &Flow, datagram: u32, now: u32) -> bool {
+        self.find(datagram_key(flow, datagram), now)
+    }
+
+    /// True if it is new.
+    fn keep(&self, key: Key, now: u32) -> bool {
+        let known = self.find(key, now);
+        if !known {
+            // Another thread may take the place that we chose; it does so at most once a flow of its own.
+            let set = self.set(key);
+            let _taken = (0..PLACES)
+                .any(|_| victim(set, now).is_some_and(|(place, tracked)| place.write(tracked.stamp, key, now)));
+        }
+        !known
+    }
+
+    fn find(&self, key: Key, now: u32) -> bool {
+        let life = life(key);
+        let mut places = self.set(key).iter();
+        places.any(|place| match place.read() {
+            Some(tracked) if tracked.key == key && !tracked.is_free() => match tracked.age(now) {
+                0 => true,
                 age if age <= life => {
                     place.renew(tracked.stamp, now);
-                    return Found::Renewed;
+                    true
                 }
-                _ => {}
-            }
-        }
-        Found::Absent
+                _ => false,
+            },
+            _ => false,
+        })
     }
 
-    fn insert(&self, flow: &Flow, now: u32) {
-        let set = self.set(flow);
-        // Another thread may take the place that we chose; it does so at most once a flow of its own.
-        let _taken = (0..PLACES)
-            .any(|_| victim(set, now).is_some_and(|(place, tracked)| place.write(tracked.stamp, flow.key(), now)));
-    }
-
-    fn set(&self, flow: &Flow) -> &[Place; PLACES] {
+    fn set(&self, [ends, said]: Key) -> &[Place; PLACES] {
         let sets = self.sets.get_or_init(|| (0..SETS).map(|_| Default::default()).collect());
-        &sets[flow.hash() as usize % SETS]
+        &sets[mix(mix(ends) ^ said) as usize % SETS]
     }
 }
 
@@ -136,7 +138,7 @@ impl Place {
     }
 
     /// False if another thread was faster.
-    fn write(&self, stamp: u64, key: [u64; 2], now: u32) -> bool {
+    fn write(&self, stamp: u64, key: Key, now: u32) -> bool {
         let turn = (stamp >> 32).wrapping_add(1) << 32;
         let busy = turn | u64::from(BUSY);
         if self.stamp.compare_exchange(stamp, busy, Ordering::Acquire, Ordering::Relaxed).is_err() {
@@ -161,7 +163,7 @@ impl Tracked {
     }
 
     fn is_over(&self, now: u32) -> bool {
-        self.is_free() || self.age(now) > life((self.key[1] >> 32) as u8)
+        self.is_free() || self.age(now) > life(self.key)
     }
 
     /// Its two nodes, whichever asked.
@@ -170,8 +172,13 @@ impl Tracked {
     }
 }
 
-fn life(proto: u8) -> u32 {
-    match proto {
+fn datagram_key(flow: &Flow, datagram: u32) -> Key {
+    [flow.key()[0], DATAGRAM | u64::from(datagram)]
+}
+
+fn life([_, said]: Key) -> u32 {
+    match (said >> 32) as u8 {
+        _ if said & DATAGRAM != 0 => DATAGRAM_LIFE,
         TCP => TCP_LIFE,
         UDP => UDP_LIFE,
         ICMP | ICMP6 => ICMP_LIFE,
@@ -219,12 +226,12 @@ mod tests {
     }
 
     #[test]
-    fn the_pieces_of_an_answer_are_answers() {
-        let (conntrack, question) = (Conntrack::default(), flow(1, 2, UDP, 7));
-        conntrack.open(&question, 0);
-        assert!(conntrack.is_open(&question.later_fragments(), 0));
-        assert!(!conntrack.is_open(&question.swapped().later_fragments(), 0));
-        assert!(!conntrack.is_open(&flow(1, 2, TCP, 7).later_fragments(), 0));
+    fn fragments_follow_the_first_of_their_datagram_for_a_while() {
+        let (conntrack, udp) = (Conntrack::default(), flow(1, 2, UDP, 7));
+        conntrack.lead(&udp, 7, 0);
+        assert!(conntrack.is_led(&udp, 7, 10));
+        assert!(!conntrack.is_led(&udp, 8, 10) && !conntrack.is_led(&udp.swapped(), 7, 10));
+        assert!(!conntrack.is_open(&udp, 10) && !conntrack.is_led(&udp, 7, 21));
     }
 
     #[test]

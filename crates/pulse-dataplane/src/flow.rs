@@ -39,7 +39,7 @@ impl Transport {
     /// Of the packet that begins with `front`.
     pub fn of(front: &[u8]) -> Self {
         let front = &front[..front.len().min(MOST_HEADERS)];
-        locate(front).map_or_else(|unread| unread, |(at, proto)| Self::at(front, at, proto))
+        locate(front).map_or_else(|headless| headless.transport, |header| Self::at(front, header.at, header.proto))
     }
 
     /// True if the port fields hold ports.
@@ -56,11 +56,11 @@ impl Transport {
         }
     }
 
-    /// Of the question that this would answer; none for an ICMP message of another kind.
+    /// Of the question that this would answer; none for an ICMP message of another kind, and for what shows no ports.
     fn question(&self) -> Option<Self> {
         let Self { proto, sport, dport, fragment } = *self;
         let (sport, dport) = match (proto, sport) {
-            (ICMP | ICMP6, _) if fragment => (sport, dport),
+            _ if fragment => return None,
             // Echo, timestamp, information, mask (RFC 792, RFC 950).
             (ICMP, 0) => (8, dport),
             (ICMP, 14 | 16 | 18) | (ICMP6, 129) => (sport - 1, dport),
@@ -86,34 +86,59 @@ impl Transport {
     }
 }
 
-/// Where the transport header of a packet begins, and its protocol; an error is all that can be told of one without.
-fn locate(front: &[u8]) -> Result<(usize, u8), Transport> {
+/// A transport header: where it begins, whose it is, and the datagram that it is a fragment of.
+struct Located {
+    at: usize,
+    proto: u8,
+    datagram: Option<u32>,
+}
+
+/// All that can be told of a packet without one.
+struct Headless {
+    transport: Transport,
+    datagram: Option<u32>,
+}
+
+impl Headless {
+    fn unread(proto: u8, datagram: Option<u32>) -> Self {
+        Self { transport: Transport::unread(proto), datagram }
+    }
+}
+
+fn locate(front: &[u8]) -> Result<Located, Headless> {
     match front.first().map(|first| first >> 4) {
         Some(4) => locate_v4(front),
         Some(6) => locate_v6(front),
-        _ => Err(Transport { proto: UNREADABLE, ..Transport::default() }),
+        _ => Err(Headless { transport: Transport { proto: UNREADABLE, ..Transport::default() }, datagram: None }),
     }
 }
 
-fn locate_v4(front: &[u8]) -> Result<(usize, u8), Transport> {
-    let header = front.first_chunk::<20>().ok_or(Transport::unread(UNREADABLE))?;
-    let later_fragment = u16::from_be_bytes([header[6], header[7]]) & 0x1fff != 0;
-    match later_fragment {
-        true => Err(Transport::unread(header[9])),
-        false => Ok((usize::from(header[0] & 15) * 4, header[9])),
+fn locate_v4(front: &[u8]) -> Result<Located, Headless> {
+    let header = front.first_chunk::<20>().ok_or(Headless::unread(UNREADABLE, None))?;
+    let (place, proto) = (u16::from_be_bytes([header[6], header[7]]), header[9]);
+    let datagram = (place & 0x3fff != 0).then(|| u16::from_be_bytes([header[4], header[5]]).into());
+    match place & 0x1fff {
+        0 => Ok(Located { at: usize::from(header[0] & 15) * 4, proto, datagram }),
+        _ => Err(Headless::unread(proto, datagram)),
     }
 }
 
-fn locate_v6(front: &[u8]) -> Result<(usize, u8), Transport> {
-    let Some(&(mut next)) = front.get(6) else { return Err(Transport::unread(UNREADABLE)) };
-    let mut at = 40;
+fn locate_v6(front: &[u8]) -> Result<Located, Headless> {
+    let Some(&(mut next)) = front.get(6) else { return Err(Headless::unread(UNREADABLE, None)) };
+    let (mut at, mut datagram) = (40, None);
     for _ in 0..MOST_EXTENSIONS {
         if !matches!(next, 0 | 43 | 44 | 51 | 60) {
-            return Ok((at, next));
+            return Ok(Located { at, proto: next, datagram });
         }
         let Some(&[following, length, high, low]) = front.get(at..).and_then(|rest| rest.first_chunk()) else { break };
-        if next == 44 && u16::from_be_bytes([high, low]) & 0xfff8 != 0 {
-            return Err(Transport::unread(following));
+        if next == 44 {
+            let place = u16::from_be_bytes([high, low]);
+            let id = front.get(at + 4..).and_then(|rest| rest.first_chunk()).copied().map(u32::from_be_bytes);
+            // One that is all of its datagram is none (RFC 6946).
+            datagram = id.filter(|_| place & 0xfff9 != 0);
+            if place & 0xfff8 != 0 {
+                return Err(Headless::unread(following, datagram));
+            }
         }
         at += match next {
             44 => 8,
@@ -122,21 +147,53 @@ fn locate_v6(front: &[u8]) -> Result<(usize, u8), Transport> {
         };
         next = following;
     }
-    Err(Transport::unread(UNREADABLE))
+    Err(Headless::unread(UNREADABLE, datagram))
 }
 
 /// The packet that the ICMP error which begins with `front` is about, as far as it is quoted.
 pub fn quoted(front: &[u8]) -> Option<&[u8]> {
     let front = &front[..front.len().min(MOST_HEADERS)];
-    let (at, _) = locate(front).ok()?;
-    front.get(at + ICMP_HEADER..)
+    front.get(locate(front).ok()?.at + ICMP_HEADER..)
 }
 
 /// True for a TCP segment from within a connection: it neither opens one nor resets it.
 pub fn is_midstream(front: &[u8]) -> bool {
     const SYN_RST_ACK: u8 = 0x16;
-    let flags = locate(front).ok().filter(|(_, proto)| *proto == TCP).and_then(|(at, _)| front.get(at + 13));
+    let flags = locate(front).ok().filter(|located| located.proto == TCP).and_then(|header| front.get(header.at + 13));
     flags.is_some_and(|flags| flags & SYN_RST_ACK == 0x10)
+}
+
+/// A part of a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fragment {
+    /// Which one, between two addresses.
+    pub datagram: u32,
+    /// It holds the whole transport header, by which the others are judged, too.
+    pub leads: bool,
+}
+
+impl Fragment {
+    /// The fragment that begins with `front`; none if that is a whole packet.
+    pub fn of(front: &[u8]) -> Option<Self> {
+        let front = &front[..front.len().min(MOST_HEADERS)];
+        match locate(front) {
+            Ok(header) => {
+                let leads = front.len() >= header.at + length_of(front, &header);
+                Some(Self { datagram: header.datagram?, leads })
+            }
+            Err(Headless { datagram, .. }) => Some(Self { datagram: datagram?, leads: false }),
+        }
+    }
+}
+
+/// Bytes of a transport header, as far as it can be seen.
+fn length_of(front: &[u8], header: &Located) -> usize {
+    match header.proto {
+        TCP => front.get(header.at + 12).map_or(20, |offset| usize::from(offset >> 4) * 4).max(20),
+        UDP | UDP_LITE | ICMP | ICMP6 => 8,
+        DCCP | SCTP => 12,
+        _ => 0,
+    }
 }
 
 /// The packets of one conversation, one way.
@@ -165,11 +222,6 @@ impl Flow {
     /// The flow that this one would answer: the other direction, and of ICMP the type that asks.
     pub fn question(&self) -> Option<Self> {
         Some(Self { src: self.dst, dst: self.src, transport: self.transport.question()? })
-    }
-
-    /// The class of its protocol's fragments that hold no ports.
-    pub fn later_fragments(&self) -> Self {
-        Self { transport: Transport::unread(self.transport.proto), ..*self }
     }
 
     /// All of it in two numbers: its ends, and what its packets say of themselves.
@@ -289,6 +341,29 @@ mod tests {
         assert_eq!(Transport::of(&ipv6(51, &authentication)), transport(TCP, 1, 2));
         let endless = [0_u8; 80];
         assert_eq!(Transport::of(&ipv6(0, &endless)), Transport::unread(UNREADABLE));
+    }
+
+    #[test]
+    fn fragments_are_told_by_their_datagram_and_led_by_the_one_with_the_whole_header() {
+        let of = |datagram, leads| Some(Fragment { datagram, leads });
+        let v4 = |proto, place, payload: &[u8]| {
+            let mut packet = ipv4(proto, place, payload);
+            packet[4..6].copy_from_slice(&[1, 2]);
+            Fragment::of(&packet)
+        };
+        assert_eq!(v4(UDP, 0x4000, &[0; 8]), None);
+        assert_eq!((v4(UDP, 0x2000, &[0; 8]), v4(UDP, 0x2000, &[0; 7])), (of(258, true), of(258, false)));
+        assert_eq!((v4(UDP, 0x2009, &[0; 8]), v4(UDP, 9, &[0; 8])), (of(258, false), of(258, false)));
+        let mut with_options = [0; 28];
+        with_options[12] = 7 << 4;
+        assert_eq!(
+            (v4(TCP, 0x2000, &with_options), v4(TCP, 0x2000, &with_options[..24])),
+            (of(258, true), of(258, false))
+        );
+        let v6 =
+            |place: u8, payload: &[u8]| Fragment::of(&ipv6(44, &[&[UDP, 0, 0, place, 0, 1, 0, 2], payload].concat()));
+        assert_eq!((v6(0, &[0; 8]), v6(1, &[0; 8]), v6(9, &[0; 8])), (None, of(65538, true), of(65538, false)));
+        assert_eq!((Fragment::of(&[]), Fragment::of(&[0x45; 12]), Fragment::of(&ipv6(UDP, &[]))), (None, None, None));
     }
 
     #[test]

@@ -119,8 +119,8 @@ impl Policy {
         self.rules.is_empty()
     }
 
-    /// True if a flow between these two could be allowed, whichever asks: what errors about packets need to pass a relay,
-    /// which does not see the packet that they are about.
+    /// True if a flow between these two could be allowed, whichever asks: what errors and fragments need to pass a relay,
+    /// which does not know the packets that they belong to.
     pub fn connects(&self, one: Handle, other: Handle) -> bool {
         let allows = |rule: &Rule| rule.allow && (rule.concerns(one, other) || rule.concerns(other, one));
         self.is_open() || self.rules.iter().any(allows)

@@ -1,10 +1,11 @@
 //! Policy at the two ends of a flow: what the rules say, and what was opened here before.
 //!
 //! Invariant: a packet passes in a direction that no rule allows only as an answer: to a flow that was opened at this end
-//! and that the rules of now still allow, or as an ICMP error about a packet of such a flow.
+//! and that the rules of now still allow, as an ICMP error about a packet of such a flow, or as a fragment behind one that
+//! passed and held the ports.
 
 use crate::conntrack::Conntrack;
-use crate::flow::{Flow, Transport, is_midstream, quoted};
+use crate::flow::{Flow, Fragment, Transport, is_midstream, quoted};
 use crate::offload::{destination, source};
 use crate::policy::Policy;
 use crate::stats::Drop;
@@ -20,64 +21,84 @@ pub struct Refused {
     pub fresh: bool,
 }
 
-/// What becomes of the packet of `flow` that begins with `front`. A flow is counted when it is opened, or denied.
-pub fn admit(
-    conntrack: &Conntrack,
-    policy: &Policy,
-    verdicts: &mut Verdicts,
-    flow: &Flow,
-    front: &[u8],
-) -> Result<Judged, Refused> {
-    let judged = verdicts.judge(policy, flow);
-    let Judged { verdict, rule, fresh, .. } = judged;
-    let admitted = match verdict {
-        Verdict::Allowed => {
-            let is_new = if flow.transport.is_icmp_error() { fresh } else { conntrack.open(flow, verdicts.second()) };
-            if is_new {
-                policy.count(rule);
-            }
-            true
-        }
-        _ if flow.transport.is_icmp_error() => concerns_us(conntrack, policy, verdicts, flow, front),
-        Verdict::Reply => answers(conntrack, verdicts.second(), flow, front),
-        Verdict::Denied => false,
-    };
-    match (admitted, verdict) {
-        (true, _) => Ok(judged),
-        (false, Verdict::Denied) => {
-            if fresh {
-                policy.count(rule);
-            }
-            Err(Refused { reason: Drop::PolicyDenied, rule, fresh })
-        }
-        (false, _) => Err(Refused { reason: Drop::Unsolicited, rule: None, fresh }),
-    }
+/// Who judges at one end, for one thread.
+pub struct End<'e> {
+    pub conntrack: &'e Conntrack,
+    pub policy: &'e Policy,
+    pub verdicts: &'e mut Verdicts,
 }
 
-/// True if a flow was opened that this answers. Just after a restart a TCP connection is taken at its word, or one that
-/// only brings data, and so asks nothing, would hang for ever.
-fn answers(conntrack: &Conntrack, now: u32, flow: &Flow, front: &[u8]) -> bool {
-    let Some(question) = flow.question() else { return false };
-    if conntrack.is_open(&question, now) {
-        return true;
+impl End<'_> {
+    /// What becomes of the packet of `flow` that begins with `front`.
+    pub fn admit(&mut self, flow: &Flow, front: &[u8]) -> Result<Judged, Refused> {
+        let judged = self.verdicts.judge(self.policy, flow);
+        let fragment = Fragment::of(front);
+        let passes = match judged.verdict {
+            Verdict::Allowed => {
+                self.opens(flow, judged);
+                true
+            }
+            _ if flow.transport.fragment => fragment.is_some_and(|fragment| self.is_led(flow, fragment)),
+            _ if flow.transport.is_icmp_error() => self.concerns_us(flow, front),
+            Verdict::Reply => self.answers(flow, front),
+            Verdict::Denied => false,
+        };
+        if !passes {
+            return Err(self.refused(judged));
+        }
+        if let Some(first) = fragment.filter(|fragment| fragment.leads) {
+            self.conntrack.lead(flow, first.datagram, self.verdicts.second());
+        }
+        Ok(judged)
     }
-    let resumed = conntrack.is_young(now) && is_midstream(front);
-    if resumed {
-        conntrack.open(&question, now);
-    }
-    resumed
-}
 
-/// True for an ICMP error about a packet of a flow that is open, in either direction, told to who sent that packet.
-fn concerns_us(conntrack: &Conntrack, policy: &Policy, verdicts: &mut Verdicts, flow: &Flow, front: &[u8]) -> bool {
-    let Some(packet) = quoted(front).filter(|packet| source(packet).is_some() && source(packet) == destination(front))
-    else {
-        return false;
-    };
-    let subject = Flow { src: flow.dst, dst: flow.src, transport: Transport::of(packet) };
-    let now = verdicts.second();
-    [Some(subject), subject.question()]
-        .iter()
-        .flatten()
-        .any(|flow| verdicts.allows(policy, flow) && conntrack.is_open(flow, now))
+    /// A flow is counted when it is opened; what nothing answers opens none.
+    fn opens(&mut self, flow: &Flow, judged: Judged) {
+        let is_closed = flow.transport.is_icmp_error() || flow.transport.fragment;
+        let is_new = if is_closed { judged.fresh } else { self.conntrack.open(flow, self.verdicts.second()) };
+        if is_new {
+            self.policy.count(judged.rule);
+        }
+    }
+
+    fn refused(&self, judged: Judged) -> Refused {
+        let Judged { verdict, rule, fresh, .. } = judged;
+        if verdict != Verdict::Denied {
+            return Refused { reason: Drop::Unsolicited, rule: None, fresh };
+        }
+        if fresh {
+            self.policy.count(rule);
+        }
+        Refused { reason: Drop::PolicyDenied, rule, fresh }
+    }
+
+    fn is_led(&mut self, flow: &Flow, fragment: Fragment) -> bool {
+        self.conntrack.is_led(flow, fragment.datagram, self.verdicts.second())
+    }
+
+    /// True if a flow was opened that this answers. Just after a restart a TCP connection is taken at its word, or one that
+    /// only brings data, and so asks nothing, would hang for ever.
+    fn answers(&mut self, flow: &Flow, front: &[u8]) -> bool {
+        let (Some(question), now) = (flow.question(), self.verdicts.second()) else { return false };
+        if self.conntrack.is_open(&question, now) {
+            return true;
+        }
+        let resumed = self.conntrack.is_young(now) && is_midstream(front);
+        if resumed {
+            self.conntrack.open(&question, now);
+        }
+        resumed
+    }
+
+    /// True for an ICMP error about a packet of a flow that is open, in either direction, told to who sent that packet.
+    fn concerns_us(&mut self, flow: &Flow, front: &[u8]) -> bool {
+        let told = destination(front);
+        let Some(packet) = quoted(front).filter(|packet| told.is_some() && source(packet) == told) else {
+            return false;
+        };
+        let subject = Flow { src: flow.dst, dst: flow.src, transport: Transport::of(packet) };
+        let now = self.verdicts.second();
+        let goes_on = |flow: &Flow| self.verdicts.allows(self.policy, flow) && self.conntrack.is_open(flow, now);
+        [Some(subject), subject.question()].iter().flatten().any(goes_on)
+    }
 }

@@ -121,7 +121,7 @@ fn write(node: &mut Node, (vnet, packet): &(Vnet, Vec<u8>)) -> io::Result<()> {
 
 /// `packet` arrives whole, behind refusals of what `to` itself sent before.
 fn reaches(from: &mut Node, to: &mut Node, packet: &(Vnet, Vec<u8>)) -> io::Result<()> {
-    let is_refusal = |packet: &[u8]| (packet[9] == 6 && packet[33] == 4) || packet[20..22] == [3, 13];
+    let is_refusal = |packet: &[u8]| (packet[9] == 6 && packet.get(33) == Some(&4)) || packet[20..22] == [3, 13];
     write(from, packet)?;
     let mut arrived = read_packets(to, 1)?;
     while is_refusal(&arrived[0]) {
@@ -192,6 +192,48 @@ fn errors_about_open_flows_pass_both_ways_and_over_relays_and_no_others_do() -> 
     relay.shared.policy.store(one_way(4, 5));
     write(&mut right, &unreachable(2, 1, &question.1))?;
     assert!(relay.dropped(Drop::PolicyDenied, 1));
+    Ok(())
+}
+
+/// A fragment of a UDP datagram to port 81; the first holds the ports.
+fn fragment(id: u8, place: [u8; 2]) -> (Vnet, Vec<u8>) {
+    let (vnet, mut packet) = udp(1, 2);
+    packet[5] = id;
+    packet[6..8].copy_from_slice(&place);
+    (vnet, packet)
+}
+
+#[test]
+fn fragments_follow_the_one_that_holds_their_ports_under_rules_with_ports() -> io::Result<()> {
+    const FIRST: [u8; 2] = [0x20, 0];
+    const LATER: [u8; 2] = [0, 2];
+    let [mut left, relay, mut right] = row([1, 3, 2])?;
+    let to_81 = |proto| policy(vec![between(1, 2, proto, vec![(81, 81)])]);
+    police(&[&left, &relay, &right], &to_81(17));
+    write(&mut left, &fragment(1, LATER))?;
+    assert!(left.dropped(Drop::PolicyDenied, 1));
+    for id in [1, 2] {
+        // A whole packet of the flow does not stand for the first fragment.
+        reaches(&mut left, &mut right, &udp(1, 2))?;
+        reaches(&mut left, &mut right, &fragment(id, FIRST))?;
+        reaches(&mut left, &mut right, &fragment(id, LATER))?;
+    }
+    write(&mut left, &fragment(3, LATER))?;
+    assert!(left.dropped(Drop::PolicyDenied, 2));
+    assert_clean(&[&relay, &right]);
+    // Who sends what his own rules deny is found out by the destination alone, since a relay does not know the first.
+    left.shared.policy.store(Arc::default());
+    write(&mut left, &fragment(3, LATER))?;
+    assert!(right.dropped(Drop::PolicyDenied, 1));
+    // A first one that ends within its header leads nobody.
+    police(&[&left, &relay, &right], &to_81(6));
+    let (vnet, mut stump) = fragment(4, FIRST);
+    stump[9] = 6;
+    let mut later = stump.clone();
+    later[6..8].copy_from_slice(&LATER);
+    reaches(&mut left, &mut right, &(vnet, stump))?;
+    write(&mut left, &(vnet, later))?;
+    assert!(left.dropped(Drop::PolicyDenied, 3));
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::io::IoSlice;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::ends::admit;
+use super::ends::End;
 use super::incoming::View;
 use crate::fec::Mended;
 use crate::flow::{Flow, Transport};
@@ -214,7 +214,8 @@ fn judge(
     }
     let Some(verdicts) = policed else { return Ok(()) };
     let flow = Flow { src: opener.v4, dst: me, transport: Transport::of(packet) };
-    admit(&shared.conntrack, &view.policy, verdicts, &flow, packet).map(drop).map_err(|refused| refused.reason)
+    let mut end = End { conntrack: &shared.conntrack, policy: &view.policy, verdicts };
+    end.admit(&flow, packet).map(drop).map_err(|refused| refused.reason)
 }
 
 fn lies_behind(view: &View, opener: &RecordOpener, source: IpAddr) -> bool {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 
-use super::ends::admit;
+use super::ends::End;
 use super::relay::may_pass;
 use super::testing::v4;
 use super::traffic::ip_packet;
@@ -27,8 +27,9 @@ enum What {
     Gre,
     Ping,
     Pong,
-    /// A later fragment, of that protocol.
-    Piece(u8),
+    /// The first fragment of that datagram, and a later one.
+    First(u16, u16, u16),
+    Later(u16),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,30 +50,37 @@ impl What {
     fn proto(self) -> u8 {
         match self {
             Self::Tcp(..) => 6,
-            Self::Udp(..) => 17,
+            Self::Udp(..) | Self::First(..) | Self::Later(_) => 17,
             Self::Gre => 47,
             Self::Ping | Self::Pong => 1,
-            Self::Piece(proto) => proto,
         }
     }
 
     /// As `Said::covers` takes it.
     fn transport(self) -> Transport {
         let (sport, dport) = match self {
-            Self::Tcp(sport, dport) | Self::Udp(sport, dport) => (sport, dport),
+            Self::Tcp(sport, dport) | Self::Udp(sport, dport) | Self::First(sport, dport, _) => (sport, dport),
             Self::Ping => (8, 0),
-            Self::Gre | Self::Pong | Self::Piece(_) => (0, 0),
+            Self::Gre | Self::Pong | Self::Later(_) => (0, 0),
         };
-        Transport { proto: self.proto(), sport, dport, fragment: matches!(self, Self::Piece(_)) }
+        Transport { proto: self.proto(), sport, dport, fragment: matches!(self, Self::Later(_)) }
+    }
+
+    /// The flow it is of.
+    fn flow(self) -> Self {
+        match self {
+            Self::First(sport, dport, _) => Self::Udp(sport, dport),
+            other => other,
+        }
     }
 
     fn question(self) -> Option<Self> {
         match self {
             Self::Tcp(sport, dport) => Some(Self::Tcp(dport, sport)),
-            Self::Udp(sport, dport) => Some(Self::Udp(dport, sport)),
+            Self::Udp(sport, dport) | Self::First(sport, dport, _) => Some(Self::Udp(dport, sport)),
             Self::Pong => Some(Self::Ping),
-            Self::Ping => None,
-            Self::Gre | Self::Piece(_) => Some(self),
+            Self::Ping | Self::Later(_) => None,
+            Self::Gre => Some(self),
         }
     }
 }
@@ -85,13 +93,16 @@ impl Sent {
     fn packet(self) -> Vec<u8> {
         let mut packet = ip_packet(v4(self.from).into(), v4(self.to).into(), self.what.proto(), 20);
         match self.what {
-            What::Tcp(sport, dport) | What::Udp(sport, dport) => {
+            What::Tcp(sport, dport) | What::Udp(sport, dport) | What::First(sport, dport, _) => {
                 packet[20..22].copy_from_slice(&sport.to_be_bytes());
                 packet[22..24].copy_from_slice(&dport.to_be_bytes());
             }
             What::Ping => packet[20] = 8,
-            What::Piece(_) => packet[6..8].copy_from_slice(&[0, 9]),
-            What::Gre | What::Pong => {}
+            What::Gre | What::Pong | What::Later(_) => {}
+        }
+        if let What::First(.., id) | What::Later(id) = self.what {
+            packet[4..6].copy_from_slice(&id.to_be_bytes());
+            packet[6..8].copy_from_slice(if self.what == What::Later(id) { &[0, 9] } else { &[0x20, 0] });
         }
         packet
     }
@@ -132,13 +143,16 @@ const WAY: [Place; 3] = [Place::Source, Place::Relay, Place::Destination];
 struct Reference {
     rules: Vec<Said>,
     opened: Vec<HashSet<Sent>>,
+    /// Datagrams whose first fragment passed.
+    led: Vec<HashSet<(u8, u8, u16)>>,
     /// The source said that the packet under way is an answer.
     reply: bool,
 }
 
 impl Reference {
     fn new() -> Self {
-        Self { rules: vec![], opened: vec![HashSet::new(); usize::from(NODES)], reply: false }
+        let (opened, led) = (vec![HashSet::new(); usize::from(NODES)], vec![HashSet::new(); usize::from(NODES)]);
+        Self { rules: vec![], opened, led, reply: false }
     }
 
     fn allows(&self, from: u8, to: u8, transport: Transport) -> bool {
@@ -156,17 +170,13 @@ impl Reference {
     }
 
     fn is_open(&self, at: u8, sent: Sent) -> bool {
-        let opened = &self.opened[usize::from(at)];
-        let ends = |sent: &Sent| (sent.from, sent.to, sent.what.proto());
-        match sent.what {
-            What::Piece(_) => opened.iter().any(|other| ends(other) == ends(&sent)),
-            _ => opened.contains(&sent),
-        }
+        self.opened[usize::from(at)].contains(&Sent { what: sent.what.flow(), ..sent })
     }
 
     /// As an answer, or as a message about one or its question.
     fn is_known(&self, at: u8, step: Step) -> bool {
         match step {
+            Step::Send(Sent { from, to, what: What::Later(id) }) => self.led[usize::from(at)].contains(&(from, to, id)),
             Step::Send(sent) => sent.what.question().is_some_and(|what| self.is_open(at, sent.back(what))),
             Step::Complain(about) => {
                 let question = about.what.question().map(|what| about.back(what));
@@ -182,17 +192,21 @@ impl Reference {
         let own = self.allows(from, to, transport);
         let back = Transport { sport: transport.dport, dport: transport.sport, ..transport };
         let other = self.allows(to, from, back);
-        let is_error = matches!(step, Step::Complain(_));
+        let belongs = matches!(step, Step::Complain(_) | Step::Send(Sent { what: What::Later(_), .. }));
         let at = match place {
             Place::Source => from,
             Place::Destination => to,
-            Place::Relay => return (if self.reply { other } else { own }) || (is_error && self.connects(from, to)),
+            Place::Relay => return (if self.reply { other } else { own }) || (belongs && self.connects(from, to)),
         };
-        if let (true, Step::Send(sent)) = (own, step) {
-            self.opened[usize::from(at)].insert(sent);
+        if let (true, false, Step::Send(sent)) = (own, belongs, step) {
+            self.opened[usize::from(at)].insert(Sent { what: sent.what.flow(), ..sent });
         }
         self.reply = !own && other;
-        own || ((other || is_error) && self.is_known(at, step))
+        let passes = own || ((other || belongs) && self.is_known(at, step));
+        if let (true, Step::Send(Sent { what: What::First(.., id), .. })) = (passes, step) {
+            self.led[usize::from(at)].insert((from, to, id));
+        }
+        passes
     }
 }
 
@@ -224,7 +238,8 @@ impl Real {
             }
         };
         let (conntrack, verdicts) = &mut self.nodes[usize::from(at)];
-        let judged = admit(conntrack, &self.policy, &mut verdicts[thread], &flow, &packet);
+        let mut end = End { conntrack, policy: &self.policy, verdicts: &mut verdicts[thread] };
+        let judged = end.admit(&flow, &packet);
         self.reply = judged.is_ok_and(|judged| judged.verdict == Verdict::Reply);
         judged.is_ok()
     }
@@ -238,7 +253,8 @@ fn what() -> impl Strategy<Value = What> {
         1 => Just(What::Gre),
         1 => Just(What::Ping),
         1 => Just(What::Pong),
-        1 => prop::sample::select(vec![1_u8, 6, 17, 47]).prop_map(What::Piece),
+        1 => (ports(), 0..3_u16).prop_map(|((sport, dport), id)| What::First(sport, dport, id)),
+        1 => (0..3_u16).prop_map(What::Later),
     ]
 }
 

@@ -143,8 +143,10 @@ impl<'s, 'b> Relay<'s, 'b> {
     }
 }
 
-/// What the rules say of a packet with this header. The one that an ICMP error is about is for the destination to see.
+/// What the rules say of a packet with this header. The packet that an ICMP error is about, and the one that a fragment
+/// without ports belongs to, are for the destination to know.
 pub fn may_pass(policy: &Policy, verdicts: &mut Verdicts, header: &HopHeader) -> bool {
-    verdicts.lets_pass(policy, &header.judged_flow())
-        || (header.flow().transport.is_icmp_error() && policy.connects(header.src, header.dst))
+    let said = header.flow().transport;
+    let belongs = said.is_icmp_error() || said.fragment;
+    verdicts.lets_pass(policy, &header.judged_flow()) || (belongs && policy.connects(header.src, header.dst))
 }

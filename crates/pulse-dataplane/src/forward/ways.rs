@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use arc_swap::Guard;
 
 use super::denials::Denials;
-use super::ends::{Refused, admit};
+use super::ends::{End, Refused};
 use crate::conntrack::Conntrack;
 use crate::event::{Bus, Event};
-use crate::flow::{Flow, Transport};
+use crate::flow::{Flow, Fragment, Transport};
 use crate::frame::{FRAME_OVERHEAD, HopHeader, Kind, REPLY};
 use crate::offload::destination;
 use crate::policy::Policy;
@@ -57,8 +57,10 @@ impl<'s> Map<'s> {
         let mut transport = looks.then(|| Transport::of(front));
         let flow = Flow { src, dst: peer.handle, transport: transport.unwrap_or_default() };
         let judged = match policed {
-            true => admit(self.conntrack, &self.policy, verdicts, &flow, front)
-                .map_err(|refused| Missing::Leave(peer, flow.transport, refused))?,
+            true => {
+                let mut end = End { conntrack: self.conntrack, policy: &self.policy, verdicts };
+                end.admit(&flow, front).map_err(|refused| Missing::Leave(peer, flow.transport, refused))?
+            }
             false => Judged::OPEN,
         };
         let reply = if judged.verdict == Verdict::Reply { REPLY } else { 0 };
@@ -163,7 +165,9 @@ impl<'m> Way<'m> {
     /// True if another packet to the peer, which begins with `front`, goes the same way.
     fn serves(&self, front: &[u8]) -> bool {
         let sound = !self.hop.is_suspect() && !self.second.is_some_and(Hop::is_suspect);
-        sound && self.transport.is_none_or(|transport| transport == Transport::of(front))
+        // Of a fragment that holds the ports it is to be known that it passed.
+        let same = |transport| transport == Transport::of(front) && Fragment::of(front).is_none();
+        sound && self.transport.is_none_or(same)
     }
 }
 

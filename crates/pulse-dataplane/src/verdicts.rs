@@ -27,7 +27,7 @@ pub struct Judged {
     pub verdict: Verdict,
     /// Over the two best ways at once.
     pub redundant: bool,
-    /// The rule that decided; none if no rule matched.
+    /// The rule that decides on its own direction; none if no rule matches.
     pub rule: Option<u32>,
     /// It was made now, not remembered.
     pub fresh: bool,
@@ -85,7 +85,7 @@ impl Verdicts {
         }
         let (other, _) = self.ruling(policy, &flow.swapped());
         match other.allows {
-            true => Judged { verdict: Verdict::Reply, redundant: other.redundant, rule: other.rule, fresh },
+            true => Judged { verdict: Verdict::Reply, redundant: other.redundant, rule: own.rule, fresh },
             false => Judged { verdict: Verdict::Denied, redundant: false, rule: own.rule, fresh },
         }
     }

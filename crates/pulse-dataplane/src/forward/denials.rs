@@ -23,7 +23,7 @@ pub struct Denials {
 impl Denials {
     /// A packet for `node` was refused. A clock is read only for flows that are new.
     pub fn refused(&mut self, node: NodeId, said: &Transport, refused: Refused, policy: &Policy, bus: &Bus) -> Drop {
-        if refused.reason == Drop::PolicyDenied && refused.fresh {
+        if refused.fresh {
             self.denied(node, said, policy.id(refused.rule), Instant::now(), bus);
         }
         refused.reason

@@ -17,7 +17,7 @@ pub struct Refused {
     pub reason: Drop,
     /// The rule that denies it; none if no rule matched.
     pub rule: Option<u32>,
-    /// Its flow was not judged before under this policy, as far as is remembered.
+    /// Somebody tried a flow that was not judged before under this policy, as far as is remembered.
     pub fresh: bool,
 }
 
@@ -44,7 +44,7 @@ impl End<'_> {
             Verdict::Denied => false,
         };
         if !passes {
-            return Err(self.refused(judged));
+            return Err(self.refused(judged, front));
         }
         if let Some(first) = fragment.filter(|fragment| fragment.leads) {
             self.conntrack.lead(flow, first.datagram, self.verdicts.second());
@@ -54,22 +54,25 @@ impl End<'_> {
 
     /// A flow is counted when it is opened; what nothing answers opens none.
     fn opens(&mut self, flow: &Flow, judged: Judged) {
-        let is_closed = flow.transport.is_icmp_error() || flow.transport.fragment;
-        let is_new = if is_closed { judged.fresh } else { self.conntrack.open(flow, self.verdicts.second()) };
+        let is_new = match flow.transport {
+            said if said.fragment => false,
+            said if said.is_icmp_error() => judged.fresh,
+            _ => self.conntrack.open(flow, self.verdicts.second()),
+        };
         if is_new {
             self.policy.count(judged.rule);
         }
     }
 
-    fn refused(&self, judged: Judged) -> Refused {
-        let Judged { verdict, rule, fresh, .. } = judged;
-        if verdict != Verdict::Denied {
-            return Refused { reason: Drop::Unsolicited, rule: None, fresh };
-        }
+    /// It is counted, too, unless it belongs to a connection from before a restart.
+    fn refused(&self, judged: Judged, front: &[u8]) -> Refused {
+        let is_denied = judged.verdict == Verdict::Denied;
+        let reason = if is_denied { Drop::PolicyDenied } else { Drop::Unsolicited };
+        let fresh = judged.fresh && (is_denied || !is_midstream(front));
         if fresh {
-            self.policy.count(rule);
+            self.policy.count(judged.rule);
         }
-        Refused { reason: Drop::PolicyDenied, rule, fresh }
+        Refused { reason, rule: judged.rule, fresh }
     }
 
     fn is_led(&mut self, flow: &Flow, fragment: Fragment) -> bool {

@@ -144,6 +144,7 @@ fn an_answer_leaves_only_after_its_question_came() -> io::Result<()> {
     other[23] = 79;
     write(&mut right, &(vnet, other))?;
     assert!(right.dropped(Drop::Unsolicited, 2));
+    assert_eq!((right.events(), right.shared.hits.unmatched()), (vec![], 0));
     assert_clean(&[&left]);
     Ok(())
 }
@@ -248,6 +249,7 @@ fn a_connection_from_before_a_restart_goes_on_and_a_new_one_the_wrong_way_does_n
     syn[33] = 2;
     write(&mut right, &(vnet, syn))?;
     assert!(right.dropped(Drop::Unsolicited, 1));
+    assert!(matches!(right.events()[..], [Event::FlowDenied { port: 80, .. }]));
     // Only data comes: whoever asked has nothing to say before it is there.
     reaches(&mut right, &mut left, &answer())?;
     assert_clean(&[&left]);

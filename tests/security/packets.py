@@ -64,6 +64,11 @@ def syn(ends: Ends, sport: int, dport: int) -> bytes:
     return packet(ends, TCP, _filled(body, 16, _pseudo(ends, TCP, len(body))))
 
 
+def unreachable(ends: Ends, about: bytes) -> bytes:
+    """The ICMP error "port unreachable" about a packet (IPv4)."""
+    return packet(ends, ICMP, _filled(struct.pack("!BBHI", 3, 3, 0, 0) + about[:28], 2))
+
+
 def packet(ends: Ends, protocol: int, body: bytes, *, length: int | None = None, fragment: int = 0) -> bytes:
     """An IP header before `body`; `length` is what it says of it, `fragment` its flags and offset field (IPv4)."""
     if ":" in ends.dst:

@@ -114,14 +114,16 @@ class FakeControl:
         self.moment = MOMENT
         self.asked: list[object] = []
         self.acls = FakeAcls(self.asked)
+        self.hits: dict[str, int] = {}
         self.stopped = threading.Event()
         self.reason = REASON
         self.way = pathschemas.Trace("9" * 64, "laptop", "10.100.9.140", [RELAY, LAPTOP], 0.061, "")
 
     async def status(self) -> schemas.Status:
         return schemas.Status(
-            True, "All well. 2 nodes, 2 direct.", IDENTITY, "0.1.0", 60.0, "0.0.0.0:443", "", 7e6, self.peers, {}
-        )
+            True, "All well. 2 nodes, 2 direct.", IDENTITY, "0.1.0", 60.0, "0.0.0.0:443", "", 7e6, self.peers, {},
+            self.hits, 4 if self.hits else 0,
+        )  # fmt: skip
 
     async def identity(self) -> schemas.NodeIdentity:
         return IDENTITY

@@ -177,6 +177,21 @@ def explain(source: str, destination: str, /, *, proto: str = "", json: Json = F
 
 
 @app.command
+def hits(*, json: Json = False, data_dir: DataDir = None) -> None:
+    """Show how many flows each rule decided on here since this node started, be they from it, to it or relayed."""
+    with connect(data_dir) as client:
+        policy, status = client.policy(), client.status()
+    if json:
+        print_json({"rules": status.rule_hits, "unmatched": status.rule_misses})
+    elif policy.open:
+        print("no rules: everybody may reach everybody")
+    else:
+        counted_rows = [(str(each.index), str(status.rule_hits.get(each.id, 0)), each.line) for each in policy.rules]
+        end = ("end", str(status.rule_misses), "deny what matched none")
+        print_table(("#", "FLOWS", "RULE"), [*counted_rows, end], frozenset({"FLOWS"}), elastic=frozenset({"RULE"}))
+
+
+@app.command
 def diff(file: File, /, *, json: Json = False, data_dir: DataDir = None) -> None:
     """Say what the rules of a file would give and take, in place of those in force.
 

@@ -15,6 +15,7 @@ from pulse.core.trust.ca import Issuer
 from pulse.core.trust.tokens import parse_token
 from pulse.net.dataplane import DataplaneLinks
 from pulse.services import enrol
+from pulse.services.bulk import BulkService
 from pulse.services.ca import CaService
 from pulse.services.edits import EditsService
 from pulse.services.mesh import MeshService
@@ -44,6 +45,7 @@ class Governance:
     revoke: RevokeService
     roles: RolesService
     tokens: TokensService
+    bulk: BulkService
     ca: CaService | None
     """On the CA."""
 
@@ -86,13 +88,15 @@ def govern(
     netconfig = ConfigService(statements, call, meshing.tell)
     meshing.fetch_config = netconfig.fetch
     ca = _ca(config, links, mesh, held, revoke, told) if held else None
+    edits = EditsService(me, statements, members, cas, scribe.edit, call)
     return Governance(
         netconfig,
         scribe,
-        EditsService(me, statements, members, cas, scribe.edit, call),
+        edits,
         revoke,
         RolesService(statements, members, cas, publisher, revoke.countersign, held),
         TokensService(me, statements, members, cas, ca, call),
+        BulkService(me, statements, members, edits.edit, revoke.revoke),
         ca,
     )
 

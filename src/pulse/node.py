@@ -145,7 +145,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     pins = PinsService(config.data_dir, mesh, meshing.tell, status.pin_of)
     deciding = (governance.edits, governance.roles, governance.revoke)
     acls = AclService(mesh, governance.edits.edit)
-    beside = (governance.tokens, status, trace, why, *deciding, pins, history, acls)
+    beside = (governance.tokens, status, trace, why, *deciding, pins, history, acls, governance.bulk)
     control = ControlService(mesh, rpc.call, identity.pinned, governance.ca, *beside)
     services: tuple[Service | None, ...] = (
         meshing,

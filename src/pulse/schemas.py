@@ -288,6 +288,30 @@ class RolesInfo(View, frozen=True):
     roles: list[NodeRole]
 
 
+class BulkRequest(Body, frozen=True):
+    """One change for all nodes that a pattern of rules fits: `tag` and `untag` with a tag, or `revoke`."""
+
+    pattern: NodeText
+    action: NodeText
+    tag: NodeText = ""
+    dry_run: bool = False
+
+
+class BulkNode(View, frozen=True):
+    """One of them."""
+
+    id: str
+    name: str
+    tags: list[str]
+
+
+class BulkDone(View, frozen=True):
+    """Whom it concerned; `done` is false for a dry run."""
+
+    nodes: list[BulkNode]
+    done: bool
+
+
 class PinRequest(Body, frozen=True):
     """A node to pin, and to what: a neighbour, or its own link. Nodes in any of their words."""
 

@@ -103,6 +103,19 @@ def pinned(via: str = "relay-01", *, direct: bool = False, problem: str = "") ->
     return schemas.PinInfo("9" * 64, "db-server", name, to, direct=direct, followed=not problem, problem=problem)
 
 
+class FakeBulk:
+    """One node fits every pattern but `nobody`."""
+
+    def __init__(self, asked: list[object]) -> None:
+        self.asked = asked
+
+    async def change(self, wanted: schemas.BulkRequest) -> schemas.BulkDone:
+        self.asked.append(wanted)
+        if wanted.pattern == "nobody":
+            raise NotFound('no node is called "nobody". See the nodes: pulse status')
+        return schemas.BulkDone([schemas.BulkNode(ID, "relay-01", ["edge"])], done=not wanted.dry_run)
+
+
 class FakeControl:
     """Implements `pulse.api.control.Control`; `stopped` tells that it was asked to stop."""
 
@@ -114,6 +127,7 @@ class FakeControl:
         self.moment = MOMENT
         self.asked: list[object] = []
         self.acls = FakeAcls(self.asked)
+        self.bulk = FakeBulk(self.asked)
         self.hits: dict[str, int] = {}
         self.stopped = threading.Event()
         self.reason = REASON

@@ -26,6 +26,7 @@ from pulse.services.tokens import INVITE_TTL, TokensService
 from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
 from tests.api.fake_acls import FakeAcls
+from tests.api.fake_control import FakeBulk
 from tests.authority import NOW, Ca, request, secret
 from tests.fakes import FakeLinks
 from tests.mint import member, mesh
@@ -147,7 +148,7 @@ class Node:
         tokens = TokensService(ME.node_id, mesh.statements, mesh.members, mesh.ca_nodes, self.ca, self.call)
         return ControlService(
             mesh, self.call, True, self.ca, tokens, beside, beside, beside, beside, beside, beside, beside, beside,
-            FakeAcls([]),
+            FakeAcls([]), FakeBulk([]),
         )  # fmt: skip
 
     async def call(self, node: NodeId, method: str, _: bytes, timeout: float) -> bytes:

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pulse import schemas
-from pulse.api import acls, ca, events, names, node, pin, revoke, roles, tokens, trace, why
+from pulse.api import acls, bulk, ca, events, names, node, pin, revoke, roles, tokens, trace, why
 from pulse.api.control import Control
 from pulse.api.openapi import document
 from pulse.api.routes import Endpoint
@@ -31,6 +31,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *tokens.ENDPOINTS,
     *names.ENDPOINTS,
     *acls.ENDPOINTS,
+    *bulk.ENDPOINTS,
     *roles.ENDPOINTS,
     *revoke.ENDPOINTS,
     *ca.ENDPOINTS,

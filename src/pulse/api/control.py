@@ -5,8 +5,21 @@ from typing import Protocol
 from pulse import eventschemas, pathschemas, policyschemas, schemas
 
 
+class Bulk(Protocol):
+    """Changes for many nodes."""
+
+    async def change(self, wanted: schemas.BulkRequest) -> schemas.BulkDone:
+        """Tag, untag or revoke all that a pattern fits."""
+        ...
+
+
 class Control(Protocol):
     """One node, as its owner commands it; every method may raise PulseError."""
+
+    @property
+    def bulk(self) -> Bulk:
+        """Many nodes at once."""
+        ...
 
     @property
     def acls(self) -> policyschemas.Acls:

@@ -33,6 +33,7 @@ COMMANDS = {
     "untag": ("pulse.cli.names:untag", "Take a tag from a node."),
     "acl": ("pulse.cli.acl:app", "Say who may reach whom, and see what comes of it first."),
     "groups": ("pulse.cli.groups:app", "Name sets of nodes and tags, for rules to go by."),
+    "bulk": ("pulse.cli.bulk:bulk", "Tag, untag or revoke all nodes that a pattern fits."),
     "revoke": ("pulse.cli.revoke:revoke", "Shut a node out for good."),
     "token": ("pulse.cli.tokens:app", "Show the CA's master token; make, list and revoke others."),
     "ca": ("pulse.cli.ca:app", "The certificate authority."),

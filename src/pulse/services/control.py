@@ -85,6 +85,12 @@ class Historian(Protocol):
     async def at(self, wanted: eventschemas.MomentQuery) -> eventschemas.Moment: ...
 
 
+class Bulk(Protocol):
+    """Who changes many nodes at once."""
+
+    async def change(self, wanted: schemas.BulkRequest) -> schemas.BulkDone: ...
+
+
 class Pinner(Protocol):
     """Who pins nodes to ways."""
 
@@ -111,6 +117,7 @@ class ControlService:
     pins: Pinner
     history: Historian
     acls: policyschemas.Acls
+    bulk: Bulk
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when somebody asked the node to stop."""
 

@@ -1,0 +1,15 @@
+"""`/api/bulk`: one change for many nodes."""
+
+from starlette.requests import Request
+
+from pulse import schemas
+from pulse.api.control import Control
+from pulse.api.routes import Endpoint
+
+
+async def change(control: Control, _: Request, body: schemas.BulkRequest) -> schemas.BulkDone:
+    """Give a tag to all nodes that a pattern fits, take it, or revoke them."""
+    return await control.bulk.change(body)
+
+
+ENDPOINTS = (Endpoint("POST", "/api/bulk", change),)

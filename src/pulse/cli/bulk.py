@@ -1,0 +1,62 @@
+"""`pulse bulk <pattern> tag|untag|revoke …`: one change for many nodes.
+
+Invariant: parse, one call, print; nobody is revoked in numbers without --yes.
+"""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from pulse import schemas
+from pulse.cli.output import print_json
+from pulse.cli.values import DataDir, Json, counted
+from pulse.client import connect
+from pulse.core.types import SHORT_ID
+from pulse.errors import ConfigError
+
+Yes = Annotated[bool, Parameter(help="Revoke them without being asked again.")]
+
+_VERBS = {"tag": "tagged", "untag": "untagged", "revoke": "revoked"}
+
+
+def bulk(
+    pattern: str,
+    action: str,
+    tag: str = "",
+    /,
+    *,
+    dry_run: bool = False,
+    yes: Yes = False,
+    json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Change all nodes that a pattern fits: give them a tag, take it, or revoke them.
+
+    Parameters
+    ----------
+    pattern
+        As in rules: a name, tag:x, group:x, an id glob such as 'a3f2*', or '*' for all.
+    action
+        tag, untag or revoke
+    tag
+        The tag to give or take.
+    dry_run
+        Only say to whom it would happen.
+    """
+    asks = action == "revoke" and not yes
+    request = schemas.BulkRequest(pattern, action, tag, dry_run=dry_run or asks)
+    with connect(data_dir) as client:
+        done = client.bulk(request)
+    if json:
+        print_json(done)
+    else:
+        for node in done.nodes:
+            print(f"{node.id[:SHORT_ID]}  {node.name}  {' '.join(node.tags)}".rstrip())
+    if asks and not dry_run:
+        raise ConfigError(
+            f"{counted(len(done.nodes), 'node')} would be out for good; nothing is done yet.\n"
+            f"If that is meant: pulse bulk '{pattern}' revoke --yes"
+        )
+    if not json:
+        verb = _VERBS.get(action, action)
+        print(f"{counted(len(done.nodes), 'node')} {verb if done.done else f'would be {verb}'}")

@@ -1,0 +1,84 @@
+"""One change for many nodes at once: those a pattern of rules fits get a tag, lose it, or are shut out.
+
+Invariant: tags change together in one edit or not at all; nodes are revoked one after the other, those that can be.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from pulse.core.messages import printable
+from pulse.core.network.draft import Draft
+from pulse.core.network.edits import Edit, Edits
+from pulse.core.network.naming import NodeTagged, NodeUntagged
+from pulse.core.network.netconfig import SignedConfig
+from pulse.core.network.patterns import Wearing
+from pulse.core.network.statements import Statements
+from pulse.core.network.words import Words
+from pulse.core.trust.identity import node_bytes
+from pulse.core.trust.members import Members
+from pulse.core.types import NodeId
+from pulse.errors import NotFound, Refused
+from pulse.schemas import BulkDone, BulkNode, BulkRequest, Revoked, RevokeRequest
+
+TAG, UNTAG, REVOKE = ACTIONS = ("tag", "untag", "revoke")
+
+
+@dataclass(frozen=True, slots=True)
+class BulkService:
+    """One node as a place to change many from."""
+
+    me: NodeId
+    statements: Statements
+    members: Members
+    edit: Callable[[Edits], Awaitable[SignedConfig]]
+    revoke: Callable[[RevokeRequest], Awaitable[Revoked]]
+
+    async def change(self, wanted: BulkRequest) -> BulkDone:
+        """Do it, or only say to whom. Raises Refused, NotFound, Conflict, LinkError, or SystemRefused for a disk."""
+        if wanted.action not in ACTIONS:
+            raise Refused(f'"{printable(wanted.action)}" is no change for many nodes: there are {", ".join(ACTIONS)}')
+        if (wanted.action == REVOKE) == bool(wanted.tag):
+            raise Refused("say the tag to give or take" if not wanted.tag else "revoking takes no tag")
+        draft = self._draft()
+        nodes = self._concerned(draft, wanted)
+        if not nodes:
+            raise NotFound(f'nobody that "{printable(wanted.pattern)}" fits has anything to change')
+        if not wanted.dry_run:
+            await self._done(nodes, wanted)
+        return BulkDone([self._shown(node) for node in nodes], done=not wanted.dry_run)
+
+    # Details
+
+    def _draft(self) -> Draft:
+        config = self.statements.config
+        if config is None or not self.statements.in_force:
+            raise Refused("this node has not got the network's config yet. It comes from any neighbour: pulse status")
+        return Draft.of(config, self.members, self.statements.revoked())
+
+    def _concerned(self, draft: Draft, wanted: BulkRequest) -> list[NodeId]:
+        """Those the pattern fits for whom something would change; never this node and the CA, if it is to revoke."""
+        words = Words.of(draft)
+        patterns = words.read([wanted.pattern])
+        fits = Wearing.of(words.subjects, draft.config.groups).handles(patterns, allow=True)
+        found = [each for each in words.subjects if fits is None or each.handle in fits]
+        if wanted.action == REVOKE:
+            spared = {
+                self.me,
+                self.statements.roles.scribe,
+                *(each.node_id for each in self.members.all() if each.is_ca),
+            }
+            return [each.node for each in found if each.node not in spared]
+        return [each.node for each in found if (wanted.tag in each.tags) is (wanted.action == UNTAG)]
+
+    async def _done(self, nodes: Sequence[NodeId], wanted: BulkRequest) -> None:
+        if wanted.action == REVOKE:
+            for node in nodes:
+                await self.revoke(RevokeRequest(node))
+            return
+        kind: type[NodeTagged | NodeUntagged] = NodeTagged if wanted.action == TAG else NodeUntagged
+        edits: list[Edit] = [kind(node_bytes(node), wanted.tag) for node in nodes]
+        await self.edit(Edits(edits))
+
+    def _shown(self, node: NodeId) -> BulkNode:
+        certificate = self.members.get(node)
+        return BulkNode(node, self.members.label_of(node), list(self.members.tags(certificate)) if certificate else [])

@@ -17,7 +17,8 @@ def governance(ca: Any, calls: list[str]) -> Governance:
 
     names = ("netconfig", "scribe", "edits", "revoke", "roles", "tokens")
     netconfig, scribe, edits, revoke, roles, tokens = map(service, names)
-    return Governance(netconfig, scribe, edits, revoke, roles, tokens, service("ca") if ca else None)
+    others = (service("whole"), service("keys"))
+    return Governance(netconfig, scribe, edits, revoke, roles, tokens, *others, service("ca") if ca else None)
 
 
 def test_joins_and_claims_are_answered_on_the_ca_alone() -> None:

@@ -15,6 +15,7 @@ from pulse.core.trust.ca import Issuer
 from pulse.core.trust.tokens import parse_token
 from pulse.net.dataplane import DataplaneLinks
 from pulse.services import enrol
+from pulse.services.apikeys import ApiKeysService
 from pulse.services.ca import CaService
 from pulse.services.edits import EditsService
 from pulse.services.mesh import MeshService
@@ -25,6 +26,7 @@ from pulse.services.roles import RolesService
 from pulse.services.rpc import Method, RpcService
 from pulse.services.scribe import ScribeService
 from pulse.services.tokens import TokensService
+from pulse.services.wholeconfig import WholeConfigService
 from pulse.store import authority
 from pulse.store.identity import Identity
 from pulse.store.ledger import Ledger
@@ -44,6 +46,8 @@ class Governance:
     revoke: RevokeService
     roles: RolesService
     tokens: TokensService
+    whole: WholeConfigService
+    keys: ApiKeysService
     ca: CaService | None
     """On the CA."""
 
@@ -86,13 +90,16 @@ def govern(
     netconfig = ConfigService(statements, call, meshing.tell)
     meshing.fetch_config = netconfig.fetch
     ca = _ca(config, links, mesh, held, revoke, told) if held else None
+    edits = EditsService(me, statements, members, cas, scribe.edit, call)
     return Governance(
         netconfig,
         scribe,
-        EditsService(me, statements, members, cas, scribe.edit, call),
+        edits,
         revoke,
         RolesService(statements, members, cas, publisher, revoke.countersign, held),
         TokensService(me, statements, members, cas, ca, call),
+        WholeConfigService(statements, members, edits.edit),
+        ApiKeysService.restored(config.data_dir),
         ca,
     )
 

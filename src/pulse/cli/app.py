@@ -34,6 +34,7 @@ COMMANDS = {
     "acl": ("pulse.cli.acl:app", "Say who may reach whom, and see what comes of it first."),
     "groups": ("pulse.cli.groups:app", "Name sets of nodes and tags, for rules to go by."),
     "revoke": ("pulse.cli.revoke:revoke", "Shut a node out for good."),
+    "api-key": ("pulse.cli.apikeys:app", "Make, list and revoke keys to the HTTP API."),
     "token": ("pulse.cli.tokens:app", "Show the CA's master token; make, list and revoke others."),
     "ca": ("pulse.cli.ca:app", "The certificate authority."),
     "lab": ("pulse.cli.lab:app", "Hosts and cables on this machine, to try a mesh on."),

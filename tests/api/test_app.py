@@ -45,6 +45,8 @@ def test_an_error_of_the_node_is_a_problem_with_its_words(place: Path, control: 
         (f"POST /api/tokens HTTP/1.1\n{JSON}", b"", 400),
         (f"POST /api/tokens HTTP/1.1\n{JSON}", b"{", 400),
         (f"POST /api/tokens HTTP/1.1\n{JSON}", b'{"ttl":"soon"}', 400),
+        (f"POST /api/tokens?ttl=1 HTTP/1.1\n{JSON}", b"{}", 400),
+        ("GET /api/tokens?limit=1 HTTP/1.1", b"", 400),
         (f"POST /api/tokens HTTP/1.1\n{JSON}", b'{"tll":1}', 400),
         (f"POST /api/tokens HTTP/1.1\n{JSON}", b'{"tags":' + b"[" * 30000, 400),
         (f"POST /api/tokens HTTP/1.1\n{JSON}", b'{"name":"\xff"}', 400),

@@ -21,7 +21,7 @@ from pulse.api.control import Control
 from pulse.api.openapi import document
 from pulse.api.routes import LOCAL, Endpoint, Stamped
 from pulse.core.trust.apikeys import Scope
-from pulse.errors import PulseError
+from pulse.errors import ConfigError, PulseError
 
 log = logging.getLogger(__name__)
 
@@ -148,6 +148,8 @@ def _hearing(endpoint: Endpoint) -> Callable[[Request], Awaitable[tuple[Any, ...
     query = endpoint.query
 
     async def hear(request: Request) -> tuple[Any, ...]:
+        if query is None and request.query_params:
+            raise ConfigError(f"{request.url.path} takes nothing after a question mark")
         if body is not None:
             return (body.decode(await _body(request)),)
         if query is not None:

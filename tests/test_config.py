@@ -14,6 +14,7 @@ from pulse.config import (
     Join,
     Node,
     NodeConfig,
+    Scribe,
     Tun,
     absolute,
     check,
@@ -170,3 +171,37 @@ def test_an_address_that_leads_nowhere_is_refused(config: NodeConfig, path: str)
 def test_a_name_no_node_can_have_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=r'^node\.name: ".*" cannot name a node'):
         check(NodeConfig(node=Node(name=name)))
+
+
+@pytest.mark.parametrize(
+    ("scribe", "listen"),
+    [
+        (Scribe(), None),
+        (Scribe(listen="127.0.0.1:9000"), None),
+        (Scribe(enabled=True), ("127.0.0.1", 8080)),
+        (Scribe(enabled=True, listen="off"), None),
+        (Scribe(enabled=True, listen=":9000"), ("", 9000)),
+        (Scribe(enabled=True, listen="[::1]:9000"), ("::1", 9000)),
+    ],
+)
+def test_the_api_listens_on_loopback_of_a_scribe_unless_said_otherwise(
+    scribe: Scribe, listen: tuple[str, int] | None
+) -> None:
+    config = NodeConfig(scribe=scribe)
+    check(config)
+
+    assert config.scribe_listen == listen
+
+
+@pytest.mark.parametrize("listen", ["8080", "on", "http://localhost:8080", "localhost:0"])
+def test_where_nobody_can_listen_is_refused(listen: str) -> None:
+    with pytest.raises(ConfigError, match=r"scribe\.listen"):
+        check(NodeConfig(scribe=Scribe(listen=listen)))
+
+
+@pytest.mark.parametrize("host", ["", "example.com:8080", "https://example.com", "*", "a b"])
+def test_a_host_of_the_api_is_a_name_or_an_address(host: str) -> None:
+    check(NodeConfig(scribe=Scribe(hosts=("example.com", "192.0.2.1", "::1"))))
+
+    with pytest.raises(ConfigError, match=r"scribe\.hosts"):
+        check(NodeConfig(scribe=Scribe(hosts=(host,))))

@@ -15,9 +15,10 @@ def governance(ca: Any, calls: list[str]) -> Governance:
             answer=name, claim=name, join=name, changed=lambda: calls.append(name), get=NETCONFIG.get
         )
 
-    names = ("netconfig", "scribe", "edits", "revoke", "roles", "tokens", "bulk")
-    netconfig, scribe, edits, revoke, roles, tokens, bulk = map(service, names)
-    return Governance(netconfig, scribe, edits, revoke, roles, tokens, bulk, service("ca") if ca else None)
+    names = ("netconfig", "scribe", "edits", "revoke", "roles", "tokens")
+    netconfig, scribe, edits, revoke, roles, tokens = map(service, names)
+    others = (service("bulk"), service("whole"), service("keys"))
+    return Governance(netconfig, scribe, edits, revoke, roles, tokens, *others, service("ca") if ca else None)
 
 
 def test_joins_and_claims_are_answered_on_the_ca_alone() -> None:

@@ -119,6 +119,18 @@ def test_beacons_go_out_unless_somebody_says_no(file: Path) -> None:
     assert not load({"beacon": False}, environment={"PULSE_BEACON": "yes"}).beacon.enabled
 
 
+def test_the_api_of_the_scribe_is_set_like_all_else(file: Path) -> None:
+    config = loaded(file, "[scribe]\nenabled = true\nlisten = ':9000'\nhosts = ['pulse.example.com']")
+    assert (config.scribe_listen, config.scribe.hosts) == (("", 9000), ("pulse.example.com",))
+
+    variables = {"PULSE_SCRIBE": "1", "PULSE_SCRIBE_LISTEN": "off", "PULSE_SCRIBE_HOSTS": "a.example, 192.0.2.1"}
+    config = load({"scribe-listen": "127.0.0.1:9001"}, environment=variables)
+    assert (config.scribe_listen, config.scribe.hosts) == (("127.0.0.1", 9001), ("a.example", "192.0.2.1"))
+
+    with pytest.raises(ConfigError, match="--scribe-listen"):
+        load({"scribe-listen": "9000"}, environment={})
+
+
 def test_variables_of_others_are_left_alone() -> None:
     config = load({}, environment={"PULSE_SERVER": "unix:/run/user/1000/pulse/native", "PULSE_ADDR": ""})
 

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 import h11
 import msgspec
 
-from pulse import eventschemas, pathschemas, policyschemas, schemas
+from pulse import eventschemas, pathschemas, policyschemas, schemas, scribeschemas
 from pulse.config import SERVICE_SOCKET, SOCKET_NAME, absolute, socket_in
 from pulse.errors import ConfigError, LinkError, NotFound, PulseError, Refused
 
@@ -225,6 +225,18 @@ class Client:
     def revoke(self, node: str, *, force: bool = False) -> schemas.Revoked:
         """Shut a node out for good, on the CA or the scribe; `force` for the last CA or scribe."""
         return self._call("POST", "/api/revoke", schemas.Revoked, schemas.RevokeRequest(node, force))
+
+    def create_api_key(self, request: scribeschemas.ApiKeyRequest) -> scribeschemas.ApiKeyCreated:
+        """Make a key to the HTTP API."""
+        return self._call("POST", "/api/keys", scribeschemas.ApiKeyCreated, request)
+
+    def list_api_keys(self) -> list[scribeschemas.ApiKeyInfo]:
+        """Every key to the HTTP API, oldest first."""
+        return self._get("/api/keys", list[scribeschemas.ApiKeyInfo])
+
+    def revoke_api_key(self, named: str) -> scribeschemas.ApiKeyInfo:
+        """End the key of that name, or whose id begins so."""
+        return self._call("DELETE", f"/api/keys/{quote(named or '-', safe='')}", scribeschemas.ApiKeyInfo)
 
     def ca_log(self, after: int = 0, limit: int = 1000) -> list[schemas.JournalEntry]:
         """At most `limit` (≤ 1000) entries of the CA's journal after number `after`, oldest first."""

@@ -17,6 +17,8 @@ from pulse.core.types import is_domain, is_network_name, is_node_name
 from pulse.errors import ConfigError
 
 DEFAULT_PORT: Final = 8443
+DEFAULT_API: Final = ("127.0.0.1", 8080)
+OFF: Final = "off"
 SERVICE_DATA_DIR: Final = Path("/var/lib/pulse")
 SERVICE_SOCKET: Final = Path("/run/pulse/pulse.sock")
 SOCKET_NAME: Final = "pulse.sock"
@@ -82,9 +84,13 @@ class Ca(Section, frozen=True):
 
 
 class Scribe(Section, frozen=True):
-    """The network config authority."""
+    """The network config authority, and its API over TCP."""
 
     enabled: bool = False
+    listen: str = ""
+    """`[host]:port` of the API; 127.0.0.1:8080 if left out, `off` for none."""
+    hosts: tuple[str, ...] = ()
+    """Further names and addresses by which people reach the API: behind a proxy, or on another machine."""
 
 
 class Tun(Section, frozen=True):
@@ -183,6 +189,13 @@ class NodeConfig(Section, frozen=True):
         return (host if addresses.is_ip(host) else ""), port
 
     @property
+    def scribe_listen(self) -> tuple[str, int] | None:
+        """Host (empty: all addresses) and port of the API over TCP; None if there is to be none."""
+        if not self.scribe.enabled or self.scribe.listen == OFF:
+            return None
+        return split(self.scribe.listen, "scribe.listen") if self.scribe.listen else DEFAULT_API
+
+    @property
     def advertised(self) -> tuple[str, int]:
         """Host (empty: this machine's addresses) and port others are told."""
         return split(self.node.addr, "node.addr")
@@ -214,6 +227,11 @@ def check(config: NodeConfig, called: Callable[[str], str] = str) -> None:
     split(config.node.addr, called("node.addr"))
     if config.node.listen:
         split(config.node.listen, called("node.listen"))
+    if config.scribe.listen not in ("", OFF):
+        split(config.scribe.listen, called("scribe.listen"))
+    for host in config.scribe.hosts:
+        if not (addresses.is_ip(host) or is_domain(host)):
+            raise ConfigError(f'{called("scribe.hosts")}: "{host}" is no host. Write a name like example.com, or an IP')
     for path, address in (("join.relay_addr", config.join.relay_addr), *_peers(config)):
         if address and not split(address, called(path))[0]:
             raise ConfigError(f'{called(path)}: "{address}" names no host. Write host:port')

@@ -15,6 +15,7 @@ from pulse.core.trust.ca import Issuer
 from pulse.core.trust.tokens import parse_token
 from pulse.net.dataplane import DataplaneLinks
 from pulse.services import enrol
+from pulse.services.apikeys import ApiKeysService
 from pulse.services.bulk import BulkService
 from pulse.services.ca import CaService
 from pulse.services.edits import EditsService
@@ -26,6 +27,7 @@ from pulse.services.roles import RolesService
 from pulse.services.rpc import Method, RpcService
 from pulse.services.scribe import ScribeService
 from pulse.services.tokens import TokensService
+from pulse.services.wholeconfig import WholeConfigService
 from pulse.store import authority
 from pulse.store.identity import Identity
 from pulse.store.ledger import Ledger
@@ -46,6 +48,8 @@ class Governance:
     roles: RolesService
     tokens: TokensService
     bulk: BulkService
+    whole: WholeConfigService
+    keys: ApiKeysService
     ca: CaService | None
     """On the CA."""
 
@@ -97,6 +101,8 @@ def govern(
         RolesService(statements, members, cas, publisher, revoke.countersign, held),
         TokensService(me, statements, members, cas, ca, call),
         BulkService(me, statements, members, edits.edit, revoke.revoke),
+        WholeConfigService(statements, members, edits.edit),
+        ApiKeysService.restored(config.data_dir),
         ca,
     )
 

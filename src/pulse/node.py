@@ -15,9 +15,8 @@ from importlib.metadata import version
 from random import SystemRandom
 from typing import Protocol
 
-from pulse import clock, member, schemas, underlay
-from pulse.api.app import build as build_api
-from pulse.api.server import ApiService, ControlSocket
+from pulse import apisockets, clock, member, schemas, underlay
+from pulse.apisockets import Sockets
 from pulse.config import NodeConfig
 from pulse.core import addresses
 from pulse.core.chronicle import Chronicle
@@ -89,14 +88,14 @@ class Node:
 
 async def run(config: NodeConfig, ready: Callable[[schemas.Started], None]) -> None:
     """Run a node until SIGTERM, SIGINT or `pulse stop`; `ready` is told once it is up. Raises PulseError."""
-    with _data_dir(config), contextlib.closing(ControlSocket(config.socket)) as socket, _links(config) as links:
+    with _data_dir(config), apisockets.bound(config) as api, _links(config) as links:
         held = member.held(config)
         identity = held or await member.enrolled(config, links)
-        node = _build(config, links, identity, socket)
+        node = _build(config, links, identity, api)
         # Only now: to a neighbour that dials while we start, a WebSocket would look quicker than QUIC.
         sockets = _listen(links, config.listen[0])
         made = held is None and identity.certificate.is_ca
-        await _serve(node, ready, _started(config, node, sockets, made=made))
+        await _serve(node, ready, _started(config, node, sockets, api.address, made=made))
 
 
 async def join(config: NodeConfig, progress: Callable[[str], None]) -> schemas.Joined:
@@ -117,7 +116,7 @@ async def join(config: NodeConfig, progress: Callable[[str], None]) -> schemas.J
 # Composition
 
 
-def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket: ControlSocket) -> Node:
+def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: Sockets) -> Node:
     store = NetworkStore(config.data_dir)
     mesh = _mesh(config, identity)
     methods: dict[str, Method] = {MethodName.PING: echo}
@@ -145,7 +144,8 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
     pins = PinsService(config.data_dir, mesh, meshing.tell, status.pin_of)
     deciding = (governance.edits, governance.roles, governance.revoke)
     acls = AclService(mesh, governance.edits.edit)
-    beside = (governance.tokens, status, trace, why, *deciding, pins, history, acls, governance.bulk)
+    keys, whole = governance.keys, governance.whole
+    beside = (governance.tokens, status, trace, why, *deciding, pins, history, acls, governance.bulk, keys, whole)
     control = ControlService(mesh, rpc.call, identity.pinned, governance.ca, *beside)
     services: tuple[Service | None, ...] = (
         meshing,
@@ -157,7 +157,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, socket
         governance.netconfig,
         governance.scribe,
         governance.ca or RelayService(links, rpc.call, mesh.ca_nodes),
-        ApiService(build_api(control, VERSION), socket),
+        *apisockets.services(config, api, control, mesh, governance.keys.judge, VERSION, history),
         tun,
         FecService.offered(links, mesh.routing.routes) if config.tun.fec else None,
     )
@@ -303,7 +303,7 @@ async def _serve(node: Node, ready: Callable[[schemas.Started], None], started: 
     log.info("node stopped")
 
 
-def _started(config: NodeConfig, node: Node, sockets: str, *, made: bool) -> schemas.Started:
+def _started(config: NodeConfig, node: Node, sockets: str, api: str, *, made: bool) -> schemas.Started:
     told = list(node.advertised())
     invite = node.ca.invite(schemas.TokenRequest(INVITE_TTL, 1))[0] if made and told and node.ca else ""
     return schemas.Started(
@@ -315,6 +315,7 @@ def _started(config: NodeConfig, node: Node, sockets: str, *, made: bool) -> sch
         data_dir=str(config.data_dir),
         invite=invite,
         sockets=sockets,
+        api=api,
     )
 
 

@@ -124,6 +124,10 @@ class PeerRow(View, frozen=True):
     """It was heard on a LAN of this machine lately."""
     fec: FecInfo | None = None
     """None if this node was started without `--fec`."""
+    path: list[str] = []
+    """Ids of all nodes on the way, the last one included; empty while there is no path."""
+    version: str = ""
+    """Of its software, as the newest record of it says; empty before one came."""
 
 
 class PortMapping(View, frozen=True):
@@ -375,6 +379,8 @@ class Started(View, frozen=True):
     """For the first node: a line to paste on the next machine, good for an hour and one machine."""
     sockets: str = "udp+tcp"
     """What listens: `udp+tcp`, or `udp` where another program has the TCP port."""
+    api: str = ""
+    """Where the API over TCP listens; empty if it does not."""
 
 
 class Joined(View, frozen=True):

@@ -34,6 +34,7 @@ SETTINGS: Final = {
     "ca-token": "ca.join_token",
     "force-time": "ca.force_time",
     "scribe": "scribe.enabled",
+    "scribe-listen": "scribe.listen",
     "tun": "tun.enabled",
     "tun-queues": "tun.queues",
     "fec": "tun.fec",
@@ -47,6 +48,7 @@ _NO_FLAG: Final = (
     "node.log_format",
     "bootstrap.peers",
     "bootstrap.dns_domain",
+    "scribe.hosts",
     "tun.name",
     "persist.enabled",
     "persist.interval",
@@ -72,12 +74,12 @@ _SWITCHES: Final = frozenset(
     }
 )
 _NUMBERS: Final = frozenset({"tun.queues", "persist.interval"})
+_LISTS: Final = frozenset({"bootstrap.peers", "scribe.hosts"})
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 LATER: Final = {
     "node.tcp_listen": "the TCP tunnel listener",
-    "scribe.listen": "the scribe's HTTP API",
     "socks": "the SOCKS5 proxy",
     "dns": "the DNS server",
     "exit": "the exit node",
@@ -162,7 +164,7 @@ def _from_text(path: str, variable: str, text: str) -> object:
             return float(text) if path == "persist.interval" else int(text)
         except ValueError:
             raise ConfigError(f"{variable}: {text!r} is no number") from None
-    return [each.strip() for each in text.split(",")] if path == "bootstrap.peers" else text
+    return [each.strip() for each in text.split(",")] if path in _LISTS else text
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -5,8 +5,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from pulse import eventschemas, pathschemas, schemas
+from pulse import eventschemas, pathschemas, schemas, scribeschemas
 from pulse.api.app import build
 from pulse.api.server import ApiService, ControlSocket
 from pulse.errors import ConfigError, Conflict, LinkError, NotFound, Refused
@@ -33,6 +34,7 @@ AWAY = "not linked with relay-9 at present, so the best path is used"
 IDENTITY = schemas.NodeIdentity(
     ID, "relay-01", "mynet", CA_HASH, "10.100.41.7", "fd7a::33", ["ca", "scribe"], ["infra"]
 )
+KEY = scribeschemas.ApiKeyInfo("c0ffee123456", "grafana", "read", 1000.0)
 TOKEN = schemas.TokenInfo("ab" * 16, 1000.0, None, 1, 0, ["db"], None, False, "good")
 
 KEPT = "a network keeps its scribe until another node takes its place.\nName that one: pulse ca grant <node> scribe"
@@ -131,13 +133,26 @@ class FakeControl:
         self.hits: dict[str, int] = {}
         self.stopped = threading.Event()
         self.reason = REASON
+        self.generation = 7
         self.way = pathschemas.Trace("9" * 64, "laptop", "10.100.9.140", [RELAY, LAPTOP], 0.061, "")
 
-    async def status(self) -> schemas.Status:
-        return schemas.Status(
+    async def status(self) -> scribeschemas.MeshState:
+        return scribeschemas.MeshState(
             True, "All well. 2 nodes, 2 direct.", IDENTITY, "0.1.0", 60.0, "0.0.0.0:443", "", 7e6, self.peers, {},
             self.hits, 4 if self.hits else 0,
+            stats={ID: scribeschemas.Traffic(1, 2)}, revoked_ids=[], node_meta={}, acl_rules=[], scribe_id=ID,
+            network_id="mynet", mesh_cidr="10.100.0.0/16",
         )  # fmt: skip
+
+    async def config(self) -> tuple[tuple[int, int], dict[str, Any]]:
+        return (1, self.generation), {"scribe_epoch": 1, "generation": self.generation, "names": {}, "tags": {}}
+
+    async def put_config(
+        self, wanted: dict[str, Any], base: tuple[int, int] | None
+    ) -> tuple[tuple[int, int], dict[str, Any]]:
+        self.asked.append((wanted, base))
+        self.generation += 1
+        return await self.config()
 
     async def identity(self) -> schemas.NodeIdentity:
         return IDENTITY
@@ -258,6 +273,19 @@ class FakeControl:
             raise NotFound(f"{wanted.node_id} is not pinned (pinned: db-server). See: pulse status")
         return schemas.PinInfo("9" * 64, "db-server", "", "", direct=False, followed=False, problem="")
 
+    async def create_api_key(self, wanted: scribeschemas.ApiKeyRequest) -> scribeschemas.ApiKeyCreated:
+        self.asked.append(wanted)
+        return scribeschemas.ApiKeyCreated("plk_" + "k" * 43, KEY)
+
+    async def list_api_keys(self) -> list[scribeschemas.ApiKeyInfo]:
+        return [KEY]
+
+    async def revoke_api_key(self, named: str) -> scribeschemas.ApiKeyInfo:
+        self.asked.append(named)
+        if named not in (KEY.name, KEY.id[:4]):
+            raise NotFound(f'no key is named "{named}" or begins so. See them: pulse api-key list')
+        return KEY
+
     async def stop(self) -> schemas.Stopping:
         self.stopped.set()
         return schemas.Stopping(4711)
@@ -266,9 +294,14 @@ class FakeControl:
 @contextmanager
 def serving(path: Path, control: FakeControl) -> Iterator[FakeControl]:
     """Serve `control` on a Unix socket, from a thread of its own."""
-    bound = ControlSocket(path)
+    with running(ApiService(build(control), ControlSocket(path))):
+        yield control
+
+
+@contextmanager
+def running(service: ApiService) -> Iterator[None]:
+    """Run a service in a thread of its own, until the end of the block."""
     loop = asyncio.new_event_loop()
-    service = ApiService(build(control), bound)
     task = loop.create_task(service.run())
 
     def run() -> None:
@@ -282,7 +315,7 @@ def serving(path: Path, control: FakeControl) -> Iterator[FakeControl]:
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        yield control
+        yield
     finally:
         loop.call_soon_threadsafe(task.cancel)
         thread.join(30)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pulse.api.app import BODY_LIMIT
 from tests.api.fake_control import WEAK, FakeControl
 from tests.api.http import say
 
@@ -44,10 +45,12 @@ def test_an_error_of_the_node_is_a_problem_with_its_words(place: Path, control: 
         (f"POST /api/tokens HTTP/1.1\n{JSON}", b"", 400),
         (f"POST /api/tokens HTTP/1.1\n{JSON}", b"{", 400),
         (f"POST /api/tokens HTTP/1.1\n{JSON}", b'{"ttl":"soon"}', 400),
+        (f"POST /api/tokens?ttl=1 HTTP/1.1\n{JSON}", b"{}", 400),
+        ("GET /api/tokens?limit=1 HTTP/1.1", b"", 400),
         (f"POST /api/tokens HTTP/1.1\n{JSON}", b'{"tll":1}', 400),
         (f"POST /api/tokens HTTP/1.1\n{JSON}", b'{"tags":' + b"[" * 30000, 400),
         (f"POST /api/tokens HTTP/1.1\n{JSON}", b'{"name":"\xff"}', 400),
-        (f"POST /api/tokens HTTP/1.1\n{JSON}", b" " * 70000, 413),
+        (f"POST /api/tokens HTTP/1.1\n{JSON}", b" " * (BODY_LIMIT + 1), 413),
     ],
 )
 def test_a_request_that_does_not_fit_is_refused(

@@ -7,6 +7,7 @@ import pytest
 from pulse.client import Client
 from pulse.errors import ConfigError, LinkError, PulseError
 from tests.api.fake_control import IDENTITY, FakeControl
+from tests.api.http import say
 
 
 def test_status_id_and_certificate_arrive_whole(place: Path, control: FakeControl) -> None:
@@ -46,3 +47,14 @@ def test_stop_is_answered_before_the_node_goes(place: Path, control: FakeControl
         assert client.stop().pid == 4711
 
     assert control.stopped.is_set()
+
+
+def test_the_status_tells_what_the_reference_tells(place: Path, control: FakeControl) -> None:
+    _, _, body = say(place, "GET /api/status HTTP/1.1")
+
+    wanted = {"peers", "stats", "revoked_ids", "node_meta", "acl_rules", "scribe_id", "network_id", "mesh_cidr"}
+    assert wanted <= set(body)
+
+
+def test_the_nodes_are_the_peers_of_the_status(place: Path, control: FakeControl) -> None:
+    assert say(place, "GET /api/nodes HTTP/1.1")[2] == say(place, "GET /api/status HTTP/1.1")[2]["peers"]

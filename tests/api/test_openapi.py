@@ -27,11 +27,16 @@ def test_bodies_and_queries_are_described(place: Path, control: FakeControl) -> 
     _, _, document = say(place, "GET /openapi.json HTTP/1.1")
 
     create = document["paths"]["/api/tokens"]["post"]
-    assert create["requestBody"]["content"]["application/json"]["schema"] == {
-        "$ref": "#/components/schemas/TokenRequest"
-    }
+    assert create["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/TokenTerms"}
     log = document["paths"]["/api/ca/log"]["get"]
     assert {each["name"] for each in log["parameters"]} == {"after", "limit"}
+
+
+def test_operations_have_names_of_their_own(place: Path, control: FakeControl) -> None:
+    _, _, document = say(place, "GET /api/openapi.json HTTP/1.1")
+
+    names = [each["operationId"] for methods in document["paths"].values() for each in methods.values()]
+    assert len(set(names)) == len(names)
 
 
 def _references(node: object) -> list[str]:

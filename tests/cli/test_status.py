@@ -90,7 +90,7 @@ def test_only_check_makes_ill_an_exit_code(shell: Shell, control: FakeControl) -
     async def status() -> schemas.Status:
         return msgspec.structs.replace(await well(), well=False, sentence="1 thing to see to: cam-7 is not reached.")
 
-    control.status = status  # type: ignore[method-assign]
+    control.status = status  # type: ignore[method-assign, assignment]
 
     assert shell.node("status").code == 0
     assert shell.node("status", "--check").code == 1

@@ -1,10 +1,6 @@
-"""Durations, spans and figures."""
-
-import contextlib
+"""Spans and figures."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pulse.cli.values import (
     DASH,
@@ -12,33 +8,12 @@ from pulse.cli.values import (
     day,
     milliseconds,
     moment,
-    parse_duration,
     parse_moment,
     percent,
     span,
     spelled_span,
 )
 from pulse.errors import ConfigError
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("30s", 30), ("15m", 900), ("4h", 14400), ("7d", 604800), ("2w", 1209600), ("1h30m", 5400), ("0.5h", 1800)],
-)
-def test_a_duration_is_numbers_with_units(text: str, seconds: float) -> None:
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "4", "h", "4x", "-4h", "4 h", "1h 30m", "4H", "0s", "0h0m"])
-def test_anything_else_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"Write 30s, 15m, 4h"):
-        parse_duration(text)
-
-
-@given(st.text(max_size=20))
-def test_a_duration_is_read_or_refused(text: str) -> None:
-    with contextlib.suppress(ConfigError):
-        assert parse_duration(text) > 0
 
 
 @pytest.mark.parametrize(

@@ -228,8 +228,36 @@ def _granted() -> Story:
     return Story("grant", _keeper, begin, check)
 
 
+def _made_key() -> Story:
+    asked: dict[str, str] = {}
+
+    def names(world: World) -> set[str]:
+        with world.keeper.client as client:
+            return {each.name for each in client.list_api_keys()}
+
+    def begin(world: World) -> Callable[[], Done]:
+        for each in names(world):
+            assert world.keeper.pulse("api-key", "revoke", each).code == 0
+        asked["name"] = f"k-{secrets.token_hex(4)}"
+        return lambda: world.keeper.pulse("api-key", "create", asked["name"])
+
+    def check(world: World, done: Done) -> None:
+        made = names(world)
+        assert made == {asked["name"]} or (made == set() and done.code != 0), (made, done)
+
+    return Story("key", _keeper, begin, check)
+
+
 STORIES = {
     story.name: story
-    for story in (_made_token(), _joined(), _named(_keeper, "name"), _named(_member, "hear"), _revoked(), _granted())
+    for story in (
+        _made_token(),
+        _joined(),
+        _named(_keeper, "name"),
+        _named(_member, "hear"),
+        _revoked(),
+        _granted(),
+        _made_key(),
+    )
 }
 """By name; `hear` kills the member while it takes in what the scribe wrote."""

@@ -11,6 +11,8 @@ import pytest
 from pulse import clock, eventschemas, pathschemas, schemas
 from pulse.core.health import DAY
 from pulse.core.mesh import Mesh
+from pulse.core.network.edits import Edits
+from pulse.core.network.netconfig import SignedConfig
 from pulse.core.trust.ca import BACKDATED, LEAF_LIFETIME
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.invites import decode_invite
@@ -19,10 +21,13 @@ from pulse.core.trust.tokens import parse_token
 from pulse.core.types import NodeId
 from pulse.errors import LinkError, NotFound, PulseError, Refused
 from pulse.schemas import PingRequest, TokenRequest
+from pulse.scribeschemas import ApiKeyRequest
+from pulse.services.apikeys import ApiKeysService
 from pulse.services.ca import CaService
 from pulse.services.control import ControlService
 from pulse.services.status import identity_of
 from pulse.services.tokens import INVITE_TTL, TokensService
+from pulse.services.wholeconfig import WholeConfigService
 from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
 from tests.api.fake_acls import FakeAcls
@@ -139,6 +144,7 @@ class Node:
     mesh: Mesh = field(default_factory=lambda: mesh(CA, ME))
     calls: list[tuple[NodeId, str, float]] = field(default_factory=list)
     beside: Beside = field(default_factory=Beside)
+    keys: ApiKeysService = field(default_factory=lambda: ApiKeysService(Path("/nonexistent")))
 
     @property
     def control(self) -> ControlService:
@@ -146,10 +152,14 @@ class Node:
         beside = self.beside
         mesh = self.mesh
         tokens = TokensService(ME.node_id, mesh.statements, mesh.members, mesh.ca_nodes, self.ca, self.call)
+        around = (beside, beside, beside, beside, beside, beside, beside, beside)
+        whole = WholeConfigService(mesh.statements, mesh.members, self.edit)
         return ControlService(
-            mesh, self.call, True, self.ca, tokens, beside, beside, beside, beside, beside, beside, beside, beside,
-            FakeAcls([]), FakeBulk([]),
-        )  # fmt: skip
+            mesh, self.call, True, self.ca, tokens, *around, FakeAcls([]), FakeBulk([]), self.keys, whole
+        )
+
+    async def edit(self, edits: Edits) -> SignedConfig:
+        raise Refused(f"{len(edits.edits)} edits: this node is not the scribe")
 
     async def call(self, node: NodeId, method: str, _: bytes, timeout: float) -> bytes:
         self.calls.append((node, method, timeout))
@@ -198,12 +208,24 @@ async def test_what_the_services_beside_it_know_is_passed_on(member_node: Node) 
     control = member_node.control
 
     assert await control.identity() == STATUS.node
-    assert await control.status() == STATUS
+    state = await control.status()
+    assert (state.sentence, state.node, state.network_id) == (STATUS.sentence, STATUS.node, STATUS.node.network)
     assert await control.trace(pathschemas.TraceRequest("alice", 2.0)) == TRACE
     assert await control.why(pathschemas.WhyRequest("alice")) == REASON
     pin, unpin = schemas.PinRequest("alice", "keeper"), schemas.UnpinRequest("alice")
     assert (await control.pin(pin), await control.unpin(unpin)) == (PINNED, PINNED)
     assert member_node.beside.asked == [pin, unpin]
+
+
+async def test_keys_to_the_api_are_made_listed_and_revoked(member_node: Node, tmp_path: Path) -> None:
+    member_node.keys = ApiKeysService(open_data_dir(tmp_path / "keys"))
+    control = member_node.control
+
+    made = await control.create_api_key(ApiKeyRequest("grafana"))
+
+    assert await control.list_api_keys() == [made.info]
+    assert await control.revoke_api_key("grafana") == made.info
+    assert await control.list_api_keys() == []
 
 
 async def test_a_node_tells_its_certificate_and_how_long_it_holds(member_node: Node, world: World) -> None:

@@ -1,6 +1,7 @@
 """What the journal is asked: events that fit, nodes by their names of then, and how it was at a time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from pulse.eventschemas import EventsQuery, MomentQuery, PastPeer
 from pulse.services.history import TYPES, HistoryService
 from pulse.store.events import EventJournal
 from pulse.store.files import open_data_dir
+from pulse.store.journal import Entry
 
 ME, LAPTOP, CAM, RELAY = (NodeId(digit * 64) for digit in "1234")
 NAMES = {ME: "me", LAPTOP: "vm-01", CAM: "cam-7", RELAY: "relay"}
@@ -45,6 +47,15 @@ class Pen:
     async def ask(self, question: Callable[[], _T]) -> _T:
         return question()
 
+    @contextmanager
+    def subscribe(self) -> Iterator[AsyncIterator[Entry]]:
+        yield self.written()
+
+    async def written(self) -> AsyncIterator[Entry]:
+        """What is written while somebody follows."""
+        yield Entry(20, 400.0, Kind.ANCHOR, {})
+        yield Entry(21, 401.0, Kind.UP, {"node": LAPTOP, "name": "laptop", "link": "quic", "via": RELAY})
+
 
 @pytest.fixture
 def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HistoryService]:
@@ -70,6 +81,14 @@ async def test_events_are_told_with_what_is_wrong_and_nodes_by_name(history: His
     assert (edit.node, edit.fields) == ("", {"version": "1.7", "by": "relay", "changed": "names"})
     assert (named.name, named.fields) == ("vm-01", {"version": "1.7", "was": "laptop", "name": "vm-01"})
     assert (revoked.name, revoked.fields) == ("cam-7", {})
+
+
+async def test_who_follows_is_told_the_same_as_who_asks(history: HistoryService) -> None:
+    with history.subscribe() as events:
+        (up,) = [each async for each in events]
+
+    assert (up.seq, up.type, up.node, up.name) == (21, "up", LAPTOP, "laptop")
+    assert up.fields == {"link": "quic", "via": "relay"}
 
 
 async def test_what_only_says_things_again_is_not_told(history: HistoryService) -> None:

@@ -130,6 +130,7 @@ async def test_a_row_tells_the_boot_count_of_the_newest_record(node: Node) -> No
 
     node.hears((KEEPER, ALICE))
     assert (node.row(KEEPER).boot, node.row(ALICE).boot) == (1, 1)
+    assert node.row(KEEPER).version == node.mesh.gossip.record(KEEPER.node_id).version  # type: ignore[union-attr]
 
 
 async def test_seen_is_nothing_then_now_then_since_the_link_ended(node: Node) -> None:
@@ -200,7 +201,7 @@ async def test_a_relayed_peer_shows_its_first_link_and_its_first_relay(relayed: 
 
     assert (row.link, row.via, row.hops, row.seen) == ("quic", "keeper", 2, 0.0)
     assert relayed.row(KEEPER).via == ""
-    assert relayed.row(KEEPER).hops == 1
+    assert (relayed.row(KEEPER).hops, relayed.row(KEEPER).path) == (1, [KEEPER.node_id])
     assert relayed.service.way_to(ALICE.node_id) == ("quic", "keeper")
     assert relayed.status().sentence == "All well. 3 nodes, 1 direct, 1 over a relay."
 

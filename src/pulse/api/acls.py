@@ -5,6 +5,7 @@ from starlette.requests import Request
 from pulse import policyschemas
 from pulse.api.control import Control
 from pulse.api.routes import Endpoint
+from pulse.core.trust.apikeys import Scope
 
 
 async def policy(control: Control, _: Request) -> policyschemas.Policy:
@@ -58,14 +59,14 @@ async def remove_group(control: Control, _: Request, body: policyschemas.GroupRe
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/api/acls", policy),
-    Endpoint("POST", "/api/acls", add_rule),
-    Endpoint("DELETE", "/api/acls", remove_rule),
-    Endpoint("POST", "/api/acls/move", move_rule),
-    Endpoint("POST", "/api/acls/explain", explain),
-    Endpoint("POST", "/api/acls/diff", diff_rules),
-    Endpoint("POST", "/api/acls/test", add_test),
-    Endpoint("DELETE", "/api/acls/test", remove_test),
-    Endpoint("PUT", "/api/groups", set_group),
-    Endpoint("DELETE", "/api/groups", remove_group),
+    Endpoint("GET", "/api/acls", policy, Scope.READ),
+    Endpoint("POST", "/api/acls", add_rule, Scope.WRITE),
+    Endpoint("DELETE", "/api/acls", remove_rule, Scope.WRITE),
+    Endpoint("POST", "/api/acls/move", move_rule, Scope.WRITE),
+    Endpoint("POST", "/api/acls/explain", explain, Scope.READ),
+    Endpoint("POST", "/api/acls/diff", diff_rules, Scope.READ),
+    Endpoint("POST", "/api/acls/test", add_test, Scope.WRITE),
+    Endpoint("DELETE", "/api/acls/test", remove_test, Scope.WRITE),
+    Endpoint("PUT", "/api/groups", set_group, Scope.WRITE),
+    Endpoint("DELETE", "/api/groups", remove_group, Scope.WRITE),
 )

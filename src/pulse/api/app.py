@@ -4,8 +4,9 @@ Invariant: every answer is JSON of `pulse.schemas`, errors included; only this f
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
+from typing import Any, Final
 
 import msgspec
 from starlette.applications import Starlette
@@ -15,11 +16,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pulse import schemas
-from pulse.api import acls, bulk, ca, events, names, node, pin, revoke, roles, tokens, trace, why
+from pulse.api import acls, apikeys, bulk, ca, config, events, names, node, pin, revoke, roles, tokens, trace, why
 from pulse.api.control import Control
 from pulse.api.openapi import document
-from pulse.api.routes import Endpoint
-from pulse.errors import PulseError
+from pulse.api.routes import LOCAL, Endpoint, Stamped
+from pulse.core.trust.apikeys import Scope
+from pulse.errors import ConfigError, PulseError
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *why.ENDPOINTS,
     *pin.ENDPOINTS,
     *tokens.ENDPOINTS,
+    *config.ENDPOINTS,
     *names.ENDPOINTS,
     *acls.ENDPOINTS,
     *bulk.ENDPOINTS,
@@ -36,31 +39,75 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *revoke.ENDPOINTS,
     *ca.ENDPOINTS,
     *events.ENDPOINTS,
+    *apikeys.ENDPOINTS,
 )
 
-BODY_LIMIT = 64 * 1024
-"""Bytes of a request's body."""
+BODY_LIMIT: Final = 1024 * 1024
+"""Bytes of a request's body: a network config of thousands of nodes fits."""
+
+EVENTS: Final = "/api/events"
+STREAM: Final = "text/event-stream"
+
+GRANTED: Final = "pulse.granted"
+"""Where in a request's ASGI scope that of its key stands."""
+
+_KINDS: Final[Mapping[int, str]] = {HTTPStatus.NOT_FOUND: "NotFound", HTTPStatus.PRECONDITION_FAILED: "Conflict"}
+"""The errors of `pulse.errors` that go with a status; ConfigError goes with all others."""
 
 _encode = msgspec.json.Encoder().encode
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def build(control: Control, version: str = "0") -> Starlette:
-    """The application that commands `control`."""
+def build(control: Control, version: str = "0", *, keyed: bool = False, stream: Handler | None = None) -> Starlette:
+    """The application that commands `control`: all of it, or if `keyed` what keys are good for, and each request's is.
+
+    `stream` answers who wants to follow events.
+    A keyed one must stand behind `pulse.api.keyed`: a request that it did not mark is an error.
+    """
     handlers: dict[str, dict[str, Handler]] = {}
-    for endpoint in ENDPOINTS:
-        handlers.setdefault(endpoint.path, {})[endpoint.method] = _handler(control, endpoint)
-    described = _encode(document(ENDPOINTS, version))
+    for endpoint in served(keyed=keyed):
+        handler = _handler(control, endpoint)
+        handlers.setdefault(endpoint.path, {})[endpoint.method] = _scoped(endpoint, handler) if keyed else handler
+    if stream:
+        follow = _scoped(Endpoint("GET", EVENTS, stream, Scope.READ), stream) if keyed else stream
+        handlers[EVENTS]["GET"] = _negotiated(follow, handlers[EVENTS]["GET"])
+    described = _encode(document(served(keyed=keyed), version, keyed=keyed))
 
     async def describe(_: Request) -> Response:
         return Response(described, media_type="application/json")
 
-    routes = [Route("/openapi.json", describe)]
+    routes = [Route(path, describe) for path in ("/api/openapi.json", "/openapi.json")]
     routes += [Route(path, _by_method(found), methods=list(found)) for path, found in handlers.items()]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _http_problem})
     app.router.redirect_slashes = False
     return app
+
+
+def served(*, keyed: bool) -> Sequence[Endpoint]:
+    """The endpoints there are: what no key is good for is not there at all."""
+    return [each for each in ENDPOINTS if not keyed or each.scope is not LOCAL]
+
+
+def _scoped(endpoint: Endpoint, handler: Handler) -> Handler:
+    """The handler for requests whose key is good for it; the body of others is never read."""
+
+    async def handle(request: Request) -> Response:
+        refusal = endpoint.refusal(request.scope[GRANTED])
+        return problem(HTTPStatus.FORBIDDEN, refusal, "Refused") if refusal else await handler(request)
+
+    return handle
+
+
+def _negotiated(stream: Handler, otherwise: Handler) -> Handler:
+    """What happens, for who asks for a stream, and for others what has happened."""
+
+    async def handle(request: Request) -> Response:
+        if request.method == "GET" and STREAM in request.headers.get("accept", ""):
+            return await stream(request)
+        return await otherwise(request)
+
+    return handle
 
 
 def _by_method(handlers: dict[str, Handler]) -> Handler:
@@ -84,17 +131,26 @@ def _handler(control: Control, endpoint: Endpoint) -> Handler:
             raise
         except Exception as error:
             return _broken(request, error)
-        return Response(_encode(said), endpoint.status, media_type="application/json")
+        return _answer(said, endpoint.status)
 
     return handle
 
 
-def _hearing(endpoint: Endpoint) -> Callable[[Request], Awaitable[tuple[msgspec.Struct, ...]]]:
+def _answer(said: Any, status: int) -> Response:
+    headers = {}
+    if isinstance(said, Stamped):
+        said, headers = said.said, {"ETag": said.etag}
+    return Response(_encode(said), status, headers, media_type="application/json")
+
+
+def _hearing(endpoint: Endpoint) -> Callable[[Request], Awaitable[tuple[Any, ...]]]:
     """Reads what the endpoint's handler wants besides the request: its body, its query, or nothing."""
     body = msgspec.json.Decoder(endpoint.body) if endpoint.body is not None else None
     query = endpoint.query
 
-    async def hear(request: Request) -> tuple[msgspec.Struct, ...]:
+    async def hear(request: Request) -> tuple[Any, ...]:
+        if query is None and request.query_params:
+            raise ConfigError(f"{request.url.path} takes nothing after a question mark")
         if body is not None:
             return (body.decode(await _body(request)),)
         if query is not None:
@@ -108,20 +164,20 @@ async def _body(request: Request) -> bytes:
     kind = request.headers.get("content-type", "").partition(";")[0].strip()
     if kind != "application/json":
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the body as application/json")
-    body = b""
+    body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > BODY_LIMIT:
             raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {BODY_LIMIT} bytes")
-    return body
+    return bytes(body)
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    kind = "NotFound" if error.status_code == HTTPStatus.NOT_FOUND else "ConfigError"
+    kind = _KINDS.get(error.status_code, "ConfigError")
     known = error.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
-    detail = f"there is no {request.method} {request.url.path} here; see /openapi.json" if known else error.detail
+    detail = f"there is no {request.method} {request.url.path} here; see /api/openapi.json" if known else error.detail
     response = problem(HTTPStatus(error.status_code), detail, kind)
     response.headers.update(error.headers or {})
     return response

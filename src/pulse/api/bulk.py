@@ -5,6 +5,7 @@ from starlette.requests import Request
 from pulse import schemas
 from pulse.api.control import Control
 from pulse.api.routes import Endpoint
+from pulse.core.trust.apikeys import Scope
 
 
 async def change(control: Control, _: Request, body: schemas.BulkRequest) -> schemas.BulkDone:
@@ -12,4 +13,4 @@ async def change(control: Control, _: Request, body: schemas.BulkRequest) -> sch
     return await control.bulk.change(body)
 
 
-ENDPOINTS = (Endpoint("POST", "/api/bulk", change),)
+ENDPOINTS = (Endpoint("POST", "/api/bulk", change, Scope.WRITE),)

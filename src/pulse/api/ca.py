@@ -5,6 +5,7 @@ from starlette.requests import Request
 from pulse import schemas
 from pulse.api.control import Control
 from pulse.api.routes import Endpoint
+from pulse.core.trust.apikeys import Scope
 
 
 async def log(control: Control, _: Request, query: schemas.JournalQuery) -> list[schemas.JournalEntry]:
@@ -18,6 +19,6 @@ async def verify(control: Control, _: Request) -> schemas.JournalCheck:
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/api/ca/log", log),
-    Endpoint("GET", "/api/ca/verify", verify),
+    Endpoint("GET", "/api/ca/log", log, Scope.READ),
+    Endpoint("GET", "/api/ca/verify", verify, Scope.READ),
 )

@@ -1,8 +1,8 @@
 """What the control API can ask of a node: the protocol that `services/control.py` implements."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
-from pulse import eventschemas, pathschemas, policyschemas, schemas
+from pulse import eventschemas, pathschemas, policyschemas, schemas, scribeschemas
 
 
 class Bulk(Protocol):
@@ -26,7 +26,7 @@ class Control(Protocol):
         """The rules."""
         ...
 
-    async def status(self) -> schemas.Status:
+    async def status(self) -> scribeschemas.MeshState:
         """The mesh as this node sees it."""
         ...
 
@@ -82,6 +82,16 @@ class Control(Protocol):
         """Take a role from a node."""
         ...
 
+    async def config(self) -> tuple[tuple[int, int], dict[str, Any]]:
+        """Number and content of the network config in force."""
+        ...
+
+    async def put_config(
+        self, wanted: dict[str, Any], base: tuple[int, int] | None
+    ) -> tuple[tuple[int, int], dict[str, Any]]:
+        """Put another one in its place."""
+        ...
+
     async def revoke(self, wanted: schemas.RevokeRequest) -> schemas.Revoked:
         """Shut a node out for good."""
         ...
@@ -124,6 +134,18 @@ class Control(Protocol):
 
     async def unpin(self, wanted: schemas.UnpinRequest) -> schemas.PinInfo:
         """Reach a node by the best path again."""
+        ...
+
+    async def create_api_key(self, wanted: scribeschemas.ApiKeyRequest) -> scribeschemas.ApiKeyCreated:
+        """Make a key to this API."""
+        ...
+
+    async def list_api_keys(self) -> list[scribeschemas.ApiKeyInfo]:
+        """Every key, oldest first."""
+        ...
+
+    async def revoke_api_key(self, named: str) -> scribeschemas.ApiKeyInfo:
+        """End a key."""
         ...
 
     async def stop(self) -> schemas.Stopping:

@@ -5,6 +5,7 @@ from starlette.requests import Request
 from pulse import schemas
 from pulse.api.control import Control
 from pulse.api.routes import Endpoint
+from pulse.core.trust.apikeys import Scope
 from pulse.eventschemas import Events, EventsQuery, Moment, MomentQuery
 
 
@@ -24,7 +25,7 @@ async def at(control: Control, _: Request, query: MomentQuery) -> Moment:
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/api/events", events),
-    Endpoint("GET", "/api/events/verify", verify),
-    Endpoint("GET", "/api/events/at", at),
+    Endpoint("GET", "/api/events", events, Scope.READ),
+    Endpoint("GET", "/api/events/verify", verify, Scope.READ),
+    Endpoint("GET", "/api/events/at", at, Scope.READ),
 )

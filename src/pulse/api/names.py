@@ -5,6 +5,7 @@ from starlette.requests import Request
 from pulse import schemas
 from pulse.api.control import Control
 from pulse.api.routes import Endpoint
+from pulse.core.trust.apikeys import Scope
 
 
 async def set_name(control: Control, _: Request, body: schemas.NameRequest) -> schemas.NodeNaming:
@@ -23,7 +24,7 @@ async def remove_tag(control: Control, _: Request, body: schemas.TagRequest) -> 
 
 
 ENDPOINTS = (
-    Endpoint("PUT", "/api/name", set_name),
-    Endpoint("POST", "/api/tags", add_tag),
-    Endpoint("DELETE", "/api/tags", remove_tag),
+    Endpoint("PUT", "/api/name", set_name, Scope.WRITE),
+    Endpoint("POST", "/api/tags", add_tag, Scope.WRITE),
+    Endpoint("DELETE", "/api/tags", remove_tag, Scope.WRITE),
 )

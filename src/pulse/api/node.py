@@ -1,15 +1,21 @@
-"""`/api/status`, `/api/id`, `/api/cert`, `/api/ping`, `/api/stop`: this node and what it sees."""
+"""`/api/status`, `/api/nodes`, `/api/id`, `/api/cert`, `/api/ping`, `/api/stop`: this node and what it sees."""
 
 from starlette.requests import Request
 
-from pulse import schemas
+from pulse import schemas, scribeschemas
 from pulse.api.control import Control
-from pulse.api.routes import Endpoint
+from pulse.api.routes import LOCAL, Endpoint
+from pulse.core.trust.apikeys import Scope
 
 
-async def status(control: Control, _: Request) -> schemas.Status:
+async def status(control: Control, _: Request) -> scribeschemas.MeshState:
     """The mesh as this node sees it."""
     return await control.status()
+
+
+async def nodes(control: Control, _: Request) -> list[schemas.PeerRow]:
+    """The other nodes of the mesh, as this node sees them."""
+    return (await control.status()).peers
 
 
 async def identity(control: Control, _: Request) -> schemas.NodeIdentity:
@@ -33,9 +39,10 @@ async def stop(control: Control, _: Request) -> schemas.Stopping:
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/api/status", status),
-    Endpoint("GET", "/api/id", identity),
-    Endpoint("GET", "/api/cert", certificate),
-    Endpoint("POST", "/api/ping", ping),
-    Endpoint("POST", "/api/stop", stop, status=202),
+    Endpoint("GET", "/api/status", status, Scope.READ),
+    Endpoint("GET", "/api/nodes", nodes, Scope.READ),
+    Endpoint("GET", "/api/id", identity, Scope.READ),
+    Endpoint("GET", "/api/cert", certificate, Scope.READ),
+    Endpoint("POST", "/api/ping", ping, Scope.READ),
+    Endpoint("POST", "/api/stop", stop, LOCAL, status=202),
 )

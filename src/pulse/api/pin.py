@@ -5,6 +5,7 @@ from starlette.requests import Request
 from pulse import schemas
 from pulse.api.control import Control
 from pulse.api.routes import Endpoint
+from pulse.core.trust.apikeys import Scope
 
 
 async def pin(control: Control, _: Request, body: schemas.PinRequest) -> schemas.PinInfo:
@@ -18,6 +19,6 @@ async def unpin(control: Control, _: Request, body: schemas.UnpinRequest) -> sch
 
 
 ENDPOINTS = (
-    Endpoint("PUT", "/api/pins", pin),
-    Endpoint("DELETE", "/api/pins", unpin),
+    Endpoint("PUT", "/api/pins", pin, Scope.WRITE),
+    Endpoint("DELETE", "/api/pins", unpin, Scope.WRITE),
 )

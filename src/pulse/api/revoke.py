@@ -5,6 +5,7 @@ from starlette.requests import Request
 from pulse import schemas
 from pulse.api.control import Control
 from pulse.api.routes import Endpoint
+from pulse.core.trust.apikeys import Scope
 
 
 async def revoke(control: Control, _: Request, body: schemas.RevokeRequest) -> schemas.Revoked:
@@ -12,4 +13,4 @@ async def revoke(control: Control, _: Request, body: schemas.RevokeRequest) -> s
     return await control.revoke(body)
 
 
-ENDPOINTS = (Endpoint("POST", "/api/revoke", revoke),)
+ENDPOINTS = (Endpoint("POST", "/api/revoke", revoke, Scope.WRITE),)

@@ -4,7 +4,8 @@ from starlette.requests import Request
 
 from pulse import schemas
 from pulse.api.control import Control
-from pulse.api.routes import Endpoint
+from pulse.api.routes import LOCAL, Endpoint
+from pulse.core.trust.apikeys import Scope
 
 
 async def roles(control: Control, _: Request) -> schemas.RolesInfo:
@@ -23,7 +24,7 @@ async def ungrant(control: Control, _: Request, body: schemas.RoleRequest) -> sc
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/api/roles", roles),
-    Endpoint("POST", "/api/roles", grant),
-    Endpoint("DELETE", "/api/roles", ungrant),
+    Endpoint("GET", "/api/roles", roles, Scope.READ),
+    Endpoint("POST", "/api/roles", grant, LOCAL),
+    Endpoint("DELETE", "/api/roles", ungrant, LOCAL),
 )

@@ -7,9 +7,25 @@ import inspect
 import typing
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
+
+from pulse.core.trust.apikeys import Scope
+
+LOCAL: Final = None
+"""The scope of what no key is good for: it is answered on the control socket alone."""
+
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped(Generic[_T]):
+    """An answer with its entity tag."""
+
+    said: _T
+    etag: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +35,20 @@ class Endpoint:
     method: str
     path: str
     handler: Callable[..., Awaitable[object]]
+    scope: Scope | None = LOCAL
+    """What a key must be good for over TCP."""
     status: int = 200
+    precondition: bool = False
+    """It wants If-Match."""
+
+    def refusal(self, granted: Scope) -> str:
+        """Why a key of that scope is not good for it; empty if it is."""
+        if self.scope is not LOCAL and granted.covers(self.scope):
+            return ""
+        return f"this key is good for {granted} alone, and this takes one for {self.scope or 'the node itself'}"
 
     @property
-    def body(self) -> type[msgspec.Struct] | None:
+    def body(self) -> Any:
         """What it hears as JSON, or None."""
         return typing.get_type_hints(self.handler).get("body")
 
@@ -34,7 +60,13 @@ class Endpoint:
     @property
     def answer(self) -> Any:
         """What it says."""
-        return typing.get_type_hints(self.handler)["return"]
+        said = typing.get_type_hints(self.handler)["return"]
+        return typing.get_args(said)[0] if self.is_stamped else said
+
+    @property
+    def is_stamped(self) -> bool:
+        """True if it says so with an entity tag."""
+        return typing.get_origin(typing.get_type_hints(self.handler)["return"]) is Stamped
 
     @property
     def summary(self) -> str:

@@ -10,10 +10,10 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -64,16 +64,35 @@ class ControlSocket:
                 self.path.unlink()
 
 
-class ApiService:
-    """Answers on a control socket until it is cancelled."""
+class Listener(Protocol):
+    """A bound socket."""
 
-    def __init__(self, app: ASGIApp, control: ControlSocket) -> None:
-        """Serve `app`; `control` is closed at the end of `run`."""
-        self._control = control
+    socket: socket.socket
+
+    def close(self) -> None:
+        """Listen no more."""
+        ...
+
+
+class ApiService:
+    """Answers on a control socket, or another one, until it is cancelled."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: Listener,
+        protocol: type[H11Protocol] | None = None,
+        ending: Callable[[], None] | None = None,
+    ) -> None:
+        """Serve `app`; `listener` is closed at the end of `run`. Who may ask is judged by `protocol`, or by `app`.
+
+        `ending` is called when the end begins: what would never end by itself has to then.
+        """
+        self._listener, self._ending = listener, ending
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http=_CheckedProtocol,
+                http=protocol or _CheckedProtocol,
                 ws="none",
                 lifespan="off",
                 loop="none",
@@ -89,14 +108,16 @@ class ApiService:
 
     async def run(self) -> None:
         """Serve; when cancelled, requests under way are finished first."""
-        serving = asyncio.ensure_future(self._server.serve(sockets=[self._control.socket]))
+        serving = asyncio.ensure_future(self._server.serve(sockets=[self._listener.socket]))
         try:
             await asyncio.shield(serving)
         finally:
+            if self._ending:
+                self._ending()
             self._server.should_exit = True
             with contextlib.suppress(asyncio.CancelledError):
                 await serving
-            self._control.close()
+            self._listener.close()
 
 
 class _Server(uvicorn.Server):

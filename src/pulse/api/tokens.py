@@ -2,9 +2,11 @@
 
 from starlette.requests import Request
 
-from pulse import schemas
+from pulse import schemas, scribeschemas
 from pulse.api.control import Control
-from pulse.api.routes import Endpoint
+from pulse.api.routes import LOCAL, Endpoint
+from pulse.core.durations import parse_duration
+from pulse.core.trust.apikeys import Scope
 
 
 async def list_tokens(control: Control, _: Request) -> list[schemas.TokenInfo]:
@@ -12,9 +14,9 @@ async def list_tokens(control: Control, _: Request) -> list[schemas.TokenInfo]:
     return await control.list_tokens()
 
 
-async def create_token(control: Control, _: Request, body: schemas.TokenRequest) -> schemas.TokenCreated:
+async def create_token(control: Control, _: Request, body: scribeschemas.TokenTerms) -> schemas.TokenCreated:
     """Make a token; its text is shown this once."""
-    return await control.create_token(body)
+    return await control.create_token(_terms(body))
 
 
 async def master_token(control: Control, _: Request) -> schemas.MasterToken:
@@ -27,15 +29,27 @@ async def revoke_token(control: Control, request: Request) -> schemas.TokenInfo:
     return await control.revoke_token(request.path_params["prefix"])
 
 
-async def invite(control: Control, _: Request, body: schemas.TokenRequest) -> schemas.Invite:
+async def end_token(control: Control, _: Request, body: scribeschemas.TokenRef) -> schemas.TokenInfo:
+    """End the token whose id begins so."""
+    return await control.revoke_token(body.id)
+
+
+async def invite(control: Control, _: Request, body: scribeschemas.TokenTerms) -> schemas.Invite:
     """Make a line to paste on the next machine."""
-    return await control.invite(body)
+    return await control.invite(_terms(body))
+
+
+def _terms(typed: scribeschemas.TokenTerms) -> schemas.TokenRequest:
+    """With the time in seconds. Raises ConfigError."""
+    ttl = parse_duration(typed.ttl) if isinstance(typed.ttl, str) else typed.ttl
+    return schemas.TokenRequest(ttl, typed.max_uses, typed.tags, typed.name)
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/api/tokens", list_tokens),
-    Endpoint("POST", "/api/tokens", create_token, status=201),
-    Endpoint("GET", "/api/tokens/master", master_token),
-    Endpoint("DELETE", "/api/tokens/{prefix}", revoke_token),
-    Endpoint("POST", "/api/invite", invite, status=201),
+    Endpoint("GET", "/api/tokens", list_tokens, Scope.READ),
+    Endpoint("POST", "/api/tokens", create_token, Scope.WRITE, status=201),
+    Endpoint("GET", "/api/tokens/master", master_token, LOCAL),
+    Endpoint("DELETE", "/api/tokens", end_token, Scope.WRITE),
+    Endpoint("DELETE", "/api/tokens/{prefix}", revoke_token, Scope.WRITE),
+    Endpoint("POST", "/api/invite", invite, Scope.WRITE, status=201),
 )

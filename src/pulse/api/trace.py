@@ -5,6 +5,7 @@ from starlette.requests import Request
 from pulse import pathschemas
 from pulse.api.control import Control
 from pulse.api.routes import Endpoint
+from pulse.core.trust.apikeys import Scope
 
 
 async def trace(control: Control, _: Request, body: pathschemas.TraceRequest) -> pathschemas.Trace:
@@ -12,4 +13,4 @@ async def trace(control: Control, _: Request, body: pathschemas.TraceRequest) ->
     return await control.trace(body)
 
 
-ENDPOINTS = (Endpoint("POST", "/api/trace", trace),)
+ENDPOINTS = (Endpoint("POST", "/api/trace", trace, Scope.READ),)

@@ -5,6 +5,7 @@ from starlette.requests import Request
 from pulse import pathschemas
 from pulse.api.control import Control
 from pulse.api.routes import Endpoint
+from pulse.core.trust.apikeys import Scope
 
 
 async def why(control: Control, _: Request, body: pathschemas.WhyRequest) -> pathschemas.Why:
@@ -12,4 +13,4 @@ async def why(control: Control, _: Request, body: pathschemas.WhyRequest) -> pat
     return await control.why(body)
 
 
-ENDPOINTS = (Endpoint("POST", "/api/why", why),)
+ENDPOINTS = (Endpoint("POST", "/api/why", why, Scope.READ),)

@@ -35,6 +35,7 @@ COMMANDS = {
     "groups": ("pulse.cli.groups:app", "Name sets of nodes and tags, for rules to go by."),
     "bulk": ("pulse.cli.bulk:bulk", "Tag, untag or revoke all nodes that a pattern fits."),
     "revoke": ("pulse.cli.revoke:revoke", "Shut a node out for good."),
+    "api-key": ("pulse.cli.apikeys:app", "Make, list and revoke keys to the HTTP API."),
     "token": ("pulse.cli.tokens:app", "Show the CA's master token; make, list and revoke others."),
     "ca": ("pulse.cli.ca:app", "The certificate authority."),
     "lab": ("pulse.cli.lab:app", "Hosts and cables on this machine, to try a mesh on."),

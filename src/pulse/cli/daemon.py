@@ -231,6 +231,8 @@ def _show_started(started: schemas.Started) -> None:
     ]
     if started.tun:
         pairs.append(("tun", started.tun))
+    if started.api:
+        pairs.append(("api", f"http://{started.api}, with a key: pulse api-key create <name>"))
     print_pairs(pairs)
     if started.invite:
         print(f"\nOn the next machine:\n  pulse join {started.invite}        good for 1 hour and one machine")

@@ -17,7 +17,6 @@ from pulse.settings import LATER
 
 LATER_FLAGS: Final = {
     "--tcp": "node.tcp_listen",
-    "--scribe-listen": "scribe.listen",
     "--exit": "exit",
     "--exit-cidrs": "exit",
 }

@@ -43,6 +43,9 @@ class NodeFlags:
     ] = None
     force_time: Annotated[bool | None, Parameter(help="Let the CA sign although its clock leapt.")] = None
     scribe: Annotated[bool | None, Parameter(help="Be the network config authority.")] = None
+    scribe_listen: Annotated[
+        str | None, Parameter(help="HTTP API of a node with --scribe: host:port, or off (127.0.0.1:8080).")
+    ] = None
     tun: Annotated[bool | None, Parameter(help="Make a network interface with the mesh addresses (Linux).")] = None
     tun_queues: Annotated[int | None, Parameter(help="Queues of the interface, 1 to 16 (1).")] = None
     fec: Annotated[bool | None, Parameter(help="Send parity where packets get lost, to peers that have --fec too.")] = (

@@ -4,7 +4,6 @@ Invariant: a value that cannot be read is refused with an example of one that ca
 """
 
 import datetime
-import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Annotated, Any, Final
 from cyclopts import Parameter
 
 from pulse import clock
+from pulse.core.durations import is_duration, parse_duration
 from pulse.errors import ConfigError
 
 MINUTE: Final = 60.0
@@ -22,27 +22,13 @@ DAY: Final = 86400.0
 DASH: Final = "\u2013"
 """Stands where there is nothing to show."""
 
-_UNITS: Final = {"s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
-_PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
-_DURATION = re.compile(rf"(?:{_PART.pattern})+")
-
-
-def parse_duration(text: str) -> float:
-    """Seconds of `30m`, `4h`, `7d` or `1h30m`; raises ConfigError."""
-    if not _DURATION.fullmatch(text):
-        raise ConfigError(f'"{text}" is no duration. Write 30s, 15m, 4h, 7d or 1h30m')
-    seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
-    if seconds <= 0:
-        raise ConfigError(f'"{text}" is no time at all. Write 30s, 15m, 4h or 7d')
-    return seconds
-
 
 def parse_moment(text: str, now: float) -> float:
     """Seconds since 1970 of `2h` (ago), `2026-11-26` or `2026-11-26T10:00` (UTC, unless it says else).
 
     Raises ConfigError.
     """
-    if _DURATION.fullmatch(text):
+    if is_duration(text):
         return now - parse_duration(text)
     try:
         found = datetime.datetime.fromisoformat(text)

@@ -8,6 +8,9 @@ from pulse.errors import Conflict, SystemRefused
 
 PRIVILEGED = 1024
 
+_IP_FREEBIND = 15
+"""Linux 2.4, and good for IPv6, too; the socket module has no name for it."""
+
 
 def bind_udp(host: str, port: int) -> socket.socket:
     """A UDP socket on `host` (empty: every address, IPv6 and IPv4) and `port`.
@@ -40,9 +43,12 @@ def bind_udp(host: str, port: int) -> socket.socket:
                 raise SystemRefused(f"cannot listen on {where}: {error.strerror or error}") from error
 
 
-def bind_tcp(host: str, port: int) -> socket.socket:
-    """A TCP socket that has that port and does not listen yet, for whom UDP does not get to. Raises OSError."""
-    return _bind(host, port, socket.SOCK_STREAM)
+def bind_tcp(host: str, port: int, *, ahead: bool = False) -> socket.socket:
+    """A TCP socket that has that port and does not listen yet. Raises OSError.
+
+    If `ahead`, an address that this machine does not have yet will do, such as that of a device still to come.
+    """
+    return _bind(host, port, socket.SOCK_STREAM, ahead=ahead)
 
 
 def bind_beside(old: socket.socket, host: str) -> socket.socket:
@@ -73,10 +79,13 @@ def is_ours(host: str) -> bool:
     return True
 
 
-def _bind(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
+def _bind(host: str, port: int, kind: socket.SocketKind, *, ahead: bool = False) -> socket.socket:
     if host:
         family, _, proto, _, address = socket.getaddrinfo(host, port, type=kind)[0]
-        return _bound(socket.socket(family, kind, proto), address)
+        sock = socket.socket(family, kind, proto)
+        if ahead:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        return _bound(sock, address)
     try:
         both = socket.socket(socket.AF_INET6, kind)
         both.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)

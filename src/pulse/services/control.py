@@ -6,9 +6,9 @@ Invariant: nothing is decided here; what changes is changed by the services it a
 import asyncio
 import os
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
-from pulse import clock, eventschemas, pathschemas, policyschemas, schemas
+from pulse import clock, eventschemas, pathschemas, policyschemas, schemas, scribeschemas
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
 from pulse.core.types import NodeId
@@ -98,6 +98,24 @@ class Pinner(Protocol):
     async def unpin(self, wanted: schemas.UnpinRequest) -> schemas.PinInfo: ...
 
 
+class Keys(Protocol):
+    """Who keeps the keys to the API over TCP."""
+
+    async def create(self, wanted: scribeschemas.ApiKeyRequest) -> scribeschemas.ApiKeyCreated: ...
+    async def all(self) -> list[scribeschemas.ApiKeyInfo]: ...
+    async def revoke(self, named: str) -> scribeschemas.ApiKeyInfo: ...
+
+
+class Whole(Protocol):
+    """Who tells the network config as a whole, and replaces it."""
+
+    async def get(self) -> tuple[tuple[int, int], dict[str, Any]]: ...
+    async def put(
+        self, wanted: dict[str, Any], base: tuple[int, int] | None
+    ) -> tuple[tuple[int, int], dict[str, Any]]: ...
+    def state(self, status: schemas.Status) -> scribeschemas.MeshState: ...
+
+
 @dataclass(slots=True)
 class ControlService:
     """One node as its owner commands it; implements `api.control.Control`."""
@@ -118,6 +136,8 @@ class ControlService:
     history: Historian
     acls: policyschemas.Acls
     bulk: Bulk
+    keys: Keys
+    whole: Whole
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when somebody asked the node to stop."""
 
@@ -141,8 +161,8 @@ class ControlService:
             pinned=self.pinned,
         )
 
-    async def status(self) -> schemas.Status:
-        return self.statuses.status()
+    async def status(self) -> scribeschemas.MeshState:
+        return self.whole.state(self.statuses.status())
 
     async def ping(self, wanted: schemas.PingRequest) -> schemas.PingReply:
         node = self.mesh.members.resolve(wanted.node)
@@ -209,6 +229,27 @@ class ControlService:
 
     async def revoke(self, wanted: schemas.RevokeRequest) -> schemas.Revoked:
         return await self.revoker.revoke(wanted)
+
+    # The network config
+
+    async def config(self) -> tuple[tuple[int, int], dict[str, Any]]:
+        return await self.whole.get()
+
+    async def put_config(
+        self, wanted: dict[str, Any], base: tuple[int, int] | None
+    ) -> tuple[tuple[int, int], dict[str, Any]]:
+        return await self.whole.put(wanted, base)
+
+    # Keys to the API
+
+    async def create_api_key(self, wanted: scribeschemas.ApiKeyRequest) -> scribeschemas.ApiKeyCreated:
+        return await self.keys.create(wanted)
+
+    async def list_api_keys(self) -> list[scribeschemas.ApiKeyInfo]:
+        return await self.keys.all()
+
+    async def revoke_api_key(self, named: str) -> scribeschemas.ApiKeyInfo:
+        return await self.keys.revoke(named)
 
     # Journals
 

@@ -3,7 +3,8 @@
 Invariant: nodes are named as they were called when it happened; what the journal cannot know is said, not guessed.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
@@ -38,6 +39,7 @@ class Pen(Protocol):
     lost: int
 
     def ask(self, question: Callable[[], _T]) -> Awaitable[_T]: ...
+    def subscribe(self) -> AbstractContextManager[AsyncIterable[Entry]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,17 @@ class HistoryService:
             peers=sorted(others, key=lambda peer: (peer.link == NO_PATH, peer.name)),
             revoked=sorted(name or node[:SHORT_ID] for node, name in past.revoked.items()),
         )
+
+    @contextmanager
+    def subscribe(self) -> Iterator[AsyncIterator[EventInfo]]:
+        """Events as they are written from now on, for as long as this is open; a slow reader loses the oldest."""
+        with self.pen.subscribe() as entries:
+            yield self._told(entries)
+
+    async def _told(self, entries: AsyncIterable[Entry]) -> AsyncIterator[EventInfo]:
+        async for entry in entries:
+            if entry.event not in BOOKKEEPING:
+                yield self._shown(entry)
 
     def _shown(self, entry: Entry) -> EventInfo:
         fields = dict(entry.fields)

@@ -203,6 +203,8 @@ class StatusService:
             mtu=traffic.mtu if path else 0,
             lan=peer.node_id in self.mesh.heard.members(),
             fec=_protection(sample, traffic) if self.fec else None,
+            path=list(path.hops) if path else [],
+            version=record.version if record else "",
         )
 
     def _figures(self, path: Path | None, sample: PathSample | None) -> Figures:

@@ -1,14 +1,18 @@
-"""Names swap in one list of edits; the rest of what naming does is told by tests/core/network/test_scribe.py."""
+"""Names swap, one by one or all at once; the rest of what naming does is told by tests/core/network/test_scribe.py."""
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 
 from pulse.core.network.draft import Draft
 from pulse.core.network.edits import Edits, edited
-from pulse.core.network.naming import NodeNamed
+from pulse.core.network.naming import NamingReplaced, NodeNamed
 from pulse.core.network.netconfig import Config, Settings
+from pulse.core.network.policy import Rule
 from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.members import Members, Naming
-from pulse.errors import Conflict
+from pulse.errors import Conflict, Refused
 from tests.authority import MESH, NOW, Ca, node
 from tests.mint import member
 
@@ -32,3 +36,28 @@ def test_two_nodes_swap_names_over_a_third_one(draft: Draft) -> None:
 def test_a_name_of_a_certificate_is_taken_until_its_node_has_another(draft: Draft) -> None:
     with pytest.raises(Conflict, match="eye is the name of"):
         edited(draft, Edits([NodeNamed(HOME, "eye")]), NOW)
+
+
+def test_all_names_are_replaced_at_once_and_rules_go_on_meaning_their_nodes(draft: Draft) -> None:
+    rule = Rule("r1", ["home"], ["eye", "tag:infra"], allow=True)
+    ruled = replace(draft, config=msgspec.structs.replace(draft.config, acl=[rule], groups={"g": ["eye"]}))
+
+    after = edited(ruled, Edits([NamingReplaced({HOME: "eye", CAM: "home"}, {HOME: ["infra"]})]), NOW)
+
+    assert after.naming.names == {node("home"): "eye", node("cam"): "home"}
+    assert after.naming.tags == {node("home"): ("infra",)}
+    (moved,) = after.config.acl
+    assert (moved.sources, moved.destinations) == (["eye"], ["home", "tag:infra"])
+    assert after.config.groups == {"g": ["home"]}
+
+
+def test_a_name_that_a_rule_uses_does_not_vanish(draft: Draft) -> None:
+    named = edited(draft, Edits([NodeNamed(CAM, "cam-7")]), NOW)
+    deny = Rule("r1", ["*"], ["cam-7"], allow=False)
+    ruled = replace(named, config=msgspec.structs.replace(named.config, acl=[deny]))
+
+    # The name of its certificate counts again, and the rule goes by that.
+    assert edited(ruled, Edits([NamingReplaced({}, {})]), NOW).config.acl[0].destinations == ["eye"]
+    gone = replace(ruled, members=Members())
+    with pytest.raises(Refused, match="cam-7, which nobody would be called"):
+        edited(gone, Edits([NamingReplaced({}, {})]), NOW)

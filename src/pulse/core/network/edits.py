@@ -64,7 +64,10 @@ def edited(draft: Draft, edits: Edits, wall: float) -> Draft:
     for edit in edits.edits:
         match edit:
             case naming.NodeNamed(node):
-                after = ruling.followed(after, naming.renamed(after, edit), node_from_bytes(node))
+                after = ruling.followed(after, naming.renamed(after, edit), [node_from_bytes(node)])
+            case naming.NamingReplaced():
+                following = naming.renamed(after, edit)
+                after = ruling.followed(after, following, {*after.naming.names, *following.naming.names})
             case naming.NodeTagged() | naming.NodeUntagged():
                 after = naming.renamed(after, edit)
             case _:

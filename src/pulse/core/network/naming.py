@@ -3,11 +3,12 @@
 Invariant: the first edit of a node's tags takes over those of its certificate.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pulse.core.messages import Wire, printable
 from pulse.core.network.draft import Draft
-from pulse.core.network.netconfig import NODES_LIMIT
+from pulse.core.network.netconfig import NODES_LIMIT, Names, Tags
 from pulse.core.trust.certificates import TAGS_LIMIT
 from pulse.core.trust.identity import is_tag, node_from_bytes
 from pulse.core.trust.members import Naming
@@ -39,19 +40,27 @@ class NodeUntagged(Wire, frozen=True, tag=3):
     tag: ShortText
 
 
-NamingEdit = NodeNamed | NodeTagged | NodeUntagged
+class NamingReplaced(Wire, frozen=True, tag=4):
+    """Call all nodes so, and none otherwise."""
+
+    names: Names
+    tags: Tags
+
+
+NamingEdit = NodeNamed | NodeTagged | NodeUntagged | NamingReplaced
 
 
 def renamed(draft: Draft, edit: NamingEdit) -> Draft:
     """The draft after `edit`. Raises Refused, NotFound, or Conflict if another node has the name."""
-    node = node_from_bytes(edit.node)
     match edit:
-        case NodeNamed(_, name):
-            return _named(draft, node, name)
-        case NodeTagged(_, tag):
-            return _tagged(draft, node, tag)
-        case NodeUntagged(_, tag):
-            return _untagged(draft, node, tag)
+        case NodeNamed(node, name):
+            return _named(draft, node_from_bytes(node), name)
+        case NodeTagged(node, tag):
+            return _tagged(draft, node_from_bytes(node), tag)
+        case NodeUntagged(node, tag):
+            return _untagged(draft, node_from_bytes(node), tag)
+        case NamingReplaced(names, tags):
+            return _replaced(draft, names, tags)
 
 
 def _named(draft: Draft, node: NodeId, name: str) -> Draft:
@@ -88,6 +97,40 @@ def _untagged(draft: Draft, node: NodeId, tag: str) -> Draft:
         raise NotFound(f'{draft.members.label_of(node)} has no tag "{_shown(tag)}" ({has})')
     left = tuple(each for each in worn if each != tag)
     return draft.renamed(Naming(naming.names, {**naming.tags, node: left}))
+
+
+def _replaced(draft: Draft, names: Mapping[bytes, str], tags: Mapping[bytes, Sequence[str]]) -> Draft:
+    wanted = Naming(
+        {node_from_bytes(node): name for node, name in names.items()},
+        {node_from_bytes(node): tuple(worn) for node, worn in tags.items()},
+    )
+    for each in {*wanted.names, *wanted.tags} - {*draft.naming.names, *draft.naming.tags}:
+        if draft.members.get(each) is None:
+            raise NotFound(f"there is no node {each[:SHORT_ID]}, to be named or tagged. See the nodes: pulse status")
+    _check_names(draft, wanted.names)
+    for each, worn in wanted.tags.items():
+        _check_tags(each, worn)
+    return draft.renamed(wanted)
+
+
+def _check_names(draft: Draft, names: Mapping[NodeId, str]) -> None:
+    """Each can be a name, and is that of one node only: of those named here, and of those called by certificates."""
+    others = [each for each in draft.members.all() if each.node_id not in names]
+    holders = {called: each.node_id for each in others for called in (each.name, each.host) if called}
+    for node, name in names.items():
+        if not is_node_name(name):
+            raise Refused(f'"{_shown(name)}" cannot name a node: {NAME_RULE}')
+        if name in holders:
+            raise Conflict(f"{name} would be the name of {holders[name][:SHORT_ID]} and of {node[:SHORT_ID]}")
+        holders[name] = node
+
+
+def _check_tags(node: NodeId, worn: Sequence[str]) -> None:
+    for tag in worn:
+        if not is_tag(tag):
+            raise Refused(f'"{_shown(tag)}" cannot be a tag: {TAG_RULE}')
+    if len(set(worn)) < len(worn):
+        raise Refused(f"{node[:SHORT_ID]} would have one tag twice")
 
 
 def _worn(draft: Draft, node: NodeId) -> tuple[str, ...]:

@@ -36,9 +36,9 @@ CONFIG_LIMIT: Final = RPC_LIMIT - 1024
 Rank = tuple[tuple[int, ...], bytes]
 """Numbers and hash, as `compare` takes them."""
 
-_Names = Annotated[dict[Digest, ShortText], msgspec.Meta(max_length=NODES_LIMIT)]
-_Worn = Annotated[list[ShortText], msgspec.Meta(max_length=TAGS_LIMIT)]
-_Tags = Annotated[dict[Digest, _Worn], msgspec.Meta(max_length=NODES_LIMIT)]
+Names = Annotated[dict[Digest, ShortText], msgspec.Meta(max_length=NODES_LIMIT)]
+Worn = Annotated[list[ShortText], msgspec.Meta(max_length=TAGS_LIMIT)]
+Tags = Annotated[dict[Digest, Worn], msgspec.Meta(max_length=NODES_LIMIT)]
 
 
 class Settings(Wire, frozen=True):
@@ -53,8 +53,8 @@ class Config(Wire, frozen=True):
     scribe_epoch: U53
     generation: U53
     settings: Settings
-    names: _Names = msgspec.field(default_factory=dict)
-    tags: _Tags = msgspec.field(default_factory=dict)
+    names: Names = msgspec.field(default_factory=dict)
+    tags: Tags = msgspec.field(default_factory=dict)
     acl: Rules = msgspec.field(default_factory=list)
     tests: Assertions = msgspec.field(default_factory=list)
     """What the rules must always let pass, or never."""

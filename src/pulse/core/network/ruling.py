@@ -5,7 +5,7 @@ are not all known changes nothing, and no two rules, nor two assertions, share a
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Final
 
@@ -111,16 +111,18 @@ def ruled(draft: Draft, edit: RulingEdit) -> Draft:
             return _ungrouped(draft, name)
 
 
-def followed(before: Draft, after: Draft, node: NodeId) -> Draft:
-    """`after`, in which a node has another name, with rules, tests and groups that go on meaning it."""
-    certificate = before.members.get(node)
-    old = rule_name(certificate, before.naming) if certificate else before.naming.names.get(node)
-    new = after.naming.names.get(node)
-    if old is None or new is None or old == new:
+def followed(before: Draft, after: Draft, nodes: Iterable[NodeId]) -> Draft:
+    """`after`, in which nodes have other names, with rules, tests and groups that go on meaning them.
+
+    Raises Refused if one of those means a node that has no name any more.
+    """
+    moved = {old: _called(after, node) for node in nodes if (old := _called(before, node)) is not None}
+    moved = {old: new for old, new in moved.items() if new != old}
+    if not moved:
         return after
 
-    def read(patterns: list[str]) -> list[str]:
-        return [new if each == old else each for each in patterns]
+    def read(patterns: Iterable[str]) -> list[str]:
+        return [_moved_to(moved, each) for each in patterns]
 
     config = after.config
     acl = [
@@ -132,6 +134,19 @@ def followed(before: Draft, after: Draft, node: NodeId) -> Draft:
     ]
     groups = {name: read(members) for name, members in config.groups.items()}
     return _changed(after, structs.replace(config, acl=acl, tests=tests, groups=groups))
+
+
+def _called(draft: Draft, node: NodeId) -> str | None:
+    """The name by which rules know a node."""
+    certificate = draft.members.get(node)
+    return rule_name(certificate, draft.naming) if certificate else draft.naming.names.get(node)
+
+
+def _moved_to(moved: Mapping[str, str | None], pattern: str) -> str:
+    found = moved.get(pattern, pattern)
+    if found is None:
+        raise Refused(f"rules, tests or groups name {pattern}, which nobody would be called any more. Edit them first")
+    return found
 
 
 def _added(draft: Draft, edit: RuleAdded) -> Draft:

@@ -1,0 +1,31 @@
+"""`/api/keys`: who may use this API over TCP; for the control socket alone, so that no key makes another."""
+
+from starlette.requests import Request
+
+from pulse import scribeschemas
+from pulse.api.control import Control
+from pulse.api.routes import LOCAL, Endpoint
+
+
+async def list_api_keys(control: Control, _: Request) -> list[scribeschemas.ApiKeyInfo]:
+    """Every key, oldest first."""
+    return await control.list_api_keys()
+
+
+async def create_api_key(
+    control: Control, _: Request, body: scribeschemas.ApiKeyRequest
+) -> scribeschemas.ApiKeyCreated:
+    """Make a key; it is shown this once."""
+    return await control.create_api_key(body)
+
+
+async def revoke_api_key(control: Control, request: Request) -> scribeschemas.ApiKeyInfo:
+    """End the key of that name, or whose id begins so."""
+    return await control.revoke_api_key(request.path_params["key"])
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/api/keys", list_api_keys, LOCAL),
+    Endpoint("POST", "/api/keys", create_api_key, LOCAL, status=201),
+    Endpoint("DELETE", "/api/keys/{key}", revoke_api_key, LOCAL),
+)

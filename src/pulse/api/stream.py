@@ -1,0 +1,117 @@
+"""`/api/events` as a stream of server-sent events: what happens, told as it happens.
+
+Invariant: a reader costs one of a few places and what the feed keeps for it; who reads slowly sees gaps in the ids.
+"""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from pulse.api.app import STREAM, problem
+from pulse.eventschemas import EventInfo
+
+PLACES: Final = 8
+"""Streams at once: each is a connection that does not end."""
+
+HEARTBEAT: Final = 15.0
+"""Seconds after which a stream that has nothing to tell says so: proxies forget silent connections."""
+
+Gone = Callable[[], Awaitable[None]]
+"""Returns once the reader has gone away."""
+
+Say = Callable[[bytes], Awaitable[None]]
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Feed(Protocol):
+    """Who tells what happens."""
+
+    def subscribe(self) -> AbstractContextManager[AsyncIterable[EventInfo]]:
+        """What happens from now on; a bounded number of events waits for a slow reader, and the oldest give way."""
+        ...
+
+
+class EventStream:
+    """Answers with a stream for as long as its reader stays, or until `close`."""
+
+    def __init__(self, feed: Feed) -> None:
+        """Tell what `feed` tells."""
+        self._feed = feed
+        self._readers = 0
+        self._closed = asyncio.Event()
+
+    def close(self) -> None:
+        """End all streams: the node stops."""
+        self._closed.set()
+
+    async def __call__(self, _: Request) -> Response:
+        """The answer to one reader."""
+        if self._readers >= PLACES:
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{PLACES} readers follow events already", "LinkError")
+        return _Following(self.tell)
+
+    async def tell(self, gone: Gone, say: Say) -> None:
+        """Say what happens, until the reader is gone or all streams end."""
+        self._readers += 1
+        try:
+            with self._feed.subscribe() as happenings:
+                await self._follow(aiter(happenings), gone, say)
+        finally:
+            self._readers -= 1
+
+    async def _follow(self, coming: AsyncIterator[EventInfo], gone: Gone, say: Say) -> None:
+        ends: list[asyncio.Future[Any]] = [asyncio.ensure_future(gone()), asyncio.ensure_future(self._closed.wait())]
+        # Not cancelled by a heartbeat: that would end what it waits for.
+        following: asyncio.Future[EventInfo | None] = asyncio.ensure_future(anext(coming, None))
+        try:
+            await say(b": what happens from now on\n\n")
+            while True:
+                await asyncio.wait([following, *ends], timeout=HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
+                if any(each.done() for each in ends):
+                    return
+                if not following.done():
+                    await say(b": still here\n\n")
+                elif (happening := following.result()) is None:
+                    return
+                else:
+                    await say(written(happening))
+                    following = asyncio.ensure_future(anext(coming, None))
+        finally:
+            following.cancel()
+            for each in ends:
+                each.cancel()
+
+
+class _Following(Response):
+    """An answer that goes on."""
+
+    def __init__(self, tell: Callable[[Gone, Say], Awaitable[None]]) -> None:
+        super().__init__(media_type=STREAM)
+        del self.headers["content-length"]
+        self._tell = tell
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        async def gone() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        async def say(text: bytes) -> None:
+            await send({"type": "http.response.body", "body": text, "more_body": True})
+
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await self._tell(gone, say)
+        await send({"type": "http.response.body", "body": b""})
+
+
+def written(event: EventInfo) -> bytes:
+    """As the HTML standard wants it (9.2): number, type and JSON, each on a line of its own."""
+    kind = "".join(char for char in event.type if char.isprintable())
+    return f"id: {event.seq}\nevent: {kind}\ndata: ".encode() + _encode(event) + b"\n\n"

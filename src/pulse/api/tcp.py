@@ -1,0 +1,136 @@
+"""The API over TCP: the same endpoints as on the control socket, for those who show a key, from no web page.
+
+Invariant: whoever shows no key costs one of a few connections, for seconds, and nothing else.
+"""
+
+import asyncio
+import errno
+import logging
+from collections.abc import Callable, Collection
+from http import HTTPStatus
+from typing import Any, Final, Self
+
+import h11
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from pulse.api.app import problem
+from pulse.api.keyed import Keyed
+from pulse.api.sites import OwnSites
+from pulse.core import addresses
+from pulse.core.trust.apikeys import Scope
+from pulse.errors import Conflict, SystemRefused
+from pulse.net.sockets import bind_tcp
+
+HEADER_DEADLINE: Final = 5.0
+"""Seconds from the connection, or from the last answer, to the end of a request's header."""
+
+BODY_DEADLINE: Final = 30.0
+"""Seconds for a request's body."""
+
+CONNECTIONS: Final = 64
+"""At once; who comes then is hung up on."""
+
+_DEADLINES: Final = {h11.IDLE: HEADER_DEADLINE, h11.SEND_BODY: BODY_DEADLINE}
+
+_quiet = logging.getLogger("pulse.api.tcp.requests")
+_quiet.setLevel(logging.ERROR)
+
+
+class TcpListener:
+    """The listening socket."""
+
+    def __init__(self, host: str, port: int, *, ahead: bool = False) -> None:
+        """Listen; if `ahead`, also at an address that this machine will only have once the mesh is up.
+
+        Raises Conflict if the port is taken, SystemRefused if the system allows it not at all.
+        """
+        where = addresses.join(host or "*", port)
+        try:
+            self.socket = bind_tcp(host, port, ahead=ahead)
+            self.socket.listen(CONNECTIONS)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise Conflict(
+                    f"the scribe's API cannot listen on {where}: another program has that port.\n"
+                    "Choose another: --scribe-listen 127.0.0.1:<port>, or none: --scribe-listen off"
+                ) from error
+            raise SystemRefused(f"the scribe's API cannot listen on {where}: {error.strerror or error}") from error
+        self.socket.setblocking(False)
+
+    @property
+    def address(self) -> str:
+        """`host:port` that is listened on."""
+        return addresses.join(*self.socket.getsockname()[:2])
+
+    def close(self) -> None:
+        """Listen no more."""
+        self.socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def guarded(app: Starlette, judge: Callable[[str], Scope | None], hosts: Callable[[], Collection[str]]) -> ASGIApp:
+    """`app` (made for TCP) behind all that stands between it and the world, the outermost first."""
+    return OwnSites(Keyed(app, judge), hosts)
+
+
+class PatientProtocol(H11Protocol):
+    """HTTP with a deadline for each part of a request, and a cap on connections."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    _awaited: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.logger = _quiet  # What strangers send fills no log.
+        if len(self.connections) > CONNECTIONS:
+            transport.abort()
+            return
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_watching()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP gets a problem like everybody else."""
+        said = problem(HTTPStatus.BAD_REQUEST, msg, "ConfigError")
+        headers = [*said.raw_headers, (b"connection", b"close")]
+        answer = h11.Response(status_code=HTTPStatus.BAD_REQUEST, headers=headers)
+        for event in (answer, h11.Data(bytes(said.body)), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def _watch(self) -> None:
+        """A part of a request that is awaited has a deadline from the moment it began to be."""
+        if self.conn.their_state is self._awaited:
+            return
+        self._stop_watching()
+        self._awaited = self.conn.their_state
+        seconds = _DEADLINES.get(self._awaited)
+        if seconds is not None and not self.transport.is_closing():
+            self._deadline = self.loop.call_later(seconds, self.transport.abort)
+
+    def _stop_watching(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+def hosts_of(listen: str, names: Collection[str], v4: str, v6: str, name: str, node: str) -> frozenset[str]:
+    """The hosts under which people reach the API: where it listens, what the settings name, and this node's own."""
+    return frozenset({listen, *names, v4, v6, name, f"{name}.pulse", f"{node}.pulse"}) - {""}

@@ -1,0 +1,34 @@
+"""Keys through the real client."""
+
+from pathlib import Path
+
+import pytest
+
+from pulse.client import Client
+from pulse.errors import NotFound
+from pulse.scribeschemas import ApiKeyRequest
+from tests.api.fake_control import KEY, FakeControl
+from tests.api.http import say
+
+JSON = "Content-Type: application/json"
+
+
+def test_keys_are_made_listed_and_revoked(place: Path, control: FakeControl) -> None:
+    with Client(place) as client:
+        assert client.create_api_key(ApiKeyRequest("grafana")).info == KEY
+        assert client.list_api_keys() == [KEY]
+        assert client.revoke_api_key("c0ff") == KEY
+
+    assert control.asked == [ApiKeyRequest("grafana"), "c0ff"]
+
+
+@pytest.mark.parametrize("named", ["", "a/b", "?", "a b", "no one"])
+def test_an_unknown_key_is_told_whatever_was_typed(place: Path, control: FakeControl, named: str) -> None:
+    with Client(place) as client, pytest.raises(NotFound):
+        client.revoke_api_key(named)
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"name":1}', b'{"name":"a","scope":"admin"}', b'{"name":"a","for":"b"}'])
+def test_bodies_are_strict(place: Path, control: FakeControl, body: bytes) -> None:
+    assert say(place, f"POST /api/keys HTTP/1.1\n{JSON}", body)[0] == 400
+    assert not control.asked

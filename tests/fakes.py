@@ -24,6 +24,7 @@ class Dialled:
     expect: NodeId | None
     replaces: LinkId = NO_LINK
     websocket_after: float | None = WEBSOCKET_AFTER
+    hole: int = 0
 
 
 @dataclass
@@ -71,6 +72,7 @@ class FakeLinks:
     """What the next tries to make a device end in."""
     expected: tuple[Attempt, ...] = ()
     probes: list[tuple[str, int]] = field(default_factory=list)
+    probes_apart: list[tuple[str, int, int]] = field(default_factory=list)
     samples: tuple[LinkSample, ...] = ()
     peers: list[PeerTraffic] = field(default_factory=list)
     measured: list[PathSample] = field(default_factory=list)
@@ -122,6 +124,10 @@ class FakeLinks:
         """Remember it."""
         self.probes.append((address, attempt))
 
+    def send_probes_apart(self, address: str, attempt: int, count: int) -> None:
+        """Remember it."""
+        self.probes_apart.append((address, attempt, count))
+
     async def wait_facts(self) -> list[Fact]:
         """Wait for facts."""
         told = [await self._facts.get()]
@@ -166,9 +172,10 @@ class FakeLinks:
         expect: NodeId | None,
         replaces: LinkId = NO_LINK,
         websocket_after: float | None = WEBSOCKET_AFTER,
+        hole: int = 0,
     ) -> int:
         """Remember it, numbered from 1001: no attempt of the core has such a number."""
-        self.dials.append(Dialled(1001 + len(self.dials), address, expect, replaces, websocket_after))
+        self.dials.append(Dialled(1001 + len(self.dials), address, expect, replaces, websocket_after, hole))
         return self.dials[-1].dial
 
     def close_link(self, link: LinkId, reason: str) -> None:

@@ -156,6 +156,7 @@ def test_variables_of_others_are_left_alone() -> None:
         ("[socks]\nenabled=true", "[socks]: the SOCKS5 proxy is not in this version"),
         ("[[dns.service]]\nname='a'", "[dns]: the DNS server is not in this version"),
         ("[tun]\nfec='often'", "tun.fec: expected bool, got str"),
+        ("[nat]\nbirthday='often'", "nat.birthday: expected bool, got str"),
         ("[join]\ntoken='a'\ntoken_file='b'", "join.token and "),
     ],
 )

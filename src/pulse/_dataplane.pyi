@@ -248,25 +248,33 @@ class Dataplane:
         replaces: int = 0,
         websocket: float | None = None,
         proxy: tuple[str, str] | None = None,
+        hole: int = 0,
     ) -> int:
         """Make a link: LinkUp with this dial id, or DialFailed, follows within 10 s.
 
         Any other node than `expect` (a node id) is refused. `replaces` is the link this one takes over from.
         QUIC is tried at once, a WebSocket `websocket` seconds later (None: not at all), through the HTTP
         proxy at `proxy` (its "ip:port", and the value of Proxy-Authorization or ""); the first that is verified counts.
+        `hole` is an attempt by birthday: QUIC leaves from the socket that its first probe came in by, which lives as
+        long as the link; its others are closed. From the UDP socket if there was none; 16 links may have their own.
         """
     def close_link(self, link: int, reason: str) -> None:
         """Close; the peer hears `reason` (≤ 100 bytes of it). LinkDown follows. An unknown link is ignored."""
     def close_session(self, node: bytes, reason: str) -> None: ...
     def send(self, link: int, message: bytes) -> bool:
         """Queue a control message (≤ 64 KiB); False if the link is gone or 256 wait already."""
-    def expect_probes(self, attempts: Sequence[tuple[int, bytes, bytes]]) -> None:
-        """(attempt, key for what we send, key for what comes; 32 bytes each): the attempts under way, all of them.
+    def expect_probes(self, attempts: Sequence[tuple[int, bytes, bytes, bool]]) -> None:
+        """(attempt, key for what we send, key for what comes, by birthday): the attempts under way, all of them.
 
-        Probes of others cause neither answer nor event.
+        Keys have 32 bytes. Probes of others cause neither answer nor event.
         """
     def send_probe(self, address: str, attempt: int) -> None:
-        """Send one punch probe from the UDP socket; at most 128 of one attempt leave."""
+        """Send one punch probe from the UDP socket; at most 128 of one attempt leave, 1,024 by birthday."""
+    def send_probes_apart(self, address: str, attempt: int, count: int) -> None:
+        """Send so many probes of an attempt by birthday, each from the next of its sockets; the first 128 open theirs.
+
+        Address is IPv4. What the system has no socket for, or does not take, is lost.
+        """
     def request(self, node: bytes, payload: bytes, timeout: float) -> int:
         """RPC (≤ 1 MiB): Response follows, at the latest after `timeout`."""
     def respond(self, request: int, payload: bytes) -> None: ...

@@ -125,6 +125,13 @@ class Beacon(Section, frozen=True):
     enabled: bool = True
 
 
+class Nat(Section, frozen=True):
+    """The way through NATs."""
+
+    birthday: bool = False
+    """Probe many ports where nothing else opens a hole, with peers that allow it too."""
+
+
 class Control(Section, frozen=True):
     """The control API."""
 
@@ -143,6 +150,7 @@ class NodeConfig(Section, frozen=True):
     portmap: Portmap = Portmap()
     persist: Persist = Persist()
     beacon: Beacon = Beacon()
+    nat: Nat = Nat()
     control: Control = Control()
 
     def __repr__(self) -> str:

@@ -240,6 +240,7 @@ def _mesh(config: NodeConfig, identity: Identity) -> Mesh:
         version=VERSION,
         floors=identity.floors,
         time_floor=identity.time_floor,
+        birthday=config.nat.birthday,
     )
 
 

@@ -88,6 +88,8 @@ class WhyEnd(View, frozen=True):
     last_error: str
     attempts: int
     places: list[WhyPlace]
+    birthday: str = ""
+    """What came of birthday probing: off, untried, under_way, failed or opened; empty where it is not known."""
 
 
 class Why(View, frozen=True):

@@ -41,6 +41,7 @@ SETTINGS: Final = {
     "mesh-cidr": "tun.cidr",
     "portmap": "portmap.enabled",
     "beacon": "beacon.enabled",
+    "birthday": "nat.birthday",
 }
 """Flag (without its dashes) to TOML path; the variable is PULSE_ and the flag in capitals."""
 
@@ -71,6 +72,7 @@ _SWITCHES: Final = frozenset(
         "portmap.enabled",
         "persist.enabled",
         "beacon.enabled",
+        "nat.birthday",
     }
 )
 _NUMBERS: Final = frozenset({"tun.queues", "persist.interval"})

@@ -64,6 +64,40 @@ def test_two_behind_one_nat_that_does_not_hairpin() -> None:
     assert verdict(ours, account(seen=("not an address",))).code is Code.UNANSWERED
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "came_of_it", "turn_on"),
+    [
+        (
+            "off",
+            "off",
+            "; birthday probing is off at db-server and laptop",
+            "start db-server and laptop with --birthday",
+        ),
+        ("untried", "off", "; birthday probing is off at laptop", "or start laptop with --birthday"),
+        ("untried", "untried", "; birthday probing is yet to be tried", "by hand"),
+        ("under_way", "untried", "; birthday probing goes on just now", "by hand"),
+        ("untried", "failed", "; birthday probing found no way, and is tried once an hour", "by hand"),
+        ("opened", "opened", "; the way that birthday probing found is gone, and it is tried once an hour", "by hand"),
+        ("", "", " sent to", "by hand"),
+    ],
+)
+def test_where_birthday_probing_could_help_it_says_what_came_of_it(
+    ours: str, theirs: str, came_of_it: str, turn_on: str
+) -> None:
+    told = verdict(account(nat="symmetric", birthday=ours), account(birthday=theirs))
+
+    assert told.sentence.endswith(f"{came_of_it}.")
+    assert told.help.endswith(turn_on)
+
+
+def test_two_symmetric_nats_are_beyond_birthday_probing() -> None:
+    each = account(nat="symmetric", birthday="off")
+    told = verdict(each, each)
+
+    assert told.sentence.endswith("because both are behind symmetric NATs, which nobody can punch.")
+    assert "birthday" not in told.help
+
+
 def test_without_any_address_there_is_nothing_to_try() -> None:
     nowhere = msgspec.structs.replace(account(), places=())
 

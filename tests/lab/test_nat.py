@@ -62,6 +62,15 @@ def test_a_symmetric_nat_shows_another_port_to_each_address_and_port(lab: Lab) -
     assert again == first
 
 
+def test_a_symmetric_nat_gives_ports_of_its_block(lab: Lab) -> None:
+    lab.set_nat("nat-a", Nat.SYMMETRIC, ports=(30_000, 30_003))
+    with datagrams((lab["a"], PORT), (lab["hub"], 0), (lab["hub"], 0), (lab["far"], 0)) as (a, *others):
+        seen = {a.seen_by(other)[1] for other in others}
+
+    assert len(seen) == 3
+    assert seen <= {*range(30_000, 30_004)}
+
+
 @pytest.mark.parametrize("kind", CONES)
 @pytest.mark.parametrize("port", [PORT, 500])
 def test_hosts_inside_that_use_one_port_get_two(home: Lab, kind: Nat, port: int) -> None:

@@ -153,12 +153,20 @@ def test_a_hop_is_a_router_next_door(networks: list[set[str]], routers: set[str]
         ("[hosts.a]\ncolour = 'red'", r"in \[hosts.a\]: .* unknown field `colour`"),
         ("[hosts.a]\nnat = 'conical'", r"in \[hosts.a\]: Invalid enum value 'conical' - at `\$.nat`"),
         ("[hosts.a]\nfirewall = 'icmp'", r"in \[hosts.a\]: Invalid enum value 'icmp' - at `\$.firewall`"),
+        (
+            "[hosts.a]\nports = [2000, 3000]",
+            "hosts.a.ports: those of a cone follow from the inner ones; make it symmetric",
+        ),
         ("[hosts.a]\nnat = 'symmetric'", "hosts.a.nat: a NAT is on two networks or more, the first outside, not on 0"),
         (NAT.partition("[[networks]]\nhosts = ['gate', 'a']")[0], "hosts.gate.nat: .* not on 1"),
         ("[hosts.a]\nhairpin = true", "hosts.a.hairpin: only a NAT turns packets back"),
         (
             JOINED + "impair = { delay_ms = 'x' }",
             r"Expected `float`, got `str` - at `\$.networks\[0\].impair.delay_ms`",
+        ),
+        (
+            NAT.replace("full_cone'", "symmetric'\nports = [500, 3000]"),
+            "hosts.gate.ports: 500 to 3000 is no range within 1024 to 65535",
         ),
         (JOINED + "impair = { jitter = 1 }", r"unknown field `jitter` - at `\$.networks\[0\].impair`"),
         (JOINED + "impair = { rate_mbit = -1 }", r"networks\[0\].impair.rate_mbit: -1 is not between"),

@@ -69,9 +69,9 @@ async def test_a_literal_address_is_dialled_at_once() -> None:
 
 async def test_transports_and_what_is_replaced_are_passed_on() -> None:
     links = FakeLinks()
-    Dialler(links).dial(Dial(1, "192.0.2.1:443", ALICE, LinkId(7), websocket_after=None))
+    Dialler(links).dial(Dial(1, "192.0.2.1:443", ALICE, LinkId(7), websocket_after=None, hole=9))
 
-    assert [(each.replaces, each.websocket_after) for each in links.dials] == [(7, None)]
+    assert [(each.replaces, each.websocket_after, each.hole) for each in links.dials] == [(7, None, 9)]
 
 
 async def test_all_addresses_of_a_name_are_dialled_at_once() -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pulse.core.effects import AnswerPunch, AskPunch, Attempt, ExpectProbes, SendProbe
+from pulse.core.effects import AnswerPunch, AskPunch, Attempt, ExpectProbes, SendProbe, SendProbesApart
 from pulse.core.facts import Fact, PunchAnswered, PunchAsked
 from pulse.core.paths.traversal import ANSWER
 from pulse.core.types import NodeId
@@ -70,5 +70,7 @@ def test_probes_and_whose_are_expected_are_the_data_planes() -> None:
     attempt = Attempt(7, bytes(32), bytes(32))
     world.service.perform(ExpectProbes((attempt,)))
     world.service.perform(SendProbe("192.0.2.1:443", 7))
+    world.service.perform(SendProbesApart("192.0.2.2:443", 7, 10))
 
     assert (world.links.expected, world.links.probes) == ((attempt,), [("192.0.2.1:443", 7)])
+    assert world.links.probes_apart == [("192.0.2.2:443", 7, 10)]

@@ -23,6 +23,7 @@ from pulse.core.effects import (
     SendBeacon,
     SendMessage,
     SendProbe,
+    SendProbesApart,
     StoreBoot,
     StoreConfig,
     StorePeers,
@@ -199,7 +200,7 @@ class Daemon:
                 self._store_peers_soon()
             case FetchConfig(node):
                 self._fetch(node)
-            case AskPunch() | AnswerPunch() | ExpectProbes() | SendProbe():
+            case AskPunch() | AnswerPunch() | ExpectProbes() | SendProbe() | SendProbesApart():
                 self.punch.perform(effect)
             case Log():
                 self._log(effect)

@@ -7,7 +7,7 @@ one answer, and probes of attempts that the mesh does not expect cause nothing.
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
-from pulse.core.effects import AnswerPunch, AskPunch, Attempt, ExpectProbes, Punching, SendProbe
+from pulse.core.effects import AnswerPunch, AskPunch, Attempt, ExpectProbes, Punching, SendProbe, SendProbesApart
 from pulse.core.facts import ProbeReceived, PunchAnswered, PunchAsked
 from pulse.core.paths.traversal import ANSWER
 from tests.sim import traffic
@@ -47,6 +47,8 @@ class Punch:
                 self._expect(attempts)
             case SendProbe(address, attempt):
                 self._probe(address, attempt)
+            case SendProbesApart():
+                raise AssertionError("birthday probing is off, as nobody turned it on")
             case _:
                 assert_never(effect)
 

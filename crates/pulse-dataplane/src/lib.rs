@@ -5,6 +5,8 @@
 //! frames), and keys agreed on a session seal IP packets as *records*.
 //! Invariant: no packet path takes a lock a packet, reads a clock, allocates or calls into Python.
 
+pub mod apart;
+pub mod birthday;
 pub mod clock;
 pub mod conntrack;
 pub mod dataplane;

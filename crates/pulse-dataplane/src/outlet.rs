@@ -1,4 +1,4 @@
-//! Where the packets of a link leave: the shared UDP socket, or batches through a WebSocket.
+//! Where the packets of a link leave: the shared UDP socket, one of its own, or batches through a WebSocket.
 //!
 //! ```text
 //! message: 0 | bytes of the control stream        or        1 | stride 2 | packets of `stride` bytes, back to back
@@ -8,11 +8,13 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use crate::apart::Apart;
 use crate::signal::Signal;
 use crate::socket::Socket;
 use crate::tables::Link;
@@ -35,6 +37,8 @@ const PATIENCE: Duration = Duration::from_millis(200);
 pub enum Outlet {
     /// The one UDP socket.
     Udp,
+    /// A UDP socket that is this link's alone.
+    Apart(Arc<Apart>),
     /// A WebSocket, through this queue of messages.
     WebSocket(mpsc::Sender<Batch>),
 }
@@ -67,9 +71,9 @@ pub fn packets(message: &mut [u8]) -> Option<(usize, &mut [u8])> {
 }
 
 impl Outlet {
-    /// True for the UDP socket.
+    /// True for a UDP socket.
     pub fn is_udp(&self) -> bool {
-        matches!(self, Self::Udp)
+        matches!(self, Self::Udp | Self::Apart(_))
     }
 }
 
@@ -79,6 +83,7 @@ impl Link {
     pub fn send(&self, socket: &Socket, bytes: &[u8], stride: usize, to: SocketAddr) -> io::Result<()> {
         match &self.outlet {
             Outlet::Udp => socket.send_gso(bytes, stride, to, self.local),
+            Outlet::Apart(apart) => lost_if_full(apart.socket.send_gso(bytes, stride, to, self.local)),
             Outlet::WebSocket(queue) => push(queue, &[IoSlice::new(bytes)], stride),
         }
     }
@@ -87,6 +92,9 @@ impl Link {
     pub fn send_gathered(&self, socket: &Socket, datagrams: &[IoSlice<'_>]) -> io::Result<()> {
         match &self.outlet {
             Outlet::Udp => socket.send_gathered(datagrams, **self.remote.load(), self.local),
+            Outlet::Apart(apart) => {
+                lost_if_full(apart.socket.send_gathered(datagrams, **self.remote.load(), self.local))
+            }
             Outlet::WebSocket(queue) => push(queue, datagrams, datagrams.first().map_or(0, |first| first.len())),
         }
     }
@@ -95,8 +103,17 @@ impl Link {
     pub fn send_blocking(&self, socket: &Socket, bytes: &[u8], stride: usize, stop: &Signal) -> io::Result<()> {
         match &self.outlet {
             Outlet::Udp => socket.send_blocking(bytes, stride, **self.remote.load(), self.local, stop),
+            Outlet::Apart(apart) => apart.socket.send_blocking(bytes, stride, **self.remote.load(), self.local, stop),
             Outlet::WebSocket(queue) => push(queue, &[IoSlice::new(bytes)], stride),
         }
+    }
+}
+
+/// Who waits for room waits for that of the shared socket.
+fn lost_if_full(sent: io::Result<()>) -> io::Result<()> {
+    match sent {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(io::Error::from_raw_os_error(libc::ENOBUFS)),
+        sent => sent,
     }
 }
 

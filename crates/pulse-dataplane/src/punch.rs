@@ -1,4 +1,5 @@
-//! Punch probes: datagrams between two nodes that have no link yet, from their listening sockets (protocol §8).
+//! Punch probes: datagrams between two nodes that have no link yet, from their listening sockets (protocol §8), and from
+//! many sockets of one end where that is agreed (`birthday`).
 //!
 //! ```text
 //! 0x22 | ask 0 or echo 1 | rsv 2 | attempt 8 | seq 4 | HMAC-SHA-256 of all before it, first 16 bytes | zeros to 48
@@ -9,12 +10,13 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use ring::hmac;
 
+use crate::birthday::Sockets;
 use crate::event::Event;
 use crate::stats::Drop;
 use crate::tables::Shared;
@@ -25,6 +27,8 @@ pub const PUNCH: u8 = 0x22;
 pub const LENGTH: usize = 48;
 /// Probes each end may send in one attempt.
 pub const MOST: u32 = 128;
+/// The same of an attempt by birthday.
+pub const MOST_BY_BIRTHDAY: u32 = 1024;
 
 const CLEAR: usize = 16;
 const TAG: usize = 16;
@@ -39,22 +43,34 @@ pub struct Attempt {
     ours: hmac::Key,
     /// Vouches for what the peer sends.
     theirs: hmac::Key,
+    /// Probes each end may send.
+    most: u32,
     sent: AtomicU32,
     asked: Once,
     echoed: Once,
+    /// Those beside the listening one that it has probes sent from; none but by birthday, and once a dial took its own.
+    pub(crate) sockets: Mutex<Option<Sockets>>,
 }
 
 impl Attempt {
-    /// Both ends know the id; what is `ours` here is `theirs` there.
-    pub fn new(id: u64, ours: &[u8; 32], theirs: &[u8; 32]) -> Self {
+    /// Both ends know the id; what is `ours` here is `theirs` there, and both know whether it is one by birthday.
+    pub fn new(id: u64, ours: &[u8; 32], theirs: &[u8; 32], by_birthday: bool) -> Self {
         let key = |secret| hmac::Key::new(hmac::HMAC_SHA256, secret);
-        let (asked, echoed) = (Once::default(), Once::default());
-        Self { id, ours: key(ours), theirs: key(theirs), sent: AtomicU32::new(0), asked, echoed }
+        Self {
+            id,
+            ours: key(ours),
+            theirs: key(theirs),
+            most: if by_birthday { MOST_BY_BIRTHDAY } else { MOST },
+            sent: AtomicU32::new(0),
+            asked: Once::default(),
+            echoed: Once::default(),
+            sockets: by_birthday.then(Sockets::default).into(),
+        }
     }
 
-    /// The next ask; none once there were `MOST`.
-    fn ask(&self) -> Option<[u8; LENGTH]> {
-        let next = |sent| (sent < MOST).then_some(sent + 1);
+    /// The next ask; none once there were as many as may be.
+    pub(crate) fn ask(&self) -> Option<[u8; LENGTH]> {
+        let next = |sent| (sent < self.most).then_some(sent + 1);
         let seq = self.sent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
         Some(self.seal(ASK, seq))
     }
@@ -76,7 +92,7 @@ impl Attempt {
             expected.as_ref().iter().zip(&probe[CLEAR..CLEAR + TAG]).fold(0, |sum, (one, other)| sum | (one ^ other));
         let seq = u32::from_be_bytes(std::array::from_fn(|at| probe[12 + at]));
         let is_news = match probe[1] {
-            _ if differs != 0 || seq >= MOST => false,
+            _ if differs != 0 || seq >= self.most => false,
             ASK => self.asked.mark(seq),
             ECHO => seq < self.sent.load(Ordering::Relaxed) && self.echoed.mark(seq),
             _ => false,
@@ -85,9 +101,9 @@ impl Attempt {
     }
 }
 
-/// Which of `MOST` numbers have been seen.
+/// Which of `MOST_BY_BIRTHDAY` numbers have been seen.
 #[derive(Debug, Default)]
-struct Once([AtomicU64; MOST as usize / 64]);
+struct Once([AtomicU64; MOST_BY_BIRTHDAY as usize / 64]);
 
 impl Once {
     /// True the first time.
@@ -109,7 +125,7 @@ impl Attempts {
         self.0.store(Arc::new(attempts.into_iter().map(|attempt| (attempt.id, kept(attempt))).collect()));
     }
 
-    fn get(&self, id: u64) -> Option<Arc<Attempt>> {
+    pub(crate) fn get(&self, id: u64) -> Option<Arc<Attempt>> {
         self.0.load().get(&id).cloned()
     }
 }
@@ -122,19 +138,28 @@ pub fn ask(shared: &Shared, id: u64, to: SocketAddr) -> io::Result<()> {
     }
 }
 
-/// Something with the first byte of a probe came.
-pub fn received(shared: &Shared, datagram: &[u8], from: SocketAddr) {
+/// True if this looks like a probe of attempt `id`.
+pub(crate) fn is_of(datagram: &[u8], id: u64) -> bool {
+    datagram.len() == LENGTH && datagram[0] == PUNCH && datagram[4..12] == id.to_be_bytes()
+}
+
+/// Something with the first byte of a probe came; `answer` sends from where it came to, or loses, as a full socket would
+/// lose any datagram. True for a probe of an attempt, and news.
+pub fn received(shared: &Shared, datagram: &[u8], from: SocketAddr, answer: impl FnOnce(&[u8; LENGTH])) -> bool {
     let news = datagram.try_into().ok().filter(|_| !shared.is_inside(from.ip())).and_then(|probe: &[u8; LENGTH]| {
         let attempt = shared.attempts.get(u64::from_be_bytes(std::array::from_fn(|at| probe[4 + at])))?;
         let (kind, seq) = attempt.open(probe)?;
         Some((attempt, kind, seq))
     });
-    let Some((attempt, kind, seq)) = news else { return shared.drops.count(Drop::StrayProbe) };
+    let Some((attempt, kind, seq)) = news else {
+        shared.drops.count(Drop::StrayProbe);
+        return false;
+    };
     if kind == ASK {
-        // A full socket loses the echo, as it would lose any datagram.
-        let _lost = shared.socket.send_gso(&attempt.seal(ECHO, seq), LENGTH, from, None);
+        answer(&attempt.seal(ECHO, seq));
     }
     shared.bus.emit(Event::ProbeReceived { attempt: attempt.id, source: from, echo: kind == ECHO });
+    true
 }
 
 #[cfg(test)]
@@ -146,7 +171,11 @@ mod tests {
     const THERE: [u8; 32] = [2; 32];
 
     fn pair() -> (Attempt, Attempt) {
-        (Attempt::new(7, &HERE, &THERE), Attempt::new(7, &THERE, &HERE))
+        pair_of(false)
+    }
+
+    fn pair_of(by_birthday: bool) -> (Attempt, Attempt) {
+        (Attempt::new(7, &HERE, &THERE, by_birthday), Attempt::new(7, &THERE, &HERE, by_birthday))
     }
 
     #[test]
@@ -187,18 +216,20 @@ mod tests {
 
     #[test]
     fn an_attempt_has_so_many_probes_and_no_more() {
-        let (left, right) = pair();
-        let asks: Vec<_> = std::iter::from_fn(|| left.ask()).collect();
-        assert_eq!(asks.len(), MOST as usize);
-        assert!(asks.iter().all(|ask| right.open(ask).is_some()));
-        assert_eq!(right.open(&left.seal(ASK, MOST)), None);
+        for (by_birthday, most) in [(false, MOST), (true, MOST_BY_BIRTHDAY)] {
+            let (left, right) = pair_of(by_birthday);
+            let asks: Vec<_> = std::iter::from_fn(|| left.ask()).collect();
+            assert_eq!(asks.len(), most as usize);
+            assert!(asks.iter().all(|ask| right.open(ask).is_some()));
+            assert_eq!(right.open(&left.seal(ASK, most)), None);
+        }
     }
 
     #[test]
     fn the_vectors_hold() {
         let about = "punch probe = 0x22 | kind 1 (0 ask, 1 echo) | rsv 2 | attempt 8 | seq 4 | first 16 bytes of HMAC-SHA-256 over these 16 | zeros to 48";
         let secret: [u8; 32] = std::array::from_fn(|at| at as u8);
-        let attempt = Attempt::new(0x0102_0304_0506_0708, &secret, &THERE);
+        let attempt = Attempt::new(0x0102_0304_0506_0708, &secret, &THERE, false);
         let vectors = [("an ask", ASK), ("an echo", ECHO)].map(|(name, kind)| {
             vec![
                 ("name", quoted(name)),

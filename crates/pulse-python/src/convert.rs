@@ -108,5 +108,5 @@ pub(crate) fn transports(websocket: Option<f64>, proxy: Option<(String, String)>
         }
         Ok(Proxy { address: socket_address(&address)?, authorization })
     });
-    Ok(Transports { quic: true, websocket, proxy: proxy.transpose()? })
+    Ok(Transports { websocket, proxy: proxy.transpose()?, ..Transports::default() })
 }

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::os::fd::RawFd;
 
 use pulse_dataplane::dataplane::{self, Ownership, Way};
+use pulse_dataplane::link::Transports;
 use pulse_dataplane::punch::Attempt;
 use pulse_dataplane::verify::Trust;
 use pulse_dataplane::{Handle, LinkId};
@@ -107,7 +108,7 @@ impl Dataplane {
         self.0.listen(descriptor(tcp)?).map_err(python_error)
     }
 
-    #[pyo3(signature = (address, expect, replaces = 0, websocket = None, proxy = None))]
+    #[pyo3(signature = (address, expect, replaces = 0, websocket = None, proxy = None, hole = 0))]
     fn dial(
         &self,
         address: &str,
@@ -115,9 +116,10 @@ impl Dataplane {
         replaces: LinkId,
         websocket: Option<f64>,
         proxy: Option<(String, String)>,
+        hole: u64,
     ) -> PyResult<u64> {
         let expect = expect.map(|node| node_id(&node)).transpose()?;
-        let transports = transports(websocket, proxy)?;
+        let transports = Transports { hole, ..transports(websocket, proxy)? };
         self.0.dial(socket_address(address)?, expect, replaces, transports).map_err(python_error)
     }
 
@@ -133,13 +135,18 @@ impl Dataplane {
         self.0.send(link, message).map_err(python_error)
     }
 
-    fn expect_probes(&self, attempts: Vec<(u64, [u8; 32], [u8; 32])>) -> PyResult<()> {
-        let attempts = attempts.iter().map(|(id, ours, theirs)| Attempt::new(*id, ours, theirs));
+    fn expect_probes(&self, attempts: Vec<(u64, [u8; 32], [u8; 32], bool)>) -> PyResult<()> {
+        let attempts =
+            attempts.iter().map(|(id, ours, theirs, by_birthday)| Attempt::new(*id, ours, theirs, *by_birthday));
         self.0.expect_probes(attempts.collect()).map_err(python_error)
     }
 
     fn send_probe(&self, address: &str, attempt: u64) -> PyResult<()> {
         self.0.send_probe(socket_address(address)?, attempt).map_err(python_error)
+    }
+
+    fn send_probes_apart(&self, address: &str, attempt: u64, count: usize) -> PyResult<()> {
+        self.0.send_probes_apart(socket_address(address)?, attempt, count).map_err(python_error)
     }
 
     fn request(&self, node: Vec<u8>, payload: Vec<u8>, timeout: f64) -> PyResult<u64> {

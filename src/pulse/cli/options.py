@@ -58,6 +58,9 @@ class NodeFlags:
     beacon: Annotated[
         bool | None, Parameter(negative="--no-beacon", help="Find members on the same LAN by multicast (yes).")
     ] = None
+    birthday: Annotated[
+        bool | None, Parameter(help="Guess ports of symmetric NATs, with peers that have --birthday too.")
+    ] = None
     mesh_cidr: Annotated[str | None, Parameter(help="IPv4 range of a new network (10.100.0.0/16).")] = None
     portmap: Annotated[
         bool | None, Parameter(negative="--no-portmap", help="Ask the router to pass on a port to this node (yes).")

@@ -29,6 +29,8 @@ class Dial:
     """The link of ours that the new one takes over from; 0 for none."""
     websocket_after: float | None = WEBSOCKET_AFTER
     """Seconds after which a WebSocket is tried too; None for QUIC alone."""
+    hole: int = 0
+    """The attempt by birthday whose socket it leaves from; 0 for the one we listen on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,8 @@ class Attempt:
     number: int
     ours: bytes = field(repr=False)
     theirs: bytes = field(repr=False)
+    by_birthday: bool = False
+    """More probes may be sent, and from sockets of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +194,15 @@ class SendProbe:
 
     address: str
     attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendProbesApart:
+    """Send so many probes of an attempt by birthday to `ip:port`, each from the next of its sockets."""
+
+    address: str
+    attempt: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +226,7 @@ class Log:
     fields: Mapping[str, object] = field(default_factory=dict)
 
 
-Punching = AskPunch | AnswerPunch | ExpectProbes | SendProbe
+Punching = AskPunch | AnswerPunch | ExpectProbes | SendProbe | SendProbesApart
 Store = StoreRoles | StoreConfig | StoreRevocation | StoreBoot
 Effect = (
     Dial

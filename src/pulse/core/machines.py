@@ -17,6 +17,7 @@ from pulse.core.network.statements import NO_FLOORS, Statements
 from pulse.core.network.timetable import Timetable
 from pulse.core.paths.announce import Announce
 from pulse.core.paths.beacon import Beacons
+from pulse.core.paths.birthday import Birthdays
 from pulse.core.paths.gossip import Gossip
 from pulse.core.paths.heard import Heard
 from pulse.core.paths.linkstate import LinkState
@@ -51,6 +52,7 @@ class Machines:
         version: str,
         floors: Floors = NO_FLOORS,
         time_floor: float = 0.0,
+        birthday: bool = False,
     ) -> None:
         self.me = me
         self.statements = Statements(me.network, authorities, self.ca_nodes, self._public_key, floors)
@@ -64,7 +66,7 @@ class Machines:
         self.neighbours = Neighbours(random, self.heard.places_of)
         self.gossip = Gossip(me.network, me, lambda: authorities, random)
         self.wanted = Wanted(me.node_id, self.heard.members, self.gossip.lacking)
-        self.traversal = Traversal(me.node_id, random, self.sight.candidates, self.sight.own, self._is_place)
+        self.traversal = self._traversal(random, Birthdays(birthday, self.sight.nat, self.sight.outer))
         self.beacons = Beacons(
             me.network,
             signer,
@@ -165,6 +167,10 @@ class Machines:
             if each.node_id != self.me.node_id:
                 for prefix in (f"{each.addresses.v4}/32", f"{each.addresses.v6}/128"):
                     yield Owner(prefix, each.node_id, destination=packets, source=packets)
+
+    def _traversal(self, random: "Random", birthdays: Birthdays) -> Traversal:
+        sight = self.sight
+        return Traversal(self.me.node_id, random, sight.candidates, sight.own, self._is_place, birthdays)
 
     def _is_place(self, address: str) -> bool:
         """True where a node may be in the network below."""

@@ -193,10 +193,11 @@ class Mesh(Machines):
             # It was on its way up when the revocation came.
             return self._turned_away(fact, f"{fact.node[:SHORT_ID]} is revoked", now)
         punched = self.traversal.is_punched(fact.node, fact.observed)
+        apart = fact.dial != 0 and self.traversal.goes_apart(fact.node, fact.observed)
         log = Log("link up", INFO, {"node": fact.node[:SHORT_ID], "transport": fact.transport})
         outcomes: list[Effect | News] = [
             log,
-            *self.sight.link_opened(fact),
+            *self.sight.link_opened(fact, apart=apart),
             *self.neighbours.link_opened(fact, now, punched=punched),
             *self.traversal.link_opened(fact.node, "" if fact.transport == WEBSOCKET else fact.observed, now),
             *self.beacons.link_opened(fact.node),

@@ -224,11 +224,24 @@ def decode(data: bytes) -> Message | Unknown:
     return unpack(_messages, data, "message", MESSAGE_LIMIT)
 
 
+MOST_SEEN = 3
+"""Places a node says it is seen at."""
+
+
+class Birthday(Wire, frozen=True):
+    """The sender would probe by birthday: the NAT before it, and where neighbours see it, most of them first."""
+
+    nat: ShortText
+    seen: Annotated[list[ShortText], msgspec.Meta(max_length=MOST_SEEN)]
+
+
 class Punch(Wire, frozen=True):
     """Body of `punch`, asked and answered: where the sender may be reached, and its half of the attempt's secret."""
 
     nonce: Nonce
     candidates: Annotated[list[ShortText], msgspec.Meta(max_length=8)]
+    birthday: Birthday | None = None
+    """None: this attempt is none by birthday."""
 
 
 class MethodName(StrEnum):

@@ -70,8 +70,8 @@ def heard(of: Machines, news: News, now: float) -> Outcomes:
 
 def _found(of: Machines, news: HoleOpened | NodeHeard, now: float) -> Outcomes:
     match news:
-        case HoleOpened(node, address):
-            return of.neighbours.hole_opened(node, address)
+        case HoleOpened(node, address, attempt):
+            return of.neighbours.hole_opened(node, address, attempt)
         case NodeHeard(node, place):
             return [*of.wanted.node_heard(now), *of.neighbours.node_heard(node, place, now)]
 

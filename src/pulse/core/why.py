@@ -11,6 +11,7 @@ import msgspec
 
 from pulse.core.addresses import is_endpoint, split
 from pulse.core.messages import U32, Wire
+from pulse.core.paths.birthday import State
 from pulse.core.paths.nat import Mapping
 from pulse.core.types import ShortText, Text
 
@@ -21,6 +22,13 @@ NO_PATH: Final = "-"
 WEBSOCKET: Final = "websocket"
 
 FIREWALL: Final = "look for a firewall on the way that drops UDP"
+
+_CAME_OF_BIRTHDAY: Final = {
+    State.UNDER_WAY: "birthday probing goes on just now",
+    State.FAILED: "birthday probing found no way, and is tried once an hour",
+    State.OPENED: "the way that birthday probing found is gone, and it is tried once an hour",
+    State.UNTRIED: "birthday probing is yet to be tried",
+}
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 
@@ -67,6 +75,8 @@ class Account(Wire, frozen=True):
     """How its last attempt to punch ended."""
     attempts: U32 = 0
     """Attempts that failed since something changed."""
+    birthday: ShortText = ""
+    """What came of birthday probing; nothing is said by releases that have none."""
 
 
 class Code(StrEnum):
@@ -165,7 +175,21 @@ def _nats(here: End, there: End) -> _Reason | None:
     if len(names) == 2:
         return _Reason(Code.SYMMETRIC_NATS, "both are behind symmetric NATs, which nobody can punch", advice)
     because = f"{names[0]} is behind a symmetric NAT, and the other end lets in only what it sent to"
-    return _Reason(Code.SYMMETRIC_NAT, because, advice)
+    came_of_it, turn_on = _birthday(here, there)
+    return _Reason(Code.SYMMETRIC_NAT, because + came_of_it, advice + turn_on)
+
+
+def _birthday(here: End, there: End) -> tuple[str, str]:
+    """What came of birthday probing, and how it is turned on."""
+    ends = [each for each in (here, there) if each.account]
+    if without := [each.name for each in ends if each.account and each.account.birthday == State.OFF]:
+        both = " and ".join(without)
+        return f"; birthday probing is off at {both}", f", or start {both} with --birthday"
+    states = {each.account.birthday for each in ends if each.account}
+    for state, words in _CAME_OF_BIRTHDAY.items():
+        if state in states:
+            return f"; {words}", ""
+    return "", ""
 
 
 def _silence(ours: Account, theirs: Account) -> _Reason:

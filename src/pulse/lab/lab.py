@@ -19,7 +19,7 @@ from pulse.lab.build import build, extend, lead_on, lines
 from pulse.lab.host import HOSTS_FILE, Host
 from pulse.lab.impairment import NONE, Impairment
 from pulse.lab.line import Line
-from pulse.lab.plan import TWO_HOSTS, Firewall, Nat, NetworkPlan, Plan, Port, check, hops, segments
+from pulse.lab.plan import OUTER_PORTS, TWO_HOSTS, Firewall, Nat, NetworkPlan, Plan, Port, check, hops, segments
 from pulse.lab.state import STATE_ROOT, StateFile, all_states, create, end, identify, is_alive
 
 GRACE: Final = 5.0
@@ -96,11 +96,13 @@ class Lab:
         # What led over a cable that was pulled went with it.
         lead_on(self.hosts, (hop for hop in hops(self._plan) if hop.host == one))
 
-    def set_nat(self, host: str, kind: Nat, *, hairpin: bool | None = None) -> None:
+    def set_nat(
+        self, host: str, kind: Nat, *, hairpin: bool | None = None, ports: tuple[int, int] = OUTER_PORTS
+    ) -> None:
         """Make a NAT one of another class, or the same anew; it forgets all mappings. Raises NotFound if it is none."""
         described = self._plan.hosts[host]
         turns_back = described.hairpin if hairpin is None else hairpin
-        changed = msgspec.structs.replace(described, nat=kind, hairpin=turns_back)
+        changed = msgspec.structs.replace(described, nat=kind, hairpin=turns_back, ports=ports)
         self._start_nat(host, msgspec.structs.replace(self._plan, hosts={**self._plan.hosts, host: changed}))
 
     def rebind_nat(self, host: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pulse.lab import namespaces
-from pulse.lab.plan import Nat, Plan, Port, behind, outer_port
+from pulse.lab.plan import OUTER_PORTS, Nat, Plan, Port, behind, outer_port
 
 MAPPING_LIFE: Final = 120
 """Seconds a mapping outlives its last packet out (RFC 4787, REQ-5)."""
@@ -49,6 +49,7 @@ class Gateway:
     hairpin: bool
     outer: Port
     inside: tuple[Port, ...]
+    ports: tuple[int, int] = OUTER_PORTS
 
 
 def gateway(plan: Plan, host: str) -> Gateway | None:
@@ -56,7 +57,8 @@ def gateway(plan: Plan, host: str) -> Gateway | None:
     described = plan.hosts[host]
     if described.nat is None:
         return None
-    return Gateway(described.nat, described.hairpin, outer_port(plan, host), tuple(behind(plan, host)))
+    outer, inside = outer_port(plan, host), tuple(behind(plan, host))
+    return Gateway(described.nat, described.hairpin, outer, inside, described.ports)
 
 
 def start(namespace: str, to: Gateway, turn: int = 0) -> None:
@@ -108,10 +110,11 @@ def _arriving(to: Gateway) -> str:
 def _leaving(to: Gateway, turn: int) -> str:
     """Packets from inside get the outer address, on their way out or back in."""
     out, outer = to.outer.interface, to.outer.v4.ip
+    first, last = to.ports
     return f"""\
 	chain translate {{
 		{_mappings(to, turn)}
-		meta l4proto {{ tcp, udp }} snat ip to {outer}:{_LOWEST}-65535 fully-random
+		meta l4proto {{ tcp, udp }} snat ip to {outer}:{first}-{last} fully-random
 		snat ip to {outer}
 	}}
 	chain leave {{

@@ -17,6 +17,7 @@ from pulse.lab.impairment import NONE, Impairment
 
 NETWORK_LIMIT = 255
 DEFAULT_MTU = 1500
+OUTER_PORTS = (1024, 65_535)
 
 
 class Nat(StrEnum):
@@ -48,6 +49,8 @@ class HostPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     nat: Nat | None = None
     hairpin: bool = False
     """Hosts inside reach each other at the outer address of their NAT."""
+    ports: tuple[int, int] = OUTER_PORTS
+    """Outer ports that a symmetric NAT gives, first and last: a carrier's has a block for each of its customers."""
     firewall: Firewall | None = None
 
     @property
@@ -170,6 +173,10 @@ def _check_host(name: str, host: HostPlan, networks: int) -> None:
         raise ConfigError(f"hosts.{name}.nat: a NAT is on two networks or more, the first outside, not on {networks}")
     if host.hairpin and not host.nat:
         raise ConfigError(f"hosts.{name}.hairpin: only a NAT turns packets back; say which nat it is")
+    if host.ports != OUTER_PORTS and host.nat is not Nat.SYMMETRIC:
+        raise ConfigError(f"hosts.{name}.ports: those of a cone follow from the inner ones; make it symmetric")
+    if not OUTER_PORTS[0] <= host.ports[0] <= host.ports[1] <= OUTER_PORTS[1]:
+        raise ConfigError(f"hosts.{name}.ports: {host.ports[0]} to {host.ports[1]} is no range within 1024 to 65535")
 
 
 def segments(plan: Plan) -> list[Segment]:

@@ -194,10 +194,11 @@ class DataplaneLinks:
         expect: NodeId | None,
         replaces: LinkId = NO_LINK,
         websocket_after: float | None = WEBSOCKET_AFTER,
+        hole: int = 0,
     ) -> int:
         raw = _raw(expect) if expect else None
         through = self._through(address)
-        return self._dataplane.dial(address, raw, replaces, websocket=websocket_after, proxy=through)
+        return self._dataplane.dial(address, raw, replaces, websocket=websocket_after, proxy=through, hole=hole)
 
     def close_link(self, link: LinkId, reason: str) -> None:
         self._dataplane.close_link(link, reason)
@@ -209,10 +210,13 @@ class DataplaneLinks:
         return self._dataplane.send(link, message)
 
     def expect_probes(self, attempts: Sequence[Attempt]) -> None:
-        self._dataplane.expect_probes([(each.number, each.ours, each.theirs) for each in attempts])
+        self._dataplane.expect_probes([(each.number, each.ours, each.theirs, each.by_birthday) for each in attempts])
 
     def send_probe(self, address: str, attempt: int) -> None:
         self._dataplane.send_probe(address, attempt)
+
+    def send_probes_apart(self, address: str, attempt: int, count: int) -> None:
+        self._dataplane.send_probes_apart(address, attempt, count)
 
     async def request(self, node: NodeId, payload: bytes, timeout: float) -> bytes:
         request = self._dataplane.request(_raw(node), payload, timeout)

@@ -78,7 +78,7 @@ class Dialler:
     def _race(self, wanted: Dial, addresses: list[str]) -> None:
         race = _Race(wanted.attempt)
         for address in addresses:
-            dial = self.links.dial(address, wanted.expect, wanted.replaces, wanted.websocket_after)
+            dial = self.links.dial(address, wanted.expect, wanted.replaces, wanted.websocket_after, wanted.hole)
             race.running.add(dial)
             self._races[dial] = race
 

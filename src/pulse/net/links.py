@@ -156,10 +156,12 @@ class Links(Protocol):
         expect: NodeId | None,
         replaces: LinkId = NO_LINK,
         websocket_after: float | None = WEBSOCKET_AFTER,
+        hole: int = 0,
     ) -> int:
         """Try to link with the node at `address` (`ip:port`); the number `LinkUp` or `DialFailed` will name.
 
-        QUIC goes first, a WebSocket so many seconds later or never; the link is to take over from `replaces`.
+        QUIC goes first, a WebSocket so many seconds later or never; the link is to take over from `replaces`. `hole` is
+        the attempt by birthday from whose socket QUIC leaves.
         """
         ...
 
@@ -181,6 +183,10 @@ class Links(Protocol):
 
     def send_probe(self, address: str, attempt: int) -> None:
         """Send one punch probe of an attempt to `ip:port`."""
+        ...
+
+    def send_probes_apart(self, address: str, attempt: int, count: int) -> None:
+        """Send so many probes of an attempt by birthday to `ip:port`, each from the next of its sockets."""
         ...
 
     async def request(self, node: NodeId, payload: bytes, timeout: float) -> bytes:

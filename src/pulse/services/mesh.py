@@ -27,6 +27,7 @@ from pulse.core.effects import (
     SendBeacon,
     SendMessage,
     SendProbe,
+    SendProbesApart,
     Store,
     StoreBoot,
     StoreConfig,
@@ -114,7 +115,7 @@ class MeshService:
                     self._keep(effect)
                 case FetchConfig(node):
                     self.fetch_config(node)
-                case AskPunch() | AnswerPunch() | ExpectProbes() | SendProbe():
+                case AskPunch() | AnswerPunch() | ExpectProbes() | SendProbe() | SendProbesApart():
                     self.punch(effect)
                 case SendBeacon(data):
                     self.send_beacon(data)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from pulse.core.effects import AnswerPunch, AskPunch, ExpectProbes, Punching, SendProbe
+from pulse.core.effects import AnswerPunch, AskPunch, ExpectProbes, Punching, SendProbe, SendProbesApart
 from pulse.core.facts import Fact, PunchAnswered, PunchAsked
 from pulse.core.messages import MethodName
 from pulse.core.paths.traversal import ANSWER
@@ -46,6 +46,8 @@ class TraversalService:
                 self.links.expect_probes(attempts)
             case SendProbe(address, attempt):
                 self.links.send_probe(address, attempt)
+            case SendProbesApart(address, attempt, count):
+                self.links.send_probes_apart(address, attempt, count)
             case _:
                 assert_never(effect)
 

@@ -95,6 +95,7 @@ class WhyService:
             next_try=max(0.0, report.next_try - now) if report and report.next_try is not None else None,
             error=report.last_error[:255] if report else "",
             attempts=report.failures if report else 0,
+            birthday=mesh.traversal.birthday(node),
         )
 
     def _places(self, node: NodeId) -> tuple[Place, ...]:
@@ -125,6 +126,7 @@ class WhyService:
             next_try=said.next_try,
             last_error=messages.printable(said.error),
             attempts=said.attempts,
+            birthday=messages.printable(said.birthday),
             places=[_shown(each) for each in said.places],
         )
 

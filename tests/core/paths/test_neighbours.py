@@ -220,3 +220,10 @@ def test_what_a_person_named_stays_named_whatever_the_domain_says() -> None:
     story.published()
 
     assert story.unreached() == [HOME]
+
+
+def test_a_hole_opened_by_birthday_is_dialled_from_its_own_socket_over_quic_alone() -> None:
+    (dial,) = Story().neighbours.hole_opened(ALICE, HOME, 4711)
+
+    assert isinstance(dial, Dial)
+    assert (dial.address, dial.expect, dial.hole, dial.websocket_after) == (HOME, ALICE, 4711, None)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from pulse.core.effects import CloseLink, Log, SendMessage
 from pulse.core.messages import Observed, decode
+from pulse.core.paths.nat import Mapping, Nat
 from pulse.core.paths.sight import CLOCK_TOLERANCE, OBSERVED_TOLD, SIGHTING_RATE, SIGHTINGS, Sight
 from pulse.core.types import LinkId
 from tests.authority import node
@@ -53,6 +54,28 @@ def test_an_address_two_neighbours_see_is_one_until_both_are_gone(sight: Sight) 
     assert "203.0.113.7:443" in sight.addresses()
     sight.link_closed(TWO)
     assert sight.addresses() == ["[2001:db8::7]:443"]
+
+
+def test_where_a_socket_is_seen_that_one_link_has_for_itself_is_no_place_of_ours(sight: Sight) -> None:
+    for number, name in enumerate(("alice", "bob", "carol"), 1):
+        sight.link_opened(link_up(node(name), number), apart=number == THREE)
+    sight.observed(ONE, "203.0.113.7", 40_001, 0.0)
+    sight.observed(TWO, "203.0.113.7", 40_002, 0.0)
+    sight.observed(THREE, "203.0.113.7", 40_001, 0.0)
+
+    assert sight.nat() == Nat(Mapping.SYMMETRIC, 2)
+    sight.link_closed(THREE)
+    sight.link_opened(link_up(node("carol"), THREE))
+    sight.observed(THREE, "203.0.113.7", 40_001, 0.0)
+    assert sight.nat() == Nat(Mapping.CONE, 3)
+
+
+def test_the_places_seen_through_a_nat_are_those_no_interface_has(sight: Sight) -> None:
+    sight.addresses_changed(LAN)
+    for link, host in ((ONE, "192.168.1.0"), (TWO, "203.0.113.7"), (THREE, "2001:db8::7")):
+        sight.observed(link, host, 443, 0.0)
+
+    assert sight.outer() == ["203.0.113.7:443"]
 
 
 def test_a_neighbour_that_sees_us_elsewhere_by_now_counts_once(sight: Sight) -> None:

@@ -259,6 +259,12 @@ impl Dataplane {
         Ok(())
     }
 
+    /// Send so many probes of an attempt by birthday, each from the next of its own sockets; what does not leave is lost.
+    pub fn send_probes_apart(&self, to: SocketAddr, attempt: u64, count: usize) -> Result<()> {
+        self.running()?.links.ask_apart(to, attempt, count);
+        Ok(())
+    }
+
     /// RPC: `Response` follows, at the latest after `limit`.
     pub fn request(&self, node: NodeId, payload: Vec<u8>, limit: Duration) -> Result<u64> {
         at_most(payload.len(), REQUEST_MAX, "a request", "1 MiB")?;

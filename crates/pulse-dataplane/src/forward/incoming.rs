@@ -1,4 +1,4 @@
-//! The UDP thread: everything that arrives, to its layer.
+//! The UDP threads: everything that arrives, to its layer.
 //!
 //! Invariant: nothing unauthenticated goes further than its seal; a frame for another node goes to the relay and
 //! nowhere else.
@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::ptr;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
@@ -20,12 +21,14 @@ use super::runs::{Class, Runs};
 use super::send_frames_to;
 use super::session_run::SessionRun;
 use crate::LinkId;
+use crate::apart::Apart;
 use crate::frame::{self, FRAME_OVERHEAD, HopHeader, Kind, Opened, Part};
 use crate::inbox::{Inbox, Packet};
+use crate::outlet::Outlet;
 use crate::policy::Policy;
 use crate::seal::RecordOpener;
 use crate::signal::Signal;
-use crate::socket::{Batch, Received};
+use crate::socket::{Batch, Received, Socket};
 use crate::stats::{Drop, Drops};
 use crate::tables::{Addresses, Link, Me, Routes, Shared};
 use crate::tun::Tun;
@@ -39,6 +42,8 @@ const REJOINED: usize = 512 << 10;
 #[derive(Debug)]
 pub struct Incoming {
     shared: Arc<Shared>,
+    /// The socket, if it is not the shared one.
+    apart: Option<Arc<Apart>>,
     stop: Arc<Signal>,
     batch: Batch,
     rejoined: Box<[u8]>,
@@ -46,9 +51,9 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    pub fn new(shared: Arc<Shared>, stop: Arc<Signal>) -> Self {
+    pub fn new(shared: Arc<Shared>, apart: Option<Arc<Apart>>, stop: Arc<Signal>) -> Self {
         let rejoined = vec![0; REJOINED].into();
-        Self { shared, stop, batch: Batch::default(), rejoined, verdicts: Verdicts::default() }
+        Self { shared, apart, stop, batch: Batch::default(), rejoined, verdicts: Verdicts::default() }
     }
 
     /// Turn after turn until stopped.
@@ -58,15 +63,16 @@ impl Incoming {
             // An error is a pending one of the socket (an ICMP message): it was taken by asking.
             let idle = matches!(guarded(&shared.drops, || self.turn()), Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock);
             if idle {
-                let _try_again = shared.socket.wait_readable(&self.stop);
+                let _try_again = Origin::of(self.apart.as_deref()).socket(&shared).wait_readable(&self.stop);
             }
         }
     }
 
     fn turn(&mut self) -> io::Result<()> {
-        self.shared.socket.recv_batch(&mut self.batch)?;
+        let origin = Origin::of(self.apart.as_deref());
+        origin.socket(&self.shared).recv_batch(&mut self.batch)?;
         let view = View::of(&self.shared);
-        let mut turn = Turn::new(&self.shared, &view, &mut self.rejoined, &mut self.verdicts);
+        let mut turn = Turn::new(&self.shared, &view, origin, &mut self.rejoined, &mut self.verdicts);
         for received in self.batch.received() {
             turn.take(received);
         }
@@ -86,10 +92,43 @@ impl Arrivals {
         let verdicts = &mut self.0;
         guarded(&shared.drops, || {
             // Nobody cuts what a WebSocket carries, so nothing is rejoined.
-            let mut turn = Turn::new(shared, &view, &mut [], verdicts);
+            let mut turn = Turn::new(shared, &view, Origin::WebSocket, &mut [], verdicts);
             turn.batch(packets, stride, from);
             turn.end();
         });
+    }
+}
+
+/// Where the packets of a turn came in.
+#[derive(Debug, Clone, Copy)]
+enum Origin<'s> {
+    Shared,
+    /// One link's own socket.
+    Apart(&'s Apart),
+    WebSocket,
+}
+
+impl<'s> Origin<'s> {
+    fn of(apart: Option<&'s Apart>) -> Self {
+        apart.map_or(Self::Shared, Self::Apart)
+    }
+
+    fn socket(self, shared: &'s Shared) -> &'s Socket {
+        if let Self::Apart(apart) = self { &apart.socket } else { &shared.socket }
+    }
+
+    fn inbox(self, shared: &'s Shared) -> &'s Inbox {
+        if let Self::Apart(apart) = self { &apart.inbox } else { &shared.link_inbox }
+    }
+
+    /// True if frames of `link` come in here: each link has its own way, or two threads that took frames of one at a time
+    /// would wait for each other's locks.
+    fn serves(self, link: &Link) -> bool {
+        match (self, &link.outlet) {
+            (Self::Shared, Outlet::Udp) | (Self::WebSocket, Outlet::WebSocket(_)) => true,
+            (Self::Apart(apart), Outlet::Apart(own)) => ptr::eq(apart, &raw const **own),
+            _ => false,
+        }
     }
 }
 
@@ -132,12 +171,17 @@ struct Turn<'s, 'b> {
     now: Option<Instant>,
     links_have_news: bool,
     sessions_have_news: bool,
-    /// It is one of the UDP thread.
-    is_udp: bool,
+    origin: Origin<'s>,
 }
 
 impl<'s, 'b> Turn<'s, 'b> {
-    fn new(shared: &'s Shared, view: &'s View, rejoined: &'b mut [u8], verdicts: &'b mut Verdicts) -> Self {
+    fn new(
+        shared: &'s Shared,
+        view: &'s View,
+        origin: Origin<'s>,
+        rejoined: &'b mut [u8],
+        verdicts: &'b mut Verdicts,
+    ) -> Self {
         verdicts.begin_turn();
         Self {
             shared,
@@ -149,7 +193,7 @@ impl<'s, 'b> Turn<'s, 'b> {
             now: None,
             links_have_news: false,
             sessions_have_news: false,
-            is_udp: true,
+            origin,
         }
     }
 
@@ -160,7 +204,7 @@ impl<'s, 'b> Turn<'s, 'b> {
                 Class::Quic => self.quic(Packet { bytes: run.to_vec(), stride: stride.min(run.len()), from, to, ecn }),
                 Class::Frame(index) => self.frames(index, run, stride, from, ecn),
                 Class::Record(index) => self.records.bare(index, run, stride, self.verdicts),
-                Class::Punch => run.chunks(stride).for_each(|datagram| punch::received(self.shared, datagram, from)),
+                Class::Punch => run.chunks(stride).for_each(|datagram| self.punch(datagram, from)),
                 Class::Nobody(reason) => self.shared.drops.add(reason, count(run, stride)),
             }
         }
@@ -168,7 +212,6 @@ impl<'s, 'b> Turn<'s, 'b> {
 
     /// A message of a WebSocket: it brings frames of its own link, and records.
     fn batch(&mut self, packets: &'b mut [u8], stride: usize, from: SocketAddr) {
-        self.is_udp = false;
         for (class, run) in Runs::new(packets, stride) {
             let reason = match class {
                 Class::Frame(index) if self.comes_from(index, from) => {
@@ -197,7 +240,7 @@ impl<'s, 'b> Turn<'s, 'b> {
             relay.flush();
         }
         if self.links_have_news {
-            self.shared.link_inbox.wake();
+            self.origin.inbox(self.shared).wake();
         }
         if self.sessions_have_news {
             self.shared.session_inbox.wake();
@@ -205,13 +248,17 @@ impl<'s, 'b> Turn<'s, 'b> {
     }
 
     fn quic(&mut self, packet: Packet) {
-        self.links_have_news |= push(&self.shared.link_inbox, packet, &self.shared.drops);
+        self.links_have_news |= push(self.origin.inbox(self.shared), packet, &self.shared.drops);
+    }
+
+    fn punch(&self, datagram: &[u8], from: SocketAddr) {
+        punch::received(self.shared, datagram, from, |echo| {
+            let _lost = self.origin.socket(self.shared).send_gso(echo, echo.len(), from, None);
+        });
     }
 
     fn frames(&mut self, index: LinkId, run: &'b mut [u8], stride: usize, from: SocketAddr, ecn: Option<EcnCodepoint>) {
-        // What a WebSocket carries comes that way alone: two threads that took frames of one link at a time would wait for
-        // each other's locks.
-        let Some(link) = self.view.links.get(&index).filter(|link| link.outlet.is_udp() == self.is_udp) else {
+        let Some(link) = self.view.links.get(&index).filter(|link| self.origin.serves(link)) else {
             return self.shared.drops.add(Drop::UnknownIndex, count(run, stride));
         };
         let mut session = SessionRun::new(ecn);

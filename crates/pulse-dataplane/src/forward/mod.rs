@@ -25,6 +25,8 @@ mod multipath;
 mod narrow;
 mod onward;
 mod outgoing;
+#[cfg(test)]
+mod own_socket;
 mod parcel;
 #[cfg(test)]
 mod policing;
@@ -61,6 +63,7 @@ use incoming::Incoming;
 use outgoing::Outgoing;
 pub use waiting::release_waiting;
 
+use crate::apart::Apart;
 use crate::signal::Signal;
 use crate::stats::{Drop, Drops};
 use crate::tables::Shared;
@@ -69,7 +72,7 @@ use crate::tun::Tun;
 /// How long a detach waits for the UDP thread to finish its turn: far longer than any turn.
 const RELEASE: Duration = Duration::from_millis(200);
 
-/// The thread that takes in all that arrives on the UDP socket; it ends with this value.
+/// The thread that takes in all that arrives on a UDP socket; it ends with this value.
 #[derive(Debug)]
 pub struct Packets {
     stop: Arc<Signal>,
@@ -77,11 +80,20 @@ pub struct Packets {
 }
 
 impl Packets {
-    /// Start it.
+    /// Start that of the shared socket.
     pub fn start(shared: Arc<Shared>) -> io::Result<Self> {
+        Self::start_on(shared, None, "pulse-udp")
+    }
+
+    /// Start that of one link's own socket.
+    pub fn start_apart(shared: Arc<Shared>, apart: Arc<Apart>) -> io::Result<Self> {
+        Self::start_on(shared, Some(apart), "pulse-udp-apart")
+    }
+
+    fn start_on(shared: Arc<Shared>, apart: Option<Arc<Apart>>, name: &str) -> io::Result<Self> {
         let stop = Arc::new(Signal::new()?);
-        let mut incoming = Incoming::new(shared, Arc::clone(&stop));
-        let thread = Some(spawn("pulse-udp".to_owned(), move || incoming.run())?);
+        let mut incoming = Incoming::new(shared, apart, Arc::clone(&stop));
+        let thread = Some(spawn(name.to_owned(), move || incoming.run())?);
         Ok(Self { stop, thread })
     }
 

@@ -3,11 +3,13 @@
 //! Invariant: the marked connection id of a joiner chooses the join lane before TLS begins; everything else
 //! gets the link lane, which demands a certificate.
 
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use quinn::{Connection, ConnectionError, Incoming, RecvStream, SendStream, ServerConfig};
+use quinn::{Connection, ConnectionError, Endpoint, Incoming, RecvStream, SendStream, ServerConfig};
 use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
@@ -15,7 +17,8 @@ use super::Desk;
 use super::carrier::{Candidate, Close, Ended};
 use super::gate::{Knock, Pass};
 use super::meeting::welcome;
-use super::quic::{explain, link_transport};
+use super::quic::{endpoint_apart, explain, link_transport};
+use crate::apart::Apart;
 use crate::event::Level;
 use crate::outlet::Outlet;
 use crate::tls::{is_join, link_client, link_server};
@@ -25,17 +28,53 @@ use crate::{NodeId, join};
 /// How long TLS and the control stream may take: a slow handshake holds a place at the gate.
 pub(crate) const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Dial a link over QUIC.
-pub(crate) async fn dial(desk: &Arc<Desk>, address: SocketAddr, expect: Option<NodeId>) -> Result<Candidate, Ended> {
+/// Links that may have sockets of their own: each has a thread too.
+const MOST_APART: usize = 16;
+
+/// Dial a link over QUIC, from the socket we listen on or from the one given.
+pub(crate) async fn dial(
+    desk: &Arc<Desk>,
+    address: SocketAddr,
+    expect: Option<NodeId>,
+    from: Option<OwnedFd>,
+) -> Result<Candidate, Ended> {
     let both = desk.settings.both();
     let (identity, trust) = both.ok_or_else(|| Ended::new("identity", "no identity and trust are installed yet"))?;
     let (mut config, verifier) = link_client(&identity, &trust).map_err(broken)?;
     config.transport_config(link_transport());
-    let connecting = desk.endpoint.connect_with(config, address, &pinned_name(expect.as_ref()));
+    let (endpoint, outlet) = match from {
+        Some(socket) => apart(desk, socket)?,
+        None => (desk.endpoint.clone(), Outlet::Udp),
+    };
+    let connecting = endpoint.connect_with(config, address, &pinned_name(expect.as_ref()));
     let connecting = connecting.map_err(|error| Ended::new("unreachable", error.to_string()))?;
+    if let Outlet::Apart(_) = outlet {
+        keep(desk, endpoint);
+    }
     let connection = connecting.await.map_err(|error| refused(&error, &verifier))?;
     let (send, recv) = connection.open_bi().await.map_err(|error| explain(&error))?;
-    member(desk, connection, send, recv)
+    member(desk, connection, send, recv, outlet)
+}
+
+/// An endpoint on a socket of its own, for one link.
+fn apart(desk: &Arc<Desk>, socket: OwnedFd) -> Result<(Endpoint, Outlet), Ended> {
+    let failed = |error: io::Error| Ended::new("unreachable", error.to_string());
+    if desk.aparts().len() >= MOST_APART {
+        return Err(Ended::new("unreachable", format!("{MOST_APART} links have sockets of their own already")));
+    }
+    let apart = Arc::new(Apart::new(socket).map_err(failed)?);
+    let endpoint = endpoint_apart(&desk.shared, &apart).map_err(failed)?;
+    Ok((endpoint, Outlet::Apart(apart)))
+}
+
+/// Count an endpoint that dials among those with sockets of their own, until its link is gone or came to nothing.
+fn keep(desk: &Arc<Desk>, endpoint: Endpoint) {
+    let (id, desk) = (desk.next_id(), Arc::clone(desk));
+    desk.aparts().insert(id, endpoint.clone());
+    tokio::spawn(async move {
+        endpoint.wait_idle().await;
+        desk.aparts().remove(&id);
+    });
 }
 
 /// Take in handshakes for as long as the endpoint lives.
@@ -104,17 +143,20 @@ async fn shake_hands(desk: &Desk, incoming: Incoming) -> Result<Candidate, Ended
     let accepted = incoming.accept_with(Arc::new(config)).map_err(|error| refused(&error, &verifier))?;
     let connection = accepted.await.map_err(|error| refused(&error, &verifier))?;
     let (send, recv) = connection.accept_bi().await.map_err(|error| explain(&error))?;
-    member(desk, connection, send, recv)
+    member(desk, connection, send, recv, Outlet::Udp)
 }
 
-fn member(desk: &Desk, connection: Connection, send: SendStream, recv: RecvStream) -> Result<Candidate, Ended> {
+fn member(
+    desk: &Desk,
+    connection: Connection,
+    send: SendStream,
+    recv: RecvStream,
+    outlet: Outlet,
+) -> Result<Candidate, Ended> {
     let chain = connection.peer_identity().and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok());
     let certified = certified(chain.as_deref().map(Vec::as_slice));
     let (reader, writer) = (Box::new(recv), Box::new(send));
-    identified(
-        desk,
-        Candidate { carrier: Arc::new(connection), certified: certified?, reader, writer, outlet: Outlet::Udp },
-    )
+    identified(desk, Candidate { carrier: Arc::new(connection), certified: certified?, reader, writer, outlet })
 }
 
 /// What the other end proved to be.

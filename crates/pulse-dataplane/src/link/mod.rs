@@ -44,6 +44,7 @@ pub use writable::Writable;
 pub use wss::Proxy;
 pub(crate) use wss::knock as knock_wss;
 
+use crate::birthday;
 use crate::event::{Event, Level};
 use crate::forward::Arrivals;
 use crate::hello::MESSAGE_MAX;
@@ -83,6 +84,8 @@ pub(crate) struct Desk {
     pub(crate) settings: Arc<Settings>,
     pub(crate) registry: Registry,
     pub(crate) endpoint: Endpoint,
+    /// Those of links with sockets of their own.
+    aparts: Mutex<HashMap<u64, Endpoint>>,
     pub(crate) joins: JoinLane,
     gate: Gate,
     arrivals: Mutex<Arrivals>,
@@ -109,6 +112,7 @@ impl Links {
             endpoint: quic::endpoint(&shared, &settings.writable)?,
             joins: JoinLane::new(ThrowAway::new().map_err(io::Error::other)?, now),
             gate: Gate::new(now),
+            aparts: Mutex::default(),
             arrivals: Mutex::default(),
             opened: AtomicBool::new(false),
             over: AtomicBool::new(false),
@@ -173,6 +177,14 @@ impl Links {
             }
         });
         dial
+    }
+
+    /// Send probes of an attempt from sockets beside the listening one; see `birthday::ask`.
+    pub fn ask_apart(&self, to: SocketAddr, attempt: u64, count: usize) {
+        let _runtime = self.0.runtime.enter();
+        if let Err(error) = birthday::ask(&self.0.shared, attempt, to, count) {
+            self.0.shared.bus.log(Level::Debug, format!("no socket for a probe: {error}"));
+        }
     }
 
     /// Close a link; `LinkDown` follows. An unknown one is ignored.
@@ -241,13 +253,19 @@ impl Links {
     pub async fn shutdown(&self) {
         self.0.over.store(true, Ordering::Relaxed);
         let all = self.0.registry.all();
+        let aparts: Vec<Endpoint> = self.0.aparts().values().cloned().collect();
         self.0.close_all(Close::Leaving, "leaving");
+        // Tasks that listen at sockets of an attempt hold what holds them.
+        self.0.shared.attempts.replace(vec![]);
         self.0.endpoint.close(VarInt::from_u32(Close::Leaving as u32), b"leaving");
         let heard = async {
             for live in &all {
                 live.carrier.ended().await;
             }
             self.0.endpoint.wait_idle().await;
+            for endpoint in &aparts {
+                endpoint.wait_idle().await;
+            }
         };
         let _ = timeout(GOODBYE, heard).await;
     }
@@ -280,6 +298,10 @@ impl Desk {
 
     pub(crate) fn me(&self) -> Option<NodeId> {
         self.shared.me.load().as_ref().map(|me| me.node)
+    }
+
+    fn aparts(&self) -> MutexGuard<'_, HashMap<u64, Endpoint>> {
+        self.aparts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn arrivals(&self) -> MutexGuard<'_, Arrivals> {

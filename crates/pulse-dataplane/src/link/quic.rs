@@ -1,6 +1,7 @@
-//! QUIC over the shared UDP socket: the endpoint of links and joins, and what a link needs of a connection.
+//! QUIC over the shared UDP socket, or over one that is a link's alone: their endpoints, and what a link needs of a
+//! connection.
 //!
-//! Invariant: packets come from the UDP thread through the inbox and leave through the shared socket; no
+//! Invariant: packets come from the socket's thread through its inbox and leave through that socket; no
 //! send error but "would block" ever reaches quinn, as it would end the connection.
 
 use std::future::Future;
@@ -20,6 +21,10 @@ use quinn::{
 use super::carrier::{Carrier, Close, Ended, HOP_LABEL, closed_by_peer, printable};
 use super::writable::Writable;
 use crate::NodeId;
+use crate::apart::Apart;
+use crate::forward::Packets;
+use crate::inbox::Inbox;
+use crate::socket::Socket;
 use crate::tables::Shared;
 
 /// Fits every underlay that carries QUIC at all (RFC 9000 §14).
@@ -28,11 +33,23 @@ const DATAGRAM: u16 = 1200;
 pub(crate) const IDLE: Duration = Duration::from_millis(3500);
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
-/// The face of the shared socket that quinn wants.
+/// The face of a socket that quinn wants.
 #[derive(Debug)]
 struct LinkSocket {
     shared: Arc<Shared>,
+    /// A link's own socket, and its thread; none for the shared one.
+    apart: Option<(Arc<Apart>, Packets)>,
     writable: Arc<Writable>,
+}
+
+impl LinkSocket {
+    fn socket(&self) -> &Socket {
+        self.apart.as_ref().map_or(&self.shared.socket, |(apart, _)| &apart.socket)
+    }
+
+    fn inbox(&self) -> &Inbox {
+        self.apart.as_ref().map_or(&self.shared.link_inbox, |(apart, _)| &apart.inbox)
+    }
 }
 
 impl AsyncUdpSocket for LinkSocket {
@@ -41,7 +58,7 @@ impl AsyncUdpSocket for LinkSocket {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.writable.send(|| self.shared.socket.send_transmit(transmit))
+        self.writable.send(|| self.socket().send_transmit(transmit))
     }
 
     fn poll_recv(
@@ -50,11 +67,11 @@ impl AsyncUdpSocket for LinkSocket {
         buffers: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        self.shared.link_inbox.poll(context, buffers, meta)
+        self.inbox().poll(context, buffers, meta)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.shared.socket.local_addr()
+        self.socket().local_addr()
     }
 
     /// Also keeps quinn from searching for a larger packet size.
@@ -73,15 +90,28 @@ impl AsyncUdpSocket for LinkSocket {
 
 /// The endpoint of links and joins. It accepts nothing before it is given a server config.
 pub(crate) fn endpoint(shared: &Arc<Shared>, writable: &Arc<Writable>) -> io::Result<Endpoint> {
+    endpoint_on(socket(shared, writable))
+}
+
+/// An endpoint that dials through a socket of its own; socket and thread live as long as it, or a connection of it.
+pub(crate) fn endpoint_apart(shared: &Arc<Shared>, apart: &Arc<Apart>) -> io::Result<Endpoint> {
+    let writable = Arc::new(Writable::default());
+    writable.follow(apart.socket.fd());
+    let packets = Packets::start_apart(Arc::clone(shared), Arc::clone(apart))?;
+    let apart = Some((Arc::clone(apart), packets));
+    endpoint_on(Arc::new(LinkSocket { shared: Arc::clone(shared), apart, writable }))
+}
+
+fn endpoint_on(socket: Arc<dyn AsyncUdpSocket>) -> io::Result<Endpoint> {
     let mut config = EndpointConfig::default();
     // The first byte of a datagram tells QUIC from frames: its bit must stay.
     config.grease_quic_bit(false);
-    Endpoint::new_with_abstract_socket(config, None, socket(shared, writable), Arc::new(TokioRuntime))
+    Endpoint::new_with_abstract_socket(config, None, socket, Arc::new(TokioRuntime))
 }
 
 /// The socket under the endpoint; a new one after a rebind makes quinn ping every peer.
 pub(crate) fn socket(shared: &Arc<Shared>, writable: &Arc<Writable>) -> Arc<dyn AsyncUdpSocket> {
-    Arc::new(LinkSocket { shared: Arc::clone(shared), writable: Arc::clone(writable) })
+    Arc::new(LinkSocket { shared: Arc::clone(shared), apart: None, writable: Arc::clone(writable) })
 }
 
 /// Transport settings of links.

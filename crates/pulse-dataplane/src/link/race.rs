@@ -14,7 +14,7 @@ use super::carrier::{Candidate, Ended};
 use super::knock::{self, oneself};
 use super::meeting::greet;
 use super::wss::{self, Proxy};
-use crate::{LinkId, NodeId};
+use crate::{LinkId, NodeId, birthday};
 
 /// What a dial may try.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,11 +25,13 @@ pub struct Transports {
     pub websocket: Option<Duration>,
     /// The proxy that WebSockets go through.
     pub proxy: Option<Proxy>,
+    /// QUIC goes through the hole of that attempt by birthday, from the socket its probes came in by; 0 for none.
+    pub hole: u64,
 }
 
 impl Default for Transports {
     fn default() -> Self {
-        Self { quic: true, websocket: None, proxy: None }
+        Self { quic: true, websocket: None, proxy: None, hole: 0 }
     }
 }
 
@@ -48,9 +50,9 @@ pub(crate) async fn dial(
     if desk.shared.is_inside(address.ip()) {
         return Err(Ended::new("inside", "that is an address inside the mesh, which links are to carry"));
     }
-    let candidate =
-        first(transports, || knock::dial(desk, address, expect), |proxy| wss::dial(desk, address, expect, proxy));
-    let candidate: Candidate = candidate.await?;
+    let from = birthday::take(&desk.shared, transports.hole);
+    let quic = || knock::dial(desk, address, expect, from);
+    let candidate: Candidate = first(transports, quic, |proxy| wss::dial(desk, address, expect, proxy)).await?;
     let node = candidate.certified.node;
     greet(desk, candidate, dial, replaces).await.map_err(|ended| meets(node, ended))
 }
@@ -166,7 +168,11 @@ mod tests {
     #[tokio::test]
     async fn what_may_not_be_tried_is_not() {
         let only = |quic, websocket| {
-            first(Transports { quic, websocket, proxy: None }, || ready(Ok("quic")), |_| ready(Ok("websocket")))
+            first(
+                Transports { quic, websocket, ..Transports::default() },
+                || ready(Ok("quic")),
+                |_| ready(Ok("websocket")),
+            )
         };
         assert_eq!(only(true, None).await, Ok("quic"));
         assert_eq!(only(false, Some(NEVER)).await, Ok("websocket"));

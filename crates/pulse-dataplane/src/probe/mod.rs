@@ -258,7 +258,7 @@ fn send_padded(shared: &Shared, link: &Link, body: &[u8; BODY], size: usize) {
     let mut bytes = vec![0; size];
     bytes[FRAME_OVERHEAD..FRAME_OVERHEAD + BODY].copy_from_slice(body);
     frame::seal(&link.sealer, link.sealer.reserve(1), &header, &mut bytes);
-    if shared.socket.send_gso(&bytes, size, **link.remote.load(), link.local).is_ok() {
+    if link.send(&shared.socket, &bytes, size, **link.remote.load()).is_ok() {
         link.probes.count();
         link.traffic.sent(1, size as u64);
     }

@@ -17,12 +17,12 @@ use crate::paths::{ask, wait_answer};
 
 /// A WebSocket and nothing else.
 fn only() -> Transports {
-    Transports { quic: false, websocket: Some(Duration::ZERO), proxy: None }
+    Transports { quic: false, websocket: Some(Duration::ZERO), ..Transports::default() }
 }
 
 /// Both, as a node dials.
 fn raced() -> Transports {
-    Transports { quic: true, websocket: Some(Duration::from_millis(250)), proxy: None }
+    Transports { quic: true, websocket: Some(Duration::from_millis(250)), ..Transports::default() }
 }
 
 impl Node {

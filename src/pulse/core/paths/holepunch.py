@@ -57,13 +57,14 @@ def attempt_of(nonces: bytes, me: NodeId, peer: NodeId) -> Attempt:
 class HolePunch:
     """One attempt; whoever runs it sends the probes and tells it those that come."""
 
-    def __init__(self, attempt: Attempt, places: tuple[str, ...], now: float) -> None:
+    def __init__(self, attempt: Attempt, places: tuple[str, ...], now: float, room: int = 2 * MOST_PLACES) -> None:
         self.attempt = attempt
         self.phase = Phase.PROBING
         self.opened = ""
         """The place that opened first."""
         self.tallies = {place: Tally() for place in places[:MOST_PLACES]}
         self.began = now
+        self._room = room
         self._rounds = 0
         self._over = now + GIVE_UP
 
@@ -73,7 +74,7 @@ class HolePunch:
         """A probe of the node, or its echo of one of ours, came from `source`."""
         tally = self.tallies.get(source)
         if tally is None:
-            if len(self.tallies) >= 2 * MOST_PLACES:
+            if len(self.tallies) >= self._room:
                 return []
             # A NAT gave it a port that it did not know of.
             tally = self.tallies[source] = Tally()

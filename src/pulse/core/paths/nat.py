@@ -33,7 +33,7 @@ class Nat:
 
 def judge(seen: Collection[str], ours: Collection[str]) -> Nat:
     """The NAT between `ours`, the addresses of this machine, and `seen`, where each neighbour sees it (IPv4 alone)."""
-    told = [each for each in seen if _is_v4(each)]
+    told = [each for each in seen if is_v4(each)]
     outer = [each for each in told if each not in ours]
     if not outer:
         return Nat(Mapping.NONE if told else Mapping.UNKNOWN, len(told))
@@ -46,6 +46,7 @@ def judge(seen: Collection[str], ours: Collection[str]) -> Nat:
     return Nat(Mapping.CONE if len(outer) > 1 else Mapping.UNKNOWN, len(outer))
 
 
-def _is_v4(address: str) -> bool:
+def is_v4(address: str) -> bool:
+    """True for `ip:port` over IPv4."""
     host = split(address)[0]
     return is_ip(host) and ":" not in host

@@ -12,7 +12,7 @@ from pulse.core.effects import DEBUG, WARNING, CloseSession, Dial, Effect, Log
 from pulse.core.facts import DialFailed, LinkDown, LinkUp
 from pulse.core.paths.backoff import Backoff
 from pulse.core.paths.quests import STAGGER, Quest, Quests, Ranges
-from pulse.core.paths.targets import Target, Targets
+from pulse.core.paths.targets import Hole, Target, Targets
 from pulse.core.paths.transports import WEBSOCKET, Renewal, Transports
 from pulse.core.types import LinkId, NodeId
 
@@ -33,19 +33,6 @@ starves nobody."""
 
 HEALTHY_AFTER = 30.0
 """A link that lived this long proves its target: the backoff starts over (a peer that accepts and closes does not)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hole:
-    """Where probes of a node got through to us; what becomes of the dial is for others to mend."""
-
-    expect: NodeId
-
-    def take_off(self, place: str) -> None:
-        """It is being dialled."""
-
-    def landed(self, place: str) -> None:
-        """It is not any more."""
 
 
 class _Flight(NamedTuple):
@@ -242,11 +229,11 @@ class Neighbours:
         """Nobody knows what happened meanwhile: everybody is dialled at once, linked or not."""
         return [*self.sources_changed([*self._links], now), *self.addresses_changed(now)]
 
-    def hole_opened(self, node: NodeId, address: str) -> list[Effect]:
+    def hole_opened(self, node: NodeId, address: str, attempt: int = 0) -> list[Effect]:
         """Probes of a node got through: dial it there at once, for a hole does not stay open."""
         if node in self._linked or len(self._dials) >= MOST_DIALS or self._quests.is_inside(address):
             return []
-        return [self._dial(_Flight(address, Hole(node)), websocket=None)]
+        return [self._dial(_Flight(address, Hole(node, attempt)), websocket=None)]
 
     def dial_failed(self, fact: DialFailed, now: float) -> list[Effect]:
         """An attempt ended without a link; for code `duplicate` the detail is the id of the node met there."""
@@ -357,7 +344,8 @@ class Neighbours:
         aim = flight.aim
         if isinstance(aim, Renewal):
             return Dial(self._attempts, flight.address, aim.node, aim.link, None if aim.over_quic_alone else websocket)
-        return Dial(self._attempts, flight.address, aim.expect, websocket_after=websocket)
+        hole = aim.attempt if isinstance(aim, Hole) else 0
+        return Dial(self._attempts, flight.address, aim.expect, websocket_after=websocket, hole=hole)
 
     def _landed(self, attempt: int) -> _Flight | None:
         flight = self._dials.pop(attempt, None)

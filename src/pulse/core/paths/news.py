@@ -93,6 +93,8 @@ class HoleOpened:
 
     node: NodeId
     address: str
+    attempt: int = 0
+    """The one by birthday one of whose sockets is to be dialled from; 0 for the one we listen on."""
 
 
 @dataclass(frozen=True, slots=True)

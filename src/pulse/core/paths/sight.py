@@ -14,7 +14,7 @@ from pulse.core.bucket import Bucket
 from pulse.core.effects import WARNING, CloseLink, Effect, Log, SendMessage
 from pulse.core.facts import LinkUp
 from pulse.core.messages import Observed, encode
-from pulse.core.paths.nat import Nat, judge
+from pulse.core.paths.nat import Nat, is_v4, judge
 from pulse.core.paths.transports import WEBSOCKET
 from pulse.core.types import LinkId, NodeId
 
@@ -39,6 +39,8 @@ class Sight:
     _addresses: dict[LinkId, str] = field(default_factory=dict)
     _nodes: dict[LinkId, NodeId] = field(default_factory=dict)
     """Whom each link leads to."""
+    _apart: set[LinkId] = field(default_factory=set)
+    """Links through sockets of their own: where those are seen leads nobody else to us, nor tells of the NAT."""
     _sightings: dict[LinkId, Bucket] = field(default_factory=dict)
     """Of each link that told an address."""
     _told: dict[LinkId, Bucket] = field(default_factory=dict)
@@ -57,8 +59,10 @@ class Sight:
         """Our router passes on to us what comes to `address`; None: it does no more."""
         self.mapped = (address,) if address else ()
 
-    def link_opened(self, fact: LinkUp) -> list[Effect]:
+    def link_opened(self, fact: LinkUp, *, apart: bool = False) -> list[Effect]:
         """Tell the neighbour where we see it; the far end of a WebSocket is no address for UDP."""
+        if apart:
+            self._apart.add(fact.link)
         if fact.transport == WEBSOCKET:
             return []
         self._nodes[fact.link] = fact.node
@@ -80,7 +84,7 @@ class Sight:
             return [CloseLink(link, "protocol"), Log("neighbour saw us at no address", WARNING)]
         address = join(str(ip_address(bare)), port)
         # A link-local address means something on that one LAN only, where a beacon tells of it.
-        if ip_address(bare).is_link_local or address == self._addresses.get(link):
+        if ip_address(bare).is_link_local or link in self._apart or address == self._addresses.get(link):
             return []
         sightings = self._sightings.setdefault(link, Bucket(SIGHTING_RATE, SIGHTINGS, now))
         if sightings.level(now) >= 1:
@@ -103,6 +107,7 @@ class Sight:
         """That neighbour sees us no more."""
         self._addresses.pop(link, None)
         self._nodes.pop(link, None)
+        self._apart.discard(link)
         self._sightings.pop(link, None)
         self._told.pop(link, None)
         self._offsets.pop(link, None)
@@ -113,6 +118,10 @@ class Sight:
         """Addresses our neighbours see us at, `ip:port` each, each once; those that most of them see first."""
         voices = self._voices()
         return sorted(voices, key=lambda each: (-voices[each], each))
+
+    def outer(self) -> list[str]:
+        """Those of `addresses` that lie beyond a NAT."""
+        return [each for each in self.addresses() if is_v4(each) and each not in self._local]
 
     def candidates(self) -> tuple[str, ...]:
         """Where others may try to reach us: a mapped port, what this machine knows, what neighbours see beside it."""

@@ -59,6 +59,21 @@ class Target:
         self.next_try = now + self.backoff.next_delay()
 
 
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Where probes of a node got through to us; what becomes of the dial is for others to mend."""
+
+    expect: NodeId
+    attempt: int = 0
+    """The one by birthday whose socket it is dialled from; 0 for the one we listen on."""
+
+    def take_off(self, place: str) -> None:
+        """It is being dialled."""
+
+    def landed(self, place: str) -> None:
+        """It is not any more."""
+
+
 @dataclass(slots=True)
 class Targets:
     """All places, by address."""

@@ -1,8 +1,9 @@
 """Which nodes to punch holes to, when, and with whom: the way from a relay to a direct link through NATs.
 
 Whoever has traffic for a node without a link asks it, over their session, to punch together (`holepunch.py`).
-Invariant: for one node there is one attempt at a time, whoever asked for it; the search goes on while there is traffic;
-and what a node names is probed only where anybody may be dialled, and no host more often than `HOST_RATE`.
+Where that fails, and both ends allow it, it is tried by birthday (`birthday.py`). Invariant: for one node there is one
+attempt at a time, whoever asked for it; the search goes on while there is traffic; and what a node names is probed only
+where anybody may be dialled, and no host more often than `HOST_RATE`, but by birthday.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +18,8 @@ from pulse.core import messages
 from pulse.core.addresses import split
 from pulse.core.effects import DEBUG, AnswerPunch, AskPunch, Effect, ExpectProbes, Log, SendProbe
 from pulse.core.facts import PunchAnswered, PunchAsked
-from pulse.core.messages import Punch
+from pulse.core.messages import Birthday, Punch
+from pulse.core.paths.birthday import BirthdayPunch, Birthdays, Plan, State
 from pulse.core.paths.budget import Tempo
 from pulse.core.paths.holepunch import MOST_PLACES, HolePunch, Phase, Tally, attempt_of
 from pulse.core.paths.news import HoleOpened, Outcome
@@ -75,6 +77,9 @@ class Pursuit:
     """Where its record said it may be reached."""
     good: str = ""
     good_until: float = -inf
+    offered: Birthday | None = None
+    """What our question that is not answered yet says of birthday probing."""
+    birthday: State = State.UNTRIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,7 @@ class Traversal:
     """Places that are surely ours."""
     is_place: Callable[[str], bool]
     """True where anybody may be dialled at."""
+    birthdays: Birthdays = field(default_factory=Birthdays)
     _all: dict[NodeId, Pursuit] = field(default_factory=dict)
     """The one whose traffic is the oldest first."""
     _linked: dict[NodeId, int] = field(default_factory=dict)
@@ -168,14 +174,18 @@ class Traversal:
         """A node wants to punch with us: say where we are and begin, unless we were about to ask it ourselves."""
         asked, known = self._read(fact.body), self._all.get(fact.node)
         crossed = known is not None and known.nonce and self.me < fact.node
-        if asked is None or crossed or fact.node in self._linked or not self._may_begin(fact.node, now):
+        # A question that crossed ours and was slower than the answer: for an hour there is no second one.
+        engaged = known is not None and self._is_by_birthday(known, now)
+        if asked is None or crossed or engaged or fact.node in self._linked or not self._may_begin(fact.node, now):
             return [AnswerPunch(fact.call, None)]
         pursuit = self._pursuit(fact.node, now)
         ours = self.random.randbytes(16)
         pursuit.nonce = b""
         pursuit.next_try = inf
-        begun = self._begin(pursuit, asked, asked.nonce + ours, now)
-        return [*begun, AnswerPunch(fact.call, self._said(ours))]
+        offer = self._offer(fact.node, now) if asked.birthday else None
+        plan = self._plan_birthday(fact.node, offer, asked.birthday, now)
+        begun = self._begin(pursuit, asked, asked.nonce + ours, plan, now)
+        return [*begun, AnswerPunch(fact.call, self._said(ours, offer if plan else None))]
 
     def punch_answered(self, fact: PunchAnswered, now: float) -> list[Outcome]:
         """A node answered our question, or did not."""
@@ -188,7 +198,8 @@ class Traversal:
         if answer is None:
             self._failed(pursuit, fact.error or "it does not say where it is", now)
             return self.tick(now)
-        return self._begin(pursuit, answer, nonce + answer.nonce, now)
+        plan = self._plan_birthday(fact.node, pursuit.offered, answer.birthday, now)
+        return self._begin(pursuit, answer, nonce + answer.nonce, plan, now)
 
     def probe_received(self, attempt: int, source: str, *, echo: bool, now: float) -> list[Outcome]:
         """A probe got through; the first of an attempt shows the way, which the lower id dials."""
@@ -202,8 +213,7 @@ class Traversal:
                 # Until the link is there, this may have been chance.
                 self._plan(pursuit, now)
                 outcomes.append(Log("hole opened", DEBUG, {"node": pursuit.node[:SHORT_ID], "address": source}))
-                if self.me < pursuit.node:
-                    outcomes.append(HoleOpened(pursuit.node, source))
+                outcomes += self._opened(pursuit, punch, source)
             return outcomes
         return []
 
@@ -231,6 +241,11 @@ class Traversal:
         pursuit = self._all.get(node)
         return pursuit is not None and pursuit.punch is not None and place in _heard(pursuit.punch)
 
+    def goes_apart(self, node: NodeId, place: str) -> bool:
+        """True if a link that we dial to that node at `place` goes through a socket that it has for itself."""
+        punch = pursuit.punch if (pursuit := self._all.get(node)) else None
+        return isinstance(punch, BirthdayPunch) and punch.opens_sockets and punch.opened == place
+
     def report(self, node: NodeId) -> Report | None:
         """What the newest attempt came to."""
         pursuit = self._all.get(node)
@@ -239,6 +254,11 @@ class Traversal:
         places = tuple(pursuit.punch.tallies.items()) if pursuit.punch else ()
         next_try = pursuit.next_try if pursuit.next_try < inf else None
         return Report(places, pursuit.last_error, pursuit.failures, next_try, pursuit.wanted_until)
+
+    def birthday(self, node: NodeId) -> State:
+        """What came of birthday probing with a node."""
+        pursuit = self._all.get(node)
+        return State.OFF if not self.birthdays.enabled else pursuit.birthday if pursuit else State.UNTRIED
 
     # Details
 
@@ -257,9 +277,9 @@ class Traversal:
         except ProtocolError:
             return None
 
-    def _said(self, nonce: bytes) -> bytes:
+    def _said(self, nonce: bytes, birthday: Birthday | None) -> bytes:
         places = [each for each in self.candidates() if self.is_place(each)][:MOST_PLACES]
-        return messages.pack(Punch(nonce, places))
+        return messages.pack(Punch(nonce, places, birthday))
 
     def _may_begin(self, node: NodeId, now: float) -> bool:
         under_way = sum(each.punch is not None and not each.punch.is_over(now) for each in self._all.values())
@@ -272,21 +292,52 @@ class Traversal:
         pursuit.nonce = self.random.randbytes(16)
         # An answer comes in any case; this is for a shell that loses it.
         pursuit.next_try = now + RETRIES[-1]
-        return [AskPunch(pursuit.node, self._said(pursuit.nonce))]
+        # Few need it, so it comes second.
+        has_failed = pursuit.punch is not None and pursuit.punch.phase is Phase.FAILED
+        pursuit.offered = self._offer(pursuit.node, now) if has_failed else None
+        return [AskPunch(pursuit.node, self._said(pursuit.nonce, pursuit.offered))]
 
-    def _begin(self, pursuit: Pursuit, said: Punch, nonces: bytes, now: float) -> list[Outcome]:
-        ours, good = set(self.own()), [pursuit.good] if now < pursuit.good_until else []
-        known = dict.fromkeys([*good, *said.candidates])
-        places = tuple(each for each in known if each not in ours and self.is_place(each))
-        pursuit.punch = HolePunch(attempt_of(nonces, self.me, pursuit.node), places, now)
+    def _begin(self, pursuit: Pursuit, said: Punch, nonces: bytes, plan: Plan | None, now: float) -> list[Outcome]:
+        attempt = attempt_of(nonces, self.me, pursuit.node)
+        if plan is not None:
+            self.birthdays.begun(plan, now)
+            pursuit.birthday = State.UNDER_WAY
+            pursuit.punch = BirthdayPunch(attempt, plan, now)
+            return [Log("birthday probing", DEBUG, {"node": pursuit.node[:SHORT_ID]}), *self.tick(now)]
+        good = [pursuit.good] if now < pursuit.good_until else []
+        places = tuple(each for each in dict.fromkeys([*good, *said.candidates]) if self._may_probe(each))
+        pursuit.punch = HolePunch(attempt, places, now)
         return self.tick(now)
 
+    def _may_probe(self, place: str) -> bool:
+        return self.is_place(place) and place not in self.own()
+
+    def _offer(self, node: NodeId, now: float) -> Birthday | None:
+        is_busy = any(self._is_by_birthday(each, now) for each in self._all.values())
+        return None if is_busy else self.birthdays.offer(node, now)
+
+    def _is_by_birthday(self, pursuit: Pursuit, now: float) -> bool:
+        return isinstance(pursuit.punch, BirthdayPunch) and not pursuit.punch.is_over(now)
+
+    def _plan_birthday(self, node: NodeId, ours: Birthday | None, theirs: Birthday | None, now: float) -> Plan | None:
+        if ours is None or theirs is None:
+            return None
+        return self.birthdays.plan(node, ours, theirs, self._may_probe, self.random, now)
+
+    def _opened(self, pursuit: Pursuit, punch: HolePunch, source: str) -> list[Outcome]:
+        """The lower id dials, or whoever has the socket that won."""
+        if not isinstance(punch, BirthdayPunch):
+            return [HoleOpened(pursuit.node, source)] if self.me < pursuit.node else []
+        pursuit.birthday = State.OPENED
+        return [HoleOpened(pursuit.node, source, punch.attempt.number)] if punch.opens_sockets else []
+
     def _probe(self, pursuit: Pursuit, punch: HolePunch, now: float) -> list[Outcome]:
-        was = punch.phase
-        probes = [each for each in punch.tick(now) if not isinstance(each, SendProbe) or self._may_send(each, now)]
+        was, by_birthday = punch.phase, isinstance(punch, BirthdayPunch)
+        probes = punch.tick(now)
         if was is Phase.PROBING and punch.phase is Phase.FAILED:
+            pursuit.birthday = State.FAILED if by_birthday else pursuit.birthday
             self._failed(pursuit, "no probe got through", now)
-        return [*probes]
+        return [each for each in probes if by_birthday or not isinstance(each, SendProbe) or self._may_send(each, now)]
 
     def _may_send(self, probe: SendProbe, now: float) -> bool:
         return self._hosts.take(split(probe.address)[0], now) <= now

@@ -46,7 +46,7 @@ fn answer_from(from: u8, to: u8) -> (Vnet, Vec<u8>) {
 fn an_allowed_flow_and_its_answers_pass_and_nothing_else_does_at_each_place() -> io::Result<()> {
     for place in 0..3 {
         let mut nodes = row([1, 3, 2])?;
-        nodes[place].shared.policy.store(one_way(1, 2));
+        nodes[place].judge_by(one_way(1, 2));
         let [left, relay, right] = &mut nodes;
         let allowed = tcp_of(1, 2, 81, 5_000);
         left.write(&allowed.0, &allowed.1)?;
@@ -72,7 +72,7 @@ fn an_allowed_flow_and_its_answers_pass_and_nothing_else_does_at_each_place() ->
 fn answers_pass_where_all_hold_the_policy() -> io::Result<()> {
     let [mut left, relay, mut right] = row([1, 3, 2])?;
     for node in [&left, &relay, &right] {
-        node.shared.policy.store(one_way(1, 2));
+        node.judge_by(one_way(1, 2));
     }
     let (question, answer) = (tcp_of(1, 2, 81, 100), answer());
     left.write(&question.0, &question.1)?;
@@ -90,7 +90,7 @@ fn answers_pass_where_all_hold_the_policy() -> io::Result<()> {
 fn session_packets_pass_whatever_the_policy() -> io::Result<()> {
     let [left, relay, right] = row([1, 3, 2])?;
     for node in [&left, &relay, &right] {
-        node.shared.policy.store(one_way(2, 1));
+        node.judge_by(one_way(2, 1));
     }
     send_frames(&left.shared, &left.link, &HopHeader::new(v4(1), v4(2), Kind::Session), b"packet", 6)?;
     assert_eq!(session_bytes(&right, 6), b"packet");
@@ -111,8 +111,8 @@ fn udp(from: u8, to: u8) -> (Vnet, Vec<u8>) {
     (Vnet::default(), packet)
 }
 
-fn police(nodes: &[&Node], policy: &Arc<Policy>) {
-    nodes.iter().for_each(|node| node.shared.policy.store(Arc::clone(policy)));
+fn police(nodes: &[&Node], policy: impl Fn() -> Arc<Policy>) {
+    nodes.iter().for_each(|node| node.judge_by(policy()));
 }
 
 fn write(node: &mut Node, (vnet, packet): &(Vnet, Vec<u8>)) -> io::Result<()> {
@@ -134,7 +134,7 @@ fn reaches(from: &mut Node, to: &mut Node, packet: &(Vnet, Vec<u8>)) -> io::Resu
 #[test]
 fn an_answer_leaves_only_after_its_question_came() -> io::Result<()> {
     let Pair { mut left, mut right } = Pair::new()?;
-    police(&[&left, &right], &one_way(1, 2));
+    police(&[&left, &right], || one_way(1, 2));
     write(&mut right, &answer())?;
     assert!(right.dropped(Drop::Unsolicited, 1));
     reaches(&mut left, &mut right, &tcp_of(1, 2, 81, 100))?;
@@ -152,7 +152,7 @@ fn an_answer_leaves_only_after_its_question_came() -> io::Result<()> {
 #[test]
 fn who_is_pinged_may_answer_and_not_ping() -> io::Result<()> {
     let Pair { mut left, mut right } = Pair::new()?;
-    police(&[&left, &right], &one_way_by(1, 2, 1));
+    police(&[&left, &right], || one_way_by(1, 2, 1));
     let (mut request, mut back) = (icmp(v4(1).into(), v4(2).into()), icmp(v4(2).into(), v4(1).into()));
     write(&mut right, &(Vnet::default(), back.clone()))?;
     assert!(right.dropped(Drop::Unsolicited, 1));
@@ -176,7 +176,7 @@ fn unreachable(from: u8, to: u8, packet: &[u8]) -> (Vnet, Vec<u8>) {
 #[test]
 fn errors_about_open_flows_pass_both_ways_and_over_relays_and_no_others_do() -> io::Result<()> {
     let [mut left, relay, mut right] = row([1, 3, 2])?;
-    police(&[&left, &relay, &right], &one_way(1, 2));
+    police(&[&left, &relay, &right], || one_way(1, 2));
     let question = tcp_of(1, 2, 81, 100);
     write(&mut right, &unreachable(2, 1, &question.1))?;
     assert!(right.dropped(Drop::PolicyDenied, 1));
@@ -190,7 +190,7 @@ fn errors_about_open_flows_pass_both_ways_and_over_relays_and_no_others_do() -> 
     assert!(right.dropped(Drop::PolicyDenied, 3));
     assert_clean(&[&left, &relay]);
     // Where nothing is allowed at all a relay lets no error pass either.
-    relay.shared.policy.store(one_way(4, 5));
+    relay.judge_by(one_way(4, 5));
     write(&mut right, &unreachable(2, 1, &question.1))?;
     assert!(relay.dropped(Drop::PolicyDenied, 1));
     Ok(())
@@ -210,7 +210,7 @@ fn fragments_follow_the_one_that_holds_their_ports_under_rules_with_ports() -> i
     const LATER: [u8; 2] = [0, 2];
     let [mut left, relay, mut right] = row([1, 3, 2])?;
     let to_81 = |proto| policy(vec![between(1, 2, proto, vec![(81, 81)])]);
-    police(&[&left, &relay, &right], &to_81(17));
+    police(&[&left, &relay, &right], || to_81(17));
     write(&mut left, &fragment(1, LATER))?;
     assert!(left.dropped(Drop::PolicyDenied, 1));
     for id in [1, 2] {
@@ -223,11 +223,11 @@ fn fragments_follow_the_one_that_holds_their_ports_under_rules_with_ports() -> i
     assert!(left.dropped(Drop::PolicyDenied, 2));
     assert_clean(&[&relay, &right]);
     // Who sends what his own rules deny is found out by the destination alone, since a relay does not know the first.
-    left.shared.policy.store(Arc::default());
+    left.judge_by(Arc::default());
     write(&mut left, &fragment(3, LATER))?;
     assert!(right.dropped(Drop::PolicyDenied, 1));
     // A first one that ends within its header leads nobody.
-    police(&[&left, &relay, &right], &to_81(6));
+    police(&[&left, &relay, &right], || to_81(6));
     let (vnet, mut stump) = fragment(4, FIRST);
     stump[9] = 6;
     let mut later = stump.clone();
@@ -241,7 +241,7 @@ fn fragments_follow_the_one_that_holds_their_ports_under_rules_with_ports() -> i
 #[test]
 fn a_connection_from_before_a_restart_goes_on_and_a_new_one_the_wrong_way_does_not() -> io::Result<()> {
     let Pair { mut left, mut right } = Pair::new()?;
-    police(&[&left, &right], &one_way(1, 2));
+    police(&[&left, &right], || one_way(1, 2));
     for node in [&left, &right] {
         node.shared.conntrack.begin(clock::second());
     }
@@ -259,15 +259,15 @@ fn a_connection_from_before_a_restart_goes_on_and_a_new_one_the_wrong_way_does_n
 #[test]
 fn a_flow_whose_rule_went_is_cut_at_both_ends_and_one_whose_rule_stays_goes_on() -> io::Result<()> {
     let Pair { mut left, mut right } = Pair::new()?;
-    let both = policy(vec![between(1, 2, 6, vec![(81, 81)]), between(1, 2, 17, vec![])]);
-    police(&[&left, &right], &both);
+    let both = || policy(vec![between(1, 2, 6, vec![(81, 81)]), between(1, 2, 17, vec![])]);
+    police(&[&left, &right], both);
     let (question, spared) = (tcp_of(1, 2, 81, 100), udp(1, 2));
     reaches(&mut left, &mut right, &question)?;
     reaches(&mut right, &mut left, &answer())?;
     // Its source alone knows yet, then its destination alone, then both.
     for knowing in [vec![0], vec![1], vec![0, 1]] {
         for node in knowing.iter().map(|place| [&left, &right][*place]) {
-            node.shared.policy.store(one_way_by(1, 2, 17));
+            node.judge_by(one_way_by(1, 2, 17));
         }
         let before = [&left, &right].map(|node| node.shared.drops.get(Drop::PolicyDenied));
         write(&mut left, &question)?;
@@ -277,7 +277,7 @@ fn a_flow_whose_rule_went_is_cut_at_both_ends_and_one_whose_rule_stays_goes_on()
         assert!(by.dropped(Drop::PolicyDenied, before[first] + if first == last { 2 } else { 1 }));
         assert!([&left, &right][last].dropped(Drop::PolicyDenied, before[last] + 1));
         reaches(&mut left, &mut right, &spared)?;
-        police(&[&left, &right], &both);
+        police(&[&left, &right], both);
         reaches(&mut left, &mut right, &question)?;
         reaches(&mut right, &mut left, &answer())?;
     }
@@ -293,7 +293,7 @@ fn each_rule_counts_the_flows_it_decided_on_wherever_they_are_judged() -> io::Re
         let deny = Rule { id: "no".to_owned(), allow: false, ..between(1, 2, 6, vec![(82, 82)]) };
         vec![deny, between(1, 2, 6, vec![(81, 82)])]
     };
-    let swap = |node: &Node| node.shared.policy.store(Arc::new(Policy::new(rules(), &node.shared.hits)));
+    let swap = |node: &Node| node.judge_by(Arc::new(Policy::new(rules(), &node.shared.hits)));
     [&left, &relay, &right].into_iter().for_each(swap);
     for _ in 0..3 {
         reaches(&mut left, &mut right, &tcp_of(1, 2, 81, 100))?;
@@ -328,7 +328,7 @@ fn each_rule_counts_the_flows_it_decided_on_wherever_they_are_judged() -> io::Re
 #[test]
 fn what_our_own_policy_denies_is_refused_at_once_and_what_others_deny_is_not() -> io::Result<()> {
     let [mut left, relay, right] = row([1, 3, 2])?;
-    left.shared.policy.store(one_way(1, 2));
+    left.judge_by(one_way(1, 2));
     let (vnet, denied) = tcp_of(1, 2, 82, 5_000);
     write(&mut left, &(vnet, denied))?;
     let reset = left.read()?.1;
@@ -341,7 +341,7 @@ fn what_our_own_policy_denies_is_refused_at_once_and_what_others_deny_is_not() -
     write(&mut left, &(vnet, over_v6))?;
     assert_eq!(left.read()?.1[40..42], [1, 1]);
     // An answer to nothing that begins a connection, but none from within one.
-    left.shared.policy.store(one_way(2, 1));
+    left.judge_by(one_way(2, 1));
     write(&mut left, &answer_from(1, 2))?;
     assert!(left.dropped(Drop::Unsolicited, 1));
     let (vnet, mut syn) = answer_from(1, 2);
@@ -352,10 +352,10 @@ fn what_our_own_policy_denies_is_refused_at_once_and_what_others_deny_is_not() -
     assert!(left.dropped(Drop::PolicyDenied, 4));
     assert!(is_silent(&mut left)?);
     // Denied on the way, and at its end.
-    left.shared.policy.store(Arc::default());
+    left.judge_by(Arc::default());
     for judge in [&relay, &right] {
-        police(&[&relay, &right], &Arc::default());
-        judge.shared.policy.store(one_way(4, 5));
+        [&relay, &right].iter().for_each(|node| node.judge_by(Arc::default()));
+        judge.judge_by(one_way(4, 5));
         write(&mut left, &udp(1, 2))?;
         assert!(judge.dropped(Drop::PolicyDenied, 1));
     }

@@ -21,6 +21,7 @@ use crate::link::Bucket;
 use crate::offload::{VNET_HEADER, Vnet};
 use crate::outlet::Outlet;
 use crate::path::Paths;
+use crate::policy::Policy;
 use crate::probe::{Probes, size};
 use crate::seal::{Cipher, HopOpener, HopSealer, RecordOpener, RecordSealer};
 use crate::socket::Socket;
@@ -209,6 +210,12 @@ impl Node {
     }
 
     /// Wait until so many packets were dropped for `reason`.
+    /// From here on every packet is judged by `policy`, which no other node has: no turn is left with the one before.
+    pub fn judge_by(&self, policy: Arc<Policy>) {
+        let before = self.shared.policy.swap(policy);
+        assert!(eventually(|| Arc::strong_count(&before) == 1));
+    }
+
     pub fn dropped(&self, reason: Drop, packets: u64) -> bool {
         eventually(|| self.shared.drops.get(reason) >= packets)
     }

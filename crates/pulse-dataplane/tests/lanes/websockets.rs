@@ -1,6 +1,6 @@
 //! Links over WebSockets: made, raced with QUIC, replaced by it, and closed to strangers.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -42,6 +42,16 @@ impl Node {
         let links = self.plane.statistics().unwrap().links;
         links.iter().find(|live| live.link.index == link).map_or("none", |live| live.transport)
     }
+}
+
+/// A UDP socket that answers nobody, and what has the TCP port of its number: one that nobody else has.
+fn beside_silence<T>(bind: impl Fn(SocketAddr) -> io::Result<T>) -> (UdpSocket, T) {
+    let found = (0..100).find_map(|_| {
+        let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let beside = bind(silent.local_addr().unwrap()).ok()?;
+        Some((silent, beside))
+    });
+    found.unwrap()
 }
 
 /// Two members, linked by a WebSocket that the first dialled.
@@ -94,8 +104,9 @@ fn sessions_ride_on_it_and_probes_measure_it() {
 fn where_udp_is_silent_the_websocket_of_the_race_serves() {
     let authority = Authority::new();
     let (mut alice, mut bob) = (Node::member(&authority, 1), Node::member(&authority, 2));
-    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let place = bob.listens_at(silent.local_addr().unwrap());
+    let (silent, listener) = beside_silence(TcpListener::bind);
+    bob.plane.listen(listener.into()).unwrap();
+    let place = silent.local_addr().unwrap();
     alice.plane.dial(place, Some(bob.id), 0, raced()).unwrap();
     let (a, b) = (alice.wait_up(), bob.wait_up());
     assert_eq!((alice.transport(a.link), bob.transport(b.link)), ("websocket", "websocket"));
@@ -164,10 +175,12 @@ fn strangers_and_other_networks_get_no_link() {
 
 #[test]
 fn where_nobody_listens_both_reasons_are_told() {
-    let (mut alice, deaf) = (Node::member(&Authority::new(), 1), UdpSocket::bind("127.0.0.1:0").unwrap());
+    let mut alice = Node::member(&Authority::new(), 1);
     // Held and not listened at: left free, the kernel may give it to the call itself, which then meets itself.
-    let held = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    held.bind(&deaf.local_addr().unwrap().into()).unwrap();
+    let (deaf, _held) = beside_silence(|place| {
+        let held = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        held.bind(&place.into()).map(|()| held)
+    });
     let dial = alice.plane.dial(deaf.local_addr().unwrap(), None, 0, raced()).unwrap();
     let (code, detail) = alice.wait_failed(dial);
     assert_eq!(code, "timeout");

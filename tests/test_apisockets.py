@@ -12,15 +12,10 @@ from pulse.errors import Conflict
 from pulse.scribeschemas import ApiKeyRequest
 from tests.api.http import Answer, call
 from tests.loopback import PATIENCE
+from tests.ports import free_port
 from tests.test_node import FOUND, Machine, first, place
 
 __all__ = ["first", "place"]
-
-
-def free_tcp() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
 
 
 async def over_tcp(port: int, head: str, key: str = "", host: str = "localhost", body: bytes = b"") -> Answer:
@@ -28,7 +23,7 @@ async def over_tcp(port: int, head: str, key: str = "", host: str = "localhost",
 
 
 async def test_a_scribe_answers_over_tcp_whoever_shows_a_key_and_stops_when_it_is_revoked(first: Machine) -> None:
-    port = free_tcp()
+    port = free_port()
     flags = {**FOUND, "scribe-listen": f"127.0.0.1:{port}"}
     async with first.runs(**flags) as started:
         assert started.api == f"127.0.0.1:{port}"
@@ -54,7 +49,7 @@ async def test_a_scribe_answers_over_tcp_whoever_shows_a_key_and_stops_when_it_i
 
 
 async def test_who_is_no_scribe_or_says_off_does_not_listen(first: Machine) -> None:
-    port = free_tcp()
+    port = free_port()
     async with first.runs(ca=True, **{"scribe-listen": f"127.0.0.1:{port}"}) as started:
         assert started.api == ""
         with pytest.raises(ConnectionRefusedError):
@@ -84,7 +79,7 @@ async def test_a_taken_default_port_costs_a_warning_only(
 
 
 async def test_of_two_who_edit_the_whole_config_the_second_has_to_look_again(first: Machine) -> None:
-    port = free_tcp()
+    port = free_port()
     async with first.runs(**FOUND, **{"scribe-listen": f"127.0.0.1:{port}"}) as started:
         key = (await first.ask(lambda client: client.create_api_key(ApiKeyRequest("deploy", "write")))).key
         _, headers, config = await over_tcp(port, "GET /api/config HTTP/1.1", key)
@@ -102,7 +97,7 @@ async def test_of_two_who_edit_the_whole_config_the_second_has_to_look_again(fir
 
 
 async def test_what_happens_is_followed_as_it_happens(first: Machine) -> None:
-    port = free_tcp()
+    port = free_port()
     async with first.runs(**FOUND, **{"scribe-listen": f"127.0.0.1:{port}"}) as started:
         key = (await first.ask(lambda client: client.create_api_key(ApiKeyRequest("watch")))).key
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -18,6 +18,7 @@ from pulse.config import NodeConfig
 from pulse.errors import Conflict, NotFound, Refused
 from pulse.settings import load
 from tests.loopback import PATIENCE
+from tests.ports import free_port
 
 NETWORK = "testnet"
 FOUND = {"ca": True, "scribe": True, "network": NETWORK}
@@ -91,12 +92,6 @@ class Machine:
 
 def never_ready(_: schemas.Started) -> None:
     raise AssertionError("the node is up")
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from pulse import node, schemas
 from pulse.client import Client
 from pulse.errors import Conflict, LinkError, Refused
 from tests.loopback import PATIENCE
-from tests.test_node import FOUND, NETWORK, Machine, first, free_port, place, second
+from tests.ports import free_port
+from tests.test_node import FOUND, NETWORK, Machine, first, place, second
 
 __all__ = ["first", "place", "second"]
 

@@ -10,7 +10,8 @@ from pulse.client import Client
 from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused
 from pulse.policyschemas import RuleRequest
 from tests.loopback import PATIENCE
-from tests.test_node import Machine, first, free_port, place, second
+from tests.ports import free_port
+from tests.test_node import Machine, first, place, second
 
 __all__ = ["first", "place", "second"]
 
@@ -69,7 +70,7 @@ async def test_names_outlive_a_restart_of_all(first: Machine, second: Machine) -
 
 async def test_names_are_edited_on_the_scribe_and_elsewhere_it_is_named(first: Machine, second: Machine) -> None:
     async with first.runs(**RELAY, scribe=True) as relay, second.runs(token=MASTER, join=address(first)):
-        await second.linked_with(first)
+        await shows(second, lambda status: any("scribe" in row.roles for row in status.peers))
         with pytest.raises(Refused, match=rf"Run it on first \({relay.node.id[:12]}\)"):
             await second.ask(lambda client: client.set_name("second", "box"))
         with pytest.raises(Conflict, match="second is the name of"):

@@ -6,7 +6,6 @@ Invariant: what is killed is a process of a machine made here, by its number.
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 from collections import Counter
@@ -20,6 +19,7 @@ from pulse.client import Client
 from pulse.config import socket_in
 from pulse.errors import LinkError
 from pulse.lab.host import wait_until
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
@@ -57,9 +57,7 @@ class Machine:
     @classmethod
     def at(cls, data: Path) -> "Machine":
         """A machine that was never started."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            return cls(data, probe.getsockname()[1])
+        return cls(data, free_port())
 
     @property
     def address(self) -> str:

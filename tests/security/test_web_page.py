@@ -16,9 +16,9 @@ from pulse.client import Client
 from pulse.core.trust.apikeys import Scope
 from pulse.scribeschemas import ApiKeyRequest
 from tests.api.fake_control import ID, FakeControl, running
+from tests.ports import free_port
 from tests.security.browser import EVIL, REBOUND, UNGUARDED, EvilServer, visit
-from tests.test_apisockets import free_tcp
-from tests.test_node import FOUND, Machine, free_port
+from tests.test_node import FOUND, Machine
 
 WAYS = 17
 """What the page tries."""
@@ -49,7 +49,7 @@ class Victim:
 @pytest.fixture
 async def victim() -> AsyncIterator[Victim]:
     with TemporaryDirectory(prefix="pulse-", dir="/tmp") as place:
-        machine, port = Machine("first", Path(place), free_port()), free_tcp()
+        machine, port = Machine("first", Path(place), free_port()), free_port()
         async with machine.runs(**FOUND, **{"scribe-listen": f"127.0.0.1:{port}"}) as started:
             made = await machine.ask(lambda client: client.create_api_key(ApiKeyRequest("stolen", "write")))
             yield Victim(machine, port, made.key, started.node.id)

@@ -1,0 +1,28 @@
+"""Ports for nodes of a test, below those the kernel gives out by itself, so that nobody else comes to have one."""
+
+import errno
+import socket
+from contextlib import closing
+from random import SystemRandom
+
+LOWEST, HIGHEST = 20_000, 32_000
+
+
+def free_port() -> int:
+    """A port nobody has, neither for UDP nor for TCP."""
+    random = SystemRandom()
+    while True:
+        port = random.randrange(LOWEST, HIGHEST)
+        if all(_is_free(port, kind) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)):
+            return port
+
+
+def _is_free(port: int, kind: socket.SocketKind) -> bool:
+    with closing(socket.socket(socket.AF_INET, kind)) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return False
+    return True

@@ -8,16 +8,29 @@ import pytest
 
 from pulse import clock, member
 from pulse.config import NodeConfig
+from pulse.core.trust.ca import DAY
 from pulse.core.trust.identity import mesh_v6, node_id, public_bytes
 from pulse.core.trust.invites import Invite, encode_invite
-from pulse.core.trust.join import Floors, Granted, build_answer, build_showing, key_of_csr, parse_request
+from pulse.core.trust.join import (
+    Denied,
+    Floors,
+    Granted,
+    Refusal,
+    build_answer,
+    build_showing,
+    key_of_csr,
+    parse_request,
+)
+from pulse.core.trust.renew import build_answer as build_renewed
+from pulse.core.trust.renew import read_renewal
 from pulse.core.trust.tokens import Token, print_token
 from pulse.core.types import MeshAddresses, spaced
 from pulse.errors import Conflict, LinkError, NotFound, Refused
 from pulse.net import relays as zone
 from pulse.settings import load
-from pulse.store import authority, identity
+from pulse.store import authority, identity, peers
 from pulse.store.files import open_data_dir
+from pulse.store.identity import Identity
 from tests.authority import NOW, Ca, key, secret
 from tests.fakes import FakeLane, FakeLinks
 
@@ -121,6 +134,78 @@ async def test_a_machine_that_is_told_nothing_is_told_what_to_type(data_dir: Pat
 
     assert "pulse join pls_" in str(told.value)
     assert not (data_dir / identity.DIRECTORY).exists()
+
+
+# Ended certificates
+
+
+class RenewingLane(FakeLane):
+    """A lane that leads to the CA, which renews whoever was a member, or says no."""
+
+    def __init__(self, refusal: Refusal | None = None) -> None:
+        super().__init__(leaf=CA.leaf("relay"), objects=build_showing([CA.authority.der]))
+        self.refusal = refusal
+
+    async def send(self, request: bytes) -> bytes:
+        self.requests.append(request)
+        shown = read_renewal(request, (CA.authority,))
+        if self.refusal is not None:
+            return build_renewed(request, Denied(self.refusal, NOW), CA.network, CA.key)
+        grant = replace(CA.grant("box"), not_before=NOW - 1, public_key=shown.public_key, addresses=shown.addresses)
+        granted = Granted(CA.issuer.issue(grant, 9), [CA.authority.der], [], Floors(), NOW)
+        return build_renewed(request, granted, CA.network, CA.key)
+
+
+def ended(data_dir: Path, **changes: object) -> Identity:
+    """A member whose certificate ended a day ago, as it lies on disk."""
+    certificate = CA.certificate("box", not_before=NOW - 90 * DAY, not_after=NOW - DAY, **changes)
+    found = Identity(key("box"), certificate, (CA.authority.der,), bootstrap=(HERE,))
+    identity.save(data_dir, found)
+    return found
+
+
+async def test_a_certificate_that_is_good_stays(data_dir: Path) -> None:
+    good = Identity(key("box"), CA.certificate("box"), (CA.authority.der,))
+    assert await member.lasting(config(data_dir), FakeLinks(), good) is good
+
+
+async def test_one_that_ended_is_renewed_over_the_first_node_that_helps(
+    data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    found = ended(data_dir)
+    peers.save(data_dir, [peers.KnownPeer("ab", "b", [THERE], CA.leaf("b"))])
+    links = FakeLinks(lanes={THERE: RenewingLane()})
+    renewed = await member.lasting(config(data_dir), links, found)
+
+    assert links.joins == [(HERE, True), (THERE, True)]
+    assert renewed.certificate.not_after > NOW
+    assert identity.load(data_dir).certificate == renewed.certificate
+    assert [each.split(":")[0] for each in caplog.messages] == ["certificate has ended", "certificate renewed"]
+
+
+async def test_with_nobody_there_the_node_comes_up_as_it_is(data_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
+    found = ended(data_dir)
+    assert await member.lasting(config(data_dir), FakeLinks(), found) is found
+    assert "certificate not renewed yet" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [(Refusal.TOO_LATE, "more than 30 days ago.*\n.*join again"), (Refusal.NODE_REVOKED, "revoked")],
+)
+async def test_the_cas_no_is_the_end_of_the_start(data_dir: Path, refusal: Refusal, said: str) -> None:
+    found = ended(data_dir)
+    with pytest.raises(Refused, match=said):
+        await member.lasting(config(data_dir), FakeLinks(lanes={HERE: RenewingLane(refusal)}), found)
+    assert identity.load(data_dir).certificate == found.certificate
+
+
+async def test_the_cas_own_node_is_renewed_once_its_ca_runs(data_dir: Path) -> None:
+    authority.found(data_dir, "mynet", CA.mesh, NOW)
+    found, links = ended(data_dir, is_ca=True), FakeLinks()
+    assert await member.lasting(config(data_dir), links, found) is found
+    assert links.joins == []
 
 
 # Joined

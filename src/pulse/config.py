@@ -23,6 +23,8 @@ SERVICE_DATA_DIR: Final = Path("/var/lib/pulse")
 SERVICE_SOCKET: Final = Path("/run/pulse/pulse.sock")
 SOCKET_NAME: Final = "pulse.sock"
 
+DAY: Final = 86400.0
+
 HIDDEN: Final = "(hidden)"
 
 LogLevel = Literal["debug", "info", "warn", "error"]
@@ -81,6 +83,8 @@ class Ca(Section, frozen=True):
     join_token: str = ""
     force_time: bool = False
     """Sign although the clock leapt by more than 7 days."""
+    cert_life: Annotated[float, msgspec.Meta(ge=10, le=3650 * DAY)] = 90 * DAY
+    """Seconds that a node's certificate is good for; tests have short ones."""
 
 
 class Scribe(Section, frozen=True):

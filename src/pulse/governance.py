@@ -62,8 +62,8 @@ class Governance:
             MethodName.REVOKE: self.revoke.answer,
         }
         if self.ca:
-            methods |= {MethodName.JOIN: self.ca.join, MethodName.CLAIM: self.roles.claim}
-            methods |= {MethodName.TOKENS: self.tokens.answer}
+            methods |= {MethodName.JOIN: self.ca.join, MethodName.RENEW: self.ca.renew}
+            methods |= {MethodName.CLAIM: self.roles.claim, MethodName.TOKENS: self.tokens.answer}
         return methods
 
     def changed(self) -> None:
@@ -111,7 +111,7 @@ def _authority(config: NodeConfig, identity: Identity) -> Authority | None:
     """The CA's key and ledger, on the CA's own node."""
     if not identity.certificate.is_ca or not authority.exists(config.data_dir):
         return None
-    issuer = authority.open_issuer(config.data_dir)
+    issuer = authority.open_issuer(config.data_dir, config.ca.cert_life)
     enrol.state_network(config.data_dir, issuer, identity.certificate.node_id if config.scribe.enabled else None)
     ledger = authority.open_ledger(config.data_dir, issuer)
     if config.ca_token:

@@ -1,29 +1,40 @@
 """How this machine is, or becomes, a member: it holds an identity, makes a network of its own, or joins one.
 
-Invariant: an identity is on disk before anything runs under it, and none is ever replaced.
+Invariant: an identity is on disk before anything runs under it, and its key is never replaced.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
+from random import SystemRandom
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from pulse import clock
 from pulse.config import NodeConfig
+from pulse.core.facts import Fact
+from pulse.core.mesh import Mesh
 from pulse.core.network import ranges
 from pulse.core.trust.certificates import as_utc
 from pulse.core.trust.members import label
+from pulse.core.trust.renewal import Renewal
 from pulse.core.types import spaced
 from pulse.errors import LinkError, NotFound
 from pulse.net import relays as zone
-from pulse.net.links import Links
+from pulse.net.links import Links, Rpc
 from pulse.services import enrol
+from pulse.services.ca import CaService
 from pulse.services.join import JoinService
-from pulse.store import identity
+from pulse.services.renewal import RenewalService, over_lanes
+from pulse.store import authority, identity, peers
 from pulse.store.identity import Identity
 
 log = logging.getLogger(__name__)
 
 DEFAULT_NETWORK = "default"
+
+ENDED_PATIENCE = 20.0
+"""Seconds that a start waits for the next certificate; from then on the node asks while it runs."""
 
 
 def held(config: NodeConfig) -> Identity | None:
@@ -40,13 +51,65 @@ async def enrolled(config: NodeConfig, links: Links) -> Identity:
     """A new identity, as the settings say: with a network of its own, or in one that is joined. Raises PulseError."""
     if config.ca.enabled:
         network = config.node.network_id or DEFAULT_NETWORK
-        return enrol.found(config.data_dir, network, config.mesh_range or ranges.DEFAULT, config.node.name)
+        mesh_range = config.mesh_range or ranges.DEFAULT
+        return enrol.found(config.data_dir, network, mesh_range, config.node.name, config.ca.cert_life)
     if config.relays or config.join.invite or config.bootstrap.dns_domain:
         return await joined(config, links, log.info)
     raise NotFound(
         "this machine is in no network yet.\n"
         "Make one:  pulse --ca --scribe --tun\n"
         "Join one:  pulse join pls_…  (the line that `pulse invite` prints on the first node)"
+    )
+
+
+async def lasting(config: NodeConfig, links: Links, found: Identity) -> Identity:
+    """The identity with a certificate that is good: one that ended is renewed over any node we know.
+
+    If none is reached the node comes up all the same and goes on trying. Raises Refused if the CA says no for good.
+    """
+    me = found.certificate
+    if max(clock.wall(), me.not_before, found.time_floor) <= me.not_after:
+        return found
+    if me.is_ca and authority.exists(config.data_dir):
+        # Its own CA renews it as soon as it runs.
+        return found
+    log.warning("certificate has ended: asking the nodes known for the next one", extra={"end": as_utc(me.not_after)})
+    try:
+        async with asyncio.timeout(ENDED_PATIENCE):
+            renewed = await over_lanes(links, found, places(config, found))
+    except (LinkError, TimeoutError) as error:
+        log.warning("certificate not renewed yet", extra={"error": str(error) or "no answer"})
+        return found
+    identity.save(config.data_dir, renewed)
+    log.info("certificate renewed", extra={"until": as_utc(renewed.certificate.not_after)})
+    return renewed
+
+
+def places(config: NodeConfig, found: Identity) -> list[str]:
+    """Where other nodes of the network may be reached: those a person named first, then those met before."""
+    kept = peers.load(config.data_dir)[0] if config.persist.enabled else []
+    return list(dict.fromkeys([*config.relays, *found.bootstrap, *(each for peer in kept for each in peer.addresses)]))
+
+
+def upkeep(
+    config: NodeConfig,
+    links: Links,
+    found: Identity,
+    mesh: Mesh,
+    show: Callable[[Identity], None],
+    call: Rpc,
+    ca: CaService | None,
+    tell: Callable[[Fact], None],
+) -> RenewalService:
+    """What has the certificate renewed while the node runs; `show` has handshakes show the next one."""
+
+    def known() -> list[str]:
+        met = (place for each in mesh.members.all() for place in mesh.neighbours.addresses_of(each.node_id))
+        return [*places(config, found), *met]
+
+    machine = Renewal(found.certificate, SystemRandom())
+    return RenewalService(
+        links, found, machine, config.data_dir, show, tell, call, mesh.ca_nodes, known, ca.renew if ca else None
     )
 
 

@@ -90,7 +90,7 @@ async def run(config: NodeConfig, ready: Callable[[schemas.Started], None]) -> N
     """Run a node until SIGTERM, SIGINT or `pulse stop`; `ready` is told once it is up. Raises PulseError."""
     with _data_dir(config), apisockets.bound(config) as api, _links(config) as links:
         held = member.held(config)
-        identity = held or await member.enrolled(config, links)
+        identity = await (member.lasting(config, links, held) if held else member.enrolled(config, links))
         node = _build(config, links, identity, api)
         # Only now: to a neighbour that dials while we start, a WebSocket would look quicker than QUIC.
         sockets = _listen(links, config.listen[0])
@@ -159,6 +159,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: S
         governance.ca or RelayService(links, rpc.call, mesh.ca_nodes),
         *apisockets.services(config, api, control, mesh, governance.keys.judge, VERSION, history),
         tun,
+        member.upkeep(config, links, identity, mesh, trust.renewed, rpc.call, governance.ca, meshing.tell),
         FecService.offered(links, mesh.routing.routes) if config.tun.fec else None,
     )
     node = Node(meshing, control, status, governance.ca, tun, told, tuple(each for each in services if each))

@@ -50,6 +50,7 @@ _NO_FLAG: Final = (
     "bootstrap.peers",
     "bootstrap.dns_domain",
     "scribe.hosts",
+    "ca.cert_life",
     "tun.name",
     "persist.enabled",
     "persist.interval",
@@ -75,7 +76,7 @@ _SWITCHES: Final = frozenset(
         "nat.birthday",
     }
 )
-_NUMBERS: Final = frozenset({"tun.queues", "persist.interval"})
+_NUMBERS: Final = frozenset({"ca.cert_life", "tun.queues", "persist.interval"})
 _LISTS: Final = frozenset({"bootstrap.peers", "scribe.hosts"})
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})

@@ -18,14 +18,14 @@ from pulse.core.network.netconfig import first_config
 from pulse.core.paths.announce import AT_ONCE
 from pulse.core.paths.datagram import read_beacon
 from pulse.core.paths.linkstate import EXPIRED_AFTER
-from pulse.core.paths.noderecord import Adjacency, read_record, sign_record
+from pulse.core.paths.noderecord import Adjacency, certificate_hash, read_record, sign_record
 from pulse.core.paths.wanted import TURN
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import LinkId
 from tests.authority import MESH, NOW, key
-from tests.core.meshing import ALICE, BOB, CA, FIRST, ME, NAMES, Node, revocation
+from tests.core.meshing import ALICE, BOB, CA, FIRST, HOME, ME, NAMES, Node, revocation
 from tests.core.paths.calls import datagram
-from tests.mint import link_up
+from tests.mint import link_up, member
 
 
 @pytest.fixture
@@ -51,6 +51,41 @@ def test_a_node_that_a_neighbour_is_linked_with_is_reached_over_it(here: Node) -
     path = here.mesh.routing.path_to(BOB.node_id)
     assert path is not None
     assert (path.via, path.hops) == (ALICE.node_id, (ALICE.node_id, BOB.node_id))
+
+
+def test_the_next_certificate_of_a_neighbour_has_its_link_dialled_anew_by_whoever_dialled_it(here: Node) -> None:
+    here.mesh.happened(facts.ClockRead(NOW), here.now)
+    here.effects = here.mesh.peer_configured(HOME, here.now)
+    (first,) = here.did(Dial)
+    link = here.linked(ALICE, dial=first.attempt)
+    accepted = here.linked(BOB)
+    renewed = member(CA, "alice", 2, not_before=NOW)
+    other = member(CA, "bob", 3, not_before=NOW)
+    here.heard(accepted, Objects([Item(ObjectKind.CERTIFICATE, each.der) for each in (renewed, other)]))
+    here.until(Dial)
+
+    assert [(each.address, each.expect, each.replaces) for each in here.did(Dial)] == [(HOME, ALICE.node_id, link)]
+    assert here.mesh.members.get(ALICE.node_id) == renewed
+
+
+def test_our_next_certificate_is_announced_and_shown_on_the_links_we_dialled(here: Node) -> None:
+    here.mesh.happened(facts.ClockRead(NOW), here.now)
+    here.effects = here.mesh.peer_configured(HOME, here.now)
+    (first,) = here.did(Dial)
+    link = here.linked(ALICE, dial=first.attempt)
+    here.passed(2.0)
+    renewed = member(CA, "me", 1, not_before=NOW)
+    here.happened(facts.IdentityRenewed(renewed.der))
+    assert here.events() == ["certificate renewed"]
+    assert here.mesh.me == renewed
+
+    here.passed(AT_ONCE)
+    objects, records = (message for to, message in here.said() if to == link)
+    assert objects == Objects([Item(ObjectKind.CERTIFICATE, renewed.der)])
+    assert isinstance(records, messages.NodeRecords)
+    assert read_record(records.records[0]).certificate == certificate_hash(renewed)
+    here.until(Dial)
+    assert [(each.expect, each.replaces) for each in here.did(Dial)] == [(ALICE.node_id, link)]
 
 
 def test_a_node_that_announces_where_it_is_is_dialled_there(here: Node) -> None:

@@ -11,9 +11,12 @@ import pytest
 
 from pulse import clock
 from pulse.core.trust.admission import CLOCK_LEAP
+from pulse.core.trust.ca import DAY
 from pulse.core.trust.certificates import parse
 from pulse.core.trust.invites import decode_invite
-from pulse.core.trust.join import Denied, Floors, Granted, Refusal, parse_answer
+from pulse.core.trust.join import Denied, Enrolment, Floors, Granted, Refusal, parse_answer
+from pulse.core.trust.renew import build_renewal
+from pulse.core.trust.renew import parse_answer as parse_renewed
 from pulse.core.trust.revocation import sign_revocation
 from pulse.core.trust.tokens import TokenRecord, parse_token
 from pulse.errors import NotFound, Refused, SystemRefused
@@ -23,7 +26,7 @@ from pulse.services import ca as module
 from pulse.services.ca import CaService
 from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
-from tests.authority import NOW, Ca, node, request, secret, token
+from tests.authority import NONCE, NOW, Ca, key, node, request, secret, token
 from tests.fakes import FakeLinks
 
 CA = Ca()
@@ -111,6 +114,39 @@ async def test_who_keeps_the_journal_of_the_node_is_told_of_each_first_certifica
         await passed_on(ca, machine, by)
 
     assert told == [node("newcomer"), "join refused; unknown_token"]
+
+
+async def test_a_member_gets_its_next_certificate_over_a_session_and_over_the_lane(
+    ca: CaService, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    first = await passed_on(ca, "newcomer")
+    assert isinstance(first, Granted)
+    shown = parse(first.certificate)
+    world.now = NOW + CLOCK_LEAP - 1
+    while world.now < shown.not_after - 30 * DAY:
+        ca.ledger.heartbeat(world.now)
+        world.now += CLOCK_LEAP - 1
+    asked = build_renewal(shown, NONCE, key("newcomer"))
+    renewed = parse_renewed(await ca.renew(node("newcomer"), asked), asked, shown, (CA.authority,))
+    assert isinstance(renewed, Enrolment)
+    assert renewed.certificate.not_after > shown.not_after
+    assert renewed.floors == FLOORS
+    assert "certificate of a node renewed" in caplog.messages
+    again = build_renewal(shown, bytes(range(16)), key("newcomer"))
+    async with running(ca) as links:
+        reminded = parse_renewed(await offered(links, again), again, shown, (CA.authority,))
+    assert isinstance(reminded, Enrolment)
+    assert reminded.certificate == renewed.certificate
+    replayed = parse_renewed(await ca.join(node("relay"), asked), asked, shown, (CA.authority,))
+    assert isinstance(replayed, Denied)
+    assert replayed.refusal == Refusal.REPLAYED
+
+
+async def test_a_forged_renewal_is_hung_up_on(ca: CaService, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert await ca.renew(node("a"), build_renewal(CA.certificate("a"), NONCE, key("thief"))) == b""
+    assert events(caplog, logging.INFO) == ["renewal request forged"]
 
 
 async def test_the_answer_by_way_of_another_node_is_the_same(ca: CaService) -> None:

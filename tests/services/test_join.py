@@ -19,7 +19,7 @@ from pulse.core.trust.join import (
 )
 from pulse.core.trust.tokens import Token
 from pulse.errors import LinkError, Refused
-from pulse.services import join as module
+from pulse.net import lanes
 from pulse.services.join import JoinService
 from tests.authority import NOW, Ca, key, secret
 from tests.fakes import FakeLane, FakeLinks
@@ -142,7 +142,7 @@ async def test_a_name_that_does_not_resolve_is_an_error_that_another_try_may_hel
     async def resolve(address: str) -> list[str]:
         raise OSError(f"cannot resolve {address}")
 
-    monkeypatch.setattr(module, "resolve", resolve)
+    monkeypatch.setattr(lanes, "resolve", resolve)
     with pytest.raises(LinkError, match="cannot resolve vm-01:443"):
         await joined(FakeLinks(), "vm-01:443")
 
@@ -151,7 +151,7 @@ async def test_each_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) 
     async def resolve(address: str) -> list[str]:
         return [HERE, THERE]
 
-    monkeypatch.setattr(module, "resolve", resolve)
+    monkeypatch.setattr(lanes, "resolve", resolve)
     links = FakeLinks(lanes={THERE: CaLane()})
     await joined(links, "vm-01:443")
 

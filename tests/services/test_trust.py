@@ -1,6 +1,6 @@
 """Trust service: the data plane believes whom the core believes, and hears of it before anything else."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -48,6 +48,19 @@ def test_identity_and_trust_are_installed_trust_first() -> None:
     assert links.trust == Trust(
         (CA.authority.der,), CA.network.label, (), ME.not_before, build_showing([CA.authority.der])
     )
+
+
+def test_the_next_certificate_is_shown_and_time_goes_on_with_it() -> None:
+    links = OrderedLinks()
+    trust = service(links)
+    trust.install()
+    renewed = member(CA, "me", 1, not_before=NOW + 5)
+    trust.renewed(replace(trust.identity, certificate=renewed))
+
+    assert links.order == ["trust", "identity"] * 2
+    assert links.identity == ((renewed.der,), key_der("me"))
+    assert links.trust is not None
+    assert links.trust.time_floor == NOW + 5
 
 
 @pytest.mark.parametrize(("floor", "installed"), [(0.0, ME.not_before), (NOW + 1, NOW + 1)])

@@ -87,7 +87,7 @@ def test_an_address_past_its_time_goes_to_the_next_node(register: Register) -> N
 def test_the_newest_certificate_of_a_node_is_found(register: Register) -> None:
     assert register.newest_certificate(node("a")) is None
     first, second = CA.issuer.issue(CA.grant("a"), 1), CA.issuer.issue(CA.grant("a"), 2)
-    assert register.keep_certificate(first, TOKEN, NOW) == 1
+    assert register.keep_certificate(first, TOKEN.keys.selector, NOW) == 1
     assert register.keep_certificate(second, None, NOW) == 2
     newest = register.newest_certificate(node("a"))
     assert newest is not None

@@ -233,6 +233,13 @@ class Woke:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityRenewed:
+    """The CA gave us our next certificate, in DER; it was checked, is on disk, and handshakes show it already."""
+
+    certificate: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ClockCompared:
     """A neighbour told the time by its wall clock as its link came up: ours was so many seconds ahead."""
 
@@ -291,6 +298,7 @@ Fact = (
     | PortMapped
     | SourcesChanged
     | Woke
+    | IdentityRenewed
     | ClockCompared
     | ClockRead
     | LansChanged

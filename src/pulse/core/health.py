@@ -11,9 +11,10 @@ from pulse.core.paths.sight import CLOCK_TOLERANCE
 DAY = 86400.0
 
 EXPIRY_WARNING = 20 * DAY
-"""Time enough to plan for it: nothing renews a certificate in this version."""
+"""It was to be renewed ten days before, so something keeps this node from the CA; time enough to see to it."""
 
-_NEW_CERTIFICATE = "move identity/ out of its data directory and join again"
+_NOT_RENEWED = "it should have been renewed: is the CA up, and its node reached?"
+_ENDED = "it is renewed by itself once a node of the mesh is reached: for 30 days, then this machine has to join again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def _complaints(vitals: Vitals) -> list[str]:
     if vitals.revoked:
         found.append("this node is revoked: nobody talks to it any more (a machine comes back with a new --data-dir)")
     if vitals.certificate_left <= 0:
-        found.append(f"this node's certificate has ended, so nobody talks to it ({_NEW_CERTIFICATE})")
+        found.append(f"this node's certificate has ended, so nobody talks to it ({_ENDED})")
     if vitals.tun_wanted and vitals.tun_problem:
         found.append(f"no mesh addresses: {vitals.tun_problem}")
     for peer in vitals.peers:
@@ -99,5 +100,5 @@ def _complaints(vitals: Vitals) -> list[str]:
         found.append(f"this clock is {abs(vitals.clock_offset) / 60:.0f} min {ahead} the neighbours' (set the time)")
     if 0 < vitals.certificate_left < EXPIRY_WARNING:
         days = f"{vitals.certificate_left / DAY:.0f}"
-        found.append(f"this node's certificate ends in {days} days ({_NEW_CERTIFICATE})")
+        found.append(f"this node's certificate ends in {days} days ({_NOT_RENEWED})")
     return found

@@ -28,6 +28,7 @@ from pulse.core.facts import (
     DialFailed,
     Fact,
     FlowDenied,
+    IdentityRenewed,
     LansChanged,
     LinkDown,
     LinkMoved,
@@ -58,6 +59,7 @@ from pulse.core.news import (
     certificate_seen,
     config_changed,
     heard,
+    identity_renewed,
     link_settled,
     trust_changed,
 )
@@ -118,7 +120,7 @@ class Mesh(Machines):
                 | BeaconHeard()
             ):
                 return places_changed(self, fact, now)
-            case ClockCompared() | ClockRead():
+            case ClockCompared() | ClockRead() | IdentityRenewed():
                 return self._clock(fact, now)
             case PunchAsked() | PunchAnswered() | ProbeReceived():
                 return self._punched(fact, now)
@@ -246,8 +248,10 @@ class Mesh(Machines):
                 outcomes += self.announce.quality_changed(member.addresses.v4, away, sample.loss, now)
         return outcomes
 
-    def _clock(self, fact: ClockCompared | ClockRead, now: float) -> Outcomes:
+    def _clock(self, fact: ClockCompared | ClockRead | IdentityRenewed, now: float) -> Outcomes:
         match fact:
+            case IdentityRenewed(certificate):
+                return identity_renewed(self, parse(certificate), now)
             case ClockCompared(link, offset):
                 self.sight.clock_compared(link, offset)
                 return self.timetable.clock_judged()

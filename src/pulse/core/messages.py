@@ -66,6 +66,10 @@ class ObjectKind(IntEnum):
     """Number and hash of the network config the sender holds; unsigned, it only says what to ask for."""
     BEACON = 8
     """Signed by the node's own key; it stays on the LAN and is never passed on."""
+    RENEWAL = 9
+    """A node asks for its next certificate: signed by its own key, and for the CA alone."""
+    RENEWED = 10
+    """The CA's answer to that."""
 
 
 class Hello(Wire, frozen=True, tag=1):
@@ -252,6 +256,8 @@ class MethodName(StrEnum):
     CONFIG = "config.get"
     JOIN = "join"
     """Of the CA: a stranger's request, as a relay took it in."""
+    RENEW = "renew"
+    """Of the CA: a member's request for its next certificate."""
     CLAIM = "roles.claim"
     EDIT = "config.edit"
     """Of the scribe: edits of an operator."""

@@ -5,7 +5,7 @@ Invariant: nothing is decided here, and what is heard tells more news or effects
 
 from collections.abc import Iterable
 
-from pulse.core.effects import Effect, StorePeers
+from pulse.core.effects import INFO, Effect, Log, StorePeers
 from pulse.core.machines import Machines
 from pulse.core.network.sharing import LinkSettled
 from pulse.core.network.timetable import HoursTurned
@@ -24,8 +24,9 @@ from pulse.core.paths.news import (
     RecordMade,
     RoutesChanged,
 )
-from pulse.core.trust.certificates import Certificate
+from pulse.core.trust.certificates import Certificate, as_utc
 from pulse.core.trust.identity import mesh_prefix
+from pulse.core.trust.renewal import spread_of
 from pulse.core.types import LinkId, NodeId
 
 News = paths.News | LinkSettled | HoursTurned
@@ -51,7 +52,8 @@ def heard(of: Machines, news: News, now: float) -> Outcomes:
         case RecordForgotten(node):
             return [*of.linkstate.record_forgotten(node), *of.wanted.record_forgotten(node), *_unclaimed(of, node, now)]
         case CertificateAccepted(certificate):
-            return certificate_seen(of, certificate)
+            renewed = of.neighbours.certificate_renewed(certificate.node_id, spread_of(certificate), now)
+            return [*certificate_seen(of, certificate), *renewed]
         case OwnRecordSeen(boot, seq, same_numbers):
             return of.announce.own_record_seen(boot, seq, same_numbers, now)
         case GraphChanged(graph):
@@ -106,6 +108,18 @@ def certificate_seen(of: Machines, certificate: Certificate) -> Outcomes:
         return []
     of.tables_stale = of.rules_stale = True
     return [StorePeers()]
+
+
+def identity_renewed(of: Machines, certificate: Certificate, now: float) -> Outcomes:
+    """We have our next certificate: tell the mesh, and show it to the neighbours before the one before ends."""
+    of.me = certificate
+    return [
+        Log("certificate renewed", INFO, {"until": as_utc(certificate.not_after)}),
+        *certificate_seen(of, certificate),
+        *of.gossip.certificate_seen(certificate, now),
+        *of.announce.certificate_renewed(certificate, now),
+        *of.neighbours.certificate_renewed(None, spread_of(certificate), now),
+    ]
 
 
 def config_changed(of: Machines) -> Outcomes:

@@ -14,13 +14,14 @@ from pulse.core.trust.ca import SERIAL_BITS, Issuer
 from pulse.core.trust.certificates import Certificate, parse
 from pulse.core.trust.invites import Invite, encode_invite
 from pulse.core.trust.join import Floors, Refusal, build_general_refusal
+from pulse.core.trust.renew import is_renewal
 from pulse.core.trust.tokens import SECRET_BYTES, TokenRecord, new_token, print_token, secret_from
 from pulse.core.types import SHORT_ID, NodeId
 from pulse.errors import ProtocolError, PulseError, Refused
 from pulse.net.links import Links
 from pulse.schemas import TokenRequest
 from pulse.store.journal import Entry, Verification
-from pulse.store.ledger import Ledger
+from pulse.store.ledger import Admission, Ledger
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,10 @@ class CaService:
 
     async def join(self, _: NodeId, request: bytes) -> bytes:
         """The RPC `join`: a member passes on what a stranger asked of it."""
+        return self._answer(request)
+
+    async def renew(self, _: NodeId, request: bytes) -> bytes:
+        """The RPC `renew`: a member asks for its next certificate; who it is the request proves."""
         return self._answer(request)
 
     # Tokens
@@ -122,31 +127,35 @@ class CaService:
         return record
 
     def _answer(self, request: bytes) -> bytes:
-        """The answer to one request; an empty one hangs up on whoever speaks another language."""
+        """The answer to one request, a join's or a renewal's; an empty one hangs up on whoever makes none of ours."""
         now = clock.wall()
+        renews = is_renewal(request)
         try:
             self.before_signing()
-            admission = self.ledger.admit(
-                self.issuer,
-                request,
-                now=now,
-                serial=secrets.randbits(SERIAL_BITS),
-                floors=self.floors(),
-                vouched=self.clock_vouched(),
-            )
+            admission = self._judged(request, now, renews=renews)
         except ProtocolError as error:
-            log.info("join request unreadable", extra={"error": str(error)})
+            log.info("renewal request forged" if renews else "join request unreadable", extra={"error": str(error)})
             return b""
         except PulseError as error:
             log.error("ledger refused a join", extra={"error": str(error)})
             return build_general_refusal(Refusal.CA_BROKEN, now)
         if admission.refusal is not None:
-            log.info("join refused", extra={"refusal": admission.refusal.name.lower()})
-            self.refused(f"join refused; {admission.refusal.name.lower()}")
+            event = "renewal refused" if renews else "join refused"
+            log.info(event, extra={"refusal": admission.refusal.name.lower()})
+            self.refused(f"{event}; {admission.refusal.name.lower()}")
         elif admission.is_new and admission.node is not None and admission.certificate is not None:
-            log.info("node joined", extra={"node": admission.node[:SHORT_ID]})
-            self.issued(parse(admission.certificate))
+            event = "certificate of a node renewed" if renews else "node joined"
+            log.info(event, extra={"node": admission.node[:SHORT_ID]})
+            if not renews:
+                self.issued(parse(admission.certificate))
         return admission.answer
+
+    def _judged(self, request: bytes, now: float, *, renews: bool) -> Admission:
+        floors, vouched = self.floors(), self.clock_vouched()
+        if renews:
+            return self.ledger.renew(self.issuer, request, now=now, floors=floors, vouched=vouched)
+        serial = secrets.randbits(SERIAL_BITS)
+        return self.ledger.admit(self.issuer, request, now=now, serial=serial, floors=floors, vouched=vouched)
 
     async def _beat(self) -> None:
         while True:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pulse import clock
 from pulse.core.network.netconfig import first_config
 from pulse.core.trust.authorities import trusted_authorities
-from pulse.core.trust.ca import SERIAL_BITS, Issuer
+from pulse.core.trust.ca import LEAF_LIFETIME, SERIAL_BITS, Issuer
 from pulse.core.trust.certificates import parse
 from pulse.core.trust.identity import requested_name
 from pulse.core.trust.invites import decode_invite
@@ -56,12 +56,12 @@ def wanted_name(name: str) -> str:
     return name or requested_name(socket.gethostname())
 
 
-def found(data_dir: Path, network: str, cidr: IPv4Network, name: str) -> Identity:
+def found(data_dir: Path, network: str, cidr: IPv4Network, name: str, life: float = LEAF_LIFETIME) -> Identity:
     """Make a network and its first node, or finish a founding that was cut short; raises Conflict for another name."""
     now = clock.wall()
     if not authority.exists(data_dir):
         authority.found(data_dir, network, cidr, now)
-    issuer = authority.open_issuer(data_dir)
+    issuer = authority.open_issuer(data_dir, life)
     if issuer.network.name != network:
         raise Conflict(
             f"{data_dir} holds the CA of network {issuer.network.name}, begun by an earlier start.\n"

@@ -23,13 +23,10 @@ from pulse.core.trust.joiner import (
 )
 from pulse.core.trust.tokens import Token
 from pulse.errors import LinkError, Refused
-from pulse.net.addresses import resolve
+from pulse.net.lanes import open_lane
 from pulse.net.links import JoinLane, Links
 
 NONCE_BYTES = 16
-
-ADDRESS_PATIENCE = 5.0
-"""Seconds for one of the addresses a name has, so that a dead IPv6 does not eat the time of a living IPv4."""
 
 
 @dataclass(slots=True)
@@ -71,7 +68,9 @@ class JoinService:
             async with asyncio.timeout_at(limit):
                 match effect:
                     case OpenLane(address, pinned):
-                        lane = await self._open(address, pinned=pinned)
+                        lane, took = await open_lane(self.links, address, pinned=pinned)
+                        self._lane = lane
+                        self.progress(f"reached {address} ({lane.transport}, {took * 1000:.0f} ms)")
                         return joiner.lane_opened(lane.leaf, lane.objects, now())
                     case SendRequest(request) if self._lane is not None:
                         answer = await self._lane.send(request)
@@ -83,18 +82,3 @@ class JoinService:
         if isinstance(effect, CloseLane):
             self._lane = None
         return []
-
-    async def _open(self, address: str, *, pinned: bool) -> JoinLane:
-        error: Exception = LinkError(f"{address} has no address")
-        for resolved in await resolve(address):
-            started = asyncio.get_running_loop().time()
-            try:
-                async with asyncio.timeout(ADDRESS_PATIENCE):
-                    self._lane = await self.links.join(resolved, pinned=pinned)
-            except (LinkError, TimeoutError) as failed:
-                error = failed if isinstance(failed, LinkError) else LinkError("no answer")
-                continue
-            took = asyncio.get_running_loop().time() - started
-            self.progress(f"reached {address} ({self._lane.transport}, {took * 1000:.0f} ms)")
-            return self._lane
-        raise error

@@ -11,7 +11,7 @@ from pulse.net.links import Links, Trust
 from pulse.store.identity import Identity
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TrustService:
     """The bridge from identity and signed objects to the verifier of handshakes."""
 
@@ -23,6 +23,11 @@ class TrustService:
         """Install trust first: an identity without it could be shown, but nobody could be judged."""
         self.trust_changed()
         self.links.install_identity(self.identity.chain, self.identity.key_der)
+
+    def renewed(self, identity: Identity) -> None:
+        """The CA gave us our next certificate, and perhaps other authorities: handshakes go by them from now on."""
+        self.identity = identity
+        self.install()
 
     def trust_changed(self) -> None:
         """Authorities or revocations changed: links and sessions they no longer cover are closed."""

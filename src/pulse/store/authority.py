@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pulse.core.network.ranges import mesh_range
 from pulse.core.trust.authorities import parse_authority
-from pulse.core.trust.ca import SERIAL_BITS, Issuer, make_authority
+from pulse.core.trust.ca import LEAF_LIFETIME, SERIAL_BITS, Issuer, make_authority
 from pulse.core.trust.identity import key_hash, public_bytes
 from pulse.errors import Damaged, PulseError
 from pulse.store.files import check_directory, new_directory, read_checked, write_checked
@@ -45,8 +45,8 @@ def found(data_dir: Path, network: str, cidr: IPv4Network, now: float) -> None:
         Ledger.create(directory / LEDGER, authority.network, now).close()
 
 
-def open_issuer(data_dir: Path) -> Issuer:
-    """The CA of this machine, able to sign; raises Damaged that names the file."""
+def open_issuer(data_dir: Path, life: float = LEAF_LIFETIME) -> Issuer:
+    """The CA of this machine, able to sign certificates good for `life` seconds; raises Damaged that names the file."""
     directory = data_dir / DIRECTORY
     check_directory(directory)
     key = serialization.load_der_private_key(read_checked(directory / "key", "ca-key", _NEXT), None)
@@ -57,7 +57,7 @@ def open_issuer(data_dir: Path) -> Issuer:
         cidr = mesh_range(read_checked(directory / "range", "mesh-range", _NEXT).decode())
     except (PulseError, UnicodeDecodeError) as error:
         raise Damaged(f"{directory / 'range'} is damaged.\n{_NEXT}") from error
-    return Issuer(key, authority, cidr)
+    return Issuer(key, authority, cidr, life=life)
 
 
 def open_ledger(data_dir: Path, issuer: Issuer) -> Ledger:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from pulse.core.trust.admission import Admit, AdmitOwn, Deny, Repeat, clock_is_sound, decide, decide_own
+from pulse.core.trust.authorities import trusted_authorities
 from pulse.core.trust.ca import Issuer
 from pulse.core.trust.certificates import parse
 from pulse.core.trust.join import (
@@ -21,6 +22,9 @@ from pulse.core.trust.join import (
     parse_request,
     refusal_text,
 )
+from pulse.core.trust.readmission import Dismiss, Readmit, Remind, decide_renewal
+from pulse.core.trust.renew import build_answer as build_renewed
+from pulse.core.trust.renew import read_renewal, serial_of
 from pulse.core.trust.tokens import TokenRecord, derive, new_token, parse_token
 from pulse.core.types import LEAST_PREFIX, SHORT_ID, Network, NodeId
 from pulse.errors import Conflict, NotFound, Refused
@@ -94,6 +98,28 @@ class Ledger:
         granted = Granted(der, list(issuer.authorities), list(issuer.successions), floors, now)
         answer = build_answer(request, granted, decision.token.keys)
         return Admission(answer, None, decision.node, der, isinstance(decision, Admit))
+
+    def renew(self, issuer: Issuer, request: bytes, *, now: float, floors: Floors, vouched: bool = False) -> Admission:
+        """Judge a request for a member's next certificate and answer it, durably.
+
+        Raises ProtocolError for a request that nobody of this network made, and what `admit` raises.
+        """
+        trusted = trusted_authorities(issuer.network, issuer.authorities, issuer.successions)
+        shown, serial = read_renewal(request, trusted), serial_of(request)
+        with self._database.transaction():
+            decision = decide_renewal(shown, serial, self._register, issuer, now, vouched=vouched)
+            match decision:
+                case Dismiss(node, refusal):
+                    self._note_refusal(Deny(refusal, None, node), now, "renewal refused")
+                    answer = build_renewed(request, Denied(refusal, now), issuer.network, issuer.signer)
+                    return Admission(answer, refusal, node, None, is_new=False)
+                case Remind(node, der):
+                    pass
+                case Readmit(node):
+                    der = self._issue(decision, issuer, serial, now)
+        granted = Granted(der, list(issuer.authorities), list(issuer.successions), floors, now)
+        answer = build_renewed(request, granted, issuer.network, issuer.signer)
+        return Admission(answer, None, node, der, isinstance(decision, Readmit))
 
     def enrol_own(self, issuer: Issuer, csr: bytes, host: str, *, now: float, serial: int) -> bytes:
         """The certificate in DER of the CA's own node, which needs no token; raises Refused."""
@@ -209,15 +235,17 @@ class Ledger:
         with self._database.translated():
             return journal.verify(self._database.connection, journal.read_head(self._database.head_path))
 
-    def _issue(self, admit: Admit | AdmitOwn, issuer: Issuer, serial: int, now: float) -> bytes:
-        token = admit.token if isinstance(admit, Admit) else None
-        if token is not None:
-            self._register.use_token(token)
+    def _issue(self, admit: AdmitOwn, issuer: Issuer, serial: int, now: float) -> bytes:
+        selector = admit.token if isinstance(admit, Readmit) else None
+        if isinstance(admit, Admit):
+            self._register.use_token(admit.token)
+            selector = admit.token.keys.selector
         self._register.hold(admit)
         der = issuer.issue(admit.grant, serial)
-        self._register.keep_certificate(der, token, max(now, self._register.newest_time()))
+        self._register.keep_certificate(der, selector, max(now, self._register.newest_time()))
         self._register.see_time(now)
-        self._note(now, "certificate issued", _issue_fields(admit, serial))
+        event = "certificate renewed" if isinstance(admit, Readmit) else "certificate issued"
+        self._note(now, event, _issue_fields(admit, serial))
         return der
 
     def _deny(self, request: bytes, deny: Deny, now: float) -> Admission:
@@ -228,7 +256,7 @@ class Ledger:
             answer = build_answer(request, Denied(deny.refusal, now), deny.token.keys)
         return Admission(answer, deny.refusal, deny.node, None, is_new=False)
 
-    def _note_refusal(self, deny: Deny, now: float) -> None:
+    def _note_refusal(self, deny: Deny, now: float, event: str = "join refused") -> None:
         passed = 0.0 if self._refused_at is None else max(0.0, now - self._refused_at)
         self._refused_at = now
         self._allowance = min(REFUSALS_BURST, self._allowance + passed * REFUSALS_PER_SECOND)
@@ -239,7 +267,7 @@ class Ledger:
         fields: Fields = {"refusal": deny.refusal.name.lower(), "token": token, "node": deny.node}
         if self._untold:
             fields["untold"] = self._untold
-        self._note(now, "join refused", fields)
+        self._note(now, event, fields)
         self._allowance, self._untold = self._allowance - 1, 0
 
     def _note(self, now: float, event: str, fields: Fields) -> None:
@@ -275,7 +303,7 @@ def _terms(token: TokenRecord) -> Fields:
     }
 
 
-def _issue_fields(admit: Admit | AdmitOwn, serial: int) -> Fields:
+def _issue_fields(admit: AdmitOwn, serial: int) -> Fields:
     grant = admit.grant
     return {
         "node": admit.node,

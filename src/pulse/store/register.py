@@ -70,6 +70,11 @@ class Register:
         ).fetchone()
         return Issued(*row) if row else None
 
+    def is_issued(self, serial: int) -> bool:
+        """True if there is a certificate with that serial."""
+        row = self._db.execute("SELECT 1 FROM certificates WHERE serial = ?", (f"{serial:x}",)).fetchone()
+        return row is not None
+
     def address_of(self, node: NodeId) -> IPv4Address | None:
         """The address held for the node."""
         row = self._db.execute("SELECT v4 FROM addresses WHERE node = ?", (node,)).fetchone()
@@ -108,10 +113,9 @@ class Register:
         for name in {admit.grant.name, admit.grant.host} - {None}:
             self._db.execute("INSERT OR REPLACE INTO names VALUES (?, ?, ?)", (name, node, until))
 
-    def keep_certificate(self, der: bytes, token: TokenRecord | None, issued: float) -> int:
-        """Store what was issued; returns its serial."""
+    def keep_certificate(self, der: bytes, selector: bytes | None, issued: float) -> int:
+        """Store what was issued, for the token with that selector if for any; returns its serial."""
         certificate = parse(der)
-        selector = None if token is None else token.keys.selector
         self._db.execute(
             "INSERT INTO certificates VALUES (?, ?, ?, ?, ?, ?)",
             (f"{certificate.serial:x}", certificate.node_id, der, selector, issued, certificate.not_after),

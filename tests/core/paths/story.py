@@ -73,6 +73,9 @@ class Story:
     def leaves_from_elsewhere(self, *links: LinkId) -> list[Dial]:
         return self._dials(self.neighbours.sources_changed(links, self.now))
 
+    def renewed(self, who: NodeId | None, spread: float) -> list[Dial]:
+        return self._dials(self.neighbours.certificate_renewed(who, spread, self.now))
+
     def woke(self) -> list[Dial]:
         return self._dials(self.neighbours.woke(self.now))
 

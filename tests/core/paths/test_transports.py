@@ -268,3 +268,38 @@ def test_after_a_sleep_everybody_is_dialled_at_once_linked_or_not(story: Story) 
     story.failed(other)
 
     assert {(each.address, each.replaces) for each in story.woke()} == {(HOME, link), (WORK, 0)}
+
+
+def test_a_link_whose_certificates_are_old_is_dialled_anew_once_and_again_if_that_fails(story: Story) -> None:
+    (dial,) = story.configured(HOME)
+    link = story.opened(ALICE, dial=dial.attempt, observed=HOME)
+    assert story.renewed(BOB, 60.0) == []
+    assert story.renewed(ALICE, 60.0) == []
+    for attempt in (2, 3):
+        assert story.passed(59.0) == []
+        (again,) = story.passed(1.0)
+        assert again == Dial(attempt, HOME, ALICE, link)
+        assert story.failed(again) == []
+    (last,) = story.passed(60.0)
+    story.opened(ALICE, dial=last.attempt, observed=HOME)
+    assert story.passed(1e6) == [], "the new link shows the new certificates"
+
+
+def test_our_own_renewal_concerns_every_link_we_dialled_and_a_websocket_may_be_one_again(story: Story) -> None:
+    (dial,) = story.configured(HOME)
+    link = story.opened(ALICE, dial=dial.attempt, observed=HOME, transport="websocket")
+    story.opened(BOB)
+    assert story.renewed(None, 1.0) == []
+    (again,) = story.passed(1.0)
+
+    assert (again.replaces, again.expect, again.websocket_after) == (link, ALICE, 0.0)
+
+
+def test_a_link_that_moved_is_still_to_show_the_new_certificates(story: Story) -> None:
+    (dial,) = story.configured(HOME)
+    link = story.opened(ALICE, dial=dial.attempt, observed=HOME)
+    story.renewed(ALICE, 60.0)
+    (moved,) = story.seen_at(link, WORK)
+    story.failed(moved)
+
+    assert [each.replaces for each in story.passed(60.0)] == [link]

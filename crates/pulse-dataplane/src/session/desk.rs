@@ -26,7 +26,7 @@ use crate::event::{Event, Level};
 use crate::link::Settings;
 use crate::stream::{Carrier, Streams, refusal};
 use crate::tables::{Peer, Shared};
-use crate::verify::{pinned_name, short};
+use crate::verify::{Certified, pinned_name, short};
 use crate::{Handle, NodeId};
 
 /// A dial without an answer for so long had better go another way.
@@ -120,6 +120,17 @@ impl Desk {
             Want::Use(session, Some(waiter)) => drop(waiter.send(session.carrier.clone())),
             Want::Use(_, None) | Want::Joined => {}
             Want::Dial { at, restart } => drop(self.runtime.spawn(Arc::clone(self).dial(node, at, restart))),
+        }
+    }
+
+    /// Have a new session with `node`, which takes over from the one there is, if it is ours to dial.
+    pub fn renew(self: &Arc<Self>, node: NodeId) {
+        if self.us().is_none_or(|us| us > node) {
+            return;
+        }
+        let now = Instant::now();
+        if let Some(restart) = self.table().renew(node, now) {
+            self.runtime.spawn(Arc::clone(self).dial(node, now, restart));
         }
     }
 
@@ -293,6 +304,12 @@ impl Desk {
     /// Our id.
     pub fn us(&self) -> Option<NodeId> {
         self.settings.identity.load().as_ref().map(|identity| identity.certified.node)
+    }
+
+    /// When the first of our certificate and `theirs` ends, in seconds since 1970.
+    pub fn first_end(&self, theirs: &Certified) -> u64 {
+        let ours = self.settings.identity.load().as_ref().map_or(u64::MAX, |identity| identity.certified.not_after);
+        ours.min(theirs.not_after)
     }
 
     /// The entry of `node` among the addresses.

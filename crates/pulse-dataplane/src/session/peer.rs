@@ -34,6 +34,9 @@ const CONTROL_QUEUE: usize = 16;
 /// winner's keys are agreed and the last records under the loser's have arrived.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// The part of what is left of a certificate in which a session gets a successor: by then whoever renews has renewed.
+const LAST_PART: u64 = 6;
+
 /// A session without anything to do for so many ticks looks up once in as many.
 const RESTING: u32 = 5;
 
@@ -142,6 +145,8 @@ struct Activity {
     record: Instant,
     stream: Instant,
     replaced: Option<Instant>,
+    /// When it is worth a new session that shows what certificates there are by then, by the wall clock.
+    renewal: Option<u64>,
 }
 
 /// Make a session of a connection that was greeted.
@@ -162,7 +167,8 @@ pub fn begin(desk: &Arc<Desk>, greeted: Greeted) -> Result<(Arc<Session>, Runner
         since,
         reason: OnceLock::new(),
     });
-    let activity = Activity { packets: 0, record: since, stream: since, replaced: None };
+    let renewal = renewal(desk.settings.now(), desk.first_end(&session.certified));
+    let activity = Activity { packets: 0, record: since, stream: since, replaced: None, renewal };
     let (outbox, outgoing) = channel(CONTROL_QUEUE);
     let control = Some(Control { send: greeted.send, outgoing, recv: greeted.recv });
     let (desk, runner_session) = (Arc::clone(desk), Arc::clone(&session));
@@ -274,6 +280,16 @@ impl Runner {
             self.session.close(close::DUPLICATE, "another session replaced it");
         } else if now.duration_since(self.activity.stream.max(self.activity.record)) >= self.desk.tuning.idle {
             self.session.close(close::IDLE, "idle");
+        } else if self.activity.renewal.is_some_and(|at| self.desk.settings.now() >= at) {
+            self.renew();
+        }
+    }
+
+    /// Certificates end soon. The lower id dials, whose new session stays whoever dialled the old one (protocol §3).
+    fn renew(&mut self) {
+        self.activity.renewal = renewal(self.desk.settings.now(), self.desk.first_end(&self.session.certified));
+        if self.activity.replaced.is_none() {
+            self.desk.renew(self.session.carrier.node);
         }
     }
 
@@ -291,6 +307,12 @@ impl Runner {
             self.activity.record = now;
         }
     }
+}
+
+/// When to have a new session, if certificates end at `end`; none if that is too near for it to be of use.
+fn renewal(now: u64, end: u64) -> Option<u64> {
+    let part = end.saturating_sub(now) / LAST_PART;
+    (part > 0).then(|| end - part)
 }
 
 fn report(desk: &Desk, session: &Session, done: &Result<(), JoinError>) {

@@ -92,6 +92,16 @@ impl<S: Clone, W> Table<S, W> {
         Want::Dial { at, restart }
     }
 
+    /// The session with `node` is to have a successor: a dial begins beside it, unless one is under way.
+    pub fn renew(&mut self, node: NodeId, now: Instant) -> Option<Arc<Notify>> {
+        if self.dials.contains_key(&node) {
+            return None;
+        }
+        let restart = Arc::new(Notify::new());
+        self.dials.insert(node, Dial { started: now, restart: Arc::clone(&restart), waiters: Vec::new() });
+        Some(restart)
+    }
+
     /// The path to `node` changed: a dial under way had better begin anew.
     pub fn path_changed(&self, node: &NodeId) {
         if let Some(dial) = self.dials.get(node) {
@@ -183,6 +193,21 @@ mod tests {
     fn a_second_dial_of_the_same_end_replaces_its_first() {
         assert_eq!(survivor(HIGH, entry(1, LOW, 0), entry(2, LOW, 0)), 2);
         assert_eq!(survivor(LOW, entry(1, HIGH, 0), entry(2, HIGH, 0)), 2);
+    }
+
+    #[test]
+    fn the_lower_ids_second_dial_stays_whoever_dialled_the_first_and_there_is_one_at_a_time() {
+        for us in [LOW, HIGH] {
+            assert_eq!(survivor(us, entry(1, LOW, 0), entry(2, LOW, 0)), 2);
+            assert_eq!(survivor(us, entry(1, HIGH, 0), entry(2, LOW, 0)), 2);
+        }
+        let mut table = Table::<u64, ()>::default();
+        let now = Instant::now();
+        table.up(&LOW, HIGH, entry(1, HIGH, 0));
+        assert!(table.renew(HIGH, now).is_some());
+        assert!(table.renew(HIGH, now).is_none());
+        table.dial_ended(&HIGH, true, now);
+        assert!(table.renew(HIGH, now).is_some());
     }
 
     #[test]

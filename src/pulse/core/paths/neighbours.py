@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from pulse.core.effects import DEBUG, WARNING, CloseSession, Dial, Effect, Log
 from pulse.core.facts import DialFailed, LinkDown, LinkUp
 from pulse.core.paths.backoff import Backoff
+from pulse.core.paths.holepunch import Hole
 from pulse.core.paths.quests import STAGGER, Quest, Quests, Ranges
 from pulse.core.paths.targets import Hole, Target, Targets
 from pulse.core.paths.transports import WEBSOCKET, Renewal, Transports
@@ -71,10 +72,9 @@ class Neighbours:
 
     def __init__(self, random: "Random", heard: Callable[[NodeId], tuple[str, ...]] = lambda _: ()) -> None:
         """`heard` gives the places where a node was heard on our LANs."""
-        self._random = random
         self._targets = Targets(lambda: Backoff(random), self._is_idle)
         self._quests = Quests(random, heard)
-        self._transports = Transports()
+        self._transports = Transports(random)
         self._links: dict[LinkId, Neighbour] = {}
         self._linked: dict[NodeId, Neighbour] = {}
         """The newest link with each node."""
@@ -223,6 +223,11 @@ class Neighbours:
             met = self._transports.place_of(neighbour.link) or ("" if is_websocket else neighbour.observed)
             places = dict.fromkeys([*([met] if met else []), *self.addresses_of(neighbour.node)])
             self._transports.renew(neighbour.link, neighbour.node, [*places], now, is_websocket=is_websocket)
+        return self.tick(now)
+
+    def certificate_renewed(self, node: NodeId | None, spread: float, now: float) -> list[Effect]:
+        """That node, or we if None, has its next certificate: links that show the one before are dialled anew."""
+        self._transports.outdated(node, spread, now)
         return self.tick(now)
 
     def woke(self, now: float) -> list[Effect]:

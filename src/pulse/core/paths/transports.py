@@ -1,5 +1,5 @@
 """When a dial tries a WebSocket beside QUIC, and when a link that is up is made anew: where it goes silent, is a
-WebSocket that QUIC should carry, or an end of it moved.
+WebSocket that QUIC should carry, an end of it moved, or has another certificate by now.
 
 What worked on this network counts for ten minutes: where UDP is blocked nobody waits for it. Invariant: QUIC is part of
 every dial, between two attempts to make a WebSocket QUIC lie `UPGRADE_EVERY` and one dial at most, and a link that came
@@ -9,11 +9,14 @@ to us is renewed only once an end of it moved: before that its dialler alone kno
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pulse.core.effects import WEBSOCKET_AFTER
 from pulse.core.paths.budget import Tempo
 from pulse.core.types import LinkId, NodeId
+
+if TYPE_CHECKING:
+    from random import Random
 
 WEBSOCKET: Final = "websocket"
 
@@ -57,6 +60,8 @@ class Renewal:
     """An end of it did: what it runs over may not work any more."""
     elsewhere: tuple[str, ...] = ()
     """Other places to dial beside, because of that."""
+    outdated: float | None = None
+    """Seconds between attempts, if the certificates it was made with are not the newest of its ends."""
     flying: int = 0
     """Dials under way."""
 
@@ -68,7 +73,7 @@ class Renewal:
     @property
     def over_quic_alone(self) -> bool:
         """Another WebSocket would be no better."""
-        return self.is_websocket and not (self.is_silent or self.has_moved)
+        return self.is_websocket and not (self.is_silent or self.has_moved or self.outdated is not None)
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -89,13 +94,14 @@ class Renewal:
             return
         self.has_moved, self.elsewhere = False, ()
         pause = SILENT_EVERY if self.is_silent else UPGRADE_EVERY if self.is_websocket else inf
-        self.next_try = now + pause
+        self.next_try = now + min(pause, inf if self.outdated is None else self.outdated)
 
 
 @dataclass(slots=True)
 class Transports:
     """What got through here lately, and what should do better."""
 
+    random: "Random"
     _websocket_until: float = -inf
     _renewals: dict[LinkId, Renewal] = field(default_factory=dict)
     """Of every link we dialled, and of those that came to us and moved."""
@@ -141,9 +147,19 @@ class Transports:
         # Dials under way left from where we were: they count for nothing.
         new = Renewal(link, node, places[0], is_websocket, due, has_moved=True, elsewhere=(*places[1:MOST_PLACES],))
         if old := self._renewals.get(link):
-            new.renewed_at, new.is_silent = old.renewed_at, old.is_silent
+            new.renewed_at, new.is_silent, new.outdated = old.renewed_at, old.is_silent, old.outdated
             new.next_try = due if old.flying else min(due, old.next_try)
         self._renewals[link] = new
+
+    def outdated(self, node: NodeId | None, spread: float, now: float) -> None:
+        """A node, or this one for None, has its next certificate: within `spread` seconds dial its links anew.
+
+        At that moment all its neighbours do so; together they would look like a flood.
+        """
+        for each in self._renewals.values():
+            if node in (None, each.node):
+                each.outdated = spread
+                each.next_try = min(each.next_try, now + self.random.uniform(0.0, spread))
 
     def closed(self, link: LinkId) -> None:
         """A link is gone."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final, Protocol, overload
 
-from pulse.core.trust.ca import BACKDATED, DAY, LEAF_LIFETIME, Grant, Issuer
+from pulse.core.trust.ca import DAY, Grant, Issuer
 from pulse.core.trust.identity import mesh_v6, node_id, v4_choices
 from pulse.core.trust.join import Refusal, Request, key_of_csr, request_is_from
 from pulse.core.trust.tokens import TokenRecord
@@ -164,11 +164,11 @@ def _admit(
         public_key=public_key,
         addresses=MeshAddresses(address, mesh_v6(issuer.network, node)),
         name=name,
-        host=_free_name(host, node, register, now),
+        host=free_name(host, node, register, now),
         tags=() if token is None else token.tags,
         is_ca=token is None,
-        not_before=now - BACKDATED,
-        not_after=now + LEAF_LIFETIME,
+        not_before=now - issuer.backdated,
+        not_after=now + issuer.life,
     )
     return AdmitOwn(node, grant) if token is None else Admit(node, grant, token)
 
@@ -202,7 +202,8 @@ def _address(node: NodeId, register: Register, issuer: Issuer, now: float) -> IP
     return next(free, None)
 
 
-def _free_name(host: str, node: NodeId, register: Register, now: float) -> str | None:
+def free_name(host: str, node: NodeId, register: Register, now: float) -> str | None:
+    """The name `host`, or one that begins with it, which nobody else holds."""
     free = (name for name in _variants(host) if register.name_holder(name, now) in (None, node))
     return next(free, None)
 

@@ -26,6 +26,9 @@ LEAF_LIFETIME: Final = 90 * DAY
 BACKDATED: Final = 3600.0
 """A certificate is good from an hour before it was made: clocks of new machines are often a little late."""
 
+BACKDATED_PART: Final = 10
+"""Of a certificate that lives less than ten hours, so large a part of its life counts instead."""
+
 SERIAL_BITS: Final = 159
 """RFC 5280 allows 20 bytes and wants them positive."""
 
@@ -54,6 +57,13 @@ class Issuer:
     older: tuple[bytes, ...] = ()
     """Certificates in DER of CA keys before this one that are still trusted."""
     successions: tuple[bytes, ...] = ()
+    life: float = LEAF_LIFETIME
+    """Seconds that a node's certificate is good for."""
+
+    @property
+    def backdated(self) -> float:
+        """Seconds before it was made from which a certificate is good."""
+        return min(BACKDATED, self.life / BACKDATED_PART)
 
     @property
     def network(self) -> Network:

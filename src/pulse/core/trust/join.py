@@ -54,6 +54,9 @@ class Refusal(IntEnum):
     CA_BROKEN = 11
     CA_UNREACHABLE = 12
     BUSY = 13
+    REPLAYED = 14
+    TOO_LATE = 15
+    ADDRESS_TAKEN = 16
 
 
 ANYBODYS: Final = frozenset({Refusal.UNKNOWN_TOKEN, Refusal.CA_BROKEN, Refusal.CA_UNREACHABLE, Refusal.BUSY})
@@ -77,6 +80,11 @@ _TEXTS: Final = {
     "Check its clock, then on the CA: pulse start --force-time",
     Refusal.CA_BROKEN: "the CA could not write its ledger.\nSee its log (disk full?), then try again.",
     Refusal.CA_UNREACHABLE: "the node that was asked cannot reach the CA now.\nTry again, or name another node.",
+    Refusal.REPLAYED: "this request was answered before.\nA node asks anew each time: see who sent it again.",
+    Refusal.TOO_LATE: "this machine's certificate ended more than 30 days ago, so it is not renewed.\n"
+    "Move identity/ out of its data directory and join again, with an invite of the CA (pulse invite).",
+    Refusal.ADDRESS_TAKEN: "this machine's mesh address belongs to another node by now.\n"
+    "Move identity/ out of its data directory and join again, with an invite of the CA (pulse invite).",
     Refusal.BUSY: "the node that was asked has too many joins at once.\nTry again in a few seconds.",
 }
 
@@ -193,6 +201,14 @@ def parse_answer(data: bytes, request: bytes, keys: TokenKeys) -> Granted | Deni
     if isinstance(answer, Denied) and answer.refusal in ANYBODYS:
         return answer
     raise ProtocolError("the join answer does not come from a CA that knows this token")
+
+
+def parse_general_refusal(data: bytes) -> Denied:
+    """A refusal anybody could give, which only says to try again; raises ProtocolError for any other answer."""
+    answer = unpack(_answers, data[:-_MAC], "answer", JOIN_LIMIT)
+    if isinstance(answer, Denied) and data[-_MAC:] == _NO_MAC and answer.refusal in RETRYABLE:
+        return answer
+    raise ProtocolError("the answer does not come from the CA")
 
 
 def refusal_text(denied: Denied) -> str:

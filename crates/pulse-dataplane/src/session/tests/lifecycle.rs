@@ -97,6 +97,32 @@ async fn a_session_ends_with_its_peers_certificate() {
     assert_eq!(node.down().await, "the peer's certificate expired");
 }
 
+#[tokio::test]
+async fn a_session_whose_certificates_end_has_a_successor_before_and_nobody_notices() {
+    let authority = Authority::new();
+    let keys = [(); 2].map(|()| rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap());
+    let certify = |at: usize, life| {
+        let v4 = Ipv4Addr::new(10, 100, 0, u8::try_from(at).unwrap() + 1);
+        authority.certify(&keys[at], v4, life)
+    };
+    let [one, other] = [0, 1].map(|at| Node::new(&authority, certify(at, Duration::from_secs(8)), quick()));
+    join(&one, &other);
+    connect(&one, &other).await;
+    for (at, node) in [&one, &other].into_iter().enumerate() {
+        node.up().await;
+        node.settings.identity.store(Some(Arc::new(certify(at, YEAR))));
+        node.sessions.identity_changed().unwrap();
+    }
+    for (node, peer) in [(&one, &other), (&other, &one)] {
+        let renewed = certify(0, YEAR).certified.not_after - 60;
+        node.until(|node| node.sessions.desk.serving(&peer.id).is_some_and(|it| it.certified.not_after > renewed))
+            .await;
+        node.until(|node| node.sessions.desk.sessions().len() == 1).await;
+        assert_eq!(node.count(|event| matches!(event, Event::SessionDown { .. } | Event::SessionUp { .. })), 0);
+    }
+    connect(&one, &other).await;
+}
+
 /// A session dialled by a member that reads nothing, and lets the other end write no more than a hello.
 async fn dialled_by_a_deaf_peer(deaf: &Node, node: &Node) -> impl Sized + use<> {
     let (identity, trust) = deaf.settings.both().unwrap();

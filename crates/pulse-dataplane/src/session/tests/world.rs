@@ -52,7 +52,11 @@ impl Authority {
 
     /// A node's identity with address `v4`, valid for `life`.
     pub fn identity(&self, v4: Handle, life: Duration) -> Identity {
-        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        self.certify(&KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap(), v4, life)
+    }
+
+    /// The same for a key that is there already.
+    pub fn certify(&self, key: &KeyPair, v4: Handle, life: Duration) -> Identity {
         let id = hex(&sha256(&key.subject_public_key_info()));
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
@@ -61,7 +65,7 @@ impl Authority {
             vec![SanType::URI(uri), SanType::IpAddress(v4.into()), SanType::IpAddress(v6_of(v4).into())];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
         params.not_after = (std::time::SystemTime::now() + life).into();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let certificate = params.signed_by(key, &self.issuer).unwrap();
         Identity::new(&[certificate.der().to_vec()], &key.serialize_der()).unwrap()
     }
 

@@ -118,6 +118,10 @@ class Client:
         """The node's certificate."""
         return self._get("/api/cert", schemas.CertificateInfo)
 
+    def certificates(self) -> list[schemas.FleetCertificate]:
+        """The certificates of all nodes that the node knows."""
+        return self._get("/api/certs", list[schemas.FleetCertificate])
+
     def stop(self) -> schemas.Stopping:
         """Ask the node to stop; it is still there when this returns."""
         return self._call("POST", "/api/stop", schemas.Stopping)

@@ -160,6 +160,13 @@ class FakeControl:
     async def certificate(self) -> schemas.CertificateInfo:
         return schemas.CertificateInfo(ID, "relay-01", [], ["10.100.41.7"], "0f", 0.0, 7e6, 7e6, CA_HASH, True)
 
+    async def certificates(self) -> list[schemas.FleetCertificate]:
+        return [
+            schemas.FleetCertificate("c" * 64, "cam-7", 0.0, 1e6, -5.0, "ended", False),
+            schemas.FleetCertificate("d" * 64, "db", 0.0, 6e6, 6 * 86400.0, "late", True),
+            schemas.FleetCertificate(ID, "relay-01", 0.0, 7e6, 7e6, "good", True),
+        ]
+
     async def create_token(self, wanted: schemas.TokenRequest) -> schemas.TokenCreated:
         self.asked.append(wanted)
         if wanted.name == "abc":

@@ -16,6 +16,7 @@ def test_status_id_and_certificate_arrive_whole(place: Path, control: FakeContro
         assert status.node == client.identity() == IDENTITY
         assert status.peers == control.peers
         assert client.certificate().pinned
+        assert [each.outlook for each in client.certificates()] == ["ended", "late", "good"]
 
 
 def test_ping_reaches_the_node_with_its_timeout(place: Path, control: FakeControl) -> None:

@@ -57,3 +57,18 @@ def test_a_ping_of_no_times_is_refused(shell: Shell) -> None:
 
 def test_id_in_json_has_the_ca_hash(shell: Shell, control: FakeControl) -> None:
     assert json.loads(shell.node("id", "--json").out)["ca_hash"] == CA_HASH
+
+
+def test_the_fleets_certificates_come_by_their_end_with_what_is_to_be_done(shell: Shell, control: FakeControl) -> None:
+    lines = shell.node("cert", "--fleet").out.splitlines()
+
+    assert [line.split()[0] for line in lines] == ["NODE", "cam-7", "db", "relay-01", "2"]
+    assert "ended  away: it renews by itself" in lines[1]
+    assert "6 d  not renewed although it is reached: does it reach the CA? pulse why db" in lines[2]
+    assert lines[3].endswith("81 d")
+    assert lines[4] == "2 of 3 to see to; the others renew by themselves."
+    assert [each["name"] for each in json.loads(shell.node("cert", "--fleet", "--json").out)] == [
+        "cam-7",
+        "db",
+        "relay-01",
+    ]

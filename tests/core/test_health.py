@@ -9,7 +9,7 @@ from pulse.core.health import DAY, PeerHealth, Vitals, judge
 LINKED = PeerHealth("web", direct=True, configured=True)
 AWAY = PeerHealth("laptop", direct=False, configured=False)
 MISSED = PeerHealth("192.0.2.1:443", direct=False, configured=True, last_error="no answer")
-WELL = Vitals(peers=(LINKED,), certificate_left=60 * DAY, clock_offset=0.0, tun_wanted=True)
+WELL = Vitals(peers=(LINKED,), certificate_left=60 * DAY, certificate_life=90 * DAY, clock_offset=0.0, tun_wanted=True)
 
 
 def test_a_node_among_its_peers_is_well() -> None:
@@ -45,6 +45,9 @@ def test_a_first_node_is_well_and_told_how_others_come() -> None:
         (replace(WELL, revoked=True), "this node is revoked: nobody talks to it"),
         (replace(WELL, certificate_left=0.0), "this node's certificate has ended"),
         (replace(WELL, certificate_left=19 * DAY), "this node's certificate ends in 19 days"),
+        (replace(WELL, late=(("cam-7", 6 * DAY),)), "certificate of cam-7 ends in 6 days (pulse why cam-7)."),
+        (replace(WELL, late=(("cam-7", 30 * 3600.0),)), "certificate of cam-7 ends in 1 day ("),
+        (replace(WELL, late=(("cam-7", 60.0),)), "certificate of cam-7 ends in less than a day ("),
         (replace(WELL, tun_problem="no /dev/net/tun"), "no mesh addresses: no /dev/net/tun"),
         (
             replace(WELL, scribe_problem="the CA is not met yet"),
@@ -68,7 +71,7 @@ def test_a_problem_with_a_device_nobody_wants_is_none() -> None:
 
 
 def test_of_several_complaints_the_most_pressing_is_told_with_their_number() -> None:
-    sick = Vitals(peers=(MISSED,), certificate_left=-1.0, clock_offset=999.0, tun_wanted=True, tun_problem="gone")
+    sick = replace(WELL, peers=(MISSED,), certificate_left=-1.0, clock_offset=999.0, tun_problem="gone")
 
     assert judge(sick).sentence.startswith("4 things to see to: this node's certificate has ended")
 
@@ -76,6 +79,11 @@ def test_of_several_complaints_the_most_pressing_is_told_with_their_number() -> 
 @pytest.mark.parametrize(("left", "well"), [(20 * DAY, True), (20 * DAY - 1, False)])
 def test_a_certificate_is_worth_a_word_in_its_last_twenty_days(left: float, *, well: bool) -> None:
     assert judge(replace(WELL, certificate_left=left)).well is well
+
+
+def test_a_short_life_is_judged_by_its_own_measure() -> None:
+    assert judge(replace(WELL, certificate_left=5.0, certificate_life=20.0)).well
+    assert not judge(replace(WELL, certificate_left=4.0, certificate_life=20.0)).well
 
 
 @pytest.mark.parametrize("offset", [300.0, -300.0])

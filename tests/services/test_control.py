@@ -239,6 +239,16 @@ async def test_a_node_tells_its_certificate_and_how_long_it_holds(member_node: N
     assert told.ca_hash == CA.network.ca_hash
 
 
+async def test_the_fleets_certificates_are_told_as_far_as_this_node_has_seen(member_node: Node, world: World) -> None:
+    world.now += 75 * DAY
+    fleet = await member_node.control.certificates()
+
+    assert [each.id for each in fleet if each.reached] == [ME.node_id]
+    assert {each.outlook for each in fleet} == {"late"}
+    world.now += 20 * DAY
+    assert {each.outlook for each in await member_node.control.certificates()} == {"ended"}
+
+
 async def test_stop_sets_the_flag_and_names_the_process(member_node: Node) -> None:
     control = member_node.control
 

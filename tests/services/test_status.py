@@ -15,7 +15,7 @@ from pulse.core.facts import (
 )
 from pulse.core.messages import Item, ObjectKind, Objects, encode
 from pulse.core.network.netconfig import Config, Settings, named, sign_config
-from pulse.core.trust.ca import LEAF_LIFETIME
+from pulse.core.trust.ca import DAY, LEAF_LIFETIME
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.members import Naming
 from pulse.core.trust.roles import Roles, sign_roles
@@ -64,6 +64,13 @@ async def test_a_node_alone_is_well(node: Node) -> None:
     assert "alone" in status.sentence
     assert (status.version, status.listen, status.certificate_left) == ("1.2.3", ":443", LEAF_LIFETIME)
     assert status.uptime == pytest.approx(60, abs=5)
+
+
+async def test_a_node_that_is_reached_and_does_not_renew_is_worth_a_word(node: Node) -> None:
+    node.knows(member(CA, "box", 9, host="box", not_before=NOW - 89 * DAY, not_after=NOW + DAY))
+    assert node.status().well, "it is away, and not this node's to see to"
+    node.meets(member(CA, "shelf", 8, host="shelf", not_before=NOW - 89 * DAY, not_after=NOW + DAY))
+    assert "certificate of shelf ends in 1 day" in node.status().sentence
 
 
 async def test_drops_are_told_by_reason_and_those_that_never_happened_are_not(node: Node) -> None:

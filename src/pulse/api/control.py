@@ -38,6 +38,10 @@ class Control(Protocol):
         """This node's certificate."""
         ...
 
+    async def certificates(self) -> list[schemas.FleetCertificate]:
+        """The certificates of all nodes known here, the one that ends first first."""
+        ...
+
     async def create_token(self, wanted: schemas.TokenRequest) -> schemas.TokenCreated:
         """Make a join token."""
         ...

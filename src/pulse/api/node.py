@@ -1,4 +1,4 @@
-"""`/api/status`, `/api/nodes`, `/api/id`, `/api/cert`, `/api/ping`, `/api/stop`: this node and what it sees."""
+"""`/api/status`, `/api/nodes`, `/api/id`, `/api/cert(s)`, `/api/ping`, `/api/stop`: this node and what it sees."""
 
 from starlette.requests import Request
 
@@ -28,6 +28,11 @@ async def certificate(control: Control, _: Request) -> schemas.CertificateInfo:
     return await control.certificate()
 
 
+async def certificates(control: Control, _: Request) -> list[schemas.FleetCertificate]:
+    """The certificates of all nodes known here, the one that ends first first."""
+    return await control.certificates()
+
+
 async def ping(control: Control, _: Request, body: schemas.PingRequest) -> schemas.PingReply:
     """Ask another node over its session and measure."""
     return await control.ping(body)
@@ -43,6 +48,7 @@ ENDPOINTS = (
     Endpoint("GET", "/api/nodes", nodes, Scope.READ),
     Endpoint("GET", "/api/id", identity, Scope.READ),
     Endpoint("GET", "/api/cert", certificate, Scope.READ),
+    Endpoint("GET", "/api/certs", certificates, Scope.READ),
     Endpoint("POST", "/api/ping", ping, Scope.READ),
     Endpoint("POST", "/api/stop", stop, LOCAL, status=202),
 )

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 
 from pulse import schemas
-from pulse.cli.output import print_json, print_pairs
+from pulse.cli.output import print_json, print_pairs, print_table
 from pulse.cli.values import DASH, DataDir, Json, day, milliseconds, span
 from pulse.client import Client, connect
 from pulse.core.types import SHORT_ID, spaced
@@ -36,9 +36,17 @@ def identity(*, json: Json = False, data_dir: DataDir = None) -> None:
     ])  # fmt: skip
 
 
-def certificate(*, json: Json = False, data_dir: DataDir = None) -> None:
+def certificate(
+    *,
+    fleet: Annotated[bool, Parameter(help="Show when the certificates of all nodes end.")] = False,
+    json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
     """Show this node's certificate and when it ends."""
     with connect(data_dir) as client:
+        if fleet:
+            _show_fleet(client.certificates(), json=json)
+            return
         found = client.certificate()
     if json:
         print_json(found)
@@ -53,6 +61,35 @@ def certificate(*, json: Json = False, data_dir: DataDir = None) -> None:
         ("tags", " ".join(found.tags) or DASH),
         ("CA", f"{spaced(found.ca_hash)}, {pinned}"),
     ])  # fmt: skip
+
+
+def _show_fleet(found: list[schemas.FleetCertificate], *, json: bool) -> None:
+    """Who ends first comes first; what is to be done stands beside it."""
+    if json:
+        print_json(found)
+        return
+    rows = [
+        (
+            each.name,
+            each.id[:SHORT_ID],
+            day(each.not_after),
+            span(each.left) if each.left > 0 else "ended",
+            _advice(each),
+        )
+        for each in found
+    ]
+    print_table(("NODE", "ID", "UNTIL", "LEFT", ""), rows, right=frozenset({"LEFT"}), elastic=frozenset({"NODE"}))
+    needy = sum(each.outlook != "good" for each in found)
+    if needy:
+        print(f"{needy} of {len(found)} to see to; the others renew by themselves.")
+
+
+def _advice(each: schemas.FleetCertificate) -> str:
+    if each.outlook == "good":
+        return ""
+    if not each.reached:
+        return "away: it renews by itself once it is back, up to 30 days after the end"
+    return f"not renewed although it is reached: does it reach the CA? pulse why {each.name}"
 
 
 def ping(

@@ -7,11 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pulse.core.paths.sight import CLOCK_TOLERANCE
+from pulse.core.trust.fleet import Outlook, outlook
 
 DAY = 86400.0
-
-EXPIRY_WARNING = 20 * DAY
-"""It was to be renewed ten days before, so something keeps this node from the CA; time enough to see to it."""
 
 _NOT_RENEWED = "it should have been renewed: is the CA up, and its node reached?"
 _ENDED = "it is renewed by itself once a node of the mesh is reached: for 30 days, then this machine has to join again"
@@ -42,12 +40,15 @@ class Vitals:
 
     peers: Sequence[PeerHealth]
     certificate_left: float
+    certificate_life: float
     clock_offset: float
     """Our wall clock minus the median of the neighbours'."""
     tun_wanted: bool
     tun_problem: str = ""
     revoked: bool = False
     """This very node is revoked."""
+    late: Sequence[tuple[str, float]] = ()
+    """Other nodes whose certificates should have been renewed and that somebody here can see to, and what is left."""
     scribe_problem: str = ""
     """Why this node, started to be the scribe, is not; empty if it is, or was not asked to."""
 
@@ -98,7 +99,12 @@ def _complaints(vitals: Vitals) -> list[str]:
     if abs(vitals.clock_offset) > CLOCK_TOLERANCE:
         ahead = "ahead of" if vitals.clock_offset > 0 else "behind"
         found.append(f"this clock is {abs(vitals.clock_offset) / 60:.0f} min {ahead} the neighbours' (set the time)")
-    if 0 < vitals.certificate_left < EXPIRY_WARNING:
-        days = f"{vitals.certificate_left / DAY:.0f}"
-        found.append(f"this node's certificate ends in {days} days ({_NOT_RENEWED})")
+    if outlook(vitals.certificate_left, vitals.certificate_life) is Outlook.LATE:
+        found.append(f"this node's certificate ends in {_days(vitals.certificate_left)} ({_NOT_RENEWED})")
+    found += [f"certificate of {name} ends in {_days(left)} (pulse why {name})" for name, left in vitals.late]
     return found
+
+
+def _days(seconds: float) -> str:
+    days = round(seconds / DAY)
+    return "less than a day" if days < 1 else "1 day" if days == 1 else f"{days} days"

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from pulse import clock, eventschemas, pathschemas, policyschemas, schemas, scribeschemas
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
+from pulse.core.trust.fleet import survey
 from pulse.core.types import NodeId
 from pulse.errors import Refused
 from pulse.net.links import Rpc
@@ -161,6 +162,20 @@ class ControlService:
             pinned=self.pinned,
         )
 
+    async def certificates(self) -> list[schemas.FleetCertificate]:
+        return [
+            schemas.FleetCertificate(
+                id=each.certificate.node_id,
+                name=self.mesh.members.label(each.certificate),
+                not_before=each.certificate.not_before,
+                not_after=each.certificate.not_after,
+                left=each.left,
+                outlook=each.outlook.value,
+                reached=self._is_reached(each.certificate.node_id),
+            )
+            for each in survey(self.mesh.members.all(), clock.wall())
+        ]
+
     async def status(self) -> scribeschemas.MeshState:
         return self.whole.state(self.statuses.status())
 
@@ -278,6 +293,9 @@ class ControlService:
             where = f" Run it on {keepers[0]}." if keepers else ""
             raise Refused(f"this node is not the CA, and its journal lives there.{where}")
         return self.ca
+
+    def _is_reached(self, node: NodeId) -> bool:
+        return node == self.mesh.me.node_id or self.mesh.routing.path_to(node) is not None
 
     @staticmethod
     def _now() -> float:

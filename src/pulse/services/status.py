@@ -15,6 +15,7 @@ from pulse.core.paths.neighbours import Unreached
 from pulse.core.paths.pins import Standing, problem
 from pulse.core.paths.routing import Path
 from pulse.core.trust.certificates import Certificate
+from pulse.core.trust.fleet import Outlook, survey
 from pulse.core.trust.members import label
 from pulse.core.types import NodeId
 from pulse.net.links import Links, PathSample, PeerTraffic
@@ -246,6 +247,8 @@ class StatusService:
         vitals = Vitals(
             peers=known + nobody,
             certificate_left=self.mesh.me.not_after - clock.wall(),
+            certificate_life=self.mesh.me.not_after - self.mesh.me.not_before,
+            late=self._late(peers),
             clock_offset=self.mesh.sight.clock_offset(),
             tun_wanted=self.device is not None,
             tun_problem=self.device.problem if self.device else "",
@@ -253,6 +256,17 @@ class StatusService:
             scribe_problem=self.scribe.problem,
         )
         return judge(vitals)
+
+    def _late(self, peers: Sequence[schemas.PeerRow]) -> list[tuple[str, float]]:
+        """Nodes that should have renewed: where the CA is all of them, elsewhere those that are reached."""
+        reached = {row.id for row in peers if row.link != NO_PATH}
+        return [
+            (self.mesh.members.label(each.certificate), each.left)
+            for each in survey(self.mesh.members.all(), clock.wall())
+            if each.outlook is Outlook.LATE
+            and each.certificate.node_id != self.mesh.me.node_id
+            and (self.mesh.me.is_ca or each.certificate.node_id in reached)
+        ]
 
 
 def _protection(sample: PathSample | None, traffic: PeerTraffic) -> schemas.FecInfo:

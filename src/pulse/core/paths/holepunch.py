@@ -44,19 +44,6 @@ class Tally:
     """Probes of the node's own that came from there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hole:
-    """Where probes of a node got through to us; what becomes of the dial is for others to mend."""
-
-    expect: NodeId
-
-    def take_off(self, place: str) -> None:
-        """It is being dialled."""
-
-    def landed(self, place: str) -> None:
-        """It is not any more."""
-
-
 def attempt_of(nonces: bytes, me: NodeId, peer: NodeId) -> Attempt:
     """What both ends make of the two nonces, the asker's first; nobody else knows them."""
 

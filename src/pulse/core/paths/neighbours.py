@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from pulse.core.effects import DEBUG, WARNING, CloseSession, Dial, Effect, Log
 from pulse.core.facts import DialFailed, LinkDown, LinkUp
 from pulse.core.paths.backoff import Backoff
-from pulse.core.paths.holepunch import Hole
 from pulse.core.paths.quests import STAGGER, Quest, Quests, Ranges
 from pulse.core.paths.targets import Hole, Target, Targets
 from pulse.core.paths.transports import WEBSOCKET, Renewal, Transports

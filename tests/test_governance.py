@@ -12,7 +12,7 @@ NETCONFIG = ConfigService(SimpleNamespace(), SimpleNamespace(), lambda _: None) 
 def governance(ca: Any, calls: list[str]) -> Governance:
     def service(name: str) -> Any:
         return SimpleNamespace(
-            answer=name, claim=name, join=name, changed=lambda: calls.append(name), get=NETCONFIG.get
+            answer=name, claim=name, join=name, renew=name, changed=lambda: calls.append(name), get=NETCONFIG.get
         )
 
     names = ("netconfig", "scribe", "edits", "revoke", "roles", "tokens")
@@ -24,7 +24,7 @@ def governance(ca: Any, calls: list[str]) -> Governance:
 def test_joins_and_claims_are_answered_on_the_ca_alone() -> None:
     member, keeper = (set(governance(ca, []).methods) for ca in (False, True))
     assert member == {"config.get", "config.edit", "revoke"}
-    assert keeper - member == {"join", "roles.claim", "tokens"}
+    assert keeper - member == {"join", "renew", "roles.claim", "tokens"}
 
 
 def test_what_is_in_force_is_told_to_who_writes_and_who_waits() -> None:

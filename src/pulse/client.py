@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 import h11
 import msgspec
 
-from pulse import eventschemas, pathschemas, policyschemas, schemas, scribeschemas
+from pulse import certschemas, eventschemas, pathschemas, policyschemas, schemas, scribeschemas
 from pulse.config import SERVICE_SOCKET, SOCKET_NAME, absolute, socket_in
 from pulse.errors import ConfigError, LinkError, NotFound, PulseError, Refused
 
@@ -118,9 +118,9 @@ class Client:
         """The node's certificate."""
         return self._get("/api/cert", schemas.CertificateInfo)
 
-    def certificates(self) -> list[schemas.FleetCertificate]:
+    def certificates(self) -> list[certschemas.FleetCertificate]:
         """The certificates of all nodes that the node knows."""
-        return self._get("/api/certs", list[schemas.FleetCertificate])
+        return self._get("/api/certs", list[certschemas.FleetCertificate])
 
     def stop(self) -> schemas.Stopping:
         """Ask the node to stop; it is still there when this returns."""

@@ -22,6 +22,7 @@ from pulse.services.edits import EditsService
 from pulse.services.mesh import MeshService
 from pulse.services.netconfig import ConfigService
 from pulse.services.publish import Publisher
+from pulse.services.recovery import RecoveryService
 from pulse.services.revoke import RevokeService
 from pulse.services.roles import RolesService
 from pulse.services.rpc import Method, RpcService
@@ -52,6 +53,8 @@ class Governance:
     keys: ApiKeysService
     ca: CaService | None
     """On the CA."""
+    recovery: RecoveryService | None = None
+    """On a CA that was put back from a backup."""
 
     @property
     def methods(self) -> dict[str, Method]:
@@ -93,6 +96,9 @@ def govern(
     meshing.fetch_config = netconfig.fetch
     ca = _ca(config, links, mesh, held, revoke, told) if held else None
     edits = EditsService(me, statements, members, cas, scribe.edit, call)
+    recovery = _recovery(config, mesh, held, revoke) if held else None
+    if ca and recovery:
+        ca.waits = recovery.waits
     return Governance(
         netconfig,
         scribe,
@@ -104,6 +110,7 @@ def govern(
         WholeConfigService(statements, members, edits.edit),
         ApiKeysService.restored(config.data_dir),
         ca,
+        recovery,
     )
 
 
@@ -117,6 +124,13 @@ def _authority(config: NodeConfig, identity: Identity) -> Authority | None:
     if config.ca_token:
         ledger.set_master(parse_token(config.ca_token).secret, clock.wall())
     return issuer, ledger
+
+
+def _recovery(config: NodeConfig, mesh: Mesh, held: Authority, revoke: RevokeService) -> RecoveryService | None:
+    if not authority.is_put_back(config.data_dir):
+        return None
+    issuer, ledger = held
+    return RecoveryService(config.data_dir, mesh, issuer, ledger, revoke.catch_up)
 
 
 def _ca(

@@ -156,6 +156,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: S
         rpc,
         governance.netconfig,
         governance.scribe,
+        governance.recovery,
         governance.ca or RelayService(links, rpc.call, mesh.ca_nodes),
         *apisockets.services(config, api, control, mesh, governance.keys.judge, VERSION, history),
         tun,

@@ -3,7 +3,7 @@
 Fields are append-only; times are seconds since 1970, durations seconds; ids are 64 hex digits.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
@@ -57,21 +57,6 @@ class CertificateInfo(View, frozen=True):
     ca_hash: str
     pinned: bool
     """True if the CA was checked against an invite or token at join."""
-
-
-class FleetCertificate(View, frozen=True):
-    """The certificate of one node of the mesh, as this node has seen it."""
-
-    id: str
-    name: str
-    not_before: float
-    not_after: float
-    left: float
-    """Seconds until it ends; negative if it ended."""
-    outlook: Literal["good", "late", "ended"]
-    """`late`: it should have been renewed."""
-    reached: bool
-    """There is a path to the node now; True of this node itself."""
 
 
 class PinInfo(View, frozen=True):

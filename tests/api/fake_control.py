@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pulse import eventschemas, pathschemas, schemas, scribeschemas
+from pulse import certschemas, eventschemas, pathschemas, schemas, scribeschemas
 from pulse.api.app import build
 from pulse.api.server import ApiService, ControlSocket
 from pulse.errors import ConfigError, Conflict, LinkError, NotFound, Refused
@@ -160,11 +160,11 @@ class FakeControl:
     async def certificate(self) -> schemas.CertificateInfo:
         return schemas.CertificateInfo(ID, "relay-01", [], ["10.100.41.7"], "0f", 0.0, 7e6, 7e6, CA_HASH, True)
 
-    async def certificates(self) -> list[schemas.FleetCertificate]:
+    async def certificates(self) -> list[certschemas.FleetCertificate]:
         return [
-            schemas.FleetCertificate("c" * 64, "cam-7", 0.0, 1e6, -5.0, "ended", False),
-            schemas.FleetCertificate("d" * 64, "db", 0.0, 6e6, 6 * 86400.0, "late", True),
-            schemas.FleetCertificate(ID, "relay-01", 0.0, 7e6, 7e6, "good", True),
+            certschemas.FleetCertificate("c" * 64, "cam-7", 0.0, 1e6, -5.0, "ended", False),
+            certschemas.FleetCertificate("d" * 64, "db", 0.0, 6e6, 6 * 86400.0, "late", True),
+            certschemas.FleetCertificate(ID, "relay-01", 0.0, 7e6, 7e6, "good", True),
         ]
 
     async def create_token(self, wanted: schemas.TokenRequest) -> schemas.TokenCreated:

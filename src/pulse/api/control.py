@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from pulse import eventschemas, pathschemas, policyschemas, schemas, scribeschemas
+from pulse import certschemas, eventschemas, pathschemas, policyschemas, schemas, scribeschemas
 
 
 class Bulk(Protocol):
@@ -38,7 +38,7 @@ class Control(Protocol):
         """This node's certificate."""
         ...
 
-    async def certificates(self) -> list[schemas.FleetCertificate]:
+    async def certificates(self) -> list[certschemas.FleetCertificate]:
         """The certificates of all nodes known here, the one that ends first first."""
         ...
 

@@ -2,7 +2,7 @@
 
 from starlette.requests import Request
 
-from pulse import schemas, scribeschemas
+from pulse import certschemas, schemas, scribeschemas
 from pulse.api.control import Control
 from pulse.api.routes import LOCAL, Endpoint
 from pulse.core.trust.apikeys import Scope
@@ -28,7 +28,7 @@ async def certificate(control: Control, _: Request) -> schemas.CertificateInfo:
     return await control.certificate()
 
 
-async def certificates(control: Control, _: Request) -> list[schemas.FleetCertificate]:
+async def certificates(control: Control, _: Request) -> list[certschemas.FleetCertificate]:
     """The certificates of all nodes known here, the one that ends first first."""
     return await control.certificates()
 

@@ -20,6 +20,9 @@ EVERY: Final = 1.0
 app = App(name="ca", help="The certificate authority.")
 app.command("pulse.cli.roles:roles", name="roles", help="Show who has which role.")
 app.command("pulse.cli.roles:grant", name="grant", help="Make a node scribe or operator.")
+app.command("pulse.cli.custody:backup", name="backup", help="Write the CA into one file.")
+app.command("pulse.cli.custody:restore", name="restore", help="Put a CA back from a backup.")
+app.command("pulse.cli.custody:sign", name="sign", help="Sign a certificate without a network.")
 app.command("pulse.cli.roles:ungrant", name="ungrant", help="Take the role of operator from a node.")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from pulse import schemas
+from pulse import certschemas, schemas
 from pulse.cli.output import print_json, print_pairs, print_table
 from pulse.cli.values import DASH, DataDir, Json, day, milliseconds, span
 from pulse.client import Client, connect
@@ -63,7 +63,7 @@ def certificate(
     ])  # fmt: skip
 
 
-def _show_fleet(found: list[schemas.FleetCertificate], *, json: bool) -> None:
+def _show_fleet(found: list[certschemas.FleetCertificate], *, json: bool) -> None:
     """Who ends first comes first; what is to be done stands beside it."""
     if json:
         print_json(found)
@@ -84,7 +84,7 @@ def _show_fleet(found: list[schemas.FleetCertificate], *, json: bool) -> None:
         print(f"{needy} of {len(found)} to see to; the others renew by themselves.")
 
 
-def _advice(each: schemas.FleetCertificate) -> str:
+def _advice(each: certschemas.FleetCertificate) -> str:
     if each.outlook == "good":
         return ""
     if not each.reached:

@@ -14,7 +14,7 @@ from pulse.core.trust.ca import SERIAL_BITS, Issuer
 from pulse.core.trust.certificates import Certificate, parse
 from pulse.core.trust.invites import Invite, encode_invite
 from pulse.core.trust.join import Floors, Refusal, build_general_refusal
-from pulse.core.trust.renew import is_renewal
+from pulse.core.trust.renew import is_renewal, read_renewal
 from pulse.core.trust.tokens import SECRET_BYTES, TokenRecord, new_token, print_token, secret_from
 from pulse.core.types import SHORT_ID, NodeId
 from pulse.errors import ProtocolError, PulseError, Refused
@@ -47,6 +47,8 @@ class CaService:
     """Told of the first certificate of each node."""
     refused: Callable[[str], None] = lambda _: None
     """Told why a join was refused."""
+    waits: Callable[[], bool] = lambda: False
+    """True while this CA, put back from a backup, has yet to hear from the mesh whom it let in since."""
     _clock_sound: bool = field(default=True, init=False)
 
     async def run(self) -> None:
@@ -130,6 +132,8 @@ class CaService:
         """The answer to one request, a join's or a renewal's; an empty one hangs up on whoever makes none of ours."""
         now = clock.wall()
         renews = is_renewal(request)
+        if self._waits(request, renews=renews):
+            return build_general_refusal(Refusal.CA_UNREACHABLE, now)
         try:
             self.before_signing()
             admission = self._judged(request, now, renews=renews)
@@ -149,6 +153,15 @@ class CaService:
             if not renews:
                 self.issued(parse(admission.certificate))
         return admission.answer
+
+    def _waits(self, request: bytes, *, renews: bool) -> bool:
+        """True if this must wait; the CA's own node gets its next certificate, or nobody would talk to it."""
+        if not self.waits():
+            return False
+        try:
+            return not (renews and read_renewal(request, (self.issuer.authority,)).is_ca)
+        except ProtocolError:
+            return True
 
     def _judged(self, request: bytes, now: float, *, renews: bool) -> Admission:
         floors, vouched = self.floors(), self.clock_vouched()

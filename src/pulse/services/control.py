@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pulse import clock, eventschemas, pathschemas, policyschemas, schemas, scribeschemas
+from pulse import certschemas, clock, eventschemas, pathschemas, policyschemas, schemas, scribeschemas
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
 from pulse.core.trust.fleet import survey
@@ -162,9 +162,9 @@ class ControlService:
             pinned=self.pinned,
         )
 
-    async def certificates(self) -> list[schemas.FleetCertificate]:
+    async def certificates(self) -> list[certschemas.FleetCertificate]:
         return [
-            schemas.FleetCertificate(
+            certschemas.FleetCertificate(
                 id=each.certificate.node_id,
                 name=self.mesh.members.label(each.certificate),
                 not_before=each.certificate.not_before,

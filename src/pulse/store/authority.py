@@ -23,12 +23,29 @@ from pulse.store.ledger import Ledger
 
 DIRECTORY: Final = "ca"
 LEDGER: Final = "ledger.sqlite"
+HEAD: Final = "journal.head"
+PUT_BACK: Final = "put-back"
 _NEXT: Final = "Put back a backup of the whole directory; without its CA the mesh takes nobody new."
 
 
 def exists(data_dir: Path) -> bool:
     """True if this machine holds a CA."""
     return (data_dir / DIRECTORY).is_dir()
+
+
+def is_put_back(data_dir: Path) -> bool:
+    """True if this CA came from a backup and has not heard from the mesh since."""
+    return (data_dir / DIRECTORY / PUT_BACK).exists()
+
+
+def mark_put_back(data_dir: Path) -> None:
+    """It is to sign nothing before it heard from the mesh."""
+    write_checked(data_dir / DIRECTORY / PUT_BACK, PUT_BACK, b"")
+
+
+def heard_from_mesh(data_dir: Path) -> None:
+    """It may sign again."""
+    (data_dir / DIRECTORY / PUT_BACK).unlink(missing_ok=True)
 
 
 def found(data_dir: Path, network: str, cidr: IPv4Network, now: float) -> None:

@@ -8,7 +8,7 @@ Invariant: a file that is not as pulse wrote it raises Damaged; nothing is repai
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from ipaddress import AddressValueError
 from pathlib import Path
 from typing import Final, Self
@@ -151,6 +151,31 @@ class Database:
         found = self.connection.execute(f"PRAGMA {pragma}").fetchone()[0]
         if found != wanted:
             raise Damaged(f"{self.path} is damaged: {complaint} ({found}).\n{_BACKUP}")
+
+
+def snapshot(path: Path, target: Path) -> None:
+    """Copy the ledger at `path`, which others may be writing, to `target`, as it was between two transactions."""
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE_FILE))
+    with closing(_connect(path)) as source, closing(_connect(target)) as copy:
+        try:
+            source.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.Error as error:
+            raise _named(path, error) from error
+
+
+def open_copy(path: Path) -> sqlite3.Connection:
+    """A copy of a ledger, to look into; raises Damaged or SystemRefused."""
+    return _connect(path)
+
+
+def write_ahead(path: Path) -> None:
+    """Make a copy a ledger again, whose readers and writer do not wait for each other."""
+    with closing(_connect(path)) as ledger:
+        try:
+            ledger.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.Error as error:
+            raise _named(path, error) from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from pulse.errors import Damaged
-from pulse.store.files import read_checked, write_checked
+from pulse.store.files import checked, read_checked, write_file
 
 GENESIS: Final = bytes(32)
 TABLE: Final = "CREATE TABLE journal (seq INTEGER PRIMARY KEY, entry TEXT NOT NULL, hash BLOB NOT NULL) STRICT"
@@ -106,7 +106,12 @@ def holds(db: sqlite3.Connection, kept: Head) -> bool:
 
 def write_head(path: Path, newest: Head) -> None:
     """Keep the head in its file; durable when this returns."""
-    write_checked(path, "journal-head", f"{newest.seq} {newest.hash.hex()}\n".encode())
+    write_file(path, head_file(newest))
+
+
+def head_file(newest: Head) -> bytes:
+    """What lies in that file."""
+    return checked("journal-head", f"{newest.seq} {newest.hash.hex()}\n".encode())
 
 
 def read_head(path: Path) -> Head:

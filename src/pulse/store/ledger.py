@@ -4,14 +4,25 @@ One writer at a time, so of any number of joiners on a single-use token one wins
 Invariant: an answer leaves only after its transaction is on disk.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
-from pulse.core.trust.admission import Admit, AdmitOwn, Deny, Repeat, clock_is_sound, decide, decide_own
+from pulse.core.trust.admission import (
+    HELD_AFTER,
+    Admit,
+    AdmitOwn,
+    Deny,
+    Repeat,
+    clock_is_sound,
+    decide,
+    decide_own,
+    decide_signed,
+)
 from pulse.core.trust.authorities import trusted_authorities
 from pulse.core.trust.ca import Issuer
-from pulse.core.trust.certificates import parse
+from pulse.core.trust.certificates import Certificate, parse
 from pulse.core.trust.join import (
     Denied,
     Floors,
@@ -128,6 +139,46 @@ class Ledger:
             if isinstance(decision, Deny):
                 raise Refused(refusal_text(Denied(decision.refusal, now)))
             return self._issue(decision, issuer, serial, now)
+
+    def sign(
+        self,
+        issuer: Issuer,
+        csr: bytes,
+        *,
+        name: str | None,
+        tags: tuple[str, ...],
+        now: float,
+        serial: int,
+        vouched: bool = False,
+    ) -> bytes:
+        """The certificate in DER for a request that a person brought; raises Refused or ProtocolError."""
+        with self._database.transaction():
+            decision = decide_signed(csr, name, tags, self._register, issuer, now, vouched=vouched)
+            if isinstance(decision, Deny):
+                raise Refused(refusal_text(Denied(decision.refusal, now)))
+            return self._issue(decision, issuer, serial, now)
+
+    def put_back(self, now: float) -> int:
+        """This ledger is a backup's: its tokens may be used up or revoked by now, so all but the master are revoked.
+
+        How many those were.
+        """
+        with self._database.transaction():
+            doubtful = [each for each in self._register.tokens() if each.revoked is None and not each.is_master]
+            for token in doubtful:
+                self._register.revoke_token(token, now)
+            self._note(now, "ledger put back from a backup", {"tokens_revoked": len(doubtful)})
+        return len(doubtful)
+
+    def take_in(self, certificates: Iterable[Certificate], now: float) -> int:
+        """Certificates of ours that the mesh knows and a backup did not: their addresses and names are held again."""
+        with self._database.transaction():
+            fresh = [each for each in certificates if not self._register.is_issued(each.serial)]
+            for each in fresh:
+                self._register.adopt(each, each.not_after + HELD_AFTER)
+            if fresh:
+                self._note(now, "certificates taken in from the mesh", {"count": len(fresh)})
+        return len(fresh)
 
     def add_token(self, token: TokenRecord) -> None:
         """Store a new token; raises Conflict if it exists or its name belongs to a node."""

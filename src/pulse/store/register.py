@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from pulse.core.trust.admission import AdmitOwn, Issued
-from pulse.core.trust.certificates import parse
+from pulse.core.trust.certificates import Certificate, parse
 from pulse.core.trust.tokens import TokenKeys, TokenRecord
 from pulse.core.types import SHORT_ID, NodeId
 from pulse.errors import Conflict
@@ -121,6 +121,20 @@ class Register:
             (f"{certificate.serial:x}", certificate.node_id, der, selector, issued, certificate.not_after),
         )
         return certificate.serial
+
+    def adopt(self, certificate: Certificate, held_until: float) -> None:
+        """Store a certificate that this ledger issued and forgot; what others hold by now stays theirs."""
+        node = certificate.node_id
+        self._db.execute(
+            "INSERT INTO certificates VALUES (?, ?, ?, NULL, ?, ?)",
+            (f"{certificate.serial:x}", node, certificate.der, certificate.not_before, certificate.not_after),
+        )
+        self._db.execute(
+            "INSERT INTO addresses VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (int(certificate.addresses.v4), node, held_until),
+        )
+        for name in {certificate.name, certificate.host} - {None}:
+            self._db.execute("INSERT INTO names VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (name, node, held_until))
 
     def add_token(self, token: TokenRecord, secret: str | None = None) -> None:
         """Store a token; `secret` only for the master token. Raises Conflict if it is there already."""

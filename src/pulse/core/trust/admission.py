@@ -5,9 +5,9 @@ Invariant: the same register, request and time give the same decision; nothing i
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
-from typing import Final, Protocol, overload
+from typing import Final, Protocol
 
 from pulse.core.trust.ca import DAY, Grant, Issuer
 from pulse.core.trust.identity import mesh_v6, node_id, v4_choices
@@ -139,38 +139,70 @@ def decide(
 
 def decide_own(csr: bytes, host: str, register: Register, issuer: Issuer, now: float) -> AdmitOwn | Deny:
     """Decide about the CA's own node, which needs no token; raises ProtocolError for a bad `csr`."""
-    public_key = key_of_csr(csr)
-    return _admit(public_key, host, None, register, issuer, now=max(now, register.newest_time()))
+    asker = _Asker(key_of_csr(csr), host, is_ca=True)
+    grant = _grant(asker, register, issuer, max(now, register.newest_time()))
+    return grant if isinstance(grant, Deny) else AdmitOwn(asker.node, grant)
 
 
-@overload
-def _admit(
-    public_key: bytes, host: str, token: None, register: Register, issuer: Issuer, *, now: float
-) -> AdmitOwn | Deny: ...
-@overload
+def decide_signed(
+    csr: bytes,
+    name: str | None,
+    tags: tuple[str, ...],
+    register: Register,
+    issuer: Issuer,
+    now: float,
+    *,
+    vouched: bool = False,
+) -> AdmitOwn | Deny:
+    """Decide about a node whose request a person brought to the CA; raises ProtocolError for a bad `csr`."""
+    asker = _Asker(key_of_csr(csr), "", name, tags)
+    if register.is_revoked(asker.node):
+        return Deny(Refusal.NODE_REVOKED, None, asker.node)
+    if not clock_is_sound(register, now, vouched=vouched):
+        return Deny(Refusal.CA_CLOCK, None, asker.node)
+    grant = _grant(asker, register, issuer, max(now, register.newest_time()))
+    return grant if isinstance(grant, Deny) else AdmitOwn(asker.node, grant)
+
+
 def _admit(
     public_key: bytes, host: str, token: TokenRecord, register: Register, issuer: Issuer, *, now: float
-) -> Admit | Deny: ...
-def _admit(
-    public_key: bytes, host: str, token: TokenRecord | None, register: Register, issuer: Issuer, *, now: float
-) -> AdmitOwn | Deny:
-    node = node_id(public_key)
-    name = None if token is None else token.name
-    refusal = _names_refusal(host, name, node, register, now)
+) -> Admit | Deny:
+    asker = _Asker(public_key, host, token.name, token.tags)
+    grant = _grant(asker, register, issuer, now)
+    return replace(grant, token=token) if isinstance(grant, Deny) else Admit(asker.node, grant, token)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Who asks, and what its certificate would say."""
+
+    public_key: bytes
+    host: str
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    is_ca: bool = False
+
+    @property
+    def node(self) -> NodeId:
+        return node_id(self.public_key)
+
+
+def _grant(asker: _Asker, register: Register, issuer: Issuer, now: float) -> Grant | Deny:
+    node = asker.node
+    refusal = _names_refusal(asker.host, asker.name, node, register, now)
     address = None if refusal else _address(node, register, issuer, now)
     if refusal or address is None:
-        return Deny(refusal or Refusal.RANGE_FULL, token, node)
-    grant = Grant(
-        public_key=public_key,
+        return Deny(refusal or Refusal.RANGE_FULL, None, node)
+    return Grant(
+        public_key=asker.public_key,
         addresses=MeshAddresses(address, mesh_v6(issuer.network, node)),
-        name=name,
-        host=free_name(host, node, register, now),
-        tags=() if token is None else token.tags,
-        is_ca=token is None,
+        name=asker.name,
+        host=free_name(asker.host, node, register, now),
+        tags=asker.tags,
+        is_ca=asker.is_ca,
         not_before=now - issuer.backdated,
         not_after=now + issuer.life,
     )
-    return AdmitOwn(node, grant) if token is None else Admit(node, grant, token)
 
 
 def _revoked(node: NodeId, token: TokenRecord, register: Register) -> Refusal | None:

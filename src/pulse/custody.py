@@ -1,0 +1,91 @@
+"""What a person does to a CA's files by hand: backups, and certificates without a network.
+
+Invariant: whatever changes the files holds the data directory's lock, so no daemon runs beside it.
+"""
+
+import secrets
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from pulse import certschemas, clock
+from pulse.core.trust.ca import SERIAL_BITS
+from pulse.core.trust.certificates import parse
+from pulse.core.trust.identity import is_tag
+from pulse.core.trust.members import label
+from pulse.core.types import is_node_name
+from pulse.errors import ConfigError, NotFound, ProtocolError, Refused
+from pulse.store import authority, backup
+from pulse.store.files import lock
+
+CSR_LIMIT = 64 * 1024
+
+
+def save(data_dir: Path, target: Path) -> certschemas.CaBackup:
+    """Write the CA of `data_dir` into the new file `target`; a daemon may run beside. Raises PulseError."""
+    return _told(backup.save(data_dir, target, clock.wall()), target)
+
+
+def put_back(data_dir: Path, source: Path, *, force: bool, alone: bool) -> certschemas.CaBackup:
+    """Put the CA in `source` into `data_dir`, where no daemon may run. Raises PulseError."""
+    return _told(backup.put_back(data_dir, source, clock.wall(), force=force, alone=alone), source)
+
+
+def sign(
+    ca_dir: Path, csr: Path, *, name: str | None, tags: tuple[str, ...], force_time: bool
+) -> certschemas.SignedCertificate:
+    """Sign the request in the file `csr` with the CA in `ca_dir`, beside which no daemon may run. Raises PulseError."""
+    if name is not None and not is_node_name(name):
+        raise ConfigError(f'--name: "{name}" cannot name a node: a DNS label in lower case that reads as no node id')
+    if wrong := [tag for tag in tags if not is_tag(tag)]:
+        raise ConfigError(f'--tag: "{wrong[0]}" is no tag: lower case letters, digits and inside "_", ".", "-"')
+    request = _request(csr)
+    data_dir = _data_dir(ca_dir)
+    with lock(data_dir):
+        if authority.is_put_back(data_dir):
+            raise Refused("this CA came from a backup and has not heard from the mesh yet.\nStart it once: pulse start")
+        issuer = authority.open_issuer(data_dir)
+        with authority.open_ledger(data_dir, issuer) as ledger:
+            serial = secrets.randbits(SERIAL_BITS)
+            try:
+                der = ledger.sign(
+                    issuer, request, name=name, tags=tags, now=clock.wall(), serial=serial, vouched=force_time
+                )
+            except ProtocolError as error:
+                raise Refused(f"{csr} proves no Ed25519 key: {error}.") from error
+    certificate = parse(der)
+    pem = b"".join(
+        x509.load_der_x509_certificate(each).public_bytes(Encoding.PEM) for each in (der, *issuer.authorities)
+    )
+    return certschemas.SignedCertificate(
+        certificate.node_id, label(certificate), str(certificate.addresses.v4), certificate.not_after, pem.decode()
+    )
+
+
+def _told(summary: backup.Summary, file: Path) -> certschemas.CaBackup:
+    network = summary.network.partition(".")[0]
+    return certschemas.CaBackup(network, str(file), summary.made, summary.entries, summary.tokens_revoked)
+
+
+def _data_dir(ca_dir: Path) -> Path:
+    """The data directory: named itself, or by the `ca` in it."""
+    for place in (ca_dir, ca_dir.parent if ca_dir.name == authority.DIRECTORY else ca_dir):
+        if authority.exists(place):
+            return place
+    raise NotFound(f"there is no CA in {ca_dir}.\nName the data directory of a CA, or the ca/ in it.")
+
+
+def _request(path: Path) -> bytes:
+    """The request in DER, whichever of both forms it has on disk."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(CSR_LIMIT)
+    except OSError as error:
+        raise NotFound(f"cannot read {path}: {error.strerror}.") from error
+    if not data.lstrip().startswith(b"-----"):
+        return data
+    try:
+        return x509.load_pem_x509_csr(data).public_bytes(Encoding.DER)
+    except ValueError as error:
+        raise Refused(f"{path} holds no certificate request: {error}.\nMake one: openssl req -new -key …") from error

@@ -1,0 +1,82 @@
+"""A CA put back from a backup hears from the mesh whom it let in since, and whom it shut out, before it signs again.
+
+Invariant: until a neighbour has told all it holds, no certificate is issued; what others hold is given to nobody else.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pulse import clock
+from pulse.core.mesh import Mesh
+from pulse.core.trust.ca import Issuer
+from pulse.core.trust.certificates import Certificate, verify
+from pulse.errors import PulseError, Refused
+from pulse.store import authority
+from pulse.store.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+LOOK = 1.0
+"""Seconds between looks."""
+
+HEARING = 10.0
+"""Seconds that a link must have been settled: digests are compared as it comes up, and what differs travels at once."""
+
+
+@dataclass(slots=True)
+class RecoveryService:
+    """The memory of a CA that lost its latest."""
+
+    data_dir: Path
+    mesh: Mesh
+    issuer: Issuer
+    ledger: Ledger
+    catch_up: Callable[[], None]
+    """Takes revocations into the ledger."""
+    _hearing_since: float | None = field(default=None, init=False)
+    _heard: bool = field(default=False, init=False)
+    _known: set[int] = field(default_factory=set, init=False)
+
+    def waits(self) -> bool:
+        """True while it may sign nothing."""
+        return not self._heard
+
+    async def run(self) -> None:
+        """Listen, until cancelled; what comes late is taken in too."""
+        log.warning("CA put back from a backup: it signs nothing before it heard from the mesh")
+        while True:
+            try:
+                self.look(asyncio.get_running_loop().time())
+            except PulseError as error:
+                log.error("ledger refused what the mesh knows", extra={"error": str(error)})
+            await asyncio.sleep(LOOK)
+
+    def look(self, now: float) -> None:
+        """Take in what the mesh knows by now; once it had time to tell, the CA may sign. Raises as the ledger does."""
+        mesh = self.mesh
+        settled = any(mesh.sharing.is_settled(each.link) for each in mesh.neighbours.links())
+        self._hearing_since = (self._hearing_since or now) if settled else None
+        if not self._heard and (self._hearing_since is None or now < self._hearing_since + HEARING):
+            return
+        self.catch_up()
+        fresh = [each for each in mesh.members.all() if each.serial not in self._known]
+        count = self.ledger.take_in(self._ours(fresh), clock.wall())
+        self._known.update(each.serial for each in fresh)
+        if not self._heard:
+            authority.heard_from_mesh(self.data_dir)
+            self._heard = True
+            log.info("CA knows again whom it let in", extra={"count": count})
+
+    def _ours(self, certificates: Iterable[Certificate]) -> list[Certificate]:
+        """Those that our key signed."""
+        ours = []
+        for each in certificates:
+            try:
+                verify(each, (self.issuer.authority,), None)
+            except Refused:
+                continue
+            ours.append(each)
+        return ours

@@ -1,0 +1,184 @@
+"""The CA in one file: key, certificate, range, ledger and journal; the identity of its node, and what it signed.
+
+    pulse ca-backup 1 <SHA-256 of the rest>
+    msgpack of the network's label, the time, and files by their path in the data directory
+
+A backup is taken beside a running daemon: the ledger's copy is that of one moment. What is put back is whole and was
+read and checked before it takes the place of anything. Invariant: the file is as secret as the CA's key.
+"""
+
+import re
+import shutil
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+
+from pulse.core.messages import Time, Wire, pack
+from pulse.core.types import Text
+from pulse.errors import Conflict, Damaged, NotFound
+from pulse.store import authority, identity, journal, netconfig
+from pulse.store.database import open_copy, snapshot, write_ahead
+from pulse.store.files import (
+    PRIVATE_DIRECTORY,
+    check_directory,
+    checked,
+    lock,
+    open_data_dir,
+    read_file,
+    sync_directory,
+    write_file,
+)
+
+LIMIT: Final = 2**30
+_KIND: Final = "ca-backup"
+_DIRECTORIES: Final = (netconfig.DIRECTORY, identity.DIRECTORY, authority.DIRECTORY)
+"""In the order in which they are put back: once the CA is there, all is."""
+
+_PLACE = re.compile(
+    r"ca/(key|certificate|range|ledger\.sqlite|journal\.head)|identity/[a-z]+(\.pem)?|network/[a-z]+(\.[0-9a-f]+)+"
+)
+_STAGE: Final = "putting-back"
+_COPY: Final = "ledger.copy"
+
+
+class _File(Wire, frozen=True):
+    path: Text
+    data: bytes
+
+
+class _Backup(Wire, frozen=True):
+    network: Text
+    made: Time
+    files: Annotated[list[_File], msgspec.Meta(max_length=8192)]
+
+
+_decoder = msgspec.msgpack.Decoder(_Backup)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a backup holds; `made` is when it was taken."""
+
+    network: str
+    made: float
+    entries: int
+    """Of the journal."""
+    tokens_revoked: int = 0
+    """Tokens that do not count any more because nobody knows how often they were used since."""
+
+
+def save(data_dir: Path, target: Path, now: float) -> Summary:
+    """Write the CA of `data_dir` to the new file `target`; raises NotFound, Conflict or Damaged."""
+    if not authority.exists(data_dir):
+        raise NotFound(f"there is no CA in {data_dir}.\nRun it on the CA's machine, or name its --data-dir.")
+    if target.exists():
+        raise Conflict(f"{target} is there already.\nName another file.")
+    check_directory(data_dir / authority.DIRECTORY)
+    label = authority.open_issuer(data_dir).network.label
+    ledger, head = _ledger(data_dir)
+    copies = [_File(f"ca/{authority.LEDGER}", ledger), _File(f"ca/{authority.HEAD}", journal.head_file(head))]
+    files = [_File(place, read_file(data_dir / place)) for place in _places(data_dir)]
+    write_file(target, checked(_KIND, pack(_Backup(label, now, [*files, *copies]))))
+    return Summary(label, now, head.seq)
+
+
+def put_back(data_dir: Path, source: Path, now: float, *, force: bool = False, alone: bool = False) -> Summary:
+    """Bring back a CA from the file `source`; with `force` in the place of what is there, which is kept beside it.
+
+    Until it heard from the mesh it signs nothing, unless it is `alone`. Raises Conflict, Refused or Damaged.
+    """
+    backup = _read(source)
+    with lock(open_data_dir(data_dir)):
+        there = [name for name in _DIRECTORIES if (data_dir / name).exists()]
+        if there and not force:
+            raise Conflict(
+                f"{data_dir} holds {', '.join(f'{name}/' for name in there)} already.\n"
+                "Name an empty --data-dir; or with --force what is there is moved aside."
+            )
+        stage = data_dir / _STAGE
+        shutil.rmtree(stage, ignore_errors=True)
+        try:
+            entries, revoked = _staged(stage, backup, now, alone=alone)
+            for name in _DIRECTORIES:
+                _replace(data_dir / name, stage / name, now)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+    return Summary(backup.network, backup.made, entries, revoked)
+
+
+def _ledger(data_dir: Path) -> tuple[bytes, journal.Head]:
+    """The ledger as it was at one moment, and the head of its journal then."""
+    directory = data_dir / authority.DIRECTORY
+    copy = directory / _COPY
+    copy.unlink(missing_ok=True)
+    # First the head, then the copy: the copy is the newer of the two, whatever a daemon does meanwhile.
+    kept = journal.read_head(directory / authority.HEAD)
+    try:
+        snapshot(directory / authority.LEDGER, copy)
+        with closing(open_copy(copy)) as ledger:
+            found = journal.verify(ledger, kept)
+            head = journal.head(ledger)
+        data = read_file(copy, LIMIT)
+    finally:
+        copy.unlink(missing_ok=True)
+    if found.broken is not None:
+        raise Damaged(
+            f"the CA's journal is broken: {found.reason}.\nPut back an older backup; see: pulse ca log --verify"
+        )
+    return data, head
+
+
+def _places(data_dir: Path) -> list[str]:
+    """Files of the backup besides ledger and journal, by their path in the data directory."""
+    identity.load(data_dir)
+    found = [path for name in (identity.DIRECTORY, netconfig.DIRECTORY) for path in (data_dir / name).glob("*")]
+    places = [str(path.relative_to(data_dir)) for path in sorted(found)]
+    return ["ca/key", "ca/certificate", "ca/range", *filter(_PLACE.fullmatch, places)]
+
+
+def _read(source: Path) -> _Backup:
+    data = read_file(source, LIMIT)
+    body = data[data.find(b"\n") + 1 :]
+    if data != checked(_KIND, body):
+        raise Damaged(f"{source} is no backup of a CA, or not whole.\nTake another copy of it.")
+    try:
+        backup = _decoder.decode(body)
+    except msgspec.DecodeError as error:
+        raise Damaged(
+            f"{source} cannot be read: {error}.\nWas it written by a later pulse? Upgrade this one."
+        ) from error
+    if strange := [each.path for each in backup.files if not _PLACE.fullmatch(each.path)]:
+        raise Damaged(f"{source} holds what no backup does: {strange[0]}.\nDo not use it.")
+    return backup
+
+
+def _staged(stage: Path, backup: _Backup, now: float, *, alone: bool) -> tuple[int, int]:
+    """Lay everything out beside its place, and see that it is whole; entries of the journal, and tokens revoked."""
+    for name in ("", *_DIRECTORIES):
+        (stage / name).mkdir(mode=PRIVATE_DIRECTORY)
+        (stage / name).chmod(PRIVATE_DIRECTORY)
+    for each in backup.files:
+        write_file(stage / each.path, each.data)
+    write_ahead(stage / authority.DIRECTORY / authority.LEDGER)
+    issuer = authority.open_issuer(stage)
+    held = identity.load(stage).certificate
+    if issuer.network.label != backup.network or held.network != issuer.network or not held.is_ca:
+        raise Damaged("the backup's key, identity and label are not of one network.\nDo not use it.")
+    with authority.open_ledger(stage, issuer) as ledger:
+        found = ledger.verify()
+        if found.broken is not None:
+            raise Damaged(f"the backup's journal is broken: {found.reason}.\nTake an older one.")
+        revoked = ledger.put_back(now)
+    if not alone:
+        authority.mark_put_back(stage)
+    return found.entries, revoked
+
+
+def _replace(place: Path, fresh: Path, now: float) -> None:
+    if place.exists():
+        place.rename(place.with_name(f"{place.name}.replaced-{now:.0f}"))
+    fresh.rename(place)
+    sync_directory(place.parent)

@@ -1,0 +1,133 @@
+"""A CA's files by hand: a certificate signed without a network is in the same ledger, and nothing runs beside it."""
+
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from pulse import certschemas, clock, custody
+from pulse.core.trust.admission import CLOCK_LEAP
+from pulse.core.trust.authorities import parse_authority
+from pulse.core.trust.certificates import parse, verify
+from pulse.core.trust.join import build_csr
+from pulse.core.trust.revocation import sign_revocation
+from pulse.errors import ConfigError, Conflict, NotFound, Refused
+from pulse.store import authority, backup, identity
+from pulse.store.files import lock, open_data_dir
+from pulse.store.identity import Identity
+from tests.authority import MESH, NOW, key, node
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    now = {"now": NOW}
+    monkeypatch.setattr(clock, "wall", lambda: now["now"])
+    return now
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, world: dict[str, float]) -> Path:
+    place = open_data_dir(tmp_path / "data")
+    authority.found(place, "mynet", MESH, world["now"])
+    return place
+
+
+@pytest.fixture
+def csr(tmp_path: Path) -> Path:
+    path = tmp_path / "node.csr"
+    path.write_bytes(build_csr(key("a")))
+    return path
+
+
+def signed(data_dir: Path, csr: Path, name: str | None = "db", *tags: str) -> certschemas.SignedCertificate:
+    return custody.sign(data_dir, csr, name=name, tags=tags, force_time=False)
+
+
+@pytest.mark.parametrize("inside", ["", "ca"])
+def test_a_request_is_signed_in_the_same_ledger_and_journal(data_dir: Path, csr: Path, inside: str) -> None:
+    found = signed(data_dir / inside, csr, "db", "prod")
+    leaf, issuer = (each.public_bytes(Encoding.DER) for each in x509.load_pem_x509_certificates(found.pem.encode()))
+    certificate = parse(leaf)
+    verify(certificate, (parse_authority(issuer),), NOW)
+    assert (certificate.node_id, certificate.name, certificate.tags) == (node("a"), "db", ("prod",))
+    assert (found.id, found.name, found.v4) == (node("a"), "db", str(certificate.addresses.v4))
+    with authority.open_ledger(data_dir, authority.open_issuer(data_dir)) as ledger:
+        last = ledger.entries()[-1]
+        assert (last.event, last.fields["node"], last.fields["name"]) == ("certificate issued", node("a"), "db")
+        assert ledger.verify().broken is None
+
+
+def test_a_request_in_pem_is_taken_too(data_dir: Path, csr: Path) -> None:
+    csr.write_bytes(x509.load_der_x509_csr(csr.read_bytes()).public_bytes(Encoding.PEM))
+    assert signed(data_dir, csr).id == node("a")
+
+
+def test_nothing_is_signed_beside_a_daemon_or_where_no_ca_is(data_dir: Path, csr: Path, tmp_path: Path) -> None:
+    with lock(data_dir), pytest.raises(Conflict, match="another pulse"):
+        signed(data_dir, csr)
+    with pytest.raises(NotFound, match="there is no CA"):
+        signed(tmp_path, csr)
+
+
+@pytest.mark.parametrize(
+    ("content", "error"), [(b"", Refused), (b"-----BEGIN NOTHING", Refused), (b"\x30\x00", Refused), (None, NotFound)]
+)
+def test_what_is_no_request_is_refused(
+    data_dir: Path, tmp_path: Path, content: bytes | None, error: type[Exception]
+) -> None:
+    path = tmp_path / "odd"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(error):
+        signed(data_dir, path)
+
+
+def test_a_key_of_another_kind_is_refused(data_dir: Path, tmp_path: Path) -> None:
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    made = request.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    (tmp_path / "ec").write_bytes(made.public_bytes(Encoding.DER))
+    with pytest.raises(Refused, match="proves no Ed25519 key"):
+        signed(data_dir, tmp_path / "ec")
+
+
+def test_odd_names_and_tags_are_refused_and_taken_ones_too(data_dir: Path, csr: Path, tmp_path: Path) -> None:
+    for name, tags in (("Not A Name", ()), ("db", ("No Tag",))):
+        with pytest.raises(ConfigError):
+            signed(data_dir, csr, name, *tags)
+    signed(data_dir, csr)
+    (tmp_path / "second").write_bytes(build_csr(key("b")))
+    with pytest.raises(Refused, match="belongs to another node"):
+        signed(data_dir, tmp_path / "second")
+
+
+def test_a_revoked_key_and_a_clock_that_leapt_are_refused(data_dir: Path, csr: Path, world: dict[str, float]) -> None:
+    world["now"] += CLOCK_LEAP + 1
+    with pytest.raises(Refused, match="clock leapt"):
+        signed(data_dir, csr)
+    assert custody.sign(data_dir, csr, name=None, tags=(), force_time=True).name == node("a")[:12]
+    issuer = authority.open_issuer(data_dir)
+    with authority.open_ledger(data_dir, issuer) as ledger:
+        revocation = sign_revocation(issuer.network, node("a"), issuer.signer, time=NOW)
+        ledger.revoke_node(node("a"), revocation.data, NOW)
+    with pytest.raises(Refused, match="revoked"):
+        signed(data_dir, csr)
+
+
+def test_a_ca_from_a_backup_signs_nothing_by_hand_before_it_heard_from_the_mesh(
+    data_dir: Path, csr: Path, tmp_path: Path
+) -> None:
+    issuer = authority.open_issuer(data_dir)
+    with authority.open_ledger(data_dir, issuer) as ledger:
+        der = ledger.enrol_own(issuer, build_csr(key("own")), "box", now=NOW, serial=3)
+    identity.save(data_dir, Identity(key("own"), parse(der), issuer.authorities))
+    saved = custody.save(data_dir, tmp_path / "backup")
+    assert (saved.network, saved.entries) == ("mynet", 2)
+    elsewhere = tmp_path / "elsewhere"
+    assert custody.put_back(elsewhere, tmp_path / "backup", force=False, alone=False).tokens_revoked == 0
+    with pytest.raises(Refused, match="has not heard from the mesh"):
+        signed(elsewhere, csr)
+    backup.put_back(elsewhere, tmp_path / "backup", NOW, force=True, alone=True)
+    assert signed(elsewhere, csr).id == node("a")

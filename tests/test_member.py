@@ -166,7 +166,7 @@ def ended(data_dir: Path, **changes: object) -> Identity:
 
 async def test_a_certificate_that_is_good_stays(data_dir: Path) -> None:
     good = Identity(key("box"), CA.certificate("box"), (CA.authority.der,))
-    assert await member.lasting(config(data_dir), FakeLinks(), good) is good
+    assert await member.lasting(config(data_dir), FakeLinks(), good, print) is good
 
 
 async def test_one_that_ended_is_renewed_over_the_first_node_that_helps(
@@ -176,17 +176,22 @@ async def test_one_that_ended_is_renewed_over_the_first_node_that_helps(
     found = ended(data_dir)
     peers.save(data_dir, [peers.KnownPeer("ab", "b", [THERE], CA.leaf("b"))])
     links = FakeLinks(lanes={THERE: RenewingLane()})
-    renewed = await member.lasting(config(data_dir), links, found)
+    told: list[str] = []
+    renewed = await member.lasting(config(data_dir), links, found, told.append)
 
     assert links.joins == [(HERE, True), (THERE, True)]
     assert renewed.certificate.not_after > NOW
     assert identity.load(data_dir).certificate == renewed.certificate
     assert [each.split(":")[0] for each in caplog.messages] == ["certificate has ended", "certificate renewed"]
+    assert told[0].startswith("this machine's certificate ended at 2026-09-20")
+    assert told[1] == f"certificate renewed over {THERE}, until 2026-12-20 14:13 UTC"
 
 
 async def test_with_nobody_there_the_node_comes_up_as_it_is(data_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
     found = ended(data_dir)
-    assert await member.lasting(config(data_dir), FakeLinks(), found) is found
+    told: list[str] = []
+    assert await member.lasting(config(data_dir), FakeLinks(), found, told.append) is found
+    assert told[1] == "none of them could help; it goes on asking while it runs"
     assert "certificate not renewed yet" in caplog.messages
 
 
@@ -197,14 +202,14 @@ async def test_with_nobody_there_the_node_comes_up_as_it_is(data_dir: Path, capl
 async def test_the_cas_no_is_the_end_of_the_start(data_dir: Path, refusal: Refusal, said: str) -> None:
     found = ended(data_dir)
     with pytest.raises(Refused, match=said):
-        await member.lasting(config(data_dir), FakeLinks(lanes={HERE: RenewingLane(refusal)}), found)
+        await member.lasting(config(data_dir), FakeLinks(lanes={HERE: RenewingLane(refusal)}), found, print)
     assert identity.load(data_dir).certificate == found.certificate
 
 
 async def test_the_cas_own_node_is_renewed_once_its_ca_runs(data_dir: Path) -> None:
     authority.found(data_dir, "mynet", CA.mesh, NOW)
     found, links = ended(data_dir, is_ca=True), FakeLinks()
-    assert await member.lasting(config(data_dir), links, found) is found
+    assert await member.lasting(config(data_dir), links, found, print) is found
     assert links.joins == []
 
 

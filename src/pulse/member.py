@@ -62,7 +62,7 @@ async def enrolled(config: NodeConfig, links: Links) -> Identity:
     )
 
 
-async def lasting(config: NodeConfig, links: Links, found: Identity) -> Identity:
+async def lasting(config: NodeConfig, links: Links, found: Identity, progress: Callable[[str], None]) -> Identity:
     """The identity with a certificate that is good: one that ended is renewed over any node we know.
 
     If none is reached the node comes up all the same and goes on trying. Raises Refused if the CA says no for good.
@@ -74,14 +74,18 @@ async def lasting(config: NodeConfig, links: Links, found: Identity) -> Identity
         # Its own CA renews it as soon as it runs.
         return found
     log.warning("certificate has ended: asking the nodes known for the next one", extra={"end": as_utc(me.not_after)})
+    progress(f"this machine's certificate ended at {as_utc(me.not_after)}: asking the nodes it knows for the next one")
     try:
         async with asyncio.timeout(ENDED_PATIENCE):
             renewed = await over_lanes(links, found, places(config, found))
     except (LinkError, TimeoutError) as error:
         log.warning("certificate not renewed yet", extra={"error": str(error) or "no answer"})
+        progress("none of them could help; it goes on asking while it runs")
         return found
     identity.save(config.data_dir, renewed)
-    log.info("certificate renewed", extra={"until": as_utc(renewed.certificate.not_after)})
+    until = as_utc(renewed.certificate.not_after)
+    log.info("certificate renewed", extra={"until": until})
+    progress(f"certificate renewed over {renewed.bootstrap[0]}, until {until}")
     return renewed
 
 
@@ -109,7 +113,9 @@ def upkeep(
 
     machine = Renewal(found.certificate, SystemRandom())
     return RenewalService(
-        links, found, machine, config.data_dir, show, tell, call, mesh.ca_nodes, known, ca.renew if ca else None
+        *(links, found, machine, config.data_dir, show, tell, call, mesh.ca_nodes, known),
+        is_linked=lambda: bool(mesh.neighbours.links()),
+        own_ca=ca.renew if ca else None,
     )
 
 

@@ -86,11 +86,16 @@ class Node:
     services: tuple[Service, ...]
 
 
-async def run(config: NodeConfig, ready: Callable[[schemas.Started], None]) -> None:
-    """Run a node until SIGTERM, SIGINT or `pulse stop`; `ready` is told once it is up. Raises PulseError."""
+async def run(
+    config: NodeConfig, ready: Callable[[schemas.Started], None], progress: Callable[[str], None] = lambda _: None
+) -> None:
+    """Run a node until SIGTERM, SIGINT or `pulse stop`; `ready` is told once it is up, `progress` each step till then.
+
+    Raises PulseError.
+    """
     with _data_dir(config), apisockets.bound(config) as api, _links(config) as links:
         held = member.held(config)
-        identity = await (member.lasting(config, links, held) if held else member.enrolled(config, links))
+        identity = await (member.lasting(config, links, held, progress) if held else member.enrolled(config, links))
         node = _build(config, links, identity, api)
         # Only now: to a neighbour that dials while we start, a WebSocket would look quicker than QUIC.
         sockets = _listen(links, config.listen[0])

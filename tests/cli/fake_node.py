@@ -24,7 +24,7 @@ class StoppingControl(FakeControl):
         return schemas.Stopping(os.getpid())
 
 
-async def run(config: NodeConfig, ready: Callable[[schemas.Started], None]) -> None:
+async def run(config: NodeConfig, ready: Callable[[schemas.Started], None], _: Callable[[str], None]) -> None:
     match os.environ["FAKE_NODE"]:
         case "refuse":
             raise SystemRefused(NO_TUN)

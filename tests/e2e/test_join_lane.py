@@ -4,13 +4,19 @@ The strangers speak QUIC by a stack that is not ours, so they see every byte bef
 """
 
 import secrets
+from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
+from pulse import clock
+from pulse.core.trust.ca import DAY
 from pulse.core.trust.certificates import parse
+from pulse.core.trust.identity import mesh_v6
 from pulse.core.trust.join import (
+    Denied,
     Refusal,
     build_csr,
     build_general_refusal,
@@ -19,11 +25,15 @@ from pulse.core.trust.join import (
     parse_answer,
     request_is_from,
 )
+from pulse.core.trust.renew import build_renewal
+from pulse.core.trust.renew import parse_answer as parse_renewed
 from pulse.core.trust.tokens import parse_token
+from pulse.core.types import MeshAddresses
 from pulse.errors import Refused
 from pulse.lab.lab import Lab
 from pulse.store.authority import open_issuer
-from tests.authority import key
+from pulse.store.identity import load
+from tests.authority import Ca, key, node
 from tests.e2e.forgery import foreign
 from tests.e2e.mesh import Node, Pair
 from tests.e2e.rogue import Rogue, member_like
@@ -132,6 +142,44 @@ def test_a_wrong_token_hears_that_and_the_time_and_no_more(watched: Pair, alpn: 
     _, answer = messages_in(heard.stream)
     said = parse_answer(answer, asked, parse_token(WRONG).keys)
     assert answer == build_general_refusal(Refusal.UNKNOWN_TOKEN, said.time)
+
+
+def renewal(watched: Pair, forged: str) -> bytes:
+    """A request for the next certificate of the member, or of one with its CA's word, that is false in one way."""
+    member, thief = load(watched.member.host.data), key("thief")
+    issuer, nonce = open_issuer(watched.ca.host.data), secrets.token_bytes(16)
+    match forged:
+        case "another key":
+            return build_renewal(member.certificate, nonce, thief)
+        case "a foreign CA":
+            return build_renewal(Ca("other ca", issuer.network.name).certificate("thief"), nonce, thief)
+        case "another network":
+            return build_renewal(Ca(network_name="elsewhere").certificate("thief"), nonce, thief)
+        case _:
+            true = bytearray(build_renewal(member.certificate, nonce, member.key))
+            true[-1] ^= 1
+            return bytes(true)
+
+
+@pytest.mark.parametrize("forged", ["another key", "a foreign CA", "another network", "a bit off"])
+def test_a_forged_renewal_hears_nothing_but_the_greeting(watched: Pair, forged: str) -> None:
+    assert hears(watched, JOIN, framed(renewal(watched, forged))).stream == NO_GREETING
+    assert "renewal request forged" in watched.ca.log
+
+
+def test_a_renewal_is_judged_by_the_ledger_and_answered_under_the_cas_key(watched: Pair) -> None:
+    """Too early it is the certificate there is, more than 30 days too late a refusal: from a stranger's stack, too."""
+    member, issuer = load(watched.member.host.data), open_issuer(watched.ca.host.data)
+    past = clock.wall() - 31 * DAY
+    addresses = MeshAddresses(IPv4Address("10.100.250.250"), mesh_v6(issuer.network, node("old")))
+    grant = replace(Ca().grant("old"), addresses=addresses)
+    old = parse(issuer.issue(replace(grant, not_before=past - 90 * DAY, not_after=past), 4711))
+    for shown, signer, expected in ((member.certificate, member.key, None), (old, key("old"), Refusal.TOO_LATE)):
+        asked = build_renewal(shown, secrets.token_bytes(16), signer)
+        _, answer = messages_in(hears(watched, JOIN, framed(asked)).stream)
+        said = parse_renewed(answer, asked, shown, (issuer.authority,))
+        assert (said.refusal if isinstance(said, Denied) else None) == expected
+        assert isinstance(said, Denied) or said.certificate == member.certificate
 
 
 @pytest.mark.parametrize(

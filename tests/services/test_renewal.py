@@ -211,6 +211,20 @@ async def test_an_ended_certificate_is_renewed_over_the_lane_of_any_node(world: 
     assert [each.bootstrap for each in world.shown] == [(THERE, "old.example:443")]
 
 
+async def test_a_node_with_whom_nobody_links_asks_over_a_lane_before_its_certificate_ends(world: World) -> None:
+    def away(_: bytes) -> bytes:
+        raise LinkError("no path")
+
+    world.answers = away
+    world.links.lanes = {HERE: Lane(grants)}
+    service = world.service()
+    service.is_linked = lambda: False
+    async with running(service):
+        pass
+
+    assert [each.certificate for each in world.shown] == [NEXT]
+
+
 async def test_a_lane_of_another_network_is_sent_nothing() -> None:
     lane = Lane(grants, FOREIGN)
     with pytest.raises(LinkError, match="belongs to the CA"):

@@ -187,7 +187,7 @@ def _live(config: NodeConfig, step: Callable[[str], None], ready: Callable[[sche
     try:
         if not config.ca.enabled and not _is_member(config):
             asyncio.run(node.join(config, step))
-        asyncio.run(node.run(config, ready))
+        asyncio.run(node.run(config, ready, step))
     finally:
         listener.stop()
 

@@ -68,6 +68,17 @@ def test_the_next_certificate_of_a_neighbour_has_its_link_dialled_anew_by_whoeve
     assert here.mesh.members.get(ALICE.node_id) == renewed
 
 
+def test_a_link_that_comes_up_with_an_old_certificate_is_dialled_anew_too(here: Node) -> None:
+    here.mesh.happened(facts.ClockRead(NOW), here.now)
+    here.effects = here.mesh.peer_configured(HOME, here.now)
+    (first,) = here.did(Dial)
+    here.heard(here.linked(BOB), Objects([Item(ObjectKind.CERTIFICATE, member(CA, "alice", 2, not_before=NOW).der)]))
+    link = here.linked(ALICE, dial=first.attempt)
+    here.until(Dial)
+
+    assert [(each.expect, each.replaces) for each in here.did(Dial)] == [(ALICE.node_id, link)]
+
+
 def test_our_next_certificate_is_announced_and_shown_on_the_links_we_dialled(here: Node) -> None:
     here.mesh.happened(facts.ClockRead(NOW), here.now)
     here.effects = here.mesh.peer_configured(HOME, here.now)

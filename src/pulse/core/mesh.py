@@ -61,6 +61,7 @@ from pulse.core.news import (
     heard,
     identity_renewed,
     link_settled,
+    shown_before,
     trust_changed,
 )
 from pulse.core.paths.transports import WEBSOCKET
@@ -209,6 +210,7 @@ class Mesh(Machines):
             *self.sharing.link_opened(fact.link, fact.node, fact.hello.revocations, now),
             *self.gossip.link_opened(fact.link, fact.node, now),
             *self.wanted.link_opened(fact.node, now),
+            *shown_before(self, certificate, now),
         ]
         if not (fact.dial or punched):
             # Nobody had to open a NAT for it, so strangers reach us too.

@@ -122,6 +122,14 @@ def identity_renewed(of: Machines, certificate: Certificate, now: float) -> Outc
     ]
 
 
+def shown_before(of: Machines, certificate: Certificate, now: float) -> Outcomes:
+    """A link came up with that certificate, dialled before its node had the one that gossip told us of."""
+    newest = of.members.get(certificate.node_id)
+    if newest is None or newest.not_before <= certificate.not_before:
+        return []
+    return of.neighbours.certificate_renewed(certificate.node_id, spread_of(newest), now)
+
+
 def config_changed(of: Machines) -> Outcomes:
     """Another network config is in force: packets may pass that could not, in another range, by other rules."""
     of.tables_stale = of.rules_stale = True

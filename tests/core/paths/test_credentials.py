@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pulse.core.paths.credentials import FRESH, MOST_FRESH, MOST_OF_A_NODE, MOST_REFUSED, Credentials
+from pulse.core.paths.credentials import CLOCK_AGE, FRESH, MOST_FRESH, MOST_OF_A_NODE, MOST_REFUSED, Credentials
 from pulse.core.paths.noderecord import certificate_hash
 from pulse.core.trust.certificates import Certificate
 from pulse.errors import ProtocolError, Refused
@@ -42,6 +42,14 @@ def test_a_good_certificate_is_found_by_its_hash_and_by_its_node() -> None:
     assert credentials.newest(cert(3).node_id) is None
     assert credentials.is_settled(certificate_hash(cert(2)))
     assert credentials.newest(ME.node_id) == ME
+
+
+def test_what_began_since_the_clock_was_read_has_begun_and_what_begins_later_has_not() -> None:
+    credentials = Shelf().credentials
+    credentials.clock_read(NOW, 0.0)
+    assert credentials.received(issued(2, -CLOCK_AGE).der, 0.0).node_id == cert(2).node_id
+    with pytest.raises(Refused, match="not valid before"):
+        credentials.received(issued(3, -CLOCK_AGE - 2).der, 0.0)
 
 
 def test_a_certificate_of_a_ca_we_learn_of_later_is_judged_anew() -> None:

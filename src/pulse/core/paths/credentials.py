@@ -24,6 +24,9 @@ FRESH: Final = 60.0
 
 MOST_FRESH: Final = 256
 
+CLOCK_AGE: Final = 60.0
+"""Seconds since the wall clock was read, at most: what began within them has begun."""
+
 MOST_REFUSED: Final = 1024
 """Hashes of refused certificates remembered, so that nobody is asked for them again and again."""
 
@@ -133,7 +136,10 @@ class Credentials:
     def _check(self, certificate: Certificate) -> None:
         if certificate.node_id in self._revoked:
             raise Refused(f"{certificate.node_id[:SHORT_ID]} is revoked")
-        verify(certificate, self._authorities(), self._wall, self._floor)
+        wall = self._wall
+        if wall is not None:
+            wall = max(wall, min(certificate.not_before, wall + CLOCK_AGE))
+        verify(certificate, self._authorities(), wall, self._floor)
         if certificate.node_id not in self._hashes and len(self._hashes) >= self._most and self._victim() is None:
             raise Refused(f"no room for another node's certificate; {self._most} are held")
 

@@ -12,7 +12,13 @@ NETCONFIG = ConfigService(SimpleNamespace(), SimpleNamespace(), lambda _: None) 
 def governance(ca: Any, calls: list[str]) -> Governance:
     def service(name: str) -> Any:
         return SimpleNamespace(
-            answer=name, claim=name, join=name, renew=name, changed=lambda: calls.append(name), get=NETCONFIG.get
+            answer=name,
+            claim=name,
+            restore=lambda: calls.append(f"{name} restored"),
+            join=name,
+            renew=name,
+            changed=lambda: calls.append(name),
+            get=NETCONFIG.get,
         )
 
     names = ("netconfig", "scribe", "edits", "revoke", "roles", "tokens")
@@ -31,3 +37,9 @@ def test_what_is_in_force_is_told_to_who_writes_and_who_waits() -> None:
     calls: list[str] = []
     governance(None, calls).changed()
     assert calls == ["scribe", "edits"]
+
+
+def test_at_the_start_the_ledger_speaks_before_what_is_in_force_is_told() -> None:
+    calls: list[str] = []
+    governance(None, calls).wake()
+    assert calls == ["revoke restored", "scribe", "edits"]

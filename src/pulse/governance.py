@@ -69,6 +69,11 @@ class Governance:
             methods |= {MethodName.CLAIM: self.roles.claim, MethodName.TOKENS: self.tokens.answer}
         return methods
 
+    def wake(self) -> None:
+        """The mesh is known again: what only the ledger knows goes out, and what is in force is told."""
+        self.revoke.restore()
+        self.changed()
+
     def changed(self) -> None:
         """Other roles or another network config may be in force."""
         self.scribe.changed()

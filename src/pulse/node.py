@@ -170,8 +170,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: S
     )
     node = Node(meshing, control, status, governance.ca, tun, told, tuple(each for each in services if each))
     _wake(config, identity, node, persist, trust, pins)
-    governance.revoke.restore()
-    governance.changed()
+    governance.wake()
     return node
 
 

@@ -143,6 +143,19 @@ async def test_a_member_gets_its_next_certificate_over_a_session_and_over_the_la
     assert replayed.refusal == Refusal.REPLAYED
 
 
+async def test_a_ca_from_a_backup_waits_with_all_but_its_own_nodes_certificate(ca: CaService) -> None:
+    ca.waits = lambda: True
+    refused = await passed_on(ca, "newcomer")
+    assert isinstance(refused, Denied)
+    assert refused.refusal == Refusal.CA_RECOVERING
+    for is_ca in (False, True):
+        shown = CA.certificate("a", is_ca=is_ca, not_before=NOW - 89 * DAY, not_after=NOW + DAY)
+        asked = build_renewal(shown, NONCE, key("a"))
+        answer = parse_renewed(await ca.renew(node("a"), asked), asked, shown, (CA.authority,))
+        assert isinstance(answer, Enrolment if is_ca else Denied)
+    assert await ca.renew(node("a"), asked[:-1]) != b"", "even nonsense is told to wait"
+
+
 async def test_a_forged_renewal_is_hung_up_on(ca: CaService, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     assert await ca.renew(node("a"), build_renewal(CA.certificate("a"), NONCE, key("thief"))) == b""

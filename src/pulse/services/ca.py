@@ -133,7 +133,7 @@ class CaService:
         now = clock.wall()
         renews = is_renewal(request)
         if self._waits(request, renews=renews):
-            return build_general_refusal(Refusal.CA_UNREACHABLE, now)
+            return build_general_refusal(Refusal.CA_RECOVERING, now)
         try:
             self.before_signing()
             admission = self._judged(request, now, renews=renews)

@@ -80,7 +80,7 @@ def save(data_dir: Path, target: Path, now: float) -> Summary:
     label = authority.open_issuer(data_dir).network.label
     ledger, head = _ledger(data_dir)
     copies = [_File(f"ca/{authority.LEDGER}", ledger), _File(f"ca/{authority.HEAD}", journal.head_file(head))]
-    files = [_File(place, read_file(data_dir / place)) for place in _places(data_dir)]
+    files = _files(data_dir)
     write_file(target, checked(_KIND, pack(_Backup(label, now, [*files, *copies]))))
     return Summary(label, now, head.seq)
 
@@ -131,9 +131,17 @@ def _ledger(data_dir: Path) -> tuple[bytes, journal.Head]:
     return data, head
 
 
+def _files(data_dir: Path) -> list[_File]:
+    """Files of the backup besides ledger and journal; the identity of one moment, for it may be renewed meanwhile."""
+    while True:
+        before = identity.load(data_dir).certificate
+        files = [_File(place, read_file(data_dir / place)) for place in _places(data_dir)]
+        if identity.load(data_dir).certificate == before:
+            return files
+
+
 def _places(data_dir: Path) -> list[str]:
-    """Files of the backup besides ledger and journal, by their path in the data directory."""
-    identity.load(data_dir)
+    """Their paths in the data directory."""
     found = [path for name in (identity.DIRECTORY, netconfig.DIRECTORY) for path in (data_dir / name).glob("*")]
     places = [str(path.relative_to(data_dir)) for path in sorted(found)]
     return ["ca/key", "ca/certificate", "ca/range", *filter(_PLACE.fullmatch, places)]

@@ -57,13 +57,14 @@ class Refusal(IntEnum):
     REPLAYED = 14
     TOO_LATE = 15
     ADDRESS_TAKEN = 16
+    CA_RECOVERING = 17
 
 
-ANYBODYS: Final = frozenset({Refusal.UNKNOWN_TOKEN, Refusal.CA_BROKEN, Refusal.CA_UNREACHABLE, Refusal.BUSY})
-"""Refusals given without knowing the token: by a relay, or by a CA that does not know it."""
-
-RETRYABLE: Final = frozenset({Refusal.CA_BROKEN, Refusal.CA_UNREACHABLE, Refusal.BUSY})
+RETRYABLE: Final = frozenset({Refusal.CA_BROKEN, Refusal.CA_UNREACHABLE, Refusal.CA_RECOVERING, Refusal.BUSY})
 """Refusals that may pass by themselves."""
+
+ANYBODYS: Final = frozenset({Refusal.UNKNOWN_TOKEN, *RETRYABLE})
+"""Refusals given without knowing the token: by a relay, or by a CA that does not know it."""
 
 _ANOTHER: Final = "Make a new one on the CA: pulse token create --ttl 1h --max-uses 1"
 _TEXTS: Final = {
@@ -85,6 +86,8 @@ _TEXTS: Final = {
     "Move identity/ out of its data directory and join again, with an invite of the CA (pulse invite).",
     Refusal.ADDRESS_TAKEN: "this machine's mesh address belongs to another node by now.\n"
     "Move identity/ out of its data directory and join again, with an invite of the CA (pulse invite).",
+    Refusal.CA_RECOVERING: "the CA was put back from a backup and has yet to hear from the mesh whom it let in since.\n"
+    "Try again in half a minute. If no other node is left: pulse ca restore --alone, on the CA.",
     Refusal.BUSY: "the node that was asked has too many joins at once.\nTry again in a few seconds.",
 }
 

@@ -17,8 +17,8 @@ from tests.e2e.mesh import PATIENCE, Node, Pair
 LIFE = 20
 """Seconds. The CA's clock and a certificate's count whole ones."""
 
-PINGS = 560
-EVERY = 0.05
+PINGS = 2800
+EVERY = 0.01
 """Seconds between pings: 28 s of them, more than any certificate lives."""
 
 

@@ -12,6 +12,7 @@ from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
 from pulse.core.network.scribe import Scribe
 from pulse.core.trust.ca import Issuer
+from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.tokens import parse_token
 from pulse.net.dataplane import DataplaneLinks
 from pulse.services import enrol
@@ -68,6 +69,11 @@ class Governance:
             methods |= {MethodName.JOIN: self.ca.join, MethodName.RENEW: self.ca.renew}
             methods |= {MethodName.CLAIM: self.roles.claim, MethodName.TOKENS: self.tokens.answer}
         return methods
+
+    def tells(self, issued: Callable[[Certificate], None], refused: Callable[[str], None]) -> None:
+        """The CA, if it is here, tells them what it issues and refuses."""
+        if self.ca:
+            self.ca.issued, self.ca.refused = issued, refused
 
     def wake(self) -> None:
         """The mesh is known again: what only the ledger knows goes out, and what is in force is told."""

@@ -140,8 +140,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: S
     status = _status(config, links, mesh, tun, governance.scribe, portmap)
     events, history = _events(config, links, rpc, mesh, status)
     meshing.witness, governance.scribe.asked = events.performed, events.edit_asked
-    if governance.ca:
-        governance.ca.issued, governance.ca.refused = events.issued, events.refused
+    governance.tells(events.issued, events.refused)
     trace = TraceService(mesh, rpc.call)
     why = WhyService(mesh, rpc.call, lambda node: status.way_to(node).link)
     methods |= {MethodName.PUNCH: traversal.answer, MethodName.TRACE: trace.answer, MethodName.WHY: why.answer}

@@ -231,8 +231,8 @@ fn proxy(answer: &'static str) -> (SocketAddr, std::thread::JoinHandle<String>) 
         if answer.contains(" 200 ") {
             let mut far = TcpStream::connect(asked.split_whitespace().nth(1).unwrap()).unwrap();
             let (mut from_far, mut to_near) = (far.try_clone().unwrap(), near.try_clone().unwrap());
-            std::thread::spawn(move || std::io::copy(&mut from_far, &mut to_near));
-            std::thread::spawn(move || std::io::copy(&mut near, &mut far));
+            std::thread::spawn(move || io::copy(&mut from_far, &mut to_near));
+            std::thread::spawn(move || io::copy(&mut near, &mut far));
         }
         asked
     });
@@ -274,7 +274,7 @@ fn who_says_nothing_holds_one_of_few_places_and_not_for_long() {
     std::thread::sleep(Duration::from_secs(1));
     let held = |stream: &mut TcpStream| {
         stream.set_nonblocking(true).unwrap();
-        stream.read(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+        stream.read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     };
     let heard = silent.iter_mut().map(held).filter(|held| *held).count();
     assert!((1..=8).contains(&heard), "{heard} of one source are heard at a time");

@@ -152,15 +152,15 @@ class Client:
 
     def set_name(self, node: str, name: str) -> schemas.NodeNaming:
         """Name a node, on the scribe."""
-        return self._call("PUT", "/api/name", schemas.NodeNaming, schemas.NameRequest(node, name))
+        return self._renamed("PUT", "/api/name", schemas.NameRequest(node, name))
 
     def add_tag(self, node: str, tag: str) -> schemas.NodeNaming:
         """Give a node a tag, on the scribe."""
-        return self._call("POST", "/api/tags", schemas.NodeNaming, schemas.TagRequest(node, tag))
+        return self._renamed("POST", "/api/tags", schemas.TagRequest(node, tag))
 
     def remove_tag(self, node: str, tag: str) -> schemas.NodeNaming:
         """Take a tag from a node, on the scribe."""
-        return self._call("DELETE", "/api/tags", schemas.NodeNaming, schemas.TagRequest(node, tag))
+        return self._renamed("DELETE", "/api/tags", schemas.TagRequest(node, tag))
 
     def roles(self) -> schemas.RolesInfo:
         """Who has which role."""
@@ -291,6 +291,9 @@ class Client:
     def _change(self, method: str, path: str, body: schemas.Body) -> policyschemas.PolicyChange:
         """An edit: the scribe has time to answer, and its config to come back here."""
         return self._call(method, path, policyschemas.PolicyChange, body, patience=SCRIBE_PATIENCE)
+
+    def _renamed(self, method: str, path: str, body: schemas.Body) -> schemas.NodeNaming:
+        return self._call(method, path, schemas.NodeNaming, body, patience=SCRIBE_PATIENCE)
 
     def _get(self, path: str, kind: type[_T]) -> _T:
         return self._call("GET", path, kind)

@@ -20,7 +20,7 @@ from pulse.net.links import Rpc
 from pulse.schemas import NameRequest, NodeNaming, TagRequest
 
 PATIENCE = 8.0
-"""Seconds for the scribe to answer, and then for its config to come here: less than the client waits."""
+"""Seconds for the scribe to answer, and as many for its config to come here: together less than the client waits."""
 
 
 @dataclass(slots=True)

@@ -166,9 +166,9 @@ class Client:
         """Who has which role."""
         return self._get("/api/roles", schemas.RolesInfo)
 
-    def grant(self, node: str, role: str) -> schemas.RolesInfo:
-        """Give a node a role, on the CA."""
-        return self._call("POST", "/api/roles", schemas.RolesInfo, schemas.RoleRequest(node, role))
+    def grant(self, node: str, role: str, *, force: bool = False) -> schemas.RolesInfo:
+        """Give a node a role, on the CA; `force` for a CA that is cut off."""
+        return self._call("POST", "/api/roles", schemas.RolesInfo, schemas.RoleRequest(node, role, force))
 
     def ungrant(self, node: str, role: str) -> schemas.RolesInfo:
         """Take a role from a node, on the CA."""

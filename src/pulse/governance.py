@@ -5,6 +5,7 @@ Invariant: nothing is decided here; what takes the CA's key is made on the CA al
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from pulse import clock
 from pulse.config import NodeConfig
@@ -115,7 +116,7 @@ def govern(
         scribe,
         edits,
         revoke,
-        RolesService(statements, members, cas, publisher, revoke.countersign, held),
+        RolesService(statements, members, cas, publisher, revoke.countersign, partial(_is_linked, mesh), held),
         TokensService(me, statements, members, cas, ca, call),
         BulkService(me, statements, members, edits.edit, revoke.revoke),
         WholeConfigService(statements, members, edits.edit),
@@ -142,6 +143,11 @@ def _recovery(config: NodeConfig, mesh: Mesh, held: Authority, revoke: RevokeSer
         return None
     issuer, ledger = held
     return RecoveryService(config.data_dir, mesh, issuer, ledger, revoke.catch_up)
+
+
+def _is_linked(mesh: Mesh) -> bool:
+    """True if a neighbour has told all it holds."""
+    return any(mesh.sharing.is_settled(each.link) for each in mesh.neighbours.links())
 
 
 def _ca(

@@ -270,6 +270,8 @@ class RoleRequest(Body, frozen=True):
 
     node_id: NodeText
     role: NodeText
+    force: bool = False
+    """Even if the CA may not know the last words of the scribe that is replaced."""
 
 
 class NodeRole(View, frozen=True):
@@ -310,10 +312,12 @@ class BulkNode(View, frozen=True):
 
 
 class BulkDone(View, frozen=True):
-    """Whom it concerned; `done` is false for a dry run."""
+    """To whom it was done; `done` is false for a dry run."""
 
     nodes: list[BulkNode]
     done: bool
+    problems: dict[str, str] = {}
+    """Why it was not done to a node that the pattern fits, by the node's id."""
 
 
 class PinRequest(Body, frozen=True):

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 
 import pytest
+from msgspec import structs
 
 from pulse import clock
 from pulse import policyschemas as said
@@ -133,6 +134,26 @@ async def test_an_edit_that_comes_too_late_is_made_anew_on_what_is_in_force_by_t
     told = await desk.service.add(SSH)
 
     assert (told.version, len(desk.config().config.acl)) == ("1.4", 1)
+
+
+async def test_what_is_meant_by_number_is_not_made_on_another_list_than_was_looked_at(desk: Desk) -> None:
+    added = (await desk.service.add(SSH)).rule
+    assert added is not None
+    for wanted in (said.RuleRef(index=1), said.RuleMove(id=added.id, place=1)):
+        desk.overtaken = 1
+        with pytest.raises(Conflict, match="nothing is changed"):
+            await (desk.service.move(wanted) if isinstance(wanted, said.RuleMove) else desk.service.remove(wanted))
+    desk.overtaken = 1
+    await desk.service.remove(said.RuleRef(id=added.id))
+
+    assert (await desk.service.policy()).rules == []
+
+
+async def test_a_rule_for_some_hours_is_not_made_where_the_clock_is_wrong(desk: Desk) -> None:
+    desk.node.happened(ClockRead(1.0))
+    with pytest.raises(Refused, match="clock is off"):
+        await desk.service.add(structs.replace(SSH, ttl=60.0))
+    assert (await desk.service.policy()).rules == []
 
 
 async def test_a_conflict_on_the_config_we_hold_is_told(desk: Desk) -> None:

@@ -1,6 +1,6 @@
 """Bulk service: whom a pattern fits is changed together, and those a network cannot do without are left."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from pulse.core.network.naming import NodeNamed, NodeTagged
 from pulse.core.network.netconfig import SignedConfig
 from pulse.core.network.scribe import Scribe
 from pulse.core.trust.identity import node_bytes
-from pulse.errors import NotFound, PulseError, Refused
+from pulse.errors import LinkError, NotFound, PulseError, Refused
 from pulse.schemas import BulkRequest, Revoked, RevokeRequest
 from pulse.services.bulk import BulkService
 from tests.authority import NOW, key
@@ -71,6 +71,18 @@ async def test_those_a_network_cannot_do_without_are_not_revoked_in_numbers(desk
     await desk.service.change(BulkRequest("*", "revoke"))
 
     assert sorted(desk.out) == sorted([RELAY.node_id, CAM.node_id])
+
+
+async def test_who_cannot_be_revoked_is_told_and_the_others_are_out(desk: Desk) -> None:
+    async def stubborn(wanted: RevokeRequest) -> Revoked:
+        if wanted.node_id == RELAY.node_id:
+            raise LinkError("no answer")
+        return await desk.revoke(wanted)
+
+    done = await replace(desk.service, revoke=stubborn).change(BulkRequest("*", "revoke"))
+
+    assert ([each.id for each in done.nodes], done.problems) == ([CAM.node_id], {RELAY.node_id: "no answer"})
+    assert desk.out == [CAM.node_id]
 
 
 async def test_a_dry_run_changes_nothing(desk: Desk) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from pulse import clock
 from pulse.core.messages import ObjectKind
@@ -54,9 +55,15 @@ def service(ledger: Ledger, office: Office) -> RolesService:
     return at(office, (CA.issuer, ledger))
 
 
-def at(office: Office, ca: tuple[Issuer, Ledger] | None, before: Callable[[], None] = lambda: None) -> RolesService:
+def at(
+    office: Office,
+    ca: tuple[Issuer, Ledger] | None,
+    before: Callable[[], None] = lambda: None,
+    *,
+    linked: bool = True,
+) -> RolesService:
     """The service of a node; `before` is called before another takes the scribe's place."""
-    return RolesService(office.statements, office.members, office.ca_nodes, office.publish, before, ca)
+    return RolesService(office.statements, office.members, office.ca_nodes, office.publish, before, lambda: linked, ca)
 
 
 async def claimed(service: RolesService, who: Certificate) -> Roles:
@@ -150,6 +157,18 @@ async def test_a_new_scribe_takes_the_place_of_the_old_one(ledger: Ledger, offic
 
     assert (office.statements.roles.scribe, office.statements.roles.scribe_key) == (RELAY.node_id, RELAY.public_key)
     assert (found.scribe_epoch, epochs) == (2, [1])
+
+
+async def test_a_ca_that_is_cut_off_does_not_replace_the_scribe_unless_told_so(ledger: Ledger, office: Office) -> None:
+    office.appoint(HOME)
+    alone = at(office, (CA.issuer, ledger), linked=False)
+
+    with pytest.raises(Refused, match=r"linked with nobody.* home .*\n.*--force"):
+        await alone.grant(SCRIBE)
+    assert office.told == []
+    await alone.grant(OPERATOR)
+    await alone.grant(replace(SCRIBE, force=True))
+    assert office.statements.roles.scribe == RELAY.node_id
 
 
 async def test_a_role_of_a_node_that_is_gone_is_taken_by_its_id(

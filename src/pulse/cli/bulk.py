@@ -12,7 +12,7 @@ from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json, counted
 from pulse.client import connect
 from pulse.core.types import SHORT_ID
-from pulse.errors import ConfigError
+from pulse.errors import ConfigError, Refused
 
 Yes = Annotated[bool, Parameter(help="Revoke them without being asked again.")]
 
@@ -60,3 +60,6 @@ def bulk(
     if not json:
         verb = _VERBS.get(action, action)
         print(f"{counted(len(done.nodes), 'node')} {verb if done.done else f'would be {verb}'}")
+    if done.problems:
+        lines = "\n".join(f"{node[:SHORT_ID]}  {why}" for node, why in done.problems.items())
+        raise Refused(f"{counted(len(done.problems), 'node')} could not be {_VERBS[action]}:\n{lines}")

@@ -17,7 +17,7 @@ def roles(*, json: Json = False, data_dir: DataDir = None) -> None:
     _show(found, json=json)
 
 
-def grant(node: str, role: str, /, *, json: Json = False, data_dir: DataDir = None) -> None:
+def grant(node: str, role: str, /, *, force: bool = False, json: Json = False, data_dir: DataDir = None) -> None:
     """Give a node a role, on the CA. A new scribe takes the place of the old one, which stops writing.
 
     Parameters
@@ -26,9 +26,11 @@ def grant(node: str, role: str, /, *, json: Json = False, data_dir: DataDir = No
         Its name, its mesh address, or the first digits of its id.
     role
         scribe: it keeps names, tags and rules; operator: the scribe takes its edits.
+    force
+        Even if this CA is cut off, and may not know what the scribe that is replaced wrote and revoked last.
     """
     with connect(data_dir) as client:
-        found = client.grant(node, role)
+        found = client.grant(node, role, force=force)
     _show(found, json=json)
 
 

@@ -34,6 +34,9 @@ PACE: Final = 1.0
 A_LOOK: Final = 50
 """Changes of paths told at one look; the others wait for the next."""
 
+MOST_RENAMED: Final = 50
+"""Nodes told to be called otherwise after one edit: whoever may edit could rename all of them again and again."""
+
 AT_ONCE: Final = 4
 HOLD: Final = 30.0
 """So many changes of one node's path are told as they come, then one in so many seconds."""
@@ -212,6 +215,10 @@ class Chronicle:
         if self._asked is not None:
             said["asked"], self._asked = self._asked, None
         yield Event(Kind.EDIT, said)
+        yield from islice(self._renamed(version), MOST_RENAMED)
+
+    def _renamed(self, version: str) -> Iterator[Event]:
+        """Nodes that are called otherwise than was told; those that are too many are told with the next edit."""
         for each in list(self._mesh.members.all()):
             name = self._mesh.members.label(each)
             known = self.past.nodes.get(each.node_id)

@@ -256,7 +256,7 @@ class Mesh(Machines):
                 return identity_renewed(self, parse(certificate), now)
             case ClockCompared(link, offset):
                 self.sight.clock_compared(link, offset)
-                return self.timetable.clock_judged()
+                return self.timetable.clock_judged(now)
             case ClockRead(wall):
                 self.sight.clock_read(wall, now)
                 read = [*self.beacons.clock_read(wall, now), *self.gossip.clock_read(wall)]

@@ -96,16 +96,23 @@ class AclService:
 
     async def add(self, wanted: said.RuleRequest) -> said.PolicyChange:
         """Add a rule. Raises what reading and judging it raises, and what the scribe does."""
+        if wanted.ttl is not None and not self.mesh.timetable.moment(_now()).trusted:
+            raise Refused(
+                "this machine's clock is off from those of its neighbours, so the rule would end at the wrong time.\n"
+                "Set the clock (pulse status), or type this where it is right"
+            )
         edit = _typed(wanted, wanted.place, ahead=wanted.ahead)
-        return await self._make(lambda _: edit, wanted)
+        return await self._make(lambda _: edit, wanted, by_number=wanted.place > 0)
 
     async def remove(self, wanted: said.RuleRef) -> said.PolicyChange:
         """Take a rule away."""
-        return await self._make(lambda draft: RuleRemoved(_meant(draft, wanted)), wanted)
+        return await self._make(
+            lambda draft: RuleRemoved(_meant(draft, wanted)), wanted, by_number=wanted.index is not None
+        )
 
     async def move(self, wanted: said.RuleMove) -> said.PolicyChange:
         """Put a rule elsewhere."""
-        return await self._make(lambda draft: RuleMoved(_meant(draft, wanted), wanted.place), wanted)
+        return await self._make(lambda draft: RuleMoved(_meant(draft, wanted), wanted.place), wanted, by_number=True)
 
     async def add_test(self, wanted: said.AssertionRequest) -> said.PolicyChange:
         """State what rules must always let pass, or never."""
@@ -145,8 +152,13 @@ class AclService:
     def _draft(self, config: SignedConfig) -> Draft:
         return Draft.of(config, self.mesh.members, self.mesh.statements.revoked())
 
-    async def _make(self, making: Making, wanted: said.Judged | said.RuleRequest) -> said.PolicyChange:
-        """Make an edit on the config in force here; on a newer one if that came meanwhile."""
+    async def _make(
+        self, making: Making, wanted: said.Judged | said.RuleRequest, *, by_number: bool = False
+    ) -> said.PolicyChange:
+        """Make an edit on the config in force here; on a newer one if that came meanwhile.
+
+        Where it says a number it is not made on a newer one: that may be another rule's by now.
+        """
         while True:
             config = self._in_force()
             before = self._draft(config)
@@ -158,7 +170,7 @@ class AclService:
             try:
                 return self._told(before, after, await self.edit(edits), edit, dry_run=False)
             except Conflict:
-                if self._in_force().number == config.number:
+                if by_number or self._in_force().number == config.number:
                     raise
 
     def _told(

@@ -17,7 +17,7 @@ from pulse.core.network.words import Words
 from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.members import Members
 from pulse.core.types import NodeId
-from pulse.errors import NotFound, Refused
+from pulse.errors import NotFound, PulseError, Refused
 from pulse.schemas import BulkDone, BulkNode, BulkRequest, Revoked, RevokeRequest
 
 TAG, UNTAG, REVOKE = ACTIONS = ("tag", "untag", "revoke")
@@ -43,9 +43,9 @@ class BulkService:
         nodes = self._concerned(draft, wanted)
         if not nodes:
             raise NotFound(f'nobody that "{printable(wanted.pattern)}" fits has anything to change')
-        if not wanted.dry_run:
-            await self._done(nodes, wanted)
-        return BulkDone([self._shown(node) for node in nodes], done=not wanted.dry_run)
+        problems = {} if wanted.dry_run else await self._done(nodes, wanted)
+        shown = [self._shown(node) for node in nodes if node not in problems]
+        return BulkDone(shown, done=not wanted.dry_run, problems=problems)
 
     # Details
 
@@ -70,14 +70,22 @@ class BulkService:
             return [each.node for each in found if each.node not in spared]
         return [each.node for each in found if (wanted.tag in each.tags) is (wanted.action == UNTAG)]
 
-    async def _done(self, nodes: Sequence[NodeId], wanted: BulkRequest) -> None:
+    async def _done(self, nodes: Sequence[NodeId], wanted: BulkRequest) -> dict[str, str]:
+        """Why it was not done, by the nodes it was not done to."""
         if wanted.action == REVOKE:
-            for node in nodes:
-                await self.revoke(RevokeRequest(node))
-            return
+            return {node: why for node in nodes if (why := await self._problem(node))}
         kind: type[NodeTagged | NodeUntagged] = NodeTagged if wanted.action == TAG else NodeUntagged
         edits: list[Edit] = [kind(node_bytes(node), wanted.tag) for node in nodes]
         await self.edit(Edits(edits))
+        return {}
+
+    async def _problem(self, node: NodeId) -> str:
+        """Why a node could not be revoked; empty if it is."""
+        try:
+            await self.revoke(RevokeRequest(node))
+        except PulseError as error:
+            return str(error)
+        return ""
 
     def _shown(self, node: NodeId) -> BulkNode:
         certificate = self.members.get(node)

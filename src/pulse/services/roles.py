@@ -39,6 +39,8 @@ class RolesService:
     publish: Publishes
     countersign: Callable[[], None]
     """Makes the CA's word of what the scribe revoked, before another takes its place."""
+    is_linked: Callable[[], bool]
+    """True if a neighbour has told all it holds."""
     ca: tuple[Issuer, Ledger] | None
     """The CA's key and ledger, on the CA."""
 
@@ -58,10 +60,12 @@ class RolesService:
         found = self.members.resolve(wanted.node_id)
         before = self.statements.roles
         config = self.statements.config
-        after = before.granted(found.node_id, role, found.public_key, config.sha256 if config else None)
+        base = (*config.number, config.sha256) if config else None
+        after = before.granted(found.node_id, role, found.public_key, base)
         if after == before:
             return await self.roles()
         if after.scribe != before.scribe:
+            self._check_current(before, force=wanted.force)
             self.countersign()
         signed = sign_roles(issuer.network, after, issuer.signer)
         ledger.role_granted(found.node_id, role, after.epoch, clock.wall())
@@ -99,6 +103,15 @@ class RolesService:
         return made.data
 
     # Details
+
+    def _check_current(self, before: Roles, *, force: bool) -> None:
+        """What the scribe said last is the CA's to vouch for, so the CA must have heard it."""
+        if before.scribe is None or before.scribe in self.ca_nodes() or self.is_linked() or force:
+            return
+        raise Refused(
+            f"this CA is linked with nobody, so it may not know what {self._named(before.scribe)} wrote and revoked "
+            "last, and that would be lost.\nWait until it is (pulse status), or say --force"
+        )
 
     def _publish(self, signed: SignedRoles, node: NodeId, role: Role, event: str) -> None:
         self.publish.roles(signed)

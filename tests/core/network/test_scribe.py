@@ -344,7 +344,7 @@ def test_a_new_scribe_goes_on_from_the_config_that_the_ca_vouches_for(desk: Desk
     before = desk.publish(desk.name(RELAY, "relay-01"))
     heir = Desk()
     heir.hear(FIRST.data)
-    roles = Roles(2, HOME, 2, scribe_key=public_bytes(key("home")), base=before.sha256)
+    roles = Roles(2, HOME, 2, scribe_key=public_bytes(key("home")), base=(*before.number, before.sha256))
     heir.hear(sign_roles(CA.network, roles, CA.key).data)
 
     assert (heir.scribe.able, heir.scribe.renewed()) == (False, None)
@@ -359,11 +359,22 @@ def test_a_new_scribe_goes_on_from_the_config_that_the_ca_vouches_for(desk: Desk
     assert heir.naming.names == {RELAY: "relay-01"}
 
 
+def test_a_new_scribe_goes_on_from_a_later_config_that_came_before_the_roles_did(desk: Desk) -> None:
+    known = desk.publish(desk.name(RELAY, "relay-01"))
+    desk.publish(desk.name(CAM, "eye"))
+    roles = Roles(2, HOME, 2, scribe_key=public_bytes(key("home")), base=(*known.number, known.sha256))
+    desk.hear(sign_roles(CA.network, roles, CA.key).data)
+    renewed = desk.scribe.renewed()
+
+    assert renewed is not None
+    assert (renewed.number, renewed.naming.names) == ((2, 4), {RELAY: "relay-01", CAM: "eye"})
+
+
 def test_no_other_config_of_the_scribe_before_counts(desk: Desk) -> None:
     before = desk.publish(desk.name(RELAY, "relay-01"))
     later = desk.publish(desk.name(CAM, "eye"))
     heir = Desk()
-    roles = Roles(2, RELAY, 2, scribe_key=public_bytes(key("relay")), base=before.sha256)
+    roles = Roles(2, RELAY, 2, scribe_key=public_bytes(key("relay")), base=(*before.number, before.sha256))
     heir.hear(sign_roles(CA.network, roles, CA.key).data)
 
     with pytest.raises(Refused, match="cannot be judged"):

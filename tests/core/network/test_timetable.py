@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from pulse.core.network.hours import Moment, parse_window
 from pulse.core.network.policy import Rule
-from pulse.core.network.timetable import MARGIN, HoursTurned, Timetable
+from pulse.core.network.timetable import MARGIN, SET, HoursTurned, Timetable
 from tests.authority import NOW
 from tests.core.network.nodes import rule
 
@@ -61,7 +61,7 @@ def test_by_a_clock_below_the_floor_or_far_from_the_neighbours_nothing_is_planne
 
     desk.timetable.clock_read(NOW, 0.0)
     desk.agrees = False
-    assert desk.timetable.clock_judged() == [HoursTurned()]
+    assert desk.timetable.clock_judged(0.0) == [HoursTurned()]
     desk.timetable.rules_told(0.0)
     assert (desk.timetable.moment(0.0).trusted, desk.timetable.deadline()) == (False, None)
 
@@ -70,6 +70,16 @@ def test_rules_without_times_are_never_looked_at_again() -> None:
     desk = Desk([rule("*", "*")])
 
     assert desk.timetable.clock_read(NOW, 0.0) == []
-    assert desk.timetable.clock_judged() == []
+    assert desk.timetable.clock_judged(0.0) == []
     desk.timetable.rules_told(0.0)
     assert desk.timetable.deadline() is None
+
+
+def test_a_clock_that_says_what_was_known_turns_nothing() -> None:
+    desk = Desk([rule("*", "*", expires=NOW + 1e6)])
+    desk.timetable.clock_read(NOW, 0.0)
+    desk.timetable.rules_told(0.0)
+
+    assert desk.timetable.clock_read(NOW + 50.1, 50.0) == []
+    assert desk.timetable.clock_judged(50.0) == []
+    assert desk.timetable.clock_read(NOW + 60.0 + 2 * SET, 60.0) == [HoursTurned()]

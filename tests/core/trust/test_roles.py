@@ -19,7 +19,7 @@ all_roles = st.builds(
     epoch=st.integers(0, 2**53 - 1),
     scribe=ids,
     scribe_epoch=st.integers(1, 2**53 - 1),
-    base=st.none() | st.binary(min_size=32, max_size=32),
+    base=st.none() | st.tuples(st.integers(0, 9), st.integers(0, 9), st.binary(min_size=32, max_size=32)),
     operators=st.frozensets(ids, max_size=5),
 )
 
@@ -133,9 +133,9 @@ def test_an_operator_is_added_and_taken_and_the_scribe_stays() -> None:
 
 def test_a_new_scribe_takes_the_place_of_the_old_one_under_an_epoch_of_its_own() -> None:
     before = Roles(2, node("a"), 1, frozenset({node("c")}), public_bytes(key("a")))
-    after = before.granted(node("b"), Role.SCRIBE, public_bytes(key("b")), b"c" * 32)
+    after = before.granted(node("b"), Role.SCRIBE, public_bytes(key("b")), (1, 7, b"c" * 32))
 
-    assert after == Roles(3, node("b"), 2, frozenset({node("c")}), public_bytes(key("b")), b"c" * 32)
+    assert after == Roles(3, node("b"), 2, frozenset({node("c")}), public_bytes(key("b")), (1, 7, b"c" * 32))
     assert after.granted(node("b"), Role.SCRIBE, public_bytes(key("b"))) is after
 
 

@@ -15,7 +15,6 @@ from pulse.core.network.draft import Draft
 from pulse.core.network.naming import NamingEdit
 from pulse.core.network.netconfig import SignedConfig
 from pulse.core.network.ruling import RulingEdit
-from pulse.core.trust.identity import node_from_bytes
 from pulse.errors import Conflict
 
 EDITS_LIMIT: Final = 4096
@@ -60,19 +59,22 @@ def edited(draft: Draft, edits: Edits, wall: float) -> Draft:
 
     Raises Refused, too, if an assertion would fail, or the connection they are typed through would be closed.
     """
-    after = draft
+    followed = after = draft
     for edit in edits.edits:
         match edit:
-            case naming.NodeNamed(node):
-                after = ruling.followed(after, naming.renamed(after, edit), [node_from_bytes(node)])
-            case naming.NamingReplaced():
-                following = naming.renamed(after, edit)
-                after = ruling.followed(after, following, {*after.naming.names, *following.naming.names})
-            case naming.NodeTagged() | naming.NodeUntagged():
+            case naming.NodeNamed() | naming.NamingReplaced() | naming.NodeTagged() | naming.NodeUntagged():
                 after = naming.renamed(after, edit)
             case _:
-                after = ruling.ruled(after, edit)
+                followed = after = ruling.ruled(_followed(followed, after), edit)
+    after = _followed(followed, after)
     check_assertions(draft, after, wall)
     if edits.through is not None and not edits.force:
         check_through(draft, after, edits.through, wall)
     return after
+
+
+def _followed(before: Draft, after: Draft) -> Draft:
+    """`after`, with rules that go on meaning the nodes which were called otherwise before: once for many names."""
+    if before.naming.names == after.naming.names:
+        return after
+    return ruling.followed(before, after, {*before.naming.names, *after.naming.names})

@@ -134,7 +134,7 @@ def open_config(
 
     Raises ProtocolError, or Refused if its signer is not entitled to its scribe epoch.
     """
-    if roles.base is not None and hashlib.sha256(data).digest() == roles.base:
+    if roles.base is not None and hashlib.sha256(data).digest() == roles.base[2]:
         # The CA vouches for these very bytes, though their signer is not the scribe any more.
         config = unpack(_configs, data[HEADER:], "config", OBJECT_LIMIT)
     else:

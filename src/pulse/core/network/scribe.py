@@ -88,8 +88,8 @@ class Scribe:
         config, roles = self.statements.config, self.statements.roles
         if config is None or not self.statements.in_force:
             return None
-        is_ours = config.config.scribe_epoch == roles.scribe_epoch
-        return config if is_ours or roles.base in (None, config.sha256) else None
+        # A later one came before the roles did, when the scribe before us was still the one to sign it.
+        return config if roles.base is None or config.number >= roles.base[:2] else None
 
     def _signed(self, config: SignedConfig, draft: Draft) -> SignedConfig:
         following = msgspec.structs.replace(

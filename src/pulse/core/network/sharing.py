@@ -301,7 +301,8 @@ class Sharing:
         if held is not None and not compare(held.rank, offer.rank).takes_theirs:
             return False
         roles = self._statements.roles
-        return offer.number == (0, 1) or 0 < offer.scribe_epoch == roles.scribe_epoch or offer.sha256 == roles.base
+        is_base = roles.base is not None and offer.sha256 == roles.base[2]
+        return offer.number == (0, 1) or 0 < offer.scribe_epoch == roles.scribe_epoch or is_base
 
 
 def _refusal(node: NodeId, kind: int, error: Refused) -> Log:

@@ -37,7 +37,7 @@ class _Roles(Wire, frozen=True):
     scribe_epoch: U53
     operators: Annotated[list[Digest], msgspec.Meta(max_length=OPERATORS_LIMIT)]
     scribe_key: Digest | None = None
-    base: Digest | None = None
+    base: tuple[U53, U53, Digest] | None = None
 
 
 _payloads = msgspec.msgpack.Decoder(_Roles)
@@ -54,15 +54,17 @@ class Roles:
     operators: frozenset[NodeId] = frozenset()
     scribe_key: bytes | None = None
     """The scribe's public key; None in roles of a release that left it to the scribe's certificate."""
-    base: bytes | None = None
-    """SHA-256 of the network config the scribe goes on from: it counts until that scribe has signed one, whoever signed
-    it, and the scribe signs none before it has it. None for whichever it holds."""
+    base: tuple[int, int, bytes] | None = None
+    """Number and SHA-256 of the network config the CA held when it named the scribe: it counts until that scribe has
+    signed one, whoever signed it, and the scribe signs none before it has that or a later one. None for whichever."""
 
     def may_edit(self, node: NodeId, ca_nodes: Collection[NodeId]) -> bool:
         """True if the scribe takes edits of `node`: its own, an operator's, and the CA's, which makes operators."""
         return node == self.scribe or node in self.operators or node in ca_nodes
 
-    def granted(self, node: NodeId, role: Role, public_key: bytes, base: bytes | None = None) -> "Roles":
+    def granted(
+        self, node: NodeId, role: Role, public_key: bytes, base: tuple[int, int, bytes] | None = None
+    ) -> "Roles":
         """The roles in which `node` has `role` too; the same if it has.
 
         A new scribe takes the place of the old one, and goes on from the config `base`.

@@ -49,11 +49,12 @@ demo: setup
 test: setup $(STAMPS)/test
 	@PYTHONPATH=src:. $(PY) -m tests.sim.backstage $(MAKE) --no-print-directory phases
 
-# Daemons are mostly waited for, so of their tests two files run at a time.
+# Much is waited for, so two files run at a time, but for those that need the machine to themselves.
 phases:
 	$(WITH_RUST) cargo test --locked --quiet --package pulse-dataplane
 	$(PY) -m pytest -m "e2e and not alone" --numprocesses 2 --dist loadfile
-	$(PY) -m pytest -m "alone or not e2e"
+	$(PY) -m pytest -m "not e2e and not alone" --numprocesses 2 --dist loadfile
+	$(PY) -m pytest -m "alone"
 
 # Random seeds of the simulation; each that fails is printed with its diagram and belongs into tests/sim/seeds.py.
 SIM_MINUTES := 30

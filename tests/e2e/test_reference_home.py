@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from pulse.errors import Refused
 from pulse.lab.host import Output, Running, wait_until
 from pulse.lab.lab import Lab
 from pulse.lab.topologies import joined
@@ -126,14 +125,13 @@ def test_each_answers_the_other_by_name_and_by_mesh_address(setup: Setup) -> Non
             assert f"{name} ({address}) answered in" in types(node, f"pulse ping {target} -c 1").stdout
 
 
-def test_typed_on_the_relay_the_naming_is_refused_and_says_where_it_belongs(setup: Setup) -> None:
+def test_typed_on_the_relay_the_naming_travels_to_the_scribe(setup: Setup) -> None:
     setup.wait_shown()
-    scribe = f"Run it on home-desktop ({setup.home.status().node.id[:12]})"
 
     tried = [types(setup.relay, line) for line in setup.naming()]
 
-    assert [done.code for done in tried] == [Refused.exit_code] * len(NAMING)
-    assert [done.stderr for done in tried if scribe not in done.stderr] == []
+    assert [done.code for done in tried] == [0] * len(NAMING), tried
+    setup.wait_shown()
 
 
 def test_all_of_it_outlives_a_restart_of_both(setup: Setup) -> None:

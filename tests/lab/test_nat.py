@@ -64,10 +64,11 @@ def test_a_symmetric_nat_shows_another_port_to_each_address_and_port(lab: Lab) -
 
 def test_a_symmetric_nat_gives_ports_of_its_block(lab: Lab) -> None:
     lab.set_nat("nat-a", Nat.SYMMETRIC, ports=(30_000, 30_003))
-    with datagrams((lab["a"], PORT), (lab["hub"], 0), (lab["hub"], 0), (lab["far"], 0)) as (a, *others):
+    # To two places the same port may be drawn; to a dozen it is not.
+    with datagrams((lab["a"], PORT), *[(lab["hub"], 0)] * 12) as (a, *others):
         seen = {a.seen_by(other)[1] for other in others}
 
-    assert len(seen) == 3
+    assert len(seen) > 1
     assert seen <= {*range(30_000, 30_004)}
 
 

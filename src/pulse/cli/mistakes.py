@@ -23,8 +23,8 @@ LATER_FLAGS: Final = {
 """Flags of settings that this version does not have yet."""
 
 LATER_COMMANDS: Final = frozenset({
-    "bulk", "completion", "connect", "dns", "doctor", "forward", "install-service",
-    "remote-config", "restart", "route", "setup", "stats", "template", "top", "why",
+    "completion", "connect", "dns", "doctor", "forward", "install-service",
+    "remote-config", "restart", "route", "setup", "stats", "template", "top",
 })  # fmt: skip
 """Commands of the design that this version does not have yet."""
 
@@ -85,8 +85,10 @@ def _unused_word(error: UnusedCliTokensError | UnknownCommandError, command: str
 
 
 def _missing(error: MissingArgumentError, command: str) -> str:
+    if error.keyword:
+        return f"{error.keyword} needs a value. See: {command} --help"
     argument = error.argument
-    name = error.keyword or (argument.name if argument else "")
-    if name.startswith("-"):
-        return f"{name} needs a value. See: {command} --help"
-    return f"{command} needs {name.upper()}. See: {command} --help"
+    name = argument.name if argument else ""
+    if argument and argument.index is not None:
+        name = name.lstrip("-").upper()
+    return f"{command} needs {name}. See: {command} --help"

@@ -151,15 +151,15 @@ class Client:
         return self._call("POST", "/api/invite", schemas.Invite, request)
 
     def set_name(self, node: str, name: str) -> schemas.NodeNaming:
-        """Name a node, on the scribe."""
+        """Name a node, on the scribe, the CA or an operator."""
         return self._renamed("PUT", "/api/name", schemas.NameRequest(node, name))
 
     def add_tag(self, node: str, tag: str) -> schemas.NodeNaming:
-        """Give a node a tag, on the scribe."""
+        """Give a node a tag, on the scribe, the CA or an operator."""
         return self._renamed("POST", "/api/tags", schemas.TagRequest(node, tag))
 
     def remove_tag(self, node: str, tag: str) -> schemas.NodeNaming:
-        """Take a tag from a node, on the scribe."""
+        """Take a tag from a node, on the scribe, the CA or an operator."""
         return self._renamed("DELETE", "/api/tags", schemas.TagRequest(node, tag))
 
     def roles(self) -> schemas.RolesInfo:
@@ -227,7 +227,7 @@ class Client:
         return self._call("DELETE", "/api/pins", schemas.PinInfo, schemas.UnpinRequest(node))
 
     def revoke(self, node: str, *, force: bool = False) -> schemas.Revoked:
-        """Shut a node out for good, on the CA or the scribe; `force` for the last CA or scribe."""
+        """Shut a node out for good, on the scribe, the CA or an operator; `force` for the last CA or scribe."""
         return self._call("POST", "/api/revoke", schemas.Revoked, schemas.RevokeRequest(node, force))
 
     def create_api_key(self, request: scribeschemas.ApiKeyRequest) -> scribeschemas.ApiKeyCreated:

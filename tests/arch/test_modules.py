@@ -1,6 +1,7 @@
 """The shape of the tree: every module says why it is there, has its tests beside it, and stays small."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,16 @@ def test_a_function_fits_on_a_screen(path: Path) -> None:
 
     long = [node.name for node in functions if (node.end_lineno or 0) - node.lineno >= FUNCTION_LINES]
     assert long == []
+
+
+@pytest.mark.parametrize("floor", ["core", "services", "net", "store"])
+def test_the_map_names_every_module_of_a_floor(floor: str) -> None:
+    """How routers are asked is one word there: `portmap/`."""
+    floors = re.split(r"^    (?=[a-z]+/ )", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    named = {word for text in floors if text.startswith(f"{floor}/") for word in re.findall(r"[a-z]+", text)}
+    there = {path.stem for path in MODULES if path.is_relative_to(SOURCE / floor) and path.parent.name != "portmap"}
+
+    assert there - named == set()
 
 
 @pytest.mark.parametrize("word", ["util", "helper", "manager", "common", "base", "misc"])

@@ -1,4 +1,4 @@
-"""`/api/name` and `/api/tags`: what the network config calls the nodes, on the scribe."""
+"""`/api/name` and `/api/tags`: what the network config calls the nodes, on the scribe, the CA or an operator."""
 
 from starlette.requests import Request
 

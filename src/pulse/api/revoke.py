@@ -1,4 +1,4 @@
-"""`/api/revoke`: shut a node out, on the CA or the scribe."""
+"""`/api/revoke`: shut a node out, on the scribe, the CA or an operator."""
 
 from starlette.requests import Request
 

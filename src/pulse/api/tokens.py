@@ -1,4 +1,4 @@
-"""`/api/tokens` and `/api/invite`: join tokens, on the CA."""
+"""`/api/tokens` and `/api/invite`: join tokens, on the CA, the scribe or an operator."""
 
 from starlette.requests import Request
 

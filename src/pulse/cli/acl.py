@@ -260,7 +260,7 @@ def add_test(
         tcp if there is a port, unless said otherwise.
     """
     expect: Literal["allow", "deny"] = "deny" if deny else "allow"
-    request = policyschemas.AssertionRequest(source, destination, expect, proto, _port(str(port)), dry_run=False)
+    request = policyschemas.AssertionRequest(source, destination, expect, proto, _port(str(port)))
     with connect(data_dir) as client:
         client.add_test(request)
         found = client.policy().tests

@@ -1,4 +1,4 @@
-"""`pulse name`, `pulse tag`, `pulse untag`: what a node is called everywhere. On the scribe only.
+"""`pulse name`, `pulse tag`, `pulse untag`: what a node is called everywhere. On the scribe, the CA or an operator.
 
 Invariant: parse, one call, print.
 """

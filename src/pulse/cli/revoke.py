@@ -1,4 +1,4 @@
-"""`pulse revoke`: shut a node out for good. On the CA or the scribe.
+"""`pulse revoke`: shut a node out for good. On the scribe, the CA or an operator.
 
 Invariant: parse, one call, print.
 """

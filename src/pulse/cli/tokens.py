@@ -1,4 +1,4 @@
-"""`pulse token …` and `pulse invite`: what lets a machine in. On the CA, the scribe and operators.
+"""`pulse token …` and `pulse invite`: what lets a machine in. On the CA, the scribe or an operator.
 
 Invariant: what goes to standard output is what one would paste; all else goes beside it.
 """
@@ -87,7 +87,7 @@ def revoke(token: str, /, *, json: Json = False, data_dir: DataDir = None) -> No
     Parameters
     ----------
     token
-        The first digits of its name, as `pulse token list` shows it.
+        The first digits of its id, as `pulse token list` shows it.
     """
     with connect(data_dir) as client:
         found = client.revoke_token(token)

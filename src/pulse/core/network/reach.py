@@ -148,11 +148,6 @@ def _alike(keys: Iterable[tuple[Subject, _Key]]) -> dict[_Key, list[Subject]]:
     return found
 
 
-def flows_between(book: Rulebook, source: Subject, destination: Subject) -> Flows:
-    """All that is allowed from one node to another."""
-    return _flows(book, book.fitting(source, destination), _named(book.rules))
-
-
 def _named(rules: Iterable[Rule]) -> list[int]:
     return [*sorted({protocol for rule in rules for protocol in rule.protocols}), OTHERS, PORTLESS]
 

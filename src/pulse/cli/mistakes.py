@@ -28,6 +28,10 @@ LATER_COMMANDS: Final = frozenset({
 })  # fmt: skip
 """Commands of the design that this version does not have yet."""
 
+LIKE: Final = 0.6
+CLOSE: Final = 0.8
+"""How much alike a word must be to be meant, and if another one is the very same: parts of all letters."""
+
 _COMMAND: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
@@ -39,9 +43,11 @@ def check_peer(word: str, commands: Iterable[str]) -> None:
         raise ConfigError(f'"{word}" is a command: it goes first, its flags after it (pulse {word} --help).')
     if word in LATER_COMMANDS:
         raise ConfigError(f'"pulse {word}" is not in this version of pulse. See what is: pulse --help')
-    near = nearest(word, commands)
-    meant = f" Did you mean: pulse {near}?" if near else " See them: pulse --help"
-    raise ConfigError(f'no command "{word}".{meant} (To start a node with a peer, write host:port.)')
+    inside = _inside_groups(word)
+    near = nearest(word, commands, CLOSE if inside else LIKE)
+    meant = [f"pulse {each}" for each in (near, *inside) if each]
+    told = f" Did you mean: {' or '.join(meant)}?" if meant else " See them: pulse --help"
+    raise ConfigError(f'no command "{word}".{told} (To start a node with a peer, write host:port.)')
 
 
 def explained(error: CycloptsError) -> str:
@@ -61,9 +67,17 @@ def explained(error: CycloptsError) -> str:
     return f"{text[:1].lower()}{text[1:]}\nSee: {command} --help"
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word most like `word`, or nothing."""
-    return next(iter(difflib.get_close_matches(word, list(known), n=1)), "")
+def nearest(word: str, known: Iterable[str], least: float = LIKE) -> str:
+    """The known word most like `word`, or nothing if none is at least so much alike."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=least)), "")
+
+
+def _inside_groups(word: str) -> list[str]:
+    """Commands that are called so inside a group, such as `ca grant`."""
+    from pulse.cli import acl, apikeys, ca, groups, tokens
+
+    apps = (ca.app, acl.app, groups.app, tokens.app, apikeys.app)
+    return [f"{app.name[0]} {word}" for app in apps if word in app]
 
 
 def _unknown_flag(error: UnknownOptionError, command: str) -> str:

@@ -166,11 +166,11 @@ class Client:
         """Who has which role."""
         return self._get("/api/roles", schemas.RolesInfo)
 
-    def grant(self, node: str, role: str, *, force: bool = False) -> schemas.RolesInfo:
+    def grant(self, node: str, role: schemas.GivenRole, *, force: bool = False) -> schemas.RolesInfo:
         """Give a node a role, on the CA; `force` for a CA that is cut off."""
         return self._call("POST", "/api/roles", schemas.RolesInfo, schemas.RoleRequest(node, role, force))
 
-    def ungrant(self, node: str, role: str) -> schemas.RolesInfo:
+    def ungrant(self, node: str, role: schemas.GivenRole) -> schemas.RolesInfo:
         """Take a role from a node, on the CA."""
         return self._call("DELETE", "/api/roles", schemas.RolesInfo, schemas.RoleRequest(node, role))
 

@@ -3,7 +3,7 @@
 Fields are append-only; times are seconds since 1970, durations seconds; ids are 64 hex digits.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -265,11 +265,15 @@ class NodeNaming(View, frozen=True):
     """Of the network config: scribe epoch and generation, with a dot between."""
 
 
+GivenRole = Literal["scribe", "operator"]
+"""What the CA can make of a node: the values of `core.trust.roles.Role`."""
+
+
 class RoleRequest(Body, frozen=True):
-    """A role for a node, or one to take from it: `scribe` or `operator`."""
+    """A role for a node, or one to take from it."""
 
     node_id: NodeText
-    role: NodeText
+    role: GivenRole
     force: bool = False
     """Even if the CA may not know the last words of the scribe that is replaced."""
 
@@ -294,11 +298,14 @@ class RolesInfo(View, frozen=True):
     roles: list[NodeRole]
 
 
+BulkAction = Literal["tag", "untag", "revoke"]
+
+
 class BulkRequest(Body, frozen=True):
     """One change for all nodes that a pattern of rules fits: `tag` and `untag` with a tag, or `revoke`."""
 
     pattern: NodeText
-    action: NodeText
+    action: BulkAction
     tag: NodeText = ""
     dry_run: bool = False
 

@@ -8,6 +8,7 @@ from pulse import schemas
 from pulse.client import Client
 from pulse.errors import NotFound
 from tests.api.fake_control import ID, FakeControl
+from tests.api.http import say
 
 
 def test_a_change_for_many_reaches_the_node(place: Path, control: FakeControl) -> None:
@@ -18,3 +19,12 @@ def test_a_change_for_many_reaches_the_node(place: Path, control: FakeControl) -
             client.bulk(schemas.BulkRequest("nobody", "revoke"))
 
     assert control.asked[0] == wanted
+
+
+def test_a_word_that_is_no_change_is_refused_and_shown_escaped(place: Path, control: FakeControl) -> None:
+    body = b'{"pattern":"*","action":"feed\\u001b"}'
+    status, _, problem = say(place, "POST /api/bulk HTTP/1.1\nContent-Type: application/json", body)
+
+    assert (status, control.asked) == (400, [])
+    assert problem["detail"].startswith("the request does not fit: Invalid enum value 'feed")
+    assert problem["detail"].isprintable()

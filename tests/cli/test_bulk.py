@@ -30,3 +30,10 @@ def test_nobody_is_revoked_in_numbers_without_a_yes(shell: Shell, control: FakeC
 
 def test_what_fits_nobody_is_said(shell: Shell, control: FakeControl) -> None:
     assert shell.node("bulk", "nobody", "tag", "x").code == 4
+
+
+def test_a_word_that_is_no_change_is_told_those_there_are(shell: Shell, control: FakeControl) -> None:
+    done = shell.node("bulk", "*", "feed")
+
+    assert (done.code, control.asked) == (2, [])
+    assert 'choose from: "tag", "untag", "revoke"' in done.err.lower()

@@ -30,3 +30,6 @@ def test_what_is_refused_says_why(shell: Shell, control: FakeControl) -> None:
     done = shell.node("ca", "ungrant", "db-server", "scribe")
     assert (done.code, done.out, done.err) == (3, "", f"error: {KEPT}\n")
     assert shell.node("ca", "grant", "laptop").code == 2
+    king = shell.node("ca", "grant", "laptop", "king")
+    assert king.code == 2
+    assert 'choose from: "scribe", "operator"' in king.err.lower()

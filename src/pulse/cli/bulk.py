@@ -3,7 +3,8 @@
 Invariant: parse, one call, print; nobody is revoked in numbers without --yes.
 """
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Final
 
 from cyclopts import Parameter
 
@@ -16,12 +17,12 @@ from pulse.errors import ConfigError, Refused
 
 Yes = Annotated[bool, Parameter(help="Revoke them without being asked again.")]
 
-_VERBS = {"tag": "tagged", "untag": "untagged", "revoke": "revoked"}
+_VERBS: Final[Mapping[schemas.BulkAction, str]] = {"tag": "tagged", "untag": "untagged", "revoke": "revoked"}
 
 
 def bulk(
     pattern: str,
-    action: str,
+    action: schemas.BulkAction,
     tag: str = "",
     /,
     *,
@@ -37,7 +38,7 @@ def bulk(
     pattern
         As in rules: a name, tag:x, group:x, an id glob such as 'a3f2*', or '*' for all.
     action
-        tag, untag or revoke
+        What to do with them.
     tag
         The tag to give or take.
     dry_run
@@ -58,7 +59,7 @@ def bulk(
             f"If that is meant: pulse bulk '{pattern}' revoke --yes"
         )
     if not json:
-        verb = _VERBS.get(action, action)
+        verb = _VERBS[action]
         print(f"{counted(len(done.nodes), 'node')} {verb if done.done else f'would be {verb}'}")
     if done.problems:
         lines = "\n".join(f"{node[:SHORT_ID]}  {why}" for node, why in done.problems.items())

@@ -17,7 +17,9 @@ def roles(*, json: Json = False, data_dir: DataDir = None) -> None:
     _show(found, json=json)
 
 
-def grant(node: str, role: str, /, *, force: bool = False, json: Json = False, data_dir: DataDir = None) -> None:
+def grant(
+    node: str, role: schemas.GivenRole, /, *, force: bool = False, json: Json = False, data_dir: DataDir = None
+) -> None:
     """Give a node a role, on the CA. A new scribe takes the place of the old one, which stops writing.
 
     Parameters
@@ -34,7 +36,7 @@ def grant(node: str, role: str, /, *, force: bool = False, json: Json = False, d
     _show(found, json=json)
 
 
-def ungrant(node: str, role: str, /, *, json: Json = False, data_dir: DataDir = None) -> None:
+def ungrant(node: str, role: schemas.GivenRole, /, *, json: Json = False, data_dir: DataDir = None) -> None:
     """Take the role of operator from a node, on the CA.
 
     Parameters

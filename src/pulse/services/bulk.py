@@ -20,8 +20,6 @@ from pulse.core.types import NodeId
 from pulse.errors import NotFound, PulseError, Refused
 from pulse.schemas import BulkDone, BulkNode, BulkRequest, Revoked, RevokeRequest
 
-TAG, UNTAG, REVOKE = ACTIONS = ("tag", "untag", "revoke")
-
 
 @dataclass(frozen=True, slots=True)
 class BulkService:
@@ -35,9 +33,7 @@ class BulkService:
 
     async def change(self, wanted: BulkRequest) -> BulkDone:
         """Do it, or only say to whom. Raises Refused, NotFound, Conflict, LinkError, or SystemRefused for a disk."""
-        if wanted.action not in ACTIONS:
-            raise Refused(f'"{printable(wanted.action)}" is no change for many nodes: there are {", ".join(ACTIONS)}')
-        if (wanted.action == REVOKE) == bool(wanted.tag):
+        if (wanted.action == "revoke") == bool(wanted.tag):
             raise Refused("say the tag to give or take" if not wanted.tag else "revoking takes no tag")
         draft = self._draft()
         nodes = self._concerned(draft, wanted)
@@ -61,20 +57,20 @@ class BulkService:
         patterns = words.read([wanted.pattern])
         fits = Wearing.of(words.subjects, draft.config.groups).handles(patterns, allow=True)
         found = [each for each in words.subjects if fits is None or each.handle in fits]
-        if wanted.action == REVOKE:
+        if wanted.action == "revoke":
             spared = {
                 self.me,
                 self.statements.roles.scribe,
                 *(each.node_id for each in self.members.all() if each.is_ca),
             }
             return [each.node for each in found if each.node not in spared]
-        return [each.node for each in found if (wanted.tag in each.tags) is (wanted.action == UNTAG)]
+        return [each.node for each in found if (wanted.tag in each.tags) is (wanted.action == "untag")]
 
     async def _done(self, nodes: Sequence[NodeId], wanted: BulkRequest) -> dict[str, str]:
         """Why it was not done, by the nodes it was not done to."""
-        if wanted.action == REVOKE:
+        if wanted.action == "revoke":
             return {node: why for node in nodes if (why := await self._problem(node))}
-        kind: type[NodeTagged | NodeUntagged] = NodeTagged if wanted.action == TAG else NodeUntagged
+        kind: type[NodeTagged | NodeUntagged] = NodeTagged if wanted.action == "tag" else NodeUntagged
         edits: list[Edit] = [kind(node_bytes(node), wanted.tag) for node in nodes]
         await self.edit(Edits(edits))
         return {}

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pulse import clock
-from pulse.core.messages import printable
 from pulse.core.network.statements import Statements
 from pulse.core.trust.ca import Issuer
 from pulse.core.trust.members import Members
@@ -56,7 +55,7 @@ class RolesService:
     async def grant(self, wanted: RoleRequest) -> RolesInfo:
         """Give a node a role. Raises Refused, NotFound, Conflict, or SystemRefused for a disk that refuses."""
         issuer, ledger = self._authority()
-        role = _role(wanted.role)
+        role = Role(wanted.role)
         found = self.members.resolve(wanted.node_id)
         before = self.statements.roles
         config = self.statements.config
@@ -75,7 +74,7 @@ class RolesService:
     async def ungrant(self, wanted: RoleRequest) -> RolesInfo:
         """Take a role from a node, which may be unknown here. Raises the same."""
         issuer, ledger = self._authority()
-        role, node = _role(wanted.role), self._holder(wanted.node_id)
+        role, node = Role(wanted.role), self._holder(wanted.node_id)
         after = self.statements.roles.ungranted(node, role)
         signed = sign_roles(issuer.network, after, issuer.signer)
         ledger.role_taken(node, role, after.epoch, clock.wall())
@@ -135,11 +134,3 @@ class RolesService:
 
     def _named(self, node: NodeId) -> str:
         return f"{self.members.label_of(node)} ({node[:SHORT_ID]})"
-
-
-def _role(text: str) -> Role:
-    try:
-        return Role(text.strip().lower())
-    except ValueError:
-        roles = " and ".join(Role)
-        raise Refused(f'there is no role "{printable(text)}": a node can be given {roles}') from None

@@ -208,6 +208,8 @@ class PolicyChange(View, frozen=True):
     """All of them are counted, and so many told."""
     whole: bool = True
     """False: the edit changes so much that there are more pairs than were counted."""
+    test: AssertionView | None = None
+    """The test an edit was about: as it stands now, or stood last."""
 
 
 class Missed(View, frozen=True):

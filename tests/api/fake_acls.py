@@ -98,11 +98,11 @@ class FakeAcls:
 
     async def add_test(self, wanted: said.AssertionRequest) -> said.PolicyChange:
         self.asked.append(wanted)
-        return said.PolicyChange("1.8", False, False, None, [], [], 0, 0)
+        return said.PolicyChange("1.8", False, False, None, [], [], 0, 0, test=HOLDS)
 
     async def remove_test(self, wanted: said.AssertionRef) -> said.PolicyChange:
         self.asked.append(wanted)
-        return said.PolicyChange("1.8", False, False, None, [], [], 0, 0)
+        return said.PolicyChange("1.8", False, False, None, [], [], 0, 0, test=HOLDS)
 
     async def set_group(self, wanted: said.GroupRequest) -> said.PolicyChange:
         self.asked.append(wanted)

@@ -189,11 +189,14 @@ def test_tests_are_listed_and_the_exit_code_says_whether_all_hold(shell: Shell, 
 
 def test_tests_come_and_go(shell: Shell, control: FakeControl) -> None:
     done = shell.node("acl", "test", "add", "--from", "tag:dev", "--to", "tag:prod", "--port", "22", "--deny")
-    shell.node("acl", "test", "remove", "t1")
+    removed = shell.node("acl", "test", "remove", "t1")
 
-    assert done.out == "t2: web → db icmp must be allowed, and it does\n"
+    line = "test t1: tag:dev → tag:prod tcp 22 must be denied"
+    assert done.out == f"added {line}. The rules see to it, and no edit may break it.\n"
+    assert removed.out == f"removed {line}\n"
     asked = said.AssertionRequest(source="tag:dev", destination="tag:prod", expect="deny", port=22)
     assert control.asked == [asked, said.AssertionRef(id="t1")]
+    assert json.loads(shell.node("acl", "test", "add", "--from", "a", "--to", "b", "--json").out)["test"]["id"] == "t1"
 
 
 # Files

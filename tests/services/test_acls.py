@@ -197,13 +197,17 @@ async def test_the_state_of_timed_rules_is_told(desk: Desk) -> None:
 
 async def test_tests_are_kept_told_and_stop_edits_that_break_them(desk: Desk) -> None:
     await desk.service.add(SSH)
-    await desk.service.add_test(said.AssertionRequest(source="tag:ops", destination="bob", port=22))
-    (held,) = (await desk.service.policy()).tests
+    added = await desk.service.add_test(said.AssertionRequest(source="tag:ops", destination="bob", port=22))
+    other = await desk.service.add_test(said.AssertionRequest(source="tag:ops", destination="bob", port=22))
+    held, _ = (await desk.service.policy()).tests
 
+    assert (added.test, other.test and other.test.id, added.rule) == (held, "t2", None)
     assert (held.holds, held.line) == (True, "tag:ops → bob tcp 22 must be allowed")
     with pytest.raises(Refused, match="test t1 would fail"):
         await desk.service.add(said.RuleRequest(source="alice", destination="*", action="deny", place=1))
-    await desk.service.remove_test(said.AssertionRef(id="t1"))
+    removed = await desk.service.remove_test(said.AssertionRef(id="t1"))
+    await desk.service.remove_test(said.AssertionRef(id="t2"))
+    assert removed.test == held
     assert (await desk.service.policy()).tests == []
 
 

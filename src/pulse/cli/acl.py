@@ -262,12 +262,11 @@ def add_test(
     expect: Literal["allow", "deny"] = "deny" if deny else "allow"
     request = policyschemas.AssertionRequest(source, destination, expect, proto, _port(str(port)))
     with connect(data_dir) as client:
-        client.add_test(request)
-        found = client.policy().tests
+        change = client.add_test(request)
     if json:
-        print_json(found[-1])
+        print_json(change)
     else:
-        print(f"{found[-1].id}: {found[-1].line}, and it does")
+        print(f"{_stated('added', change)}. The rules see to it, and no edit may break it.")
 
 
 @tests.command(name="remove")
@@ -284,7 +283,7 @@ def remove_test(test: str, /, *, json: Json = False, data_dir: DataDir = None) -
     if json:
         print_json(change)
     else:
-        print(f"removed {test}")
+        print(_stated("removed", change))
 
 
 # Details
@@ -348,6 +347,11 @@ def _explained(found: policyschemas.FlowVerdict) -> list[str]:
 def _done(word: str, change: policyschemas.PolicyChange) -> str:
     rule = change.rule
     return f"{word} rule {rule.index} ({rule.id}): {rule.line}" if rule else f"{word} the rule"
+
+
+def _stated(word: str, change: policyschemas.PolicyChange) -> str:
+    test = change.test
+    return f"{word} test {test.id}: {test.line}" if test else f"{word} the test"
 
 
 def _words(typed: list[str]) -> list[str]:

@@ -23,7 +23,15 @@ from pulse.core.network.netconfig import SignedConfig
 from pulse.core.network.policy import Rule
 from pulse.core.network.reach import Change
 from pulse.core.network.ruletext import TCP, describe, flows_text, ports_text, protocols_text
-from pulse.core.network.ruling import AssertionRemoved, GroupRemoved, GroupSet, RuleAdded, RuleMoved, RuleRemoved
+from pulse.core.network.ruling import (
+    AssertionAdded,
+    AssertionRemoved,
+    GroupRemoved,
+    GroupSet,
+    RuleAdded,
+    RuleMoved,
+    RuleRemoved,
+)
 from pulse.core.network.typed import typed_assertion, typed_flow, typed_rule
 from pulse.core.network.words import subjects
 from pulse.core.trust.identity import node_bytes
@@ -187,6 +195,7 @@ class AclService:
             gained_pairs=found.gained_pairs,
             lost_pairs=found.lost_pairs,
             whole=found.whole,
+            test=self._stated(before, after, edit),
         )
 
     def _edited(self, before: Draft, after: Draft, edit: Edit | None) -> said.RuleView | None:
@@ -201,6 +210,14 @@ class AclService:
                 return next((self._rule(rules, place) for place, each in enumerate(rules) if each.id == rule_id), None)
             case _:
                 return None
+
+    def _stated(self, before: Draft, after: Draft, edit: Edit | None) -> said.AssertionView | None:
+        """The test an edit was about: as it stands now, or stood last."""
+        if not isinstance(edit, AssertionAdded | AssertionRemoved):
+            return None
+        one, other = (after, before) if isinstance(edit, AssertionAdded) else (before, after)
+        elsewhere = {printable(each.id) for each in other.config.tests}
+        return next((each for each in self._tests(one) if each.id not in elsewhere), None)
 
     def _pair(self, change: Change) -> said.PairChange:
         label = self.mesh.members.label_of

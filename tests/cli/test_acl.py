@@ -20,7 +20,9 @@ ports = [5432, "8000-8100"]
 action = "deny"
 from = "*"
 to = "tag:db"
+expires = 2026-09-21T14:13:20Z
 window = "mon-fri,09:00-18:00"
+redundant = true
 """
 
 
@@ -209,10 +211,12 @@ def test_a_file_is_checked_without_a_node(shell: Shell) -> None:
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines() == [
         "1  allow tag:backend → tag:db a3f2* tcp 5432,8000-8100",
-        "2  deny * → tag:db",
+        "2  deny * → tag:db, until 2026-09-21T14:13:20Z, mon-fri 09:00-18:00 UTC, redundant",
         "2 rules, all can be read",
     ]
     assert shell.pulse("acl", "check", "-", given='[{"from": "web", "to": "db"}]').out.startswith("1  allow web → db\n")
+    short = shell.pulse("acl", "check", "-", given='[{"from": "web", "to": "db", "ttl": 60}]')
+    assert short.out.startswith("1  allow web → db, until 20")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import App, Parameter
 
-from pulse import policyschemas
+from pulse import clock, policyschemas
 from pulse.cli import changes, rulefile, ssh
 from pulse.cli.output import print_json, print_table
 from pulse.cli.values import DASH, DataDir, Duration, Json, counted, moment
@@ -302,7 +302,9 @@ def _read(file: str, number: int, rule: policyschemas.RuleText) -> "RuleAdded":
             allow=rule.action == ALLOW,
             protocols=map(str, rule.proto),
             ports=map(str, rule.ports),
+            expires=rule.expires if rule.ttl is None else clock.wall() + rule.ttl,
             window=rule.window,
+            redundant=rule.redundant,
             note=rule.note,
         )
     except PulseError as error:

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pulse.core.messages import LATEST
+from pulse.core.network.hours import parse_window
 from pulse.core.network.reach import ALL, OTHERS, PORTLESS, Flows
 from pulse.core.network.ruletext import (
     check_fit,
@@ -23,6 +25,13 @@ def test_a_rule_is_one_line() -> None:
 
     assert describe(told) == "allow tag:backend → tag:db tcp 22,8000-8100"
     assert describe(rule(CAM.node, "*", allow=False)) == f"deny {CAM.node[:12]}… → *"
+
+
+def test_the_line_of_a_rule_says_when_it_counts_and_what_else_it_does() -> None:
+    told = rule("a", "b", redundant=True, expires=1_790_000_000.9, window=parse_window("mon-fri,09:00-18:00"))
+
+    assert describe(told) == "allow a → b, until 2026-09-21T14:13:20Z, mon-fri 09:00-18:00 UTC, redundant"
+    assert describe(rule("a", "b", expires=float(LATEST))).endswith(", until 9999-12-31T23:59:59Z")
 
 
 def test_protocols_are_words_or_numbers_and_icmp_is_that_of_ipv6_too() -> None:

@@ -26,7 +26,9 @@ def test_a_rule_is_the_edit_that_adds_it() -> None:
     assert typed == RuleAdded(
         ["web", "tag:x"], ["db"], False, [6], [(22, 22), (80, 90)], True, 9.0, Window(1, 540, 600), "why", 2, True
     )
-    assert describe_typed(typed) == "deny web tag:x → db tcp 22,80-90"
+    assert describe_typed(typed) == (
+        "deny web tag:x → db tcp 22,80-90, until 1970-01-01T00:00:09Z, mon 09:00-10:00 UTC, redundant"
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ Invariant: what is written here is read here, and what cannot be read is refused
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from pulse.core.messages import printable
@@ -57,10 +58,13 @@ def check_fit(protocols: Sequence[int], ports: Sequence[tuple[int, int]]) -> Non
 
 
 def describe(rule: Rule) -> str:
-    """`allow tag:backend → tag:db tcp 5432`."""
+    """`allow tag:backend → tag:db tcp 5432, until 2026-12-24T18:00:00Z, mon-fri 09:00-18:00 UTC, redundant`."""
     sides = f"{' '.join(map(shown, rule.sources))} → {' '.join(map(shown, rule.destinations))}"
     what = " ".join(filter(None, (protocols_text(rule.protocols), ports_text(rule.ports))))
-    return f"{'allow' if rule.allow else 'deny'} {sides} {what}".rstrip()
+    line = f"{'allow' if rule.allow else 'deny'} {sides} {what}".rstrip()
+    until = "" if rule.expires is None else f"until {_moment_text(rule.expires)}"
+    redundant = "redundant" if rule.redundant else ""
+    return ", ".join(filter(None, (line, until, str(rule.window or ""), redundant)))
 
 
 def shown(pattern: str) -> str:
@@ -102,6 +106,10 @@ def _alike_text(protocols: Sequence[int], spans: Spans, with_ports: set[int]) ->
     named = protocols_text([each for each in protocols if each >= 0])
     words = ",".join(filter(None, [named, *(others[each] for each in protocols if each in others)]))
     return words if spans == ALL else f"{words} {ports_text(spans)}"
+
+
+def _moment_text(at: float) -> str:
+    return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _span(word: str) -> tuple[int, int]:

@@ -53,7 +53,8 @@ def typed_rule(
 
 def describe_typed(rule: RuleAdded) -> str:
     """The rule on one line, as it was typed."""
-    return describe(Rule("", rule.sources, rule.destinations, rule.allow, rule.protocols, rule.ports))
+    sides = rule.sources, rule.destinations
+    return describe(Rule("", *sides, rule.allow, rule.protocols, rule.ports, rule.redundant, rule.expires, rule.window))
 
 
 def typed_flow(proto: str, port: int) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -18,7 +19,17 @@ def test_help_lists_every_command(shell: Shell) -> None:
     for command in COMMANDS:
         assert f"  {command}: " in done.out
     assert "detached" not in done.out
-    assert max(map(len, done.out.splitlines())) <= 80
+    titles = [line for line in done.out.splitlines() if re.fullmatch(r"[A-Z][a-z ]+:", line)]
+    assert titles == ["Run:", "Look:", "Decide:", "Let in:", "Try:", "Help:", "Arguments:", "Parameters:"]
+
+
+@pytest.mark.parametrize("words", [(), ("acl", "add"), ("ca", "grant"), ("start",)], ids=" ".join)
+def test_help_for_programs_has_one_line_for_each_thing(shell: Shell, words: tuple[str, ...]) -> None:
+    told = shell.pulse(*words, "--help").out
+    _, _, parameters = told.partition("Parameters:\n")
+
+    assert all(line.startswith("  ") for line in parameters.splitlines() if line)
+    assert [line for line in told.splitlines() if line != line.rstrip()] == []
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in {"lab", "demo"}])
@@ -27,6 +38,11 @@ def test_every_command_has_help(shell: Shell, command: str) -> None:
 
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(f"Usage: pulse {command}")
+
+
+def test_help_says_where_a_length_of_time_is_meant_and_where_a_moment(shell: Shell) -> None:
+    assert "  --ttl DURATION: " in shell.pulse("invite", "--help").out
+    assert "  --at TIME: " in shell.pulse("status", "--help").out
 
 
 def test_plain_pulse_says_what_to_do_and_makes_nothing(shell: Shell) -> None:

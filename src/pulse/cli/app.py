@@ -7,55 +7,75 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Group, Parameter
 
 from pulse.cli.argv import withdraw_secrets
 from pulse.cli.options import NodeFlags
 from pulse.errors import ConfigError, PulseError
 
-COMMANDS = {
-    "start": ("pulse.cli.daemon:start", "Start a node in the background."),
-    "stop": ("pulse.cli.daemon:stop", "Stop the node and wait until it is gone."),
-    "join": ("pulse.cli.daemon:join", "Make this machine a member of a network, once."),
-    "invite": ("pulse.cli.tokens:invite", "Make a line to paste on the next machine."),
-    "id": ("pulse.cli.node:identity", "Show who this node is."),
-    "cert": ("pulse.cli.node:certificate", "Show this node's certificate and when it ends."),
-    "status": ("pulse.cli.status:status", "Show whether all is well, and the nodes of the mesh."),
-    "events": ("pulse.cli.events:events", "Show what happened in the mesh, as this node saw it."),
-    "logs": ("pulse.cli.logs:logs", "Show what the node in the background wrote down."),
-    "ping": ("pulse.cli.node:ping", "Ask a node for a sign of life, and measure."),
-    "trace": ("pulse.cli.trace:trace", "Show the way frames take to a node, hop by hop."),
-    "why": ("pulse.cli.why:why", "Say why a node is reached as it is, from both ends."),
-    "pin": ("pulse.cli.pin:pin", "Reach a node by one neighbour, whatever the scores say."),
-    "unpin": ("pulse.cli.pin:unpin", "Reach a node by the best path again."),
-    "name": ("pulse.cli.names:name", "Name a node."),
-    "tag": ("pulse.cli.names:tag", "Give a node a tag."),
-    "untag": ("pulse.cli.names:untag", "Take a tag from a node."),
-    "acl": ("pulse.cli.acl:app", "Say who may reach whom, and see what comes of it first."),
-    "groups": ("pulse.cli.groups:app", "Name sets of nodes and tags, for rules to go by."),
-    "bulk": ("pulse.cli.bulk:bulk", "Tag, untag or revoke all nodes that a pattern fits."),
-    "revoke": ("pulse.cli.revoke:revoke", "Shut a node out for good."),
-    "api-key": ("pulse.cli.apikeys:app", "Make, list and revoke keys to the HTTP API."),
-    "token": ("pulse.cli.tokens:app", "Show the CA's master token; make, list and revoke others."),
-    "ca": ("pulse.cli.ca:app", "The certificate authority."),
-    "lab": ("pulse.cli.lab:app", "Hosts and cables on this machine, to try a mesh on."),
-    "demo": ("pulse.cli.demo:app", "Show on this machine what pulse does."),
-    "version": ("pulse.cli.version:version", "Show the version of pulse and of its data plane."),
+GROUPS = {
+    "Run": {
+        "start": ("pulse.cli.daemon:start", "Start a node in the background."),
+        "stop": ("pulse.cli.daemon:stop", "Stop the node and wait until it is gone."),
+        "join": ("pulse.cli.daemon:join", "Make this machine a member of a network, once."),
+        "version": ("pulse.cli.version:version", "Show the version of pulse and of its data plane."),
+    },
+    "Look": {
+        "status": ("pulse.cli.status:status", "Show whether all is well, and the nodes of the mesh."),
+        "id": ("pulse.cli.node:identity", "Show who this node is."),
+        "cert": ("pulse.cli.node:certificate", "Show this node's certificate and when it ends."),
+        "ping": ("pulse.cli.node:ping", "Ask a node for a sign of life, and measure."),
+        "trace": ("pulse.cli.trace:trace", "Show the way frames take to a node, hop by hop."),
+        "why": ("pulse.cli.why:why", "Say why a node is reached as it is, from both ends."),
+        "events": ("pulse.cli.events:events", "Show what happened in the mesh, as this node saw it."),
+        "logs": ("pulse.cli.logs:logs", "Show what the node in the background wrote down."),
+    },
+    "Decide": {
+        "name": ("pulse.cli.names:name", "Name a node."),
+        "tag": ("pulse.cli.names:tag", "Give a node a tag."),
+        "untag": ("pulse.cli.names:untag", "Take a tag from a node."),
+        "acl": ("pulse.cli.acl:app", "Say who may reach whom, and see what comes of it first."),
+        "groups": ("pulse.cli.groups:app", "Name sets of nodes and tags, for rules to go by."),
+        "bulk": ("pulse.cli.bulk:bulk", "Tag, untag or revoke all nodes that a pattern fits."),
+        "pin": ("pulse.cli.pin:pin", "Reach a node by one neighbour, whatever the scores say."),
+        "unpin": ("pulse.cli.pin:unpin", "Reach a node by the best path again."),
+        "revoke": ("pulse.cli.revoke:revoke", "Shut a node out for good."),
+    },
+    "Let in": {
+        "invite": ("pulse.cli.tokens:invite", "Make a line to paste on the next machine."),
+        "token": ("pulse.cli.tokens:app", "Show the CA's master token; make, list and revoke others."),
+        "api-key": ("pulse.cli.apikeys:app", "Make, list and revoke keys to the HTTP API."),
+        "ca": ("pulse.cli.ca:app", "The certificate authority."),
+    },
+    "Try": {
+        "lab": ("pulse.cli.lab:app", "Hosts and cables on this machine, to try a mesh on."),
+        "demo": ("pulse.cli.demo:app", "Show on this machine what pulse does."),
+    },
 }
-"""Where each command lives, and what the overview says of it."""
+"""What the overview shows together; where each command lives, and what is said of it."""
+
+COMMANDS = {name: place for commands in GROUPS.values() for name, place in commands.items()}
 
 INTERRUPTED = 130
+
+WIDE = 10_000
+"""Characters of a line that nobody looks at."""
 
 app = App(
     name="pulse",
     version_flags=[],
     help_format="plaintext",
+    group_arguments=Group("Arguments", sort_key=len(GROUPS) + 1),
+    group_parameters=Group("Parameters", sort_key=len(GROUPS) + 2),
     result_action="return_value",
     suppress_keyboard_interrupt=False,
     default_parameter=Parameter(negative="", show_default=False),
 )
-for _name, (_place, _help) in COMMANDS.items():
-    app.command(_place, name=_name, help=_help)
+for _number, (_title, _commands) in enumerate(GROUPS.items()):
+    _group = Group(_title, sort_key=_number)
+    for _place_in_it, (_name, (_place, _help)) in enumerate(_commands.items()):
+        app.command(_place, name=_name, help=_help, group=_group, sort_key=_place_in_it)
+app["--help"].group = Group("Help", sort_key=len(GROUPS))
 app.command("pulse.cli.version:version", name="--version", show=False)
 app.command("pulse.cli.daemon:detached", name="detached", show=False)
 
@@ -90,7 +110,7 @@ def main() -> None:
 
 def _run(arguments: Sequence[str]) -> int:
     if not sys.stdout.isatty() and {"--help", "-h"} & {*arguments}:
-        app.help_formatter = "plain"
+        _plain_help()
     if arguments and arguments[0] not in app:
         from pulse.cli import mistakes
 
@@ -101,6 +121,14 @@ def _run(arguments: Sequence[str]) -> int:
         from pulse.cli import mistakes
 
         raise ConfigError(mistakes.explained(error)) from error
+
+
+def _plain_help() -> None:
+    """Help for programs: no boxes, and a line is never cut in two."""
+    from rich.console import Console
+
+    app.help_formatter = "plain"
+    app.console = Console(width=WIDE)
 
 
 def _caught(command: Callable[[], int]) -> int:

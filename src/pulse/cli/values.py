@@ -45,9 +45,9 @@ def _converted_moment(_: Any, tokens: Sequence[Any]) -> float:
     return parse_moment(tokens[0].value, clock.wall())
 
 
-Duration = Annotated[float, Parameter(converter=_converted_duration, n_tokens=1)]
+Duration = Annotated[float, Parameter(converter=_converted_duration, n_tokens=1, metavar="DURATION")]
 DataDir = Annotated[Path | None, Parameter(help="Data directory of the node to ask, if not the usual one.")]
-When = Annotated[float, Parameter(converter=_converted_moment, n_tokens=1)]
+When = Annotated[float, Parameter(converter=_converted_moment, n_tokens=1, metavar="TIME")]
 """A time as people type it, in seconds since 1970."""
 
 Json = Annotated[bool, Parameter(help="Print JSON, for programs.")]

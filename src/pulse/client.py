@@ -214,9 +214,9 @@ class Client:
         """Take a group away."""
         return self._change("DELETE", "/api/groups", request)
 
-    def bulk(self, request: schemas.BulkRequest) -> schemas.BulkDone:
+    def bulk(self, request: scribeschemas.BulkRequest) -> scribeschemas.BulkDone:
         """Change many nodes."""
-        return self._call("POST", "/api/bulk", schemas.BulkDone, request, patience=60.0)
+        return self._call("POST", "/api/bulk", scribeschemas.BulkDone, request, patience=60.0)
 
     def pin(self, node: str, via: str = "", *, direct: bool = False) -> schemas.PinInfo:
         """Reach a node by the neighbour `via`, or by its own link."""

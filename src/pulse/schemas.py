@@ -298,35 +298,6 @@ class RolesInfo(View, frozen=True):
     roles: list[NodeRole]
 
 
-BulkAction = Literal["tag", "untag", "revoke"]
-
-
-class BulkRequest(Body, frozen=True):
-    """One change for all nodes that a pattern of rules fits: `tag` and `untag` with a tag, or `revoke`."""
-
-    pattern: NodeText
-    action: BulkAction
-    tag: NodeText = ""
-    dry_run: bool = False
-
-
-class BulkNode(View, frozen=True):
-    """One of them."""
-
-    id: str
-    name: str
-    tags: list[str]
-
-
-class BulkDone(View, frozen=True):
-    """To whom it was done; `done` is false for a dry run."""
-
-    nodes: list[BulkNode]
-    done: bool
-    problems: dict[str, str] = {}
-    """Why it was not done to a node that the pattern fits, by the node's id."""
-
-
 class PinRequest(Body, frozen=True):
     """A node to pin, and to what: a neighbour, or its own link. Nodes in any of their words."""
 

@@ -1,4 +1,5 @@
-"""What the HTTP API of the scribe says and hears beyond `pulse.schemas`: its keys, and the whole network config.
+"""What the HTTP API of the scribe says and hears beyond `pulse.schemas`: its keys, the whole network
+config, and changes for many nodes at once.
 
 Fields are append-only, as in `pulse.schemas`, which has all that the node says of itself.
 """
@@ -82,3 +83,32 @@ class TokenRef(Body, frozen=True):
     """A token, by the first digits of its id."""
 
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+BulkAction = Literal["tag", "untag", "revoke"]
+
+
+class BulkRequest(Body, frozen=True):
+    """One change for all nodes that a pattern of rules fits: `tag` and `untag` with a tag, or `revoke`."""
+
+    pattern: NodeText
+    action: BulkAction
+    tag: NodeText = ""
+    dry_run: bool = False
+
+
+class BulkNode(View, frozen=True):
+    """One of them."""
+
+    id: str
+    name: str
+    tags: list[str]
+
+
+class BulkDone(View, frozen=True):
+    """To whom it was done; `done` is false for a dry run."""
+
+    nodes: list[BulkNode]
+    done: bool
+    problems: dict[str, str] = msgspec.field(default_factory=dict)
+    """Why it was not done to a node that the pattern fits, by the node's id."""

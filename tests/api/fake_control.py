@@ -111,11 +111,11 @@ class FakeBulk:
     def __init__(self, asked: list[object]) -> None:
         self.asked = asked
 
-    async def change(self, wanted: schemas.BulkRequest) -> schemas.BulkDone:
+    async def change(self, wanted: scribeschemas.BulkRequest) -> scribeschemas.BulkDone:
         self.asked.append(wanted)
         if wanted.pattern == "nobody":
             raise NotFound('no node is called "nobody". See the nodes: pulse status')
-        return schemas.BulkDone([schemas.BulkNode(ID, "relay-01", ["edge"])], done=not wanted.dry_run)
+        return scribeschemas.BulkDone([scribeschemas.BulkNode(ID, "relay-01", ["edge"])], done=not wanted.dry_run)
 
 
 class FakeControl:

@@ -8,7 +8,7 @@ from pulse import certschemas, eventschemas, pathschemas, policyschemas, schemas
 class Bulk(Protocol):
     """Changes for many nodes."""
 
-    async def change(self, wanted: schemas.BulkRequest) -> schemas.BulkDone:
+    async def change(self, wanted: scribeschemas.BulkRequest) -> scribeschemas.BulkDone:
         """Tag, untag or revoke all that a pattern fits."""
         ...
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from pulse import schemas
+from pulse import scribeschemas
 from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json, counted
 from pulse.client import connect
@@ -17,12 +17,12 @@ from pulse.errors import ConfigError, Refused
 
 Yes = Annotated[bool, Parameter(help="Revoke them without being asked again.")]
 
-_VERBS: Final[Mapping[schemas.BulkAction, str]] = {"tag": "tagged", "untag": "untagged", "revoke": "revoked"}
+_VERBS: Final[Mapping[scribeschemas.BulkAction, str]] = {"tag": "tagged", "untag": "untagged", "revoke": "revoked"}
 
 
 def bulk(
     pattern: str,
-    action: schemas.BulkAction,
+    action: scribeschemas.BulkAction,
     tag: str = "",
     /,
     *,
@@ -45,7 +45,7 @@ def bulk(
         Only say to whom it would happen.
     """
     asks = action == "revoke" and not yes
-    request = schemas.BulkRequest(pattern, action, tag, dry_run=dry_run or asks)
+    request = scribeschemas.BulkRequest(pattern, action, tag, dry_run=dry_run or asks)
     with connect(data_dir) as client:
         done = client.bulk(request)
     if json:

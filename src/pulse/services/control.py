@@ -89,7 +89,7 @@ class Historian(Protocol):
 class Bulk(Protocol):
     """Who changes many nodes at once."""
 
-    async def change(self, wanted: schemas.BulkRequest) -> schemas.BulkDone: ...
+    async def change(self, wanted: scribeschemas.BulkRequest) -> scribeschemas.BulkDone: ...
 
 
 class Pinner(Protocol):

@@ -8,7 +8,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
-use crate::flow::{Flow, ICMP, ICMP6, TCP, UDP, mix};
+use crate::flow::{Flow, ICMP, ICMP6, Stage, TCP, UDP, mix};
 
 /// Places that a flow may have, and how many such sets there are: 32,768 flows, 768 KiB.
 const PLACES: usize = 8;
@@ -20,6 +20,8 @@ const TCP_LIFE: u32 = 7440;
 const UDP_LIFE: u32 = 180;
 const ICMP_LIFE: u32 = 60;
 const OTHER_LIFE: u32 = 600;
+/// Of a TCP connection that one side has ended: as netfilter has it.
+const ENDING_LIFE: u32 = 120;
 
 /// Seconds from the first rules on in which flows may be under way that we did not see begin: those from before a
 /// restart, and from before there were rules. A retransmission comes at the latest when as much time has passed again.
@@ -32,7 +34,14 @@ const DATAGRAM_LIFE: u32 = 10;
 type Key = [u64; 2];
 const DATAGRAM: u64 = 1 << 41;
 
-/// Of the second of a place that is being written.
+/// What a stamp holds beside the turn of its place: a second, and who has ended the TCP connection, the one who opened the
+/// flow and the one who answers.
+const SECOND: u64 = (1 << 30) - 1;
+const ASKER: u64 = 1 << 30;
+const ANSWERER: u64 = 1 << 31;
+const BOTH: u64 = ASKER | ANSWERER;
+
+/// In place of all that while a place is being written.
 const BUSY: u32 = u32::MAX;
 
 /// The flows that were opened at this end.
@@ -43,7 +52,8 @@ pub struct Conntrack {
     grown_up: AtomicU32,
 }
 
-/// One flow: `stamp` counts how often the place was given away, and holds the second of the last packet, plus one.
+/// One flow: `stamp` counts how often the place was given away, and holds the second of the last packet, plus one, and who
+/// has ended it.
 #[derive(Debug, Default)]
 struct Place {
     stamp: AtomicU64,
@@ -77,6 +87,15 @@ impl Conntrack {
         self.find(flow.key(), now)
     }
 
+    /// A packet of `flow` passed that begins or ends a TCP connection: one that was ended from both sides, or reset, is the
+    /// first to give way.
+    pub fn note(&self, flow: &Flow, stage: Stage) {
+        self.mark(flow.key(), stage, ASKER);
+        if let Some(question) = flow.question() {
+            self.mark(question.key(), stage, ANSWERER);
+        }
+    }
+
     /// The fragment of a datagram passed that holds its ports: the others may, whatever they show.
     pub fn lead(&self, flow: &Flow, datagram: u32, now: u32) {
         self.keep(datagram_key(flow, datagram), now);
@@ -99,13 +118,26 @@ impl Conntrack {
         !known
     }
 
+    fn mark(&self, key: Key, stage: Stage, side: u64) {
+        let ended = |stamp: u64| match stage {
+            Stage::Begins if side == ASKER => stamp & !BOTH,
+            Stage::Begins | Stage::GoesOn => stamp,
+            Stage::Finishes => stamp | side,
+            Stage::Resets => stamp | BOTH,
+        };
+        for place in self.set(key) {
+            if let Some(tracked) = place.read().filter(|tracked| tracked.key == key && !tracked.is_free()) {
+                place.change(tracked.stamp, ended);
+            }
+        }
+    }
+
     fn find(&self, key: Key, now: u32) -> bool {
-        let life = life(key);
         let mut places = self.set(key).iter();
         places.any(|place| match place.read() {
             Some(tracked) if tracked.key == key && !tracked.is_free() => match tracked.age(now) {
                 0 => true,
-                age if age <= life => {
+                age if age <= tracked.life() => {
                     place.renew(tracked.stamp, now);
                     true
                 }
@@ -131,10 +163,17 @@ impl Place {
         (!given_away && stamp as u32 != BUSY).then_some(Tracked { stamp, key })
     }
 
-    /// Whoever else renews it does the same.
+    /// Whoever else renews it does the same, and one that is ended in between was just seen.
     fn renew(&self, stamp: u64, now: u32) {
-        let newer = stamp & !u64::from(u32::MAX) | u64::from(now + 1);
+        let newer = stamp & !SECOND | u64::from(now + 1);
         let _lost = self.stamp.compare_exchange(stamp, newer, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Renewed in between it is still the same flow's; given away it is not.
+    fn change(&self, stamp: u64, ended: impl Fn(u64) -> u64) {
+        let same = |present: u64| present >> 32 == stamp >> 32 && present as u32 != BUSY;
+        let change = |present: u64| same(present).then(|| ended(present));
+        let _lost = self.stamp.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
     }
 
     /// False if another thread was faster.
@@ -159,11 +198,19 @@ impl Tracked {
 
     /// Seconds since the last packet. Another thread's clock may be ahead of ours.
     fn age(&self, now: u32) -> u32 {
-        (now + 1).saturating_sub(self.stamp as u32)
+        (now + 1).saturating_sub((self.stamp & SECOND) as u32)
+    }
+
+    fn life(&self) -> u32 {
+        if self.stamp & BOTH == 0 { life(self.key) } else { ENDING_LIFE }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.stamp & BOTH == BOTH
     }
 
     fn is_over(&self, now: u32) -> bool {
-        self.is_free() || self.age(now) > life(self.key)
+        self.is_free() || self.age(now) > self.life()
     }
 
     /// Its two nodes, whichever asked.
@@ -186,15 +233,16 @@ fn life([_, said]: Key) -> u32 {
     }
 }
 
-/// The place to give away: a free one or one whose flow is over, else the oldest of the pair of nodes that has most
-/// places of the set, so that no node can crowd out the flows of others.
+/// The place to give away: a free one or one whose flow is over, else the oldest connection that is closed, else the oldest
+/// of the pair of nodes that has most places of the set, so that no node can crowd out the flows of others.
 fn victim(set: &[Place; PLACES], now: u32) -> Option<(&Place, Tracked)> {
     let tracked = set.each_ref().map(|place| place.read().map(|tracked| (place, tracked)));
     let tracked = || tracked.iter().flatten().copied();
     let crowd = |pair: u64| tracked().filter(|(_, other)| !other.is_over(now) && other.pair() == pair).count();
-    let worth = |(_, flow): &(&Place, Tracked)| match flow.is_over(now) {
-        true => (usize::MAX, 0),
-        false => (crowd(flow.pair()), flow.age(now)),
+    let worth = |(_, flow): &(&Place, Tracked)| match flow {
+        flow if flow.is_over(now) => (usize::MAX, u32::MAX),
+        flow if flow.is_closed() => (usize::MAX, flow.age(now)),
+        flow => (crowd(flow.pair()), flow.age(now)),
     };
     tracked().max_by_key(worth)
 }
@@ -223,6 +271,60 @@ mod tests {
             assert!(!conntrack.is_open(&question, 6 + 3 * life));
             assert!(conntrack.open(&question, 6 + 3 * life));
         }
+    }
+
+    #[test]
+    fn a_connection_that_is_ended_or_reset_is_over_soon_until_another_begins_on_its_ports() {
+        let (asks, over) =
+            (flow(1, 2, TCP, 7), |conntrack: &Conntrack| !conntrack.is_open(&flow(1, 2, TCP, 7), 10 + 121));
+        for (from_asker, stage) in
+            [(true, Stage::Finishes), (false, Stage::Finishes), (true, Stage::Resets), (false, Stage::Resets)]
+        {
+            let conntrack = Conntrack::default();
+            conntrack.open(&asks, 0);
+            conntrack.note(&if from_asker { asks } else { asks.swapped() }, stage);
+            // What still comes keeps it, but no longer than that.
+            assert!(conntrack.is_open(&asks, 10) && over(&conntrack));
+            assert!(conntrack.is_open(&asks, 10 + 120) && !conntrack.is_open(&asks, 10 + 120 + 121));
+            conntrack.open(&asks, 300);
+            conntrack.note(&asks, stage);
+            conntrack.note(&asks, Stage::Begins);
+            assert!(conntrack.is_open(&asks, 300 + 7440));
+        }
+        let conntrack = Conntrack::default();
+        conntrack.open(&asks, 0);
+        conntrack.note(&asks, Stage::Resets);
+        conntrack.note(&asks.swapped(), Stage::Begins);
+        conntrack.note(&flow(1, 2, TCP, 8), Stage::Begins);
+        assert!(conntrack.is_open(&asks, 10) && over(&conntrack));
+    }
+
+    #[test]
+    fn live_connections_that_say_nothing_outlast_any_number_of_closed_ones() {
+        let conntrack = Conntrack::default();
+        // One of them is half-closed: it may bring data for long.
+        let live: Vec<Flow> = (0..2000).map(|port| flow(1, 2, TCP, port)).collect();
+        live.iter().for_each(|flow| assert!(conntrack.open(flow, 0)));
+        conntrack.note(&live[0], Stage::Finishes);
+        for port in 2000..60_000 {
+            let short = flow(1, 2, TCP, port);
+            conntrack.open(&short, 1);
+            conntrack.note(&short, Stage::Finishes);
+            conntrack.note(&short.swapped(), Stage::Finishes);
+        }
+        assert!(live.iter().all(|flow| conntrack.is_open(flow, 2)));
+    }
+
+    #[test]
+    fn an_end_is_noted_whoever_else_renews_the_flow_or_takes_places() {
+        let (conntrack, asks) = (Conntrack::default(), flow(1, 2, TCP, 7));
+        conntrack.open(&asks, 0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..20_000).for_each(|now| assert!(conntrack.is_open(&asks, now / 200))));
+            scope.spawn(|| (0..20_000).for_each(|port| assert!(conntrack.open(&flow(3, 4, UDP, port), 0))));
+            conntrack.note(&asks, Stage::Finishes);
+        });
+        assert!(conntrack.is_open(&asks, 100) && !conntrack.is_open(&asks, 100 + 121));
     }
 
     #[test]

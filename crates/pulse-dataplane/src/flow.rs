@@ -44,7 +44,17 @@ impl Transport {
 
     /// True if the port fields hold ports.
     pub fn has_ports(&self) -> bool {
-        matches!(self.proto, TCP | UDP | DCCP | SCTP | UDP_LITE) && !self.fragment
+        has_ports(self.proto) && !self.fragment
+    }
+
+    /// True if there may be ports, which cannot be read.
+    pub fn hides_ports(&self) -> bool {
+        self.hides_protocol() || (has_ports(self.proto) && self.fragment)
+    }
+
+    /// True if it may be of any protocol.
+    pub fn hides_protocol(&self) -> bool {
+        self.proto == UNREADABLE
     }
 
     /// True for a message about another packet, which it quotes (RFC 792, RFC 4443 §2.1).
@@ -78,12 +88,16 @@ impl Transport {
         let port = |at: usize| Some(u16::from_be_bytes(*front.get(transport + at..)?.first_chunk()?));
         let byte = |at: usize| front.get(transport + at).copied().map(u16::from);
         let ports = match proto {
-            TCP | UDP | DCCP | SCTP | UDP_LITE => port(0).zip(port(2)),
+            _ if has_ports(proto) => port(0).zip(port(2)),
             ICMP | ICMP6 => byte(0).zip(byte(1)),
             _ => Some((0, 0)),
         };
         ports.map_or(Self::unread(proto), |(sport, dport)| Self { proto, sport, dport, fragment: false })
     }
+}
+
+fn has_ports(proto: u8) -> bool {
+    matches!(proto, TCP | UDP | DCCP | SCTP | UDP_LITE)
 }
 
 /// A transport header: where it begins, whose it is, and the datagram that it is a fragment of.
@@ -93,7 +107,7 @@ struct Located {
     datagram: Option<u32>,
 }
 
-/// All that can be told of a packet without one.
+/// All that can be told of a packet without one, and the datagram that it is a later fragment of.
 struct Headless {
     transport: Transport,
     datagram: Option<u32>,
@@ -127,7 +141,7 @@ fn locate_v6(front: &[u8]) -> Result<Located, Headless> {
     let Some(&(mut next)) = front.get(6) else { return Err(Headless::unread(UNREADABLE, None)) };
     let (mut at, mut datagram) = (40, None);
     for _ in 0..MOST_EXTENSIONS {
-        if !matches!(next, 0 | 43 | 44 | 51 | 60) {
+        if !is_extension(next) {
             return Ok(Located { at, proto: next, datagram });
         }
         let Some(&[following, length, high, low]) = front.get(at..).and_then(|rest| rest.first_chunk()) else { break };
@@ -137,7 +151,8 @@ fn locate_v6(front: &[u8]) -> Result<Located, Headless> {
             // One that is all of its datagram is none (RFC 6946).
             datagram = id.filter(|_| place & 0xfff9 != 0);
             if place & 0xfff8 != 0 {
-                return Err(Headless::unread(following, datagram));
+                let proto = if is_extension(following) { UNREADABLE } else { following };
+                return Err(Headless::unread(proto, datagram));
             }
         }
         at += match next {
@@ -147,7 +162,12 @@ fn locate_v6(front: &[u8]) -> Result<Located, Headless> {
         };
         next = following;
     }
-    Err(Headless::unread(UNREADABLE, datagram))
+    Err(Headless::unread(UNREADABLE, None))
+}
+
+/// What may stand between an IPv6 header and a transport (RFC 8200 §4).
+fn is_extension(next: u8) -> bool {
+    matches!(next, 0 | 43 | 44 | 51 | 60)
 }
 
 /// The packet that the ICMP error which begins with `front` is about, as far as it is quoted.
@@ -158,32 +178,87 @@ pub fn quoted(front: &[u8]) -> Option<&[u8]> {
 
 /// True for a TCP segment from within a connection: it neither opens one nor resets it.
 pub fn is_midstream(front: &[u8]) -> bool {
-    const SYN_RST_ACK: u8 = 0x16;
-    let flags = locate(front).ok().filter(|located| located.proto == TCP).and_then(|header| front.get(header.at + 13));
-    flags.is_some_and(|flags| flags & SYN_RST_ACK == 0x10)
+    locate(front)
+        .ok()
+        .and_then(|header| tcp_flags(front, &header))
+        .is_some_and(|flags| flags & (SYN | RST | ACK) == ACK)
 }
 
-/// A part of a datagram.
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 16;
+
+/// None if it is no TCP, or ends before them.
+fn tcp_flags(front: &[u8], header: &Located) -> Option<u8> {
+    front.get(header.at + 13).copied().filter(|_| header.proto == TCP)
+}
+
+/// Where a packet stands in its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stage {
+    /// It begins one.
+    Begins,
+    /// It does neither, or its protocol knows no connections.
+    #[default]
+    GoesOn,
+    /// Its sender sends nothing after it.
+    Finishes,
+    /// Nothing follows either way.
+    Resets,
+}
+
+impl Stage {
+    fn of(flags: u8) -> Self {
+        match flags {
+            _ if flags & RST != 0 => Self::Resets,
+            _ if flags & FIN != 0 => Self::Finishes,
+            _ if flags & SYN != 0 => Self::Begins,
+            _ => Self::GoesOn,
+        }
+    }
+}
+
+/// What tells a packet from others of its flow. A super-packet has the flags of its last segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traits {
+    /// The part of a datagram that it is.
+    pub fragment: Option<Fragment>,
+    /// What it does to its connection.
+    pub stage: Stage,
+}
+
+impl Traits {
+    /// Of the packet that begins with `front`.
+    pub fn of(front: &[u8]) -> Self {
+        let front = &front[..front.len().min(MOST_HEADERS)];
+        match locate(front) {
+            Ok(header) => {
+                let leads = front.len() >= header.at + length_of(front, &header);
+                let fragment = header.datagram.filter(|_| leads).map(|datagram| Fragment { datagram, leads });
+                Self { fragment, stage: tcp_flags(front, &header).map_or(Stage::GoesOn, Stage::of) }
+            }
+            Err(Headless { datagram, .. }) => {
+                let fragment = datagram.map(|datagram| Fragment { datagram, leads: false });
+                Self { fragment, stage: Stage::GoesOn }
+            }
+        }
+    }
+
+    /// True if there is nothing to be remembered of it.
+    pub fn are_plain(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A part of a datagram that leads others or follows one. A first one without the whole transport header does neither, or
+/// one would pass behind another that was shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fragment {
     /// Which one, between two addresses.
     pub datagram: u32,
     /// It holds the whole transport header, by which the others are judged, too.
     pub leads: bool,
-}
-
-impl Fragment {
-    /// The fragment that begins with `front`; none if that is a whole packet.
-    pub fn of(front: &[u8]) -> Option<Self> {
-        let front = &front[..front.len().min(MOST_HEADERS)];
-        match locate(front) {
-            Ok(header) => {
-                let leads = front.len() >= header.at + length_of(front, &header);
-                Some(Self { datagram: header.datagram?, leads })
-            }
-            Err(Headless { datagram, .. }) => Some(Self { datagram: datagram?, leads: false }),
-        }
-    }
 }
 
 /// Bytes of a transport header, as far as it can be seen.
@@ -267,111 +342,5 @@ pub fn mix(value: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::frame::Kind;
-    use crate::offload::Split;
-    use crate::offload::testing::flow;
-
-    fn ipv4(proto: u8, fragment: u16, payload: &[u8]) -> Vec<u8> {
-        let [high, low] = fragment.to_be_bytes();
-        [&[0x45, 0, 0, 0, 0, 0, high, low, 64, proto, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2][..], payload].concat()
-    }
-
-    fn ipv6(next: u8, payload: &[u8]) -> Vec<u8> {
-        [&[0x60, 0, 0, 0, 0, 0, next, 64][..], &[0; 32], payload].concat()
-    }
-
-    fn transport(proto: u8, sport: u16, dport: u16) -> Transport {
-        Transport { proto, sport, dport, fragment: false }
-    }
-
-    proptest! {
-        #[test]
-        fn a_super_packet_and_each_packet_of_it_read_the_same(flow in flow()) {
-            let (vnet, bytes) = flow.super_packet();
-            let whole = Transport::of(&bytes);
-            prop_assert_eq!(whole.has_ports(), true);
-            let Some(mut split) = Split::plan(&vnet, &bytes, bytes.len()) else { return Ok(()) };
-            for index in 0..split.count() {
-                let piece = bytes[split.shape.payload..][split.piece(index)].to_vec();
-                prop_assert_eq!(Transport::of(&[split.headers(index).to_vec(), piece].concat()), whole);
-            }
-        }
-
-        #[test]
-        fn nothing_behind_120_bytes_matters(mut bytes in prop::collection::vec(any::<u8>(), 0..300), six: bool) {
-            if let Some(first) = bytes.first_mut() {
-                *first = if six { 0x60 } else { 0x45 };
-            }
-            prop_assert_eq!(Transport::of(&bytes), Transport::of(&bytes[..bytes.len().min(120)]));
-        }
-
-        #[test]
-        fn a_header_says_the_flow_that_was_described(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            let (src, dst) = (Handle::new(10, 0, 0, 1), Handle::new(10, 0, 0, 2));
-            let transport = Transport::of(&bytes);
-            let header = HopHeader::new(src, dst, Kind::Record).describe(transport);
-            prop_assert_eq!(header.flow(), Flow { src, dst, transport });
-            prop_assert_eq!(HopHeader { flags: header.flags | REPLY, ..header }.judged_flow(), header.flow().swapped());
-            prop_assert_eq!(header.flow().swapped().swapped(), header.flow());
-        }
-    }
-
-    #[test]
-    fn ports_and_icmp_types_are_read() {
-        assert_eq!(Transport::of(&ipv4(TCP, 0x4000, &[0, 80, 1, 0])), transport(TCP, 80, 256));
-        assert_eq!(Transport::of(&ipv4(ICMP, 0, &[8, 3])), transport(ICMP, 8, 3));
-        assert_eq!(Transport::of(&ipv6(ICMP6, &[128, 0])), transport(ICMP6, 128, 0));
-        assert_eq!(Transport::of(&ipv4(47, 0, &[1, 2, 3, 4])), transport(47, 0, 0));
-        assert!(!Transport::of(&ipv4(47, 0, &[])).has_ports() && !Transport::of(&ipv4(ICMP, 0, &[8, 3])).has_ports());
-    }
-
-    #[test]
-    fn extension_headers_are_passed_over_and_fragments_known() {
-        let options = [UDP, 0, 1, 4, 0, 0, 0, 0];
-        assert_eq!(Transport::of(&ipv6(60, &[&options[..], &[0, 7, 0, 9]].concat())), transport(UDP, 7, 9));
-        let first_fragment = [UDP, 0, 0, 1, 0, 0, 0, 9, 0, 7, 0, 9];
-        assert_eq!(Transport::of(&ipv6(44, &first_fragment)), transport(UDP, 7, 9));
-        let later_fragment = [UDP, 0, 0, 9, 0, 0, 0, 9, 0, 7, 0, 9];
-        assert_eq!(Transport::of(&ipv6(44, &later_fragment)), Transport::unread(UDP));
-        let authentication = [TCP, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2];
-        assert_eq!(Transport::of(&ipv6(51, &authentication)), transport(TCP, 1, 2));
-        let endless = [0_u8; 80];
-        assert_eq!(Transport::of(&ipv6(0, &endless)), Transport::unread(UNREADABLE));
-    }
-
-    #[test]
-    fn fragments_are_told_by_their_datagram_and_led_by_the_one_with_the_whole_header() {
-        let of = |datagram, leads| Some(Fragment { datagram, leads });
-        let v4 = |proto, place, payload: &[u8]| {
-            let mut packet = ipv4(proto, place, payload);
-            packet[4..6].copy_from_slice(&[1, 2]);
-            Fragment::of(&packet)
-        };
-        assert_eq!(v4(UDP, 0x4000, &[0; 8]), None);
-        assert_eq!((v4(UDP, 0x2000, &[0; 8]), v4(UDP, 0x2000, &[0; 7])), (of(258, true), of(258, false)));
-        assert_eq!((v4(UDP, 0x2009, &[0; 8]), v4(UDP, 9, &[0; 8])), (of(258, false), of(258, false)));
-        let mut with_options = [0; 28];
-        with_options[12] = 7 << 4;
-        assert_eq!(
-            (v4(TCP, 0x2000, &with_options), v4(TCP, 0x2000, &with_options[..24])),
-            (of(258, true), of(258, false))
-        );
-        let v6 =
-            |place: u8, payload: &[u8]| Fragment::of(&ipv6(44, &[&[UDP, 0, 0, place, 0, 1, 0, 2], payload].concat()));
-        assert_eq!((v6(0, &[0; 8]), v6(1, &[0; 8]), v6(9, &[0; 8])), (None, of(65538, true), of(65538, false)));
-        assert_eq!((Fragment::of(&[]), Fragment::of(&[0x45; 12]), Fragment::of(&ipv6(UDP, &[]))), (None, None, None));
-    }
-
-    #[test]
-    fn what_holds_no_ports_has_none() {
-        assert_eq!(Transport::of(&ipv4(TCP, 0x2001, &[0, 80, 1, 0])), Transport::unread(TCP));
-        assert_eq!(Transport::of(&ipv4(UDP, 0x2000, &[0, 80, 1, 0])), transport(UDP, 80, 256));
-        assert_eq!(Transport::of(&ipv4(UDP, 0, &[0, 80, 1])), Transport::unread(UDP));
-        assert_eq!(Transport::of(&[]).proto, UNREADABLE);
-        assert_eq!(Transport::of(&[0x45; 12]), Transport::unread(UNREADABLE));
-    }
-}
+#[path = "flow_tests.rs"]
+mod tests;

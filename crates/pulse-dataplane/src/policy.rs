@@ -1,7 +1,8 @@
 //! Policy: which flows the network allows, in the form Python compiled it to.
 //!
 //! Invariant: the first rule that matches decides; without rules all is allowed, with any what matches none is not.
-//! What can never be told of a packet (the ports of a fragment) matches no rule that asks for it.
+//! What cannot be told of a packet (the ports of a fragment, the protocol behind many headers) matches no rule that allows
+//! and every rule that denies, so that nothing passes by hiding what is asked for.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -58,9 +59,12 @@ impl Rule {
 
     fn matches(&self, flow: &Flow) -> bool {
         let Flow { src, dst, transport } = flow;
-        let protocol = self.protocols.is_empty() || self.protocols.contains(&transport.proto);
+        let denies = !self.allow;
+        let is_named = self.protocols.contains(&transport.proto) || (denies && transport.hides_protocol());
         let in_range = |(low, high): &(u16, u16)| (*low..=*high).contains(&transport.dport);
-        let port = self.ports.is_empty() || (transport.has_ports() && self.ports.iter().any(in_range));
+        let in_ranges = transport.has_ports() && self.ports.iter().any(in_range);
+        let protocol = self.protocols.is_empty() || is_named;
+        let port = self.ports.is_empty() || in_ranges || (denies && transport.hides_ports());
         self.concerns(*src, *dst) && protocol && port
     }
 }

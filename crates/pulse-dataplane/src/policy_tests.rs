@@ -48,13 +48,17 @@ impl Said {
         if self.to.as_ref().is_some_and(|to| !to.contains(&dst)) {
             return false;
         }
-        if !self.protocols.is_empty() && !self.protocols.contains(&transport.proto) {
+        let unknown = transport.proto == 255;
+        if !self.protocols.is_empty() && !self.protocols.contains(&transport.proto) && (self.allow || !unknown) {
             return false;
         }
         if self.ports.is_empty() {
             return true;
         }
-        let ported = [6, 17, 33, 132, 136].contains(&transport.proto) && !transport.fragment;
+        let ported = [6, 17, 33, 132, 136].contains(&transport.proto);
+        if unknown || (ported && transport.fragment) {
+            return !self.allow;
+        }
         ported && self.ports.iter().any(|(low, high)| *low <= transport.dport && transport.dport <= *high)
     }
 }
@@ -64,7 +68,7 @@ fn nodes() -> impl Strategy<Value = Option<HashSet<u8>>> {
 }
 
 pub(crate) fn said() -> impl Strategy<Value = Said> {
-    let protocols = prop::collection::vec(prop::sample::select(vec![1, 6, 17, 47]), 0..3);
+    let protocols = prop::collection::vec(prop::sample::select(vec![1, 6, 17, 47, 58]), 0..3);
     let ports = prop::collection::vec((0..6_u16, 0..6_u16), 0..3);
     let marks = (any::<bool>(), any::<bool>());
     (marks, nodes(), nodes(), protocols, ports).prop_map(|((allow, redundant), from, to, protocols, ports)| Said {
@@ -123,7 +127,24 @@ fn without_a_rule_all_is_allowed_and_with_one_what_matches_none_is_not() {
 }
 
 #[test]
-fn a_fragment_and_a_protocol_without_ports_match_no_rule_with_ports() {
+fn what_hides_what_a_rule_asks_for_is_denied_and_not_allowed_by_it() {
+    let ssh = |allow| Rule { protocols: vec![6], ports: vec![(22, 22)], ..rule(allow) };
+    let passes = |rules, transport| Policy::new(rules, &Hits::default()).ruling(&flow(1, 2, transport)).allows;
+    let hidden = |proto| Transport { proto, fragment: true, ..Transport::default() };
+    for (proto, denied) in [(6, true), (255, true), (17, false), (1, false), (58, false)] {
+        assert_eq!(passes(vec![ssh(false), rule(true)], hidden(proto)), !denied, "{proto}");
+        assert!(!passes(vec![ssh(true)], hidden(proto)));
+    }
+    // Of a protocol without ports there is nothing hidden.
+    let port_22 = || Rule { ports: vec![(22, 22)], ..rule(false) };
+    for (proto, denied) in [(6, true), (17, true), (255, true), (1, false), (47, false)] {
+        assert_eq!(passes(vec![port_22(), rule(true)], hidden(proto)), !denied, "{proto}");
+    }
+    assert!(passes(vec![ssh(false), rule(true)], tcp(80)));
+}
+
+#[test]
+fn a_fragment_and_a_protocol_without_ports_match_no_rule_that_allows_ports() {
     let policy = Policy::new(vec![Rule { ports: vec![(0, u16::MAX)], ..rule(true) }], &Hits::default());
     assert!(!policy.ruling(&flow(1, 2, Transport { fragment: true, ..tcp(0) })).allows);
     assert!(!policy.ruling(&flow(1, 2, Transport { proto: 47, ..Transport::default() })).allows);

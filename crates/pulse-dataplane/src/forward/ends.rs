@@ -5,7 +5,7 @@
 //! passed and held the ports.
 
 use crate::conntrack::Conntrack;
-use crate::flow::{Flow, Fragment, Transport, is_midstream, quoted};
+use crate::flow::{Flow, Fragment, Stage, Traits, Transport, is_midstream, quoted};
 use crate::offload::{destination, source};
 use crate::policy::Policy;
 use crate::stats::Drop;
@@ -32,12 +32,13 @@ impl End<'_> {
     /// What becomes of the packet of `flow` that begins with `front`.
     pub fn admit(&mut self, flow: &Flow, front: &[u8]) -> Result<Judged, Refused> {
         let judged = self.verdicts.judge(self.policy, flow);
-        let fragment = Fragment::of(front);
+        let Traits { fragment, stage } = Traits::of(front);
         let passes = match judged.verdict {
             Verdict::Allowed => {
                 self.opens(flow, judged);
                 true
             }
+            // One that leads shows its ports, so this one follows.
             _ if flow.transport.fragment => fragment.is_some_and(|fragment| self.is_led(flow, fragment)),
             _ if flow.transport.is_icmp_error() => self.concerns_us(flow, front),
             Verdict::Reply => self.answers(flow, front),
@@ -48,6 +49,9 @@ impl End<'_> {
         }
         if let Some(first) = fragment.filter(|fragment| fragment.leads) {
             self.conntrack.lead(flow, first.datagram, self.verdicts.second());
+        }
+        if stage != Stage::GoesOn {
+            self.conntrack.note(flow, stage);
         }
         Ok(judged)
     }

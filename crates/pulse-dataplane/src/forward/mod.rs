@@ -46,6 +46,8 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod traffic;
 mod train;
+#[cfg(test)]
+mod veiled;
 mod waiting;
 mod ways;
 

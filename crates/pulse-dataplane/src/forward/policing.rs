@@ -9,6 +9,7 @@ use super::testing::{Node, Pair, id, row, v4};
 use super::traffic::{icmp, ip_packet, packets, read_packets, tcp_of, udp6};
 use crate::clock;
 use crate::event::Event;
+use crate::flow::{Flow, Transport};
 use crate::frame::{HopHeader, Kind};
 use crate::hits::Hits;
 use crate::offload::Vnet;
@@ -16,13 +17,13 @@ use crate::policy::{Policy, Rule};
 use crate::stats::{DROP_NAMES, Drop};
 
 /// From one node to another.
-fn between(from: u8, to: u8, proto: u8, ports: Vec<(u16, u16)>) -> Rule {
+pub fn between(from: u8, to: u8, proto: u8, ports: Vec<(u16, u16)>) -> Rule {
     let set = |node| Some([v4(node)].into_iter().collect());
     let id = format!("{from} to {to}");
     Rule { id, allow: true, from: set(from), to: set(to), protocols: vec![proto], ports, redundant: false }
 }
 
-fn policy(rules: Vec<Rule>) -> Arc<Policy> {
+pub fn policy(rules: Vec<Rule>) -> Arc<Policy> {
     Arc::new(Policy::new(rules, &Hits::default()))
 }
 
@@ -120,7 +121,7 @@ fn write(node: &mut Node, (vnet, packet): &(Vnet, Vec<u8>)) -> io::Result<()> {
 }
 
 /// `packet` arrives whole, behind refusals of what `to` itself sent before.
-fn reaches(from: &mut Node, to: &mut Node, packet: &(Vnet, Vec<u8>)) -> io::Result<()> {
+pub fn reaches(from: &mut Node, to: &mut Node, packet: &(Vnet, Vec<u8>)) -> io::Result<()> {
     let is_refusal = |packet: &[u8]| (packet[9] == 6 && packet.get(33) == Some(&4)) || packet[20..22] == [3, 13];
     write(from, packet)?;
     let mut arrived = read_packets(to, 1)?;
@@ -197,7 +198,7 @@ fn errors_about_open_flows_pass_both_ways_and_over_relays_and_no_others_do() -> 
 }
 
 /// A fragment of a UDP datagram to port 81; the first holds the ports.
-fn fragment(id: u8, place: [u8; 2]) -> (Vnet, Vec<u8>) {
+pub fn fragment(id: u8, place: [u8; 2]) -> (Vnet, Vec<u8>) {
     let (vnet, mut packet) = udp(1, 2);
     packet[5] = id;
     packet[6..8].copy_from_slice(&place);
@@ -253,6 +254,39 @@ fn a_connection_from_before_a_restart_goes_on_and_a_new_one_the_wrong_way_does_n
     // Only data comes: whoever asked has nothing to say before it is there.
     reaches(&mut right, &mut left, &answer())?;
     assert_clean(&[&left]);
+    Ok(())
+}
+
+#[test]
+fn a_connection_that_ends_is_over_soon_at_both_ends_and_another_goes_on() -> io::Result<()> {
+    let Pair { mut left, mut right } = Pair::new()?;
+    police(&[&left, &right], || one_way_by(1, 2, 6));
+    let flagged = |(vnet, mut packet): (Vnet, Vec<u8>), flags| {
+        packet[33] = flags;
+        (vnet, packet)
+    };
+    let now = clock::second();
+    let left_open = |node: &Node| {
+        let transport = |dport| Transport { proto: 6, sport: 80, dport, fragment: false };
+        let is_open = |dport| Flow { src: v4(1), dst: v4(2), transport: transport(dport) };
+        [81, 82, 83].map(|dport| node.shared.conntrack.is_open(&is_open(dport), now + 1000))
+    };
+    for port in [81, 82, 83] {
+        reaches(&mut left, &mut right, &tcp_of(1, 2, port, 100))?;
+    }
+    // Behind data of the same turn, and as one of many segments.
+    let (data, end) = (tcp_of(1, 2, 81, 100), flagged(tcp_of(1, 2, 81, 5000), 0x19));
+    write(&mut left, &data)?;
+    write(&mut left, &end)?;
+    let expected = [packets(data), packets(end)].concat();
+    assert_eq!(read_packets(&mut right, expected.len())?, expected);
+    let (vnet, mut reset) = flagged(answer(), 0x14);
+    reset[21] = 82;
+    reaches(&mut right, &mut left, &(vnet, reset))?;
+    for node in [&left, &right] {
+        assert_eq!(left_open(node), [false, false, true]);
+    }
+    assert_clean(&[&left, &right]);
     Ok(())
 }
 

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 
 use super::ends::End;
 use super::relay::may_pass;
-use super::testing::v4;
+use super::testing::{v4, v6};
 use super::traffic::ip_packet;
+use super::veiled::{self, Veil};
 use crate::conntrack::Conntrack;
 use crate::flow::{Flow, Transport};
 use crate::frame::{HopHeader, Kind, REPLY};
@@ -30,6 +31,12 @@ enum What {
     /// The first fragment of that datagram, and a later one.
     First(u16, u16, u16),
     Later(u16),
+    /// Over IPv6, behind headers through which all can be seen; the protocol but not the ports; neither.
+    Shown(u16, u16),
+    Veiled(u16, u16),
+    Buried(u16, u16),
+    /// The first fragment of that datagram, whose ports cannot be seen.
+    Stub(u16),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,7 +56,8 @@ enum Step {
 impl What {
     fn proto(self) -> u8 {
         match self {
-            Self::Tcp(..) => 6,
+            Self::Tcp(..) | Self::Shown(..) | Self::Veiled(..) | Self::Stub(_) => 6,
+            Self::Buried(..) => 255,
             Self::Udp(..) | Self::First(..) | Self::Later(_) => 17,
             Self::Gre => 47,
             Self::Ping | Self::Pong => 1,
@@ -59,28 +67,39 @@ impl What {
     /// As `Said::covers` takes it.
     fn transport(self) -> Transport {
         let (sport, dport) = match self {
-            Self::Tcp(sport, dport) | Self::Udp(sport, dport) | Self::First(sport, dport, _) => (sport, dport),
+            Self::Tcp(sport, dport) | Self::Shown(sport, dport) => (sport, dport),
+            Self::Udp(sport, dport) | Self::First(sport, dport, _) => (sport, dport),
             Self::Ping => (8, 0),
-            Self::Gre | Self::Pong | Self::Later(_) => (0, 0),
+            _ => (0, 0),
         };
-        Transport { proto: self.proto(), sport, dport, fragment: matches!(self, Self::Later(_)) }
+        Transport { proto: self.proto(), sport, dport, fragment: self.shows_no_ports() }
+    }
+
+    /// Though it has some.
+    fn shows_no_ports(self) -> bool {
+        matches!(self, Self::Later(_) | Self::Veiled(..) | Self::Buried(..) | Self::Stub(_))
+    }
+
+    fn is_v6(self) -> bool {
+        matches!(self, Self::Shown(..) | Self::Veiled(..) | Self::Buried(..) | Self::Stub(_))
     }
 
     /// The flow it is of.
     fn flow(self) -> Self {
         match self {
             Self::First(sport, dport, _) => Self::Udp(sport, dport),
+            Self::Shown(sport, dport) => Self::Tcp(sport, dport),
             other => other,
         }
     }
 
     fn question(self) -> Option<Self> {
         match self {
-            Self::Tcp(sport, dport) => Some(Self::Tcp(dport, sport)),
+            Self::Tcp(sport, dport) | Self::Shown(sport, dport) => Some(Self::Tcp(dport, sport)),
             Self::Udp(sport, dport) | Self::First(sport, dport, _) => Some(Self::Udp(dport, sport)),
             Self::Pong => Some(Self::Ping),
-            Self::Ping | Self::Later(_) => None,
             Self::Gre => Some(self),
+            _ => None,
         }
     }
 }
@@ -91,6 +110,17 @@ impl Sent {
     }
 
     fn packet(self) -> Vec<u8> {
+        let veiled = |veil: Veil, ports, datagram| veil.syn(self.from, self.to, ports, datagram);
+        match self.what {
+            What::Shown(sport, dport) => veiled(veiled::THIN, (sport, dport), None),
+            What::Veiled(sport, dport) => veiled(veiled::LONG, (sport, dport), None),
+            What::Buried(sport, dport) => veiled(veiled::MANY, (sport, dport), None),
+            What::Stub(id) => veiled(veiled::LONG, (1, 2), Some(id)),
+            _ => self.packet_v4(),
+        }
+    }
+
+    fn packet_v4(self) -> Vec<u8> {
         let mut packet = ip_packet(v4(self.from).into(), v4(self.to).into(), self.what.proto(), 20);
         match self.what {
             What::Tcp(sport, dport) | What::Udp(sport, dport) | What::First(sport, dport, _) => {
@@ -98,7 +128,7 @@ impl Sent {
                 packet[22..24].copy_from_slice(&dport.to_be_bytes());
             }
             What::Ping => packet[20] = 8,
-            What::Gre | What::Pong | What::Later(_) => {}
+            _ => {}
         }
         if let What::First(.., id) | What::Later(id) = self.what {
             packet[4..6].copy_from_slice(&id.to_be_bytes());
@@ -109,6 +139,13 @@ impl Sent {
 
     /// "Port unreachable", to who sent it.
     fn complaint(self) -> Vec<u8> {
+        if self.what.is_v6() {
+            let about = self.packet();
+            let mut packet = ip_packet(v6(self.to).into(), v6(self.from).into(), 58, 8 + about.len());
+            packet[40..42].copy_from_slice(&[1, 4]);
+            packet[48..].copy_from_slice(&about);
+            return packet;
+        }
         let mut packet = ip_packet(v4(self.to).into(), v4(self.from).into(), 1, 8 + 28);
         packet[20..22].copy_from_slice(&[3, 3]);
         packet[28..].copy_from_slice(&self.packet()[..28]);
@@ -121,13 +158,17 @@ impl Step {
     fn made(self) -> (u8, u8, Vec<u8>, Transport) {
         match self {
             Self::Send(sent) => (sent.from, sent.to, sent.packet(), sent.what.transport()),
-            Self::Complain(about) => (about.to, about.from, about.complaint(), UNREACHABLE),
+            Self::Complain(about) => {
+                let said = if about.what.is_v6() { UNREACHABLE_V6 } else { UNREACHABLE };
+                (about.to, about.from, about.complaint(), said)
+            }
         }
     }
 }
 
 /// "Port unreachable", as type and code.
 const UNREACHABLE: Transport = Transport { proto: 1, sport: 3, dport: 3, fragment: false };
+const UNREACHABLE_V6: Transport = Transport { proto: 58, sport: 1, dport: 4, fragment: false };
 
 /// Where a packet is judged.
 #[derive(Debug, Clone, Copy)]
@@ -192,7 +233,10 @@ impl Reference {
         let own = self.allows(from, to, transport);
         let back = Transport { sport: transport.dport, dport: transport.sport, ..transport };
         let other = self.allows(to, from, back);
-        let belongs = matches!(step, Step::Complain(_) | Step::Send(Sent { what: What::Later(_), .. }));
+        let belongs = match step {
+            Step::Send(sent) => sent.what.shows_no_ports(),
+            Step::Complain(_) => true,
+        };
         let at = match place {
             Place::Source => from,
             Place::Destination => to,
@@ -255,6 +299,10 @@ fn what() -> impl Strategy<Value = What> {
         1 => Just(What::Pong),
         1 => (ports(), 0..3_u16).prop_map(|((sport, dport), id)| What::First(sport, dport, id)),
         1 => (0..3_u16).prop_map(What::Later),
+        1 => ports().prop_map(|(sport, dport)| What::Shown(sport, dport)),
+        1 => ports().prop_map(|(sport, dport)| What::Veiled(sport, dport)),
+        1 => ports().prop_map(|(sport, dport)| What::Buried(sport, dport)),
+        1 => (0..3_u16).prop_map(What::Stub),
     ]
 }
 

@@ -18,7 +18,7 @@ use crate::stats::Drop;
 use crate::tables::Link;
 
 /// A neighbour of a node, as scripted as it likes.
-struct Rogue {
+pub struct Rogue {
     socket: UdpSocket,
     to: SocketAddr,
     sealer: HopSealer,
@@ -26,13 +26,13 @@ struct Rogue {
 
 impl Rogue {
     /// In place of `neighbour`, next to `node`.
-    fn next_to(node: &Node, neighbour: u8) -> io::Result<Self> {
+    pub fn next_to(node: &Node, neighbour: u8) -> io::Result<Self> {
         let port = node.shared.socket.local_addr()?.port();
         let to = SocketAddr::from((std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped(), port));
         Ok(Self { socket: bound()?, to, sealer: node.hop_rogue(neighbour) })
     }
 
-    fn send(&self, header: HopHeader, body: &[u8]) -> io::Result<Vec<u8>> {
+    pub fn send(&self, header: HopHeader, body: &[u8]) -> io::Result<Vec<u8>> {
         self.send_part(header, Part::Whole, self.sealer.reserve(1), body)
     }
 
@@ -53,11 +53,11 @@ fn session(from: u8, to: u8) -> HopHeader {
 }
 
 /// The header an honest source puts around `packet`.
-fn honest(from: u8, to: u8, packet: &[u8]) -> HopHeader {
+pub fn honest(from: u8, to: u8, packet: &[u8]) -> HopHeader {
     HopHeader::new(v4(from), v4(to), Kind::Record).describe(Transport::of(packet))
 }
 
-fn record(sealer: &RecordSealer, packet: &[u8]) -> Vec<u8> {
+pub fn record(sealer: &RecordSealer, packet: &[u8]) -> Vec<u8> {
     let mut record = vec![0; RECORD_OVERHEAD + packet.len()];
     record[RECORD_HEADER..][..packet.len()].copy_from_slice(packet);
     sealer.seal(sealer.reserve(1).unwrap_or_default(), Marks::default(), &mut record);

@@ -15,7 +15,7 @@ use super::denials::Denials;
 use super::ends::{End, Refused};
 use crate::conntrack::Conntrack;
 use crate::event::{Bus, Event};
-use crate::flow::{Flow, Fragment, Transport};
+use crate::flow::{Flow, Traits, Transport};
 use crate::frame::{FRAME_OVERHEAD, HopHeader, Kind, REPLY};
 use crate::offload::destination;
 use crate::policy::Policy;
@@ -165,8 +165,10 @@ impl<'m> Way<'m> {
     /// True if another packet to the peer, which begins with `front`, goes the same way.
     fn serves(&self, front: &[u8]) -> bool {
         let sound = !self.hop.is_suspect() && !self.second.is_some_and(Hop::is_suspect);
-        // Of a fragment that holds the ports it is to be known that it passed.
-        let same = |transport| transport == Transport::of(front) && Fragment::of(front).is_none();
+        // Of a fragment that holds the ports it is to be known that it passed, and of a connection that it ends.
+        let same = |transport: Transport| {
+            transport == Transport::of(front) && !transport.fragment && Traits::of(front).are_plain()
+        };
         sound && self.transport.is_none_or(same)
     }
 }

@@ -13,7 +13,7 @@ from pulse.core.facts import LinkDown
 from pulse.core.mesh import Mesh
 from pulse.core.trust.certificates import Certificate, parse
 from pulse.core.types import LinkId
-from pulse.errors import SystemRefused
+from pulse.errors import Refused, SystemRefused
 from pulse.services.recovery import HEARING, RecoveryService
 from pulse.store import authority
 from pulse.store.files import open_data_dir
@@ -81,12 +81,15 @@ def test_alone_it_waits_and_with_a_neighbour_until_that_one_had_time_to_tell(
     recovery.look(0.0)
     recovery.look(1000.0)
     assert recovery.waits()
+    with pytest.raises(Refused, match=r"put back from a backup.*\nTry again in half a minute"):
+        recovery.check()
     linked(here)
     recovery.look(1001.0)
     recovery.look(1000.0 + HEARING)
     assert (recovery.waits(), caught, authority.is_put_back(data_dir)) == (True, [], True)
     recovery.look(1001.0 + HEARING)
     assert (recovery.waits(), caught, authority.is_put_back(data_dir)) == (False, ["up"], False)
+    recovery.check()
 
 
 def test_a_neighbour_that_goes_again_does_not_count(recovery: RecoveryService, here: Mesh) -> None:

@@ -44,6 +44,15 @@ class RecoveryService:
         """True while it may sign nothing."""
         return not self._heard
 
+    def check(self) -> None:
+        """Raise Refused while it may sign nothing."""
+        if self.waits():
+            raise Refused(
+                "this CA was put back from a backup and has yet to hear from the mesh what it signed since, "
+                "so it signs nothing.\n"
+                "Try again in half a minute. If no other node is left: pulse ca restore --alone"
+            )
+
     async def run(self) -> None:
         """Listen, until cancelled; what comes late is taken in too."""
         log.warning("CA put back from a backup: it signs nothing before it heard from the mesh")

@@ -103,7 +103,8 @@ def _own(data_dir: Path) -> tuple[NodeId, ...]:
 
 def _told(summary: backup.Summary, file: Path) -> certschemas.CaBackup:
     network = summary.network.partition(".")[0]
-    return certschemas.CaBackup(network, str(file), summary.made, summary.entries, summary.tokens_revoked)
+    revoked = summary.tokens_revoked, summary.master_revoked
+    return certschemas.CaBackup(network, str(file), summary.made, summary.entries, *revoked)
 
 
 def _data_dir(ca_dir: Path) -> Path:

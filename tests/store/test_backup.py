@@ -15,7 +15,7 @@ from pulse.store.files import checked, lock, open_data_dir, read_file, write_fil
 from pulse.store.identity import Identity
 from pulse.store.ledger import Ledger
 from pulse.store.netconfig import NetworkStore
-from tests.authority import MESH, NOW, key, token
+from tests.authority import MESH, NOW, key, secret, token
 
 MASTER = "master-token-of-thirty-two-characters-or-more"
 
@@ -55,15 +55,20 @@ def test_what_was_saved_comes_back_elsewhere(data_dir: Path, target: Path, elsew
     assert (saved.entries, saved.made) == (4, NOW + 5)
     assert target.stat().st_mode & 0o777 == 0o600
     found = backup.put_back(elsewhere, target, NOW + 9)
-    assert (found.network, found.made, found.entries, found.tokens_revoked) == (saved.network, NOW + 5, 4, 1)
+    assert (found.network, found.made, found.entries, found.tokens_revoked) == (saved.network, NOW + 5, 4, 2)
+    assert found.master_revoked
 
     issuer, ledger = opened(elsewhere)
     with ledger:
         assert issuer.network.label == saved.network
         assert ledger.verify().broken is None
         assert ledger.entries()[-1].event == "ledger put back from a backup"
-        assert ledger.master() == MASTER
-        assert [each.revoked for each in ledger.tokens()] == [NOW + 9, None], "how often it was used, nobody knows"
+        assert ledger.master() is None
+        assert [each.revoked for each in ledger.tokens()] == [NOW + 9] * 2, "how often they were used, nobody knows"
+        with pytest.raises(Refused, match=r"master token was revoked.*\n.*--ca-token"):
+            ledger.set_master(MASTER, NOW + 10)
+        ledger.set_master(secret("another"), NOW + 10)
+        assert ledger.master() == secret("another")
     assert identity.load(elsewhere).certificate.is_ca
     assert NetworkStore(elsewhere).load_roles().data == b"roles as signed"
     assert authority.is_put_back(elsewhere)

@@ -17,6 +17,7 @@ from typing import Annotated, Final
 import msgspec
 
 from pulse.core.messages import Time, Wire, pack
+from pulse.core.trust.tokens import TokenRecord
 from pulse.core.types import Text
 from pulse.errors import Conflict, Damaged, NotFound
 from pulse.store import authority, identity, journal, netconfig
@@ -68,6 +69,8 @@ class Summary:
     """Of the journal."""
     tokens_revoked: int = 0
     """Tokens that do not count any more because nobody knows how often they were used since."""
+    master_revoked: bool = False
+    """True if the master token is one of them: it may have been replaced since."""
 
 
 def save(data_dir: Path, target: Path, now: float) -> Summary:
@@ -106,7 +109,7 @@ def put_back(data_dir: Path, source: Path, now: float, *, force: bool = False, a
                 _replace(data_dir / name, stage / name, now)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
-    return Summary(backup.network, backup.made, entries, revoked)
+    return Summary(backup.network, backup.made, entries, len(revoked), any(each.is_master for each in revoked))
 
 
 def _ledger(data_dir: Path) -> tuple[bytes, journal.Head]:
@@ -163,7 +166,7 @@ def _read(source: Path) -> _Backup:
     return backup
 
 
-def _staged(stage: Path, backup: _Backup, now: float, *, alone: bool) -> tuple[int, int]:
+def _staged(stage: Path, backup: _Backup, now: float, *, alone: bool) -> tuple[int, list[TokenRecord]]:
     """Lay everything out beside its place, and see that it is whole; entries of the journal, and tokens revoked."""
     for name in ("", *_DIRECTORIES):
         (stage / name).mkdir(mode=PRIVATE_DIRECTORY)

@@ -50,6 +50,7 @@ def sign(
     request = _request(csr)
     data_dir = _data_dir(ca_dir)
     with lock(data_dir):
+        backup.check_whole(data_dir)
         if authority.is_put_back(data_dir):
             raise Refused("this CA came from a backup and has not heard from the mesh yet.\nStart it once: pulse start")
         issuer = authority.open_issuer(data_dir, settings.load({"data-dir": str(data_dir)}).ca.cert_life)

@@ -1,5 +1,6 @@
 """A backup is whole and secret, taken beside a writer; what is put back was checked and asked for."""
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -159,3 +160,33 @@ def test_a_broken_journal_is_not_backed_up(data_dir: Path, target: Path) -> None
     with pytest.raises(Damaged, match="journal is broken: entry 2 was changed"):
         backup.save(data_dir, target, NOW)
     assert not target.exists()
+
+
+@pytest.mark.parametrize("done", [0, 1, 2, 3])
+def test_a_restore_that_was_cut_short_is_seen_and_can_be_run_again(
+    data_dir: Path, target: Path, monkeypatch: pytest.MonkeyPatch, done: int
+) -> None:
+    backup.save(data_dir, target, NOW)
+    backup.check_whole(data_dir)
+    replace, moved = backup._replace, []
+
+    def killed(place: Path, fresh: Path, now: float) -> None:
+        if len(moved) == done:
+            raise KeyboardInterrupt
+        moved.append(place)
+        replace(place, fresh, now)
+
+    with monkeypatch.context() as short:
+        short.setattr(backup, "_replace", killed)
+        if done == len(backup._DIRECTORIES):
+            short.setattr(shutil, "rmtree", lambda _, **__: None)
+            backup.put_back(data_dir, target, NOW + 1, force=True)
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                backup.put_back(data_dir, target, NOW + 1, force=True)
+    with pytest.raises(Refused, match=r"cut short.*\nRun it again: pulse ca restore"):
+        backup.check_whole(data_dir)
+    backup.put_back(data_dir, target, NOW + 2, force=True)
+    backup.check_whole(data_dir)
+    assert authority.is_put_back(data_dir)
+    assert identity.load(data_dir).certificate.is_ca

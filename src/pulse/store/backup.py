@@ -19,7 +19,7 @@ import msgspec
 from pulse.core.messages import Time, Wire, pack
 from pulse.core.trust.tokens import TokenRecord
 from pulse.core.types import Text
-from pulse.errors import Conflict, Damaged, NotFound
+from pulse.errors import Conflict, Damaged, NotFound, Refused
 from pulse.store import authority, identity, journal, netconfig
 from pulse.store.database import open_copy, snapshot, write_ahead
 from pulse.store.files import (
@@ -105,11 +105,24 @@ def put_back(data_dir: Path, source: Path, now: float, *, force: bool = False, a
         shutil.rmtree(stage, ignore_errors=True)
         try:
             entries, revoked = _staged(stage, backup, now, alone=alone)
-            for name in _DIRECTORIES:
-                _replace(data_dir / name, stage / name, now)
-        finally:
+        except BaseException:
             shutil.rmtree(stage, ignore_errors=True)
+            raise
+        sync_directory(data_dir)
+        # From here to the end the stage says that what is there is not of one moment: see `check_whole`.
+        for name in _DIRECTORIES:
+            _replace(data_dir / name, stage / name, now)
+        shutil.rmtree(stage, ignore_errors=True)
     return Summary(backup.network, backup.made, entries, len(revoked), any(each.is_master for each in revoked))
+
+
+def check_whole(data_dir: Path) -> None:
+    """Raise Refused if a restore was cut short: what is there may be half of the backup, half of what was before."""
+    if (data_dir / _STAGE).exists():
+        raise Refused(
+            f"a restore into {data_dir} was cut short, so it may hold half of it.\n"
+            "Run it again: pulse ca restore <file> --force"
+        )
 
 
 def _ledger(data_dir: Path) -> tuple[bytes, journal.Head]:
@@ -171,6 +184,9 @@ def _staged(stage: Path, backup: _Backup, now: float, *, alone: bool) -> tuple[i
     for name in ("", *_DIRECTORIES):
         (stage / name).mkdir(mode=PRIVATE_DIRECTORY)
         (stage / name).chmod(PRIVATE_DIRECTORY)
+    if not alone:
+        # Before the key is there: no moment is in which it could sign.
+        authority.mark_put_back(stage)
     for each in backup.files:
         write_file(stage / each.path, each.data)
     write_ahead(stage / authority.DIRECTORY / authority.LEDGER)
@@ -183,8 +199,6 @@ def _staged(stage: Path, backup: _Backup, now: float, *, alone: bool) -> tuple[i
         if found.broken is not None:
             raise Damaged(f"the backup's journal is broken: {found.reason}.\nTake an older one.")
         revoked = ledger.put_back(now)
-    if not alone:
-        authority.mark_put_back(stage)
     return found.entries, revoked
 
 

@@ -168,7 +168,8 @@ def test_a_restore_that_was_cut_short_is_seen_and_can_be_run_again(
 ) -> None:
     backup.save(data_dir, target, NOW)
     backup.check_whole(data_dir)
-    replace, moved = backup._replace, []
+    replace = backup._replace
+    moved: list[Path] = []
 
     def killed(place: Path, fresh: Path, now: float) -> None:
         if len(moved) == done:
@@ -186,6 +187,9 @@ def test_a_restore_that_was_cut_short_is_seen_and_can_be_run_again(
                 backup.put_back(data_dir, target, NOW + 1, force=True)
     with pytest.raises(Refused, match=r"cut short.*\nRun it again: pulse ca restore"):
         backup.check_whole(data_dir)
+    if authority.exists(data_dir):
+        with pytest.raises(Refused, match="cut short"):
+            backup.save(data_dir, target.with_name("other"), NOW)
     backup.put_back(data_dir, target, NOW + 2, force=True)
     backup.check_whole(data_dir)
     assert authority.is_put_back(data_dir)

@@ -74,12 +74,13 @@ class Summary:
 
 
 def save(data_dir: Path, target: Path, now: float) -> Summary:
-    """Write the CA of `data_dir` to the new file `target`; raises NotFound, Conflict or Damaged."""
+    """Write the CA of `data_dir` to the new file `target`; raises NotFound, Conflict, Refused or Damaged."""
     if not authority.exists(data_dir):
         raise NotFound(f"there is no CA in {data_dir}.\nRun it on the CA's machine, or name its --data-dir.")
     if target.exists():
         raise Conflict(f"{target} is there already.\nName another file.")
     check_directory(data_dir / authority.DIRECTORY)
+    check_whole(data_dir)
     label = authority.open_issuer(data_dir).network.label
     ledger, head = _ledger(data_dir)
     copies = [_File(f"ca/{authority.LEDGER}", ledger), _File(f"ca/{authority.HEAD}", journal.head_file(head))]

@@ -1,7 +1,7 @@
 """Roles service: one node becomes the scribe by itself, and a claim cut short is finished by asking again."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -230,7 +230,7 @@ async def test_a_ca_that_has_yet_to_hear_from_the_mesh_signs_no_roles(
         raise Refused("put back from a backup")
 
     office.appoint(HOME, operators=frozenset({CAM.node_id}))
-    waiting = replace(service, check=refuse)
+    waiting = dataclasses.replace(service, check=refuse)
     before = (office.statements.roles, len(ledger.entries()))
     for asked in (waiting.grant(OPERATOR), waiting.ungrant(RoleRequest("cam-7", "operator"))):
         with pytest.raises(Refused, match="from a backup"):

@@ -16,7 +16,7 @@ from pulse.core.trust.identity import public_bytes
 from pulse.core.trust.join import build_csr
 from pulse.core.trust.revocation import sign_revocation
 from pulse.core.trust.roles import Roles, sign_roles
-from pulse.errors import ConfigError, Conflict, NotFound, Refused
+from pulse.errors import ConfigError, Conflict, Damaged, NotFound, Refused
 from pulse.store import authority, backup, identity
 from pulse.store.files import lock, open_data_dir
 from pulse.store.identity import Identity
@@ -161,6 +161,17 @@ def test_a_key_whose_revocation_is_damaged_is_refused_too(data_dir: Path, csr: P
     store.save_revocation(node("a"), b"said")
     (data_dir / "network" / f"revoked.{node('a')}").write_bytes(b"torn")
     with pytest.raises(Refused, match="key was revoked"):
+        signed(data_dir, csr)
+
+
+def test_without_the_newest_roles_nobody_knows_whose_word_counts_and_nothing_is_signed(
+    data_dir: Path, csr: Path
+) -> None:
+    issuer, store = authority.open_issuer(data_dir), NetworkStore(data_dir)
+    for epoch in (4, 5):
+        store.save_roles(epoch, sign_roles(issuer.network, Roles(epoch), issuer.signer).data)
+    (data_dir / "network" / "roles.5").write_bytes(b"torn")
+    with pytest.raises(Damaged, match=r"roles\.5 is damaged"):
         signed(data_dir, csr)
 
 

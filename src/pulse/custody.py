@@ -20,7 +20,7 @@ from pulse.core.trust.members import label
 from pulse.core.trust.revocation import RevocationSet, open_revocation
 from pulse.core.trust.roles import Roles, open_roles
 from pulse.core.types import NodeId, is_node_name
-from pulse.errors import ConfigError, NotFound, ProtocolError, Refused
+from pulse.errors import ConfigError, Damaged, NotFound, ProtocolError, Refused
 from pulse.store import authority, backup, identity
 from pulse.store.files import lock
 from pulse.store.ledger import Ledger
@@ -78,11 +78,13 @@ def _catch_up(data_dir: Path, issuer: Issuer, ledger: Ledger, asker: NodeId) -> 
     Raises Refused if `asker` is one whose revocation is damaged; Damaged if the roles, which judge a scribe's, are.
     """
     store = NetworkStore(data_dir)
-    kept, held = store.load_revocations(), store.load_roles().data
+    kept, newest = store.load_revocations(), store.load_roles()
+    if newest.warning:
+        raise Damaged(newest.warning)
     if asker in kept.damaged:
         raise Refused("this machine's key was revoked, though the revocation is damaged.")
     trusted = trusted_authorities(issuer.network, issuer.authorities, issuer.successions)
-    roles = open_roles(held, issuer.network, trusted).roles if held else Roles()
+    roles = open_roles(newest.data, issuer.network, trusted).roles if newest.data else Roles()
     revocations = RevocationSet()
     for data in kept.objects:
         # The word of a scribe that is none any more counts no longer.

@@ -12,12 +12,15 @@ from pulse import certschemas, clock, custody
 from pulse.core.trust.admission import CLOCK_LEAP
 from pulse.core.trust.authorities import parse_authority
 from pulse.core.trust.certificates import parse, verify
+from pulse.core.trust.identity import public_bytes
 from pulse.core.trust.join import build_csr
 from pulse.core.trust.revocation import sign_revocation
-from pulse.errors import ConfigError, Conflict, NotFound, Refused
+from pulse.core.trust.roles import Roles, sign_roles
+from pulse.errors import ConfigError, Conflict, Damaged, NotFound, Refused
 from pulse.store import authority, backup, identity
 from pulse.store.files import lock, open_data_dir
 from pulse.store.identity import Identity
+from pulse.store.netconfig import NetworkStore
 from tests.authority import MESH, NOW, key, node
 
 
@@ -131,3 +134,52 @@ def test_a_ca_from_a_backup_signs_nothing_by_hand_before_it_heard_from_the_mesh(
         signed(elsewhere, csr)
     backup.put_back(elsewhere, tmp_path / "backup", NOW, force=True, alone=True)
     assert signed(elsewhere, csr).id == node("a")
+
+
+@pytest.mark.parametrize(("whose", "epoch", "refused"), [("ca", 0, True), ("scribe", 3, True), ("scribe", 2, False)])
+def test_a_key_whose_revocation_is_on_disk_is_refused_though_the_ledger_never_heard_of_it(
+    data_dir: Path, csr: Path, *, whose: str, epoch: int, refused: bool
+) -> None:
+    issuer, store = authority.open_issuer(data_dir), NetworkStore(data_dir)
+    roles = Roles(4, node("scribe"), 3, scribe_key=public_bytes(key("scribe")))
+    store.save_roles(4, sign_roles(issuer.network, roles, issuer.signer).data)
+    signer = issuer.signer if whose == "ca" else key("scribe")
+    store.save_revocation(
+        node("a"), sign_revocation(issuer.network, node("a"), signer, scribe_epoch=epoch, time=NOW).data
+    )
+    if not refused:
+        assert signed(data_dir, csr).id == node("a")
+        return
+    with pytest.raises(Refused, match="key was revoked"):
+        signed(data_dir, csr)
+    with authority.open_ledger(data_dir, issuer) as ledger:
+        assert ledger.entries()[-1].event == "node revoked"
+
+
+def test_a_key_whose_revocation_is_damaged_is_refused_too(data_dir: Path, csr: Path) -> None:
+    store = NetworkStore(data_dir)
+    store.save_revocation(node("a"), b"said")
+    (data_dir / "network" / f"revoked.{node('a')}").write_bytes(b"torn")
+    with pytest.raises(Refused, match="key was revoked"):
+        signed(data_dir, csr)
+
+
+def test_without_the_newest_roles_nobody_knows_whose_word_counts_and_nothing_is_signed(
+    data_dir: Path, csr: Path
+) -> None:
+    issuer, store = authority.open_issuer(data_dir), NetworkStore(data_dir)
+    for epoch in (4, 5):
+        store.save_roles(epoch, sign_roles(issuer.network, Roles(epoch), issuer.signer).data)
+    (data_dir / "network" / "roles.5").write_bytes(b"torn")
+    with pytest.raises(Damaged, match=r"roles\.5 is damaged"):
+        signed(data_dir, csr)
+
+
+def test_the_life_that_is_set_counts_by_hand_too(
+    data_dir: Path, csr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (data_dir / "config.toml").write_text("[ca]\ncert_life = 3600\n")
+    assert signed(data_dir, csr).not_after == NOW + 3600
+    (tmp_path / "second").write_bytes(build_csr(key("b")))
+    monkeypatch.setenv("PULSE_CA_CERT_LIFE", "60")
+    assert signed(data_dir, tmp_path / "second", None).not_after == NOW + 60

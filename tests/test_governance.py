@@ -1,10 +1,20 @@
 """Governance: what takes the CA's key is there on the CA alone; the whole works in tests/test_node_roles.py."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from pulse import governance as govern
+from pulse.core.trust.ca import LEAF_LIFETIME
 from pulse.governance import Governance
+from pulse.services import enrol
 from pulse.services.netconfig import ConfigService
+from pulse.store import authority
+from pulse.store.files import open_data_dir
+from pulse.store.netconfig import NetworkStore
+from tests.authority import MESH
 
 NETCONFIG = ConfigService(SimpleNamespace(), SimpleNamespace(), lambda _: None)  # type: ignore[arg-type]
 
@@ -43,3 +53,20 @@ def test_at_the_start_the_ledger_speaks_before_what_is_in_force_is_told() -> Non
     calls: list[str] = []
     governance(None, calls).wake()
     assert calls == ["revoke restored", "scribe", "edits"]
+
+
+@pytest.mark.parametrize(("put_back", "signed"), [(True, False), (False, True)])
+def test_a_ca_put_back_from_a_backup_signs_no_roles_as_it_starts(
+    tmp_path: Path, *, put_back: bool, signed: bool
+) -> None:
+    place = open_data_dir(tmp_path / "data")
+    held = enrol.found(place, "mynet", MESH, "ca")
+    if put_back:
+        authority.mark_put_back(place)
+    config = SimpleNamespace(
+        data_dir=place, ca=SimpleNamespace(cert_life=LEAF_LIFETIME), scribe=SimpleNamespace(enabled=True), ca_token=""
+    )
+    opened = govern._authority(config, held)  # type: ignore[arg-type]
+    assert opened is not None
+    opened[1].close()
+    assert (NetworkStore(place).load_roles().data is not None) is signed

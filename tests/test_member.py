@@ -197,13 +197,26 @@ async def test_with_nobody_there_the_node_comes_up_as_it_is(data_dir: Path, capl
 
 @pytest.mark.parametrize(
     ("refusal", "said"),
-    [(Refusal.TOO_LATE, "more than 30 days ago.*\n.*join again"), (Refusal.NODE_REVOKED, "revoked")],
+    [
+        (Refusal.TOO_LATE, "more than 30 days ago.*\n.*join again"),
+        (Refusal.NODE_REVOKED, "revoked"),
+        (Refusal.ADDRESS_TAKEN, "belongs to another"),
+    ],
 )
 async def test_the_cas_no_is_the_end_of_the_start(data_dir: Path, refusal: Refusal, said: str) -> None:
     found = ended(data_dir)
     with pytest.raises(Refused, match=said):
         await member.lasting(config(data_dir), FakeLinks(lanes={HERE: RenewingLane(refusal)}), found, print)
     assert identity.load(data_dir).certificate == found.certificate
+
+
+@pytest.mark.parametrize("refusal", [Refusal.CA_CLOCK, Refusal.CA_RECOVERING, Refusal.REPLAYED])
+async def test_a_no_that_passes_lets_the_node_come_up_as_it_is(data_dir: Path, refusal: Refusal) -> None:
+    found = ended(data_dir)
+    told: list[str] = []
+    links = FakeLinks(lanes={HERE: RenewingLane(refusal)})
+    assert await member.lasting(config(data_dir), links, found, told.append) is found
+    assert told[-1].endswith("goes on asking while it runs")
 
 
 async def test_the_cas_own_node_is_renewed_once_its_ca_runs(data_dir: Path) -> None:

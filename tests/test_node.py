@@ -17,6 +17,7 @@ from pulse.client import Client
 from pulse.config import NodeConfig
 from pulse.errors import Conflict, NotFound, Refused
 from pulse.settings import load
+from pulse.store.files import open_data_dir
 from tests.loopback import PATIENCE
 from tests.ports import free_port
 
@@ -157,6 +158,13 @@ async def test_a_second_run_on_one_data_directory_is_a_conflict(first: Machine) 
         with pytest.raises(Conflict, match=str(os.getpid())):
             await first.start_fails(**FOUND)
         assert (await first.ask(Client.status)).well
+
+
+async def test_a_restore_that_was_cut_short_keeps_the_node_down(first: Machine) -> None:
+    open_data_dir(first.place / first.name / "putting-back")
+    (first.place / first.name).chmod(0o700)
+    with pytest.raises(Refused, match=r"restore .* was cut short"):
+        await first.start_fails(**FOUND)
 
 
 async def test_a_member_joins_no_second_time(first: Machine, second: Machine) -> None:

@@ -33,6 +33,8 @@ class CaBackup(View, frozen=True):
     """Of the journal."""
     tokens_revoked: int = 0
     """When it was put back: tokens that do not count any more."""
+    master_revoked: bool = False
+    """True if the master token is one of them."""
 
 
 class SignedCertificate(View, frozen=True):

@@ -4,20 +4,27 @@ Invariant: whatever changes the files holds the data directory's lock, so no dae
 """
 
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pulse import certschemas, clock
-from pulse.core.trust.ca import SERIAL_BITS
+from pulse import certschemas, clock, settings
+from pulse.core.trust.authorities import trusted_authorities
+from pulse.core.trust.ca import SERIAL_BITS, Issuer
 from pulse.core.trust.certificates import parse
-from pulse.core.trust.identity import is_tag
+from pulse.core.trust.identity import is_tag, node_id
+from pulse.core.trust.join import key_of_csr
 from pulse.core.trust.members import label
-from pulse.core.types import is_node_name
-from pulse.errors import ConfigError, NotFound, ProtocolError, Refused
-from pulse.store import authority, backup
+from pulse.core.trust.revocation import RevocationSet, open_revocation
+from pulse.core.trust.roles import Roles, open_roles
+from pulse.core.types import NodeId, is_node_name
+from pulse.errors import ConfigError, Damaged, NotFound, ProtocolError, Refused
+from pulse.store import authority, backup, identity
 from pulse.store.files import lock
+from pulse.store.ledger import Ledger
+from pulse.store.netconfig import NetworkStore
 
 CSR_LIMIT = 64 * 1024
 
@@ -43,12 +50,14 @@ def sign(
     request = _request(csr)
     data_dir = _data_dir(ca_dir)
     with lock(data_dir):
+        backup.check_whole(data_dir)
         if authority.is_put_back(data_dir):
             raise Refused("this CA came from a backup and has not heard from the mesh yet.\nStart it once: pulse start")
-        issuer = authority.open_issuer(data_dir)
+        issuer = authority.open_issuer(data_dir, settings.load({"data-dir": str(data_dir)}).ca.cert_life)
         with authority.open_ledger(data_dir, issuer) as ledger:
             serial = secrets.randbits(SERIAL_BITS)
             try:
+                _catch_up(data_dir, issuer, ledger, node_id(key_of_csr(request)))
                 der = ledger.sign(
                     issuer, request, name=name, tags=tags, now=clock.wall(), serial=serial, vouched=force_time
                 )
@@ -63,9 +72,42 @@ def sign(
     )
 
 
+def _catch_up(data_dir: Path, issuer: Issuer, ledger: Ledger, asker: NodeId) -> None:
+    """Whom this node's disk knows to be out goes into the ledger, as a running CA does it before it signs.
+
+    Raises Refused if `asker` is one whose revocation is damaged; Damaged if the roles, which judge a scribe's, are.
+    """
+    store = NetworkStore(data_dir)
+    kept, newest = store.load_revocations(), store.load_roles()
+    if newest.warning:
+        raise Damaged(newest.warning)
+    if asker in kept.damaged:
+        raise Refused("this machine's key was revoked, though the revocation is damaged.")
+    trusted = trusted_authorities(issuer.network, issuer.authorities, issuer.successions)
+    roles = open_roles(newest.data, issuer.network, trusted).roles if newest.data else Roles()
+    revocations = RevocationSet()
+    for data in kept.objects:
+        # The word of a scribe that is none any more counts no longer.
+        with suppress(ProtocolError, Refused):
+            revocations.merge(open_revocation(data, issuer.network, trusted, roles.scribe_key, _own(data_dir)))
+    entered = frozenset(ledger.revocations())
+    for each in revocations.counting(roles.scribe_epoch):
+        if each.data not in entered:
+            ledger.revoke_node(each.node, each.data, clock.wall())
+
+
+def _own(data_dir: Path) -> tuple[NodeId, ...]:
+    """The CA's own node, whom no scribe shuts out."""
+    try:
+        return (identity.load(data_dir).certificate.node_id,)
+    except NotFound:
+        return ()
+
+
 def _told(summary: backup.Summary, file: Path) -> certschemas.CaBackup:
     network = summary.network.partition(".")[0]
-    return certschemas.CaBackup(network, str(file), summary.made, summary.entries, summary.tokens_revoked)
+    revoked = summary.tokens_revoked, summary.master_revoked
+    return certschemas.CaBackup(network, str(file), summary.made, summary.entries, *revoked)
 
 
 def _data_dir(ca_dir: Path) -> Path:

@@ -110,13 +110,17 @@ def govern(
     edits = EditsService(me, statements, members, cas, scribe.edit, call)
     recovery = _recovery(config, mesh, held, revoke) if held else None
     if ca and recovery:
-        ca.waits = recovery.waits
+        ca.waits, scribe.check = recovery.waits, recovery.check
     return Governance(
         netconfig,
         scribe,
         edits,
         revoke,
-        RolesService(statements, members, cas, publisher, revoke.countersign, partial(_is_linked, mesh), held),
+        RolesService(
+            *(statements, members, cas, publisher, revoke.countersign, partial(_is_linked, mesh)),
+            *(store.highest_roles, held),
+            check=recovery.check if recovery else lambda: None,
+        ),
         TokensService(me, statements, members, cas, ca, call),
         BulkService(me, statements, members, edits.edit, revoke.revoke),
         WholeConfigService(statements, members, edits.edit),
@@ -131,7 +135,9 @@ def _authority(config: NodeConfig, identity: Identity) -> Authority | None:
     if not identity.certificate.is_ca or not authority.exists(config.data_dir):
         return None
     issuer = authority.open_issuer(config.data_dir, config.ca.cert_life)
-    enrol.state_network(config.data_dir, issuer, identity.certificate.node_id if config.scribe.enabled else None)
+    if not authority.is_put_back(config.data_dir):
+        # Else the mesh has newer ones, which the CA is to hear first.
+        enrol.state_network(config.data_dir, issuer, identity.certificate.node_id if config.scribe.enabled else None)
     ledger = authority.open_ledger(config.data_dir, issuer)
     if config.ca_token:
         ledger.set_master(parse_token(config.ca_token).secret, clock.wall())

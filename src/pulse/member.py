@@ -16,6 +16,7 @@ from pulse.core.facts import Fact
 from pulse.core.mesh import Mesh
 from pulse.core.network import ranges
 from pulse.core.trust.certificates import as_utc
+from pulse.core.trust.join import FINAL
 from pulse.core.trust.members import label
 from pulse.core.trust.renewal import Renewal
 from pulse.core.types import spaced
@@ -25,7 +26,7 @@ from pulse.net.links import Links, Rpc
 from pulse.services import enrol
 from pulse.services.ca import CaService
 from pulse.services.join import JoinService
-from pulse.services.renewal import RenewalService, over_lanes
+from pulse.services.renewal import RenewalDenied, RenewalService, over_lanes
 from pulse.store import authority, identity, peers
 from pulse.store.identity import Identity
 
@@ -65,7 +66,8 @@ async def enrolled(config: NodeConfig, links: Links) -> Identity:
 async def lasting(config: NodeConfig, links: Links, found: Identity, progress: Callable[[str], None]) -> Identity:
     """The identity with a certificate that is good: one that ended is renewed over any node we know.
 
-    If none is reached the node comes up all the same and goes on trying. Raises Refused if the CA says no for good.
+    If none is reached, or the CA says no for now, the node comes up all the same and goes on trying. Raises Refused if
+    the CA says no for good.
     """
     me = found.certificate
     if max(clock.wall(), me.not_before, found.time_floor) <= me.not_after:
@@ -78,6 +80,12 @@ async def lasting(config: NodeConfig, links: Links, found: Identity, progress: C
     try:
         async with asyncio.timeout(ENDED_PATIENCE):
             renewed = await over_lanes(links, found, places(config, found))
+    except RenewalDenied as error:
+        if error.refusal in FINAL:
+            raise
+        log.warning("certificate not renewed yet", extra={"error": str(error)})
+        progress(f"not now: {error}\nIt goes on asking while it runs")
+        return found
     except (LinkError, TimeoutError) as error:
         log.warning("certificate not renewed yet", extra={"error": str(error) or "no answer"})
         progress("none of them could help; it goes on asking while it runs")

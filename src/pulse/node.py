@@ -54,7 +54,7 @@ from pulse.services.traversal import TraversalService
 from pulse.services.trust import TrustService
 from pulse.services.tun import TunService
 from pulse.services.why import WhyService
-from pulse.store import boot, files
+from pulse.store import backup, boot, files
 from pulse.store import events as event_store
 from pulse.store.identity import Identity
 from pulse.store.netconfig import NetworkStore
@@ -328,6 +328,7 @@ def _started(config: NodeConfig, node: Node, sockets: str, api: str, *, made: bo
 @contextlib.contextmanager
 def _data_dir(config: NodeConfig) -> Iterator[None]:
     with files.lock(files.open_data_dir(config.data_dir)):
+        backup.check_whole(config.data_dir)
         yield
 
 

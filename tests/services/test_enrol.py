@@ -296,3 +296,11 @@ def test_a_member_does_not_become_a_ca(data_dir: Path) -> None:
 
 def test_a_range_too_small_for_two_is_still_a_network(data_dir: Path) -> None:
     assert enrol.found(data_dir, "tiny", IPv4Network("10.9.9.0/29"), "first").certificate.is_ca
+
+
+def test_a_ca_that_becomes_scribe_signs_no_epoch_twice_though_the_newest_roles_are_damaged(data_dir: Path) -> None:
+    found(data_dir)
+    state(data_dir, None)
+    NetworkStore(data_dir).save_roles(5, b"five")
+    (data_dir / "network" / "roles.5").write_bytes(b"torn")
+    assert state(data_dir, "ca").epoch == 6

@@ -11,10 +11,11 @@ import pytest
 from pulse import clock
 from pulse.core.facts import LinkDown
 from pulse.core.mesh import Mesh
+from pulse.core.messages import Have
 from pulse.core.trust.certificates import Certificate, parse
 from pulse.core.types import LinkId
-from pulse.errors import SystemRefused
-from pulse.services.recovery import HEARING, RecoveryService
+from pulse.errors import Refused, SystemRefused
+from pulse.services.recovery import HEARING, PATIENCE, RecoveryService
 from pulse.store import authority
 from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
@@ -81,12 +82,15 @@ def test_alone_it_waits_and_with_a_neighbour_until_that_one_had_time_to_tell(
     recovery.look(0.0)
     recovery.look(1000.0)
     assert recovery.waits()
+    with pytest.raises(Refused, match=r"put back from a backup.*\nTry again in half a minute"):
+        recovery.check()
     linked(here)
     recovery.look(1001.0)
     recovery.look(1000.0 + HEARING)
     assert (recovery.waits(), caught, authority.is_put_back(data_dir)) == (True, [], True)
     recovery.look(1001.0 + HEARING)
     assert (recovery.waits(), caught, authority.is_put_back(data_dir)) == (False, ["up"], False)
+    recovery.check()
 
 
 def test_a_neighbour_that_goes_again_does_not_count(recovery: RecoveryService, here: Mesh) -> None:
@@ -143,3 +147,30 @@ async def test_a_ledger_that_refuses_keeps_it_waiting(
 
     assert (recovery.waits(), authority.is_put_back(data_dir)) == (True, True)
     assert "ledger refused what the mesh knows" in caplog.messages
+
+
+def named(here: Mesh, now: float) -> None:
+    """The neighbour names the record of a node that we never heard of."""
+    here.gossip.message_received(LINK, Have(bytes((10, 77, 0, 9)) + bytes(8)), now)
+
+
+def test_what_was_named_and_has_yet_to_come_is_waited_for(recovery: RecoveryService, here: Mesh) -> None:
+    linked(here)
+    recovery.look(1.0)
+    named(here, 2.0)
+    recovery.look(1.0 + HEARING)
+    assert recovery.waits()
+    for second in range(3, 12):
+        here.tick(float(second))
+    recovery.look(2.0 + HEARING)
+    assert not recovery.waits()
+
+
+def test_but_not_for_ever(recovery: RecoveryService, here: Mesh) -> None:
+    linked(here)
+    recovery.look(1.0)
+    named(here, PATIENCE)
+    recovery.look(PATIENCE)
+    assert recovery.waits()
+    recovery.look(1.0 + PATIENCE)
+    assert not recovery.waits()

@@ -1,5 +1,6 @@
 """Roles service: one node becomes the scribe by itself, and a claim cut short is finished by asking again."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
@@ -64,7 +65,8 @@ def at(
     linked: bool = True,
 ) -> RolesService:
     """The service of a node; `before` is called before another takes the scribe's place."""
-    return RolesService(office.statements, office.members, office.ca_nodes, office.publish, before, lambda: linked, ca)
+    told = (office.publish, before, lambda: linked, office.store.highest_roles)
+    return RolesService(office.statements, office.members, office.ca_nodes, *told, ca)
 
 
 async def claimed(service: RolesService, who: Certificate) -> Roles:
@@ -219,3 +221,36 @@ async def test_a_full_disk_is_an_error_and_told_to_nobody(
         await service.grant(OPERATOR)
 
     assert (office.told, office.statements.roles.operators) == ([], frozenset())
+
+
+async def test_a_ca_that_has_yet_to_hear_from_the_mesh_signs_no_roles(
+    service: RolesService, office: Office, ledger: Ledger
+) -> None:
+    def refuse() -> None:
+        raise Refused("put back from a backup")
+
+    office.appoint(HOME, operators=frozenset({CAM.node_id}))
+    waiting = dataclasses.replace(service, check=refuse)
+    before = (office.statements.roles, len(ledger.entries()))
+    for asked in (waiting.grant(OPERATOR), waiting.ungrant(RoleRequest("cam-7", "operator"))):
+        with pytest.raises(Refused, match="from a backup"):
+            await asked
+    with pytest.raises(Refused, match="from a backup"):
+        await waiting.claim(HOME.node_id, b"")
+    assert (office.statements.roles, len(ledger.entries()), office.told) == (*before, [])
+
+
+async def test_no_epoch_is_signed_twice_though_the_newest_roles_are_damaged(
+    service: RolesService, office: Office
+) -> None:
+    office.store.save_roles(7, b"damaged by the disk")
+    assert (await service.grant(SCRIBE)).epoch == 8
+    office.store.save_roles(11, b"damaged by the disk")
+    assert (await service.grant(RoleRequest("cam-7", "operator"))).epoch == 12
+    office.store.save_roles(20, b"damaged by the disk")
+    assert (await service.ungrant(RoleRequest("cam-7", "operator"))).epoch == 21
+
+
+async def test_nor_is_it_for_a_claim(service: RolesService, office: Office) -> None:
+    office.store.save_roles(7, b"damaged by the disk")
+    assert (await claimed(service, HOME)).epoch == 8

@@ -287,3 +287,20 @@ async def test_after_a_damaged_newest_config_no_generation_is_used_twice(scribe:
     assert later.office.members.label(RELAY) == "one"
 
     assert (await later.edits.set_name(NameRequest(RELAY.node_id, "three"))).version == "1.4"
+
+
+async def test_while_it_may_sign_nothing_no_config_is_made_and_none_signed_anew(office: Office) -> None:
+    def refuse() -> None:
+        raise Refused("put back from a backup")
+
+    office.appoint(HOME)
+    node = Node(office, answers=[ROLES.data])
+    node.service.check = refuse
+    async with node.running():
+        with pytest.raises(Refused, match="from a backup"):
+            await node.edits.set_name(NameRequest(RELAY.node_id, "gate"))
+        assert office.told == []
+        node.service.check = lambda: None
+        await node.edits.set_name(NameRequest(RELAY.node_id, "gate"))
+    assert office.statements.config is not None
+    assert office.statements.config.config.scribe_epoch == 1

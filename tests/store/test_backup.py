@@ -1,5 +1,6 @@
 """A backup is whole and secret, taken beside a writer; what is put back was checked and asked for."""
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from pulse.store.files import checked, lock, open_data_dir, read_file, write_fil
 from pulse.store.identity import Identity
 from pulse.store.ledger import Ledger
 from pulse.store.netconfig import NetworkStore
-from tests.authority import MESH, NOW, key, token
+from tests.authority import MESH, NOW, key, secret, token
 
 MASTER = "master-token-of-thirty-two-characters-or-more"
 
@@ -55,15 +56,20 @@ def test_what_was_saved_comes_back_elsewhere(data_dir: Path, target: Path, elsew
     assert (saved.entries, saved.made) == (4, NOW + 5)
     assert target.stat().st_mode & 0o777 == 0o600
     found = backup.put_back(elsewhere, target, NOW + 9)
-    assert (found.network, found.made, found.entries, found.tokens_revoked) == (saved.network, NOW + 5, 4, 1)
+    assert (found.network, found.made, found.entries, found.tokens_revoked) == (saved.network, NOW + 5, 4, 2)
+    assert found.master_revoked
 
     issuer, ledger = opened(elsewhere)
     with ledger:
         assert issuer.network.label == saved.network
         assert ledger.verify().broken is None
         assert ledger.entries()[-1].event == "ledger put back from a backup"
-        assert ledger.master() == MASTER
-        assert [each.revoked for each in ledger.tokens()] == [NOW + 9, None], "how often it was used, nobody knows"
+        assert ledger.master() is None
+        assert [each.revoked for each in ledger.tokens()] == [NOW + 9] * 2, "how often they were used, nobody knows"
+        with pytest.raises(Refused, match=r"master token was revoked.*\n.*--ca-token"):
+            ledger.set_master(MASTER, NOW + 10)
+        ledger.set_master(secret("another"), NOW + 10)
+        assert ledger.master() == secret("another")
     assert identity.load(elsewhere).certificate.is_ca
     assert NetworkStore(elsewhere).load_roles().data == b"roles as signed"
     assert authority.is_put_back(elsewhere)
@@ -154,3 +160,37 @@ def test_a_broken_journal_is_not_backed_up(data_dir: Path, target: Path) -> None
     with pytest.raises(Damaged, match="journal is broken: entry 2 was changed"):
         backup.save(data_dir, target, NOW)
     assert not target.exists()
+
+
+@pytest.mark.parametrize("done", [0, 1, 2, 3])
+def test_a_restore_that_was_cut_short_is_seen_and_can_be_run_again(
+    data_dir: Path, target: Path, monkeypatch: pytest.MonkeyPatch, done: int
+) -> None:
+    backup.save(data_dir, target, NOW)
+    backup.check_whole(data_dir)
+    replace = backup._replace
+    moved: list[Path] = []
+
+    def killed(place: Path, fresh: Path, now: float) -> None:
+        if len(moved) == done:
+            raise KeyboardInterrupt
+        moved.append(place)
+        replace(place, fresh, now)
+
+    with monkeypatch.context() as short:
+        short.setattr(backup, "_replace", killed)
+        if done == len(backup._DIRECTORIES):
+            short.setattr(shutil, "rmtree", lambda _, **__: None)
+            backup.put_back(data_dir, target, NOW + 1, force=True)
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                backup.put_back(data_dir, target, NOW + 1, force=True)
+    with pytest.raises(Refused, match=r"cut short.*\nRun it again: pulse ca restore"):
+        backup.check_whole(data_dir)
+    if authority.exists(data_dir):
+        with pytest.raises(Refused, match="cut short"):
+            backup.save(data_dir, target.with_name("other"), NOW)
+    backup.put_back(data_dir, target, NOW + 2, force=True)
+    backup.check_whole(data_dir)
+    assert authority.is_put_back(data_dir)
+    assert identity.load(data_dir).certificate.is_ca

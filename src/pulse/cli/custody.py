@@ -51,6 +51,8 @@ def restore(
     tick(f"CA of {made.network} as it was at {moment(made.made)}, {made.entries} journal entries")
     if made.tokens_revoked:
         print(f"{made.tokens_revoked} tokens are revoked: how often they were used since, nobody knows.")
+    if made.master_revoked:
+        print("The master token is one of them. Give the CA another: pulse start --ca --ca-token …")
     print("Start it: pulse start --ca          The machine it was on must not run it any more.")
 
 

@@ -87,7 +87,7 @@ def state_network(data_dir: Path, issuer: Issuer, scribe: NodeId | None) -> None
     before = open_roles(held, issuer.network, trusted).roles if held else Roles()
     if held is None or (scribe is not None and before.scribe is None):
         epoch, key = (0, None) if scribe is None else (before.scribe_epoch + 1, _key_of(data_dir, scribe))
-        roles = Roles(before.epoch + 1, scribe, epoch, before.operators, key)
+        roles = Roles(max(before.epoch, store.highest_roles()) + 1, scribe, epoch, before.operators, key)
         store.save_roles(roles.epoch, sign_roles(issuer.network, roles, issuer.signer).data)
 
 

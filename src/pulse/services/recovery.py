@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from pulse import clock
 from pulse.core.mesh import Mesh
@@ -24,6 +25,9 @@ LOOK = 1.0
 
 HEARING = 10.0
 """Seconds that a link must have been settled: digests are compared as it comes up, and what differs travels at once."""
+
+PATIENCE: Final = 300.0
+"""Seconds after which one who names what it never gives holds up the CA no longer."""
 
 
 @dataclass(slots=True)
@@ -44,6 +48,15 @@ class RecoveryService:
         """True while it may sign nothing."""
         return not self._heard
 
+    def check(self) -> None:
+        """Raise Refused while it may sign nothing."""
+        if self.waits():
+            raise Refused(
+                "this CA was put back from a backup and has yet to hear from the mesh what it signed since, "
+                "so it signs nothing.\n"
+                "Try again in half a minute. If no other node is left: pulse ca restore --alone"
+            )
+
     async def run(self) -> None:
         """Listen, until cancelled; what comes late is taken in too."""
         log.warning("CA put back from a backup: it signs nothing before it heard from the mesh")
@@ -59,7 +72,7 @@ class RecoveryService:
         mesh = self.mesh
         settled = any(mesh.sharing.is_settled(each.link) for each in mesh.neighbours.links())
         self._hearing_since = (self._hearing_since or now) if settled else None
-        if not self._heard and (self._hearing_since is None or now < self._hearing_since + HEARING):
+        if not self._heard and not self._was_told(now):
             return
         self.catch_up()
         fresh = [each for each in mesh.members.all() if each.serial not in self._known]
@@ -69,6 +82,13 @@ class RecoveryService:
             authority.heard_from_mesh(self.data_dir)
             self._heard = True
             log.info("CA knows again whom it let in", extra={"count": count})
+
+    def _was_told(self, now: float) -> bool:
+        """True once a neighbour had time to name what it holds, and all of that is here."""
+        if self._hearing_since is None:
+            return False
+        took = now - self._hearing_since
+        return took >= PATIENCE or (took >= HEARING and self.mesh.gossip.is_complete())
 
     def _ours(self, certificates: Iterable[Certificate]) -> list[Certificate]:
         """Those that our key signed."""

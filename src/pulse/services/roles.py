@@ -6,7 +6,7 @@ short is finished by asking again.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pulse import clock
@@ -40,8 +40,12 @@ class RolesService:
     """Makes the CA's word of what the scribe revoked, before another takes its place."""
     is_linked: Callable[[], bool]
     """True if a neighbour has told all it holds."""
+    highest: Callable[[], int]
+    """The highest epoch of roles ever kept on this disk, readable or not: none is signed twice."""
     ca: tuple[Issuer, Ledger] | None
     """The CA's key and ledger, on the CA."""
+    check: Callable[[], None] = lambda: None
+    """Raises Refused while the CA may sign nothing."""
 
     async def roles(self) -> RolesInfo:
         """Who has which role."""
@@ -63,6 +67,7 @@ class RolesService:
         after = before.granted(found.node_id, role, found.public_key, base)
         if after == before:
             return await self.roles()
+        after = replace(after, epoch=self._next_epoch())
         if after.scribe != before.scribe:
             self._check_current(before, force=wanted.force)
             self.countersign()
@@ -75,7 +80,7 @@ class RolesService:
         """Take a role from a node, which may be unknown here. Raises the same."""
         issuer, ledger = self._authority()
         role, node = Role(wanted.role), self._holder(wanted.node_id)
-        after = self.statements.roles.ungranted(node, role)
+        after = replace(self.statements.roles.ungranted(node, role), epoch=self._next_epoch())
         signed = sign_roles(issuer.network, after, issuer.signer)
         ledger.role_taken(node, role, after.epoch, clock.wall())
         self._publish(signed, node, role, "role taken")
@@ -96,7 +101,7 @@ class RolesService:
                 f"{how}"
             )
         key = ledger.public_key(node)
-        appointed = Roles(roles.epoch + 1, node, roles.scribe_epoch + 1, roles.operators, scribe_key=key)
+        appointed = Roles(self._next_epoch(), node, roles.scribe_epoch + 1, roles.operators, scribe_key=key)
         made = sign_roles(issuer.network, appointed, issuer.signer)
         self._publish(made, node, Role.SCRIBE, "role granted")
         return made.data
@@ -120,7 +125,11 @@ class RolesService:
         if self.ca is None:
             keepers = " or ".join(map(self._named, sorted(self.ca_nodes())))
             raise Refused(f"roles are given by the CA alone.\nRun it on {keepers or 'the CA'}")
+        self.check()
         return self.ca
+
+    def _next_epoch(self) -> int:
+        return max(self.statements.roles.epoch, self.highest()) + 1
 
     def _holder(self, text: str) -> NodeId:
         """The node people mean, who may be one that left long ago: roles outlive their nodes."""

@@ -51,6 +51,8 @@ class ScribeService:
     """Started with --scribe."""
     asked: Callable[[NodeId], None] = lambda _: None
     """Told who asked for an edit, before it is in force."""
+    check: Callable[[], None] = lambda: None
+    """Raises Refused while this node may sign nothing."""
     problem: str = field(default="", init=False)
     """Why a node that was started to be the scribe is not; empty if it is, or was not."""
     _final: bool = field(default=False, init=False)
@@ -90,6 +92,8 @@ class ScribeService:
         Raises Refused, NotFound, Conflict, or SystemRefused for a disk that refuses.
         """
         await self._wait_able()
+        if self.scribe.in_office:
+            self.check()
         signed = self.scribe.edited(edits, clock.wall())
         if signed != self.scribe.statements.config:
             self.asked(by)
@@ -117,6 +121,11 @@ class ScribeService:
     def _renew(self) -> None:
         renewed = self.scribe.renewed()
         if renewed is None:
+            return
+        try:
+            self.check()
+        except Refused:
+            # The next round tries again.
             return
         try:
             self.publish.config(renewed)

@@ -17,8 +17,9 @@ from typing import Annotated, Final
 import msgspec
 
 from pulse.core.messages import Time, Wire, pack
+from pulse.core.trust.tokens import TokenRecord
 from pulse.core.types import Text
-from pulse.errors import Conflict, Damaged, NotFound
+from pulse.errors import Conflict, Damaged, NotFound, Refused
 from pulse.store import authority, identity, journal, netconfig
 from pulse.store.database import open_copy, snapshot, write_ahead
 from pulse.store.files import (
@@ -68,15 +69,18 @@ class Summary:
     """Of the journal."""
     tokens_revoked: int = 0
     """Tokens that do not count any more because nobody knows how often they were used since."""
+    master_revoked: bool = False
+    """True if the master token is one of them: it may have been replaced since."""
 
 
 def save(data_dir: Path, target: Path, now: float) -> Summary:
-    """Write the CA of `data_dir` to the new file `target`; raises NotFound, Conflict or Damaged."""
+    """Write the CA of `data_dir` to the new file `target`; raises NotFound, Conflict, Refused or Damaged."""
     if not authority.exists(data_dir):
         raise NotFound(f"there is no CA in {data_dir}.\nRun it on the CA's machine, or name its --data-dir.")
     if target.exists():
         raise Conflict(f"{target} is there already.\nName another file.")
     check_directory(data_dir / authority.DIRECTORY)
+    check_whole(data_dir)
     label = authority.open_issuer(data_dir).network.label
     ledger, head = _ledger(data_dir)
     copies = [_File(f"ca/{authority.LEDGER}", ledger), _File(f"ca/{authority.HEAD}", journal.head_file(head))]
@@ -102,11 +106,24 @@ def put_back(data_dir: Path, source: Path, now: float, *, force: bool = False, a
         shutil.rmtree(stage, ignore_errors=True)
         try:
             entries, revoked = _staged(stage, backup, now, alone=alone)
-            for name in _DIRECTORIES:
-                _replace(data_dir / name, stage / name, now)
-        finally:
+        except BaseException:
             shutil.rmtree(stage, ignore_errors=True)
-    return Summary(backup.network, backup.made, entries, revoked)
+            raise
+        sync_directory(data_dir)
+        # From here to the end the stage says that what is there is not of one moment: see `check_whole`.
+        for name in _DIRECTORIES:
+            _replace(data_dir / name, stage / name, now)
+        shutil.rmtree(stage, ignore_errors=True)
+    return Summary(backup.network, backup.made, entries, len(revoked), any(each.is_master for each in revoked))
+
+
+def check_whole(data_dir: Path) -> None:
+    """Raise Refused if a restore was cut short: what is there may be half of the backup, half of what was before."""
+    if (data_dir / _STAGE).exists():
+        raise Refused(
+            f"a restore into {data_dir} was cut short, so it may hold half of it.\n"
+            "Run it again: pulse ca restore <file> --force"
+        )
 
 
 def _ledger(data_dir: Path) -> tuple[bytes, journal.Head]:
@@ -163,11 +180,14 @@ def _read(source: Path) -> _Backup:
     return backup
 
 
-def _staged(stage: Path, backup: _Backup, now: float, *, alone: bool) -> tuple[int, int]:
+def _staged(stage: Path, backup: _Backup, now: float, *, alone: bool) -> tuple[int, list[TokenRecord]]:
     """Lay everything out beside its place, and see that it is whole; entries of the journal, and tokens revoked."""
     for name in ("", *_DIRECTORIES):
         (stage / name).mkdir(mode=PRIVATE_DIRECTORY)
         (stage / name).chmod(PRIVATE_DIRECTORY)
+    if not alone:
+        # Before the key is there: no moment is in which it could sign.
+        authority.mark_put_back(stage)
     for each in backup.files:
         write_file(stage / each.path, each.data)
     write_ahead(stage / authority.DIRECTORY / authority.LEDGER)
@@ -180,8 +200,6 @@ def _staged(stage: Path, backup: _Backup, now: float, *, alone: bool) -> tuple[i
         if found.broken is not None:
             raise Damaged(f"the backup's journal is broken: {found.reason}.\nTake an older one.")
         revoked = ledger.put_back(now)
-    if not alone:
-        authority.mark_put_back(stage)
     return found.entries, revoked
 
 

@@ -158,17 +158,17 @@ class Ledger:
                 raise Refused(refusal_text(Denied(decision.refusal, now)))
             return self._issue(decision, issuer, serial, now)
 
-    def put_back(self, now: float) -> int:
-        """This ledger is a backup's: its tokens may be used up or revoked by now, so all but the master are revoked.
+    def put_back(self, now: float) -> list[TokenRecord]:
+        """This ledger is a backup's: its tokens may be used up or revoked by now, so all are revoked, the master too.
 
-        How many those were.
+        Those that were good till then.
         """
         with self._database.transaction():
-            doubtful = [each for each in self._register.tokens() if each.revoked is None and not each.is_master]
+            doubtful = [each for each in self._register.tokens() if each.revoked is None]
             for token in doubtful:
                 self._register.revoke_token(token, now)
             self._note(now, "ledger put back from a backup", {"tokens_revoked": len(doubtful)})
-        return len(doubtful)
+        return doubtful
 
     def take_in(self, certificates: Iterable[Certificate], now: float) -> int:
         """Certificates of ours that the mesh knows and a backup did not: their addresses and names are held again."""
@@ -189,11 +189,17 @@ class Ledger:
             self._note(token.created, "token made", _terms(token))
 
     def set_master(self, secret: str, now: float) -> None:
-        """Make `secret` the master token; the one before is revoked. Raises Refused for a weak one."""
+        """Make `secret` the master token; the one before is revoked. Raises Refused for a weak or a revoked one."""
         if self.master() == secret:
             return
         token = new_token(secret, now, is_master=True)
         with self._database.transaction():
+            held = self._register.token(token.keys.selector)
+            if held is not None and held.revoked is not None:
+                raise Refused(
+                    "this master token was revoked: another took its place, or the CA was put back from a backup.\n"
+                    "Start the CA with another one: --ca-token <token>, of 32 characters or more"
+                )
             for older in self._register.tokens():
                 if older.is_master and older.revoked is None:
                     self._register.revoke_token(older, now)

@@ -59,6 +59,10 @@ class NetworkStore:
         """The highest generation of a config ever kept here, though its file may be damaged; 0 if there was none."""
         return max((number[-1] for number in self._numbers("config")), default=0)
 
+    def highest_roles(self) -> int:
+        """The highest epoch of a roles object ever kept here, though its file may be damaged; 0 if there was none."""
+        return max((number[-1] for number in self._numbers("roles")), default=0)
+
     def save_roles(self, epoch: int, data: bytes) -> None:
         """Keep a roles object that counts, durably."""
         self._save("roles", (epoch,), data)

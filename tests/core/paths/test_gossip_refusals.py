@@ -316,3 +316,19 @@ def test_nothing_is_heard_on_a_link_that_is_not_there(victim: Victim) -> None:
     assert victim.gossip.link_closed(LinkId(9), victim.now) == []
     assert not victim.gossip.is_eager(LinkId(9))
     assert victim.is_unchanged()
+
+
+def test_it_is_complete_once_what_was_named_came_or_nobody_gives_it(victim: Victim) -> None:
+    assert victim.gossip.is_complete()
+    victim.hears(BAD, Have(record(4).id12))
+    assert not victim.gossip.is_complete()
+    victim.shown(record(4).data)
+    assert not victim.gossip.is_complete(), "its certificate is missing"
+    victim.certified(cert(4).der)
+    assert victim.gossip.is_complete()
+    victim.hears(BAD, Have(record(5).id12))
+    assert not victim.gossip.is_complete()
+    for _ in range(10):
+        victim.now += 1.0
+        victim.gossip.tick(victim.now)
+    assert victim.gossip.is_complete()

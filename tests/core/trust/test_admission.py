@@ -18,6 +18,7 @@ from pulse.core.trust.admission import (
     clock_is_sound,
     decide,
     decide_own,
+    decide_signed,
 )
 from pulse.core.trust.ca import LEAF_LIFETIME, Issuer
 from pulse.core.trust.identity import mesh_v6, v4_choices
@@ -206,3 +207,12 @@ def test_the_cas_own_node_needs_no_token() -> None:
 def test_a_later_version_of_the_request_is_still_read() -> None:
     body = pack(Request(9, TOKEN.keys.selector, build_csr(key("a")), NONCE, "box"))
     assert parse_request(body + bytes(32)).version == 9
+
+
+def test_after_a_moment_ahead_the_clock_that_is_right_again_makes_certificates_good_at_once() -> None:
+    ahead = NOW + 5 * 3600
+    own = decide_own(build_csr(key("ca")), "ca", Memory(newest=ahead), CA.issuer, NOW)
+    brought = decide_signed(build_csr(key("b")), None, (), Memory(newest=ahead), CA.issuer, NOW)
+    for decision in (ask(Memory(newest=ahead)), own, brought):
+        assert isinstance(decision, AdmitOwn)
+        assert (decision.grant.not_before, decision.grant.not_after) == (NOW - 3600, ahead + LEAF_LIFETIME)

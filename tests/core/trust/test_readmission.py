@@ -138,3 +138,10 @@ def test_names_that_are_anothers_by_now_are_not_given_twice() -> None:
 def test_tags_of_a_join_before_the_last_do_not_come_back() -> None:
     newest = CA.certificate("a", tags=(), not_before=NOW)
     assert readmitted(ask(known(newest))).grant.tags == ()
+
+
+def test_after_a_moment_ahead_the_clock_that_is_right_again_makes_certificates_good_at_once() -> None:
+    register = known()
+    register.newest = LATE + 5 * 3600
+    grant = readmitted(ask(register)).grant
+    assert (grant.not_before, grant.not_after) == (LATE - 3600, LATE + 5 * 3600 + LEAF_LIFETIME)

@@ -100,3 +100,22 @@ def test_a_revoked_node_asks_no_more() -> None:
 @pytest.mark.parametrize(("life", "spread"), [(90 * 86400.0, SHOWN_MOST), (24.0, 1.0)])
 def test_links_are_made_anew_within_a_minute_or_sooner(life: float, spread: float) -> None:
     assert spread_of(CA.certificate("a", not_before=NOW, not_after=NOW + life)) == spread
+
+
+@pytest.mark.parametrize("leap", [86400.0, 400 * 86400.0])
+def test_a_clock_that_leapt_ahead_and_was_set_back_delays_the_next_request_by_an_hour_at_most(leap: float) -> None:
+    machine = asking()
+    asked = END - LIFE / 4
+    machine.failed(asked + leap)
+    assert machine.tick(asked) == []
+    assert due(machine) <= asked + LONGEST_PAUSE
+    assert machine.tick(asked + LONGEST_PAUSE) == [AskCa()]
+
+
+def test_a_clock_set_back_brings_no_request_before_its_time() -> None:
+    machine = Renewal(MINE, Random(1))
+    first = due(machine)
+    machine.tick(END + 86400)
+    machine.failed(END + 86400)
+    assert machine.tick(NOW) == []
+    assert due(machine) == first

@@ -184,6 +184,10 @@ class Gossip:
         named = {read_id(id12)[0] for id12 in self._records_wanted}
         return sum(self._table.at(handle) is None for handle in named)
 
+    def is_complete(self) -> bool:
+        """True if we look for no node that neighbours named, and for no certificate."""
+        return not self.lacking() and not len(self._certificates_wanted)
+
     def certificate(self, node: NodeId) -> Certificate | None:
         """The newest certificate of a node."""
         return self._credentials.newest(node)

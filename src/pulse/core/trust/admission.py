@@ -134,13 +134,13 @@ def decide(
     refusal = refusal or _unfit(token, judged, sound=clock_is_sound(register, now, vouched=vouched))
     if refusal is not None:
         return Deny(refusal, token, node)
-    return _admit(public_key, request.host, token, register, issuer, now=judged)
+    return _admit(public_key, request.host, token, register, issuer, now=now)
 
 
 def decide_own(csr: bytes, host: str, register: Register, issuer: Issuer, now: float) -> AdmitOwn | Deny:
     """Decide about the CA's own node, which needs no token; raises ProtocolError for a bad `csr`."""
     asker = _Asker(key_of_csr(csr), host, is_ca=True)
-    grant = _grant(asker, register, issuer, max(now, register.newest_time()))
+    grant = _grant(asker, register, issuer, now)
     return grant if isinstance(grant, Deny) else AdmitOwn(asker.node, grant)
 
 
@@ -160,7 +160,7 @@ def decide_signed(
         return Deny(Refusal.NODE_REVOKED, None, asker.node)
     if not clock_is_sound(register, now, vouched=vouched):
         return Deny(Refusal.CA_CLOCK, None, asker.node)
-    grant = _grant(asker, register, issuer, max(now, register.newest_time()))
+    grant = _grant(asker, register, issuer, now)
     return grant if isinstance(grant, Deny) else AdmitOwn(asker.node, grant)
 
 
@@ -188,20 +188,22 @@ class _Asker:
 
 
 def _grant(asker: _Asker, register: Register, issuer: Issuer, now: float) -> Grant | Deny:
-    node = asker.node
-    refusal = _names_refusal(asker.host, asker.name, node, register, now)
-    address = None if refusal else _address(node, register, issuer, now)
+    """What it gets. The clock may have been ahead for a moment: what is held is judged by the latest it showed, but a
+    certificate is good from the time it shows now, or nobody would take it till then."""
+    node, judged = asker.node, max(now, register.newest_time())
+    refusal = _names_refusal(asker.host, asker.name, node, register, judged)
+    address = None if refusal else _address(node, register, issuer, judged)
     if refusal or address is None:
         return Deny(refusal or Refusal.RANGE_FULL, None, node)
     return Grant(
         public_key=asker.public_key,
         addresses=MeshAddresses(address, mesh_v6(issuer.network, node)),
         name=asker.name,
-        host=free_name(asker.host, node, register, now),
+        host=free_name(asker.host, node, register, judged),
         tags=asker.tags,
         is_ca=asker.is_ca,
         not_before=now - issuer.backdated,
-        not_after=now + issuer.life,
+        not_after=judged + issuer.life,
     )
 
 

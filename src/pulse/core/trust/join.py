@@ -63,6 +63,9 @@ class Refusal(IntEnum):
 RETRYABLE: Final = frozenset({Refusal.CA_BROKEN, Refusal.CA_UNREACHABLE, Refusal.CA_RECOVERING, Refusal.BUSY})
 """Refusals that may pass by themselves."""
 
+FINAL: Final = frozenset({Refusal.NODE_REVOKED, Refusal.TOO_LATE, Refusal.ADDRESS_TAKEN})
+"""Refusals of a renewal after which that identity never gets another certificate."""
+
 ANYBODYS: Final = frozenset({Refusal.UNKNOWN_TOKEN, *RETRYABLE})
 """Refusals given without knowing the token: by a relay, or by a CA that does not know it."""
 

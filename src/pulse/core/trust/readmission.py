@@ -76,7 +76,7 @@ def decide_renewal(
     if newest.not_after - judged > EARLIEST * (newest.not_after - newest.not_before):
         return Remind(node, newest.der)
     # Of two certificates the ledger's own counts: tags that a later join did not give again must not come back.
-    return Readmit(node, _grant(held, register, issuer, judged), issued.token if issued else None)
+    return Readmit(node, _grant(held, register, issuer, now, judged), issued.token if issued else None)
 
 
 def _refusal(newest: Certificate, serial: int, register: Register, now: float, *, sound: bool) -> Refusal | None:
@@ -97,17 +97,17 @@ def _address_refusal(held: Certificate, register: Register, now: float) -> Refus
     return Refusal.ADDRESS_TAKEN if taken else None
 
 
-def _grant(held: Certificate, register: Register, issuer: Issuer, now: float) -> Grant:
+def _grant(held: Certificate, register: Register, issuer: Issuer, now: float, judged: float) -> Grant:
     node, name = held.node_id, held.name
-    if name is not None and register.name_holder(name, now) not in (None, node):
+    if name is not None and register.name_holder(name, judged) not in (None, node):
         name = None
     return Grant(
         public_key=held.public_key,
         addresses=MeshAddresses(held.addresses.v4, mesh_v6(issuer.network, node)),
         name=name,
-        host=free_name(held.host or "", node, register, now),
+        host=free_name(held.host or "", node, register, judged),
         tags=held.tags,
         is_ca=held.is_ca,
         not_before=now - issuer.backdated,
-        not_after=now + issuer.life,
+        not_after=judged + issuer.life,
     )

@@ -71,7 +71,7 @@ class Renewal:
         self._failures = 0
         self.phase = Phase.RESTING
         self.certificate = certificate
-        self._due = self._first_due()
+        self._due = self._first_due = self._begin()
 
     # Facts
 
@@ -82,7 +82,8 @@ class Renewal:
             # By the CA's clock it is early; ours may be wrong.
             return self.failed(wall)
         self.certificate, self._failures = certificate, 0
-        self._due = max(self._first_due(), wall + LEAST_PAUSE)
+        self._first_due = self._begin()
+        self._due = max(self._first_due, wall + LEAST_PAUSE)
         return []
 
     def failed(self, wall: float) -> list[Effect]:
@@ -105,6 +106,8 @@ class Renewal:
 
     def tick(self, wall: float) -> list[Effect]:
         """Time has passed."""
+        # A clock that leapt ahead and was set back must not leave us waiting for the day it showed.
+        self._due = min(self._due, max(self._first_due, wall + LONGEST_PAUSE))
         if self.phase is not Phase.RESTING or wall < self._due:
             return []
         self.phase = Phase.ASKING
@@ -112,7 +115,8 @@ class Renewal:
 
     # Details
 
-    def _first_due(self) -> float:
+    def _begin(self) -> float:
+        """When to ask first."""
         life = self.certificate.not_after - self.certificate.not_before
         return self.certificate.not_after - life * (LAST_THIRD - SPREAD * self._random.random())
 

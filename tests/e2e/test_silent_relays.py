@@ -24,8 +24,11 @@ SIZE: Final = 4 << 20
 LOOK: Final = 0.5
 """Seconds in which a relay in use passes on many hundreds of large packets."""
 
-BIG: Final = "udp length > 600"
-"""What carries data. Probes, acknowledgements and words of sessions are smaller."""
+BIG: Final = "meta l4proto { tcp, udp } meta length > 640"
+"""What carries data. Probes, acknowledgements and words of sessions are smaller.
+
+TCP is meant too, or a WebSocket would come up through the hole after ten seconds, and carry the traffic rightly.
+"""
 
 FRAMES: Final = "@th,64,8 0x21 udp length != 69"
 """Whatever has the first byte of a frame, but for link probes, which alone are that long."""
@@ -70,7 +73,7 @@ def carrier(mesh: Mesh) -> Node:
     def alone() -> bool:
         before = [weighed(relay) for relay in relays(mesh)]
         time.sleep(LOOK)
-        found[:] = [relay for relay, was in zip(relays(mesh), before, strict=True) if weighed(relay) > was + 50]
+        found[:] = [relay for relay, was in zip(relays(mesh), before, strict=True) if weighed(relay) > was + 100]
         return len(found) == 1
 
     wait_until(alone, "one relay carries the traffic", PATIENCE)

@@ -284,3 +284,15 @@ def test_of_64_joins_in_four_processes_on_a_single_use_token_one_wins(directory:
     make(directory, TOKEN).close()
     with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
         check_single_winner(directory, list(pool.map(one_join, [directory] * JOINERS, range(JOINERS))))
+
+
+def test_who_joined_while_the_clock_was_ahead_gets_one_that_is_good_once_it_is_right(directory: Path) -> None:
+    once = token("once", max_uses=1)
+    ledger = make(directory, once)
+    join(ledger, "a", once, now=NOW + 5 * 3600)
+    again, same = (join(ledger, "a", once, now=NOW) for _ in range(2))
+    assert (again.refusal, again.certificate) == (None, same.certificate)
+    assert again.certificate is not None
+    assert parse(again.certificate).not_before == NOW - 3600
+    assert not again.is_new
+    assert [each.uses for each in ledger.tokens()] == [1]

@@ -14,6 +14,7 @@ from pulse.core.trust.admission import (
     Admit,
     AdmitOwn,
     Deny,
+    Reissue,
     Repeat,
     clock_is_sound,
     decide,
@@ -296,6 +297,7 @@ class Ledger:
         selector = admit.token if isinstance(admit, Readmit) else None
         if isinstance(admit, Admit):
             self._register.use_token(admit.token)
+        if isinstance(admit, Admit | Reissue):
             selector = admit.token.keys.selector
         self._register.hold(admit)
         der = issuer.issue(admit.grant, serial)

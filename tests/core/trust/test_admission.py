@@ -29,6 +29,7 @@ from tests.authority import MESH, NONCE, NOW, Ca, key, node, request, secret, to
 
 CA = Ca()
 TOKEN = token("t", tags=("db",))
+LEAF = CA.leaf("a")
 
 
 @dataclass
@@ -118,10 +119,10 @@ def test_a_token_past_its_terms_is_refused(stored: TokenRecord, expected: Refusa
 
 @pytest.mark.parametrize("stored", [replace(TOKEN, expires=NOW), replace(TOKEN, max_uses=1, uses=1)])
 def test_a_retry_gets_its_certificate_though_the_token_is_spent(stored: TokenRecord) -> None:
-    issued = Issued(b"der", TOKEN.keys.selector, NOW + 1)
+    issued = Issued(LEAF, TOKEN.keys.selector, NOW + 1)
     register = Memory([stored], issued={node("a"): issued})
-    assert ask(register) == Repeat(node("a"), b"der", stored)
-    assert ask(register, now=NOW + CLOCK_LEAP * 2) != Repeat(node("a"), b"der", stored)
+    assert ask(register) == Repeat(node("a"), LEAF, stored)
+    assert ask(register, now=NOW + CLOCK_LEAP * 2) != Repeat(node("a"), LEAF, stored)
 
 
 def test_a_retry_of_a_revoked_node_or_token_gets_nothing() -> None:

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address
 from typing import Final, Protocol
 
 from pulse.core.trust.ca import DAY, Grant, Issuer
+from pulse.core.trust.certificates import parse
 from pulse.core.trust.identity import mesh_v6, node_id, v4_choices
 from pulse.core.trust.join import Refusal, Request, key_of_csr, request_is_from
 from pulse.core.trust.tokens import TokenRecord
@@ -97,6 +98,13 @@ class Admit(AdmitOwn):
 
 
 @dataclass(frozen=True, slots=True)
+class Reissue(AdmitOwn):
+    """The same key asked again, and what it got is not good yet, for our clock was ahead: another, and no use."""
+
+    token: TokenRecord
+
+
+@dataclass(frozen=True, slots=True)
 class Deny:
     """Issue nothing; `token` is None when the asker did not prove to know one."""
 
@@ -105,7 +113,7 @@ class Deny:
     node: NodeId | None = None
 
 
-Decision = Repeat | Admit | Deny
+Decision = Repeat | Admit | Reissue | Deny
 
 
 def clock_is_sound(register: Register, now: float, *, vouched: bool) -> bool:
@@ -130,7 +138,10 @@ def decide(
     refusal = _revoked(node, token, register)
     issued = register.newest_certificate(node)
     if refusal is None and issued is not None and issued.token == request.selector and judged < issued.not_after:
-        return Repeat(node, issued.der, token)
+        if parse(issued.der).not_before <= now:
+            return Repeat(node, issued.der, token)
+        again = _admit(public_key, request.host, token, register, issuer, now=now)
+        return again if isinstance(again, Deny) else Reissue(node, again.grant, token)
     refusal = refusal or _unfit(token, judged, sound=clock_is_sound(register, now, vouched=vouched))
     if refusal is not None:
         return Deny(refusal, token, node)

@@ -9,6 +9,7 @@ from pulse import schemas
 from pulse.client import Client
 from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused
 from pulse.policyschemas import RuleRequest
+from pulse.scribeschemas import BulkRequest
 from tests.loopback import PATIENCE
 from tests.ports import free_port
 from tests.test_node import Machine, first, place, second
@@ -157,6 +158,8 @@ async def test_an_operator_edits_and_revokes_from_where_it_is(first: Machine, se
         await shows(second, lambda status: status.node.roles == [])
         with pytest.raises(Refused, match="neither the scribe"):
             await second.ask(lambda client: client.add_tag("first", "infra"))
+        with pytest.raises(Refused, match="neither the scribe"):
+            await second.ask(lambda client: client.bulk(BulkRequest("*", "tag", "infra")))
         journal = [each.event for each in await first.ask(Client.ca_log)]
 
     assert "guest" in [row.name for row in seen if row.id == named.id]

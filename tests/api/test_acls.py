@@ -23,7 +23,7 @@ def test_rules_are_told_as_they_stand(place: Path, control: FakeControl) -> None
 
 
 def test_every_edit_reaches_the_node_as_it_was_meant(place: Path, control: FakeControl) -> None:
-    asked = [
+    asked = (
         said.RuleRequest(source="web", destination=["db", "tag:prod"], ports=["22", 80], ttl=5.0, place=1),
         said.RuleRef(index=1),
         said.RuleMove(id="r7", place=1),
@@ -32,16 +32,16 @@ def test_every_edit_reaches_the_node_as_it_was_meant(place: Path, control: FakeC
         said.AssertionRequest(source="web", destination="db", expect="deny", port=22),
         said.AssertionRef(id="t1"),
         said.GroupRequest("ops", ["web"], dry_run=True),
-    ]
+    )
     with Client(place) as client:
-        assert client.add_rule(asked[0]).version == "1.8"  # type: ignore[arg-type]
-        assert client.remove_rule(asked[1]).opens  # type: ignore[arg-type]
-        client.move_rule(asked[2])  # type: ignore[arg-type]
-        assert client.explain(asked[3]) == VERDICT  # type: ignore[arg-type]
-        assert client.diff_rules(asked[4]) == changed(None, dry_run=True)  # type: ignore[arg-type]
-        client.add_test(asked[5])  # type: ignore[arg-type]
-        client.remove_test(asked[6])  # type: ignore[arg-type]
-        assert client.set_group(asked[7]).dry_run  # type: ignore[arg-type]
+        assert client.add_rule(asked[0]).version == "1.8"
+        assert client.remove_rule(asked[1]).opens
+        client.move_rule(asked[2])
+        assert client.explain(asked[3]) == VERDICT
+        assert client.diff_rules(asked[4]) == changed(None, dry_run=True)
+        client.add_test(asked[5])
+        client.remove_test(asked[6])
+        assert client.set_group(asked[7]).dry_run
         with pytest.raises(Refused, match="in use"):
             client.remove_group(said.GroupRef("ops"))
 

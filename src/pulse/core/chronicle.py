@@ -207,7 +207,7 @@ class Chronicle:
         if config is None or config is before:
             return
         self._config = config
-        version = ".".join(map(str, config.number))
+        version = config.version
         if version == self.past.config:
             return
         by = self._mesh.statements.roles.scribe if config.config.scribe_epoch else "ca"

@@ -54,10 +54,10 @@ class AclService:
 
     async def policy(self) -> said.Policy:
         """Rules, tests and groups in force. Raises Refused before a network config is."""
-        config = self._in_force()
+        config = self.mesh.statements.config_in_force()
         acl, groups = config.config.acl, config.config.groups
         return said.Policy(
-            version=_version(config),
+            version=config.version,
             open=not acl,
             rules=[self._rule(acl, place) for place in range(len(acl))],
             tests=self._tests(self._draft(config)),
@@ -66,7 +66,7 @@ class AclService:
 
     async def explain(self, wanted: said.FlowRequest) -> said.FlowVerdict:
         """Whether a flow is allowed, and why. Raises NotFound, Conflict, ConfigError or Refused."""
-        config, members = self._in_force(), self.mesh.members
+        config, members = self.mesh.statements.config_in_force(), self.mesh.members
         ends = [members.resolve(each).node_id for each in (wanted.source, wanted.destination)]
         if ends[0] == ends[1]:
             raise Refused(f"{members.label_of(ends[0])} is one node, and rules are for two. Name another: pulse status")
@@ -92,7 +92,7 @@ class AclService:
 
     async def diff(self, wanted: said.RuleFile) -> said.PolicyChange:
         """What would come of the rules of a file in place of those in force."""
-        config = self._in_force()
+        config = self.mesh.statements.config_in_force()
         before = self._draft(config)
         after = replace(before, config=structs.replace(before.config, acl=[]))
         for each in wanted.rules:
@@ -148,15 +148,6 @@ class AclService:
 
     # Details
 
-    def _in_force(self) -> SignedConfig:
-        config = self.mesh.statements.config
-        if config is None or not self.mesh.statements.in_force:
-            raise Refused(
-                "this node has not got the network's config yet, so no packet passes here.\n"
-                "It comes from any neighbour: pulse status"
-            )
-        return config
-
     def _draft(self, config: SignedConfig) -> Draft:
         return Draft.of(config, self.mesh.members, self.mesh.statements.revoked())
 
@@ -168,7 +159,7 @@ class AclService:
         Where it says a number it is not made on a newer one: that may be another rule's by now.
         """
         while True:
-            config = self._in_force()
+            config = self.mesh.statements.config_in_force()
             before = self._draft(config)
             edit = making(before)
             edits = Edits([edit], config.number, wanted.force, self._through(wanted.through))
@@ -178,7 +169,7 @@ class AclService:
             try:
                 return self._told(before, after, await self.edit(edits), edit, dry_run=False)
             except Conflict:
-                if by_number or self._in_force().number == config.number:
+                if by_number or self.mesh.statements.config_in_force().number == config.number:
                     raise
 
     def _told(
@@ -186,7 +177,7 @@ class AclService:
     ) -> said.PolicyChange:
         found = difference(before, after, clock.wall())
         return said.PolicyChange(
-            version=_version(config),
+            version=config.version,
             dry_run=dry_run,
             opens=bool(before.config.acl) and not after.config.acl,
             rule=self._edited(before, after, edit),
@@ -333,10 +324,6 @@ def _sentence(found: Explanation, rules: Sequence[Rule]) -> str:
     if found.allowed:
         return "ALLOWED: there are no rules, so everybody may reach everybody."
     return "DENIED by the end of the list (rules exist, none matched)."
-
-
-def _version(config: SignedConfig) -> str:
-    return ".".join(map(str, config.number))
 
 
 def _now() -> float:

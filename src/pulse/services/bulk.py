@@ -47,9 +47,7 @@ class BulkService:
     # Details
 
     def _draft(self) -> Draft:
-        config = self.statements.config
-        if config is None or not self.statements.in_force:
-            raise Refused("this node has not got the network's config yet. It comes from any neighbour: pulse status")
+        config = self.statements.config_in_force()
         return Draft.of(config, self.members, self.statements.revoked())
 
     def _concerned(self, draft: Draft, wanted: BulkRequest) -> list[NodeId]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pulse.core.messages import MethodName, pack
 from pulse.core.network.edits import Edit, Edits, read_edits
 from pulse.core.network.naming import NodeNamed, NodeTagged, NodeUntagged
-from pulse.core.network.netconfig import SignedConfig, read_offer
+from pulse.core.network.netconfig import SignedConfig, read_offer, spelled
 from pulse.core.network.statements import Statements
 from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.members import Members
@@ -51,8 +51,9 @@ class EditsService:
         try:
             answer = await self.call(roles.scribe, MethodName.EDIT, pack(edits), PATIENCE)
         except LinkError as error:
+            scribe = self.members.named(roles.scribe)
             raise LinkError(
-                f"{self._named(roles.scribe)} is the scribe, who alone writes the network config, and gave no answer: "
+                f"{scribe} is the scribe, who alone writes the network config, and gave no answer: "
                 f"{error}.\nWhether it did is seen once it is back: look before you type this again"
             ) from error
         return await self._arrived(read_offer(answer).number)
@@ -61,7 +62,7 @@ class EditsService:
         """The RPC `config.edit`, on the scribe: an offer of the config the edits made. Raises what `edit` raises."""
         if not self.statements.roles.may_edit(caller, self.ca_nodes()):
             raise Refused(
-                f"{self._named(caller)} is no operator, so the scribe takes no edits of it.\n"
+                f"{self.members.named(caller)} is no operator, so the scribe takes no edits of it.\n"
                 f"Make it one, on the CA: pulse ca grant {caller[:SHORT_ID]} operator"
             )
         return pack((await self.write(read_edits(body), caller)).offer)
@@ -89,7 +90,7 @@ class EditsService:
         signed = await self.edit(Edits([edit]))
         certificate = self.members.get(node)
         tags = self.members.tags(certificate) if certificate else ()
-        return NodeNaming(node, self.members.label_of(node), list(tags), ".".join(map(str, signed.number)))
+        return NodeNaming(node, self.members.label_of(node), list(tags), signed.version)
 
     async def _arrived(self, number: tuple[int, int]) -> SignedConfig:
         """The config in force here, once it is `number` or a later one. Raises LinkError if it does not come."""
@@ -99,12 +100,9 @@ class EditsService:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            version = ".".join(map(str, number))
+            version = spelled(number)
             raise LinkError(
                 f"the scribe made this change (network config {version}), but this node has not got it yet.\n"
                 "It comes from any neighbour: pulse status"
             ) from None
         return config
-
-    def _named(self, node: NodeId) -> str:
-        return f"{self.members.label_of(node)} ({node[:SHORT_ID]})"

@@ -17,7 +17,7 @@ from pulse.core.trust.ca import Issuer
 from pulse.core.trust.identity import Signer, node_bytes, node_from_bytes
 from pulse.core.trust.members import Members
 from pulse.core.trust.revocation import BY_CA, Revocation, check_revocable, sign_revocation
-from pulse.core.types import LEAST_PREFIX, SHORT_ID, Digest, NodeId, is_node_id
+from pulse.core.types import LEAST_PREFIX, Digest, NodeId, is_node_id
 from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused
 from pulse.net.links import Rpc
 from pulse.schemas import Revoked, RevokeRequest
@@ -72,7 +72,7 @@ class RevokeService:
         """The RPC `revoke`, on the scribe: an operator's word is the scribe's. Raises what `revoke` raises."""
         roles = self.statements.roles
         if roles.scribe != self.me or not roles.may_edit(caller, self.ca_nodes()):
-            raise Refused(f"{self._named(caller)} is no operator here, so it revokes nobody.{self._where()}")
+            raise Refused(f"{self.members.named(caller)} is no operator here, so it revokes nobody.{self._where()}")
         self._revoked(node_from_bytes(unpack(_wanted, body, "revocation wanted", 64).node), force=False)
         return b""
 
@@ -132,9 +132,9 @@ class RevokeService:
         try:
             await self.call(roles.scribe, MethodName.REVOKE, pack(_Wanted(node_bytes(node))), PATIENCE)
         except LinkError as error:
+            scribe = self.members.named(roles.scribe)
             raise LinkError(
-                f"{self._named(roles.scribe)} is the scribe, who revokes for operators, and gave no answer: {error}."
-                f"{self._where()}"
+                f"{scribe} is the scribe, who revokes for operators, and gave no answer: {error}.{self._where()}"
             ) from error
         return Revoked(node, name, "scribe")
 
@@ -146,7 +146,7 @@ class RevokeService:
         except NotFound:
             for node in self.statements.revoked():
                 if self._is_meant(node, wanted):
-                    raise Conflict(f"{self.members.label_of(node)} ({node[:SHORT_ID]}) is revoked already") from None
+                    raise Conflict(f"{self.members.named(node)} is revoked already") from None
             if not is_node_id(wanted):
                 raise NotFound(f'no node is called "{printable(text)}". See the nodes: pulse status') from None
         return NodeId(wanted)
@@ -158,8 +158,5 @@ class RevokeService:
     def _where(self) -> str:
         scribe = self.statements.roles.scribe
         keepers = sorted(self.ca_nodes() | ({scribe} if scribe else set()))
-        named = " or ".join(map(self._named, keepers))
+        named = " or ".join(map(self.members.named, keepers))
         return f"\nRun it on {named}" if named else ""
-
-    def _named(self, node: NodeId) -> str:
-        return f"{self.members.label_of(node)} ({node[:SHORT_ID]})"

@@ -94,7 +94,7 @@ class RolesService:
             return signed.data
         how = f"On the CA: pulse ca grant {node[:SHORT_ID]} scribe"
         if roles.scribe is not None:
-            raise Refused(f"{self._named(roles.scribe)} is the scribe of this network already.\n{how}")
+            raise Refused(f"{self.members.named(roles.scribe)} is the scribe of this network already.\n{how}")
         if not ledger.claim_scribe(node, clock.wall()):
             raise Refused(
                 "only the first node that joined with the CA's master token and asks becomes the scribe by itself.\n"
@@ -112,8 +112,9 @@ class RolesService:
         """What the scribe said last is the CA's to vouch for, so the CA must have heard it."""
         if before.scribe is None or before.scribe in self.ca_nodes() or self.is_linked() or force:
             return
+        scribe = self.members.named(before.scribe)
         raise Refused(
-            f"this CA is linked with nobody, so it may not know what {self._named(before.scribe)} wrote and revoked "
+            f"this CA is linked with nobody, so it may not know what {scribe} wrote and revoked "
             "last, and that would be lost.\nWait until it is (pulse status), or say --force"
         )
 
@@ -123,7 +124,7 @@ class RolesService:
 
     def _authority(self) -> tuple[Issuer, Ledger]:
         if self.ca is None:
-            keepers = " or ".join(map(self._named, sorted(self.ca_nodes())))
+            keepers = " or ".join(map(self.members.named, sorted(self.ca_nodes())))
             raise Refused(f"roles are given by the CA alone.\nRun it on {keepers or 'the CA'}")
         self.check()
         return self.ca
@@ -140,6 +141,3 @@ class RolesService:
 
     def _problem(self, node: NodeId) -> str:
         return "revoked" if node in self.statements.revoked() else ""
-
-    def _named(self, node: NodeId) -> str:
-        return f"{self.members.label_of(node)} ({node[:SHORT_ID]})"

@@ -98,8 +98,7 @@ class ScribeService:
         if signed != self.scribe.statements.config:
             self.asked(by)
             self.publish.config(signed)
-            version = ".".join(map(str, signed.number))
-            log.info("network config edited", extra={"node": by[:SHORT_ID], "version": version})
+            log.info("network config edited", extra={"node": by[:SHORT_ID], "version": signed.version})
         return signed
 
     # Details

@@ -117,7 +117,7 @@ class TokensService:
         """The RPC `tokens`, on the CA, for scribe and operators. Raises what the methods raise, or ProtocolError."""
         if not self.statements.roles.may_edit(caller, self.ca_nodes()):
             raise Refused(
-                f"{self._named(caller)} is neither the scribe nor an operator, so the CA shows it no tokens.\n"
+                f"{self.members.named(caller)} is neither the scribe nor an operator, so the CA shows it no tokens.\n"
                 f"Make it one, on the CA: pulse ca grant {caller[:SHORT_ID]} operator"
             )
         asked = unpack(_asked, body, "tokens wanted", _ASKED_LIMIT)
@@ -146,14 +146,16 @@ class TokensService:
         if not cas or not self.statements.roles.may_edit(self.me, cas):
             raise Refused(
                 "tokens live on the CA, and this node is neither the scribe nor an operator.\n"
-                f"Run it on {self._named(cas[0]) if cas else 'the CA'}, or make this node an operator there: "
+                f"Run it on {self.members.named(cas[0]) if cas else 'the CA'}, or make this node an operator there: "
                 f"pulse ca grant {self.me[:SHORT_ID]} operator"
             )
         content = b"" if body is None else msgspec.json.encode(body)
         try:
             answer = await self.call(cas[0], MethodName.TOKENS, pack(_Asked(what, content)), PATIENCE)
         except LinkError as error:
-            raise LinkError(f"tokens live on the CA, {self._named(cas[0])}, which gave no answer: {error}") from error
+            raise LinkError(
+                f"tokens live on the CA, {self.members.named(cas[0])}, which gave no answer: {error}"
+            ) from error
         return _read(answer, kind)
 
     def _info(self, record: TokenRecord, users: Sequence[NodeId] = ()) -> schemas.TokenInfo:
@@ -169,9 +171,6 @@ class TokensService:
             state=_STATES[record.unfit(clock.wall())],
             used_by=[self.members.label_of(node) for node in users[-MOST_SHOWN:]],
         )
-
-    def _named(self, node: NodeId) -> str:
-        return f"{self.members.label_of(node)} ({node[:SHORT_ID]})"
 
 
 def _read(data: bytes, kind: type[_T]) -> _T:

@@ -198,3 +198,10 @@ def test_rules_know_a_node_by_what_was_signed_for_it_and_never_by_what_it_asked_
 
     known.naming = lambda: Naming({LAPTOP.node_id: "web"})
     assert [known.rule_name(each) for each in (WEB, LAPTOP)] == [None, "web"]
+
+
+def test_a_node_is_named_with_the_first_digits_of_its_id_met_or_not() -> None:
+    known = members(WEB)
+
+    assert known.named(WEB.node_id) == f"web ({WEB.node_id[:12]})"
+    assert known.named(node("stranger")) == f"{node('stranger')[:12]} ({node('stranger')[:12]})"

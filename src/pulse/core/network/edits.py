@@ -13,7 +13,7 @@ from pulse.core.network import naming, ruling
 from pulse.core.network.consequences import Through, check_assertions, check_through
 from pulse.core.network.draft import Draft
 from pulse.core.network.naming import NamingEdit
-from pulse.core.network.netconfig import SignedConfig
+from pulse.core.network.netconfig import SignedConfig, spelled
 from pulse.core.network.ruling import RulingEdit
 from pulse.errors import Conflict
 
@@ -47,7 +47,7 @@ def read_edits(data: bytes) -> Edits:
 def check_base(edits: Edits, config: SignedConfig) -> None:
     """Raise Conflict if the edits were made for another config than `config`."""
     if edits.base is not None and edits.base != config.number:
-        theirs, ours = (".".join(map(str, number)) for number in (edits.base, config.number))
+        theirs, ours = (spelled(edits.base), config.version)
         raise Conflict(
             f"the network config is {ours} by now, and this edit was made for {theirs}: nothing is changed.\n"
             "Look again at what is in force, then edit that"

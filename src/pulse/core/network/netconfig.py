@@ -103,6 +103,11 @@ class SignedConfig:
         return self.config.scribe_epoch, self.config.generation
 
     @property
+    def version(self) -> str:
+        """The number as people read it."""
+        return spelled(self.number)
+
+    @property
     def rank(self) -> Rank:
         """How it stands to others."""
         return self.number, self.sha256
@@ -111,6 +116,11 @@ class SignedConfig:
     def offer(self) -> Offer:
         """What neighbours are told of it."""
         return Offer(*self.number, self.sha256)
+
+
+def spelled(number: tuple[int, int]) -> str:
+    """A config's number as people read it: `1.7`."""
+    return ".".join(map(str, number))
 
 
 def first_config(network: Network, cidr: IPv4Network, ca: Signer) -> SignedConfig:

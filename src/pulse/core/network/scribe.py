@@ -50,7 +50,7 @@ class Scribe:
         if scribe != self.me:
             raise Refused(
                 f"this node is neither the scribe, who keeps names, tags and rules, nor an operator.\n"
-                f"Run it on {self.members.label_of(scribe)} ({scribe[:SHORT_ID]}), or make this node an operator, "
+                f"Run it on {self.members.named(scribe)}, or make this node an operator, "
                 f"on the CA: pulse ca grant {self.me[:SHORT_ID]} operator"
             )
         config = self._config()

@@ -114,6 +114,15 @@ class Statements:
         """True once a config at or above our floor is held; until then no packet passes."""
         return self._config is not None and reaches_floor(self._config, self.floors)
 
+    def config_in_force(self) -> SignedConfig:
+        """The same for whoever cannot do without one; raises Refused."""
+        if self._config is None or not self.in_force:
+            raise Refused(
+                "this node has not got the network's config yet, so no packet passes here.\n"
+                "It comes from any neighbour: pulse status"
+            )
+        return self._config
+
     def mesh_cidr(self) -> IPv4Network | None:
         """The mesh's range; None before a config came."""
         return self._config.mesh_cidr if self._config else None
@@ -194,7 +203,7 @@ class Statements:
         if not verdict.takes_theirs:
             return alarm
         self._config = theirs
-        log = Log("network config in force", INFO, {"version": ".".join(map(str, theirs.number))})
+        log = Log("network config in force", INFO, {"version": theirs.version})
         return [*alarm, StoreConfig(*theirs.number, theirs.data), log]
 
     def _revocation_received(self, revocation: Revocation) -> list[Effect]:

@@ -87,6 +87,10 @@ class Members:
             return self.label(certificate)
         return self.naming().names.get(node, node[:SHORT_ID])
 
+    def named(self, node: NodeId) -> str:
+        """The same with the first digits of its id, for sentences that say where to go."""
+        return f"{self.label_of(node)} ({node[:SHORT_ID]})"
+
     def tags(self, certificate: Certificate) -> tuple[str, ...]:
         """The node's tags: those of the config if it says any, else those of its certificate."""
         return tags(certificate, self.naming())

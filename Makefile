@@ -10,13 +10,16 @@ RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find crates -name Cargo.tom
 export MATURIN_NO_INSTALL_RUST := 1
 export MATURIN_PEP517_ARGS := --locked
 export PYO3_PYTHON := $(abspath $(PY))
+# Tests start daemons by the hundred: each module is compiled once, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
 # Evaluated when a recipe runs: the Rust may have been installed by the one before.
 WITH_RUST := PATH="$(abspath $(VENV))/bin:$$(tools/setup.sh rust-path)"
 
-.PHONY: setup demo test phases sim-long killpoints lint bench clean lock
+.PHONY: setup demo test phases e2e compiled sim-long killpoints lint bench clean lock
 .DELETE_ON_ERROR:
 
 setup: $(DATAPLANE)
+	@$(PY) -m compileall -q src
 
 $(STAMPS)/build: tools/setup.sh
 	@tools/setup.sh build
@@ -47,14 +50,19 @@ demo: setup
 
 # Behind all that runs the simulation, on what the others leave of the processors.
 test: setup $(STAMPS)/test
-	@PYTHONPATH=src:. $(PY) -m tests.sim.backstage $(MAKE) --no-print-directory phases
+	@PYTHONPATH=src:. $(PY) -m tests.sim.backstage $(MAKE) --no-print-directory --jobs 2 phases
 
-# Much is waited for, so two files run at a time, but for those that need the machine to themselves.
-phases:
-	$(WITH_RUST) cargo test --locked --quiet --package pulse-dataplane
-	$(PY) -m pytest -m "e2e and not alone" --numprocesses 2 --dist loadfile
+# Most tests wait most of their time, so several run at once, but for those that need the machine to themselves.
+phases: e2e compiled
+	$(WITH_RUST) RUST_TEST_THREADS=6 cargo test --locked --quiet --package pulse-dataplane
 	$(PY) -m pytest -m "not e2e and not alone" --numprocesses 2 --dist loadfile
 	$(PY) -m pytest -m "alone"
+
+e2e:
+	$(PY) -m pytest -m "e2e and not alone" --numprocesses 3 --dist loadfile
+
+compiled:
+	@$(WITH_RUST) nice -n 19 cargo test --locked --quiet --package pulse-dataplane --no-run
 
 # Random seeds of the simulation; each that fails is printed with its diagram and belongs into tests/sim/seeds.py.
 SIM_MINUTES := 30

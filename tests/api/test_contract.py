@@ -56,7 +56,7 @@ def node() -> Iterator[Doors]:
 
 
 @SCHEMA.parametrize()
-@settings(max_examples=EXAMPLES, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_an_endpoint_keeps_to_its_document(case: Any, node: Doors) -> None:
     host, port = node.address
     case.call_and_validate(base_url=f"http://{host}:{port}", headers={"Authorization": f"Bearer {node.keys['write']}"})

@@ -25,7 +25,7 @@ SEEDS = range(3)
 AT_ONCE = 1.0
 """Seconds from the first packet to a direct link between cone NATs (security.md §5)."""
 
-ANY_SEED = settings(max_examples=4, deadline=None)
+ANY_SEED = settings(max_examples=4)
 
 
 @pytest.fixture(autouse=True, scope="module")

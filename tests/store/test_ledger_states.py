@@ -106,4 +106,4 @@ class Joins(RuleBasedStateMachine):
 
 
 TestJoins = Joins.TestCase
-TestJoins.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestJoins.settings = settings(max_examples=25, stateful_step_count=20)

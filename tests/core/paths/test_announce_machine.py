@@ -61,5 +61,5 @@ class AnnounceMachine(RuleBasedStateMachine):
             assert self.links == set()
 
 
-AnnounceMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+AnnounceMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=40)
 TestAnnounce = AnnounceMachine.TestCase

@@ -136,7 +136,7 @@ events = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(events, max_size=40))
 def test_whatever_happens_what_we_say_and_dial_stays_within_its_bounds(happened: list[tuple[str, object]]) -> None:
     story, said = Story(), set[tuple[str, int, int]]()

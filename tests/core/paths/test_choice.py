@@ -200,7 +200,7 @@ def test_after_a_change_the_next_one_waits_and_the_one_after_waits_longer(choose
     assert waits == [3, 8 + 2, 16 + 2, 32 + 2]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32))
 def test_of_two_ways_of_one_worth_noise_makes_few_changes_and_ever_fewer(seed: int) -> None:
     # The hold after the nth change lasts 8 * 2^(n-1) seconds: of those of ten minutes six end.

@@ -206,7 +206,7 @@ def test_of_a_node_that_makes_too_many_versions_the_newest_is_passed_on_once_a_s
 # Any order, any number of times
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_records_in_any_order_and_number_end_in_the_same_tables(data: st.DataObject) -> None:
     pool = [record(place, seq) for place in (2, 3) for seq in (1, 2)] + [*other_bytes(4, 7), record(4, 6)]

@@ -94,5 +94,5 @@ class GossipMachine(RuleBasedStateMachine):
             assert {each.data for each in member.gossip.records()} == {each.data for each in self.said.values()}
 
 
-GossipMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+GossipMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
 TestGossip = GossipMachine.TestCase

@@ -173,5 +173,5 @@ class LinkStateMachine(RuleBasedStateMachine):
         self.expired &= lost
 
 
-LinkStateMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+LinkStateMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
 TestLinkState = LinkStateMachine.TestCase

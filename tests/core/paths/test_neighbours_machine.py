@@ -173,5 +173,5 @@ class NeighboursMachine(RuleBasedStateMachine):
         assert len(self.dials) <= MOST_DIALS
 
 
-NeighboursMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+NeighboursMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestNeighbours = NeighboursMachine.TestCase

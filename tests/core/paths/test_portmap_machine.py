@@ -115,5 +115,5 @@ class PortMapMachine(RuleBasedStateMachine):
             assert self.gateway is None or self.open is not None
 
 
-PortMapMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+PortMapMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestPortMap = PortMapMachine.TestCase

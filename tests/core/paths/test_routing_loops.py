@@ -8,7 +8,7 @@ from tests.core.paths.atlas import Atlas, Mind
 from tests.core.paths.drawn import atlases
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(atlas=atlases(least=3), data=st.data())
 def test_whichever_hops_the_nodes_pick_every_frame_arrives(atlas: Atlas, data: st.DataObject) -> None:
     minds = {node: Mind(atlas, node) for node in atlas.nodes()}

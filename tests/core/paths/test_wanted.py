@@ -112,7 +112,7 @@ def test_another_node_changes_little(crowd: Choosing) -> None:
     assert len(before - crowd.nodes()) <= 1
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(first=st.integers(0, 10_000))
 def test_what_the_nodes_of_a_large_mesh_want_holds_it_together(first: int) -> None:
     mesh = range(first, first + 150)

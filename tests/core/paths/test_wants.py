@@ -252,5 +252,5 @@ class WantsMachine(RuleBasedStateMachine):
         assert len(self.wants) == 0
 
 
-WantsMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+WantsMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestWants = WantsMachine.TestCase

@@ -188,3 +188,25 @@ async def test_a_lost_scribe_is_replaced_by_one_command_and_writes_no_more(
             await second.ask(lambda client: client.add_tag("first", "infra"))
 
     assert status.node.roles == []
+
+
+async def test_whom_a_stolen_scribe_revoked_is_back_once_it_is_replaced(
+    first: Machine, second: Machine, third: Machine
+) -> None:
+    async with (
+        first.runs(**RELAY),
+        second.runs(address(first), token=MASTER, **HOME),
+        third.runs(address(first), address(second), token=MASTER) as victim,
+    ):
+        await shows(second, lambda status: status.node.roles == ["scribe"])
+        await second.linked_with(third)
+        await second.ask(lambda client: client.revoke(victim.node.id))
+        await shows(first, lambda status: victim.node.id not in [row.id for row in status.peers])
+        await shows(third, lambda status: all(row.link == "-" for row in status.peers))
+        told = await first.ask(Client.roles)
+        await first.ask(lambda client: client.grant("first", "scribe", reinstate=[victim.node.id]))
+        await first.linked_with(third)
+        await second.linked_with(third)
+        await second.ask(lambda client: client.ping(victim.node.id, 5.0))
+
+    assert [each.id for each in told.revoked_by_scribe] == [victim.node.id]

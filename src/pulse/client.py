@@ -9,7 +9,7 @@ import os
 import socket
 import struct
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
@@ -166,9 +166,12 @@ class Client:
         """Who has which role."""
         return self._get("/api/roles", schemas.RolesInfo)
 
-    def grant(self, node: str, role: schemas.GivenRole, *, force: bool = False) -> schemas.RolesInfo:
-        """Give a node a role, on the CA; `force` for a CA that is cut off."""
-        return self._call("POST", "/api/roles", schemas.RolesInfo, schemas.RoleRequest(node, role, force))
+    def grant(
+        self, node: str, role: schemas.GivenRole, *, force: bool = False, reinstate: Sequence[str] = ()
+    ) -> schemas.RolesInfo:
+        """Give a node a role, on the CA; `force` if that is cut off, `reinstate` for whom a lost scribe revoked."""
+        wanted = schemas.RoleRequest(node, role, force, list(reinstate))
+        return self._call("POST", "/api/roles", schemas.RolesInfo, wanted)
 
     def ungrant(self, node: str, role: schemas.GivenRole) -> schemas.RolesInfo:
         """Take a role from a node, on the CA."""

@@ -276,6 +276,8 @@ class RoleRequest(Body, frozen=True):
     role: GivenRole
     force: bool = False
     """Even if the CA may not know the last words of the scribe that is replaced."""
+    reinstate: Annotated[list[NodeText], msgspec.Meta(max_length=1_000)] = []
+    """Nodes whose revocation by the scribe that is replaced shall count no more."""
 
 
 class NodeRole(View, frozen=True):
@@ -296,6 +298,8 @@ class RolesInfo(View, frozen=True):
     scribe_epoch: int
     """Rises with each new scribe."""
     roles: list[NodeRole]
+    revoked_by_scribe: list["Revoked"] = []
+    """Nodes that the scribe in force revoked, which the CA has not made its own word yet."""
 
 
 class PinRequest(Body, frozen=True):

@@ -13,13 +13,13 @@ from pulse.core.network.netconfig import first_config
 from pulse.core.network.statements import Statements
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.members import Members
-from pulse.core.trust.revocation import sign_revocation
+from pulse.core.trust.revocation import BY_CA, sign_revocation
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import NodeId
 from pulse.services.publish import Publisher
 from pulse.store.files import open_data_dir
 from pulse.store.netconfig import NetworkStore
-from tests.authority import MESH, NOW, Ca
+from tests.authority import MESH, NOW, Ca, key
 from tests.mint import member
 
 CA = Ca()
@@ -68,9 +68,10 @@ class Office:
         roles = Roles(self.statements.roles.epoch + 1, scribe, epoch if who else 0, operators, key)
         self.hear(sign_roles(CA.network, roles, CA.key).data)
 
-    def revoke(self, who: Certificate) -> None:
-        """The CA shuts a node out."""
-        self.hear(sign_revocation(CA.network, who.node_id, CA.key, time=NOW).data)
+    def revoke(self, who: Certificate, by: str | None = None) -> None:
+        """The CA shuts a node out, or the first scribe."""
+        signer, epoch = (CA.key, BY_CA) if by is None else (key(by), 1)
+        self.hear(sign_revocation(CA.network, who.node_id, signer, scribe_epoch=epoch, time=NOW).data)
 
     def _key(self, who: NodeId) -> bytes | None:
         certificate = self.members.get(who)

@@ -15,7 +15,7 @@ from pulse.core.messages import MethodName
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.join import Denied, Floors, Granted, Refusal, build_general_refusal, build_showing
 from pulse.core.trust.renew import build_answer, read_renewal
-from pulse.core.trust.renewal import Phase, Renewal
+from pulse.core.trust.renewal import LONGEST_PAUSE, Phase, Renewal
 from pulse.core.types import NodeId
 from pulse.errors import LinkError, NotFound
 from pulse.services import renewal as module
@@ -190,13 +190,15 @@ async def test_a_ca_of_an_earlier_release_and_a_node_without_a_ca_wait(world: Wo
     assert world.shown == []
 
 
-async def test_a_revoked_node_hears_it_and_asks_no_more(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_revoked_node_hears_it_and_asks_seldom(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     world.answers = denies(Refusal.NODE_REVOKED)
     service = world.service()
     async with running(service):
         pass
 
-    assert service.machine.phase is Phase.OVER
+    assert service.machine.deadline() == world.now + LONGEST_PAUSE
     assert "certificate not renewed: the CA refused" in caplog.messages
 
 

@@ -237,8 +237,27 @@ async def test_what_the_scribe_revoked_outlives_its_epoch_once_the_ca_countersig
     at_the_ca: RevokeService, at_the_scribe: RevokeService, office: Office
 ) -> None:
     await at_the_scribe.revoke(RevokeRequest("cam-7"))
-    at_the_ca.countersign()
+    at_the_ca.countersign(())
     office.appoint(RELAY, 2)
 
     assert office.statements.revoked() == {CAM.node_id}
     assert [each.scribe_epoch for each in office.statements.revocations()] == [BY_CA]
+
+
+async def test_who_is_reinstated_is_in_again_once_the_scribe_is_replaced(
+    at_the_ca: RevokeService, at_the_scribe: RevokeService, office: Office, ledger: Ledger
+) -> None:
+    await at_the_scribe.revoke(RevokeRequest("cam-7"))
+    at_the_ca.catch_up()
+    assert ledger.revocations() != []
+
+    at_the_ca.countersign({CAM.node_id})
+    at_the_ca.catch_up()
+    assert office.statements.revoked() == {CAM.node_id}
+    assert ledger.revocations() != [], "the scribe's word counts until another has its place"
+
+    at_the_ca.countersign({CAM.node_id})
+    office.appoint(RELAY, 2)
+    at_the_ca.catch_up()
+    assert (office.statements.revoked(), ledger.revocations()) == (frozenset(), [])
+    assert [each.fields for each in ledger.entries() if each.event == "node reinstated"] == [{"node": CAM.node_id}] * 2

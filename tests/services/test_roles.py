@@ -1,7 +1,7 @@
 """Roles service: one node becomes the scribe by itself, and a claim cut short is finished by asking again."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -13,8 +13,9 @@ from pulse.core.messages import ObjectKind
 from pulse.core.trust.ca import Issuer
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.roles import Role, Roles, open_roles
+from pulse.core.types import NodeId
 from pulse.errors import NotFound, Refused, SystemRefused
-from pulse.schemas import GivenRole, NodeRole, RoleRequest
+from pulse.schemas import GivenRole, NodeRole, Revoked, RoleRequest
 from pulse.services.roles import RolesService
 from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
@@ -60,7 +61,7 @@ def service(ledger: Ledger, office: Office) -> RolesService:
 def at(
     office: Office,
     ca: tuple[Issuer, Ledger] | None,
-    before: Callable[[], None] = lambda: None,
+    before: Callable[[Collection[NodeId]], None] = lambda _: None,
     *,
     linked: bool = True,
 ) -> RolesService:
@@ -155,7 +156,7 @@ async def test_an_operator_is_made_and_unmade_and_the_journal_knows(
 async def test_a_new_scribe_takes_the_place_of_the_old_one(ledger: Ledger, office: Office) -> None:
     office.appoint(HOME)
     epochs: list[int] = []
-    service = at(office, (CA.issuer, ledger), lambda: epochs.append(office.statements.roles.scribe_epoch))
+    service = at(office, (CA.issuer, ledger), lambda _: epochs.append(office.statements.roles.scribe_epoch))
     found = await service.grant(SCRIBE)
 
     assert (office.statements.roles.scribe, office.statements.roles.scribe_key) == (RELAY.node_id, RELAY.public_key)
@@ -190,6 +191,26 @@ async def test_who_is_revoked_is_shown_so(service: RolesService, office: Office)
 
     (row,) = [each for each in (await service.roles()).roles if each.role == "operator"]
     assert row == NodeRole(CAM.node_id, row.name, "operator", "revoked")
+
+
+async def test_of_what_a_replaced_scribe_revoked_some_is_undone(ledger: Ledger, office: Office) -> None:
+    office.appoint(HOME)
+    reinstated: list[Collection[NodeId]] = []
+    service = at(office, (CA.issuer, ledger), reinstated.append)
+    office.revoke(CAM, by="home")
+    assert (await service.roles()).revoked_by_scribe == [Revoked(CAM.node_id, "cam-7", "scribe")]
+
+    for words, of_whom in (([CAM.node_id[:3]], SCRIBE), (["relay"], SCRIBE), (["cam-7", "nobody"], SCRIBE)):
+        with pytest.raises(NotFound, match=r"is not one node that the scribe in force revoked.\n.*pulse ca roles"):
+            await service.grant(replace(of_whom, reinstate=words))
+    for wanted in (OPERATOR, RoleRequest("home", "scribe")):
+        with pytest.raises(Refused, match="only when another scribe takes the place"):
+            await service.grant(replace(wanted, reinstate=[CAM.node_id]))
+    assert (office.told, reinstated) == ([], [])
+    await service.grant(replace(SCRIBE, reinstate=[CAM.node_id[:12]]))
+
+    assert reinstated == [{CAM.node_id}]
+    assert (await service.roles()).revoked_by_scribe == []
 
 
 async def test_a_node_that_is_not_there_gets_and_loses_nothing(service: RolesService, office: Office) -> None:

@@ -18,7 +18,14 @@ def roles(*, json: Json = False, data_dir: DataDir = None) -> None:
 
 
 def grant(
-    node: str, role: schemas.GivenRole, /, *, force: bool = False, json: Json = False, data_dir: DataDir = None
+    node: str,
+    role: schemas.GivenRole,
+    /,
+    *,
+    reinstate: tuple[str, ...] = (),
+    force: bool = False,
+    json: Json = False,
+    data_dir: DataDir = None,
 ) -> None:
     """Give a node a role, on the CA. A new scribe takes the place of the old one, which stops writing.
 
@@ -28,11 +35,14 @@ def grant(
         Its name, its mesh address, or the first digits of its id.
     role
         scribe: it keeps names, tags and rules; operator: the scribe takes its edits.
+    reinstate
+        A node that the scribe which is replaced revoked, as a thief would; can be given more than once.
+        The CA stands by its other revocations.
     force
         Even if this CA is cut off, and may not know what the scribe that is replaced wrote and revoked last.
     """
     with connect(data_dir) as client:
-        found = client.grant(node, role, force=force)
+        found = client.grant(node, role, force=force, reinstate=reinstate)
     _show(found, json=json)
 
 
@@ -57,3 +67,9 @@ def _show(found: schemas.RolesInfo, *, json: bool) -> None:
         return
     rows = [(each.role, each.name, each.id[:SHORT_ID], each.problem or DASH) for each in found.roles]
     print_table(("ROLE", "NODE", "ID", "PROBLEM"), rows)
+    if found.revoked_by_scribe:
+        print(f"revoked by the scribe: {', '.join(map(_named, found.revoked_by_scribe))}")
+
+
+def _named(node: schemas.Revoked) -> str:
+    return f"{node.name} ({node.id[:SHORT_ID]})"

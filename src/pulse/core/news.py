@@ -149,10 +149,10 @@ def trust_changed(of: Machines, now: float) -> Outcomes:
     of.tables_stale = of.rules_stale = True
     outcomes: list[Effect | News] = [*of.neighbours.peers_banished(revoked)]
     outcomes += of.gossip.revocations_changed(revoked)
+    outcomes += of.linkstate.revocations_changed(revoked)
     outcomes += of.traversal.peers_banished(revoked, now)
     for member in [each for each in of.members.all() if each.node_id in revoked]:
         of.members.node_revoked(member.node_id)
-        outcomes += of.linkstate.node_revoked(member.node_id)
         outcomes += of.announce.neighbour_down(member.addresses.v4, now)
         outcomes.append(StorePeers())
     return outcomes

@@ -140,7 +140,7 @@ class RenewalService:
         except RenewalDenied as error:
             log.warning("certificate not renewed: the CA refused", extra={"error": str(error)})
             if error.refusal == Refusal.NODE_REVOKED:
-                self.machine.revoked()
+                self.machine.revoked(clock.wall())
             else:
                 self.machine.failed(clock.wall())
         except PulseError as error:

@@ -4,7 +4,7 @@ Invariant: a node whose revocation this CA knows, from whomever, gets no certifi
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -76,10 +76,13 @@ class RevokeService:
         self._revoked(node_from_bytes(unpack(_wanted, body, "revocation wanted", 64).node), force=False)
         return b""
 
-    def countersign(self) -> None:
-        """On the CA: what the scribe revoked is the CA's word from now on, and outlives that scribe's epoch."""
-        for each in self.statements.revocations():
-            if each.scribe_epoch != BY_CA:
+    def countersign(self, reinstated: Collection[NodeId]) -> None:
+        """On the CA: what the scribe revoked is the CA's word from now on and outlives its epoch, but for some."""
+        for each in self.statements.by_scribe():
+            if each.node in reinstated and self.ca is not None:
+                self.ca[1].reinstate_node(each.node, clock.wall())
+                self._entered.discard(each.node)
+            else:
                 self._sign(each.node)
 
     def catch_up(self) -> None:

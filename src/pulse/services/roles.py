@@ -5,18 +5,19 @@ short is finished by asking again.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pulse import clock
+from pulse.core.messages import printable
 from pulse.core.network.statements import Statements
 from pulse.core.trust.ca import Issuer
 from pulse.core.trust.members import Members
 from pulse.core.trust.roles import Role, Roles, SignedRoles, sign_roles
-from pulse.core.types import SHORT_ID, NodeId
-from pulse.errors import Refused
-from pulse.schemas import NodeRole, RoleRequest, RolesInfo
+from pulse.core.types import LEAST_PREFIX, SHORT_ID, NodeId
+from pulse.errors import NotFound, Refused
+from pulse.schemas import NodeRole, Revoked, RoleRequest, RolesInfo
 from pulse.store.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -36,8 +37,8 @@ class RolesService:
     members: Members
     ca_nodes: Callable[[], frozenset[NodeId]]
     publish: Publishes
-    countersign: Callable[[], None]
-    """Makes the CA's word of what the scribe revoked, before another takes its place."""
+    countersign: Callable[[Collection[NodeId]], None]
+    """Makes the CA's word of what the scribe revoked, before another takes its place, but for some nodes."""
     is_linked: Callable[[], bool]
     """True if a neighbour has told all it holds."""
     highest: Callable[[], int]
@@ -54,7 +55,9 @@ class RolesService:
         held += [(roles.scribe, Role.SCRIBE)] if roles.scribe else []
         held += [(node, Role.OPERATOR) for node in sorted(roles.operators)]
         rows = [NodeRole(node, self.members.label_of(node), role, self._problem(node)) for node, role in held]
-        return RolesInfo(roles.epoch, roles.scribe_epoch, rows)
+        revoked = [each.node for each in self.statements.by_scribe()]
+        told = [Revoked(node, self.members.label_of(node), "scribe") for node in revoked]
+        return RolesInfo(roles.epoch, roles.scribe_epoch, rows, told)
 
     async def grant(self, wanted: RoleRequest) -> RolesInfo:
         """Give a node a role. Raises Refused, NotFound, Conflict, or SystemRefused for a disk that refuses."""
@@ -65,12 +68,13 @@ class RolesService:
         config = self.statements.config
         base = (*config.number, config.sha256) if config else None
         after = before.granted(found.node_id, role, found.public_key, base)
+        reinstated = self._reinstated(wanted.reinstate, is_replaced=after.scribe != before.scribe)
         if after == before:
             return await self.roles()
         after = replace(after, epoch=self._next_epoch())
         if after.scribe != before.scribe:
             self._check_current(before, force=wanted.force)
-            self.countersign()
+            self.countersign(reinstated)
         signed = sign_roles(issuer.network, after, issuer.signer)
         ledger.role_granted(found.node_id, role, after.epoch, clock.wall())
         self._publish(signed, found.node_id, role, "role granted")
@@ -117,6 +121,29 @@ class RolesService:
             f"this CA is linked with nobody, so it may not know what {scribe} wrote and revoked "
             "last, and that would be lost.\nWait until it is (pulse status), or say --force"
         )
+
+    def _reinstated(self, texts: Sequence[str], *, is_replaced: bool) -> frozenset[NodeId]:
+        """The nodes people mean, of those that the scribe revoked whom another replaces."""
+        if texts and not is_replaced:
+            raise Refused(
+                "nodes come back only when another scribe takes the place of the one that revoked them.\n"
+                "Name another node: pulse ca grant NODE scribe --reinstate …"
+            )
+        revoked = {each.node for each in self.statements.by_scribe()}
+        return frozenset(self._one_of(revoked, text) for text in texts)
+
+    def _one_of(self, revoked: Collection[NodeId], text: str) -> NodeId:
+        wanted, names = text.strip().lower(), self.members.naming().names
+        found = [
+            node
+            for node in revoked
+            if wanted == names.get(node) or (len(wanted) >= LEAST_PREFIX and node.startswith(wanted))
+        ]
+        if len(found) != 1:
+            raise NotFound(
+                f'"{printable(text)}" is not one node that the scribe in force revoked.\nSee them: pulse ca roles'
+            )
+        return found[0]
 
     def _publish(self, signed: SignedRoles, node: NodeId, role: Role, event: str) -> None:
         self.publish.roles(signed)

@@ -240,6 +240,13 @@ class Ledger:
                 self._note(now, "node revoked", {"node": node})
             self._register.revoke_node(node, data, now)
 
+    def reinstate_node(self, node: NodeId, now: float) -> None:
+        """Forget a revocation: the node may have a certificate again."""
+        with self._database.transaction():
+            if self._register.is_revoked(node):
+                self._note(now, "node reinstated", {"node": node})
+                self._register.reinstate_node(node)
+
     def revocations(self) -> list[bytes]:
         """The signed revocations, in their exact bytes."""
         with self._database.translated():

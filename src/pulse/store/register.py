@@ -158,6 +158,10 @@ class Register:
         self._db.execute("INSERT OR REPLACE INTO revocations VALUES (?, ?, ?)", (node, data, now))
         self._db.execute("DELETE FROM names WHERE node = ?", (node,))
 
+    def reinstate_node(self, node: NodeId) -> None:
+        """The node is in again."""
+        self._db.execute("DELETE FROM revocations WHERE node = ?", (node,))
+
     def revocations(self) -> list[bytes]:
         """The signed objects, in their exact bytes."""
         return [row[0] for row in self._db.execute("SELECT object FROM revocations ORDER BY node")]

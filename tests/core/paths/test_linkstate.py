@@ -306,7 +306,7 @@ def test_a_revoked_node_has_no_links_and_gets_none(state: State) -> None:
     state.opened(2)
     state.told(record(1, FAR_AWAY))
     state.settled()
-    state.linkstate.node_revoked(who(1))
+    state.linkstate.revocations_changed(frozenset({who(1)}))
     state.opened(1)
     state.told(record(1, FAR_AWAY))
     state.settled()
@@ -314,3 +314,16 @@ def test_a_revoked_node_has_no_links_and_gets_none(state: State) -> None:
     assert set(state.own()) == {2}
     assert state.linkstate.graph().reached() == {who(2)}
     assert state.linkstate.deadline() is None
+
+
+def test_a_node_that_is_in_again_has_links_again(state: State) -> None:
+    state.opened(1)
+    state.linkstate.revocations_changed(frozenset({who(1)}))
+    state.settled()
+    state.linkstate.revocations_changed(frozenset())
+    state.opened(1)
+    state.told(record(1, FAR_AWAY))
+    state.settled()
+
+    assert set(state.own()) == {1}
+    assert who(1) in state.linkstate.graph().reached()

@@ -93,7 +93,7 @@ class LinkStateMachine(RuleBasedStateMachine):
         self.revoked.add(other)
         self.records.pop(other, None)
         self.mine = {link: node for link, node in self.mine.items() if node != other}
-        self.linkstate.node_revoked(who(other))
+        self.linkstate.revocations_changed(frozenset(map(who, self.revoked)))
         self.settle()
 
     @rule(seconds=st.sampled_from([1.0, 100.0, EXPIRED_AFTER]))

@@ -91,10 +91,11 @@ def test_once_it_ended_anybody_is_asked_often_and_for_ever() -> None:
         assert asked == [AskAnybody()]
 
 
-def test_a_revoked_node_asks_no_more() -> None:
+def test_a_revoked_node_asks_once_an_hour() -> None:
     machine = asking()
-    machine.revoked()
-    assert (machine.deadline(), machine.tick(END + 1e9)) == (None, [])
+    machine.revoked(END - 9000)
+    assert machine.tick(END - 9000 + LONGEST_PAUSE - 1) == []
+    assert machine.tick(END - 9000 + LONGEST_PAUSE) == [AskCa()]
 
 
 @pytest.mark.parametrize(("life", "spread"), [(90 * 86400.0, SHOWN_MOST), (24.0, 1.0)])

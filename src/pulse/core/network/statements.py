@@ -144,6 +144,10 @@ class Statements:
         """The revocations that count, ordered by node id."""
         return self._revocations.counting(self.roles.scribe_epoch)
 
+    def by_scribe(self) -> tuple[Revocation, ...]:
+        """Those of them that are the word of the scribe in force, and would end with its epoch."""
+        return tuple(each for each in self.revocations() if each.scribe_epoch != revoking.BY_CA)
+
     def holds(self, kind: int, data: bytes) -> bool:
         """True if these exact bytes are held already, and need not be judged again."""
         match kind:

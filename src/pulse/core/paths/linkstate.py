@@ -75,7 +75,7 @@ class LinkState:
     _told: dict[NodeId, Told] = field(default_factory=dict)
     """What each node announces; what we announce ourselves is told like any other."""
     _mine: dict[LinkId, _Mine] = field(default_factory=dict)
-    _revoked: set[NodeId] = field(default_factory=set)
+    _revoked: frozenset[NodeId] = frozenset()
     _reached: set[NodeId] = field(default_factory=set)
     _missed: dict[NodeId, float] = field(default_factory=dict)
     """Since when no links lead to whom, longest first."""
@@ -141,11 +141,12 @@ class LinkState:
             self._look_after(LINKS_PACE)
         return []
 
-    def node_revoked(self, node: NodeId) -> list[Outcome]:
-        """That node is out for ever, whatever it or others announce."""
-        self._revoked.add(node)
-        self._told.pop(node, None)
-        for link in [link for link, mine in self._mine.items() if mine.node == node]:
+    def revocations_changed(self, revoked: frozenset[NodeId]) -> list[Outcome]:
+        """These nodes are out, whatever they or others announce, and nobody else."""
+        self._revoked = revoked
+        for node in revoked:
+            self._told.pop(node, None)
+        for link in [link for link, mine in self._mine.items() if mine.node in revoked]:
             del self._mine[link]
         self._look_after(0.0)
         return []

@@ -2,7 +2,7 @@
 
 Times here are the wall clock, seconds since 1970, for that is what a certificate ends by; it may be put right at any
 moment, so whoever runs this looks at it often. Invariant: one request is out at a time, two are never less than
-`LEAST_PAUSE` apart, and only a revoked node stops asking.
+`LEAST_PAUSE` apart, and no answer ends the asking.
 """
 
 from dataclasses import dataclass
@@ -54,8 +54,6 @@ class Phase(Enum):
 
     RESTING = "resting"
     ASKING = "asking"
-    OVER = "over"
-    """The node is revoked: there will be no next one."""
 
 
 def spread_of(certificate: Certificate) -> float:
@@ -93,15 +91,16 @@ class Renewal:
         self._failures += 1
         return []
 
-    def revoked(self) -> list[Effect]:
-        """The CA said that we are out for good."""
-        self.phase = Phase.OVER
+    def revoked(self, wall: float) -> list[Effect]:
+        """The CA said that we are out: only seldom is that undone, when it was the word of a stolen scribe."""
+        self.phase = Phase.RESTING
+        self._due = wall + LONGEST_PAUSE
         return []
 
     # The machine's face
 
     def deadline(self) -> float | None:
-        """When the next request is due; None while one is out, or none will be."""
+        """When the next request is due; None while one is out."""
         return self._due if self.phase is Phase.RESTING else None
 
     def tick(self, wall: float) -> list[Effect]:

@@ -49,9 +49,20 @@ def test_what_is_written_is_read_as_the_same(tmp_path: Path, file: said.ConfigFi
     assert configtext.read(str(path)).config == file
 
 
-def test_every_section_is_written_also_if_it_is_empty() -> None:
-    text = configtext.written(said.ConfigFile(settings=said.FileSettings("10.0.0.0/8")))
-    assert all(name in text for name in said.ConfigFile.__struct_fields__)
+def test_a_file_is_written_for_people_and_for_differences() -> None:
+    rules = [said.FileRule(id=each, source=["web"], destination=["tag:db"], expires=1_790_000_000.0) for each in "ab"]
+    tags = {"web": [f"tag-{number}" for number in range(20)], "a b": ["x"]}
+    file = said.ConfigFile(
+        settings=said.FileSettings("10.0.0.0/8"), tags=tags, acl=rules, templates={"w": said.FileTemplate()}
+    )
+    lines = configtext.written(file).splitlines()
+
+    assert lines[lines.index("[[acl]]") :] == [
+        "[[acl]]", 'id = "a"', 'from = ["web"]', 'to = ["tag:db"]', "expires = 2026-09-21T14:13:20Z", "",
+        "[[acl]]", 'id = "b"', 'from = ["web"]', 'to = ["tag:db"]', "expires = 2026-09-21T14:13:20Z", "",
+        "[templates.w]", "", "[auto_approve]",
+    ]  # fmt: skip
+    assert {'mesh_cidr = "10.0.0.0/8"', "web = [", '    "tag-7",', '"a b" = ["x"]'} <= {*lines}
 
 
 def test_a_key_that_is_wrong_at_one_of_many_places_names_no_line_that_may_be_another(tmp_path: Path) -> None:

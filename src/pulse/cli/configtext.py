@@ -25,6 +25,9 @@ HEADER: Final = """\
 
 """
 
+_WIDE: Final = 100
+"""Characters of a list on one line."""
+
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`(?: - at `\$(.*)`)?", re.DOTALL)
 _PLACED = re.compile(r"(.*) - at `\$(.*)`", re.DOTALL)
 _STEP = re.compile(r"\.([A-Za-z_]+)|\[(\d+)\]|\[(\.\.\.)\]")
@@ -70,15 +73,50 @@ def read(name: str) -> Text:
 
 
 def written(config: ConfigFile) -> str:
-    """The text of a file."""
+    """The text of a file: one table or list of tables a section, so that a line more is a line more in a diff."""
+    told = msgspec.to_builtins({name: getattr(config, name) for name in ConfigFile.__struct_fields__})
+    blocks = [block for name, section in told.items() for block in _blocks(name, section)]
+    return HEADER + "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def _blocks(name: str, section: Any) -> Iterator[list[str]]:
+    """Each table of a section, as lines."""
+    if isinstance(section, list):
+        for each in section:
+            yield [f"[[{name}]]", *_pairs(each)]
+    elif section and all(isinstance(each, dict) for each in section.values()):
+        for key, each in section.items():
+            yield [f"[{name}.{_key(key)}]", *_pairs(each)]
+    else:
+        yield [f"[{name}]", *_pairs(section)]
+
+
+def _pairs(table: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in table.items():
+        if key == "expires":
+            moment = datetime.fromtimestamp(value, UTC)
+            yield f"expires = {moment.isoformat().replace('+00:00', 'Z')}"
+        elif isinstance(value, list):
+            yield f"{_key(key)} = {_list([_literal(each) for each in value])}"
+        else:
+            yield f"{_key(key)} = {_literal(value)}"
+
+
+def _list(items: list[str]) -> str:
+    line = f"[{', '.join(items)}]"
+    return line if len(line) <= _WIDE else "".join(("[\n", *(f"    {each},\n" for each in items), "]"))
+
+
+def _literal(value: str | int | float | bool) -> str:
     import tomli_w
 
-    # Empty sections are written, too: they say what can be there.
-    told = msgspec.to_builtins({name: getattr(config, name) for name in ConfigFile.__struct_fields__})
-    for rule in told["acl"]:
-        if "expires" in rule:
-            rule["expires"] = datetime.fromtimestamp(rule["expires"], UTC)
-    return HEADER + tomli_w.dumps(told)
+    return tomli_w.dumps({"x": value}).removeprefix("x = ").removesuffix("\n")
+
+
+def _key(text: str) -> str:
+    import tomli_w
+
+    return tomli_w.dumps({text: 0}).removesuffix(" = 0\n")
 
 
 def _mistake(name: str, text: str, found: Mapping[str, Any], problem: str) -> str:

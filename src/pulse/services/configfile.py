@@ -22,7 +22,7 @@ from pulse.core.network.policy import Rule
 from pulse.core.network.reach import Change
 from pulse.core.network.replacing import RulingReplaced
 from pulse.core.network.routes import Route
-from pulse.core.network.ruletext import flows_text, ports_text, protocol_words
+from pulse.core.network.ruletext import flows_text, protocol_words
 from pulse.core.network.sections import RoutesReplaced, TemplatesReplaced, ZonesReplaced
 from pulse.core.network.statements import Statements
 from pulse.core.network.templates import Template, whole_seconds
@@ -137,7 +137,7 @@ def _rule_text(rule: Rule) -> said.FileRule:
         source=list(rule.sources),
         destination=list(rule.destinations),
         proto=[*protocol_words(rule.protocols)],
-        ports=[ports_text([each]) for each in rule.ports],
+        ports=[low if low == high else f"{low}-{high}" for low, high in rule.ports],
         expires=None if rule.expires is None else float(int(rule.expires)),
         window=str(rule.window or ""),
         redundant=rule.redundant,

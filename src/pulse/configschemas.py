@@ -45,7 +45,7 @@ class FileRule(Part, frozen=True, kw_only=True):
     note: Note = ""
 
 
-class FileTest(Part, frozen=True, kw_only=True):
+class FileAssertion(Part, frozen=True, kw_only=True):
     """What the rules must always let pass, or never."""
 
     id: Word = ""
@@ -91,7 +91,7 @@ class ConfigFile(Part, frozen=True, kw_only=True):
     tags: Annotated[dict[NodeText, Tags], msgspec.Meta(max_length=4096)] = msgspec.field(default_factory=dict)
     groups: Annotated[dict[Word, Members], msgspec.Meta(max_length=256)] = msgspec.field(default_factory=dict)
     acl: Annotated[list[FileRule], msgspec.Meta(max_length=1024)] = msgspec.field(default_factory=list)
-    tests: Annotated[list[FileTest], msgspec.Meta(max_length=256)] = msgspec.field(default_factory=list)
+    tests: Annotated[list[FileAssertion], msgspec.Meta(max_length=256)] = msgspec.field(default_factory=list)
     templates: Annotated[dict[Word, FileTemplate], msgspec.Meta(max_length=256)] = msgspec.field(default_factory=dict)
     zones: Annotated[list[FileRecord], msgspec.Meta(max_length=2048)] = msgspec.field(default_factory=list)
     routes: Annotated[list[FileRoute], msgspec.Meta(max_length=1024)] = msgspec.field(default_factory=list)

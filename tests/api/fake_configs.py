@@ -17,7 +17,7 @@ FILE = said.ConfigFile(
             expires=1_790_000_000.0, note="for reports",
         ),
     ],
-    tests=[said.FileTest(id="t1", source="tag:dev", destination="tag:prod", expect="deny", proto="tcp", port=22)],
+    tests=[said.FileAssertion(id="t1", source="tag:dev", destination="tag:prod", expect="deny", proto="tcp", port=22)],
     templates={"web": said.FileTemplate(["web"], "web-*", "1h", 1)},
     zones=[said.FileRecord("db.pulse", "CNAME", "db-server.pulse", 60)],
     routes=[said.FileRoute("db-server", "192.168.7.0/24", "", approved=True)],

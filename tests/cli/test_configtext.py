@@ -31,7 +31,7 @@ files = st.builds(
     names=st.dictionaries(words, words, max_size=2),
     tags=st.dictionaries(words, st.lists(words, max_size=2), max_size=2),
     acl=st.lists(rules, max_size=2),
-    tests=st.lists(st.builds(said.FileTest, source=words, destination=words), max_size=2),
+    tests=st.lists(st.builds(said.FileAssertion, source=words, destination=words), max_size=2),
     templates=st.dictionaries(
         words, st.builds(said.FileTemplate, name=words, ttl=st.none() | st.just("4h")), max_size=2
     ),

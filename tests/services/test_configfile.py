@@ -172,7 +172,7 @@ async def test_names_digits_and_hosts_stand_for_nodes(desk: Desk) -> None:
         ({"acl": [said.FileRule(source="*", destination="dsek")]}, NotFound, "rule 1: .*Did you mean desk"),
         ({"acl": [said.FileRule(source="*", destination="*", ports=["x"])]}, ConfigError, "rule 1: .*no port"),
         ({"acl": [said.FileRule(source="*", destination="*", window="never")]}, ConfigError, "rule 1: "),
-        ({"tests": [said.FileTest(source="*", destination="*", proto="x")]}, ConfigError, "test 1: .*no protocol"),
+        ({"tests": [said.FileAssertion(source="*", destination="*", proto="x")]}, ConfigError, "test 1: .*no protocol"),
         ({"acl": [said.FileRule(source="tag:eye", destination="*")]}, Refused, "test t1 would fail"),
         ({"templates": {"web": said.FileTemplate(ttl="1.5s")}}, Refused, "template web: .*whole seconds"),
         ({"zones": [said.FileRecord("db", "A", "::1")]}, Refused, "zone record 1"),

@@ -145,8 +145,8 @@ def _rule_text(rule: Rule) -> said.FileRule:
     )
 
 
-def _test_text(test: Assertion) -> said.FileTest:
-    return said.FileTest(
+def _test_text(test: Assertion) -> said.FileAssertion:
+    return said.FileAssertion(
         id=test.id,
         source=test.source,
         destination=test.destination,
@@ -270,7 +270,7 @@ def _rule(number: int, text: said.FileRule) -> Rule:
     )
 
 
-def _test(number: int, text: said.FileTest) -> Assertion:
+def _test(number: int, text: said.FileAssertion) -> Assertion:
     try:
         read = typed_assertion(
             text.source, text.destination, allow=text.expect == ALLOW, proto=text.proto, port=text.port

@@ -57,7 +57,7 @@ def compared(before: Draft, after: Draft) -> list[ItemChange]:
         found += _differences(section, old, new)
         if section in _ORDERED:
             found += _moves(section, old, new)
-    return [each._replace(line=printable(each.line), was=printable(each.was)) for each in found]
+    return [each._replace(line=_shown(each.line), was=_shown(each.was)) for each in found]
 
 
 def _differences(section: str, old: _Items, new: _Items) -> list[ItemChange]:
@@ -140,6 +140,10 @@ def _routes(draft: Draft) -> _Items:
 def _auto_approve(draft: Draft) -> _Items:
     approved = sorted(draft.config.auto_approve.items())
     return {cidr: _Item(tag, f"{cidr}: tag:{tag}") for cidr, tag in approved}
+
+
+def _shown(line: str) -> str:
+    return printable(line).replace("\n", " ")
 
 
 def _label(draft: Draft, node: NodeId) -> str:

@@ -3,8 +3,8 @@
 Invariant: it is asked only of texts that were read already, so it finds keys and judges nothing.
 """
 
-import json
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -103,13 +103,7 @@ class _Reader:
     def _quoted(self) -> str:
         start = self.at
         self._string()
-        word = self.text[start : self.at]
-        if word[0] == "'":
-            return word[1:-1]
-        try:
-            return str(json.loads(word))
-        except ValueError:  # an escape that TOML alone has
-            return word[1:-1]
+        return next(iter(tomllib.loads(f"{self.text[start : self.at]} = 0")))
 
     def _value(self, path: Path) -> None:
         match self.text[self.at]:

@@ -80,6 +80,13 @@ def test_a_node_leads_to_a_range_once_and_to_few() -> None:
         check_routes(many)
 
 
+def test_there_are_so_many_and_no_more() -> None:
+    with pytest.raises(Refused, match="1024 are allowed"):
+        check_routes([route("10.7.0.0/24")] * 1025)
+    with pytest.raises(Refused, match="256 are allowed"):
+        written_auto({f"10.7.{number}.0/24" if number < 256 else "10.8.0.0/24": "site" for number in range(257)}, OURS)
+
+
 def test_a_route_counts_for_its_node_once_it_is_approved() -> None:
     for approved in (True, False):
         assert is_approved(WEB, (), LAN, [route("192.168.7.0/24", approved=approved)], {}) is approved

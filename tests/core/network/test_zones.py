@@ -35,6 +35,7 @@ def test_a_record_has_one_form(typed: ZoneRecord, kept: ZoneRecord) -> None:
         (record("A", "127.0.0.1"), "no other machine"),
         (record("A", "0.0.0.0"), "no other machine"),  # noqa: S104
         (record("AAAA", "::1"), "no other machine"),
+        (record("AAAA", "10.100.3.4"), "no IPv6 address"),
         (record("AAAA", "::ffff:10.0.0.1"), "one machine alone"),
         (record("AAAA", "fe80::1%eth0"), "one machine alone"),
         (record("CNAME", "not a name"), "no name"),

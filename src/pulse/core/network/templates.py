@@ -5,7 +5,6 @@ judged like any other.
 """
 
 from collections.abc import Callable
-from itertools import count
 from typing import Annotated, Final
 
 import msgspec
@@ -74,12 +73,10 @@ def free_name(pattern: str, is_taken: Callable[[str], bool]) -> str:
     """
     if NUMBER not in pattern:
         return pattern
-    for number in count(1):
-        name = pattern.replace(NUMBER, str(number))
-        if number > _MOST_NUMBERS:
-            break
-        if not is_taken(name):
-            return name
+    names = (pattern.replace(NUMBER, str(number)) for number in range(1, _MOST_NUMBERS + 1))
+    found = next((each for each in names if not is_taken(each)), None)
+    if found is not None:
+        return found
     raise Refused(f"all names like {_shown(pattern)} are taken")
 
 

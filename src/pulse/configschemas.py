@@ -15,9 +15,8 @@ Moment = Annotated[float, msgspec.Meta(ge=0, le=253_402_300_799)]
 Tags = Annotated[list[Word], msgspec.Meta(max_length=32)]
 Members = Annotated[list[Word], msgspec.Meta(max_length=256)]
 Value = Annotated[str, msgspec.Meta(max_length=255)]
+TokenTtl = Annotated[float, msgspec.Meta(ge=1, le=315_360_000)]
 RecordTtl = Annotated[int, msgspec.Meta(ge=1, le=604_800)]
-Number = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,16}[.][0-9]{1,16}$")]
-"""Of a network config: scribe epoch and generation, with a dot between."""
 
 
 class Part(Body, frozen=True, omit_defaults=True, rename={"source": "from", "destination": "to"}):
@@ -61,7 +60,7 @@ class FileTemplate(Part, frozen=True):
 
     tags: Tags = msgspec.field(default_factory=list)
     name: Word = ""
-    ttl: float | Span | None = None
+    ttl: TokenTtl | Span | None = None
     max_uses: Count = 0
 
 
@@ -156,7 +155,7 @@ class TemplateRequest(Body, frozen=True):
     name: Word
     tags: Tags = msgspec.field(default_factory=list)
     node_name: Word = ""
-    ttl: float | Span | None = None
+    ttl: TokenTtl | Span | None = None
     max_uses: Count = 0
 
 
@@ -167,6 +166,7 @@ class TemplateRef(Body, frozen=True):
 
 
 Version = tuple[int, int]
+"""Of a network config: scribe epoch and generation."""
 
 
 class WholeFile(Protocol):

@@ -90,6 +90,7 @@ def test_what_a_node_says_of_a_record_names_its_line(tmp_path: Path) -> None:
         ("acl = [", "is no TOML"),
         ("", "mesh.toml is not a whole network config: it has no [settings]"),
         (RULE + "prot = 'tcp'\n", 'mesh.toml:6: unknown key "prot" in acl, number 1. Did you mean proto?'),
+        (OTHER + "[templates.web]\nttl = nan\n", "mesh.toml:4: Expected `float` >= 1.0, in templates, ttl"),
         (OTHER + "[aclx]\n", 'mesh.toml:3: unknown key "aclx". Did you mean acl?'),
         (OTHER + "[templates.web]\nq = 1\n", 'mesh.toml:4: unknown key "q" in templates. There are: tags, name'),
         (RULE + "ttl = 60\n", 'mesh.toml:6: unknown key "ttl"'),

@@ -70,6 +70,8 @@ def read(name: str) -> Text:
         return Text(name, text, msgspec.convert(timed(found), ConfigFile))
     except msgspec.ValidationError as error:
         raise ConfigError(_mistake(name, text, found, str(error))) from error
+    except RecursionError as error:
+        raise ConfigError(f"{name} has lists in lists, deeper than anything here goes") from error
 
 
 def written(config: ConfigFile) -> str:
@@ -121,7 +123,7 @@ def _key(text: str) -> str:
 
 def _mistake(name: str, text: str, found: Mapping[str, Any], problem: str) -> str:
     """What to say of a file that does not fit, with the line of what is wrong."""
-    places = tomllines.lines(text)
+    places = _places(text)
     if unknown := _UNKNOWN.fullmatch(problem):
         key, path = unknown[1], _path(unknown[2] or "")
         near = difflib.get_close_matches(key, _keys(path), 1)
@@ -135,6 +137,13 @@ def _mistake(name: str, text: str, found: Mapping[str, Any], problem: str) -> st
         return f"{name}: {problem}"
     path = _path(placed[2])
     return f"{name}{_line(places, path)}: {placed[1]}, in {_shown(path)}"
+
+
+def _places(text: str) -> Mapping[tomllines.Path, int]:
+    try:
+        return tomllines.lines(text)
+    except RecursionError:
+        return {}
 
 
 def _path(text: str) -> tuple[_Step, ...]:

@@ -109,7 +109,7 @@ def apply_file(
             print("\n".join(_lines(found)), flush=True, file=sys.stderr if json else sys.stdout)
         if found.changes:
             if not yes and not _agreed(file):
-                print("nothing is changed")
+                print("nothing is changed", file=sys.stderr)
                 return DECLINED
             found = client.apply_config(wanted, found.version)
     if json:

@@ -33,8 +33,9 @@ def governance(ca: Any, calls: list[str]) -> Governance:
 
     names = ("netconfig", "scribe", "edits", "revoke", "roles", "tokens")
     netconfig, scribe, edits, revoke, roles, tokens = map(service, names)
-    others = (service("bulk"), service("whole"), service("keys"))
-    return Governance(netconfig, scribe, edits, revoke, roles, tokens, *others, service("ca") if ca else None)
+    bulk, whole, file, templates, keys = map(service, ("bulk", "whole", "file", "templates", "keys"))
+    others = (bulk, whole, file, templates, keys, service("ca") if ca else None)
+    return Governance(netconfig, scribe, edits, revoke, roles, tokens, *others)
 
 
 def test_joins_and_claims_are_answered_on_the_ca_alone() -> None:

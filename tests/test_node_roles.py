@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from msgspec import structs
 
 from pulse import schemas
 from pulse.client import Client
+from pulse.configschemas import ConfigWanted, TemplateRequest
 from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused
 from pulse.policyschemas import RuleRequest
 from pulse.scribeschemas import BulkRequest
@@ -152,6 +154,14 @@ async def test_an_operator_edits_and_revokes_from_where_it_is(first: Machine, se
             await second.ask(lambda client: client.set_name("first", "guest"))
         ruled = await second.ask(lambda client: client.add_rule(RuleRequest(source="guest", destination="*")))
         policy = await first.ask(Client.policy)
+        whole = ConfigWanted(await second.ask(Client.config_file))
+        planned = await second.ask(lambda client: client.plan_config(whole))
+        without = ConfigWanted(structs.replace(whole.file, acl=[]))
+        with pytest.raises(Conflict, match="by now"):
+            await second.ask(lambda client: client.apply_config(without, "1.1"))
+        applied = await second.ask(lambda client: client.apply_config(without, planned.version))
+        await second.ask(lambda client: client.set_template(TemplateRequest("web", ["web"], "web-*", "4h")))
+        minted = await second.ask(lambda client: client.create_token(schemas.TokenRequest(template="web")))
         told = await second.ask(lambda client: client.revoke("guest"))
         await shows(first, lambda status: guest.node.id not in [row.id for row in status.peers])
         await first.ask(lambda client: client.ungrant("second", "operator"))
@@ -164,6 +174,8 @@ async def test_an_operator_edits_and_revokes_from_where_it_is(first: Machine, se
 
     assert "guest" in [row.name for row in seen if row.id == named.id]
     assert policy.rules == [ruled.rule]
+    assert (minted.info.tags, minted.info.name, minted.info.max_uses) == (["web"], "web-1", 1)
+    assert (planned.changes, applied.opens, [each.section for each in applied.changes]) == ([], True, ["acl"])
     assert (told.id, told.by) == (guest.node.id, "scribe")
     assert [each for each in journal if each.startswith("role ")] == ["role granted", "role taken"]
 

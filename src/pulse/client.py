@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 import h11
 import msgspec
 
-from pulse import certschemas, eventschemas, pathschemas, policyschemas, schemas, scribeschemas
+from pulse import certschemas, configschemas, eventschemas, pathschemas, policyschemas, schemas, scribeschemas
 from pulse.config import SERVICE_SOCKET, SOCKET_NAME, absolute, socket_in
 from pulse.errors import ConfigError, LinkError, NotFound, PulseError, Refused
 
@@ -47,10 +47,14 @@ class _Channel:
             raise
         self._http = h11.Connection(h11.CLIENT)
 
-    def exchange(self, method: str, target: str, content: bytes, timeout: float) -> tuple[int, bytes]:
-        """Say a request; the status and the body of the answer. Raises OSError or h11.ProtocolError."""
+    def exchange(self, method: str, target: str, content: bytes, timeout: float, seen: str = "") -> tuple[int, bytes]:
+        """Say a request, about what was `seen` if it says; the status and the body of the answer.
+
+        Raises OSError or h11.ProtocolError.
+        """
         self.socket.settimeout(timeout)
         headers = [("Host", "localhost"), ("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
+        headers += [("If-Match", f'"{seen}"')] if seen else []
         request = h11.Request(method=method, target=target, headers=headers)
         said = [self._http.send(event) or b"" for event in (request, h11.Data(content), h11.EndOfMessage())]
         self.socket.sendall(b"".join(said))
@@ -221,6 +225,31 @@ class Client:
         """Change many nodes."""
         return self._call("POST", "/api/bulk", scribeschemas.BulkDone, request, patience=60.0)
 
+    def config_file(self) -> configschemas.ConfigFile:
+        """The whole network config in force, as a file has it."""
+        return self._get("/api/config/file", configschemas.ConfigFile)
+
+    def plan_config(self, wanted: configschemas.ConfigWanted) -> configschemas.ConfigPlan:
+        """What a file of the whole network would change."""
+        return self._call("POST", "/api/config/plan", configschemas.ConfigPlan, wanted, patience=SCRIBE_PATIENCE)
+
+    def apply_config(self, wanted: configschemas.ConfigWanted, planned: str) -> configschemas.ConfigPlan:
+        """Put a file in place of what is in force, if that is still the version it was planned on."""
+        kind = configschemas.ConfigPlan
+        return self._call("PUT", "/api/config/file", kind, wanted, patience=SCRIBE_PATIENCE, seen=planned)
+
+    def templates(self) -> list[configschemas.TemplateView]:
+        """Every template, by name."""
+        return self._get("/api/templates", list[configschemas.TemplateView])
+
+    def set_template(self, request: configschemas.TemplateRequest) -> configschemas.TemplateView:
+        """Have a template."""
+        return self._template("PUT", request)
+
+    def remove_template(self, name: str) -> configschemas.TemplateView:
+        """Take a template away."""
+        return self._template("DELETE", configschemas.TemplateRef(name))
+
     def pin(self, node: str, via: str = "", *, direct: bool = False) -> schemas.PinInfo:
         """Reach a node by the neighbour `via`, or by its own link."""
         return self._call("PUT", "/api/pins", schemas.PinInfo, schemas.PinRequest(node, via, direct))
@@ -298,17 +327,27 @@ class Client:
     def _renamed(self, method: str, path: str, body: schemas.Body) -> schemas.NodeNaming:
         return self._call(method, path, schemas.NodeNaming, body, patience=SCRIBE_PATIENCE)
 
+    def _template(self, method: str, body: schemas.Body) -> configschemas.TemplateView:
+        return self._call(method, "/api/templates", configschemas.TemplateView, body, patience=SCRIBE_PATIENCE)
+
     def _get(self, path: str, kind: type[_T]) -> _T:
         return self._call("GET", path, kind)
 
     def _call(
-        self, method: str, path: str, kind: type[_T], body: schemas.Body | None = None, *, patience: float = 0.0
+        self,
+        method: str,
+        path: str,
+        kind: type[_T],
+        body: schemas.Body | None = None,
+        *,
+        patience: float = 0.0,
+        seen: str = "",
     ) -> _T:
-        """One call; `patience` is how many seconds longer than usual the answer may take."""
+        """One call; `patience` is how many seconds longer than usual the answer may take, `seen` what it is about."""
         content = b"" if body is None else msgspec.json.encode(body)
         seconds = self._timeout + patience
         try:
-            status, data = self._channel.exchange(method, path, content, seconds)
+            status, data = self._channel.exchange(method, path, content, seconds, seen)
         except TimeoutError as error:
             raise LinkError(f"the node at {self.path} did not answer within {seconds:g} s") from error
         except (OSError, h11.ProtocolError) as error:

@@ -20,6 +20,7 @@ from pulse.services import enrol
 from pulse.services.apikeys import ApiKeysService
 from pulse.services.bulk import BulkService
 from pulse.services.ca import CaService
+from pulse.services.configfile import ConfigFileService
 from pulse.services.edits import EditsService
 from pulse.services.mesh import MeshService
 from pulse.services.netconfig import ConfigService
@@ -29,6 +30,7 @@ from pulse.services.revoke import RevokeService
 from pulse.services.roles import RolesService
 from pulse.services.rpc import Method, RpcService
 from pulse.services.scribe import ScribeService
+from pulse.services.templates import TemplatesService
 from pulse.services.tokens import TokensService
 from pulse.services.wholeconfig import WholeConfigService
 from pulse.store import authority
@@ -52,6 +54,8 @@ class Governance:
     tokens: TokensService
     bulk: BulkService
     whole: WholeConfigService
+    file: ConfigFileService
+    templates: TemplatesService
     keys: ApiKeysService
     ca: CaService | None
     """On the CA."""
@@ -124,6 +128,8 @@ def govern(
         TokensService(me, statements, members, cas, ca, call),
         BulkService(me, statements, members, edits.edit, revoke.revoke),
         WholeConfigService(statements, members, edits.edit),
+        ConfigFileService(statements, members, edits.edit),
+        TemplatesService(statements, edits.edit),
         ApiKeysService.restored(config.data_dir),
         ca,
         recovery,

@@ -148,8 +148,8 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: S
     pins = PinsService(config.data_dir, mesh, meshing.tell, status.pin_of)
     deciding = (governance.edits, governance.roles, governance.revoke)
     acls = AclService(mesh, governance.edits.edit)
-    keys, whole = governance.keys, governance.whole
-    beside = (governance.tokens, status, trace, why, *deciding, pins, history, acls, governance.bulk, keys, whole)
+    configs = (governance.keys, governance.whole, governance.file, governance.templates)
+    beside = (governance.tokens, status, trace, why, *deciding, pins, history, acls, governance.bulk, *configs)
     control = ControlService(mesh, rpc.call, identity.pinned, governance.ca, *beside)
     services: tuple[Service | None, ...] = (
         meshing,

@@ -175,6 +175,8 @@ class TokenRequest(Body, frozen=True):
     max_uses: Count = 0
     tags: Annotated[list[str], msgspec.Meta(max_length=32)] = []
     name: str | None = None
+    template: NodeText | None = None
+    """A template, which fills in what is not said; its tags come on top."""
 
 
 class TokenInfo(View, frozen=True):

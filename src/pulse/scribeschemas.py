@@ -77,6 +77,7 @@ class TokenTerms(Body, frozen=True):
     max_uses: Count = 0
     tags: Annotated[list[str], msgspec.Meta(max_length=32)] = msgspec.field(default_factory=list)
     name: str | None = None
+    template: NodeText | None = None
 
 
 class TokenRef(Body, frozen=True):

@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from pulse import certschemas, eventschemas, pathschemas, schemas, scribeschemas
 from pulse.api.app import build
 from pulse.api.server import ApiService, ControlSocket
 from pulse.errors import ConfigError, Conflict, LinkError, NotFound, Refused
 from tests.api.fake_acls import FakeAcls
+from tests.api.fake_configs import FakeFile, FakeTemplates
 
 ID = "4be27a3391c0" + "5" * 52
 CA_HASH = "a91f22c077e4" + "1" * 52
@@ -105,6 +108,12 @@ def pinned(via: str = "relay-01", *, direct: bool = False, problem: str = "") ->
     return schemas.PinInfo("9" * 64, "db-server", name, to, direct=direct, followed=not problem, problem=problem)
 
 
+def made(wanted: schemas.TokenRequest) -> schemas.TokenInfo:
+    """A token that was wanted so; what a template says is not looked up."""
+    expires = None if wanted.ttl is None else TOKEN.created + wanted.ttl
+    return structs.replace(TOKEN, expires=expires, max_uses=wanted.max_uses, name=wanted.name)
+
+
 class FakeBulk:
     """One node fits every pattern but `nobody`."""
 
@@ -130,6 +139,8 @@ class FakeControl:
         self.asked: list[object] = []
         self.acls = FakeAcls(self.asked)
         self.bulk = FakeBulk(self.asked)
+        self.file = FakeFile(self.asked)
+        self.templates = FakeTemplates(self.asked)
         self.hits: dict[str, int] = {}
         self.stopped = threading.Event()
         self.reason = REASON
@@ -171,7 +182,7 @@ class FakeControl:
         self.asked.append(wanted)
         if wanted.name == "abc":
             raise Refused(WEAK)
-        return schemas.TokenCreated("s" * 43 + "." + CA_HASH, TOKEN)
+        return schemas.TokenCreated("s" * 43 + "." + CA_HASH, made(wanted))
 
     async def list_tokens(self) -> list[schemas.TokenInfo]:
         return [TOKEN]
@@ -187,7 +198,7 @@ class FakeControl:
 
     async def invite(self, wanted: schemas.TokenRequest) -> schemas.Invite:
         self.asked.append(wanted)
-        return schemas.Invite("pls_eyJh", ["relay.example.com:443"], TOKEN)
+        return schemas.Invite("pls_eyJh", ["relay.example.com:443"], made(wanted))
 
     async def set_name(self, wanted: schemas.NameRequest) -> schemas.NodeNaming:
         self.asked.append(wanted)

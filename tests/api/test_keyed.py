@@ -25,6 +25,10 @@ BODIES = {
     "DELETE /api/tokens": b'{"id":"abab"}',
     "/api/tokens": b'{"ttl":3600}',
     "/api/config": b'{"names":{},"tags":{}}',
+    "/api/config/file": b'{"file":{"settings":{"mesh_cidr":"10.100.0.0/16"}}}',
+    "/api/config/plan": b'{"file":{"settings":{"mesh_cidr":"10.100.0.0/16"}}}',
+    "PUT /api/templates": b'{"name":"web","tags":["web"]}',
+    "DELETE /api/templates": b'{"name":"web"}',
     "/api/invite": b'{"ttl":3600}',
     "/api/ping": b'{"node":"db-server"}',
     "/api/trace": b'{"node":"laptop"}',
@@ -112,7 +116,7 @@ def test_what_changes_something_takes_a_key_that_may_write() -> None:
     reads = {(each.method, each.path) for each in ENDPOINTS if each.scope is Scope.READ}
 
     assert {path for method, path in reads if method != "GET"} == {
-        "/api/ping", "/api/trace", "/api/why", "/api/acls/explain", "/api/acls/diff",
+        "/api/ping", "/api/trace", "/api/why", "/api/acls/explain", "/api/acls/diff", "/api/config/plan",
     }  # fmt: skip
 
 

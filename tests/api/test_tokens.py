@@ -7,7 +7,7 @@ import pytest
 from pulse import schemas
 from pulse.client import Client
 from pulse.errors import ConfigError, NotFound, Refused
-from tests.api.fake_control import TOKEN, WEAK, FakeControl
+from tests.api.fake_control import TOKEN, WEAK, FakeControl, made
 from tests.api.http import say
 
 
@@ -15,7 +15,7 @@ def test_terms_of_a_token_reach_the_node(place: Path, control: FakeControl) -> N
     wanted = schemas.TokenRequest(3600.0, 1, ["db"], "db-server")
 
     with Client(place) as client:
-        assert client.create_token(wanted).info == TOKEN
+        assert client.create_token(wanted).info == made(wanted)
 
     assert control.asked == [wanted]
 

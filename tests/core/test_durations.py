@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulse.core.durations import parse_duration
+from pulse.core.durations import duration_text, parse_duration
 from pulse.errors import ConfigError
 
 
@@ -28,3 +28,9 @@ def test_anything_else_is_refused_with_an_example(text: str) -> None:
 def test_a_duration_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(ConfigError):
         assert parse_duration(text) > 0
+
+
+@given(st.integers(1, 10**9))
+def test_whole_seconds_come_back_as_they_were_written(seconds: int) -> None:
+    assert parse_duration(duration_text(seconds)) == seconds
+    assert [duration_text(each) for each in (14400, 5400, 604800)] == ["4h", "1h30m", "1w"]

@@ -20,6 +20,20 @@ from tests.namespace import require_root
 SILENCE = 1.0
 """Seconds without an answer that mean no: an answer comes in milliseconds."""
 
+FILE = """
+[[acl]]
+from = "web"
+to = "db"
+proto = ["tcp"]
+ports = [22]
+
+[[zones]]
+name = "shop.pulse"
+type = "A"
+value = "10.9.0.1"
+"""
+MISTYPED = '[[acl]]\nfrom = "wbe"\nto = "db"\n'
+
 
 @pytest.fixture(scope="module")
 def mesh() -> Iterator[Mesh]:
@@ -78,6 +92,30 @@ def test_a_mistyped_word_changes_nothing_and_names_the_next_step(mesh: Mesh) -> 
     elsewhere = refused(mesh["h1"].tries("acl", "add", "--from", "web", "--to", "db"))
     assert "pulse ca grant" in elsewhere
     assert scribe.host.pulse("acl", "list").stdout.startswith("no rules: everybody may reach everybody")
+
+
+def test_the_whole_network_is_kept_in_a_file(mesh: Mesh) -> None:
+    scribe, web = mesh["h0"], mesh["h1"]
+    before = scribe.host.pulse("config", "export").stdout
+    assert "nothing to do" in scribe.host.pulse("config", "plan", "-", stdin=before).stdout
+    wanted = before + FILE
+
+    planned = scribe.host.pulse("config", "plan", "-", stdin=wanted, check=False)
+    assert (planned.code, "added    r1: allow web → db tcp 22" in planned.stdout) == (2, True)
+    elsewhere = web.host.pulse("config", "apply", "-", "--yes", stdin=wanted, check=False)
+    assert (elsewhere.code, "pulse ca grant" in elsewhere.stderr) == (3, True)
+    half = scribe.host.pulse("config", "apply", "-", "--yes", stdin=wanted + MISTYPED, check=False)
+    assert (half.code, 'rule 2: no node is called "wbe"' in half.stderr) == (4, True)
+    assert scribe.host.pulse("config", "export").stdout == before
+
+    scribe.host.pulse("ca", "grant", "web", "operator")
+    wait_until(lambda: web.status().node.roles == ["operator"], "web operates", PATIENCE)
+    web.host.pulse("config", "apply", "-", "--yes", stdin=wanted)
+    assert 'value = "10.9.0.1"' in scribe.host.pulse("config", "export").stdout
+    wait_until(lambda: not connects(web, mesh["h2"], 23), "the file counts for packets", PATIENCE)
+    web.host.pulse("config", "apply", "-", "--yes", stdin=before)
+    scribe.host.pulse("ca", "ungrant", "web", "operator")
+    wait_until(lambda: connects(web, mesh["h2"], 23), "the network is open again", PATIENCE)
 
 
 def test_what_a_rule_allows_passes_and_nothing_else_does(mesh: Mesh) -> None:

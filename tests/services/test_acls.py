@@ -13,7 +13,7 @@ from pulse.core.messages import Item, ObjectKind
 from pulse.core.network.draft import Draft
 from pulse.core.network.edits import Edits, check_base, edited
 from pulse.core.network.naming import NodeNamed, NodeTagged
-from pulse.core.network.netconfig import SignedConfig, sign_config
+from pulse.core.network.netconfig import Config, SignedConfig, sign_config
 from pulse.core.trust.identity import node_bytes
 from pulse.errors import ConfigError, Conflict, NotFound, Refused
 from pulse.services.acls import AclService
@@ -69,7 +69,7 @@ class Desk:
 
 
 NAMED = ((ALICE, "alice"), (BOB, "bob"))
-FIELDS = ("settings", "names", "tags", "acl", "tests", "groups")
+FIELDS = Config.__struct_fields__[2:]
 
 
 @pytest.fixture

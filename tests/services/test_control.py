@@ -31,6 +31,7 @@ from pulse.services.wholeconfig import WholeConfigService
 from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
 from tests.api.fake_acls import FakeAcls
+from tests.api.fake_configs import FakeFile, FakeTemplates
 from tests.api.fake_control import FakeBulk
 from tests.authority import NOW, Ca, request, secret
 from tests.fakes import FakeLinks
@@ -155,7 +156,8 @@ class Node:
         around = (beside, beside, beside, beside, beside, beside, beside, beside)
         whole = WholeConfigService(mesh.statements, mesh.members, self.edit)
         return ControlService(
-            mesh, self.call, True, self.ca, tokens, *around, FakeAcls([]), FakeBulk([]), self.keys, whole
+            *(mesh, self.call, True, self.ca, tokens, *around, FakeAcls([]), FakeBulk([]), self.keys, whole),
+            *(FakeFile([]), FakeTemplates([])),
         )
 
     async def edit(self, edits: Edits) -> SignedConfig:

@@ -7,6 +7,8 @@ import pytest
 
 from pulse import clock
 from pulse.core.messages import Wire, pack
+from pulse.core.network.netconfig import Config, sign_config
+from pulse.core.network.templates import Template
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.invites import decode_invite
 from pulse.core.trust.join import Floors
@@ -18,9 +20,9 @@ from pulse.services.ca import CaService
 from pulse.services.tokens import TokensService
 from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
-from tests.authority import NOW, secret
+from tests.authority import NOW, key, secret
 from tests.fakes import FakeLinks
-from tests.services.office import CA, CAM, HOME, KEEPER, RELAY, Office
+from tests.services.office import CA, CAM, FIRST, HOME, KEEPER, RELAY, Office
 from tests.store.ledgers import join
 
 HERE = "198.51.100.4:443"
@@ -42,6 +44,11 @@ class Mesh:
         ca = CaService(FakeLinks(), ledger, CA.issuer, lambda: Floors(1, 0, 1), lambda: True, lambda: (HERE,))
         self.keeper = self.at(KEEPER, ca)
         self.ledger = ledger
+
+    def knows(self, templates: dict[str, Template]) -> None:
+        """The scribe's config has these templates."""
+        config = Config(1, 1, FIRST.config.settings, templates=templates)
+        self.office.hear(sign_config(CA.network, config, key("home")).data)
 
     def at(self, who: Certificate, ca: CaService | None = None) -> TokensService:
         office = self.office
@@ -133,3 +140,36 @@ async def test_a_ca_out_of_reach_is_named(mesh: Mesh) -> None:
 async def test_the_cas_refusal_is_heard_in_its_own_words(mesh: Mesh) -> None:
     with pytest.raises(Refused, match="name"):
         await mesh.at(HOME).create(TokenRequest(name="no name", max_uses=1))
+
+
+TEMPLATES = {"web": Template(["web"], "web-*", 3600), "site": Template(["site"], uses=5)}
+
+
+async def test_a_template_fills_in_what_is_not_said(mesh: Mesh) -> None:
+    mesh.knows(TEMPLATES)
+    made = await mesh.at(RELAY).create(TokenRequest(template="site", tags=["x"]))
+    assert (made.info.tags, made.info.max_uses, made.info.expires) == (["site", "x"], 5, None)
+    own = await mesh.at(RELAY).create(TokenRequest(60.0, 2, template="site"))
+    assert (own.info.max_uses, own.info.expires) == (2, NOW + 60)
+    invited = await mesh.at(RELAY).invite(TokenRequest(template="web"))
+    assert (invited.info.name, invited.info.expires, invited.info.max_uses) == ("web-1", NOW + 3600, 1)
+
+
+async def test_names_by_a_template_are_free_ones(mesh: Mesh) -> None:
+    mesh.knows({"cam": Template(name="cam-*"), "one": Template(name="cam-7")})
+    names = [(await mesh.at(HOME).create(TokenRequest(template="cam"))).info.name for _ in range(7)]
+    assert names == [f"cam-{number}" for number in (1, 2, 3, 4, 5, 6, 8)]
+    ended = next(each for each in await mesh.keeper.tokens() if each.name == "cam-3")
+    await mesh.keeper.revoke(ended.id)
+    assert (await mesh.at(HOME).create(TokenRequest(template="cam"))).info.name == "cam-3"
+
+
+async def test_a_template_gives_nothing_its_user_may_not_give(mesh: Mesh) -> None:
+    mesh.knows({**TEMPLATES, "odd": Template(["not a tag"])})
+    with pytest.raises(Refused, match="neither the scribe nor an operator"):
+        await mesh.at(CAM).create(TokenRequest(template="web"))
+    with pytest.raises(Refused, match="tag"):
+        await mesh.at(HOME).create(TokenRequest(template="odd"))
+    with pytest.raises(NotFound, match='no template "gone"'):
+        await mesh.at(HOME).create(TokenRequest(template="gone"))
+    assert mesh.ledger.tokens() == []

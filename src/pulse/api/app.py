@@ -16,7 +16,23 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pulse import schemas
-from pulse.api import acls, apikeys, bulk, ca, config, events, names, node, pin, revoke, roles, tokens, trace, why
+from pulse.api import (
+    acls,
+    apikeys,
+    bulk,
+    ca,
+    config,
+    events,
+    names,
+    node,
+    pin,
+    revoke,
+    roles,
+    templates,
+    tokens,
+    trace,
+    why,
+)
 from pulse.api.control import Control
 from pulse.api.openapi import document
 from pulse.api.routes import LOCAL, Endpoint, Stamped
@@ -31,6 +47,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *why.ENDPOINTS,
     *pin.ENDPOINTS,
     *tokens.ENDPOINTS,
+    *templates.ENDPOINTS,
     *config.ENDPOINTS,
     *names.ENDPOINTS,
     *acls.ENDPOINTS,

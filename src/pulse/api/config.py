@@ -10,6 +10,7 @@ from typing import Any, Final
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from pulse import configschemas
 from pulse.api.control import Control
 from pulse.api.routes import Endpoint, Stamped
 from pulse.core.trust.apikeys import Scope
@@ -30,6 +31,25 @@ async def put_config(control: Control, request: Request, body: dict[str, Any]) -
     """Put names and tags in place of those in force; what is left out stays, and all else must be as it is."""
     number, told = await control.put_config(body, await _base(control, request))
     return Stamped(told, etag(number))
+
+
+async def get_file(control: Control, _: Request) -> Stamped[configschemas.ConfigFile]:
+    """The network config in force as a file has it: all of it, in the words of people."""
+    number, told = await control.file.export()
+    return Stamped(told, etag(number))
+
+
+async def plan_file(control: Control, _: Request, body: configschemas.ConfigWanted) -> configschemas.ConfigPlan:
+    """What a file of the whole network would change."""
+    return await control.file.plan(body)
+
+
+async def put_file(
+    control: Control, request: Request, body: configschemas.ConfigWanted
+) -> Stamped[configschemas.ConfigPlan]:
+    """Put a file of the whole network in place of what is in force, all of it or nothing; what is left out is none."""
+    told = await control.file.apply(body, await _base(control, request))
+    return Stamped(told, f'"{told.version}"')
 
 
 def etag(number: Number) -> str:
@@ -59,4 +79,7 @@ async def _base(control: Control, request: Request) -> Number | None:
 ENDPOINTS = (
     Endpoint("GET", "/api/config", get_config, Scope.READ),
     Endpoint("PUT", "/api/config", put_config, Scope.WRITE, precondition=True),
+    Endpoint("GET", "/api/config/file", get_file, Scope.READ),
+    Endpoint("PUT", "/api/config/file", put_file, Scope.WRITE, precondition=True),
+    Endpoint("POST", "/api/config/plan", plan_file, Scope.READ),
 )

@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from pulse import certschemas, eventschemas, pathschemas, policyschemas, schemas, scribeschemas
+from pulse import certschemas, configschemas, eventschemas, pathschemas, policyschemas, schemas, scribeschemas
 
 
 class Bulk(Protocol):
@@ -24,6 +24,16 @@ class Control(Protocol):
     @property
     def acls(self) -> policyschemas.Acls:
         """The rules."""
+        ...
+
+    @property
+    def file(self) -> configschemas.WholeFile:
+        """The whole network config as a file."""
+        ...
+
+    @property
+    def templates(self) -> configschemas.TemplateStore:
+        """What new nodes get."""
         ...
 
     async def status(self) -> scribeschemas.MeshState:

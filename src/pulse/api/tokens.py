@@ -42,7 +42,7 @@ async def invite(control: Control, _: Request, body: scribeschemas.TokenTerms) -
 def _terms(typed: scribeschemas.TokenTerms) -> schemas.TokenRequest:
     """With the time in seconds. Raises ConfigError."""
     ttl = parse_duration(typed.ttl) if isinstance(typed.ttl, str) else typed.ttl
-    return schemas.TokenRequest(ttl, typed.max_uses, typed.tags, typed.name)
+    return schemas.TokenRequest(ttl, typed.max_uses, typed.tags, typed.name, typed.template)
 
 
 ENDPOINTS = (

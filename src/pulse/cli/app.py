@@ -36,6 +36,7 @@ GROUPS = {
         "untag": ("pulse.cli.names:untag", "Take a tag from a node."),
         "acl": ("pulse.cli.acl:app", "Say who may reach whom, and see what comes of it first."),
         "groups": ("pulse.cli.groups:app", "Name sets of nodes and tags, for rules to go by."),
+        "config": ("pulse.cli.configfile:app", "Keep the whole network config in one file, plan with it and apply it."),
         "bulk": ("pulse.cli.bulk:bulk", "Tag, untag or revoke all nodes that a pattern fits."),
         "pin": ("pulse.cli.pin:pin", "Reach a node by one neighbour, whatever the scores say."),
         "unpin": ("pulse.cli.pin:unpin", "Reach a node by the best path again."),
@@ -44,6 +45,7 @@ GROUPS = {
     "Let in": {
         "invite": ("pulse.cli.tokens:invite", "Make a line to paste on the next machine."),
         "token": ("pulse.cli.tokens:app", "Show the CA's master token; make, list and revoke others."),
+        "template": ("pulse.cli.templates:app", "Say what new nodes of a kind get, for invites and tokens."),
         "api-key": ("pulse.cli.apikeys:app", "Make, list and revoke keys to the HTTP API."),
         "ca": ("pulse.cli.ca:app", "The certificate authority."),
     },

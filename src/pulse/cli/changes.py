@@ -5,7 +5,7 @@ Invariant: what is lost is told as plainly as what is gained.
 
 from typing import Final
 
-from pulse import policyschemas
+from pulse import configschemas, policyschemas
 from pulse.cli.output import plain_lines, print_json
 from pulse.cli.values import counted
 
@@ -24,7 +24,14 @@ def show(change: policyschemas.PolicyChange, done: str, *, json: bool) -> None:
 def lines(change: policyschemas.PolicyChange, done: str) -> list[str]:
     """What people read."""
     told = [f"{'would have ' if change.dry_run else ''}{done}" if done else ""]
-    told += _pairs("gained", change.gained, change.gained_pairs)
+    told += reach(change)
+    told.append("nothing is changed" if change.dry_run else f"network config {change.version}")
+    return [line for line in told if line]
+
+
+def reach(change: policyschemas.PolicyChange | configschemas.ConfigPlan) -> list[str]:
+    """Who gains and who loses by it."""
+    told = _pairs("gained", change.gained, change.gained_pairs)
     told += _pairs("lost", change.lost, change.lost_pairs)
     if change.whole and not (change.gained_pairs or change.lost_pairs):
         told.append("no node that is known gains or loses anything by it")
@@ -32,8 +39,7 @@ def lines(change: policyschemas.PolicyChange, done: str) -> list[str]:
         told.append("there are more: this changes too much to count it all")
     if change.opens:
         told.append("no rules are left: everybody may reach everybody")
-    told.append("nothing is changed" if change.dry_run else f"network config {change.version}")
-    return [line for line in told if line]
+    return told
 
 
 def _pairs(word: str, changes: list[policyschemas.PairChange], pairs: int) -> list[str]:

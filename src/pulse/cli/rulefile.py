@@ -28,11 +28,11 @@ LIMIT = 1024 * 1024
 
 def read(name: str) -> RuleFile:
     """The rules in a file, or in what comes on standard input for `-`; raises ConfigError."""
-    text = _text(name)
+    text = text_of(name)
     found = _decoded(name, text)
     held = {"rules": found} if isinstance(found, list) else found
     try:
-        return msgspec.convert(_plain(held), RuleFile)
+        return msgspec.convert(timed(held), RuleFile)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{name}: {error}") from error
 
@@ -46,7 +46,8 @@ def _decoded(name: str, text: str) -> Any:
         raise ConfigError(f"{name} is neither JSON nor TOML: {error}") from error
 
 
-def _text(name: str) -> str:
+def text_of(name: str) -> str:
+    """The text of a file, or of standard input for `-`; raises ConfigError."""
     try:
         data = sys.stdin.buffer.read(LIMIT + 1) if name == "-" else Path(name).read_bytes()
     except OSError as error:
@@ -59,12 +60,12 @@ def _text(name: str) -> str:
         raise ConfigError(f"{name} is no text in UTF-8") from error
 
 
-def _plain(value: Any) -> Any:
-    """The same with TOML's moments as seconds since 1970."""
+def timed(value: Any) -> Any:
+    """The same with TOML's moments as seconds since 1970; raises ConfigError for one without a zone."""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: timed(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [timed(each) for each in value]
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise ConfigError(f"{value.isoformat()} says no zone. Write {value.isoformat()}Z")

@@ -22,6 +22,9 @@ SHOWN_USERS: Final = 3
 
 Ttl = Annotated[Duration, Parameter(help="How long it is good for, such as 30m, 4h or 7d.")]
 Tags = Annotated[list[str] | None, Parameter(name="--tag", help="Tag of whoever joins with it; may be repeated.")]
+Template = Annotated[
+    str | None, Parameter(help="Template that says what is not said here (pulse template list); its tags come on top.")
+]
 Name = Annotated[str | None, Parameter(help="Name of the one machine that joins with it.")]
 
 app = App(name="token", help="Show the CA's master token; make, list and revoke others.")
@@ -45,6 +48,7 @@ def create(
     max_uses: int = 0,
     tag: Tags = None,
     name: Name = None,
+    template: Template = None,
     json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -55,14 +59,14 @@ def create(
     max_uses
         How many machines may join with it; 0 for no limit.
     """
-    request = _request(ttl, max_uses, tag, name)
+    request = _request(ttl, max_uses, tag, name, template)
     with connect(data_dir) as client:
         created = client.create_token(request)
     if json:
         print_json(created)
         return
     print(created.token, flush=True)
-    print(_terms(request), file=sys.stderr)
+    print(_terms(created.info), file=sys.stderr)
 
 
 @app.command(name="list")
@@ -99,40 +103,45 @@ def revoke(token: str, /, *, json: Json = False, data_dir: DataDir = None) -> No
 
 def invite(
     *,
-    ttl: Ttl = HOUR,
-    max_uses: int = 1,
+    ttl: Ttl | None = None,
+    max_uses: int | None = None,
     tag: Tags = None,
     name: Name = None,
+    template: Template = None,
     json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Make an invite: one line to paste on the next machine.
+    """Make an invite: one line to paste on the next machine, good for an hour and one machine unless said otherwise.
 
     Parameters
     ----------
     max_uses
         How many machines may join with it; 0 for no limit.
     """
-    request = _request(ttl, max_uses, tag, name)
+    if template is None:
+        ttl, max_uses = HOUR if ttl is None else ttl, 1 if max_uses is None else max_uses
+    request = _request(ttl, max_uses or 0, tag, name, template)
     with connect(data_dir) as client:
         made = client.invite(request)
     if json:
         print_json(made)
         return
     print(f"pulse join {made.invite}" if is_terminal() else made.invite, flush=True)
-    print(_terms(request), file=sys.stderr)
+    print(_terms(made.info), file=sys.stderr)
 
 
-def _request(ttl: float | None, max_uses: int, tags: list[str] | None, name: str | None) -> schemas.TokenRequest:
+def _request(
+    ttl: float | None, max_uses: int, tags: list[str] | None, name: str | None, template: str | None
+) -> schemas.TokenRequest:
     if not 0 <= max_uses <= MOST_USES:
         raise ConfigError(f"--max-uses: {max_uses} is out of range. Write 1 to {MOST_USES}, or 0 for no limit")
-    return schemas.TokenRequest(ttl, 1 if name and not max_uses else max_uses, tags or [], name)
+    return schemas.TokenRequest(ttl, 1 if name and not max_uses else max_uses, tags or [], name, template)
 
 
-def _terms(request: schemas.TokenRequest) -> str:
-    time = "until it is revoked" if request.ttl is None else f"for {spelled_span(request.ttl)}"
-    machines = "any number of machines" if not request.max_uses else _machines(request.max_uses)
-    return f"good {time} and {machines}"
+def _terms(token: schemas.TokenInfo) -> str:
+    time = "until it is revoked" if token.expires is None else f"for {spelled_span(token.expires - token.created)}"
+    machines = "any number of machines" if not token.max_uses else _machines(token.max_uses)
+    return f"good {time} and {machines}{f', called {token.name}' if token.name else ''}"
 
 
 def _machines(count: int) -> str:

@@ -26,3 +26,12 @@ def parse_duration(text: str) -> float:
     if seconds <= 0:
         raise ConfigError(f'"{text[:80]}" is no time at all. Write 30s, 15m, 4h or 7d')
     return seconds
+
+
+def duration_text(seconds: int) -> str:
+    """Whole seconds as people write them: `4h`, `1h30m`, `1w`."""
+    parts, left = [], seconds
+    for unit, length in sorted(_UNITS.items(), key=lambda each: -each[1]):
+        number, left = divmod(left, int(length))
+        parts += [f"{number}{unit}"] if number else []
+    return "".join(parts)

@@ -15,14 +15,14 @@ from pulse.core.mesh import Mesh
 from pulse.core.messages import printable
 from pulse.core.network import ruling
 from pulse.core.network.assertions import breaches, describe_assertion
-from pulse.core.network.consequences import Through, check_assertions, difference
+from pulse.core.network.consequences import Through, check_assertions, difference, through
 from pulse.core.network.draft import Draft
 from pulse.core.network.edits import Edit, Edits, edited
 from pulse.core.network.explain import Explanation, Flow, called, explain
 from pulse.core.network.netconfig import SignedConfig
 from pulse.core.network.policy import Rule
 from pulse.core.network.reach import Change
-from pulse.core.network.ruletext import TCP, describe, flows_text, ports_text, protocols_text
+from pulse.core.network.ruletext import describe, flows_text, ports_text, protocols_text
 from pulse.core.network.ruling import (
     AssertionAdded,
     AssertionRemoved,
@@ -34,7 +34,6 @@ from pulse.core.network.ruling import (
 )
 from pulse.core.network.typed import typed_assertion, typed_flow, typed_rule
 from pulse.core.network.words import subjects
-from pulse.core.trust.identity import node_bytes
 from pulse.core.types import NodeId
 from pulse.errors import ConfigError, Conflict, NotFound, Refused
 
@@ -273,11 +272,7 @@ class AclService:
         """The connection somebody types through, if both its ends are in the mesh."""
         if connection is None:
             return None
-        try:
-            ends = [self.mesh.members.resolve(each).node_id for each in (connection.client, connection.server)]
-        except (NotFound, Conflict):
-            return None
-        return Through(node_bytes(ends[0]), node_bytes(ends[1]), TCP, connection.port)
+        return through(self.mesh.members, connection.client, connection.server, connection.port)
 
 
 def _typed(text: said.RuleText, place: int, *, ahead: bool) -> RuleAdded:

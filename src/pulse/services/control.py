@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pulse import certschemas, clock, eventschemas, pathschemas, policyschemas, schemas, scribeschemas
+from pulse import certschemas, clock, configschemas, eventschemas, pathschemas, policyschemas, schemas, scribeschemas
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
 from pulse.core.trust.fleet import survey
@@ -139,6 +139,8 @@ class ControlService:
     bulk: Bulk
     keys: Keys
     whole: Whole
+    file: configschemas.WholeFile
+    templates: configschemas.TemplateStore
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when somebody asked the node to stop."""
 

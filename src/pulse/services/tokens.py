@@ -11,8 +11,9 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from pulse import clock, schemas
-from pulse.core.messages import MethodName, Wire, pack, unpack
+from pulse.core.messages import MethodName, Wire, pack, printable, unpack
 from pulse.core.network.statements import Statements
+from pulse.core.network.templates import free_name
 from pulse.core.trust.members import Members
 from pulse.core.trust.tokens import TokenRecord, Unfit
 from pulse.core.types import SHORT_ID, NodeId, ShortText
@@ -77,13 +78,14 @@ class TokensService:
         """
         if self.ca is None:
             return await self._ask("create", wanted, schemas.TokenCreated)
-        text, record = self.ca.create_token(wanted)
+        text, record = self.ca.create_token(self._filled(wanted, self.ca))
         return schemas.TokenCreated(text, self._info(record))
 
     async def invite(self, wanted: TokenRequest) -> schemas.Invite:
         """Make an invite, which names the CA's addresses. Raises the same."""
         if self.ca is None:
             return await self._ask("invite", wanted, schemas.Invite)
+        wanted = self._filled(wanted, self.ca)
         ttl = INVITE_TTL if wanted.ttl is None else wanted.ttl
         text, record = self.ca.invite(TokenRequest(ttl, wanted.max_uses or 1, wanted.tags, wanted.name))
         return schemas.Invite(text, list(self.ca.invite_addresses()), self._info(record))
@@ -140,6 +142,28 @@ class TokensService:
                 return await self.master()
             case _:
                 raise NotFound("the CA's release of pulse does not know how to do that with tokens")
+
+    def _filled(self, wanted: TokenRequest, ca: Authority) -> TokenRequest:
+        """The token that is wanted, with what its template says and nobody said otherwise."""
+        if wanted.template is None:
+            return wanted
+        template = self.statements.config_in_force().config.templates.get(wanted.template)
+        if template is None:
+            raise NotFound(f'there is no template "{printable(wanted.template)}". See them: pulse template list')
+        name = wanted.name or (free_name(template.name, self._taken(ca).__contains__) if template.name else None)
+        return TokenRequest(
+            ttl=template.ttl if wanted.ttl is None else wanted.ttl,
+            max_uses=wanted.max_uses or template.uses or (1 if name else 0),
+            tags=[*dict.fromkeys((*template.tags, *wanted.tags))],
+            name=name,
+        )
+
+    def _taken(self, ca: Authority) -> set[str]:
+        """Names that nodes have, or will have by tokens that are still good."""
+        now = clock.wall()
+        names = {each.name for each in ca.tokens() if each.unfit(now) is None}
+        names |= {name for each in self.members.all() for name in (each.name, each.host)}
+        return {name for name in names if name} | {*self.statements.naming().names.values()}
 
     async def _ask(self, what: str, body: object, kind: type[_T]) -> _T:
         cas = sorted(self.ca_nodes())

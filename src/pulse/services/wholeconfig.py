@@ -63,7 +63,9 @@ class WholeConfigService:
             if name not in ours:
                 raise ConfigError(f"a network config has no {printable(name)[:80]!r}. It has: {', '.join(ours)}")
             if name not in ("names", "tags", *NUMBERS) and value != ours[name]:
-                raise Refused(f"{name} is not replaced as a whole: leave it as it is, or edit it by its own commands")
+                raise Refused(
+                    f"{name} is not replaced as a whole: leave it as it is, or put a whole file (/api/config/file)"
+                )
         edit = NamingReplaced(
             {node_bytes(NodeId(node)): name for node, name in naming.names.items()},
             {node_bytes(NodeId(node)): worn for node, worn in naming.tags.items()},

@@ -61,3 +61,20 @@ def test_a_name_that_a_rule_uses_does_not_vanish(draft: Draft) -> None:
     gone = replace(ruled, members=Members())
     with pytest.raises(Refused, match="cam-7, which nobody would be called"):
         edited(gone, Edits([NamingReplaced({}, {})]), NOW)
+
+
+def test_a_name_that_was_given_stays_whatever_a_newcomer_asks_to_be_called() -> None:
+    members = Members()
+    for number, name in enumerate(("home", "cam"), 1):
+        members.certificate_seen(member(CA, name, number, host=name))
+    config = Config(1, 1, Settings(str(MESH)))
+    given = Draft(config, Naming({node("home"): "cam"}), members)
+    same = Edits([NamingReplaced({HOME: "cam"}, {})])
+
+    assert edited(given, same, NOW) == given
+    for before, wanted in (
+        (Draft(config, Naming(), members), same),
+        (given, Edits([NamingReplaced({HOME: "cam", CAM: "cam"}, {})])),
+    ):
+        with pytest.raises(Conflict, match="cam would be the name of"):
+            edited(before, wanted, NOW)

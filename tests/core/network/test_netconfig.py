@@ -24,6 +24,9 @@ from pulse.core.network.netconfig import (
     sign_config,
 )
 from pulse.core.network.policy import RULES_LIMIT, Rule
+from pulse.core.network.routes import Route
+from pulse.core.network.templates import Template
+from pulse.core.network.zones import ZoneRecord
 from pulse.core.trust.identity import public_bytes
 from pulse.core.trust.join import Floors
 from pulse.core.trust.members import Naming
@@ -50,6 +53,35 @@ def test_the_ca_makes_the_network_with_its_range() -> None:
     first = first_config(CA.network, IPv4Network("10.7.0.0/16"), CA.key)
     assert reopened(first, scribe=False) == first
     assert (first.number, first.mesh_cidr) == ((0, 1), IPv4Network("10.7.0.0/16"))
+
+
+class Earlier(Wire, frozen=True):
+    """A config of the releases before templates, zones and routes."""
+
+    scribe_epoch: int
+    generation: int
+    settings: Settings
+    names: dict[bytes, str]
+    tags: dict[bytes, list[str]]
+    acl: list[Rule]
+    tests: list[str]
+    groups: dict[str, list[str]]
+
+
+def test_a_config_without_the_newest_sections_is_read_as_ever() -> None:
+    earlier = Earlier(3, 8, Settings("10.100.0.0/16"), {}, {}, [Rule("r1", ["*"], ["*"], True)], [], {"ops": ["web"]})
+    data = seal(ObjectKind.CONFIG, CA.network, pack(earlier), SCRIBE)
+    opened = open_config(data, CA.network, [CA.authority], ROLES, public_bytes(SCRIBE))
+
+    assert (opened.data, opened.number, opened.config.groups) == (data, (3, 8), {"ops": ["web"]})
+    newest = (opened.config.templates, opened.config.zones, opened.config.routes, opened.config.auto_approve)
+    assert newest == ({}, [], [], {})
+
+
+def test_the_newest_sections_are_signed_and_read_with_all_else() -> None:
+    zones, routes = [ZoneRecord("db.pulse", "MX", "of a later release")], [Route(bytes(32), "::/0")]
+    full = structs.replace(config(3, 8), templates={"web": Template(["web"])}, zones=zones, routes=routes)
+    assert reopened(sign_config(CA.network, full, SCRIBE)).config == full
 
 
 def test_the_scribe_of_the_roles_in_force_may_sign() -> None:

@@ -14,6 +14,7 @@ from pulse.core.network.ruletext import (
     parse_ports,
     parse_protocols,
     ports_text,
+    protocol_words,
     protocols_text,
 )
 from pulse.errors import ConfigError
@@ -74,3 +75,10 @@ def test_ports_of_a_protocol_without_are_refused() -> None:
 )
 def test_flows_are_told_together_where_they_are_alike(flows: Flows, text: str) -> None:
     assert flows_text(flows) == text
+
+
+@given(st.lists(st.integers(0, 255) | st.sampled_from([1, 6, 17, 58]), max_size=6, unique=True))
+def test_protocols_come_back_in_the_order_in_which_they_were(protocols: list[int]) -> None:
+    assert parse_protocols(protocol_words(protocols)) == protocols
+    assert protocol_words([17, 1, 58, 6]) == ["udp", "icmp", "tcp"]
+    assert protocol_words([58, 1]) == ["58", "1"]

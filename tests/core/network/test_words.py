@@ -1,5 +1,7 @@
 """Words: what people type becomes what rules keep, or a refusal that says what was perhaps meant."""
 
+from dataclasses import replace
+
 import pytest
 
 from pulse.core.network.words import Words, subjects
@@ -94,3 +96,11 @@ def test_names_and_tags_of_machines_still_to_join_are_taken_if_that_is_said() ->
     assert read("tag:contractor", "laptop-7", ahead=True) == ["tag:contractor", "laptop-7"]
     with pytest.raises(NotFound, match="no group"):
         read("group:gone", ahead=True)
+
+
+def test_what_means_somebody_is_told_apart_and_what_stood_before_may_stay() -> None:
+    words = Words.of(draft(groups={"ops": ["web"]}))
+    known = ("*", "web", "db", "tag:front", "tag:prod", "group:ops", "cidr:192.168.7.0/24", CAM)
+    assert all(map(words.is_known, known))
+    assert not any(map(words.is_known, ("cam", "old-db", "tag:none", "group:gone", "later:x")))
+    assert replace(words, kept=frozenset({"tag:none"})).read(["tag:none"]) == ["tag:none"]

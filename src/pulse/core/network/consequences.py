@@ -15,11 +15,12 @@ from pulse.core.network.hours import Moment
 from pulse.core.network.policy import Rule
 from pulse.core.network.reach import Difference, compare
 from pulse.core.network.rulebook import Rulebook, as_if_open, at
-from pulse.core.network.ruletext import describe
+from pulse.core.network.ruletext import TCP, describe
 from pulse.core.network.words import subjects
 from pulse.core.trust.identity import node_bytes
+from pulse.core.trust.members import Members
 from pulse.core.types import Digest, Port
-from pulse.errors import Refused
+from pulse.errors import Conflict, NotFound, Refused
 
 PAIRS_TOLD: Final = 100
 """Pairs of nodes that are told to have gained, or lost; all are counted."""
@@ -32,6 +33,15 @@ class Through(Wire, frozen=True):
     destination: Digest
     protocol: U8
     port: Port
+
+
+def through(members: Members, source: str, destination: str, port: int) -> Through | None:
+    """The TCP connection between two IP addresses, if both are in the mesh."""
+    try:
+        ends = [node_bytes(members.resolve(each).node_id) for each in (source, destination)]
+    except (NotFound, Conflict):
+        return None
+    return Through(ends[0], ends[1], TCP, port)
 
 
 def book(draft: Draft, applies: Callable[[Rule], bool]) -> Rulebook:

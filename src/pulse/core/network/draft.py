@@ -5,7 +5,10 @@ Invariant: a draft is never changed; an edit gives another one.
 
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from pulse.core.network.netconfig import Config, SignedConfig, named
+from pulse.core.trust.identity import node_from_bytes
 from pulse.core.trust.members import Members, Naming
 from pulse.core.types import NodeId
 
@@ -22,13 +25,14 @@ class Draft:
 
     @classmethod
     def of(cls, signed: SignedConfig, members: Members, revoked: frozenset[NodeId]) -> "Draft":
-        """The config in force, without revoked nodes: what they were called is free."""
+        """The config in force, without revoked nodes: what they were called is free, and nothing leads through them."""
         names, tags = signed.naming.names, signed.naming.tags
         living = Naming(
             {node: name for node, name in names.items() if node not in revoked},
             {node: worn for node, worn in tags.items() if node not in revoked},
         )
-        return cls(signed.config, living, members)
+        routes = [each for each in signed.config.routes if node_from_bytes(each.node) not in revoked]
+        return cls(structs.replace(signed.config, routes=routes), living, members)
 
     def renamed(self, naming: Naming) -> "Draft":
         """The draft with other names or tags."""

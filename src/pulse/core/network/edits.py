@@ -9,18 +9,20 @@ from typing import Annotated, Final
 import msgspec
 
 from pulse.core.messages import RPC_LIMIT, U53, Wire, unpack
-from pulse.core.network import naming, ruling
+from pulse.core.network import naming, replacing, ruling, sections
 from pulse.core.network.consequences import Through, check_assertions, check_through
 from pulse.core.network.draft import Draft
 from pulse.core.network.naming import NamingEdit
 from pulse.core.network.netconfig import SignedConfig, spelled
+from pulse.core.network.replacing import RulingReplaced
 from pulse.core.network.ruling import RulingEdit
+from pulse.core.network.sections import SectionEdit
 from pulse.errors import Conflict
 
 EDITS_LIMIT: Final = 4096
 """Edits made together: one for each node a config can name."""
 
-Edit = NamingEdit | RulingEdit
+Edit = NamingEdit | RulingEdit | RulingReplaced | SectionEdit
 """One change; each kind has its home in the module of its feature."""
 
 
@@ -64,6 +66,17 @@ def edited(draft: Draft, edits: Edits, wall: float) -> Draft:
         match edit:
             case naming.NodeNamed() | naming.NamingReplaced() | naming.NodeTagged() | naming.NodeUntagged():
                 after = naming.renamed(after, edit)
+            case RulingReplaced():
+                # Nothing follows to new names: what is replaced is not there any more.
+                followed = after = replacing.replaced(draft, after, edit)
+            case (
+                sections.TemplateSet()
+                | sections.TemplateRemoved()
+                | sections.TemplatesReplaced()
+                | sections.ZonesReplaced()
+                | sections.RoutesReplaced()
+            ):
+                after = sections.stated(after, edit)
             case _:
                 followed = after = ruling.ruled(_followed(followed, after), edit)
     after = _followed(followed, after)

@@ -120,7 +120,8 @@ def _check_names(draft: Draft, names: Mapping[NodeId, str]) -> None:
     for node, name in names.items():
         if not is_node_name(name):
             raise Refused(f'"{_shown(name)}" cannot name a node: {NAME_RULE}')
-        if name in holders:
+        if name in holders and (draft.naming.names.get(node) != name or holders[name] in names):
+            # What is called so already stays, whatever a newcomer asks to be called.
             raise Conflict(f"{name} would be the name of {holders[name][:SHORT_ID]} and of {node[:SHORT_ID]}")
         holders[name] = node
 

@@ -18,6 +18,9 @@ from pulse.core.network.assertions import Assertions
 from pulse.core.network.patterns import Groups
 from pulse.core.network.policy import Rules, check_rules
 from pulse.core.network.ranges import mesh_range
+from pulse.core.network.routes import AutoApproval, Routes
+from pulse.core.network.templates import Templates
+from pulse.core.network.zones import Zones
 from pulse.core.trust.certificates import TAGS_LIMIT, Authority
 from pulse.core.trust.identity import Signer, is_tag, node_bytes, node_from_bytes
 from pulse.core.trust.join import Floors
@@ -60,6 +63,14 @@ class Config(Wire, frozen=True):
     """What the rules must always let pass, or never."""
     groups: Groups = msgspec.field(default_factory=dict)
     """Names for sets of patterns, which rules may use."""
+    templates: Templates = msgspec.field(default_factory=dict)
+    """What new nodes get, by what that is called."""
+    zones: Zones = msgspec.field(default_factory=list)
+    """What names under `.pulse` say besides those of the nodes."""
+    routes: Routes = msgspec.field(default_factory=list)
+    """Ranges beyond the mesh, and the nodes that lead there."""
+    auto_approve: AutoApproval = msgspec.field(default_factory=dict)
+    """Ranges that nodes may lead to by a tag."""
 
 
 class Offer(Wire, frozen=True):

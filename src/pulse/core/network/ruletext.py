@@ -83,6 +83,17 @@ def protocols_text(protocols: Sequence[int]) -> str:
     return ",".join([*words, *map(str, sorted(left))])
 
 
+def protocol_words(protocols: Sequence[int]) -> list[str]:
+    """The words that `parse_protocols` reads as these very protocols, in their order."""
+    words: list[str] = []
+    left = [*protocols]
+    while left:
+        name = next((name for name, numbers in PROTOCOLS.items() if left[: len(numbers)] == [*numbers]), None)
+        words.append(str(left[0]) if name is None else name)
+        del left[: len(PROTOCOLS[name]) if name else 1]
+    return words
+
+
 def ports_text(ports: Iterable[tuple[int, int]]) -> str:
     """`22,8000-8100`; empty for any."""
     return ",".join(f"{low}" if low == high else f"{low}-{high}" for low, high in ports)

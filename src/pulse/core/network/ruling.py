@@ -156,7 +156,7 @@ def _added(draft: Draft, edit: RuleAdded) -> Draft:
     check_fit(edit.protocols, edit.ports)
     words = Words.of(draft, ahead=edit.ahead)
     rule = Rule(
-        _new_id("r", (each.id for each in rules)),
+        new_id("r", (each.id for each in rules)),
         words.read(edit.sources),
         words.read(edit.destinations),
         edit.allow,
@@ -196,12 +196,8 @@ def _asserted(draft: Draft, edit: AssertionAdded) -> Draft:
         raise Refused(f"the network config has {ASSERTIONS_LIMIT} tests already, and holds no more")
     check_fit([edit.protocol], [(edit.port, edit.port)] if edit.port else [])
     words = Words.of(draft)
-    (source, *more), (destination, *others) = words.read([edit.source]), words.read([edit.destination])
-    if more or others:
-        raise Refused("a test names one node on each side, a tag, a group or *: a glob of ids is not kept. Use a tag")
-    new = Assertion(
-        _new_id("t", (each.id for each in tests)), source, destination, edit.allow, edit.protocol, edit.port
-    )
+    source, destination = tested_side(words, edit.source), tested_side(words, edit.destination)
+    new = Assertion(new_id("t", (each.id for each in tests)), source, destination, edit.allow, edit.protocol, edit.port)
     return _changed(draft, structs.replace(draft.config, tests=[*tests, new]))
 
 
@@ -215,9 +211,7 @@ def _unasserted(draft: Draft, assertion_id: str) -> Draft:
 
 def _grouped(draft: Draft, edit: GroupSet) -> Draft:
     check_group_name(edit.name)
-    members = Words.of(draft, ahead=edit.ahead).read(edit.members)
-    if unfit := [each for each in members if each.startswith((GROUP, "cidr:", "*"))]:
-        raise Refused(f"{unfit[0]} cannot be in a group: its members are names, ids and tags")
+    members = group_members(Words.of(draft, ahead=edit.ahead), edit.members)
     groups = {**draft.config.groups, edit.name: members}
     if len(groups) > GROUPS_LIMIT:
         raise Refused(f"the network config has {GROUPS_LIMIT} groups already, and holds no more")
@@ -244,7 +238,23 @@ def _changed(draft: Draft, config: Config) -> Draft:
     return replace(draft, config=config)
 
 
-def _new_id(letter: str, taken: Iterable[str]) -> str:
+def group_members(words: Words, typed: Iterable[str]) -> list[str]:
+    """Members of a group as it keeps them; raises what reading words does, or Refused."""
+    members = words.read(typed)
+    if unfit := [each for each in members if each.startswith((GROUP, "cidr:", "*"))]:
+        raise Refused(f"{unfit[0]} cannot be in a group: its members are names, ids and tags")
+    return members
+
+
+def tested_side(words: Words, typed: str) -> str:
+    """One side of a test as it is kept; raises what reading words does, or Refused."""
+    pattern, *more = words.read([typed])
+    if more:
+        raise Refused("a test names one node on each side, a tag, a group or *: a glob of ids is not kept. Use a tag")
+    return pattern
+
+
+def new_id(letter: str, taken: Iterable[str]) -> str:
     """One more than the highest there is: `r1`, `r2`, …"""
     numbers = [int(found[1]) for each in taken if (found := re.fullmatch(rf"{letter}(\d{{1,15}})", each))]
     return f"{letter}{max(numbers, default=0) + 1}"

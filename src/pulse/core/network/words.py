@@ -40,11 +40,18 @@ class Words:
     subjects: Sequence[Subject]
     ahead: bool = False
     """Names and tags that nobody has yet are meant: for machines still to join."""
+    kept: frozenset[str] = frozenset()
+    """Patterns that may stand although they mean nobody: they stood before."""
+    known: frozenset[str] = frozenset()
+    """Every name there is, and every tag."""
 
     @classmethod
     def of(cls, draft: Draft, *, ahead: bool = False) -> "Words":
         """The words of this draft."""
-        return cls(draft, subjects(draft), ahead)
+        nodes = subjects(draft)
+        worn = {tag for each in nodes for tag in each.tags}.union(*draft.naming.tags.values())
+        names = [*draft.naming.names.values(), *(each.name for each in nodes if each.name)]
+        return cls(draft, nodes, ahead, known=frozenset((*names, *(TAG + tag for tag in worn))))
 
     def read(self, typed: Iterable[str]) -> list[str]:
         """Patterns as a rule keeps them, each once.
@@ -58,8 +65,13 @@ class Words:
             raise Refused(f"these are {len(found)} nodes and patterns; {PATTERNS_LIMIT} are allowed. Use a tag")
         return found
 
+    def is_known(self, pattern: str) -> bool:
+        """True if a pattern of a rule means somebody, or something other than nodes."""
+        plain = pattern == ANYBODY or pattern.startswith(CIDR) or is_node_id(pattern)
+        return plain or (is_pattern(pattern) and self._means_something(pattern))
+
     def _read(self, word: str) -> Sequence[str]:
-        if word == ANYBODY or is_node_id(word):
+        if word in self.kept or word == ANYBODY or is_node_id(word):
             return [word]
         if len(word) >= LEAST_PREFIX and _HEX.issuperset(word.removesuffix("*").lower()):
             return self._ids(word.lower())
@@ -93,16 +105,7 @@ class Words:
     def _means_something(self, word: str) -> bool:
         if word.startswith(GROUP):
             return word.removeprefix(GROUP) in self.draft.config.groups
-        if word.startswith(TAG):
-            return self.ahead or word in self._tags()
-        return self.ahead or word in self._names()
-
-    def _names(self) -> list[str]:
-        return [*self.draft.naming.names.values(), *(each.name for each in self.subjects if each.name)]
-
-    def _tags(self) -> list[str]:
-        worn = {tag for each in self.subjects for tag in each.tags}
-        return [TAG + tag for tag in sorted(worn.union(*self.draft.naming.tags.values()))]
+        return self.ahead or word in self.known
 
     def _unknown(self, word: str) -> str:
         if word.startswith(TAG):
@@ -124,9 +127,9 @@ class Words:
 
     def _meant(self, word: str) -> str:
         """What was perhaps meant, as a sentence to follow another."""
-        known = [*self._names(), *self._tags(), *(GROUP + name for name in self.draft.config.groups)]
+        known = {*self.known, *(GROUP + name for name in self.draft.config.groups)}
         others = [each for each in (TAG + word, GROUP + word) if each in known]
-        close = others or get_close_matches(word, sorted(set(known)), 1)
+        close = others or get_close_matches(word, sorted(known), 1)
         return f" Did you mean {' or '.join(close)}?" if close else ""
 
 

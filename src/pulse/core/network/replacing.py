@@ -1,0 +1,143 @@
+"""All rules, tests and groups put in place of those there are: what a file of the whole network says of them.
+
+Invariant: a rule or a test that stays as it was keeps its id, and one that is new never gets that of another.
+"""
+
+import re
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from msgspec import structs
+
+from pulse.core.messages import Wire, pack, printable
+from pulse.core.network.assertions import Assertion, Assertions
+from pulse.core.network.draft import Draft
+from pulse.core.network.patterns import GROUP, Groups
+from pulse.core.network.policy import Rule, Rules, check_rules
+from pulse.core.network.ruletext import check_fit
+from pulse.core.network.ruling import group_members, new_id, tested_side
+from pulse.core.network.words import Words, check_group_name
+from pulse.errors import Conflict, PulseError, Refused
+
+_ID: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+
+_Item = TypeVar("_Item", Rule, Assertion)
+
+
+class RulingReplaced(Wire, frozen=True, tag=17):
+    """Have these rules, tests and groups and no others; patterns as people type them, no id for what is new."""
+
+    rules: Rules
+    tests: Assertions
+    groups: Groups
+    ahead: bool = False
+    """Names and tags that nobody has yet are meant."""
+
+
+def replaced(before: Draft, draft: Draft, edit: RulingReplaced) -> Draft:
+    """`draft` with these rules; `before` is the config in force, whose ids stay. Raises Refused, NotFound, Conflict."""
+    config = draft.config
+    kept = _idle(before)
+    named = replace(draft, config=structs.replace(config, groups=edit.groups))
+    words = replace(Words.of(named, ahead=edit.ahead), kept=kept)
+    groups: dict[str, list[str]] = {}
+    for name, members in edit.groups.items():
+        with _said_of(f"group {printable(name)[:80]}"):
+            check_group_name(name)
+            groups[name] = group_members(words, members)
+    rules = _numbered(before.config.acl, edit.rules, "rule", lambda each: _rule(words, each))
+    tests = _numbered(before.config.tests, edit.tests, "test", lambda each: _test(words, each))
+    check_rules(rules)
+    return replace(draft, config=structs.replace(config, acl=rules, tests=tests, groups=groups))
+
+
+def _idle(before: Draft) -> frozenset[str]:
+    """Names and tags of rules in force that mean nobody: those of nodes still to join, or gone; they may stay."""
+    config, words = before.config, Words.of(before)
+    said = {
+        *(pattern for rule in config.acl for pattern in (*rule.sources, *rule.destinations)),
+        *(pattern for test in config.tests for pattern in (test.source, test.destination)),
+        *(member for members in config.groups.values() for member in members),
+    }
+    return frozenset(each for each in said if not each.startswith(GROUP) and not words.is_known(each))
+
+
+def _rule(words: Words, rule: Rule) -> Rule:
+    if not rule.note.isprintable():
+        raise Refused("a note is one line of plain text")
+    check_fit(rule.protocols, rule.ports)
+    return structs.replace(
+        rule,
+        sources=words.read(rule.sources),
+        destinations=words.read(rule.destinations),
+        redundant=rule.redundant and rule.allow,
+    )
+
+
+def _test(words: Words, test: Assertion) -> Assertion:
+    check_fit([test.protocol], [(test.port, test.port)] if test.port else [])
+    source, destination = tested_side(words, test.source), tested_side(words, test.destination)
+    return structs.replace(test, source=source, destination=destination)
+
+
+def _numbered(
+    old: Sequence[_Item], wanted: Sequence[_Item], called: str, read: Callable[[_Item], _Item]
+) -> list[_Item]:
+    """The wanted ones as they are kept, each with its id: its own, that of the same one in force, or the next."""
+    known: dict[str, _Item] = {each.id: each for each in old}
+    claimed: set[str] = set()
+    found: list[_Item] = []
+    for number, each in enumerate(wanted, 1):
+        with _said_of(f"{called} {number}{f' ({printable(each.id)[:80]})' if each.id else ''}"):
+            _check_id(each.id, known, claimed)
+            found.append(read(each))
+    unclaimed: dict[bytes, list[_Item]] = {}
+    for each in old:
+        if each.id not in claimed:
+            unclaimed.setdefault(_content(each), []).append(each)
+    taken = {*claimed, *known}
+    return [_identified(each, known, unclaimed, taken, called[0]) for each in found]
+
+
+def _identified(
+    new: _Item, known: Mapping[str, _Item], unclaimed: Mapping[bytes, list[_Item]], taken: set[str], letter: str
+) -> _Item:
+    old = known.get(new.id)
+    if old is not None:
+        # In whole seconds a file says the moment at which a rule ends; the rule itself may know it better.
+        return old if _content(old) == _content(new) else new
+    if new.id:
+        return new
+    if same := unclaimed.get(_content(new)):
+        return same.pop(0)
+    made = structs.replace(new, id=new_id(letter, taken))
+    taken.add(made.id)
+    return made
+
+
+def _content(item: Rule | Assertion) -> bytes:
+    """All of it but its id, in whole seconds."""
+    if isinstance(item, Rule) and item.expires is not None:
+        return pack(structs.replace(item, id="", expires=float(int(item.expires))))
+    return pack(structs.replace(item, id=""))
+
+
+def _check_id(text: str, known: Container[str], claimed: set[str]) -> None:
+    """Raise Refused for an id that is none, Conflict for one that was said before; an empty one says nothing."""
+    if text and not _ID.fullmatch(text) and text not in known:
+        raise Refused("an id has lower case letters, digits, - and _, and begins with a letter. A new one needs none")
+    if text in claimed:
+        raise Conflict("another one has that id. What is new needs none")
+    if text:
+        claimed.add(text)
+
+
+@contextmanager
+def _said_of(what: str) -> Iterator[None]:
+    """Errors inside say first what they are about."""
+    try:
+        yield
+    except PulseError as error:
+        raise type(error)(f"{what}: {error}") from error

@@ -1,0 +1,112 @@
+"""Edits of what the network config only states: templates, zone records, routes.
+
+Invariant: what is stated was read by the module of its kind, and is kept in its one form and order.
+"""
+
+from dataclasses import replace
+
+from msgspec import structs
+
+from pulse.core.messages import Wire
+from pulse.core.network.draft import Draft
+from pulse.core.network.ranges import mesh_range
+from pulse.core.network.routes import AutoApproval, Range, Route, Routes, check_routes, written_auto, written_route
+from pulse.core.network.templates import TEMPLATES_LIMIT, Template, Templates, check_template
+from pulse.core.network.zones import Zones, check_zones, written
+from pulse.core.trust.identity import mesh_prefix, node_from_bytes
+from pulse.core.types import SHORT_ID, ShortText
+from pulse.errors import NotFound, PulseError, Refused
+
+
+class TemplateSet(Wire, frozen=True, tag=20):
+    """Say what new nodes of a kind get; the template is made if it is not there."""
+
+    name: ShortText
+    template: Template
+
+
+class TemplateRemoved(Wire, frozen=True, tag=21):
+    """Take a template away; tokens made from it stay what they are."""
+
+    name: ShortText
+
+
+class TemplatesReplaced(Wire, frozen=True, tag=22):
+    """Have these templates and no others."""
+
+    templates: Templates
+
+
+class ZonesReplaced(Wire, frozen=True, tag=23):
+    """Have these records and no others."""
+
+    records: Zones
+
+
+class RoutesReplaced(Wire, frozen=True, tag=24):
+    """Have these routes and no others."""
+
+    routes: Routes
+    auto: AutoApproval
+
+
+SectionEdit = TemplateSet | TemplateRemoved | TemplatesReplaced | ZonesReplaced | RoutesReplaced
+
+
+def stated(draft: Draft, edit: SectionEdit) -> Draft:
+    """The draft after `edit`. Raises Refused, NotFound or Conflict."""
+    config = draft.config
+    match edit:
+        case TemplateSet(name, template):
+            templates = _templates({**config.templates, name: template})
+            return replace(draft, config=structs.replace(config, templates=templates))
+        case TemplateRemoved(name):
+            if name not in config.templates:
+                raise NotFound(f'there is no template "{name}". See them: pulse template list')
+            left = {each: template for each, template in config.templates.items() if each != name}
+            return replace(draft, config=structs.replace(config, templates=left))
+        case TemplatesReplaced(templates):
+            return replace(draft, config=structs.replace(config, templates=_templates(templates)))
+        case ZonesReplaced(records):
+            return replace(draft, config=structs.replace(config, zones=_zones(records)))
+        case RoutesReplaced(routes, auto):
+            ours = mesh_ranges(draft)
+            found = [_route(draft, number, each, ours) for number, each in enumerate(routes, 1)]
+            check_routes(found)
+            found.sort(key=lambda each: (each.node, each.announced))
+            return replace(draft, config=structs.replace(config, routes=found, auto_approve=written_auto(auto, ours)))
+
+
+def mesh_ranges(draft: Draft) -> list[Range]:
+    """The ranges of the mesh itself."""
+    networks = {each.network for each in draft.members.all()}
+    return [mesh_range(draft.config.settings.mesh_cidr), *map(mesh_prefix, networks)]
+
+
+def _templates(templates: Templates) -> Templates:
+    for name, template in templates.items():
+        check_template(name, template)
+    if len(templates) > TEMPLATES_LIMIT:
+        raise Refused(f"these are {len(templates)} templates; {TEMPLATES_LIMIT} are allowed")
+    return templates
+
+
+def _zones(records: Zones) -> Zones:
+    found = []
+    for number, each in enumerate(records, 1):
+        try:
+            found.append(written(each))
+        except Refused as error:
+            raise Refused(f"zone record {number}: {error}") from error
+    check_zones(found)
+    return sorted(found, key=lambda each: (each.name, each.kind, each.value))
+
+
+def _route(draft: Draft, number: int, route: Route, ours: list[Range]) -> Route:
+    node = node_from_bytes(route.node)
+    if draft.members.get(node) is None and all(each.node != route.node for each in draft.config.routes):
+        raise NotFound(f"route {number}: there is no node {node[:SHORT_ID]}. See the nodes: pulse status")
+    try:
+        return written_route(route, ours)
+    except PulseError as error:
+        raise type(error)(f"route {number}: {error}") from error

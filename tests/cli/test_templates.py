@@ -1,0 +1,43 @@
+"""`pulse template`, and tokens made from one, against a control socket."""
+
+import pytest
+
+from pulse import configschemas as said
+from pulse import schemas
+from tests.api.fake_control import FakeControl
+from tests.cli.shell import Shell
+
+
+def test_templates_are_listed(shell: Shell, control: FakeControl) -> None:
+    rows = [line.split() for line in shell.node("template", "list").out.splitlines()]
+    assert rows == [["TEMPLATE", "TAGS", "NAME", "TTL", "USES"], ["web", "web", "web-*", "1", "hour", "1", "machine"]]
+
+    control.templates.there = []
+    assert "pulse template set" in shell.node("template").out
+
+
+@pytest.mark.parametrize("verb", ["set", "add"])
+def test_a_template_is_set(shell: Shell, control: FakeControl, verb: str) -> None:
+    done = shell.node("template", verb, "db", "--tag", "db", "--tag", "prod", "--name", "db-*", "--ttl", "4h")
+
+    assert done.out == "set template db; use it: pulse invite --template db\n"
+    assert control.asked == [said.TemplateRequest("db", ["db", "prod"], "db-*", 14400.0)]
+
+
+def test_a_template_is_taken_away(shell: Shell, control: FakeControl) -> None:
+    assert shell.node("template", "remove", "web").out == "removed template web\n"
+    assert shell.node("template", "remove", "gone").code == 4
+
+
+def test_what_is_said_goes_before_what_a_template_says(shell: Shell, control: FakeControl) -> None:
+    shell.node("token", "create", "--template", "web")
+    shell.node("invite", "--template", "web")
+    shell.node("invite", "--template", "web", "--ttl", "1h", "--tag", "x")
+    shell.node("invite")
+
+    assert control.asked == [
+        schemas.TokenRequest(template="web"),
+        schemas.TokenRequest(template="web"),
+        schemas.TokenRequest(3600.0, 0, ["x"], template="web"),
+        schemas.TokenRequest(3600.0, 1),
+    ]

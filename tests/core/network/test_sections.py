@@ -1,0 +1,77 @@
+"""Templates, zones and routes in the config: stated whole or not at all, and told to scribes of any release."""
+
+import pytest
+
+from pulse.core.messages import pack
+from pulse.core.network.edits import Edits, read_edits
+from pulse.core.network.routes import Route
+from pulse.core.network.sections import (
+    RoutesReplaced,
+    SectionEdit,
+    TemplateRemoved,
+    TemplateSet,
+    TemplatesReplaced,
+    ZonesReplaced,
+)
+from pulse.core.network.templates import Template
+from pulse.core.network.zones import ZoneRecord
+from pulse.core.trust.identity import node_bytes
+from pulse.errors import Conflict, NotFound, Refused
+from tests.authority import node
+from tests.core.network.drafts import DB, WEB, after, draft
+
+LAN = Route(node_bytes(DB), "192.168.7.0/24", approved=True)
+
+
+def test_templates_are_set_replaced_and_taken_away() -> None:
+    made = after(draft(), TemplateSet("web", Template(["web"])), TemplateSet("web", Template(["front"])))
+    assert made.config.templates == {"web": Template(["front"])}
+
+    assert after(made, TemplatesReplaced({"db": Template(["db"])})).config.templates == {"db": Template(["db"])}
+    assert after(made, TemplateRemoved("web")).config.templates == {}
+    with pytest.raises(NotFound, match="no template"):
+        after(made, TemplateRemoved("db"))
+    with pytest.raises(Refused, match="256 are allowed"):
+        after(draft(), TemplatesReplaced({f"t{number}x": Template() for number in range(257)}))
+
+
+def test_records_and_routes_have_one_form_and_one_order() -> None:
+    typed = [ZoneRecord("web", "a", "10.9.0.2"), ZoneRecord("db.pulse", "TXT", "x"), ZoneRecord("db", "A", "10.9.0.1")]
+    made = after(draft(), ZonesReplaced(typed), RoutesReplaced([LAN, Route(node_bytes(WEB), "::/0")], {}))
+
+    assert [(each.name, each.kind) for each in made.config.zones] == [
+        ("db.pulse", "A"), ("db.pulse", "TXT"), ("web.pulse", "A"),
+    ]  # fmt: skip
+    assert after(made, ZonesReplaced(typed[::-1])) == made
+    assert {each.cidr for each in made.config.routes} == {"192.168.7.0/24", "::/0"}
+
+
+@pytest.mark.parametrize(
+    ("edit", "error", "said"),
+    [
+        (ZonesReplaced([ZoneRecord("a", "A", "10.9.0.1"), ZoneRecord("b", "A", "x")]), Refused, "zone record 2"),
+        (ZonesReplaced([ZoneRecord("a", "A", "10.9.0.1")] * 2), Conflict, "twice"),
+        (RoutesReplaced([LAN, Route(node_bytes(node("x")), "::/0")], {}), NotFound, "route 2: there is no node"),
+        (RoutesReplaced([Route(node_bytes(DB), "10.100.0.0/24")], {}), Refused, "route 1: .* in the mesh itself"),
+        (RoutesReplaced([LAN], {"0.0.0.0/0": "site"}), Refused, "whole Internet"),
+        (TemplateSet("web", Template(["no tag"])), Refused, "cannot be a tag"),
+    ],
+)
+def test_what_cannot_be_stated_changes_nothing(edit: SectionEdit, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        after(draft(), edit)
+
+
+def test_a_range_of_the_mesh_by_ipv6_is_found_by_its_members() -> None:
+    (web, *_) = draft().members.all()
+    inside = f"{web.addresses.v6}/128"
+    with pytest.raises(Refused, match="in the mesh itself"):
+        after(draft(), RoutesReplaced([Route(node_bytes(DB), inside)], {}))
+
+
+def test_they_travel() -> None:
+    said = Edits([
+        TemplateSet("web", Template(["web"], "web-*", 60, 1)), TemplateRemoved("web"), TemplatesReplaced({}),
+        ZonesReplaced([ZoneRecord("db.pulse", "A", "10.9.0.1")]), RoutesReplaced([LAN], {"10.0.0.0/8": "site"}),
+    ])  # fmt: skip
+    assert read_edits(pack(said)) == said

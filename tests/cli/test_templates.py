@@ -16,9 +16,8 @@ def test_templates_are_listed(shell: Shell, control: FakeControl) -> None:
     assert "pulse template set" in shell.node("template").out
 
 
-@pytest.mark.parametrize("verb", ["set", "add"])
-def test_a_template_is_set(shell: Shell, control: FakeControl, verb: str) -> None:
-    done = shell.node("template", verb, "db", "--tag", "db", "--tag", "prod", "--name", "db-*", "--ttl", "4h")
+def test_a_template_is_set(shell: Shell, control: FakeControl) -> None:
+    done = shell.node("template", "set", "db", "--tag", "db", "--tag", "prod", "--name", "db-*", "--ttl", "4h")
 
     assert done.out == "set template db; use it: pulse invite --template db\n"
     assert control.asked == [said.TemplateRequest("db", ["db", "prod"], "db-*", 14400.0)]

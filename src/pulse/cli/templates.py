@@ -36,7 +36,7 @@ def list_templates(*, json: Json = False, data_dir: DataDir = None) -> None:
         print("no templates (make one: pulse template set web --tag web --name 'web-*' --ttl 1h)")
 
 
-@app.command(name=("set", "add"))
+@app.command(name="set")
 def set_template(
     template: str,
     /,

@@ -3,15 +3,13 @@
 The rogue's link is good and so its frames pass; what refuses it is the session lane alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import msgspec
 import pytest
 
-from tests.e2e import forgery
 from tests.e2e.exchange import noise
-from tests.e2e.forgery import Wanted
 from tests.e2e.stranger import ALERTS, JOIN, LINK
 from tests.security.frames import UNSPECIFIED, Header, Kind
 from tests.security.link import CONTROL, Link
@@ -23,8 +21,8 @@ from tests.security.session import KEYS, KEYS_USED, Session
 PROTOCOL, REFUSED = 1, 2
 """Codes a session is closed with."""
 
-ACCESS_DENIED, CERTIFICATE_REQUIRED, NO_PROTOCOL = 49, 116, 120
-"""Alerts of TLS (RFC 8446 §6)."""
+NO_PROTOCOL = 120
+"""An alert of TLS (RFC 8446 §6)."""
 
 SECONDS = 1.0
 pack = msgspec.msgpack.encode
@@ -79,39 +77,6 @@ def test_a_session_from_a_handle_whose_owner_does_not_help_is_never_answered(
 
     assert (heard.frames, heard.greeted) == (0, False)
     assert "session up" not in scene.ca.log[told:]
-
-
-FORGED: list[tuple[Callable[[Wanted], Wanted], str]] = [
-    (forgery.self_signed, "not signed by a trusted CA"),
-    (forgery.foreign, "not signed by a trusted CA"),
-    (forgery.expired, "its certificate has expired"),
-    (forgery.not_yet_valid, "its certificate is not yet valid"),
-    (forgery.of_another_network, "it belongs to another network"),
-    (forgery.of_another_first_ca, "it belongs to another network"),
-    (forgery.for_clients_only, "it is not for clients and servers"),
-    (forgery.for_servers_only, "it is not for clients and servers"),
-    (forgery.for_anything, "it is not for clients and servers"),
-]
-
-
-@pytest.mark.parametrize(("forge", "reason"), FORGED, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_forged_certificate_gets_no_session(
-    scene: Scene, link: Link, forge: Callable[[Wanted], Wanted], reason: str
-) -> None:
-    told = len(scene.ca.log)
-
-    session = Session([link], shows=forge(scene.rogue.shows))
-
-    assert session.waits_closed()[0] == ALERTS.start + ACCESS_DENIED
-    told_since(scene.ca, told, f"session from ::ffff:{link.me} failed: ")
-    assert reason in scene.ca.log[told:]
-    assert "session up" not in scene.ca.log[told:]
-
-
-def test_who_shows_no_certificate_gets_no_session(scene: Scene, link: Link) -> None:
-    session = Session([link], shows=None, anonymous=True)
-
-    assert session.waits_closed()[0] == ALERTS.start + CERTIFICATE_REQUIRED
 
 
 @pytest.mark.parametrize("alpn", [LINK, JOIN, "h3"])

@@ -24,14 +24,19 @@ exec(code)
 """Python and its packages may lie where only root can read, so what is needed is imported first."""
 
 
+def becoming(uid: int, imports: str, code: str, *arguments: str, groups: Sequence[int] = ()) -> list[str]:
+    """The command line of Python that runs `imports` as root, then `code` as another user."""
+    return [sys.executable, "-c", _BECOME, str(uid), repr([*groups]), imports, code, *arguments]
+
+
 def run_as(
     uid: int, imports: str, code: str, *arguments: str, groups: Sequence[int] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """Run Python `imports` as root, then `code` as another user; skips for people without root."""
+    """Run that and wait for its end; skips for people without root."""
     if os.geteuid() != 0:
         pytest.skip("needs root: becomes another user")
     return subprocess.run(
-        [sys.executable, "-c", _BECOME, str(uid), repr([*groups]), imports, code, *arguments],
+        becoming(uid, imports, code, *arguments, groups=groups),
         env={"PYTHONPATH": str(SRC), "HOME": "/nonexistent", "PATH": os.environ["PATH"]},
         cwd="/",
         capture_output=True,

@@ -8,6 +8,7 @@ Invariant: secrets pass through the pipe only, never through arguments, environm
 """
 
 import contextlib
+import errno
 import os
 import subprocess
 import sys
@@ -141,15 +142,18 @@ def _environment() -> dict[str, str]:
 @contextlib.contextmanager
 def _log_file(data_dir: Path) -> Iterator[int]:
     """The log to append to, private; the data directory is made if need be."""
+    path = data_dir / LOG_NAME
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = data_dir.stat().st_uid
         if owner != os.geteuid():
             raise Refused(f"{data_dir} belongs to another user (uid {owner}).\nGive --data-dir one of your own.")
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-        descriptor = os.open(data_dir / LOG_NAME, flags, 0o600)
+        descriptor = os.open(path, flags, 0o600)
         os.fchmod(descriptor, 0o600)
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise Refused(f"{path} is a symbolic link.\nMove it away: pulse writes a file of its own there.") from error
         raise Refused(f"cannot use {data_dir}: {error.strerror}.\nGive --data-dir another one.") from error
     try:
         yield descriptor

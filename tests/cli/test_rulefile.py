@@ -31,6 +31,7 @@ def test_toml_and_json_say_the_same(tmp_path: Path) -> None:
         (b"\xff", "no text in UTF-8"),
         (b"x" * (rulefile.LIMIT + 1), "longer than"),
         (b"[" * 100_000, "neither JSON nor TOML"),
+        (b'[{"from": "web", "to": "db", "to": "*"}]', '"to" is there twice'),
         (b'[[rules]]\nfrom = "web"\nto = "db"\nexpires = 2026-09-21T14:13:20', "says no zone"),
         (b'[[rules]]\nfrom = "web"\nto = "db"\ncolor = "red"', r"unknown field `color` - at `\$\.rules\[0\]`"),
     ],

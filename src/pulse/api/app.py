@@ -36,6 +36,7 @@ from pulse.api import (
 from pulse.api.control import Control
 from pulse.api.openapi import document
 from pulse.api.routes import LOCAL, Endpoint, Stamped
+from pulse.core import strictjson
 from pulse.core.trust.apikeys import Scope
 from pulse.errors import ConfigError, PulseError
 
@@ -169,12 +170,23 @@ def _hearing(endpoint: Endpoint) -> Callable[[Request], Awaitable[tuple[Any, ...
         if query is None and request.query_params:
             raise ConfigError(f"{request.url.path} takes nothing after a question mark")
         if body is not None:
-            return (body.decode(await _body(request)),)
+            text = await _body(request)
+            said = body.decode(text)
+            strictjson.check(text)
+            return (said,)
         if query is not None:
-            return (msgspec.convert(dict(request.query_params), query, strict=False),)
+            return (msgspec.convert(_once(request), query, strict=False),)
         return ()
 
     return hear
+
+
+def _once(request: Request) -> dict[str, str]:
+    """The query, in which nothing may be said twice."""
+    said = request.query_params
+    if len(said.multi_items()) > len(said):
+        raise ConfigError(f"{request.url.path} was asked one thing twice. Leave out the one you do not mean")
+    return dict(said)
 
 
 async def _body(request: Request) -> bytes:

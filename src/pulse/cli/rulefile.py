@@ -9,7 +9,6 @@
 Invariant: what is read here can be read by every node, or is refused with the place in the file.
 """
 
-import json
 import sys
 import tomllib
 from contextlib import suppress
@@ -19,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from pulse.core import strictjson
 from pulse.errors import ConfigError
 from pulse.policyschemas import RuleFile
 
@@ -39,7 +39,7 @@ def read(name: str) -> RuleFile:
 
 def _decoded(name: str, text: str) -> Any:
     with suppress(ValueError, RecursionError):
-        return json.loads(text)
+        return strictjson.decode(text)
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:

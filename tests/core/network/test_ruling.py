@@ -97,6 +97,12 @@ def test_a_config_holds_so_many_of_each_and_no_more(monkeypatch: pytest.MonkeyPa
 # Tests and groups
 
 
+@pytest.mark.parametrize("note", ["two\nlines", "\x1b[2J", "\u202egnp"])
+def test_a_note_is_one_line_of_plain_text_whoever_sends_the_edit(note: str) -> None:
+    with pytest.raises(Refused, match="a note is one line of plain text"):
+        after(draft(), RuleAdded(["web"], ["db"], allow=True, note=note))
+
+
 def test_a_test_is_kept_until_it_is_taken_back() -> None:
     tested = after(draft(), SSH, AssertionAdded("web", "tag:prod", True, 6, 22), AssertionAdded("db", "*", False, 1))
     assert tested.config.tests == [

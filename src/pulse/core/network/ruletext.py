@@ -11,7 +11,7 @@ from typing import Final
 from pulse.core.messages import printable
 from pulse.core.network.policy import WITH_PORTS, Rule
 from pulse.core.network.reach import ALL, OTHERS, PORTLESS, Flows, Spans
-from pulse.errors import ConfigError
+from pulse.errors import ConfigError, Refused
 
 ICMP: Final = (1, 58)
 """ICMP, and what it is called in IPv6: people mean both."""
@@ -55,6 +55,12 @@ def check_fit(protocols: Sequence[int], ports: Sequence[tuple[int, int]]) -> Non
     if ports and protocols and not WITH_PORTS.issuperset(protocols):
         without = protocols_text([each for each in protocols if each not in WITH_PORTS])
         raise ConfigError(f"{without} has no ports, so no packet of it would match. Leave out the ports, or {without}")
+
+
+def check_note(note: str) -> None:
+    """Raise Refused for a note that could move a terminal, or looks like more than one line."""
+    if not note.isprintable():
+        raise Refused("a note is one line of plain text")
 
 
 def describe(rule: Rule) -> str:

@@ -19,7 +19,7 @@ from pulse.core.network.hours import Window
 from pulse.core.network.netconfig import Config
 from pulse.core.network.patterns import GROUP, GROUPS_LIMIT, Pattern, Patterns
 from pulse.core.network.policy import RULES_LIMIT, Note, Ports, Protocols, Rule
-from pulse.core.network.ruletext import check_fit
+from pulse.core.network.ruletext import check_fit, check_note
 from pulse.core.network.words import Words, check_group_name
 from pulse.core.trust.members import rule_name
 from pulse.core.types import NodeId, Port, ShortText
@@ -154,6 +154,7 @@ def _added(draft: Draft, edit: RuleAdded) -> Draft:
     if len(rules) >= RULES_LIMIT:
         raise Refused(f"the network config has {RULES_LIMIT} rules already, and holds no more")
     check_fit(edit.protocols, edit.ports)
+    check_note(edit.note)
     words = Words.of(draft, ahead=edit.ahead)
     rule = Rule(
         new_id("r", (each.id for each in rules)),

@@ -9,10 +9,10 @@ from typing import Final
 from pulse.core.network.hours import parse_window
 from pulse.core.network.patterns import is_pattern
 from pulse.core.network.policy import Rule
-from pulse.core.network.ruletext import ICMP, TCP, check_fit, describe, parse_ports, parse_protocols
+from pulse.core.network.ruletext import ICMP, TCP, check_fit, check_note, describe, parse_ports, parse_protocols
 from pulse.core.network.ruling import AT_THE_END, AssertionAdded, RuleAdded
 from pulse.core.network.words import FORMS
-from pulse.errors import ConfigError, Refused
+from pulse.errors import ConfigError
 
 _GLOB: Final = frozenset("0123456789abcdef*")
 
@@ -32,8 +32,7 @@ def typed_rule(
     ahead: bool = False,
 ) -> RuleAdded:
     """The edit that adds the rule; raises ConfigError for a word that cannot be read, Refused for a strange note."""
-    if not note.isprintable():
-        raise Refused("a note is one line of plain text")
+    check_note(note)
     numbers, spans = parse_protocols(protocols), parse_ports(ports)
     check_fit(numbers, spans)
     return RuleAdded(

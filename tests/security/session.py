@@ -61,7 +61,7 @@ class Heard:
 class Session:
     """One session dialled over the first of `links`, with the daemon there or, through it, with another.
 
-    `src` is where it says it comes from.
+    `src` is where it says it comes from; its part of the record keys is that of `again`, if that is given.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Session:
         alpn: str = SESSION,
         hello: bytes | None = None,
         to: Certificate | None = None,
+        again: "Session | None" = None,
     ) -> None:
         self.links, self.link = links, links[0]
         self.turn = self.link.turn
@@ -86,8 +87,8 @@ class Session:
         self._hello = hello
         self._stream = b""
         self._aes = True
-        self._private = X25519PrivateKey.generate()
-        self._index = secrets.randbelow(2**32 - 1) + 1
+        self._private: X25519PrivateKey = again._private if again else X25519PrivateKey.generate()
+        self._index: int = again._index if again else secrets.randbelow(2**32 - 1) + 1
         self._offered = False
         self._their_index = 0
         self.has_keys = False
@@ -156,6 +157,17 @@ class Session:
         told = flow_of(packet)
         header = Header(self.link.me, self.header.dst, Kind.RECORD, told.proto, told.sport, told.dport)
         return self.link.seals(replace(header, **fields), self.seals(packet))  # type: ignore[arg-type]
+
+    def marks(self) -> list[bytes]:
+        """What its keys make of one and the same text: equal for equal keys."""
+        assert self._seal is not None
+        assert self._open is not None
+        return [key.seal(0, b"the same", b"") for key in (self._seal, self._open)]
+
+    def opens(self, record: bytes) -> bool:
+        """True if its keys of now open a record that came."""
+        assert self._open is not None
+        return self._open.open(int.from_bytes(record[8:16]), record[16:], record[:16]) is not None
 
     def sends(self, *packets: bytes) -> None:
         """Send IP packets as bare records."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pulse.client import connect
 from pulse.core.messages import Failure, MethodName, Result, Wire, pack
@@ -16,8 +17,11 @@ from pulse.core.network.edits import Edits
 from pulse.core.network.naming import NodeNamed, NodeTagged
 from pulse.core.network.ruling import AT_THE_END, AssertionAdded, GroupSet, RuleAdded, RuleMoved
 from pulse.core.trust.identity import node_bytes
+from pulse.core.trust.join import Denied, build_csr, build_request, parse_answer, refusal_text
 from pulse.core.trust.renew import build_renewal
+from pulse.core.trust.tokens import Token, parse_token
 from pulse.core.types import NodeId
+from pulse.errors import ProtocolError, Refused
 from pulse.lab.host import wait_until
 from pulse.lab.lab import Lab
 from tests.e2e.exchange import noise
@@ -149,6 +153,32 @@ def test_a_method_nobody_knows_is_not_found_and_its_name_moves_no_terminal(uncha
     said = refused(unchanged, ESCAPE, b"")
 
     assert (said.error, "no method" in said.text) == ("NotFound", True)
+
+
+HOSTS = [ESCAPE, "a" * 64, "a" * 100_000, "c0ffee" * 10, "web\nroot", "-web", "web.example"]
+
+
+@pytest.mark.parametrize("host", HOSTS, ids=["escapes", "long", "far too long", "id", "two lines", "hyphen", "dots"])
+def test_a_machine_that_would_be_called_so_gets_no_certificate_and_costs_the_token_nothing(
+    asked: Asked, host: str
+) -> None:
+    token = parse_token(asked.ca.token("--max-uses", "1"))
+    request = build_request(token.keys, build_csr(Ed25519PrivateKey.generate()), secrets.token_bytes(16), host)
+
+    said = asked.session.asks("join", request)
+
+    assert isinstance(said, Result)
+    with pytest.raises((Refused, ProtocolError)):
+        raise_refusal(said.body, request, token)
+    with connect(asked.ca.host.data) as client:
+        assert client.list_tokens()[-1].uses == 0
+
+
+def raise_refusal(answer: bytes, request: bytes, token: Token) -> None:
+    """What the answer says, for whoever joins: an empty one is none."""
+    said = parse_answer(answer, request, token.keys)
+    if isinstance(said, Denied):
+        raise Refused(refusal_text(said))
 
 
 # An operator gone bad

@@ -9,6 +9,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from pulse.core.messages import Hello
 from tests.e2e.exchange import noise
 from tests.e2e.stranger import ALERTS, JOIN, LINK
 from tests.security.frames import UNSPECIFIED, Header, Kind
@@ -86,7 +87,13 @@ def test_the_session_lane_speaks_of_nothing_else(link: Link, alpn: str) -> None:
     assert session.waits_closed()[0] == ALERTS.start + NO_PROTOCOL
 
 
-@pytest.mark.parametrize("hello", [b"", b"\0", pack([1]), pack([2, 1]), noise("hello", 500), bytes(60_000)], ids=len)
+NO_HELLOS = [
+    *(b"", b"\0", pack([1]), pack([2, 1]), noise("hello", 500), bytes(60_000)),
+    *(pack(Hello(1, bytes(16), 0, 0, clock, bytes(32), 1)) for clock in (-1.0, 1e300, float("inf"), float("nan"))),
+]
+
+
+@pytest.mark.parametrize("hello", NO_HELLOS, ids=lambda hello: hello.hex()[:16] + f"-{len(hello)}")
 def test_a_session_without_a_hello_is_none(scene: Scene, link: Link, hello: bytes) -> None:
     told = len(scene.ca.log)
 

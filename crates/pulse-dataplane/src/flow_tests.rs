@@ -135,3 +135,32 @@ fn what_holds_no_ports_has_none() {
     assert_eq!(Transport::of(&[]).proto, UNREADABLE);
     assert_eq!(Transport::of(&[0x45; 12]), Transport::unread(UNREADABLE));
 }
+
+/// What scapy read off packets that it made (`tests/test_flow_vectors.py`): here it is the same, or hidden where the headers
+/// are more, or longer, than anybody looks at; and never others.
+#[test]
+fn the_vectors_hold() {
+    let vectors = include_str!("../../../tests/vectors/flow.json").split("\"packet_hex\": ").skip(1);
+    let mut held = 0;
+    for vector in vectors {
+        let field =
+            |name: &str| vector.split(&format!("\"{name}\": ")).nth(1).unwrap().split([',', '\n']).next().unwrap();
+        let number = |name| field(name).parse::<u16>().unwrap();
+        let hex = vector.split('"').nth(1).unwrap();
+        let packet: Vec<u8> =
+            (0..hex.len()).step_by(2).map(|place| u8::from_str_radix(&hex[place..place + 2], 16).unwrap()).collect();
+        let read = Transport::of(&packet);
+        if number("extensions") >= 8 || number("before") > 116 {
+            assert!(read.hides_ports(), "{read:?} of {vector}");
+        } else {
+            let (proto, fragment) = (u8::try_from(number("proto")).unwrap(), field("hidden") == "true");
+            assert_eq!(
+                read,
+                Transport { proto, sport: number("sport"), dport: number("dport"), fragment },
+                "of {vector}"
+            );
+        }
+        held += 1;
+    }
+    assert!(held > 60);
+}

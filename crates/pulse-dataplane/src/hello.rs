@@ -27,6 +27,9 @@ pub const MESSAGE_MAX: usize = 64 * 1024;
 
 const TAG: u8 = 1;
 
+/// The last second that a clock can show, as Python has it: of the year 9999.
+const LATEST: f64 = 253_402_300_799.0;
+
 /// The first message both ways: `[1, version, boot, index, replaces, clock, revocations, features]` in msgpack.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hello {
@@ -87,7 +90,7 @@ impl<'de> Visitor<'de> for Fields {
     type Value = Hello;
 
     fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("an array of at least eight fields")
+        formatter.write_str("an array of at least seven fields")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<Hello, A::Error> {
@@ -101,10 +104,14 @@ impl<'de> Visitor<'de> for Fields {
             replaces: next(&mut fields)?,
             clock: next(&mut fields)?,
             revocations: next::<ByteArray<32>, A>(&mut fields)?.into_array(),
-            features: next(&mut fields)?,
+            features: fields.next_element()?.unwrap_or(0),
         };
         while fields.next_element::<IgnoredAny>()?.is_some() {}
-        if hello.clock.is_finite() { Ok(hello) } else { Err(A::Error::custom("its clock is no number")) }
+        if (0.0..=LATEST).contains(&hello.clock) {
+            Ok(hello)
+        } else {
+            Err(A::Error::custom("its clock is out of range"))
+        }
     }
 }
 
@@ -204,6 +211,22 @@ mod tests {
         assert!(Hello::decode(&other_tag).is_err());
         let endless = Hello { clock: f64::NAN, ..hello() };
         assert!(Hello::decode(&endless.encode().unwrap()).is_err());
+    }
+
+    /// As Python judged them (`tests/test_hello_vectors.py`).
+    #[test]
+    fn spoiled_hellos_are_taken_and_refused_as_python_does() {
+        let lines = include_str!("../../../tests/vectors/spoiled_hellos.txt").lines();
+        let wrong: Vec<&str> = lines
+            .filter(|line| {
+                let (hex, verdict) = line.split_once(' ').unwrap();
+                let digits = hex.trim_matches('-');
+                let pairs = (0..digits.len()).step_by(2).map(|place| &digits[place..place + 2]);
+                let bytes: Vec<u8> = pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();
+                Hello::decode(&bytes).is_ok() != (verdict == "taken")
+            })
+            .collect();
+        assert!(wrong.is_empty(), "{} differ: {wrong:#?}", wrong.len());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use ring::rand::SystemRandom;
 
 use super::*;
+use crate::seal::{Cipher, Key};
 
 const LIMITS: Limits = Limits { age: Duration::from_secs(600), records: 50, grace: Duration::from_secs(10) };
 
@@ -175,6 +176,32 @@ fn the_old_index_opens_for_ten_more_seconds() {
         end.tick(now + LIMITS.grace);
         assert!(!end.opens.contains_key(&old.0));
         assert_eq!(end.opens.len(), 1);
+    }
+}
+
+/// Forward secrecy: each secret comes of two private keys that were used up as it was made.
+#[test]
+fn keys_of_now_open_nothing_from_two_changes_ago() {
+    let (mut lower, mut higher, now) = agreed();
+    let recorded = [lower.seals, higher.seals].map(|seals| {
+        let (index, secret) = seals.unwrap();
+        let mut record = [7; 100];
+        Key::new(&secret, Cipher::Aes128Gcm).seal(0, &[], &mut record);
+        (index, secret, record)
+    });
+    for _ in 0..2 {
+        let words = lower.start();
+        exchange(&mut lower, &mut higher, words, now);
+    }
+    for end in [&mut lower, &mut higher] {
+        end.tick(now + LIMITS.grace);
+        let held: Vec<[u8; 32]> = end.opens.values().copied().chain(end.seals.map(|(_, secret)| secret)).collect();
+        assert_eq!(held.len(), 2);
+        for (index, old, record) in recorded {
+            let opens = |secret| Key::new(secret, Cipher::Aes128Gcm).open(0, &[], &mut record.clone()).is_some();
+            assert!(opens(&old));
+            assert!(!end.opens.contains_key(&index) && !held.iter().any(opens));
+        }
     }
 }
 

@@ -130,7 +130,8 @@ fn locate(front: &[u8]) -> Result<Located, Headless> {
 fn locate_v4(front: &[u8]) -> Result<Located, Headless> {
     let header = front.first_chunk::<20>().ok_or(Headless::unread(UNREADABLE, None))?;
     let (place, proto) = (u16::from_be_bytes([header[6], header[7]]), header[9]);
-    let datagram = (place & 0x3fff != 0).then(|| u16::from_be_bytes([header[4], header[5]]).into());
+    // Its number is one of its protocol's (RFC 791), where IPv6 has one for all (RFC 8200 §4.5).
+    let datagram = (place & 0x3fff != 0).then(|| u32::from_be_bytes([0, proto, header[4], header[5]]));
     match place & 0x1fff {
         0 => Ok(Located { at: usize::from(header[0] & 15) * 4, proto, datagram }),
         _ => Err(Headless::unread(proto, datagram)),
@@ -255,7 +256,7 @@ impl Traits {
 /// one would pass behind another that was shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fragment {
-    /// Which one, between two addresses.
+    /// Which one, between two addresses; its protocol is a part of the number in IPv4.
     pub datagram: u32,
     /// It holds the whole transport header, by which the others are judged, too.
     pub leads: bool,

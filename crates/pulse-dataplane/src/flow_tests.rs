@@ -84,11 +84,12 @@ fn fragments_are_told_by_their_datagram_and_led_by_the_one_with_the_whole_header
         Traits::of(&packet).fragment
     };
     assert_eq!(v4(UDP, 0x4000, &[0; 8]), None);
-    assert_eq!((v4(UDP, 0x2000, &[0; 8]), v4(UDP, 0x2000, &[0; 7])), (of(258, true), None));
-    assert_eq!((v4(UDP, 0x2009, &[0; 8]), v4(UDP, 9, &[0; 8])), (of(258, false), of(258, false)));
+    let (udp, tcp) = (u32::from(UDP) << 16 | 258, u32::from(TCP) << 16 | 258);
+    assert_eq!((v4(UDP, 0x2000, &[0; 8]), v4(UDP, 0x2000, &[0; 7])), (of(udp, true), None));
+    assert_eq!((v4(UDP, 0x2009, &[0; 8]), v4(UDP, 9, &[0; 8])), (of(udp, false), of(udp, false)));
     let mut with_options = [0; 28];
     with_options[12] = 7 << 4;
-    assert_eq!((v4(TCP, 0x2000, &with_options), v4(TCP, 0x2000, &with_options[..24])), (of(258, true), None));
+    assert_eq!((v4(TCP, 0x2000, &with_options), v4(TCP, 0x2000, &with_options[..24])), (of(tcp, true), None));
     let v6 = |place: u8, payload: &[u8]| {
         Traits::of(&ipv6(44, &[&[UDP, 0, 0, place, 0, 1, 0, 2], payload].concat())).fragment
     };

@@ -100,6 +100,7 @@ def test_neither_wire_nor_memory_of_the_relay_has_what_passes_it(mesh: Mesh, tmp
         assert under_way.finish().hash_equal
 
     assert (passing.found, held.found, occurrences(tmp_path / f"core.{relay.pid}", canary)) == (0, 0, 0)
+    assert canary.decode() not in relay.log
     assert passing.packets > 100
     assert arriving.found > 100
     assert received.found > 0

@@ -252,6 +252,14 @@ def test_a_number_out_of_range_is_refused_whoever_signed_it(
     cut_off(scene, link, *lies, (REVOCATION, truth.by_the_ca(REVOCATION, revocation)))
 
 
+def test_an_offer_of_a_config_out_of_range_or_cut_short_ends_the_link(scene: Scene, link: Link) -> None:
+    whole = msgspec.msgpack.encode([1, 7, bytes(32)])
+    offers = [msgspec.msgpack.encode([1, number, bytes(32)]) for number in NUMBERS]
+    offers += [msgspec.msgpack.encode([1, 7, bytes(31)]), whole[:-1], whole + whole]
+
+    cut_off(scene, link, *((ObjectKind.CONFIG_OFFER, offer) for offer in offers))
+
+
 def test_what_was_true_once_changes_nothing_when_it_comes_again(scene: Scene, truth: Truth, link: Link) -> None:
     again = [Item(ROLES, truth.roles), Item(CONFIG, truth.config)] * 100
 

@@ -15,7 +15,13 @@ from pulse.client import connect
 from pulse.core.messages import Failure, MethodName, Result, Wire, pack
 from pulse.core.network.edits import Edits
 from pulse.core.network.naming import NodeNamed, NodeTagged
+from pulse.core.network.policy import Rule
+from pulse.core.network.replacing import RulingReplaced
+from pulse.core.network.routes import Route
 from pulse.core.network.ruling import AT_THE_END, AssertionAdded, GroupSet, RuleAdded, RuleMoved
+from pulse.core.network.sections import RoutesReplaced, TemplateSet, ZonesReplaced
+from pulse.core.network.templates import Template
+from pulse.core.network.zones import ZoneRecord
 from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.join import Denied, build_csr, build_request, parse_answer, refusal_text
 from pulse.core.trust.renew import build_renewal
@@ -227,6 +233,18 @@ MISSHAPEN: dict[str, Wire] = {
     "an assertion about a word nobody knows": AssertionAdded("webb", "*", allow=True, protocol=6, port=22),
     "a group of words nobody knows": GroupSet("web", ["webb"]),
     "a group with escapes": GroupSet(ESCAPE, ["*"]),
+    "all rules, with a note that has escapes": RulingReplaced([Rule("", ["*"], ["*"], True, note=ESCAPE)], [], {}),
+    "all rules, with a word nobody knows": RulingReplaced([Rule("", ["webb"], ["*"], True)], [], {}),
+    "a template with escapes": TemplateSet(ESCAPE, Template()),
+    "a template with a tag that is none": TemplateSet("web", Template(tags=[ESCAPE])),
+    "a record with escapes": ZonesReplaced([ZoneRecord(f"{ESCAPE}.pulse", "A", "192.0.2.1")]),
+    "a record of another zone": ZonesReplaced([ZoneRecord("web.example", "A", "192.0.2.1")]),
+    "a route to loopback": RoutesReplaced([Route(NODE, "127.0.0.0/8", approved=True)], {}),
+    "a route to metadata": RoutesReplaced([Route(NODE, "169.254.169.254/32", approved=True)], {}),
+    "a route into the mesh": RoutesReplaced([Route(NODE, "10.100.0.0/24", approved=True)], {}),
+    "a route with escapes": RoutesReplaced([Route(NODE, ESCAPE, approved=True)], {}),
+    "the whole Internet by a tag": RoutesReplaced([], {"0.0.0.0/0": "exit"}),
+    "all of IPv6 by a tag": RoutesReplaced([], {"::/0": "exit"}),
 }
 
 

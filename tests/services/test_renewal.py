@@ -190,9 +190,7 @@ async def test_a_ca_of_an_earlier_release_and_a_node_without_a_ca_wait(world: Wo
     assert world.shown == []
 
 
-async def test_a_revoked_node_hears_it_and_asks_seldom(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_revoked_node_hears_it_and_asks_seldom(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.answers = denies(Refusal.NODE_REVOKED)
     service = world.service()
     async with running(service):

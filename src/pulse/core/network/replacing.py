@@ -16,7 +16,7 @@ from pulse.core.network.assertions import Assertion, Assertions
 from pulse.core.network.draft import Draft
 from pulse.core.network.patterns import GROUP, Groups
 from pulse.core.network.policy import Rule, Rules, check_rules
-from pulse.core.network.ruletext import check_fit
+from pulse.core.network.ruletext import check_fit, check_note
 from pulse.core.network.ruling import group_members, new_id, tested_side
 from pulse.core.network.words import Words, check_group_name
 from pulse.errors import Conflict, PulseError, Refused
@@ -65,8 +65,7 @@ def _idle(before: Draft) -> frozenset[str]:
 
 
 def _rule(words: Words, rule: Rule) -> Rule:
-    if not rule.note.isprintable():
-        raise Refused("a note is one line of plain text")
+    check_note(rule.note)
     check_fit(rule.protocols, rule.ports)
     return structs.replace(
         rule,

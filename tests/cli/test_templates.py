@@ -1,7 +1,5 @@
 """`pulse template`, and tokens made from one, against a control socket."""
 
-import pytest
-
 from pulse import configschemas as said
 from pulse import schemas
 from tests.api.fake_control import FakeControl

@@ -9,9 +9,9 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,11 +53,13 @@ class Machine:
 
     data: Path
     port: int
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """More of its environment."""
 
     @classmethod
-    def at(cls, data: Path) -> "Machine":
+    def at(cls, data: Path, **settings: str) -> "Machine":
         """A machine that was never started."""
-        return cls(data, free_port())
+        return cls(data, free_port(), settings)
 
     @property
     def address(self) -> str:
@@ -78,7 +80,8 @@ class Machine:
     def pulse(self, *arguments: str) -> Done:
         """A command on this machine."""
         command = [sys.executable, "-m", "pulse", *arguments, "--data-dir", str(self.data)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "src", ROOT)))}
+        imports = os.pathsep.join(map(str, (ROOT / "src", ROOT)))
+        environment = {**os.environ, "PYTHONPATH": imports, **self.settings}
         done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=PATIENCE, check=False)
         return Done(done.returncode, done.stdout, done.stderr)
 

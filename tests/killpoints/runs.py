@@ -16,10 +16,10 @@ from tests.killpoints.stories import STORIES, Story, World
 
 
 @contextmanager
-def world() -> Iterator[World]:
+def world(*, renews: bool = False) -> Iterator[World]:
     """A network of two, gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="killpoints-") as place:
-        made = World(Path(place))
+        made = World(Path(place), renews)
         try:
             yield made
         finally:
@@ -59,14 +59,21 @@ def main() -> None:
     parser.add_argument("stories", nargs="*", metavar="story", help=", ".join(STORIES))
     parser.add_argument("--spread", type=int, default=10_000)
     asked = parser.parse_args()
-    with world() as lived:
-        for name in asked.stories or STORIES:
-            story = STORIES[name]
-            found = points(lived, story)
-            for point in spread(found, asked.spread):
-                print(f"{name}: killed at {point.call} {point.when}", flush=True)
-                lives_through(lived, story, point)
-            print(f"{name}: {len(found)} points", flush=True)
+    stories = [STORIES[name] for name in asked.stories or STORIES]
+    for renews in (False, True):
+        if told := [story for story in stories if story.renews == renews]:
+            with world(renews=renews) as lived:
+                for story in told:
+                    tell(lived, story, asked.spread)
+
+
+def tell(lived: World, story: Story, most: int) -> None:
+    """Kill its victim at `most` of its points, one after the other."""
+    found = points(lived, story)
+    for point in spread(found, most):
+        print(f"{story.name}: killed at {point.call} {point.when}", flush=True)
+        lives_through(lived, story, point)
+    print(f"{story.name}: {len(found)} points", flush=True)
 
 
 if __name__ == "__main__":

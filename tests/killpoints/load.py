@@ -34,6 +34,8 @@ class Load:
     revoked: set[str] = field(default_factory=set)
     groups: dict[str, set[bool]] = field(default_factory=dict)
     """Whether each may be there."""
+    gone: set[str] = field(default_factory=set)
+    """Groups that were taken away."""
     newest: tuple[int, ...] = (0, 0)
     """The newest config that an acknowledged edit named."""
     _turn: threading.Lock = field(default_factory=threading.Lock)
@@ -88,14 +90,11 @@ class Load:
         if not self.groups:
             return
         name = self.random.choice(sorted(self.groups))
-        before, self.groups[name] = self.groups[name], {True, False}
+        self.groups[name] = {True, False}
         with connect(self.operator.host.data) as client:
-            there = name in {each.name for each in client.policy().groups}
-            if not there and True in before:
-                # What this node has heard may be old.
-                return
-            if there:
+            if name in {each.name for each in client.policy().groups}:
                 self._acknowledged(client.remove_group(policyschemas.GroupRef(name)).version)
+                self.gone.add(name)
         del self.groups[name]
 
     def _acknowledged(self, version: str) -> None:

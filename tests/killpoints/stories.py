@@ -329,4 +329,4 @@ STORIES = {
         _renewed(_member, "renew"),
     )
 }
-"""By name; `hear` kills the member while it takes in what the scribe wrote, `ask` the operator that asks for an edit."""
+"""By name; `hear` kills the member while it takes in what the scribe wrote, `ask` the operator who asks for it."""

@@ -3,6 +3,8 @@
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -90,7 +92,64 @@ def test_it_is_taken_beside_a_daemon_that_writes(data_dir: Path, target: Path, e
     _, back = opened(elsewhere)
     with back:
         assert len(back.tokens()) == 3
-    assert [path.name for path in (data_dir / "ca").iterdir() if "copy" in path.name] == []
+    assert {path.name for path in (data_dir / "ca").iterdir()} <= {
+        *("key", "certificate", "range", "journal.head", "ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm")
+    }
+
+
+def test_what_is_written_while_it_is_read_is_in_it_wholly_or_not_at_all(
+    data_dir: Path, target: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, ledger = opened(data_dir)
+    store, held = NetworkStore(data_dir), identity.load(data_dir)
+    written: list[int] = []
+
+    def read_slowly(path: Path) -> bytes:
+        if path.name == "certificate" and len(written) < 9:
+            # A daemon makes a token, an edit, which prunes an older config, and renews its certificate.
+            written.append(len(written) + 1)
+            ledger.add_token(token(f"t{written[-1]}"))
+            store.save_config(1, written[-1], b"%d" % written[-1])
+            identity.save(data_dir, replace(held, time_floor=float(written[-1])))
+        return read_file(path)
+
+    with ledger, monkeypatch.context() as slow:
+        slow.setattr(backup, "read_file", read_slowly)
+        backup.save(data_dir, target, NOW)
+    backup.put_back(elsewhere, target, NOW, alone=True)
+    _, back = opened(elsewhere)
+    with back:
+        assert len(back.tokens()) == 2 + len(written)
+    assert NetworkStore(elsewhere).load_config().data == b"%d" % written[-1]
+    assert identity.load(elsewhere).time_floor == written[-1]
+
+
+def test_a_ca_that_never_rests_is_not_copied_by_halves(
+    data_dir: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, turns = NetworkStore(data_dir), count()
+
+    def read_slowly(path: Path) -> bytes:
+        store.save_config(1, next(turns), b"x")
+        return read_file(path)
+
+    monkeypatch.setattr(backup, "read_file", read_slowly)
+    with pytest.raises(Conflict, match=r"so much just now.*\nTry again"):
+        backup.save(data_dir, target, NOW)
+    assert not target.exists()
+
+
+def test_what_a_crash_left_of_an_earlier_backup_goes_and_a_renewal_it_cut_short_is_finished(
+    data_dir: Path, target: Path, elsewhere: Path
+) -> None:
+    left = target.with_name(f".{target.name}.0123abcd.new")
+    left.write_bytes(b"the CA's key")
+    (data_dir / "identity").rename(data_dir / "identity.next")
+    (data_dir / "identity.old").mkdir()
+    backup.save(data_dir, target, NOW)
+    assert sorted(path.name for path in target.parent.iterdir()) == ["ca.backup", "data"]
+    backup.put_back(elsewhere, target, NOW)
+    assert identity.load(elsewhere).certificate.is_ca
 
 
 def test_a_ca_that_is_there_stays_unless_it_is_moved_aside_by_force(data_dir: Path, target: Path) -> None:

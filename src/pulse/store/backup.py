@@ -3,13 +3,14 @@
     pulse ca-backup 1 <SHA-256 of the rest>
     msgpack of the network's label, the time, and files by their path in the data directory
 
-A backup is taken beside a running daemon: the ledger's copy is that of one moment. What is put back is whole and was
-read and checked before it takes the place of anything. Invariant: the file is as secret as the CA's key.
+A backup is taken beside a running daemon, and all in it is of one moment: it is read again until nothing changed
+meanwhile. What is put back is whole and was read and checked before it takes the place of anything.
+Invariant: the file is as secret as the CA's key, and no other copy of it is left.
 """
 
 import re
 import shutil
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -21,14 +22,16 @@ from pulse.core.trust.tokens import TokenRecord
 from pulse.core.types import Text
 from pulse.errors import Conflict, Damaged, NotFound, Refused
 from pulse.store import authority, identity, journal, netconfig
-from pulse.store.database import open_copy, snapshot, write_ahead
+from pulse.store.database import snapshot, write_ahead
 from pulse.store.files import (
     PRIVATE_DIRECTORY,
     check_directory,
     checked,
+    finish_replacing,
     lock,
     open_data_dir,
     read_file,
+    sweep_beside,
     sync_directory,
     write_file,
 )
@@ -42,7 +45,11 @@ _PLACE = re.compile(
     r"ca/(key|certificate|range|ledger\.sqlite|journal\.head)|identity/[a-z]+(\.pem)?|network/[a-z]+(\.[0-9a-f]+)+"
 )
 _STAGE: Final = "putting-back"
-_COPY: Final = "ledger.copy"
+_TRIES: Final = 50
+"""How often files are read anew because the daemon wrote some of them meanwhile."""
+
+_Sight = tuple[tuple[str, int, int, int], ...]
+"""What tells that a file is another than before: of each its path, inode, size and time."""
 
 
 class _File(Wire, frozen=True):
@@ -82,10 +89,10 @@ def save(data_dir: Path, target: Path, now: float) -> Summary:
     check_directory(data_dir / authority.DIRECTORY)
     check_whole(data_dir)
     label = authority.open_issuer(data_dir).network.label
-    ledger, head = _ledger(data_dir)
-    copies = [_File(f"ca/{authority.LEDGER}", ledger), _File(f"ca/{authority.HEAD}", journal.head_file(head))]
-    files = _files(data_dir)
-    write_file(target, checked(_KIND, pack(_Backup(label, now, [*files, *copies]))))
+    _finish_renewal(data_dir)
+    files, head = _of_one_moment(data_dir)
+    sweep_beside(target)
+    write_file(target, checked(_KIND, pack(_Backup(label, now, files))))
     return Summary(label, now, head.seq)
 
 
@@ -126,35 +133,57 @@ def check_whole(data_dir: Path) -> None:
         )
 
 
+def _finish_renewal(data_dir: Path) -> None:
+    """An identity that a crash left between two names gets its own; a daemon that runs is about to see to that."""
+    if not (data_dir / identity.DIRECTORY).exists():
+        with suppress(Conflict), lock(data_dir):
+            finish_replacing(data_dir / identity.DIRECTORY)
+
+
+def _of_one_moment(data_dir: Path) -> tuple[list[_File], journal.Head]:
+    """All files, with none written between the first and the last, and the head of the journal then."""
+    for _ in range(_TRIES):
+        before = _sight(data_dir)
+        try:
+            identity.read(data_dir)
+            ledger, head = _ledger(data_dir)
+            files = [_File(place, read_file(data_dir / place)) for place in _places(data_dir)]
+        except (NotFound, Damaged):
+            if before == _sight(data_dir):
+                raise
+            continue
+        if before == _sight(data_dir):
+            copies = [_File(f"ca/{authority.LEDGER}", ledger), _File(f"ca/{authority.HEAD}", journal.head_file(head))]
+            return [*files, *copies], head
+    raise Conflict("the CA writes so much just now that no moment of it can be copied.\nTry again a little later.")
+
+
+def _sight(data_dir: Path) -> _Sight:
+    """Of all files that a backup is made of; a renewed identity is another directory, and each commit another head."""
+    found = []
+    for place in ("ca", identity.DIRECTORY, netconfig.DIRECTORY):
+        for path in (data_dir / place, *sorted((data_dir / place).glob("*"))):
+            # sqlite's own index of the log is written by readers too.
+            with suppress(FileNotFoundError):
+                seen = path.lstat()
+                if not path.name.endswith("-shm") and path != data_dir / "ca":
+                    found.append((str(path), seen.st_ino, seen.st_size, seen.st_mtime_ns))
+    return tuple(found)
+
+
 def _ledger(data_dir: Path) -> tuple[bytes, journal.Head]:
-    """The ledger as it was at one moment, and the head of its journal then."""
+    """The ledger as it was at one moment, and the head of its journal then; no other file is made for that."""
     directory = data_dir / authority.DIRECTORY
-    copy = directory / _COPY
-    copy.unlink(missing_ok=True)
     # First the head, then the copy: the copy is the newer of the two, whatever a daemon does meanwhile.
     kept = journal.read_head(directory / authority.HEAD)
-    try:
-        snapshot(directory / authority.LEDGER, copy)
-        with closing(open_copy(copy)) as ledger:
-            found = journal.verify(ledger, kept)
-            head = journal.head(ledger)
-        data = read_file(copy, LIMIT)
-    finally:
-        copy.unlink(missing_ok=True)
+    with closing(snapshot(directory / authority.LEDGER)) as ledger:
+        found = journal.verify(ledger, kept)
+        head, data = journal.head(ledger), ledger.serialize()
     if found.broken is not None:
         raise Damaged(
             f"the CA's journal is broken: {found.reason}.\nPut back an older backup; see: pulse ca log --verify"
         )
     return data, head
-
-
-def _files(data_dir: Path) -> list[_File]:
-    """Files of the backup besides ledger and journal; the identity of one moment, for it may be renewed meanwhile."""
-    while True:
-        before = identity.load(data_dir).certificate
-        files = [_File(place, read_file(data_dir / place)) for place in _places(data_dir)]
-        if identity.load(data_dir).certificate == before:
-            return files
 
 
 def _places(data_dir: Path) -> list[str]:

@@ -153,20 +153,16 @@ class Database:
             raise Damaged(f"{self.path} is damaged: {complaint} ({found}).\n{_BACKUP}")
 
 
-def snapshot(path: Path, target: Path) -> None:
-    """Copy the ledger at `path`, which others may be writing, to `target`, as it was between two transactions."""
-    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE_FILE))
-    with closing(_connect(path)) as source, closing(_connect(target)) as copy:
-        try:
+def snapshot(path: Path) -> sqlite3.Connection:
+    """A copy in memory of the ledger at `path`, which others may be writing, as it was between two transactions."""
+    copy = sqlite3.connect(":memory:")
+    try:
+        with closing(_connect(path)) as source:
             source.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")
-        except sqlite3.Error as error:
-            raise _named(path, error) from error
-
-
-def open_copy(path: Path) -> sqlite3.Connection:
-    """A copy of a ledger, to look into; raises Damaged or SystemRefused."""
-    return _connect(path)
+    except sqlite3.Error as error:
+        copy.close()
+        raise _named(path, error) from error
+    return copy
 
 
 def write_ahead(path: Path) -> None:

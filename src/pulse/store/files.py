@@ -7,6 +7,7 @@ looser than 0600 whatever the umask, and nothing is read through a symbolic link
 
 import errno
 import fcntl
+import glob
 import hashlib
 import os
 import secrets
@@ -230,6 +231,12 @@ def _check_owner(path: Path, found: os.stat_result) -> None:
             f"{path} belongs to uid {found.st_uid}, pulse runs as uid {os.geteuid()}.\n"
             "Run pulse as that user, or give --data-dir another directory."
         )
+
+
+def sweep_beside(path: Path) -> None:
+    """Remove what writes of `path` that a crash cut short left beside it."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{_NEW}"):
+        left.unlink(missing_ok=True)
 
 
 def _sweep(data_dir: Path) -> None:

@@ -102,8 +102,13 @@ def save(data_dir: Path, identity: Identity) -> None:
 
 def load(data_dir: Path) -> Identity:
     """The node's identity; raises NotFound if it never joined, Damaged that names the file and the next step."""
+    finish_replacing(data_dir / DIRECTORY)
+    return read(data_dir)
+
+
+def read(data_dir: Path) -> Identity:
+    """The same, changing nothing: for whoever looks beside the daemon, which may be about to replace it."""
     target = data_dir / DIRECTORY
-    finish_replacing(target)
     if not target.exists():
         raise NotFound(
             f"this machine has not joined a network ({target} is not there).\n"

@@ -170,13 +170,20 @@ async def suffers(whole: Path, place: Path, harm: Harm, before: State) -> str:
     return "refused"
 
 
+def superseded(state: State) -> set[str]:
+    """Files of the configs and roles before the newest."""
+    configs = {f"network/config.0.{number}" for number in range(1, 2)}
+    configs |= {f"network/config.1.{number}" for number in range(1, state.config[1])}
+    return configs | {f"network/roles.{number}" for number in range(1, state.roles)}
+
+
 def went_on(path: Path, harm: Harm, before: State, after: State) -> str:
     """It started on that; what came of it in a word."""
     assert after.roles >= before.roles - 1, (harm.name, harm.what, after)
     assert after.config >= (before.config[0], before.config[1] - 1), (harm.name, harm.what, after)
     assert after.revoked == before.revoked, (harm.name, harm.what, after)
-    if harm.name.startswith(UNREAD):
-        return "started"
+    if harm.name.startswith(UNREAD) or harm.name in superseded(before):
+        return "went on, for it is not read"
     if harm.name.startswith(UNSEALED) and str(path) not in after.told:
         return "went on, unseen"
     named = str(path) in after.told or (path.name.startswith("revoked.") and REVOKED[:12] in after.told)

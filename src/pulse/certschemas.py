@@ -35,6 +35,8 @@ class CaBackup(View, frozen=True):
     """When it was put back: tokens that do not count any more."""
     master_revoked: bool = False
     """True if the master token is one of them."""
+    peers: int = 0
+    """When it was put back: nodes that it knows how to reach."""
 
 
 class SignedCertificate(View, frozen=True):

@@ -107,7 +107,7 @@ def _own(data_dir: Path) -> tuple[NodeId, ...]:
 def _told(summary: backup.Summary, file: Path) -> certschemas.CaBackup:
     network = summary.network.partition(".")[0]
     revoked = summary.tokens_revoked, summary.master_revoked
-    return certschemas.CaBackup(network, str(file), summary.made, summary.entries, *revoked)
+    return certschemas.CaBackup(network, str(file), summary.made, summary.entries, *revoked, summary.peers)
 
 
 def _data_dir(ca_dir: Path) -> Path:

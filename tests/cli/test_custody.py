@@ -38,6 +38,7 @@ def test_a_backup_and_its_return_are_told(shell: Shell, tmp_path: Path) -> None:
     assert Path(file).stat().st_mode & 0o777 == 0o600
     back = shell.pulse("ca", "restore", file, "--data-dir", place)
     assert (back.code, "1 tokens are revoked" in back.out, "Start it" in back.out) == (0, True, True), back.err
+    assert "pulse start --ca <host:port of any node>" in back.out, "it knew nobody"
     again = shell.pulse("ca", "restore", file, "--data-dir", place)
     assert (again.code, "--force" in again.err) == (Conflict.exit_code, True)
     assert (

@@ -1,9 +1,12 @@
-"""The CA's machine is lost: its backup, put back, learns from the mesh whom it let in since, and goes on."""
+"""The CA's machine is lost: its backup, put back on another one, finds the mesh, learns whom it let in, and goes on."""
 
 from pulse.client import connect
 from pulse.lab.host import wait_until
 from pulse.lab.lab import Lab
+from pulse.lab.topologies import star
+from pulse.store import peers
 from tests.e2e.mesh import PATIENCE, Node, errors_of
+from tests.namespace import require_root
 
 
 def told(ca: Node) -> list[str]:
@@ -11,23 +14,34 @@ def told(ca: Node) -> list[str]:
         return [entry.event for entry in client.ca_log(0)]
 
 
-def test_a_ca_put_back_from_a_backup_knows_again_whom_it_let_in(lab: Lab) -> None:
-    ca, member = Node(lab["a"]), Node(lab["b"])
-    ca.start("--ca", "--network", "test")
-    file = str(ca.host.data.parent / "ca.backup")
-    assert "CA of test" in ca.host.pulse("ca", "backup", file).stdout
-    member.join(ca, ca.token("--max-uses", "1"))
-    member.start()
-    member.wait_linked(ca)
-    address = member.v4
-    assert "another pulse" in ca.tries("ca", "restore", file, "--force").stderr
+def joins(node: Node, ca: Node) -> None:
+    node.join(ca, ca.token("--max-uses", "1"))
+    node.start()
+    node.wait_linked(ca)
 
-    ca.stop()
-    assert "Start it" in ca.host.pulse("ca", "restore", file, "--force").stdout
-    ca.start("--ca")
-    assert told(ca)[-1] == "ledger put back from a backup"
-    wait_until(lambda: "certificates taken in from the mesh" in told(ca), "the CA has heard from the mesh", PATIENCE)
-    member.wait_reaches(ca)
-    assert member.v4 == address
-    assert "hold" in ca.host.pulse("ca", "log", "--verify").stdout
-    assert errors_of((ca, member)) == []
+
+def test_a_ca_put_back_on_another_machine_finds_the_mesh_and_knows_again_whom_it_let_in() -> None:
+    require_root()
+    with Lab(star(4)) as lab:
+        ca, early, late, spare = (Node(lab[name]) for name in ("h0", "h1", "h2", "h3"))
+        ca.start("--ca", "--scribe", "--network", "test")
+        joins(early, ca)
+        wait_until(lambda: peers.load(ca.host.data)[0], "whom the CA met is on its disk", PATIENCE)
+        file = str(ca.host.data.parent / "ca.backup")
+        assert "CA of test" in ca.host.pulse("ca", "backup", file).stdout
+        joins(late, ca)
+        address = late.v4
+        assert "another pulse" in ca.tries("ca", "restore", file, "--force").stderr
+
+        ca.stop()
+        assert "Start it: pulse start --ca   " in spare.host.pulse("ca", "restore", file).stdout
+        # Nobody tells it where the others are, and it is not where they would look for it.
+        spare.start("--ca", "--scribe")
+        assert told(spare)[-1] == "ledger put back from a backup"
+        taken = "certificates taken in from the mesh"
+        wait_until(lambda: taken in told(spare), "the CA has heard from the mesh", PATIENCE)
+        wait_until(lambda: late.pings(spare.v4).code == 0, "who joined since reaches it", PATIENCE)
+        assert late.v4 == address
+        spare.host.pulse("name", "h2", "latest")
+        assert "hold" in spare.host.pulse("ca", "log", "--verify").stdout
+        assert errors_of((early, late, spare)) == []

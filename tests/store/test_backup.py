@@ -13,7 +13,7 @@ from pulse.core.trust.ca import Issuer
 from pulse.core.trust.certificates import parse
 from pulse.core.trust.join import build_csr
 from pulse.errors import Conflict, Damaged, NotFound, Refused
-from pulse.store import authority, backup, identity
+from pulse.store import authority, backup, identity, peers
 from pulse.store.files import checked, lock, open_data_dir, read_file, write_file
 from pulse.store.identity import Identity
 from pulse.store.ledger import Ledger
@@ -124,6 +124,25 @@ def test_what_is_written_while_it_is_read_is_in_it_wholly_or_not_at_all(
     assert identity.load(elsewhere).time_floor == written[-1]
 
 
+def test_whom_it_knew_comes_back_where_nobody_was_known(data_dir: Path, target: Path, elsewhere: Path) -> None:
+    def known(machine: str) -> list[peers.KnownPeer]:
+        return [peers.KnownPeer(machine, machine, ["192.0.2.1:8443"], b"certificate")]
+
+    assert backup.put_back(elsewhere, saved(data_dir, target), NOW).peers == 0
+    peers.save(data_dir, known("before"))
+    backup.save(data_dir, target.with_name("later"), NOW)
+    assert backup.put_back(elsewhere, target.with_name("later"), NOW, force=True).peers == 1
+    assert peers.load(elsewhere)[0] == known("before")
+    peers.save(elsewhere, known("since"))
+    backup.put_back(elsewhere, target.with_name("later"), NOW + 1, force=True)
+    assert peers.load(elsewhere)[0] == known("since")
+
+
+def saved(data_dir: Path, target: Path) -> Path:
+    backup.save(data_dir, target, NOW)
+    return target
+
+
 def test_a_ca_that_never_rests_is_not_copied_by_halves(
     data_dir: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +153,7 @@ def test_a_ca_that_never_rests_is_not_copied_by_halves(
         return read_file(path)
 
     monkeypatch.setattr(backup, "read_file", read_slowly)
+    monkeypatch.setattr(backup, "_TRIES", 3)
     with pytest.raises(Conflict, match=r"so much just now.*\nTry again"):
         backup.save(data_dir, target, NOW)
     assert not target.exists()

@@ -53,7 +53,10 @@ def restore(
         print(f"{made.tokens_revoked} tokens are revoked: how often they were used since, nobody knows.")
     if made.master_revoked:
         print("The master token is one of them. Give the CA another: pulse start --ca --ca-token …")
-    print("Start it: pulse start --ca          The machine it was on must not run it any more.")
+    start = "pulse start --ca" if made.peers or alone else "pulse start --ca <host:port of any node>"
+    if not (made.peers or alone):
+        print("The backup is of a time when it knew no other node, so it has to be told where one is.")
+    print(f"Start it: {start}          The machine it was on must not run it any more.")
 
 
 def sign(

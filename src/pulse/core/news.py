@@ -127,7 +127,7 @@ def shown_before(of: Machines, certificate: Certificate, now: float) -> Outcomes
     newest = of.members.get(certificate.node_id)
     if newest is None or newest.not_before <= certificate.not_before:
         return []
-    return of.neighbours.certificate_renewed(certificate.node_id, spread_of(newest), now)
+    return of.neighbours.old_certificate_shown(certificate.node_id, spread_of(newest), now)
 
 
 def config_changed(of: Machines) -> Outcomes:

@@ -54,7 +54,8 @@ class RecoveryService:
             raise Refused(
                 "this CA was put back from a backup and has yet to hear from the mesh what it signed since, "
                 "so it signs nothing.\n"
-                "Try again in half a minute. If no other node is left: pulse ca restore --alone"
+                "Try again in half a minute. If it finds nobody: pulse start --ca <host:port of any node>. "
+                "If no other node is left: pulse ca restore --alone"
             )
 
     async def run(self) -> None:

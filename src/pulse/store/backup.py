@@ -1,4 +1,4 @@
-"""The CA in one file: key, certificate, range, ledger and journal; the identity of its node, and what it signed.
+"""The CA in one file: key, certificate, range, ledger and journal; identity and peers of its node, and what it signed.
 
     pulse ca-backup 1 <SHA-256 of the rest>
     msgpack of the network's label, the time, and files by their path in the data directory
@@ -21,7 +21,7 @@ from pulse.core.messages import Time, Wire, pack
 from pulse.core.trust.tokens import TokenRecord
 from pulse.core.types import Text
 from pulse.errors import Conflict, Damaged, NotFound, Refused
-from pulse.store import authority, identity, journal, netconfig
+from pulse.store import authority, identity, journal, netconfig, peers
 from pulse.store.database import snapshot, write_ahead
 from pulse.store.files import (
     PRIVATE_DIRECTORY,
@@ -42,7 +42,7 @@ _DIRECTORIES: Final = (netconfig.DIRECTORY, identity.DIRECTORY, authority.DIRECT
 """In the order in which they are put back: once the CA is there, all is."""
 
 _PLACE = re.compile(
-    r"ca/(key|certificate|range|ledger\.sqlite|journal\.head)|identity/[a-z]+(\.pem)?|network/[a-z]+(\.[0-9a-f]+)+"
+    r"ca/(key|certificate|range|ledger\.sqlite|journal\.head)|identity/[a-z]+(\.pem)?|network/[a-z]+(\.[0-9a-f]+)+|peers"
 )
 _STAGE: Final = "putting-back"
 _TRIES: Final = 50
@@ -78,6 +78,8 @@ class Summary:
     """Tokens that do not count any more because nobody knows how often they were used since."""
     master_revoked: bool = False
     """True if the master token is one of them: it may have been replaced since."""
+    peers: int = 0
+    """Nodes that it knows how to reach."""
 
 
 def save(data_dir: Path, target: Path, now: float) -> Summary:
@@ -120,8 +122,10 @@ def put_back(data_dir: Path, source: Path, now: float, *, force: bool = False, a
         # From here to the end the stage says that what is there is not of one moment: see `check_whole`.
         for name in _DIRECTORIES:
             _replace(data_dir / name, stage / name, now)
+        _keep_peers(data_dir, stage)
         shutil.rmtree(stage, ignore_errors=True)
-    return Summary(backup.network, backup.made, entries, len(revoked), any(each.is_master for each in revoked))
+    masters = any(each.is_master for each in revoked)
+    return Summary(backup.network, backup.made, entries, len(revoked), masters, len(peers.load(data_dir)[0]))
 
 
 def check_whole(data_dir: Path) -> None:
@@ -161,7 +165,7 @@ def _of_one_moment(data_dir: Path) -> tuple[list[_File], journal.Head]:
 def _sight(data_dir: Path) -> _Sight:
     """Of all files that a backup is made of; a renewed identity is another directory, and each commit another head."""
     found = []
-    for place in ("ca", identity.DIRECTORY, netconfig.DIRECTORY):
+    for place in ("ca", identity.DIRECTORY, netconfig.DIRECTORY, peers.FILE):
         for path in (data_dir / place, *sorted((data_dir / place).glob("*"))):
             # sqlite's own index of the log is written by readers too.
             with suppress(FileNotFoundError):
@@ -190,7 +194,8 @@ def _places(data_dir: Path) -> list[str]:
     """Their paths in the data directory."""
     found = [path for name in (identity.DIRECTORY, netconfig.DIRECTORY) for path in (data_dir / name).glob("*")]
     places = [str(path.relative_to(data_dir)) for path in sorted(found)]
-    return ["ca/key", "ca/certificate", "ca/range", *filter(_PLACE.fullmatch, places)]
+    kept = [peers.FILE] if (data_dir / peers.FILE).exists() else []
+    return ["ca/key", "ca/certificate", "ca/range", *filter(_PLACE.fullmatch, places), *kept]
 
 
 def _read(source: Path) -> _Backup:
@@ -230,6 +235,13 @@ def _staged(stage: Path, backup: _Backup, now: float, *, alone: bool) -> tuple[i
             raise Damaged(f"the backup's journal is broken: {found.reason}.\nTake an older one.")
         revoked = ledger.put_back(now)
     return found.entries, revoked
+
+
+def _keep_peers(data_dir: Path, stage: Path) -> None:
+    """Whom the CA knew, or it would find nobody from a machine where nobody looks for it; newer ones stay."""
+    if (stage / peers.FILE).exists() and not (data_dir / peers.FILE).exists():
+        (stage / peers.FILE).rename(data_dir / peers.FILE)
+        sync_directory(data_dir)
 
 
 def _replace(place: Path, fresh: Path, now: float) -> None:

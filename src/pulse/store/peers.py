@@ -15,7 +15,9 @@ from pulse.store.files import read_checked, write_checked
 
 PEERS_LIMIT: Final = 4096
 ADDRESSES_LIMIT: Final = 16
-_FILE: Final = "peers"
+FILE: Final = "peers"
+"""In the data directory."""
+
 _NEXT_STEP: Final = "It starts empty and fills again from neighbours; nothing needs to be done."
 
 
@@ -42,14 +44,14 @@ _decoder = msgspec.msgpack.Decoder(_Peers)
 
 def save(data_dir: Path, peers: list[KnownPeer]) -> None:
     """Keep the first 4096 of `peers`, most useful first."""
-    write_checked(data_dir / _FILE, _FILE, pack(_Peers(peers[:PEERS_LIMIT])))
+    write_checked(data_dir / FILE, FILE, pack(_Peers(peers[:PEERS_LIMIT])))
 
 
 def load(data_dir: Path) -> tuple[list[KnownPeer], str | None]:
     """The peers kept, and a warning to log if there were some that could not be read."""
-    path = data_dir / _FILE
+    path = data_dir / FILE
     try:
-        return _decoder.decode(read_checked(path, _FILE, _NEXT_STEP)).peers, None
+        return _decoder.decode(read_checked(path, FILE, _NEXT_STEP)).peers, None
     except NotFound:
         return [], None
     except Damaged as error:

@@ -76,6 +76,9 @@ class Story:
     def renewed(self, who: NodeId | None, spread: float) -> list[Dial]:
         return self._dials(self.neighbours.certificate_renewed(who, spread, self.now))
 
+    def shows_old(self, who: NodeId, spread: float) -> list[Dial]:
+        return self._dials(self.neighbours.old_certificate_shown(who, spread, self.now))
+
     def woke(self) -> list[Dial]:
         return self._dials(self.neighbours.woke(self.now))
 

@@ -285,6 +285,23 @@ def test_a_link_whose_certificates_are_old_is_dialled_anew_once_and_again_if_tha
     assert story.passed(1e6) == [], "the new link shows the new certificates"
 
 
+def test_a_node_that_goes_on_showing_an_old_certificate_is_dialled_ever_more_rarely(story: Story) -> None:
+    (dial,) = story.configured(HOME)
+    pauses = []
+    for _ in range(9):
+        story.opened(ALICE, dial=dial.attempt, observed=HOME)
+        assert story.shows_old(ALICE, 60.0) == []
+        before = story.now
+        dial = story.until_next_dial()
+        pauses.append(story.now - before)
+    assert pauses == [60.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 3600.0, 3600.0, 3600.0]
+
+    link = story.opened(ALICE, dial=dial.attempt, observed=HOME)
+    story.shows_old(ALICE, 60.0)
+    assert story.renewed(ALICE, 60.0) == [], "there is news: it counts at once"
+    assert [each.replaces for each in story.passed(60.0)] == [link]
+
+
 def test_our_own_renewal_concerns_every_link_we_dialled_and_a_websocket_may_be_one_again(story: Story) -> None:
     (dial,) = story.configured(HOME)
     link = story.opened(ALICE, dial=dial.attempt, observed=HOME, transport="websocket")

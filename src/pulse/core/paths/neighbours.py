@@ -229,6 +229,11 @@ class Neighbours:
         self._transports.outdated(node, spread, now)
         return self.tick(now)
 
+    def old_certificate_shown(self, node: NodeId, spread: float, now: float) -> list[Effect]:
+        """A link came up with a certificate before that node's newest: it is dialled anew, with a growing pause."""
+        self._transports.outdated_still(node, spread, now)
+        return self.tick(now)
+
     def woke(self, now: float) -> list[Effect]:
         """Nobody knows what happened meanwhile: everybody is dialled at once, linked or not."""
         return [*self.sources_changed([*self._links], now), *self.addresses_changed(now)]

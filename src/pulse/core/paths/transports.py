@@ -36,6 +36,9 @@ PROVEN_AFTER: Final = 30.0
 node is dialled with a growing pause."""
 
 
+OUTDATED_MOST: Final = 3600.0
+"""Seconds at most between renewals of the link of a node that goes on showing a certificate before its newest."""
+
 MOST_PLACES: Final = 4
 """Places of one node dialled at one time to renew its link."""
 
@@ -62,6 +65,8 @@ class Renewal:
     """Other places to dial beside, because of that."""
     outdated: float | None = None
     """Seconds between attempts, if the certificates it was made with are not the newest of its ends."""
+    shown_old: int = 0
+    """How often in a row its node showed an old certificate though it was dialled to see the newest."""
     flying: int = 0
     """Dials under way."""
 
@@ -122,7 +127,8 @@ class Transports:
         self._websocket_until = now + REMEMBERED if is_websocket else -inf
         first = now + UPGRADE_FIRST if is_websocket else inf
         renewed_at = max((each.renewed_at for each in old), default=-inf)
-        self._renewals[link] = Renewal(link, node, address, is_websocket, first, renewed_at)
+        shown_old = max((each.shown_old for each in old), default=0)
+        self._renewals[link] = Renewal(link, node, address, is_websocket, first, renewed_at, shown_old=shown_old)
 
     def suspected(self, link: LinkId, suspect: bool, now: float) -> None:
         """A link is silent, or is heard again."""
@@ -148,6 +154,7 @@ class Transports:
         new = Renewal(link, node, places[0], is_websocket, due, has_moved=True, elsewhere=(*places[1:MOST_PLACES],))
         if old := self._renewals.get(link):
             new.renewed_at, new.is_silent, new.outdated = old.renewed_at, old.is_silent, old.outdated
+            new.shown_old = old.shown_old
             new.next_try = due if old.flying else min(due, old.next_try)
         self._renewals[link] = new
 
@@ -158,8 +165,20 @@ class Transports:
         """
         for each in self._renewals.values():
             if node in (None, each.node):
-                each.outdated = spread
+                each.outdated, each.shown_old = spread, 0
                 each.next_try = min(each.next_try, now + self.random.uniform(0.0, spread))
+
+    def outdated_still(self, node: NodeId, spread: float, now: float) -> None:
+        """A node shows a certificate before its newest: dial its link anew, ever more rarely if that changes nothing.
+
+        It may have been dialled a moment too early, or have come back from an old copy of its disk.
+        """
+        for each in self._renewals.values():
+            if node == each.node:
+                most = min(OUTDATED_MOST, spread * (1 << min(each.shown_old, 16)))
+                each.outdated, least = most, most / 2 if each.shown_old else 0.0
+                each.shown_old += 1
+                each.next_try = min(each.next_try, now + self.random.uniform(least, most))
 
     def closed(self, link: LinkId) -> None:
         """A link is gone."""

@@ -11,10 +11,12 @@ from pulse.core.trust.ca import LEAF_LIFETIME
 from pulse.governance import Governance
 from pulse.services import enrol
 from pulse.services.netconfig import ConfigService
+from pulse.services.recovery import RecoveryService
 from pulse.store import authority
 from pulse.store.files import open_data_dir
 from pulse.store.netconfig import NetworkStore
 from tests.authority import MESH
+from tests.killpoints.damage import started
 
 NETCONFIG = ConfigService(SimpleNamespace(), SimpleNamespace(), lambda _: None)  # type: ignore[arg-type]
 
@@ -71,3 +73,20 @@ def test_a_ca_put_back_from_a_backup_signs_no_roles_as_it_starts(
     assert opened is not None
     opened[1].close()
     assert (NetworkStore(place).load_roles().data is not None) is signed
+
+
+async def test_a_ca_put_back_whose_backup_and_mesh_name_no_scribe_is_the_scribe_it_was_started_to_be(
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "data"
+    enrol.found(open_data_dir(place), "harmed", MESH, "first")
+    authority.mark_put_back(place)
+    async with started(place) as made:
+        statements = made.mesh.mesh.statements
+        recovery = next(each for each in made.services if isinstance(each, RecoveryService))
+        assert (statements.config, statements.roles.scribe) == (None, None), "till then the mesh may know newer ones"
+
+        recovery.restate()
+
+        assert statements.config is not None
+        assert statements.roles.scribe == made.mesh.mesh.me.node_id

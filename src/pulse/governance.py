@@ -10,7 +10,8 @@ from functools import partial
 from pulse import clock
 from pulse.config import NodeConfig
 from pulse.core.mesh import Mesh
-from pulse.core.messages import MethodName
+from pulse.core.messages import MethodName, ObjectKind
+from pulse.core.network.netconfig import base_of
 from pulse.core.network.scribe import Scribe
 from pulse.core.trust.ca import Issuer
 from pulse.core.trust.certificates import Certificate
@@ -112,7 +113,8 @@ def govern(
     meshing.fetch_config = netconfig.fetch
     ca = _ca(config, links, mesh, held, revoke, told) if held else None
     edits = EditsService(me, statements, members, cas, scribe.edit, call)
-    recovery = _recovery(config, mesh, held, revoke) if held else None
+    restate = partial(_restate, config, store, meshing)
+    recovery = _recovery(config, mesh, held, revoke, restate) if held else None
     if ca and recovery:
         ca.waits, scribe.check = recovery.waits, recovery.check
     return Governance(
@@ -124,6 +126,7 @@ def govern(
             *(statements, members, cas, publisher, revoke.countersign, partial(_is_linked, mesh)),
             *(store.highest_roles, held),
             check=recovery.check if recovery else lambda: None,
+            kept=partial(_kept, store),
         ),
         TokensService(me, statements, members, cas, ca, call),
         BulkService(me, statements, members, edits.edit, revoke.revoke),
@@ -150,11 +153,28 @@ def _authority(config: NodeConfig, identity: Identity) -> Authority | None:
     return issuer, ledger
 
 
-def _recovery(config: NodeConfig, mesh: Mesh, held: Authority, revoke: RevokeService) -> RecoveryService | None:
+def _recovery(
+    config: NodeConfig, mesh: Mesh, held: Authority, revoke: RevokeService, restate: Callable[[Issuer], None]
+) -> RecoveryService | None:
     if not authority.is_put_back(config.data_dir):
         return None
     issuer, ledger = held
-    return RecoveryService(config.data_dir, mesh, issuer, ledger, revoke.catch_up)
+    return RecoveryService(config.data_dir, mesh, issuer, ledger, revoke.catch_up, partial(restate, issuer))
+
+
+def _restate(config: NodeConfig, store: NetworkStore, meshing: MeshService, issuer: Issuer) -> None:
+    """What a network has from its first minute and neither the backup nor the mesh had."""
+    statements = meshing.mesh.statements
+    scribe = meshing.mesh.me.node_id if config.scribe.enabled else None
+    enrol.state_network(config.data_dir, issuer, scribe)
+    for kind, kept in ((ObjectKind.ROLES, store.load_roles()), (ObjectKind.CONFIG, store.load_config())):
+        if kept.data is not None and not statements.holds(kind, kept.data):
+            meshing.take_in(kind, kept.data)
+
+
+def _kept(store: NetworkStore) -> tuple[int, int, bytes] | None:
+    data = store.load_config().data
+    return base_of(data) if data else None
 
 
 def _is_linked(mesh: Mesh) -> bool:

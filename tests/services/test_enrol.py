@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pulse import clock
-from pulse.core.network.netconfig import open_config
+from pulse.core.network.netconfig import Config, Settings, open_config, sign_config
 from pulse.core.trust.certificates import parse
 from pulse.core.trust.invites import Invite, encode_invite
 from pulse.core.trust.join import Enrolment, Floors
@@ -211,6 +211,22 @@ def test_a_ca_may_become_scribe_later_but_takes_the_place_from_nobody(data_dir: 
 
     assert state(data_dir, "scribe") == Roles(2, node("scribe"), 1)
     assert state(data_dir, "ca") == Roles(2, node("scribe"), 1)
+
+
+def test_after_damaged_roles_a_ca_signs_under_numbers_of_its_own_and_what_was_written_counts(data_dir: Path) -> None:
+    found(data_dir)
+    state(data_dir, None)
+    state(data_dir, "ca")
+    store, issuer = NetworkStore(data_dir), authority.open_issuer(data_dir)
+    written = sign_config(issuer.network, Config(1, 7, Settings(str(MESH))), key("ca"))
+    store.save_config(*written.number, written.data)
+    (data_dir / "network" / "roles.2").write_bytes(b"damaged")
+
+    roles = state(data_dir, "ca")
+
+    assert (roles.epoch, roles.scribe, roles.scribe_epoch) == (3, node("ca"), 2)
+    assert roles.base == (1, 7, written.sha256)
+    assert open_config(written.data, issuer.network, (issuer.authority,), roles) == written
 
 
 # The door

@@ -69,7 +69,9 @@ def caught() -> list[str]:
 
 @pytest.fixture
 def recovery(data_dir: Path, ledger: Ledger, here: Mesh, caught: list[str]) -> RecoveryService:
-    return RecoveryService(data_dir, here, CA.issuer, ledger, lambda: caught.append("up"))
+    return RecoveryService(
+        data_dir, here, CA.issuer, ledger, lambda: caught.append("up"), lambda: caught.append("restated")
+    )
 
 
 def linked(here: Mesh, who: Certificate = ALICE) -> None:
@@ -89,7 +91,7 @@ def test_alone_it_waits_and_with_a_neighbour_until_that_one_had_time_to_tell(
     recovery.look(1000.0 + HEARING)
     assert (recovery.waits(), caught, authority.is_put_back(data_dir)) == (True, [], True)
     recovery.look(1001.0 + HEARING)
-    assert (recovery.waits(), caught, authority.is_put_back(data_dir)) == (False, ["up"], False)
+    assert (recovery.waits(), caught, authority.is_put_back(data_dir)) == (False, ["up", "restated"], False)
     recovery.check()
 
 

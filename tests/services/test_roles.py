@@ -12,7 +12,7 @@ from pulse import clock
 from pulse.core.messages import ObjectKind
 from pulse.core.trust.ca import Issuer
 from pulse.core.trust.certificates import Certificate
-from pulse.core.trust.roles import Role, Roles, open_roles
+from pulse.core.trust.roles import Role, Roles, open_roles, sign_roles
 from pulse.core.types import NodeId
 from pulse.errors import NotFound, Refused, SystemRefused
 from pulse.schemas import GivenRole, NodeRole, Revoked, RoleRequest
@@ -20,7 +20,7 @@ from pulse.services.roles import RolesService
 from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
 from tests.authority import NOW, node, secret, token
-from tests.services.office import CA, CAM, HOME, KEEPER, RELAY, Office, fill_disk
+from tests.services.office import CA, CAM, FIRST, HOME, KEEPER, RELAY, Office, fill_disk
 from tests.store.ledgers import join
 
 __all__ = ["fill_disk"]
@@ -275,3 +275,71 @@ async def test_no_epoch_is_signed_twice_though_the_newest_roles_are_damaged(
 async def test_nor_is_it_for_a_claim(service: RolesService, office: Office) -> None:
     office.store.save_roles(7, b"damaged by the disk")
     assert (await claimed(service, HOME)).epoch == 8
+
+
+# Roles that are damaged on the disk
+
+
+def lose_roles(office: Office, epoch: int) -> None:
+    """The disk had newer ones, which nobody can read."""
+    office.store.save_roles(epoch, b"x")
+    (office.place / "network" / f"roles.{epoch}").write_bytes(b"damaged")
+
+
+async def test_after_damaged_roles_no_number_of_a_scribe_is_given_twice(office: Office, ledger: Ledger) -> None:
+    office.appoint(HOME)
+    lose_roles(office, office.statements.roles.epoch + 2)
+    service = at(office, (CA.issuer, ledger))
+    before = office.statements.roles
+
+    await service.grant(SCRIBE)
+
+    roles = office.statements.roles
+    assert (roles.epoch, roles.scribe_epoch) == (before.epoch + 3, before.scribe_epoch + 3)
+    assert roles.base == (*FIRST.number, FIRST.sha256)
+
+
+async def test_after_damaged_roles_a_scribe_that_stays_signs_anew_under_a_number_of_its_own(
+    office: Office, ledger: Ledger
+) -> None:
+    office.appoint(HOME)
+    lose_roles(office, office.statements.roles.epoch + 1)
+    countersigned: list[bool] = []
+    service = at(office, (CA.issuer, ledger), lambda _: countersigned.append(True))
+
+    await service.grant(OPERATOR)
+
+    roles = office.statements.roles
+    assert (roles.scribe, roles.scribe_epoch, roles.operators) == (HOME.node_id, 3, {RELAY.node_id})
+    assert roles.base == (*FIRST.number, FIRST.sha256)
+    assert countersigned, "what it revoked under the number before counts on"
+
+
+async def test_damaged_roles_are_waited_for_by_a_ca_that_is_linked_with_nobody(office: Office, ledger: Ledger) -> None:
+    office.appoint(HOME)
+    lose_roles(office, office.statements.roles.epoch + 1)
+    service = at(office, (CA.issuer, ledger), linked=False)
+    before = office.statements.roles
+
+    with pytest.raises(Refused, match=r"damaged on this disk(.|\n)*Any neighbour has them.*--force"):
+        await service.grant(OPERATOR)
+    assert (office.statements.roles, office.told) == (before, [])
+
+    await service.grant(replace(OPERATOR, force=True))
+    assert office.statements.roles.scribe_epoch == before.scribe_epoch + 2
+
+
+async def test_a_scribe_that_waits_for_a_config_nobody_has_goes_on_by_force(office: Office, ledger: Ledger) -> None:
+    lost = (3, 9, bytes(32))
+    roles = Roles(office.statements.roles.epoch + 1, RELAY.node_id, 4, scribe_key=RELAY.public_key, base=lost)
+    office.hear(sign_roles(CA.network, roles, CA.key).data)
+    service = at(office, (CA.issuer, ledger))
+
+    await service.grant(SCRIBE)
+    assert office.statements.roles == roles, "without force it waits"
+
+    await service.grant(replace(SCRIBE, force=True))
+    after = office.statements.roles
+    assert (after.scribe, after.scribe_epoch, after.base) == (RELAY.node_id, 5, (*FIRST.number, FIRST.sha256))
+    await service.grant(replace(SCRIBE, force=True))
+    assert office.statements.roles == after, "it lacks nothing any more"

@@ -40,6 +40,8 @@ class RecoveryService:
     ledger: Ledger
     catch_up: Callable[[], None]
     """Takes revocations into the ledger."""
+    restate: Callable[[], None] = lambda: None
+    """Signs what every network has and this one lacks: the first config, roles that name the scribe."""
     _hearing_since: float | None = field(default=None, init=False)
     _heard: bool = field(default=False, init=False)
     _known: set[int] = field(default_factory=set, init=False)
@@ -82,6 +84,7 @@ class RecoveryService:
         if not self._heard:
             authority.heard_from_mesh(self.data_dir)
             self._heard = True
+            self.restate()
             log.info("CA knows again whom it let in", extra={"count": count})
 
     def _was_told(self, now: float) -> bool:

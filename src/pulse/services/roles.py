@@ -22,6 +22,9 @@ from pulse.store.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
+Base = tuple[int, int, bytes]
+"""Number and SHA-256 of a network config."""
+
 
 class Publishes(Protocol):
     """What this service asks of the publisher."""
@@ -47,6 +50,8 @@ class RolesService:
     """The CA's key and ledger, on the CA."""
     check: Callable[[], None] = lambda: None
     """Raises Refused while the CA may sign nothing."""
+    kept: Callable[[], Base | None] = lambda: None
+    """The newest config on this disk, which roles that are lost may have made count."""
 
     async def roles(self) -> RolesInfo:
         """Who has which role."""
@@ -65,15 +70,17 @@ class RolesService:
         role = Role(wanted.role)
         found = self.members.resolve(wanted.node_id)
         before = self.statements.roles
-        config = self.statements.config
-        base = (*config.number, config.sha256) if config else None
-        after = before.granted(found.node_id, role, found.public_key, base)
+        after = before.granted(found.node_id, role, found.public_key, self._base())
         reinstated = self._reinstated(wanted.reinstate, is_replaced=after.scribe != before.scribe)
+        if after == before and role == Role.SCRIBE and wanted.force and self._lacks_config():
+            # What it waits for nobody has any more: it goes on from what there is.
+            after = replace(before, scribe_epoch=before.scribe_epoch + 1, base=self._base())
         if after == before:
             return await self.roles()
-        after = replace(after, epoch=self._next_epoch())
+        after = self._numbered(before, after, force=wanted.force)
         if after.scribe != before.scribe:
             self._check_current(before, force=wanted.force)
+        if after.scribe_epoch != before.scribe_epoch:
             self.countersign(reinstated)
         signed = sign_roles(issuer.network, after, issuer.signer)
         ledger.role_granted(found.node_id, role, after.epoch, clock.wall())
@@ -84,7 +91,10 @@ class RolesService:
         """Take a role from a node, which may be unknown here. Raises the same."""
         issuer, ledger = self._authority()
         role, node = Role(wanted.role), self._holder(wanted.node_id)
-        after = replace(self.statements.roles.ungranted(node, role), epoch=self._next_epoch())
+        before = self.statements.roles
+        after = self._numbered(before, before.ungranted(node, role), force=wanted.force)
+        if after.scribe_epoch != before.scribe_epoch:
+            self.countersign(())
         signed = sign_roles(issuer.network, after, issuer.signer)
         ledger.role_taken(node, role, after.epoch, clock.wall())
         self._publish(signed, node, role, "role taken")
@@ -105,7 +115,8 @@ class RolesService:
                 f"{how}"
             )
         key = ledger.public_key(node)
-        appointed = Roles(self._next_epoch(), node, roles.scribe_epoch + 1, roles.operators, scribe_key=key)
+        first = Roles(roles.epoch + 1, node, roles.scribe_epoch + 1, roles.operators, scribe_key=key)
+        appointed = self._numbered(roles, first, force=False)
         made = sign_roles(issuer.network, appointed, issuer.signer)
         self._publish(made, node, Role.SCRIBE, "role granted")
         return made.data
@@ -156,8 +167,29 @@ class RolesService:
         self.check()
         return self.ca
 
-    def _next_epoch(self) -> int:
-        return max(self.statements.roles.epoch, self.highest()) + 1
+    def _numbered(self, before: Roles, after: Roles, *, force: bool) -> Roles:
+        """Numbers that none had before, also if the newest roles are damaged: each of those may have named a scribe."""
+        lost = self.highest() - before.epoch
+        if lost <= 0:
+            return replace(after, epoch=before.epoch + 1)
+        if not force and not self.is_linked():
+            raise Refused(
+                f"the newest roles, of epoch {self.highest()}, are damaged on this disk, so this CA may not know "
+                "who has which.\nAny neighbour has them: wait until one is linked (pulse status), or grant with --force"
+            )
+        epoch = before.epoch + lost + 1
+        if after.scribe is None:
+            return replace(after, epoch=epoch)
+        # A scribe that keeps the role signs its config anew under the new number.
+        return replace(after, epoch=epoch, scribe_epoch=before.scribe_epoch + lost + 1, base=self._base())
+
+    def _base(self) -> Base | None:
+        config = self.statements.config
+        return (*config.number, config.sha256) if config else self.kept()
+
+    def _lacks_config(self) -> bool:
+        config, base = self.statements.config, self.statements.roles.base
+        return config is None or (base is not None and config.number < base[:2])
 
     def _holder(self, text: str) -> NodeId:
         """The node people mean, who may be one that left long ago: roles outlive their nodes."""

@@ -185,6 +185,12 @@ def _signed_config(
     return config
 
 
+def base_of(data: bytes) -> tuple[int, int, bytes]:
+    """Number and SHA-256 of a config as roles name them, its signature unjudged; raises ProtocolError."""
+    config = unpack(_configs, data[HEADER:], "config", OBJECT_LIMIT)
+    return config.scribe_epoch, config.generation, hashlib.sha256(data).digest()
+
+
 def claimed_epoch(data: bytes) -> int:
     """The scribe epoch a config claims to be signed under, its signature unjudged; raises ProtocolError."""
     return unpack(_configs, data[HEADER:], "config", OBJECT_LIMIT).scribe_epoch

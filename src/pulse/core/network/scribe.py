@@ -57,7 +57,8 @@ class Scribe:
         if config is None:
             raise Refused(
                 "this scribe has not got the network's config yet, so it writes none.\n"
-                "It comes from any neighbour: pulse status"
+                "It comes from any neighbour: pulse status. If none has it any more, on the CA: "
+                f"pulse ca grant {self.me[:SHORT_ID]} scribe --force"
             )
         return config
 

@@ -69,9 +69,13 @@ SIM_MINUTES := 30
 sim-long: setup
 	PYTHONPATH=src:. $(PY) -m tests.sim.runs --minutes $(SIM_MINUTES)
 
-# Real daemons, killed at every system call by which they write what people do.
+# Real daemons, killed at every system call by which they write, then at random moments under load; and every byte of
+# every file they keep is changed. Hours: `KILLS=100` makes it less.
+KILLS := 2000
 killpoints: setup $(STAMPS)/test
 	PYTHONPATH=src:. $(PY) -m tests.killpoints.runs
+	PYTHONPATH=src:. $(PY) -m tests.killpoints.random --kills $(KILLS)
+	PYTHONPATH=src:. $(PY) -m tests.killpoints.damage
 
 lint: setup $(STAMPS)/lint
 	$(VENV)/bin/ruff check

@@ -310,7 +310,7 @@ async def test_after_damaged_roles_a_scribe_that_stays_signs_anew_under_a_number
     await service.grant(OPERATOR)
 
     roles = office.statements.roles
-    assert (roles.scribe, roles.scribe_epoch, roles.operators) == (HOME.node_id, 3, {RELAY.node_id})
+    assert (roles.scribe, roles.scribe_epoch, roles.operators) == (HOME.node_id, 3, frozenset({RELAY.node_id}))
     assert roles.base == (*FIRST.number, FIRST.sha256)
     assert countersigned, "what it revoked under the number before counts on"
 

@@ -12,7 +12,10 @@ pytestmark = pytest.mark.e2e
 EACH = 2
 """Points of each story that are tried here."""
 
-SLICE = [name for name, story in STORIES.items() if not story.renews]
+LONG = {"edit", "ask"}
+"""An operator waits for the scribe that was killed; what is written is what `name` and `hear` write."""
+
+SLICE = [name for name, story in STORIES.items() if not story.renews and name not in LONG]
 """Waiting for renewals takes minutes."""
 
 

@@ -163,6 +163,9 @@ async def suffers(whole: Path, place: Path, harm: Harm, before: State) -> str:
         after = await believed(place)
     except PulseError as error:
         refusal = str(error)
+    except Exception as error:
+        error.add_note(f"{harm.name}: {harm.what}")
+        raise
     else:
         return went_on(path, harm, before, after)
     assert str(path) in refusal, (harm.name, harm.what, refusal)

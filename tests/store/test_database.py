@@ -190,3 +190,15 @@ def named_or_harmless(directory: Path) -> None:
     finally:
         for name in (f"{LEDGER}-wal", f"{LEDGER}-shm"):
             (directory / name).unlink(missing_ok=True)
+
+
+def test_a_schema_whose_text_became_bytes_is_named(directory: Path) -> None:
+    """As a flipped bit in the type of a field makes it."""
+    db = sqlite3.connect(directory / LEDGER)
+    db.execute("PRAGMA writable_schema = ON")
+    db.execute("UPDATE sqlite_master SET sql = CAST(sql AS BLOB) WHERE name = 'names'")
+    db.commit()
+    db.close()
+
+    with pytest.raises(Damaged, match=LEDGER):
+        reopen(directory)

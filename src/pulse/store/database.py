@@ -7,6 +7,7 @@ Invariant: a file that is not as pulse wrote it raises Damaged; nothing is repai
 
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from ipaddress import AddressValueError
@@ -129,7 +130,8 @@ class Database:
         self._expect("user_version", VERSION, "its version is unknown")
         self._expect("quick_check", "ok", "its pages do not fit together")
         statements = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
-        if sorted(row[0] for row in self.connection.execute(statements)) != sorted(SCHEMA):
+        # Counted, not sorted: in a damaged file a text may be bytes.
+        if Counter(row[0] for row in self.connection.execute(statements)) != Counter(SCHEMA):
             raise Damaged(f"{self.path} is damaged: its tables are not those of pulse.\n{_BACKUP}")
         self._check_contents(network)
 

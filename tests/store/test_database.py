@@ -202,3 +202,13 @@ def test_a_schema_whose_text_became_bytes_is_named(directory: Path) -> None:
 
     with pytest.raises(Damaged, match=LEDGER):
         reopen(directory)
+
+
+def test_a_schema_that_is_no_text_is_named(directory: Path) -> None:
+    """The error that sqlite has for it is no text either."""
+    data = (directory / LEDGER).read_bytes()
+    assert b"CREATE TABLE names" in data
+    (directory / LEDGER).write_bytes(data.replace(b"CREATE TABLE names", b"CREATE TABLE \xc5ames"))
+
+    with pytest.raises(Damaged, match=LEDGER):
+        reopen(directory)

@@ -43,6 +43,9 @@ _SYSTEM: Final = frozenset(
     }
 )
 
+_FAULTS: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What reading a damaged file raises: sqlite's words about one may quote bytes that are no text."""
+
 
 class Database:
     """An open ledger file; used from one thread."""
@@ -113,7 +116,7 @@ class Database:
         """Turn sqlite's errors into ours: SystemRefused for the disk's, Damaged for the file's."""
         try:
             yield
-        except (sqlite3.Error, msgspec.DecodeError, AddressValueError) as error:
+        except (*_FAULTS, msgspec.DecodeError, AddressValueError) as error:
             raise _named(self.path, error) from error
 
     def _keep_head(self) -> None:
@@ -161,7 +164,7 @@ def snapshot(path: Path) -> sqlite3.Connection:
     try:
         with closing(_connect(path)) as source:
             source.backup(copy)
-    except sqlite3.Error as error:
+    except _FAULTS as error:
         copy.close()
         raise _named(path, error) from error
     return copy
@@ -172,7 +175,7 @@ def write_ahead(path: Path) -> None:
     with closing(_connect(path)) as ledger:
         try:
             ledger.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.Error as error:
+        except _FAULTS as error:
             raise _named(path, error) from error
 
 
@@ -184,7 +187,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         )
         for pragma in ("synchronous = FULL", "trusted_schema = OFF", "cell_size_check = ON"):
             connection.execute(f"PRAGMA {pragma}")
-    except sqlite3.Error as error:
+    except _FAULTS as error:
         raise _named(path, error) from error
     return connection
 

@@ -95,7 +95,7 @@ def test_a_ca_and_scribe_whose_disk_fails_acknowledges_and_publishes_nothing(sce
         assert tokens(keeper) == before or (fault == "read-only" and before.keys() <= tokens(keeper).keys())
         assert version(keeper) == version(scene.member) == config
 
-    assert all(str(keeper.data) in each and "disk" in each for each in said), said
+    assert all(str(keeper.data) in each and "See to the disk" in each for each in said), said
     assert code != 0
     assert "disk" in told, told
     scene.tag(f"t-{fault}")

@@ -196,5 +196,5 @@ def _named(path: Path, error: Exception) -> PulseError:
     if isinstance(error, sqlite3.IntegrityError):
         return Conflict(f"{path} holds something that contradicts this: {error}")
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in _SYSTEM:
-        return SystemRefused(f"cannot use {path}: {error}.\nSee to the disk (space, permissions), then start again.")
+        return SystemRefused(f"cannot use {path}: {error}.\nSee to the disk (space, permissions), then try again.")
     return Damaged(f"{path} is damaged: {error}.\n{_BACKUP}")

@@ -254,5 +254,5 @@ def _translated(doing: str) -> Iterator[None]:
         if error.errno == errno.ELOOP:
             raise Refused(f"{doing}: it is a symbolic link.\nPut the file itself there.") from error
         raise SystemRefused(
-            f"{doing}: {error.strerror}.\nSee to the disk and its permissions, then start again."
+            f"{doing}: {error.strerror}.\nSee to the disk and its permissions, then try again."
         ) from error

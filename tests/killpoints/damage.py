@@ -2,6 +2,7 @@
 
 python -m tests.killpoints.damage                    every byte and every length of every small file (`make killpoints`)
 python -m tests.killpoints.damage --most 20 --seed 7      of each file so many of both
+python -m tests.killpoints.damage identity/ peers         of those whose path begins so
 
 The node is the real one, as `pulse.node` composes it, up to the moment in which it would begin to serve. It must refuse
 and name the file and the next step, or go on with what was before, aloud. Invariant: it never takes what is damaged for
@@ -195,8 +196,8 @@ def went_on(path: Path, harm: Harm, before: State, after: State) -> str:
     return "went on, aloud"
 
 
-async def run(seed: int, most: int) -> Counter[tuple[str, str]]:
-    """Harm all files of one node; how often each did what."""
+async def run(seed: int, most: int, only: tuple[str, ...] = ("",)) -> Counter[tuple[str, str]]:
+    """Harm all files of one node, or those whose path begins with one of `only`; how often each did what."""
     random, results = Random(seed), Counter[tuple[str, str]]()
     with tempfile.TemporaryDirectory(prefix="damage-", dir="/tmp") as named:
         whole, place = Path(named) / "whole", Path(named) / "node"
@@ -204,7 +205,7 @@ async def run(seed: int, most: int) -> Counter[tuple[str, str]]:
         before = await believed(whole)
         for path in sorted(path for path in whole.rglob("*") if path.is_file()):
             name = str(path.relative_to(whole))
-            for harm in harms(path, name, random, most):
+            for harm in harms(path, name, random, most) if name.startswith(only) else ():
                 results[name, await suffers(whole, place, harm, before)] += 1
     return results
 
@@ -212,11 +213,12 @@ async def run(seed: int, most: int) -> Counter[tuple[str, str]]:
 def main() -> None:
     """Do what the command line says; an error ends it, and the seed was printed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", default=[""])
     parser.add_argument("--most", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
     asked = parser.parse_args()
     print(f"seed {asked.seed}", flush=True)
-    for (name, outcome), count in sorted(asyncio.run(run(asked.seed, asked.most)).items()):
+    for (name, outcome), count in sorted(asyncio.run(run(asked.seed, asked.most, (*asked.files,))).items()):
         print(f"{name}: {count} times {outcome}", flush=True)
 
 

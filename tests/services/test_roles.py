@@ -343,3 +343,17 @@ async def test_a_scribe_that_waits_for_a_config_nobody_has_goes_on_by_force(offi
     assert (after.scribe, after.scribe_epoch, after.base) == (RELAY.node_id, 5, (*FIRST.number, FIRST.sha256))
     await service.grant(replace(SCRIBE, force=True))
     assert office.statements.roles == after, "it lacks nothing any more"
+
+
+async def test_an_operator_unmade_after_damaged_roles_loses_none_of_what_the_scribe_revoked(
+    office: Office, ledger: Ledger
+) -> None:
+    office.appoint(HOME, operators=frozenset({RELAY.node_id}))
+    lose_roles(office, office.statements.roles.epoch + 1)
+    countersigned: list[Collection[NodeId]] = []
+
+    await at(office, (CA.issuer, ledger), countersigned.append).ungrant(OPERATOR)
+
+    roles = office.statements.roles
+    assert (roles.scribe, roles.scribe_epoch, roles.operators) == (HOME.node_id, 3, frozenset())
+    assert countersigned == [()]

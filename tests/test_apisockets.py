@@ -74,6 +74,10 @@ async def test_a_taken_default_port_costs_a_warning_only(
         monkeypatch.setattr("pulse.config.DEFAULT_API", taken.getsockname()[:2])
         async with first.runs(**FOUND) as started:
             assert started.api == ""
+            assert f"cannot listen on 127.0.0.1:{taken.getsockname()[1]}: another program has that port" in (
+                started.api_problem
+            )
+            assert "Choose another: --scribe-listen" in started.api_problem
 
     assert "the scribe's API does not listen" in [record.message for record in caplog.records]
 

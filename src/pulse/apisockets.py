@@ -27,6 +27,8 @@ class Sockets:
 
     control: ControlSocket
     tcp: TcpListener | None
+    problem: str = ""
+    """Why it does not listen over TCP, though it would by default: what happened, and what to do."""
 
     @property
     def address(self) -> str:
@@ -38,7 +40,16 @@ class Sockets:
 def bound(config: NodeConfig) -> Iterator[Sockets]:
     """Listen as the settings say. Raises Conflict, ConfigError or SystemRefused."""
     with contextlib.closing(ControlSocket(config.socket)) as control, contextlib.ExitStack() as held:
-        tcp = _tcp(config)
+        try:
+            tcp = _tcp(config)
+        except PulseError as error:
+            if config.scribe.listen:
+                raise
+            # Nobody asked for this port: another program may have it.
+            problem = " ".join(str(error).splitlines())
+            log.warning("the scribe's API does not listen", extra={"error": problem})
+            yield Sockets(control, None, problem)
+            return
         if tcp:
             held.enter_context(tcp)
         yield Sockets(control, tcp)
@@ -72,12 +83,5 @@ def services(
 def _tcp(config: NodeConfig) -> TcpListener | None:
     if config.scribe_listen is None:
         return None
-    try:
-        # The mesh address comes with the device, later than this.
-        return TcpListener(*config.scribe_listen, ahead=config.tun.enabled)
-    except PulseError as error:
-        if config.scribe.listen:
-            raise
-        # Nobody asked for this port: another program may have it.
-        log.warning("the scribe's API does not listen", extra={"error": str(error).partition("\n")[0]})
-        return None
+    # The mesh address comes with the device, later than this.
+    return TcpListener(*config.scribe_listen, ahead=config.tun.enabled)

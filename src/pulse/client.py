@@ -221,6 +221,10 @@ class Client:
         """Take a group away."""
         return self._change("DELETE", "/api/groups", request)
 
+    def hits(self, wanted: policyschemas.HitsQuery) -> policyschemas.Hits:
+        """Flows by rule: of all nodes, or of this one."""
+        return self._get(f"/api/acls/hits?here={str(wanted.here).lower()}", policyschemas.Hits)
+
     def bulk(self, request: scribeschemas.BulkRequest) -> scribeschemas.BulkDone:
         """Change many nodes."""
         return self._call("POST", "/api/bulk", scribeschemas.BulkDone, request, patience=60.0)
@@ -276,13 +280,11 @@ class Client:
 
     def ca_log(self, after: int = 0, limit: int = 1000) -> list[schemas.JournalEntry]:
         """At most `limit` (≤ 1000) entries of the CA's journal after number `after`, oldest first."""
-        query = urlencode({"after": after, "limit": limit})
-        return self._get(f"/api/ca/log?{query}", list[schemas.JournalEntry])
+        return self._get(f"/api/ca/log?after={after}&limit={limit}", list[schemas.JournalEntry])
 
     def ca_tail(self, count: int) -> list[schemas.JournalEntry]:
         """The newest `count` entries of the CA's journal, oldest first."""
-        newest: deque[schemas.JournalEntry] = deque(maxlen=count)
-        after = 0
+        newest, after = deque[schemas.JournalEntry](maxlen=count), 0
         while page := self.ca_log(after):
             newest.extend(page)
             after = page[-1].seq

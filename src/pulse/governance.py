@@ -1,4 +1,4 @@
-"""Composes what says who may do what: CA, roles, scribe, edits, tokens and revocations.
+"""Composes what says who may do what: CA, roles, scribe, edits, tokens and revocations; and what counts by its rules.
 
 Invariant: nothing is decided here; what takes the CA's key is made on the CA alone.
 """
@@ -23,6 +23,7 @@ from pulse.services.bulk import BulkService
 from pulse.services.ca import CaService
 from pulse.services.configfile import ConfigFileService
 from pulse.services.edits import EditsService
+from pulse.services.hits import HitsService
 from pulse.services.mesh import MeshService
 from pulse.services.netconfig import ConfigService
 from pulse.services.publish import Publisher
@@ -58,6 +59,7 @@ class Governance:
     file: ConfigFileService
     templates: TemplatesService
     keys: ApiKeysService
+    hits: HitsService
     ca: CaService | None
     """On the CA."""
     recovery: RecoveryService | None = None
@@ -70,11 +72,18 @@ class Governance:
             MethodName.CONFIG: self.netconfig.get,
             MethodName.EDIT: self.edits.answer,
             MethodName.REVOKE: self.revoke.answer,
+            MethodName.HITS: self.hits.report,
+            MethodName.HITS_SUMMED: self.hits.summed,
         }
         if self.ca:
             methods |= {MethodName.JOIN: self.ca.join, MethodName.RENEW: self.ca.renew}
             methods |= {MethodName.CLAIM: self.roles.claim, MethodName.TOKENS: self.tokens.answer}
         return methods
+
+    @property
+    def running(self) -> tuple[ConfigService | ScribeService | HitsService | RecoveryService | None, ...]:
+        """Those that run beside what they are asked."""
+        return self.netconfig, self.scribe, self.hits, self.recovery
 
     def tells(self, issued: Callable[[Certificate], None], refused: Callable[[str], None]) -> None:
         """The CA, if it is here, tells them what it issues and refuses."""
@@ -90,6 +99,7 @@ class Governance:
         """Other roles or another network config may be in force."""
         self.scribe.changed()
         self.edits.changed()
+        self.hits.changed()
 
 
 def govern(
@@ -134,6 +144,7 @@ def govern(
         ConfigFileService(statements, members, edits.edit),
         TemplatesService(statements, edits.edit),
         ApiKeysService.restored(config.data_dir),
+        HitsService.restored(me, statements, members, cas, links.hits, call, config.data_dir),
         ca,
         recovery,
     )

@@ -100,7 +100,7 @@ async def run(
         # Only now: to a neighbour that dials while we start, a WebSocket would look quicker than QUIC.
         sockets = _listen(links, config.listen[0])
         made = held is None and identity.certificate.is_ca
-        await _serve(node, ready, _started(config, node, sockets, api.address, made=made))
+        await _serve(node, ready, _started(config, node, sockets, api, made=made))
 
 
 async def join(config: NodeConfig, progress: Callable[[str], None]) -> schemas.Joined:
@@ -148,7 +148,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: S
     pins = PinsService(config.data_dir, mesh, meshing.tell, status.pin_of)
     deciding = (governance.edits, governance.roles, governance.revoke)
     acls = AclService(mesh, governance.edits.edit)
-    configs = (governance.keys, governance.whole, governance.file, governance.templates)
+    configs = (governance.keys, governance.whole, governance.file, governance.templates, governance.hits)
     beside = (governance.tokens, status, trace, why, *deciding, pins, history, acls, governance.bulk, *configs)
     control = ControlService(mesh, rpc.call, identity.pinned, governance.ca, *beside)
     services: tuple[Service | None, ...] = (
@@ -158,9 +158,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: S
         *underlay.watchers(config, links, meshing, own_devices),
         portmap,
         rpc,
-        governance.netconfig,
-        governance.scribe,
-        governance.recovery,
+        *governance.running,
         governance.ca or RelayService(links, rpc.call, mesh.ca_nodes),
         *apisockets.services(config, api, control, mesh, governance.keys.judge, VERSION, history),
         tun,
@@ -309,7 +307,7 @@ async def _serve(node: Node, ready: Callable[[schemas.Started], None], started: 
     log.info("node stopped")
 
 
-def _started(config: NodeConfig, node: Node, sockets: str, api: str, *, made: bool) -> schemas.Started:
+def _started(config: NodeConfig, node: Node, sockets: str, api: Sockets, *, made: bool) -> schemas.Started:
     told = list(node.advertised())
     invite = node.ca.invite(schemas.TokenRequest(INVITE_TTL, 1))[0] if made and told and node.ca else ""
     return schemas.Started(
@@ -321,7 +319,8 @@ def _started(config: NodeConfig, node: Node, sockets: str, api: str, *, made: bo
         data_dir=str(config.data_dir),
         invite=invite,
         sockets=sockets,
-        api=api,
+        api=api.address,
+        api_problem=api.problem,
     )
 
 

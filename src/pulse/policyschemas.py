@@ -238,6 +238,56 @@ class FlowVerdict(View, frozen=True):
     """The relays named are those of the way in use."""
 
 
+class HitsQuery(Body, frozen=True):
+    """Whose hits are asked for."""
+
+    here: bool = False
+    """This node's own since it started, instead of those of all nodes, which the scribe sums."""
+
+
+class NodeHits(View, frozen=True):
+    """What one node counted."""
+
+    node: str
+    flows: int
+
+
+class RuleHits(View, frozen=True):
+    """How many flows a rule decided on."""
+
+    index: int
+    """Of the rule; 0 for what no rule matched."""
+    id: str
+    line: str
+    flows: int
+    last: float | None
+    """When the scribe last heard of more, to ten seconds; None if it never did, or was not asked."""
+    nodes: list[NodeHits]
+    """Those with most of them, eight at most; flows between two nodes are counted at both, and at each relay."""
+    nodes_count: int
+    """All nodes that counted any."""
+
+
+class Hits(View, frozen=True):
+    """Flows by rule, in the order of the rules; what no rule matched comes last."""
+
+    version: str
+    open: bool
+    """There are no rules, so nothing is counted."""
+    counted_by: str
+    """The scribe, or this node alone."""
+    here: bool
+    rules: list[RuleHits]
+
+
+class HitCounts(Protocol):
+    """Who counts hits: `services/hits.py` answers, `api/hits.py` asks."""
+
+    async def hits(self, wanted: HitsQuery) -> Hits:
+        """Flows by rule."""
+        ...
+
+
 class Acls(Protocol):
     """What can be asked of rules: `services/acls.py` answers, `api/acls.py` asks."""
 

@@ -369,6 +369,8 @@ class Started(View, frozen=True):
     """What listens: `udp+tcp`, or `udp` where another program has the TCP port."""
     api: str = ""
     """Where the API over TCP listens; empty if it does not."""
+    api_problem: str = ""
+    """Why it does not, though it would by default; keys are shown to nobody there."""
 
 
 class Joined(View, frozen=True):

@@ -26,6 +26,21 @@ FAILS = said.AssertionView(
 RULED = said.Policy("1.7", False, [SQL, TIMED], [HOLDS, FAILS], [said.GroupView("ops", ["laptop", "tag:admin"])])
 OPEN = said.Policy("0.1", True, [], [], [])
 
+SUMMED = said.Hits(
+    "1.7", False, "relay-01", False,
+    [
+        said.RuleHits(
+            1, "r1", SQL.line, 17, 1_700_000_000.0, [said.NodeHits("db", 9), said.NodeHits("laptop", 8)], 3
+        ),
+        said.RuleHits(2, "r7", TIMED.line, 0, None, [], 0),
+        said.RuleHits(0, "", "deny what matched none", 4, 1_700_000_060.0, [said.NodeHits("db", 4)], 1),
+    ],
+)  # fmt: skip
+OWN = said.Hits(
+    "1.7", False, "laptop", True,
+    [said.RuleHits(1, "r1", SQL.line, 8, None, [], 0), said.RuleHits(0, "", "deny what matched none", 0, None, [], 0)],
+)  # fmt: skip
+
 MISTYPED = (
     'no node has the tag "backendx". Did you mean tag:backend?\n'
     "Give it first (pulse tag <node> backendx), or say --ahead if machines still to join will have it"
@@ -55,6 +70,21 @@ VERDICT = said.FlowVerdict(
     None, said.Missed(SQL, ["laptop lacks tag:backend"]), "pulse tag laptop backend",
     ["laptop", "relay-01", "db-server"], True,
 )  # fmt: skip
+
+
+class FakeHits:
+    """Counts of a scribe, and of a laptop."""
+
+    def __init__(self, asked: list[object]) -> None:
+        self.asked = asked
+        self.held = SUMMED
+        self.refusal = ""
+
+    async def hits(self, wanted: said.HitsQuery) -> said.Hits:
+        self.asked.append(wanted)
+        if self.refusal and not wanted.here:
+            raise Refused(self.refusal)
+        return OWN if wanted.here else self.held
 
 
 class FakeAcls:

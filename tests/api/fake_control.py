@@ -13,7 +13,7 @@ from pulse import certschemas, eventschemas, pathschemas, schemas, scribeschemas
 from pulse.api.app import build
 from pulse.api.server import ApiService, ControlSocket
 from pulse.errors import ConfigError, Conflict, LinkError, NotFound, Refused
-from tests.api.fake_acls import FakeAcls
+from tests.api.fake_acls import FakeAcls, FakeHits
 from tests.api.fake_configs import FakeFile, FakeTemplates
 
 ID = "4be27a3391c0" + "5" * 52
@@ -139,9 +139,9 @@ class FakeControl:
         self.asked: list[object] = []
         self.acls = FakeAcls(self.asked)
         self.bulk = FakeBulk(self.asked)
+        self.hits = FakeHits(self.asked)
         self.file = FakeFile(self.asked)
         self.templates = FakeTemplates(self.asked)
-        self.hits: dict[str, int] = {}
         self.stopped = threading.Event()
         self.reason = REASON
         self.generation = 7
@@ -150,7 +150,6 @@ class FakeControl:
     async def status(self) -> scribeschemas.MeshState:
         return scribeschemas.MeshState(
             True, "All well. 2 nodes, 2 direct.", IDENTITY, "0.1.0", 60.0, "0.0.0.0:443", "", 7e6, self.peers, {},
-            self.hits, 4 if self.hits else 0,
             stats={ID: scribeschemas.Traffic(1, 2)}, revoked_ids=[], node_meta={}, acl_rules=[], scribe_id=ID,
             network_id="mynet", mesh_cidr="10.100.0.0/16",
         )  # fmt: skip

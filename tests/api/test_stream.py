@@ -13,8 +13,8 @@ import h11
 import msgspec
 import pytest
 
+from pulse.api import server, tcp
 from pulse.api import stream as module
-from pulse.api import tcp
 from pulse.api.app import build
 from pulse.api.server import ApiService
 from pulse.api.stream import EventStream, written
@@ -34,6 +34,7 @@ class Told:
 
     pace: float = 0.02
     most: int = 1000
+    name: str = "cam-7"
     subscribers: int = 0
     ended: list[int] = field(default_factory=list)
 
@@ -48,11 +49,11 @@ class Told:
     async def _numbers(self) -> AsyncIterator[EventInfo]:
         for number in range(1, self.most + 1):
             await asyncio.sleep(self.pace)
-            yield event(number)
+            yield event(number, self.name)
 
 
-def event(number: int) -> EventInfo:
-    return EventInfo(number, 1000.0 + number, "join", "ab", "cam-7", {"via": "relay"})
+def event(number: int, name: str = "cam-7") -> EventInfo:
+    return EventInfo(number, 1000.0 + number, "join", "ab", name, {"via": "relay"})
 
 
 def judge(key: str) -> Scope | None:
@@ -150,6 +151,18 @@ def test_a_reader_who_leaves_gives_its_place_back(monkeypatch: pytest.MonkeyPatc
         with reader(address) as third:
             heard(third, b"id: 1\n")
         readers.pop().close()
+
+
+def test_a_reader_who_reads_no_more_is_hung_up_on_and_one_who_reads_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "SEND_DEADLINE", 0.3)
+    feed = Told(pace=0.001, most=10**6, name="x" * 100_000)
+    with following(feed) as address, reader(address) as reads, reader(address) as stalls:
+        eventually(lambda: feed.subscribers == 2)
+        while feed.subscribers == 2:
+            assert reads.recv(1 << 20)
+        heard(reads, b"event: join\n")
+        rest = b"".join(iter(lambda: stalls.recv(1 << 20), b""))
+    assert not rest.endswith(b"0\r\n\r\n")
 
 
 def test_a_stream_without_news_is_kept_alive_beyond_the_deadline_of_a_request(monkeypatch: pytest.MonkeyPatch) -> None:

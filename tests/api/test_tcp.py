@@ -123,20 +123,51 @@ def test_a_web_socket_is_not_opened(node: Doors) -> None:
         assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")
 
 
-def test_one_connection_too_many_is_hung_up_on_and_the_others_live(
+def asks(connection: socket.socket, key: str = "") -> bytes:
+    """One request on a connection that is to go on, and the answer, whole."""
+    shown = f"Authorization: Bearer {key}\r\n" if key else ""
+    connection.sendall(f"GET /api/id HTTP/1.1\r\nHost: localhost\r\n{shown}\r\n".encode())
+    said = b""
+    while not said.endswith(b"}"):
+        chunk = connection.recv(65536)
+        assert chunk, said
+        said += chunk
+    return said
+
+
+@pytest.mark.parametrize(("key", "host", "status"), [("nobody", "localhost", 401), ("read", "evil.example", 403)])
+def test_whoever_is_not_let_in_does_not_keep_the_connection(node: Doors, key: str, host: str, status: int) -> None:
+    lines = ["GET /api/id HTTP/1.1", f"Host: {host}", f"Authorization: Bearer {node.keys[key]}", "", ""]
+    with connected(node) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        told = answer(said_until_the_end(connection))
+
+    assert (told[0], told[1]["connection"]) == (status, "close")
+
+
+def test_when_all_places_are_taken_the_oldest_without_a_key_gives_way(
     node: Doors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tcp, "CONNECTIONS", 3)
-    held = [connected(node) for _ in range(3)]
-    try:
-        with connected(node) as connection:
-            assert said_until_the_end(connection) == b""
-        for each in held:
-            each.sendall(b"GET /api/id HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert each.recv(65536).startswith(b"HTTP/1.1 401 ")
-    finally:
-        for each in held:
-            each.close()
+    key = node.keys["read"]
+    with connected(node) as known, connected(node) as oldest, connected(node) as other:
+        assert asks(known, key).startswith(b"HTTP/1.1 200 ")
+        for _ in range(5):
+            with connected(node) as newcomer:
+                assert asks(newcomer, key).startswith(b"HTTP/1.1 200 ")
+        assert said_until_the_end(oldest) == b""
+        assert asks(known, key).startswith(b"HTTP/1.1 200 ")
+        assert asks(other).startswith(b"HTTP/1.1 401 ")
+
+
+def test_when_all_have_shown_a_key_who_comes_is_hung_up_on(node: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp, "CONNECTIONS", 2)
+    key = node.keys["read"]
+    with connected(node) as one, connected(node) as other:
+        assert [asks(each, key)[:13] for each in (one, other)] == [b"HTTP/1.1 200 "] * 2
+        with connected(node) as newcomer:
+            assert said_until_the_end(newcomer) == b""
+        assert [asks(each, key)[:13] for each in (one, other)] == [b"HTTP/1.1 200 "] * 2
 
 
 def test_a_failure_of_ours_is_logged_and_not_told(node: Doors, caplog: pytest.LogCaptureFixture) -> None:

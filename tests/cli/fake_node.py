@@ -15,6 +15,10 @@ from tests.api.fake_control import IDENTITY, WEAK, FakeControl
 
 NO_TUN = "cannot create pulse0: this user lacks CAP_NET_ADMIN.\nRun it with sudo, or without --tun"
 
+TAKEN = (
+    "the scribe's API cannot listen on 127.0.0.1:8080: another program has that port. Choose another: --scribe-listen"
+)
+
 
 class StoppingControl(FakeControl):
     """Stops the process when asked to."""
@@ -43,9 +47,10 @@ async def run(config: NodeConfig, ready: Callable[[schemas.Started], None], _: C
             serving = group.create_task(ApiService(build(StoppingControl()), socket).run())
             ready(
                 schemas.Started(
-                    IDENTITY, "0.0.0.0:443", ["relay.example.com:443"], "", True, str(config.data_dir), "pls_eyJhQ"
+                    IDENTITY, "0.0.0.0:443", ["relay.example.com:443"], "", True, str(config.data_dir), "pls_eyJhQ",
+                    api_problem=TAKEN if os.environ["FAKE_NODE"] == "port taken" else "",
                 )
-            )
+            )  # fmt: skip
             await stopped.wait()
             serving.cancel()
 

@@ -86,21 +86,6 @@ def test_unknown_nodes_and_ports_are_refused_with_the_next_step(shell: Shell, co
     assert '"psql" is no port' in port.err
 
 
-def test_flows_are_counted_by_rule_and_by_the_end_of_the_list(shell: Shell, control: FakeControl) -> None:
-    control.hits = {"r1": 17, "gone": 3}
-    lines = shell.node("acl", "hits").out.splitlines()
-
-    assert [line.split()[:3] for line in lines] == [
-        ["#", "FLOWS", "RULE"],
-        ["1", "17", "allow"],
-        ["2", "0", "deny"],
-        ["end", "4", "deny"],
-    ]
-    assert json.loads(shell.node("acl", "hits", "--json").out) == {"rules": control.hits, "unmatched": 4}
-    control.acls.held = OPEN
-    assert shell.node("acl", "hits").out == "no rules: everybody may reach everybody\n"
-
-
 # Edits
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.fake_control import WEAK
-from tests.cli.fake_node import NO_TUN
+from tests.cli.fake_node import NO_TUN, TAKEN
 from tests.cli.shell import Shell
 
 TOKEN = "-Xr8" + "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -77,6 +77,14 @@ def test_start_returns_when_the_node_is_up_and_shows_the_invite(shell: Shell) ->
     assert lines[2] == "listening  udp+tcp 0.0.0.0:443, advertised relay.example.com:443"
     assert lines[-2:] == ["On the next machine:", "  pulse join pls_eyJhQ        good for 1 hour and one machine"]
     assert shell.node("status").code == 0
+
+
+def test_start_says_that_another_program_has_the_port_of_the_api_and_goes_on(shell: Shell) -> None:
+    shell.environment["FAKE_NODE"] = "port taken"
+    done = shell.node("start", "--ca", "--scribe")
+
+    assert done.code == 0
+    assert f"api        none: {TAKEN}" in done.out.splitlines()
 
 
 def test_stop_returns_when_the_process_is_gone(shell: Shell) -> None:

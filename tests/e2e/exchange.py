@@ -18,6 +18,8 @@ from tests.namespace import inside
 END = b"end of flow"
 DIGEST = hashlib.sha256().digest_size
 PIECE = 1 << 20
+SILENCE = 1.0
+"""Seconds without an answer that mean no: an answer comes in milliseconds."""
 
 
 def noise(seed: str, size: int) -> bytes:
@@ -33,6 +35,25 @@ def open_socket(host: Host, address: str, kind: socket.SocketKind, port: int = 0
     made.settimeout(PATIENCE)
     made.bind((address, port))
     return made
+
+
+@contextmanager
+def serving(node: Node, port: int) -> Iterator[socket.socket]:
+    """Listen on a TCP port at a node's mesh address."""
+    with open_socket(node.host, node.v4, socket.SOCK_STREAM, port) as listener:
+        listener.listen()
+        yield listener
+
+
+def connects(source: Node, destination: Node, port: int) -> bool:
+    """True if a TCP connection opens."""
+    with serving(destination, port), open_socket(source.host, source.v4, socket.SOCK_STREAM) as client:
+        client.settimeout(SILENCE)
+        try:
+            client.connect((destination.v4, port))
+        except OSError:  # silence, or a word that it is not allowed
+            return False
+        return True
 
 
 @contextmanager

@@ -103,6 +103,12 @@ class Node:
             return client.status()
 
     @property
+    def config(self) -> str:
+        """The number of the network config in force there."""
+        with connect(self.host.data) as client:
+            return client.policy().version
+
+    @property
     def v4(self) -> str:
         """Its IPv4 address in the mesh."""
         return self.status().node.v4

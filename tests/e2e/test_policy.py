@@ -6,19 +6,16 @@ Invariant: the tests run in their order, each on the rules the one before has le
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import pytest
 
 from pulse.lab.host import Output, wait_until
 from pulse.lab.lab import Lab
 from pulse.lab.topologies import star
-from tests.e2e.exchange import open_socket
-from tests.e2e.mesh import PATIENCE, Mesh, Node, bring_up_mesh
+from tests.e2e.exchange import SILENCE, connects, open_socket, serving
+from tests.e2e.mesh import PATIENCE, Mesh, bring_up_mesh
 from tests.namespace import require_root
-
-SILENCE = 1.0
-"""Seconds without an answer that mean no: an answer comes in milliseconds."""
 
 FILE = """
 [[acl]]
@@ -52,32 +49,8 @@ def typed(mesh: Mesh, *words: str) -> str:
     """An edit at the scribe, once every node that runs has it."""
     said = mesh["h0"].host.pulse("acl", *words).stdout
     version = said.split()[-1]
-    wait_until(
-        lambda: all(in_force(mesh[name]) == version for name in ("h1", "h2")), f"{version} is all over", PATIENCE
-    )
+    wait_until(lambda: all(mesh[name].config == version for name in ("h1", "h2")), f"{version} is all over", PATIENCE)
     return said
-
-
-def in_force(node: Node) -> str:
-    return str(json.loads(node.host.pulse("acl", "list", "--json").stdout)["version"])
-
-
-@contextmanager
-def serving(node: Node, port: int) -> Iterator[socket.socket]:
-    with open_socket(node.host, node.v4, socket.SOCK_STREAM, port) as listener:
-        listener.listen()
-        yield listener
-
-
-def connects(source: Node, destination: Node, port: int) -> bool:
-    """True if a TCP connection opens."""
-    with serving(destination, port), open_socket(source.host, source.v4, socket.SOCK_STREAM) as client:
-        client.settimeout(SILENCE)
-        try:
-            client.connect((destination.v4, port))
-        except OSError:  # silence, or a word that it is not allowed
-            return False
-        return True
 
 
 def refused(output: Output) -> str:
@@ -123,7 +96,7 @@ def test_what_a_rule_allows_passes_and_nothing_else_does(mesh: Mesh) -> None:
     assert connects(web, db, 23)
     said = typed(mesh, "add", "--from", "web", "--to", "db", "--proto", "tcp", "--ports", "22")
 
-    assert "added rule 1 (r1): allow web → db tcp 22" in said
+    assert "added rule 1 (r2): allow web → db tcp 22" in said
     assert "lost" in said
     assert connects(web, db, 22)
     assert not connects(web, db, 23)
@@ -166,9 +139,23 @@ def test_rules_outlive_a_restart(mesh: Mesh) -> None:
     assert not connects(web, db, 23)
 
 
+def test_hits_of_all_nodes_are_summed_at_the_scribe_over_their_restarts(mesh: Mesh) -> None:
+    def counted_by() -> dict[str, int]:
+        rules = json.loads(mesh["h0"].host.pulse("acl", "hits", "--json").stdout)["rules"]
+        (ssh,) = (each for each in rules if each["id"] == "r2")
+        return {each["node"]: each["flows"] for each in ssh["nodes"]}
+
+    wait_until(lambda: counted_by().keys() >= {"web", "db"}, "both ends have reported", PATIENCE)
+    own = json.loads(mesh["h1"].host.pulse("acl", "hits", "--here", "--json").stdout)
+    assert (own["counted_by"], own["here"]) == ("web", True)
+    assert 0 < own["rules"][0]["flows"] <= counted_by()["web"]
+    assert "is no operator" in refused(mesh["h1"].tries("acl", "hits"))
+
+
 def test_a_rule_ends_by_itself_and_so_does_its_flow_with_ca_and_scribe_dead(mesh: Mesh) -> None:
     web, db = mesh["h1"], mesh["h2"]
-    typed(mesh, "add", "--from", "web", "--to", "db", "--proto", "tcp", "--ports", "24-25", "--expires", "5s")
+    ends = ("--from", f"cidr:{web.v4}/32", "--to", f"cidr:{db.v4}/32")
+    typed(mesh, "add", *ends, "--proto", "tcp", "--ports", "24-25", "--expires", "5s")
     with serving(db, 24) as listener, open_socket(web.host, web.v4, socket.SOCK_STREAM) as client:
         client.connect((db.v4, 24))
         with closing(listener.accept()[0]) as served:

@@ -4,8 +4,10 @@ The CA is the honest relay between the rogue and the member. What it does pass o
 key, which shows that it came and that nobody but the far end can judge it.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -15,7 +17,7 @@ from tests.e2e.mesh import PATIENCE, Node
 from tests.namespace import ip_json
 from tests.security.frames import TTL, UNSPECIFIED, Clear, Header, Hop, Kind
 from tests.security.link import Link
-from tests.security.packets import Ends, datagram, echo
+from tests.security.packets import Ends, datagram, echo, syn
 from tests.security.rogue import Rogue
 from tests.security.scene import Scene, bad_member, drops, settle, told_since, unharmed, unmoved
 from tests.security.session import RECORD, Session
@@ -288,3 +290,61 @@ def test_halves_without_end_push_out_their_own_kind_alone(scene: Scene, link: Li
         number = link.takes_counters(2)
         link.throws(link.seals(header, first, counter=number, clear=Clear.FIRST_HALF))
         link.throws(link.seals(header, first, counter=number + 1, clear=Clear.SECOND_HALF))
+
+
+# Rules, typed at the scribe: the last tests here, for they are about packets between the rogue and the member
+
+
+@pytest.fixture(scope="module")
+def onward_session(scene: Scene) -> Session:
+    """A session of the rogue's with the member, over the relay, from when there were no rules yet."""
+    Voice(scene.rogue.shows).says(scene.link, scene.link.there)
+    settle(scene.ca, scene.member)
+    made = Session([scene.link], to=scene.certificate(scene.member))
+    made.waits_up()
+    return made
+
+
+@pytest.fixture(scope="module")
+def ruled(scene: Scene, onward_session: Session) -> Session:
+    """From now on the rogue may send the member UDP to port 443 and nothing else; for all others nothing changes."""
+    ca, member, rogue = scene.ca, scene.member, scene.link.me_id
+    ca.host.pulse("ca", "grant", ca.host.name, "scribe")
+    named = ("--from", rogue, "--to", member.status().node.id)
+    ca.host.pulse("acl", "add", "--from", "*", "--to", "*")
+    ca.host.pulse("acl", "add", *named, "--deny", "--at", "1")
+    said = ca.host.pulse("acl", "add", *named, "--proto", "udp", "--ports", "443", "--at", "1").stdout
+    listed = partial(member.host.pulse, "acl", "list", "--json")
+    wait_until(lambda: f'"{said.split()[-1]}"' in listed().stdout, "the member has the rules", PATIENCE)
+    return onward_session
+
+
+def answers(scene: Scene) -> int:
+    """Records of the member's that came to the rogue."""
+    told = [frame.header for frame in scene.link.frames]
+    return sum(header.kind == Kind.RECORD and header.src == scene.member.v4 for header in told)
+
+
+def test_what_its_own_header_says_is_judged_by_the_relay_though_the_source_judged_nothing(
+    scene: Scene, ruled: Session
+) -> None:
+    ends = Ends(scene.link.me, scene.member.v4)
+
+    with drops(scene.ca, policy_denied=6), drops(scene.member):
+        scene.link.throws(*(ruled.frames(datagram(ends, 50_000, 22)) for _ in range(3)))
+        scene.link.throws(*(ruled.frames(syn(ends, 50_000, 443)) for _ in range(2)), ruled.frames(echo(ends)))
+    with drops(scene.ca), drops(scene.member):
+        scene.link.throws(ruled.frames(datagram(ends, 50_000, 443)))
+        scene.link.waits(lambda: answers(scene), "what is allowed is answered")
+    own = json.loads(scene.ca.host.pulse("acl", "hits", "--here", "--json").stdout)["rules"]
+    assert all(each["flows"] > 0 for each in own[:2])
+
+
+def test_a_header_that_says_what_is_allowed_gets_no_further_than_the_end_where_it_is_found_out(
+    scene: Scene, ruled: Session
+) -> None:
+    """R3: outer 443, inner 22. The relay can know no better; the member opens the record and compares."""
+    inner = datagram(Ends(scene.link.me, scene.member.v4), 50_000, 22)
+
+    with drops(scene.ca), drops(scene.member, header_mismatch=3):
+        scene.link.throws(*(ruled.frames(inner, dport=443) for _ in range(3)))

@@ -30,7 +30,7 @@ from pulse.services.tokens import INVITE_TTL, TokensService
 from pulse.services.wholeconfig import WholeConfigService
 from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
-from tests.api.fake_acls import FakeAcls
+from tests.api.fake_acls import FakeAcls, FakeHits
 from tests.api.fake_configs import FakeFile, FakeTemplates
 from tests.api.fake_control import FakeBulk
 from tests.authority import NOW, Ca, request, secret
@@ -157,7 +157,7 @@ class Node:
         whole = WholeConfigService(mesh.statements, mesh.members, self.edit)
         return ControlService(
             *(mesh, self.call, True, self.ca, tokens, *around, FakeAcls([]), FakeBulk([]), self.keys, whole),
-            *(FakeFile([]), FakeTemplates([])),
+            *(FakeFile([]), FakeTemplates([]), FakeHits([])),
         )
 
     async def edit(self, edits: Edits) -> SignedConfig:

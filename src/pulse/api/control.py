@@ -36,6 +36,11 @@ class Control(Protocol):
         """What new nodes get."""
         ...
 
+    @property
+    def hits(self) -> policyschemas.HitCounts:
+        """Flows by rule."""
+        ...
+
     async def status(self) -> scribeschemas.MeshState:
         """The mesh as this node sees it."""
         ...

@@ -14,6 +14,9 @@ from starlette.types import Scope as Connection
 from pulse.api.app import GRANTED, problem
 from pulse.core.trust.apikeys import Scope
 
+SHOWN: Final = "pulse.shown"
+"""Where in a request's ASGI scope stands what to call once it showed a key."""
+
 WANTED: Final = (
     "this API takes a key: send it as Authorization: Bearer plk_…\n"
     "Make one on the node: pulse api-key create <name> --scope read|write"
@@ -33,8 +36,12 @@ class Keyed:
         if granted is None:
             answer = problem(HTTPStatus.UNAUTHORIZED, WANTED, "Refused")
             answer.headers["WWW-Authenticate"] = 'Bearer realm="pulse"'
+            # Whoever has no key does not keep the connection either.
+            answer.headers["Connection"] = "close"
             await answer(scope, receive, send)
             return
+        if shown := scope.get(SHOWN):
+            shown()
         await self._app({**scope, GRANTED: granted}, receive, send)
 
     def _granted(self, shown: list[str]) -> Scope | None:

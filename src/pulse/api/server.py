@@ -29,6 +29,9 @@ LONGEST_PATH: Final = 107
 KEEP_ALIVE: Final = 75
 """Seconds an idle client may keep its connection: `status --watch` asks again and again."""
 
+SEND_DEADLINE: Final = 30.0
+"""Seconds for a reader to take what fills the buffers between us: who follows events and reads no more is gone then."""
+
 LAST_WORDS: Final = 2
 """Seconds that requests under way get when the node stops."""
 
@@ -127,7 +130,33 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _CheckedProtocol(H11Protocol):
+class TimelyProtocol(H11Protocol):
+    """HTTP that hangs up on who reads no more."""
+
+    _stalled: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        """The buffers are full."""
+        super().pause_writing()
+        self._moving()
+        self._stalled = self.loop.call_later(SEND_DEADLINE, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """There is room again."""
+        self._moving()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._moving()
+        super().connection_lost(exc)
+
+    def _moving(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+
+class _CheckedProtocol(TimelyProtocol):
     """HTTP for callers who may command; for others one answer that says why not."""
 
     def connection_made(self, transport: Any) -> None:

@@ -52,7 +52,11 @@ class OwnSites:
             await send(message)
 
         why = self._objection(scope)
-        answer = problem(HTTPStatus.FORBIDDEN, why, "Refused") if why else self._app
+        if not why:
+            await self._app(scope, receive, closed)
+            return
+        answer = problem(HTTPStatus.FORBIDDEN, why, "Refused")
+        answer.headers["Connection"] = "close"
         await answer(scope, receive, closed)
 
     def _objection(self, scope: Scope) -> str:

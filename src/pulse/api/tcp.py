@@ -1,6 +1,6 @@
 """The API over TCP: the same endpoints as on the control socket, for those who show a key, from no web page.
 
-Invariant: whoever shows no key costs one of a few connections, for seconds, and nothing else.
+Invariant: whoever shows no key costs one of a few connections, for seconds and only while nobody else wants it.
 """
 
 import asyncio
@@ -12,11 +12,12 @@ from typing import Any, Final, Self
 
 import h11
 from starlette.applications import Starlette
-from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as Connection
 
 from pulse.api.app import problem
-from pulse.api.keyed import Keyed
+from pulse.api.keyed import SHOWN, Keyed
+from pulse.api.server import TimelyProtocol
 from pulse.api.sites import OwnSites
 from pulse.core import addresses
 from pulse.core.trust.apikeys import Scope
@@ -30,7 +31,7 @@ BODY_DEADLINE: Final = 30.0
 """Seconds for a request's body."""
 
 CONNECTIONS: Final = 64
-"""At once; who comes then is hung up on."""
+"""At once; then the oldest that has shown no key gives way to who comes, and who comes if all have shown one."""
 
 _DEADLINES: Final = {h11.IDLE: HEADER_DEADLINE, h11.SEND_BODY: BODY_DEADLINE}
 
@@ -80,19 +81,44 @@ def guarded(app: Starlette, judge: Callable[[str], Scope | None], hosts: Callabl
     return OwnSites(Keyed(app, judge), hosts)
 
 
-class PatientProtocol(H11Protocol):
+class PatientProtocol(TimelyProtocol):
     """HTTP with a deadline for each part of a request, and a cap on connections."""
 
+    known = False
+    """A good key was shown here."""
+    since = 0.0
     _deadline: asyncio.TimerHandle | None = None
     _awaited: Any = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self.logger = _quiet  # What strangers send fills no log.
-        if len(self.connections) > CONNECTIONS:
+        self.since = self.loop.time()
+        if len(self.connections) > CONNECTIONS and not self._takes_a_place():
             transport.abort()
             return
+        self.app = self._marked(self.app)
         self._watch()
+
+    def _takes_a_place(self) -> bool:
+        """Hang up on the oldest that has shown no key; False if all have shown one."""
+        others = [each for each in self.connections if isinstance(each, PatientProtocol) and each is not self]
+        living = [each for each in others if not each.transport.is_closing()]
+        unknown = [each for each in living if not each.known]
+        if len(living) >= CONNECTIONS and unknown:
+            min(unknown, key=lambda each: each.since).transport.abort()
+        return len(living) < CONNECTIONS or bool(unknown)
+
+    def _marked(self, app: Any) -> ASGIApp:
+        """The application, which says of each request whether it showed a key."""
+
+        def shown() -> None:
+            self.known = True
+
+        async def ask(scope: Connection, receive: Receive, send: Send) -> None:
+            await app({**scope, SHOWN: shown}, receive, send)
+
+        return ask
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

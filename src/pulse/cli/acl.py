@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 
 from pulse import clock, policyschemas
 from pulse.cli import changes, rulefile, ssh
+from pulse.cli.hits import hits
 from pulse.cli.output import print_json, print_table
 from pulse.cli.values import DASH, DataDir, Duration, Json, counted, moment
 from pulse.client import connect
@@ -25,10 +26,10 @@ MOST_PLACES: Final = 4096
 ID_DIGITS: Final = 64
 
 ONE: Final = "a name, tag:x, group:x, the first digits of an id, or *"
-PATTERNS: Final = "a name, tag:x, group:x, first digits of an id (a3f2*), or *; several with commas"
+PATTERNS: Final = "a name, tag:x, group:x, first digits of an id (a3f2*), cidr:10.100.7.0/24, or *; several with commas"
 
 From = Annotated[list[str], Parameter(name="--from", help=f"Who: {PATTERNS}.")]
-To = Annotated[list[str], Parameter(name="--to", help="Whom: the same, or cidr:192.168.7.0/24 for what lies behind.")]
+To = Annotated[list[str], Parameter(name="--to", help="Whom: the same.")]
 Deny = Annotated[bool, Parameter(help="Deny what it matches, instead of allowing it.")]
 Ports = Annotated[str, Parameter(help="Ports at the destination, such as 22,443,8000-8100; all if left out.")]
 Proto = Annotated[
@@ -176,19 +177,7 @@ def explain(source: str, destination: str, /, *, proto: str = "", json: Json = F
         print("\n".join(_explained(found)))
 
 
-@app.command
-def hits(*, json: Json = False, data_dir: DataDir = None) -> None:
-    """Show how many flows each rule decided on here since this node started, be they from it, to it or relayed."""
-    with connect(data_dir) as client:
-        policy, status = client.policy(), client.status()
-    if json:
-        print_json({"rules": status.rule_hits, "unmatched": status.rule_misses})
-    elif policy.open:
-        print("no rules: everybody may reach everybody")
-    else:
-        counted_rows = [(str(each.index), str(status.rule_hits.get(each.id, 0)), each.line) for each in policy.rules]
-        end = ("end", str(status.rule_misses), "deny what matched none")
-        print_table(("#", "FLOWS", "RULE"), [*counted_rows, end], frozenset({"FLOWS"}), elastic=frozenset({"RULE"}))
+app.command(hits)
 
 
 @app.command

@@ -233,6 +233,8 @@ def _show_started(started: schemas.Started) -> None:
         pairs.append(("tun", started.tun))
     if started.api:
         pairs.append(("api", f"http://{started.api}, with a key: pulse api-key create <name>"))
+    if started.api_problem:
+        pairs.append(("api", f"none: {started.api_problem}"))
     print_pairs(pairs)
     if started.invite:
         print(f"\nOn the next machine:\n  pulse join {started.invite}        good for 1 hour and one machine")

@@ -150,7 +150,8 @@ class Machines:
         return config.config.acl if config else ()
 
     def _subject(self, of: Certificate) -> Subject:
-        return Subject(of.node_id, str(of.addresses.v4), self.members.rule_name(of), self.members.tags(of))
+        v4, v6 = map(str, (of.addresses.v4, of.addresses.v6))
+        return Subject(of.node_id, v4, self.members.rule_name(of), self.members.tags(of), v6)
 
     def _rules_changed(self, now: float) -> list[Effect]:
         """What to tell the data plane of its rules, if they are others than it was told last."""

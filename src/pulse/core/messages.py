@@ -267,6 +267,10 @@ class MethodName(StrEnum):
     """Of the CA: what scribe and operators do with join tokens."""
     PUNCH = "punch"
     WHY = "why"
+    HITS = "hits.report"
+    """Of the scribe: how many flows each rule decided on at the caller."""
+    HITS_SUMMED = "hits.get"
+    """Of the scribe: the same of all nodes, for an operator."""
 
 
 class Call(Wire, frozen=True):

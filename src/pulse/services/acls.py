@@ -33,7 +33,6 @@ from pulse.core.network.ruling import (
     RuleRemoved,
 )
 from pulse.core.network.typed import typed_assertion, typed_flow, typed_rule
-from pulse.core.network.words import subjects
 from pulse.core.types import NodeId
 from pulse.errors import ConfigError, Conflict, NotFound, Refused
 
@@ -93,7 +92,7 @@ class AclService:
         """What would come of the rules of a file in place of those in force."""
         config = self.mesh.statements.config_in_force()
         before = self._draft(config)
-        after = replace(before, config=structs.replace(before.config, acl=[]))
+        after = replace(before, config=structs.replace(before.config, acl=[], last_rule=0))
         for each in wanted.rules:
             after = ruling.ruled(after, _typed(each, 0, ahead=False))
         check_assertions(before, after, clock.wall())
@@ -241,7 +240,9 @@ class AclService:
 
     def _tests(self, draft: Draft) -> list[said.AssertionView]:
         config = draft.config
-        found = breaches(config.tests, config.acl, subjects(draft), config.groups, clock.wall()) if config.tests else []
+        found = (
+            breaches(config.tests, config.acl, draft.roll.subjects, config.groups, clock.wall()) if config.tests else []
+        )
         broken = {each.assertion.id: f"{called(each.source)} → {called(each.destination)}" for each in found}
         return [
             said.AssertionView(

@@ -52,10 +52,10 @@ class BulkService:
 
     def _concerned(self, draft: Draft, wanted: BulkRequest) -> list[NodeId]:
         """Those the pattern fits for whom something would change; never this node and the CA, if it is to revoke."""
-        words = Words.of(draft)
+        words = Words(draft)
         patterns = words.read([wanted.pattern])
-        fits = Wearing.of(words.subjects, draft.config.groups).handles(patterns, allow=True)
-        found = [each for each in words.subjects if fits is None or each.handle in fits]
+        fits = Wearing.of(draft.roll.subjects, draft.config.groups).handles(patterns, allow=True)
+        found = [each for each in draft.roll.subjects if fits is None or each.handle in fits]
         if wanted.action == "revoke":
             spared = {
                 self.me,

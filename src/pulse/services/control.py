@@ -141,6 +141,7 @@ class ControlService:
     whole: Whole
     file: configschemas.WholeFile
     templates: configschemas.TemplateStore
+    hits: policyschemas.HitCounts
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when somebody asked the node to stop."""
 

@@ -1,6 +1,7 @@
 """Nodes and rules in few words, and how a naive reader of the rules judges them."""
 
 from collections.abc import Sequence
+from ipaddress import ip_address, ip_network
 
 from hypothesis import strategies as st
 
@@ -8,13 +9,15 @@ from pulse.core.network.patterns import Subject
 from pulse.core.network.policy import Rule
 from tests.authority import node
 
-WEB = Subject(node("web"), "10.100.0.1", "web", ("front", "prod"))
-DB = Subject(node("db"), "10.100.0.2", "db", ("prod",))
-CAM = Subject(node("cam"), "10.100.0.3", None, ())
+WEB = Subject(node("web"), "10.100.0.1", "web", ("front", "prod"), "fd00::a:1")
+DB = Subject(node("db"), "10.100.0.2", "db", ("prod",), "fd00::a:2")
+CAM = Subject(node("cam"), "10.100.0.3", None, (), "fd00::b:3")
 EVERYBODY = (WEB, DB, CAM)
 GROUPS = {"ops": ["web", CAM.node]}
 
+RANGES = ["10.100.0.2/31", "10.100.0.0/16", "10.100.0.3/32", "192.168.7.0/24", "fd00::a:0/112", "fd00::b:3/128"]
 PATTERNS = ["*", "web", "db", "nobody", "tag:prod", "tag:front", "tag:none", "group:ops", "group:gone", CAM.node]
+PATTERNS += [f"cidr:{each}" for each in RANGES]
 PROTOCOLS = [1, 6, 17, 47]
 PORTS = range(6)
 
@@ -48,6 +51,9 @@ def naive_fits(subject: Subject, patterns: Sequence[str], *, allow: bool) -> boo
     if "group:gone" in patterns and not allow:
         return True
     named = {subject.node, subject.name, "*", *(f"tag:{tag}" for tag in subject.tags)}
+    ranges = [ip_network(each.removeprefix("cidr:")) for each in patterns if each.startswith("cidr:")]
+    if any(ip_address(address) in each for each in ranges for address in (subject.handle, subject.v6)):
+        return True
     return any(each in named or (each == "group:ops" and subject.node in (WEB.node, CAM.node)) for each in patterns)
 
 

@@ -90,6 +90,14 @@ def test_groups_and_names_are_named() -> None:
     ]
 
 
+def test_a_range_is_named_with_the_address_that_is_not_in_it() -> None:
+    assert lacks(explained(rule("cidr:10.100.0.1/32", "db"))) == [
+        f"{CAM.node[:12]} (10.100.0.3) is not in 10.100.0.1/32"
+    ]
+    assert explained(rule("cidr:10.100.0.3/32", "cidr:10.100.0.0/16")).allowed
+    assert "\x1b" not in "".join(lacks(explained(rule("cidr:\x1b[2J", "db"))))
+
+
 @given(rules, subjects, subjects, protocols, ports)
 def test_the_verdict_is_that_of_the_rules(
     rules: list[Rule], source: Subject, destination: Subject, protocol: int, port: int

@@ -2,6 +2,7 @@
 
 from ipaddress import IPv4Network
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -249,6 +250,17 @@ def test_rules_come_back_as_they_were_signed_and_an_edit_of_names_keeps_them() -
 
 def test_a_config_of_the_release_before_has_no_rules() -> None:
     assert opened(config(3, 8)).config.acl == []
+
+
+def test_a_config_of_before_ids_were_counted_is_good_and_the_count_is_signed_with_the_rest() -> None:
+    ruled = structs.replace(config(3, 8), acl=RULES, last_rule=7, last_test=2)
+    before = msgspec.msgpack.encode([getattr(ruled, name) for name in Config.__struct_fields__[:-2]])
+    old = open_config(
+        seal(ObjectKind.CONFIG, CA.network, before, SCRIBE), CA.network, [CA.authority], ROLES, public_bytes(SCRIBE)
+    ).config
+
+    assert (old.acl, old.last_rule, old.last_test) == (RULES, 0, 0)
+    assert (opened(ruled).config.last_rule, opened(ruled).config.last_test) == (7, 2)
 
 
 def test_what_a_later_release_appends_to_a_rule_is_left_out() -> None:

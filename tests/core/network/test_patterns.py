@@ -17,11 +17,14 @@ WEARING = Wearing.of(EVERYBODY, GROUPS)
         (["group:ops"], {WEB, CAM}),
         (["db", CAM.node], {DB, CAM}),
         (["cidr:192.168.7.0/24"], set()),
+        (["cidr:10.100.0.2/31"], {DB, CAM}),
+        (["cidr:10.100.0.1/32", "cidr:fd00::b:0/112"], {WEB, CAM}),
+        (["cidr:10.100.0.0/16"], {WEB, DB, CAM}),
         (["nobody"], set()),
         ([], set()),
     ],
 )
-def test_it_fits_nodes_by_id_name_tag_and_group(patterns: list[str], fits: set[object] | None) -> None:
+def test_it_fits_nodes_by_id_name_tag_group_and_address(patterns: list[str], fits: set[object] | None) -> None:
     expected = None if fits is None else {each.handle for each in EVERYBODY if each in fits}
 
     assert WEARING.handles(patterns, allow=True) == expected

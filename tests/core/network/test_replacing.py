@@ -114,3 +114,13 @@ def test_a_test_that_would_fail_refuses_all() -> None:
 def test_it_travels() -> None:
     said = Edits([RulingReplaced([FIRST, SECOND], [Assertion("t1", "web", "db", True, 6, 22)], {"ops": ["web"]}, True)])
     assert read_edits(pack(said)) == said
+
+
+def test_what_is_new_never_gets_the_id_of_one_that_is_gone() -> None:
+    before = draft(rule("web", "db", id="r1"), rule("db", "web", id="r2"))
+    gone = whole(before, rule("web", "db", id="r1"))
+
+    assert [each.id for each in whole(gone, rule("web", "db", id="r1"), rule("db", "web", id="")).config.acl] == [
+        "r1",
+        "r3",
+    ]

@@ -1,8 +1,11 @@
 """Edits of rules, tests and groups: each is another draft, or a refusal that leaves the first as it was."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from pulse.core.messages import pack
 from pulse.core.network import ruling as module
@@ -53,6 +56,36 @@ def test_a_rule_goes_where_it_is_told_and_ids_are_never_shared() -> None:
     assert ids(after(three, RuleMoved("r3", 3))) == ["r1", "r2", "r3"]
     assert ids(after(three, RuleMoved("r3", 0))) == ["r1", "r2", "r3"]
     assert ids(after(three, RuleRemoved("r1"), SSH)) == ["r3", "r2", "r4"]
+
+
+def test_an_id_is_never_given_again_not_even_that_of_the_last_rule_or_test_once_it_is_gone() -> None:
+    test = AssertionAdded("web", "db", allow=True, protocol=6, port=22)
+    gone = after(draft(), SSH, SSH, RuleRemoved("r2"), test, AssertionRemoved("t1"))
+    assert ids(after(gone, RuleRemoved("r1"), SSH)) == ["r3"]
+
+    assert [each.id for each in after(gone, test).config.tests] == ["t2"]
+    assert ids(after(gone, RuleMoved("r1", 1), SSH)) == ["r1", "r3"]
+
+
+def test_a_config_of_before_ids_were_counted_goes_on_from_the_highest_there_is() -> None:
+    old = draft(*(Rule(name, ["web"], ["db"], allow=True) for name in ("r7", "r3", "by hand")))
+
+    assert ids(after(old, SSH)) == ["r7", "r3", "by hand", "r8"]
+    assert ids(after(old, RuleRemoved("r7"), SSH)) == ["r3", "by hand", "r8"]
+
+
+def test_an_id_that_is_taken_though_nobody_counted_it_is_passed_over() -> None:
+    odd = draft(Rule("r5", ["web"], ["db"], allow=True))
+    counted = replace(odd, config=structs.replace(odd.config, last_rule=4))
+
+    assert ids(after(counted, SSH)) == ["r5", "r6"]
+
+
+def test_after_the_last_number_there_is_no_rule_is_added() -> None:
+    full = replace(draft(), config=structs.replace(draft().config, last_rule=2**53 - 1))
+
+    with pytest.raises(Refused, match="no id is given twice"):
+        after(full, SSH)
 
 
 @pytest.mark.parametrize("edit", [RuleRemoved("r9"), RuleMoved("r9", 1), AssertionRemoved("t9"), GroupRemoved("ops")])

@@ -4,23 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from pulse.core.network.words import Words, subjects
+from pulse.core.network.words import Words
+from pulse.core.trust.identity import mesh_prefix
+from pulse.core.types import NodeId
 from pulse.errors import Conflict, NotFound, Refused
-from tests.core.network.drafts import CAM, DB, WEB, draft
+from tests.core.network.drafts import CA, CAM, draft
 
 GROUPS = {"ops": ["web"]}
+V6 = mesh_prefix(CA.network)
+"""Where the IPv6 addresses of the mesh are."""
 
 
 def read(*typed: str, ahead: bool = False) -> list[str]:
-    return Words.of(draft(groups=GROUPS), ahead=ahead).read(typed)
-
-
-def test_nodes_are_seen_by_the_names_and_tags_of_the_draft() -> None:
-    assert {(each.node, each.name, each.tags) for each in subjects(draft())} == {
-        (WEB, "web", ("front",)),
-        (DB, "db", ("prod",)),
-        (CAM, None, ()),
-    }
+    return Words(draft(groups=GROUPS), ahead).read(typed)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +29,9 @@ def test_nodes_are_seen_by_the_names_and_tags_of_the_draft() -> None:
         ([CAM[:6]], [CAM]),
         ([CAM[:4] + "*"], [CAM]),
         ([CAM[:4].upper() + "*"], [CAM]),
-        (["cidr:192.168.7.0/24", "cidr:FD00::/8"], ["cidr:192.168.7.0/24", "cidr:fd00::/8"]),
+        (["cidr:192.168.7.0/24", "cidr:FE80::/64"], ["cidr:192.168.7.0/24", "cidr:fe80::/64"]),
+        (["cidr:10.100.7.0/24", "cidr:10.100.0.0/16"], ["cidr:10.100.7.0/24", "cidr:10.100.0.0/16"]),
+        ([f"cidr:{V6}", f"cidr:{V6[1]}/128"], [f"cidr:{V6}", f"cidr:{V6[1]}/128"]),
     ],
 )
 def test_words_that_mean_something_are_kept_and_digits_become_whole_ids(typed: list[str], kept: list[str]) -> None:
@@ -67,8 +65,12 @@ def test_a_word_that_means_nothing_is_refused_with_what_was_perhaps_meant(typed:
         ("", "is no pattern"),
         ("x\x1b[2J", r'"x\?\[2J" is no pattern|is no pattern'),
         ("cidr:192.168.7.1/24", r"is no range. Write cidr:192\.168\.7\.0/24"),
-        ("cidr:10.100.7.0/24", "in the mesh itself"),
-        ("cidr:0.0.0.0/0", "in the mesh itself"),
+        (
+            "cidr:0.0.0.0/0",
+            r"holds the whole mesh \(10\.100\.0\.0/16\) and more.*\nFor all nodes write \* or cidr:10\.100",
+        ),
+        ("cidr:10.100.0.0/15", "could mean either"),
+        ("cidr:fd00::/8", rf"holds the whole mesh \({V6}\)"),
     ],
 )
 def test_what_is_no_pattern_is_refused_with_the_forms_there_are(typed: str, said: str) -> None:
@@ -78,7 +80,8 @@ def test_what_is_no_pattern_is_refused_with_the_forms_there_are(typed: str, said
 
 def test_digits_that_begin_several_ids_are_a_conflict_and_a_glob_means_them_all() -> None:
     many = draft()
-    words = Words(many, [each._replace(node=each.node.__class__("abcd" + each.node[4:])) for each in subjects(many)])
+    ids = tuple(sorted(NodeId("abcd" + each[4:]) for each in many.roll.ids))
+    words = Words(replace(many, _roll=[replace(many.roll, ids=ids)]))
 
     with pytest.raises(Conflict, match=r"begins 3 ids: abcd.*abcd\* for all"):
         words.read(["abcd"])
@@ -99,7 +102,7 @@ def test_names_and_tags_of_machines_still_to_join_are_taken_if_that_is_said() ->
 
 
 def test_what_means_somebody_is_told_apart_and_what_stood_before_may_stay() -> None:
-    words = Words.of(draft(groups={"ops": ["web"]}))
+    words = Words(draft(groups={"ops": ["web"]}))
     known = ("*", "web", "db", "tag:front", "tag:prod", "group:ops", "cidr:192.168.7.0/24", CAM)
     assert all(map(words.is_known, known))
     assert not any(map(words.is_known, ("cam", "old-db", "tag:none", "group:gone", "later:x")))

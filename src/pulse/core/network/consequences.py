@@ -16,7 +16,6 @@ from pulse.core.network.policy import Rule
 from pulse.core.network.reach import Difference, compare
 from pulse.core.network.rulebook import Rulebook, as_if_open, at
 from pulse.core.network.ruletext import TCP, describe
-from pulse.core.network.words import subjects
 from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.members import Members
 from pulse.core.types import Digest, Port
@@ -46,7 +45,7 @@ def through(members: Members, source: str, destination: str, port: int) -> Throu
 
 def book(draft: Draft, applies: Callable[[Rule], bool]) -> Rulebook:
     """The rules of a draft, for the nodes as it names them."""
-    return Rulebook(draft.config.acl, subjects(draft), draft.config.groups, applies)
+    return Rulebook(draft.config.acl, draft.roll.subjects, draft.config.groups, applies)
 
 
 def difference(before: Draft, after: Draft, wall: float) -> Difference:
@@ -81,7 +80,7 @@ def check_through(before: Draft, after: Draft, through: Through, wall: float) ->
 
 def _breaches(draft: Draft, wall: float) -> list[Breach]:
     config = draft.config
-    return breaches(config.tests, config.acl, subjects(draft), config.groups, wall) if config.tests else []
+    return breaches(config.tests, config.acl, draft.roll.subjects, config.groups, wall) if config.tests else []
 
 
 def _broken(after: Draft, breach: Breach) -> str:

@@ -3,11 +3,12 @@
 Invariant: a draft is never changed; an edit gives another one.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from msgspec import structs
 
 from pulse.core.network.netconfig import Config, SignedConfig, named
+from pulse.core.network.roll import Roll
 from pulse.core.trust.identity import node_from_bytes
 from pulse.core.trust.members import Members, Naming
 from pulse.core.types import NodeId
@@ -22,6 +23,15 @@ class Draft:
     naming: Naming
     members: Members
     """Who there is to name, tag and make rules for; edits only look."""
+    _roll: list[Roll] = field(default_factory=list, compare=False, repr=False)
+    """Shared with the drafts that edits of rules make of this one: at most one."""
+
+    @property
+    def roll(self) -> Roll:
+        """All nodes, as rules see them once the draft is in force."""
+        if not self._roll:
+            self._roll.append(Roll.of(self.members, self.naming))
+        return self._roll[0]
 
     @classmethod
     def of(cls, signed: SignedConfig, members: Members, revoked: frozenset[NodeId]) -> "Draft":
@@ -36,7 +46,7 @@ class Draft:
 
     def renamed(self, naming: Naming) -> "Draft":
         """The draft with other names or tags."""
-        return replace(self, naming=naming)
+        return replace(self, naming=naming, _roll=[])
 
     def finished(self) -> Config:
         """The config that the draft has become; its number is still the old one."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pulse.core.network.hours import Moment
-from pulse.core.network.patterns import GROUP, TAG, Subject
+from pulse.core.network.patterns import CIDR, GROUP, TAG, Subject
 from pulse.core.network.policy import Rule
 from pulse.core.network.rulebook import Rulebook, covers
 from pulse.core.network.ruletext import PROTOCOLS, ports_text, protocols_text, shown
@@ -108,6 +108,9 @@ def _wrong_node(subject: Subject, patterns: Sequence[str]) -> Lack:
     group = next((each for each in patterns if each.startswith(GROUP)), "")
     if group:
         return Lack(f"{name} is not in {shown(group)}", far=1)
+    if patterns and all(each.startswith(CIDR) for each in patterns):
+        ranges = " or ".join(shown(each).removeprefix(CIDR) for each in patterns)
+        return Lack(f"{name} ({subject.handle}) is not in {ranges}", far=1)
     return Lack(f"{name} is not {' or '.join(map(shown, patterns)) or 'anybody'}", far=1)
 
 

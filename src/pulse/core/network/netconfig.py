@@ -71,6 +71,10 @@ class Config(Wire, frozen=True):
     """Ranges beyond the mesh, and the nodes that lead there."""
     auto_approve: AutoApproval = msgspec.field(default_factory=dict)
     """Ranges that nodes may lead to by a tag."""
+    last_rule: U53 = 0
+    """The highest number that the id of a rule ever had, and none is given again; 0 if nobody kept count yet."""
+    last_test: U53 = 0
+    """The same of tests."""
 
 
 class Offer(Wire, frozen=True):

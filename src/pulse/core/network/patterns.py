@@ -1,18 +1,19 @@
 """Whom a pattern of a rule fits.
 
-A pattern is `*`, a whole node id, a name, `tag:x`, `group:x`, or `cidr:` for what lies behind a node. Nothing behind a
-node is reached in this release, so `cidr:` fits nobody yet. Invariant: what cannot be read only ever denies: a pattern
-of an unknown form, or of a group that is not there or holds such a pattern, is nobody where a rule allows, and
-everybody where it denies.
+A pattern is `*`, a whole node id, a name, `tag:x`, `group:x`, or `cidr:` for the nodes that have a mesh address in the
+range, as source and as destination alike. What lies behind a node is not reached in this release, so a range beside the
+mesh fits nobody. Invariant: what cannot be read only ever denies: a pattern of an unknown form, or of a group that is
+not there or holds such a pattern, is nobody where a rule allows, and everybody where it denies.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
+from pulse.core.network.located import Located
 from pulse.core.trust.identity import is_tag
 from pulse.core.types import NodeId, ShortText, is_node_id, is_node_name
 
@@ -42,6 +43,8 @@ class Subject(NamedTuple):
     name: str | None
     """The one signed for it; what a machine asked to be called never matches a rule."""
     tags: tuple[str, ...]
+    v6: str = ""
+    """Its IPv6 mesh address; the IPv4 one is its handle."""
 
     def wears(self) -> tuple[str, ...]:
         """The patterns that fit this node and name no group."""
@@ -56,12 +59,18 @@ class Wearing:
     """Handles by pattern."""
     groups: frozenset[str]
     """Patterns of the groups all of whose members are known."""
+    addresses: Sequence[tuple[str, str]] = ()
+    """Handle and IPv6 address of each node."""
+    _located: list[Located] = field(default_factory=list, compare=False, repr=False)
+    """By address, once somebody asked for a range: at most one."""
 
     @classmethod
     def of(cls, subjects: Iterable[Subject], groups: Mapping[str, Sequence[str]] = NO_GROUPS) -> "Wearing":
         """Of these nodes now."""
         found: dict[str, set[str]] = {}
+        addresses: list[tuple[str, str]] = []
         for each in subjects:
+            addresses.append((each.handle, each.v6))
             for pattern in each.wears():
                 found.setdefault(pattern, set()).add(each.handle)
         grouped = {
@@ -69,13 +78,22 @@ class Wearing:
             for name, members in groups.items()
         }
         known = frozenset(GROUP + name for name, members in groups.items() if all(map(_is_member, members)))
-        return cls({pattern: frozenset(handles) for pattern, handles in (found | grouped).items()}, known)
+        return cls({pattern: frozenset(handles) for pattern, handles in (found | grouped).items()}, known, addresses)
 
     def handles(self, patterns: Sequence[str], *, allow: bool) -> frozenset[str] | None:
         """The handles that one side of a rule fits; None for everybody."""
         if ANYBODY in patterns or (not allow and not all(map(self._is_known, patterns))):
             return None
-        return frozenset[str]().union(*(self.fits.get(pattern, ()) for pattern in patterns))
+        return frozenset[str]().union(*map(self._fitting, patterns))
+
+    def _fitting(self, pattern: str) -> frozenset[str]:
+        if not pattern.startswith(CIDR):
+            return self.fits.get(pattern, frozenset())
+        if not is_pattern(pattern):
+            return frozenset()
+        if not self._located:
+            self._located.append(Located.of(self.addresses))
+        return self._located[0].within(pattern.removeprefix(CIDR))
 
     def _is_known(self, pattern: str) -> bool:
         """True if it is certain whom the pattern fits."""

@@ -1,6 +1,7 @@
 """All rules, tests and groups put in place of those there are: what a file of the whole network says of them.
 
-Invariant: a rule or a test that stays as it was keeps its id, and one that is new never gets that of another.
+Invariant: a rule or a test that stays as it was keeps its id, and one that is new never gets that of another,
+nor of one that is gone.
 """
 
 import re
@@ -17,7 +18,7 @@ from pulse.core.network.draft import Draft
 from pulse.core.network.patterns import GROUP, Groups
 from pulse.core.network.policy import Rule, Rules, check_rules
 from pulse.core.network.ruletext import check_fit, check_note
-from pulse.core.network.ruling import group_members, new_id, tested_side
+from pulse.core.network.ruling import group_members, highest_number, last_number, new_number, tested_side
 from pulse.core.network.words import Words, check_group_name
 from pulse.errors import Conflict, PulseError, Refused
 
@@ -41,21 +42,30 @@ def replaced(before: Draft, draft: Draft, edit: RulingReplaced) -> Draft:
     config = draft.config
     kept = _idle(before)
     named = replace(draft, config=structs.replace(config, groups=edit.groups))
-    words = replace(Words.of(named, ahead=edit.ahead), kept=kept)
+    words = Words(named, edit.ahead, kept)
     groups: dict[str, list[str]] = {}
     for name, members in edit.groups.items():
         with _said_of(f"group {printable(name)[:80]}"):
             check_group_name(name)
             groups[name] = group_members(words, members)
-    rules = _numbered(before.config.acl, edit.rules, "rule", lambda each: _rule(words, each))
-    tests = _numbered(before.config.tests, edit.tests, "test", lambda each: _test(words, each))
+    old = before.config
+    rules = _numbered(old.acl, edit.rules, "rule", config.last_rule, lambda each: _rule(words, each))
+    tests = _numbered(old.tests, edit.tests, "test", config.last_test, lambda each: _test(words, each))
     check_rules(rules)
-    return replace(draft, config=structs.replace(config, acl=rules, tests=tests, groups=groups))
+    last_rule = _counted("r", config.last_rule, old.acl, rules)
+    last_test = _counted("t", config.last_test, old.tests, tests)
+    changed = structs.replace(config, acl=rules, tests=tests, groups=groups, last_rule=last_rule, last_test=last_test)
+    return replace(draft, config=changed)
+
+
+def _counted(letter: str, last: int, old: Sequence[_Item], new: Sequence[_Item]) -> int:
+    """The highest number that any of these ever had; the same as before if nothing changes."""
+    return last if old == new else max(last_number(letter, last, old), highest_number(letter, new))
 
 
 def _idle(before: Draft) -> frozenset[str]:
     """Names and tags of rules in force that mean nobody: those of nodes still to join, or gone; they may stay."""
-    config, words = before.config, Words.of(before)
+    config, words = before.config, Words(before)
     said = {
         *(pattern for rule in config.acl for pattern in (*rule.sources, *rule.destinations)),
         *(pattern for test in config.tests for pattern in (test.source, test.destination)),
@@ -82,7 +92,7 @@ def _test(words: Words, test: Assertion) -> Assertion:
 
 
 def _numbered(
-    old: Sequence[_Item], wanted: Sequence[_Item], called: str, read: Callable[[_Item], _Item]
+    old: Sequence[_Item], wanted: Sequence[_Item], called: str, last: int, read: Callable[[_Item], _Item]
 ) -> list[_Item]:
     """The wanted ones as they are kept, each with its id: its own, that of the same one in force, or the next."""
     known: dict[str, _Item] = {each.id: each for each in old}
@@ -97,11 +107,17 @@ def _numbered(
         if each.id not in claimed:
             unclaimed.setdefault(_content(each), []).append(each)
     taken = {*claimed, *known}
-    return [_identified(each, known, unclaimed, taken, called[0]) for each in found]
+    highest = last_number(called[0], last, old)
+    return [_identified(each, known, unclaimed, taken, called[0], highest) for each in found]
 
 
 def _identified(
-    new: _Item, known: Mapping[str, _Item], unclaimed: Mapping[bytes, list[_Item]], taken: set[str], letter: str
+    new: _Item,
+    known: Mapping[str, _Item],
+    unclaimed: Mapping[bytes, list[_Item]],
+    taken: set[str],
+    letter: str,
+    last: int,
 ) -> _Item:
     old = known.get(new.id)
     if old is not None:
@@ -111,7 +127,7 @@ def _identified(
         return new
     if same := unclaimed.get(_content(new)):
         return same.pop(0)
-    made = structs.replace(new, id=new_id(letter, taken))
+    made = structs.replace(new, id=f"{letter}{new_number(letter, last, taken)}")
     taken.add(made.id)
     return made
 

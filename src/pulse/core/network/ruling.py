@@ -1,11 +1,12 @@
 """Edits of rules, of what they must always hold, and of groups.
 
 Words are read where the edit is made, on the scribe: globs become the ids known there. Invariant: an edit whose words
-are not all known changes nothing, and no two rules, nor two assertions, share an id.
+are not all known changes nothing, and no two rules, nor two assertions, ever share an id: not even with one that is
+gone, under whose id flows were counted and logged.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Final
 
@@ -27,6 +28,9 @@ from pulse.errors import NotFound, Refused
 
 AT_THE_END: Final = 0
 """The place behind all other rules; the first has number 1."""
+
+HIGHEST_NUMBER: Final = 2**53 - 1
+"""Of an id: what the config can keep (U53)."""
 
 
 class RuleAdded(Wire, frozen=True, tag=10):
@@ -98,7 +102,7 @@ def ruled(draft: Draft, edit: RulingEdit) -> Draft:
         case RuleAdded():
             return _added(draft, edit)
         case RuleRemoved(rule_id):
-            return _with_rules(draft, [each for each in draft.config.acl if each is not _rule(draft, rule_id)])
+            return _removed(draft, _rule(draft, rule_id))
         case RuleMoved(rule_id, place):
             return _moved(draft, _rule(draft, rule_id), place)
         case AssertionAdded():
@@ -155,9 +159,10 @@ def _added(draft: Draft, edit: RuleAdded) -> Draft:
         raise Refused(f"the network config has {RULES_LIMIT} rules already, and holds no more")
     check_fit(edit.protocols, edit.ports)
     check_note(edit.note)
-    words = Words.of(draft, ahead=edit.ahead)
+    words = Words(draft, edit.ahead)
+    number = new_number("r", last_number("r", draft.config.last_rule, rules), {each.id for each in rules})
     rule = Rule(
-        new_id("r", (each.id for each in rules)),
+        f"r{number}",
         words.read(edit.sources),
         words.read(edit.destinations),
         edit.allow,
@@ -168,7 +173,14 @@ def _added(draft: Draft, edit: RuleAdded) -> Draft:
         edit.window,
         edit.note,
     )
-    return _with_rules(draft, _put(rules, rule, edit.place))
+    return _with_rules(draft, _put(rules, rule, edit.place), number)
+
+
+def _removed(draft: Draft, rule: Rule) -> Draft:
+    rules = draft.config.acl
+    return _with_rules(
+        draft, [each for each in rules if each is not rule], last_number("r", draft.config.last_rule, rules)
+    )
 
 
 def _moved(draft: Draft, rule: Rule, place: int) -> Draft:
@@ -196,10 +208,11 @@ def _asserted(draft: Draft, edit: AssertionAdded) -> Draft:
     if len(tests) >= ASSERTIONS_LIMIT:
         raise Refused(f"the network config has {ASSERTIONS_LIMIT} tests already, and holds no more")
     check_fit([edit.protocol], [(edit.port, edit.port)] if edit.port else [])
-    words = Words.of(draft)
+    words = Words(draft)
     source, destination = tested_side(words, edit.source), tested_side(words, edit.destination)
-    new = Assertion(new_id("t", (each.id for each in tests)), source, destination, edit.allow, edit.protocol, edit.port)
-    return _changed(draft, structs.replace(draft.config, tests=[*tests, new]))
+    number = new_number("t", last_number("t", draft.config.last_test, tests), {each.id for each in tests})
+    new = Assertion(f"t{number}", source, destination, edit.allow, edit.protocol, edit.port)
+    return _changed(draft, structs.replace(draft.config, tests=[*tests, new], last_test=number))
 
 
 def _unasserted(draft: Draft, assertion_id: str) -> Draft:
@@ -207,12 +220,14 @@ def _unasserted(draft: Draft, assertion_id: str) -> Draft:
     left = [each for each in tests if each.id != assertion_id]
     if len(left) == len(tests):
         raise NotFound(f'there is no test "{assertion_id}". See them: pulse acl test')
-    return _changed(draft, structs.replace(draft.config, tests=left))
+    return _changed(
+        draft, structs.replace(draft.config, tests=left, last_test=last_number("t", draft.config.last_test, tests))
+    )
 
 
 def _grouped(draft: Draft, edit: GroupSet) -> Draft:
     check_group_name(edit.name)
-    members = group_members(Words.of(draft, ahead=edit.ahead), edit.members)
+    members = group_members(Words(draft, edit.ahead), edit.members)
     groups = {**draft.config.groups, edit.name: members}
     if len(groups) > GROUPS_LIMIT:
         raise Refused(f"the network config has {GROUPS_LIMIT} groups already, and holds no more")
@@ -231,8 +246,9 @@ def _ungrouped(draft: Draft, name: str) -> Draft:
     return _changed(draft, structs.replace(config, groups=groups))
 
 
-def _with_rules(draft: Draft, rules: list[Rule]) -> Draft:
-    return _changed(draft, structs.replace(draft.config, acl=rules))
+def _with_rules(draft: Draft, rules: list[Rule], last: int | None = None) -> Draft:
+    last = draft.config.last_rule if last is None else last
+    return _changed(draft, structs.replace(draft.config, acl=rules, last_rule=last))
 
 
 def _changed(draft: Draft, config: Config) -> Draft:
@@ -255,7 +271,22 @@ def tested_side(words: Words, typed: str) -> str:
     return pattern
 
 
-def new_id(letter: str, taken: Iterable[str]) -> str:
-    """One more than the highest there is: `r1`, `r2`, …"""
-    numbers = [int(found[1]) for each in taken if (found := re.fullmatch(rf"{letter}(\d{{1,15}})", each))]
-    return f"{letter}{max(numbers, default=0) + 1}"
+def new_number(letter: str, last: int, taken: Container[str]) -> int:
+    """The number of the next id: one that none ever had. Raises Refused after the last one."""
+    number = last + 1
+    while f"{letter}{number}" in taken:
+        number += 1
+    if number > HIGHEST_NUMBER:
+        raise Refused(f"{letter}{HIGHEST_NUMBER} was the last id there is, and no id is given twice")
+    return number
+
+
+def last_number(letter: str, last: int, given: Sequence[Rule] | Sequence[Assertion]) -> int:
+    """The highest number there ever was; of a config of before it was kept, the highest there is."""
+    return last or highest_number(letter, given)
+
+
+def highest_number(letter: str, given: Sequence[Rule] | Sequence[Assertion]) -> int:
+    """The highest number in ids of that kind."""
+    numbers = [int(found[1]) for each in given if (found := re.fullmatch(rf"{letter}(\d{{1,15}})", each.id))]
+    return max(numbers, default=0)

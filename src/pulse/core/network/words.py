@@ -12,24 +12,15 @@ from typing import Final
 
 from pulse.core.messages import printable
 from pulse.core.network.draft import Draft
-from pulse.core.network.patterns import ANYBODY, CIDR, GROUP, PATTERNS_LIMIT, TAG, Subject, is_pattern
+from pulse.core.network.patterns import ANYBODY, CIDR, GROUP, PATTERNS_LIMIT, TAG, is_pattern
 from pulse.core.network.ranges import mesh_range
-from pulse.core.trust.members import rule_name, tags
 from pulse.core.types import LEAST_PREFIX, SHORT_ID, is_node_id, is_node_name
 from pulse.errors import Conflict, NotFound, Refused
 
-FORMS: Final = "a name, tag:x, group:x, an id or its first digits (a3f2*), cidr:192.168.7.0/24, or *"
+FORMS: Final = "a name, tag:x, group:x, an id or its first digits (a3f2*), cidr:10.100.7.0/24, or *"
 
 _HEX: Final = frozenset("0123456789abcdef")
 _SHOWN: Final = 80
-
-
-def subjects(draft: Draft) -> tuple[Subject, ...]:
-    """All nodes, as rules see them once the draft is in force."""
-    return tuple(
-        Subject(each.node_id, str(each.addresses.v4), rule_name(each, draft.naming), tags(each, draft.naming))
-        for each in draft.members.all()
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +28,10 @@ class Words:
     """Reads patterns for one draft."""
 
     draft: Draft
-    subjects: Sequence[Subject]
     ahead: bool = False
     """Names and tags that nobody has yet are meant: for machines still to join."""
     kept: frozenset[str] = frozenset()
     """Patterns that may stand although they mean nobody: they stood before."""
-    known: frozenset[str] = frozenset()
-    """Every name there is, and every tag."""
-
-    @classmethod
-    def of(cls, draft: Draft, *, ahead: bool = False) -> "Words":
-        """The words of this draft."""
-        nodes = subjects(draft)
-        worn = {tag for each in nodes for tag in each.tags}.union(*draft.naming.tags.values())
-        names = [*draft.naming.names.values(), *(each.name for each in nodes if each.name)]
-        return cls(draft, nodes, ahead, known=frozenset((*names, *(TAG + tag for tag in worn))))
 
     def read(self, typed: Iterable[str]) -> list[str]:
         """Patterns as a rule keeps them, each once.
@@ -85,7 +65,7 @@ class Words:
 
     def _ids(self, word: str) -> Sequence[str]:
         prefix = word.removesuffix("*")
-        found = sorted(each.node for each in self.subjects if each.node.startswith(prefix))
+        found = [*self.draft.roll.starting(prefix)]
         if not found:
             raise NotFound(f'no node\'s id begins with "{_shown(prefix)}". See the nodes: pulse status')
         if len(found) > 1 and prefix == word:
@@ -98,14 +78,20 @@ class Words:
             found = ip_network(word.removeprefix(CIDR))
         except ValueError as error:
             raise Refused(f'"{_shown(word)}" is no range. Write cidr:192.168.7.0/24') from error
-        if isinstance(found, IPv4Network) and found.overlaps(mesh_range(self.draft.config.settings.mesh_cidr)):
-            raise Refused(f"{word} is in the mesh itself, where rules go by nodes: name them, or their tags")
+        for mesh in (mesh_range(self.draft.config.settings.mesh_cidr), self.draft.roll.v6):
+            if mesh is not None and found != mesh and _holds(found, mesh):
+                raise Refused(
+                    f"{_shown(word)} holds the whole mesh ({mesh}) and more, so it could mean either.\n"
+                    f"For all nodes write * or cidr:{mesh}; for what lies behind a node write a range beside the mesh"
+                )
         return found
 
     def _means_something(self, word: str) -> bool:
         if word.startswith(GROUP):
             return word.removeprefix(GROUP) in self.draft.config.groups
-        return self.ahead or word in self.known
+        if word.startswith(TAG):
+            return self.ahead or word in self.draft.roll.tags
+        return self.ahead or word in self.draft.roll.names
 
     def _unknown(self, word: str) -> str:
         if word.startswith(TAG):
@@ -127,10 +113,16 @@ class Words:
 
     def _meant(self, word: str) -> str:
         """What was perhaps meant, as a sentence to follow another."""
-        known = {*self.known, *(GROUP + name for name in self.draft.config.groups)}
+        roll = self.draft.roll
+        known = roll.names | roll.tags | {GROUP + name for name in self.draft.config.groups}
         others = [each for each in (TAG + word, GROUP + word) if each in known]
         close = others or get_close_matches(word, sorted(known), 1)
         return f" Did you mean {' or '.join(close)}?" if close else ""
+
+
+def _holds(found: IPv4Network | IPv6Network, mesh: IPv4Network | IPv6Network) -> bool:
+    """True if the one range is in the other."""
+    return found.version == mesh.version and found.overlaps(mesh) and found.prefixlen < mesh.prefixlen
 
 
 def check_group_name(name: str) -> None:

@@ -26,13 +26,13 @@ class Naming:
     names: Mapping[NodeId, str] = field(default_factory=dict)
     tags: Mapping[NodeId, tuple[str, ...]] = field(default_factory=dict)
     """All tags of the nodes that are in it, which may be none; of others those in their certificates count."""
-    _holders: Mapping[str, NodeId] = field(init=False, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_holders", {name: node for node, name in self.names.items()})
+    _holders: dict[str, NodeId] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """The same the other way round, once somebody asked: thousands of tags are given without."""
 
     def holder(self, name: str) -> NodeId | None:
         """The node that bears `name`."""
+        if len(self._holders) < len(self.names):
+            self._holders.update((name, node) for node, name in self.names.items())
         return self._holders.get(name)
 
 

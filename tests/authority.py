@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from pulse.core.trust.authorities import Chain, chain_of
 from pulse.core.trust.ca import BACKDATED, LEAF_LIFETIME, Grant, Issuer, make_authority
 from pulse.core.trust.certificates import Authority, Certificate, parse
 from pulse.core.trust.identity import mesh_v6, node_id, public_bytes
@@ -67,6 +68,11 @@ class Ca:
     def network(self) -> Network:
         """The network it makes."""
         return self.authority.network
+
+    @property
+    def chain(self) -> Chain:
+        """Its key, and none after it."""
+        return chain_of(self.network, (self.authority.der,), ())
 
     def grant(self, machine: str) -> Grant:
         """What it would put into a machine's certificate."""

@@ -53,6 +53,8 @@ class FakeLinks:
     """Who asks, when this one asks `far`."""
     dials: list[Dialled] = field(default_factory=list)
     sessions_closed: dict[NodeId, str] = field(default_factory=dict)
+    sessions_renewed: int = 0
+    """How often all of them."""
     closed: dict[LinkId, str] = field(default_factory=dict)
     sent: dict[LinkId, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     tables: TablesChanged | None = None
@@ -181,6 +183,10 @@ class FakeLinks:
     def close_link(self, link: LinkId, reason: str) -> None:
         """Remember it."""
         self.closed[link] = reason
+
+    def renew_sessions(self) -> None:
+        """Count it."""
+        self.sessions_renewed += 1
 
     def close_session(self, node: NodeId, reason: str) -> None:
         """Remember it."""

@@ -38,7 +38,7 @@ def member(ca: Ca, machine: str, place: int, **changes: object) -> Certificate:
 
 def mesh(ca: Ca, me: Certificate, random: Random | None = None) -> Mesh:
     """All machines of the node "me" in the network of a CA."""
-    return Mesh(me, key("me"), (ca.authority,), random or Latest(), boot=1, version="1.0")
+    return Mesh(me, key("me"), ca.chain, random or Latest(), boot=1, version="1.0")
 
 
 def link_up(

@@ -37,8 +37,8 @@ def governance(ca: Any, calls: list[str]) -> Governance:
 
     names = ("netconfig", "scribe", "edits", "revoke", "roles", "tokens")
     netconfig, scribe, edits, revoke, roles, tokens = map(service, names)
-    bulk, whole, file, templates, keys = map(service, ("bulk", "whole", "file", "templates", "keys"))
-    others = (bulk, whole, file, templates, keys, service("hits"), service("ca") if ca else None)
+    names = ("bulk", "whole", "file", "templates", "keys", "hits", "keys of the CA")
+    others = (*map(service, names), service("ca") if ca else None)
     return Governance(netconfig, scribe, edits, revoke, roles, tokens, *others)
 
 
@@ -73,7 +73,7 @@ def test_a_ca_put_back_from_a_backup_signs_no_roles_as_it_starts(
     )
     opened = govern._authority(config, held)  # type: ignore[arg-type]
     assert opened is not None
-    opened[1].close()
+    opened.ledger.close()
     assert (NetworkStore(place).load_roles().data is not None) is signed
 
 

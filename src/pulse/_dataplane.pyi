@@ -261,6 +261,8 @@ class Dataplane:
     def close_link(self, link: int, reason: str) -> None:
         """Close; the peer hears `reason` (≤ 100 bytes of it). LinkDown follows. An unknown link is ignored."""
     def close_session(self, node: bytes, reason: str) -> None: ...
+    def renew_sessions(self) -> None:
+        """Have a new session with everybody beside the one there is, which it replaces; the lower id dials."""
     def send(self, link: int, message: bytes) -> bool:
         """Queue a control message (≤ 64 KiB); False if the link is gone or 256 wait already."""
     def expect_probes(self, attempts: Sequence[tuple[int, bytes, bytes, bool]]) -> None:

@@ -23,6 +23,33 @@ class FleetCertificate(View, frozen=True):
     """There is a path to the node now; True of this node itself."""
 
 
+class AwaitedNode(View, frozen=True):
+    """A node that keeps the replacement of the CA's key from its next step."""
+
+    id: str
+    name: str
+    reached: bool
+    until: float | None
+    """When its certificate under the old key ends, and it is waited for no longer; None while the key is introduced."""
+
+
+class CaRotation(View, frozen=True):
+    """How far the replacement of the CA's key is, on the CA."""
+
+    step: Literal["introducing", "renewing", "retiring", "done"]
+    """`done`: none is under way."""
+    number: int
+    """How many keys were introduced after the network's first."""
+    key: str
+    """Hash of the key that signs now."""
+    begun: float | None
+    awaited: list[AwaitedNode]
+    more: int
+    """Nodes waited for that are not named."""
+    following: str
+    """What happens next."""
+
+
 class CaBackup(View, frozen=True):
     """A CA in one file, as it was taken or put back."""
 
@@ -37,6 +64,19 @@ class CaBackup(View, frozen=True):
     """True if the master token is one of them."""
     peers: int = 0
     """When it was put back: nodes that it knows how to reach."""
+
+
+class InstalledCertificate(View, frozen=True):
+    """A certificate that was signed by hand and brought to the node it is for."""
+
+    id: str
+    name: str
+    v4: str
+    not_after: float
+    network: str
+    ca_hash: str
+    is_new: bool
+    """True if the machine was in no network before."""
 
 
 class SignedCertificate(View, frozen=True):

@@ -294,6 +294,14 @@ class Client:
         """Check the CA's journal from its first entry."""
         return self._get("/api/ca/verify", schemas.JournalCheck)
 
+    def ca_rotation(self) -> certschemas.CaRotation:
+        """How far the replacement of the CA's key is."""
+        return self._get("/api/ca/rotation", certschemas.CaRotation)
+
+    def ca_rotate(self) -> certschemas.CaRotation:
+        """Begin to replace the CA's key."""
+        return self._call("POST", "/api/ca/rotation", certschemas.CaRotation)
+
     def events(self, wanted: eventschemas.EventsQuery) -> eventschemas.Events:
         """Entries of the node's journal: the newest that fit, or those after a number; oldest first."""
         given = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value not in ("", None)}

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from pulse import certschemas, clock, settings
-from pulse.core.trust.authorities import trusted_authorities
+from pulse.certfile import bundle
 from pulse.core.trust.ca import SERIAL_BITS, Issuer
 from pulse.core.trust.certificates import parse
 from pulse.core.trust.identity import is_tag, node_id
@@ -64,11 +64,9 @@ def sign(
             except ProtocolError as error:
                 raise Refused(f"{csr} proves no Ed25519 key: {error}.") from error
     certificate = parse(der)
-    pem = b"".join(
-        x509.load_der_x509_certificate(each).public_bytes(Encoding.PEM) for each in (der, *issuer.authorities)
-    )
+    pem = bundle(der, [each.der for each in issuer.trusted], issuer.successions)
     return certschemas.SignedCertificate(
-        certificate.node_id, label(certificate), str(certificate.addresses.v4), certificate.not_after, pem.decode()
+        certificate.node_id, label(certificate), str(certificate.addresses.v4), certificate.not_after, pem
     )
 
 
@@ -83,7 +81,7 @@ def _catch_up(data_dir: Path, issuer: Issuer, ledger: Ledger, asker: NodeId) -> 
         raise Damaged(newest.warning)
     if asker in kept.damaged:
         raise Refused("this machine's key was revoked, though the revocation is damaged.")
-    trusted = trusted_authorities(issuer.network, issuer.authorities, issuer.successions)
+    trusted = issuer.trusted
     roles = open_roles(newest.data, issuer.network, trusted).roles if newest.data else Roles()
     revocations = RevocationSet()
     for data in kept.objects:

@@ -30,18 +30,16 @@ from pulse.services.publish import Publisher
 from pulse.services.recovery import RecoveryService
 from pulse.services.revoke import RevokeService
 from pulse.services.roles import RolesService
+from pulse.services.rotation import RotationElsewhere, RotationService, Signs
 from pulse.services.rpc import Method, RpcService
 from pulse.services.scribe import ScribeService
 from pulse.services.templates import TemplatesService
 from pulse.services.tokens import TokensService
 from pulse.services.wholeconfig import WholeConfigService
 from pulse.store import authority
+from pulse.store.authority import HeldCa
 from pulse.store.identity import Identity
-from pulse.store.ledger import Ledger
 from pulse.store.netconfig import NetworkStore
-
-Authority = tuple[Issuer, Ledger]
-"""The CA's key and ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +58,14 @@ class Governance:
     templates: TemplatesService
     keys: ApiKeysService
     hits: HitsService
+    keys_of_ca: RotationService | RotationElsewhere
+    """The replacement of the CA's key, or who says where that is done."""
     ca: CaService | None
     """On the CA."""
     recovery: RecoveryService | None = None
     """On a CA that was put back from a backup."""
+    rotation: RotationService | None = None
+    """On the CA."""
 
     @property
     def methods(self) -> dict[str, Method]:
@@ -92,6 +94,8 @@ class Governance:
 
     def wake(self) -> None:
         """The mesh is known again: what only the ledger knows goes out, and what is in force is told."""
+        if self.rotation:
+            self.rotation.restore()
         self.revoke.restore()
         self.changed()
 
@@ -127,17 +131,20 @@ def govern(
     recovery = _recovery(config, mesh, held, revoke, restate) if held else None
     if ca and recovery:
         ca.waits, scribe.check = recovery.waits, recovery.check
+    check = recovery.check if recovery else lambda: None
+    roles = RolesService(
+        *(statements, members, cas, publisher, revoke.countersign, partial(_is_linked, mesh)),
+        *(store.highest_roles, held),
+        check=check,
+        kept=partial(_kept, store),
+    )
+    rotation = _rotation(config, meshing, held, ca, (roles, revoke), check) if held and ca else None
     return Governance(
         netconfig,
         scribe,
         edits,
         revoke,
-        RolesService(
-            *(statements, members, cas, publisher, revoke.countersign, partial(_is_linked, mesh)),
-            *(store.highest_roles, held),
-            check=recovery.check if recovery else lambda: None,
-            kept=partial(_kept, store),
-        ),
+        roles,
         TokensService(me, statements, members, cas, ca, call),
         BulkService(me, statements, members, edits.edit, revoke.revoke),
         WholeConfigService(statements, members, edits.edit),
@@ -145,12 +152,14 @@ def govern(
         TemplatesService(statements, edits.edit),
         ApiKeysService.restored(config.data_dir),
         HitsService.restored(me, statements, members, cas, links.hits, call, config.data_dir),
+        rotation or RotationElsewhere(members, cas),
         ca,
         recovery,
+        rotation,
     )
 
 
-def _authority(config: NodeConfig, identity: Identity) -> Authority | None:
+def _authority(config: NodeConfig, identity: Identity) -> HeldCa | None:
     """The CA's key and ledger, on the CA's own node."""
     if not identity.certificate.is_ca or not authority.exists(config.data_dir):
         return None
@@ -161,16 +170,15 @@ def _authority(config: NodeConfig, identity: Identity) -> Authority | None:
     ledger = authority.open_ledger(config.data_dir, issuer)
     if config.ca_token:
         ledger.set_master(parse_token(config.ca_token).secret, clock.wall())
-    return issuer, ledger
+    return HeldCa(issuer, ledger)
 
 
 def _recovery(
-    config: NodeConfig, mesh: Mesh, held: Authority, revoke: RevokeService, restate: Callable[[Issuer], None]
+    config: NodeConfig, mesh: Mesh, held: HeldCa, revoke: RevokeService, restate: Callable[[Issuer], None]
 ) -> RecoveryService | None:
     if not authority.is_put_back(config.data_dir):
         return None
-    issuer, ledger = held
-    return RecoveryService(config.data_dir, mesh, issuer, ledger, revoke.catch_up, partial(restate, issuer))
+    return RecoveryService(config.data_dir, mesh, held.ledger, revoke.catch_up, partial(restate, held.issuer))
 
 
 def _restate(config: NodeConfig, store: NetworkStore, meshing: MeshService, issuer: Issuer) -> None:
@@ -188,6 +196,26 @@ def _kept(store: NetworkStore) -> tuple[int, int, bytes] | None:
     return base_of(data) if data else None
 
 
+def _rotation(
+    config: NodeConfig,
+    meshing: MeshService,
+    held: HeldCa,
+    ca: CaService,
+    signers: tuple[Signs, ...],
+    check: Callable[[], None],
+) -> RotationService:
+    def hand_over(issuer: Issuer) -> None:
+        ca.issuer = issuer
+
+    def before_signing() -> None:
+        rotation.check_current()
+        catch_up()
+
+    rotation = RotationService(config.data_dir, meshing.mesh, held, meshing.tell, signers, hand_over, check)
+    catch_up, ca.before_signing = ca.before_signing, before_signing
+    return rotation
+
+
 def _is_linked(mesh: Mesh) -> bool:
     """True if a neighbour has told all it holds."""
     return any(mesh.sharing.is_settled(each.link) for each in mesh.neighbours.links())
@@ -197,11 +225,11 @@ def _ca(
     config: NodeConfig,
     links: DataplaneLinks,
     mesh: Mesh,
-    held: Authority,
+    held: HeldCa,
     revoke: RevokeService,
     told: Callable[[], tuple[str, ...]],
 ) -> CaService:
-    issuer, ledger = held
+    issuer, ledger = held.issuer, held.ledger
 
     def vouched() -> bool:
         return config.ca.force_time or mesh.sight.clock_vouched()

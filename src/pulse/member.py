@@ -103,6 +103,16 @@ def places(config: NodeConfig, found: Identity) -> list[str]:
     return list(dict.fromkeys([*config.relays, *found.bootstrap, *(each for peer in kept for each in peer.addresses)]))
 
 
+def known_places(config: NodeConfig, found: Identity, mesh: Mesh) -> Callable[[], list[str]]:
+    """Where other nodes may be reached as of when it is asked: `places`, and where those met since are."""
+
+    def known() -> list[str]:
+        met = (place for each in mesh.members.all() for place in mesh.neighbours.addresses_of(each.node_id))
+        return [*places(config, found), *met]
+
+    return known
+
+
 def upkeep(
     config: NodeConfig,
     links: Links,
@@ -114,15 +124,13 @@ def upkeep(
     tell: Callable[[Fact], None],
 ) -> RenewalService:
     """What has the certificate renewed while the node runs; `show` has handshakes show the next one."""
-
-    def known() -> list[str]:
-        met = (place for each in mesh.members.all() for place in mesh.neighbours.addresses_of(each.node_id))
-        return [*places(config, found), *met]
-
     machine = Renewal(found.certificate, SystemRandom())
     return RenewalService(
-        *(links, found, machine, config.data_dir, show, tell, call, mesh.ca_nodes, known),
+        *(links, found, machine, config.data_dir, show, tell, call, mesh.ca_nodes, known_places(config, found, mesh)),
         is_linked=lambda: bool(mesh.neighbours.links()),
+        overdue=mesh.statements.overdue,
+        statements=lambda: mesh.statements.chain.statements,
+        nodes=mesh.members.count,
         own_ca=ca.renew if ca else None,
     )
 

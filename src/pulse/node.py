@@ -25,10 +25,10 @@ from pulse.core.events import Event, Kind
 from pulse.core.facts import ClockRead
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
-from pulse.core.trust.authorities import trusted_authorities
+from pulse.core.trust.authorities import Chain, chain_of
 from pulse.core.types import SHORT_ID
-from pulse.errors import Conflict
-from pulse.governance import govern
+from pulse.errors import Conflict, PulseError
+from pulse.governance import Governance, govern
 from pulse.net import proxy
 from pulse.net.advertised import advertised
 from pulse.net.dataplane import DataplaneLinks
@@ -36,6 +36,7 @@ from pulse.net.dialler import Dialler
 from pulse.net.sockets import bind_tcp, bind_udp
 from pulse.services.acls import AclService
 from pulse.services.ca import CaService
+from pulse.services.chain import ChainService
 from pulse.services.control import ControlService
 from pulse.services.events import EventsService
 from pulse.services.fec import FecService
@@ -54,7 +55,7 @@ from pulse.services.traversal import TraversalService
 from pulse.services.trust import TrustService
 from pulse.services.tun import TunService
 from pulse.services.why import WhyService
-from pulse.store import backup, boot, files
+from pulse.store import authority, backup, boot, files
 from pulse.store import events as event_store
 from pulse.store.identity import Identity
 from pulse.store.netconfig import NetworkStore
@@ -123,7 +124,7 @@ async def join(config: NodeConfig, progress: Callable[[str], None]) -> schemas.J
 
 def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: Sockets) -> Node:
     store = NetworkStore(config.data_dir)
-    mesh = _mesh(config, identity)
+    mesh = _mesh(config, identity, store)
     methods: dict[str, Method] = {MethodName.PING: echo}
     rpc = RpcService(links, methods)
     tun = _tun(config, links, mesh)
@@ -150,7 +151,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: S
     acls = AclService(mesh, governance.edits.edit)
     configs = (governance.keys, governance.whole, governance.file, governance.templates, governance.hits)
     beside = (governance.tokens, status, trace, why, *deciding, pins, history, acls, governance.bulk, *configs)
-    control = ControlService(mesh, rpc.call, identity.pinned, governance.ca, *beside)
+    control = ControlService(mesh, rpc.call, identity.pinned, governance.ca, *beside, governance.keys_of_ca)
     services: tuple[Service | None, ...] = (
         meshing,
         events,
@@ -162,13 +163,31 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: S
         governance.ca or RelayService(links, rpc.call, mesh.ca_nodes),
         *apisockets.services(config, api, control, mesh, governance.keys.judge, VERSION, history),
         tun,
-        member.upkeep(config, links, identity, mesh, trust.renewed, rpc.call, governance.ca, meshing.tell),
+        *_lasting(config, links, identity, meshing, trust, rpc, governance),
         FecService.offered(links, mesh.routing.routes) if config.tun.fec else None,
     )
     node = Node(meshing, control, status, governance.ca, tun, told, tuple(each for each in services if each))
     _wake(config, identity, node, persist, trust, pins)
     governance.wake()
     return node
+
+
+def _lasting(
+    config: NodeConfig,
+    links: DataplaneLinks,
+    identity: Identity,
+    meshing: MeshService,
+    trust: TrustService,
+    rpc: RpcService,
+    governance: Governance,
+) -> tuple[Service | None, ...]:
+    """What keeps this node a member: certificates are renewed, and CA keys that nobody tells it of are learnt."""
+    mesh = meshing.mesh
+    renewal = member.upkeep(config, links, identity, mesh, trust.renewed, rpc.call, governance.ca, meshing.tell)
+    meshing.trust_changed = _each(trust.trust_changed, renewal.trust_changed)
+    chain = ChainService(links, mesh.statements, meshing.tell, member.known_places(config, identity, mesh))
+    meshing.dial_refused = chain.dial_refused
+    return trust, renewal, chain, governance.rotation
 
 
 def _status(
@@ -228,16 +247,15 @@ def _meshing(
     )
 
 
-def _mesh(config: NodeConfig, identity: Identity) -> Mesh:
+def _mesh(config: NodeConfig, identity: Identity, store: NetworkStore) -> Mesh:
     me = identity.certificate
-    authorities = trusted_authorities(me.network, identity.authorities, identity.successions)
     count = boot.raise_boot(config.data_dir)
     if count.warning:
         log.warning("boot count lost", extra={"error": count.warning})
     return Mesh(
         me,
         identity.key,
-        authorities,
+        _chain(config, identity, store),
         SystemRandom(),
         boot=count.count,
         version=VERSION,
@@ -245,6 +263,19 @@ def _mesh(config: NodeConfig, identity: Identity) -> Mesh:
         time_floor=identity.time_floor,
         birthday=config.nat.birthday,
     )
+
+
+def _chain(config: NodeConfig, identity: Identity, store: NetworkStore) -> Chain:
+    """The CA keys that count, as far as this node's disk knows; where the CA is, that knows best."""
+    chain = chain_of(identity.certificate.network, identity.authorities, identity.successions)
+    kept, own = store.load_chain(), authority.statements(config.data_dir)
+    if kept.warning:
+        log.warning("stored statements about CA keys damaged", extra={"error": kept.warning})
+    try:
+        return chain.merged(kept.statements).merged(own)
+    except PulseError as error:
+        log.warning("stored object left out", extra={"kind": "chain", "error": str(error)})
+        return chain
 
 
 def _tun(config: NodeConfig, links: DataplaneLinks, mesh: Mesh) -> TunService | None:

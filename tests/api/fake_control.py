@@ -127,6 +127,23 @@ class FakeBulk:
         return scribeschemas.BulkDone([scribeschemas.BulkNode(ID, "relay-01", ["edge"])], done=not wanted.dry_run)
 
 
+class FakeRotation:
+    """A CA whose key can be replaced once, for which it waits for one node."""
+
+    def __init__(self) -> None:
+        self.told = certschemas.CaRotation("done", 0, CA_HASH, None, [], 0, "nothing")
+
+    async def status(self) -> certschemas.CaRotation:
+        return self.told
+
+    async def rotate(self) -> certschemas.CaRotation:
+        if self.told.step != "done":
+            raise Conflict("the CA's key is being replaced already")
+        awaited = certschemas.AwaitedNode("9" * 64, "laptop", False, 2000.0)
+        self.told = certschemas.CaRotation("renewing", 1, "b" * 64, 1000.0, [awaited], 2, "it is retired")
+        return self.told
+
+
 class FakeControl:
     """Implements `pulse.api.control.Control`; `stopped` tells that it was asked to stop."""
 
@@ -142,6 +159,7 @@ class FakeControl:
         self.hits = FakeHits(self.asked)
         self.file = FakeFile(self.asked)
         self.templates = FakeTemplates(self.asked)
+        self.rotation = FakeRotation()
         self.stopped = threading.Event()
         self.reason = REASON
         self.generation = 7

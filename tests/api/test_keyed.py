@@ -45,6 +45,7 @@ BODIES = {
 
 AT_HOME = {
     ("POST", "/api/stop"),
+    ("POST", "/api/ca/rotation"),
     ("GET", "/api/tokens/master"),
     ("POST", "/api/roles"),
     ("DELETE", "/api/roles"),

@@ -12,6 +12,7 @@ import pytest
 from cryptography import x509
 
 from pulse import clock
+from pulse.core.trust.authorities import chain_of
 from pulse.core.trust.ca import DAY
 from pulse.core.trust.certificates import parse
 from pulse.core.trust.identity import mesh_v6
@@ -177,7 +178,7 @@ def test_a_renewal_is_judged_by_the_ledger_and_answered_under_the_cas_key(watche
     for shown, signer, expected in ((member.certificate, member.key, None), (old, key("old"), Refusal.TOO_LATE)):
         asked = build_renewal(shown, secrets.token_bytes(16), signer)
         _, answer = messages_in(hears(watched, JOIN, framed(asked)).stream)
-        said = parse_renewed(answer, asked, shown, (issuer.authority,))
+        said = parse_renewed(answer, asked, shown, chain_of(issuer.network, issuer.authorities, ()))
         assert (said.refusal if isinstance(said, Denied) else None) == expected
         assert isinstance(said, Denied) or said.certificate == member.certificate
 

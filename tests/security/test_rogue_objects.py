@@ -11,8 +11,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pulse.core.messages import Item, ObjectKind, Objects
-from pulse.core.trust.ca import Issuer
-from pulse.core.trust.identity import node_bytes
+from pulse.core.trust.authorities import sign_retirement, sign_succession
+from pulse.core.trust.ca import Issuer, make_authority
+from pulse.core.trust.identity import node_bytes, public_bytes
 from pulse.core.trust.revocation import sign_revocation
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.trust.signed import HEADER, seal
@@ -96,7 +97,7 @@ def link(scene: Scene) -> Iterator[Link]:
     told = len(scene.ca.log)
     with unharmed(scene):
         yield scene.new_link()
-    taken = ("INFO roles in force", "INFO network config in force", "INFO node revoked")
+    taken = ("INFO roles in force", "INFO network config in force", "INFO node revoked", "INFO CA key")
     assert not any(word in scene.ca.log[told:] for word in taken)
 
 
@@ -212,6 +213,28 @@ def older_roles(truth: Truth) -> tuple[int, bytes]:
     return ROLES, sign_roles(truth.network, Roles(), truth.issuer.signer).data
 
 
+def own_succession(truth: Truth) -> tuple[int, bytes]:
+    """The rogue's key introduces a CA of its own."""
+    following = make_authority(truth.own_key, truth.network.name, 1e9, 9, truth.network.ca_hash)
+    return ObjectKind.SUCCESSION, sign_succession(truth.network, truth.own_key, following)
+
+
+def succession_in_the_cas_name(truth: Truth) -> tuple[int, bytes]:
+    """It says that the CA's key introduced it, and the rogue's signed that."""
+    kind, data = own_succession(truth)
+    _, *rest = msgspec.msgpack.decode(data[HEADER:])
+    return kind, truth.signed(ObjectKind.SUCCESSION, [public_bytes(truth.issuer.signer), *rest])
+
+
+def retirement_of_the_ca(truth: Truth) -> tuple[int, bytes]:
+    return ObjectKind.RETIREMENT, sign_retirement(truth.network, public_bytes(truth.issuer.signer), truth.own_key)
+
+
+def retirement_by_the_first_ca(truth: Truth) -> tuple[int, bytes]:
+    """Signed with the CA's own key, which has none before it to retire."""
+    return ObjectKind.RETIREMENT, sign_retirement(truth.network, public_bytes(truth.own_key), truth.issuer.signer)
+
+
 LIES: list[Callable[[Truth], tuple[int, bytes]]] = [
     own_roles,
     scribe_of_its_own,
@@ -222,6 +245,10 @@ LIES: list[Callable[[Truth], tuple[int, bytes]]] = [
     revocation_as_scribe,
     revocation_of_the_ca,
     revocation_in_the_cas_name,
+    own_succession,
+    succession_in_the_cas_name,
+    retirement_of_the_ca,
+    retirement_by_the_first_ca,
 ]
 
 

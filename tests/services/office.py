@@ -41,7 +41,7 @@ class Office:
     """What the mesh was told, in order."""
 
     def __post_init__(self) -> None:
-        self.statements = Statements(CA.network, (CA.authority,), self.ca_nodes, self._key)
+        self.statements = Statements(CA.chain, self.ca_nodes, self._key)
         self.members = Members(self.statements.naming)
         for each in (KEEPER, HOME, RELAY, CAM):
             self.members.certificate_seen(each)

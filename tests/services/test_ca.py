@@ -128,17 +128,17 @@ async def test_a_member_gets_its_next_certificate_over_a_session_and_over_the_la
         ca.ledger.heartbeat(world.now)
         world.now += CLOCK_LEAP - 1
     asked = build_renewal(shown, NONCE, key("newcomer"))
-    renewed = parse_renewed(await ca.renew(node("newcomer"), asked), asked, shown, (CA.authority,))
+    renewed = parse_renewed(await ca.renew(node("newcomer"), asked), asked, shown, CA.chain)
     assert isinstance(renewed, Enrolment)
     assert renewed.certificate.not_after > shown.not_after
     assert renewed.floors == FLOORS
     assert "certificate of a node renewed" in caplog.messages
     again = build_renewal(shown, bytes(range(16)), key("newcomer"))
     async with running(ca) as links:
-        reminded = parse_renewed(await offered(links, again), again, shown, (CA.authority,))
+        reminded = parse_renewed(await offered(links, again), again, shown, CA.chain)
     assert isinstance(reminded, Enrolment)
     assert reminded.certificate == renewed.certificate
-    replayed = parse_renewed(await ca.join(node("relay"), asked), asked, shown, (CA.authority,))
+    replayed = parse_renewed(await ca.join(node("relay"), asked), asked, shown, CA.chain)
     assert isinstance(replayed, Denied)
     assert replayed.refusal == Refusal.REPLAYED
 
@@ -151,7 +151,7 @@ async def test_a_ca_from_a_backup_waits_with_all_but_its_own_nodes_certificate(c
     for is_ca in (False, True):
         shown = CA.certificate("a", is_ca=is_ca, not_before=NOW - 89 * DAY, not_after=NOW + DAY)
         asked = build_renewal(shown, NONCE, key("a"))
-        answer = parse_renewed(await ca.renew(node("a"), asked), asked, shown, (CA.authority,))
+        answer = parse_renewed(await ca.renew(node("a"), asked), asked, shown, CA.chain)
         assert isinstance(answer, Enrolment if is_ca else Denied)
     assert await ca.renew(node("a"), asked[:-1]) != b"", "even nonsense is told to wait"
 

@@ -32,7 +32,7 @@ from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
 from tests.api.fake_acls import FakeAcls, FakeHits
 from tests.api.fake_configs import FakeFile, FakeTemplates
-from tests.api.fake_control import FakeBulk
+from tests.api.fake_control import FakeBulk, FakeRotation
 from tests.authority import NOW, Ca, request, secret
 from tests.fakes import FakeLinks
 from tests.mint import member, mesh
@@ -155,10 +155,8 @@ class Node:
         tokens = TokensService(ME.node_id, mesh.statements, mesh.members, mesh.ca_nodes, self.ca, self.call)
         around = (beside, beside, beside, beside, beside, beside, beside, beside)
         whole = WholeConfigService(mesh.statements, mesh.members, self.edit)
-        return ControlService(
-            *(mesh, self.call, True, self.ca, tokens, *around, FakeAcls([]), FakeBulk([]), self.keys, whole),
-            *(FakeFile([]), FakeTemplates([]), FakeHits([])),
-        )
+        further = (FakeAcls([]), FakeBulk([]), self.keys, whole, FakeFile([]), FakeTemplates([]), FakeHits([]))
+        return ControlService(mesh, self.call, True, self.ca, tokens, *around, *further, FakeRotation())
 
     async def edit(self, edits: Edits) -> SignedConfig:
         raise Refused(f"{len(edits.edits)} edits: this node is not the scribe")

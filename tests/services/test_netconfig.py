@@ -38,7 +38,7 @@ async def test_any_member_gets_the_config_in_force_in_its_exact_bytes(office: Of
 
 
 async def test_a_node_without_a_config_says_so() -> None:
-    empty = Statements(CA.network, (CA.authority,), frozenset, lambda _: None)
+    empty = Statements(CA.chain, frozenset, lambda _: None)
 
     with pytest.raises(NotFound, match="no network config yet"):
         await World(empty).service.get(RELAY.node_id, b"")

@@ -69,9 +69,7 @@ def caught() -> list[str]:
 
 @pytest.fixture
 def recovery(data_dir: Path, ledger: Ledger, here: Mesh, caught: list[str]) -> RecoveryService:
-    return RecoveryService(
-        data_dir, here, CA.issuer, ledger, lambda: caught.append("up"), lambda: caught.append("restated")
-    )
+    return RecoveryService(data_dir, here, ledger, lambda: caught.append("up"), lambda: caught.append("restated"))
 
 
 def linked(here: Mesh, who: Certificate = ALICE) -> None:

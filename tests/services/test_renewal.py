@@ -10,12 +10,14 @@ from random import Random
 import pytest
 
 from pulse import clock
-from pulse.core.facts import Fact, IdentityRenewed
+from pulse.core.facts import ChainShown, Fact, IdentityRenewed
 from pulse.core.messages import MethodName
+from pulse.core.trust.authorities import sign_succession
+from pulse.core.trust.ca import make_authority
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.join import Denied, Floors, Granted, Refusal, build_general_refusal, build_showing
 from pulse.core.trust.renew import build_answer, read_renewal
-from pulse.core.trust.renewal import LONGEST_PAUSE, Phase, Renewal
+from pulse.core.trust.renewal import LONGEST_PAUSE, Overdue, Phase, Renewal
 from pulse.core.types import NodeId
 from pulse.errors import LinkError, NotFound
 from pulse.services import renewal as module
@@ -120,7 +122,7 @@ async def test_the_next_certificate_is_kept_then_shown_then_told(world: World) -
     assert world.asked == [(node("ca"), MethodName.RENEW)]
     assert disk.load(world.data_dir).certificate == NEXT
     assert [each.certificate for each in world.shown] == [NEXT]
-    assert world.told == [IdentityRenewed(NEXT.der)]
+    assert world.told == [ChainShown(()), IdentityRenewed(NEXT.der)]
     assert service.machine.certificate == NEXT
 
 
@@ -256,3 +258,46 @@ async def test_places_that_helped_are_kept_up_to_a_limit() -> None:
     assert (found.bootstrap[0], len(found.bootstrap)) == (HERE, MOST_BOOTSTRAP)
     with pytest.raises(LinkError, match="no address of another node is known"):
         await over_lanes(FakeLinks(), held, [])
+
+
+SECOND = make_authority(key("second"), CA.network.name, NOW, 2, CA.network.ca_hash)
+INTRODUCED = sign_succession(CA.network, CA.key, SECOND)
+
+
+def denied_by_second(request: bytes) -> bytes:
+    return build_answer(request, Denied(Refusal.NODE_REVOKED, clock.wall()), CA.network, key("second"))
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_refusal_under_a_later_ca_key_counts_where_that_key_is_known(
+    world: World, caplog: pytest.LogCaptureFixture, *, known: bool
+) -> None:
+    world.answers = denied_by_second
+    service = world.service()
+    service.statements = lambda: (INTRODUCED,) if known else ()
+    async with running(service):
+        pass
+    assert ("certificate not renewed: the CA refused" in caplog.messages) is known
+
+
+async def test_under_another_ca_key_it_asks_before_its_time_and_an_outcast_asks_over_lanes(world: World) -> None:
+    world.now = MINE.not_before + 3600
+    service = world.service()
+    service.overdue = lambda certificate: Overdue.SUPERSEDED if certificate == MINE else Overdue.NOT
+    async with running(service):
+        while not world.shown:
+            world.now += 1
+            service.trust_changed()
+            await asyncio.sleep(0)
+    assert world.asked == [(node("ca"), MethodName.RENEW)]
+
+    outcast = World(world.data_dir, now=world.now, links=FakeLinks(lanes={HERE: Lane(grants)}))
+    service = outcast.service()
+    service.overdue = lambda certificate: Overdue.OUTCAST if certificate == MINE else Overdue.NOT
+    async with running(service):
+        while not outcast.shown:
+            world.now += 1
+            service.trust_changed()
+            await asyncio.sleep(0)
+    assert outcast.asked == []
+    assert outcast.links.joins == [(HERE, True)]

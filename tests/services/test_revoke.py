@@ -14,6 +14,7 @@ from pulse.core.types import NodeId
 from pulse.errors import Conflict, LinkError, NotFound, ProtocolError, Refused, SystemRefused
 from pulse.schemas import Revoked, RevokeRequest
 from pulse.services.revoke import RevokeService
+from pulse.store.authority import HeldCa
 from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
 from tests.authority import NOW, key, node
@@ -41,7 +42,7 @@ def office(tmp_path: Path) -> Office:
 
 
 def service(office: Office, who: Certificate, name: str, ledger: Ledger | None = None) -> RevokeService:
-    ca = None if ledger is None else (CA.issuer, ledger)
+    ca = None if ledger is None else HeldCa(CA.issuer, ledger)
 
     async def call(*asked: object) -> bytes:
         raise AssertionError(f"{name} has nobody to ask: {asked}")

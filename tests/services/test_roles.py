@@ -10,13 +10,13 @@ from msgspec.structs import replace
 
 from pulse import clock
 from pulse.core.messages import ObjectKind
-from pulse.core.trust.ca import Issuer
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.roles import Role, Roles, open_roles, sign_roles
 from pulse.core.types import NodeId
 from pulse.errors import NotFound, Refused, SystemRefused
 from pulse.schemas import GivenRole, NodeRole, Revoked, RoleRequest
 from pulse.services.roles import RolesService
+from pulse.store.authority import HeldCa
 from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
 from tests.authority import NOW, node, secret, token
@@ -55,12 +55,12 @@ def office(tmp_path: Path) -> Office:
 
 @pytest.fixture
 def service(ledger: Ledger, office: Office) -> RolesService:
-    return at(office, (CA.issuer, ledger))
+    return at(office, HeldCa(CA.issuer, ledger))
 
 
 def at(
     office: Office,
-    ca: tuple[Issuer, Ledger] | None,
+    ca: HeldCa | None,
     before: Callable[[Collection[NodeId]], None] = lambda _: None,
     *,
     linked: bool = True,
@@ -156,7 +156,7 @@ async def test_an_operator_is_made_and_unmade_and_the_journal_knows(
 async def test_a_new_scribe_takes_the_place_of_the_old_one(ledger: Ledger, office: Office) -> None:
     office.appoint(HOME)
     epochs: list[int] = []
-    service = at(office, (CA.issuer, ledger), lambda _: epochs.append(office.statements.roles.scribe_epoch))
+    service = at(office, HeldCa(CA.issuer, ledger), lambda _: epochs.append(office.statements.roles.scribe_epoch))
     found = await service.grant(SCRIBE)
 
     assert (office.statements.roles.scribe, office.statements.roles.scribe_key) == (RELAY.node_id, RELAY.public_key)
@@ -165,7 +165,7 @@ async def test_a_new_scribe_takes_the_place_of_the_old_one(ledger: Ledger, offic
 
 async def test_a_ca_that_is_cut_off_does_not_replace_the_scribe_unless_told_so(ledger: Ledger, office: Office) -> None:
     office.appoint(HOME)
-    alone = at(office, (CA.issuer, ledger), linked=False)
+    alone = at(office, HeldCa(CA.issuer, ledger), linked=False)
 
     with pytest.raises(Refused, match=r"linked with nobody.* home .*\n.*--force"):
         await alone.grant(SCRIBE)
@@ -196,7 +196,7 @@ async def test_who_is_revoked_is_shown_so(service: RolesService, office: Office)
 async def test_of_what_a_replaced_scribe_revoked_some_is_undone(ledger: Ledger, office: Office) -> None:
     office.appoint(HOME)
     reinstated: list[Collection[NodeId]] = []
-    service = at(office, (CA.issuer, ledger), reinstated.append)
+    service = at(office, HeldCa(CA.issuer, ledger), reinstated.append)
     office.revoke(CAM, by="home")
     assert (await service.roles()).revoked_by_scribe == [Revoked(CAM.node_id, "cam-7", "scribe")]
 

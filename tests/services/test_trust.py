@@ -1,10 +1,13 @@
 """Trust service: the data plane believes whom the core believes, and hears of it before anything else."""
 
+import asyncio
 from dataclasses import dataclass, field, replace
 
 import pytest
 
 from pulse.core.messages import ObjectKind
+from pulse.core.trust.authorities import sign_retirement, sign_succession
+from pulse.core.trust.ca import make_authority
 from pulse.core.trust.join import build_showing
 from pulse.core.trust.revocation import sign_revocation
 from pulse.net.links import Trust
@@ -96,3 +99,39 @@ def test_a_revocation_by_a_foreign_ca_revokes_nobody() -> None:
 
     assert links.trust is not None
     assert links.trust.revoked == ()
+
+
+async def test_a_retired_key_is_taken_for_a_moment_longer_in_which_sessions_are_made_anew() -> None:
+    links = FakeLinks()
+    trust = service(links)
+    trust.farewell = 0.0
+    trust.install()
+    second = make_authority(key("second"), "mynet", NOW, 2, CA.network.ca_hash)
+    introduced = sign_succession(CA.network, CA.key, second)
+    retired = sign_retirement(CA.network, CA.authority.public_key, key("second"))
+
+    trust.mesh.statements.object_received(ObjectKind.SUCCESSION, introduced)
+    trust.trust_changed()
+    shown = installed(links)
+    assert shown.authorities == (second.der, CA.authority.der)
+    assert shown.greeting == build_showing([second.der, CA.authority.der], [introduced])
+    assert links.sessions_renewed == 0
+
+    trust.mesh.statements.object_received(ObjectKind.RETIREMENT, retired)
+    trust.trust_changed()
+    assert installed(links).authorities == (second.der, CA.authority.der)
+    assert installed(links).greeting == build_showing([second.der], [introduced, retired])
+    assert links.sessions_renewed == 1
+    task = asyncio.ensure_future(trust.run())
+    async with asyncio.timeout(10):
+        while installed(links).authorities != (second.der,):
+            await asyncio.sleep(0)
+    task.cancel()
+    trust.trust_changed()
+    assert installed(links).authorities == (second.der,)
+    assert links.sessions_renewed == 1
+
+
+def installed(links: FakeLinks) -> Trust:
+    assert links.trust is not None
+    return links.trust

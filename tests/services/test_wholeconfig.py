@@ -121,7 +121,7 @@ async def test_a_revoked_node_is_in_no_config_that_is_told(desk: Desk) -> None:
 
 
 async def test_before_a_config_came_there_is_none_to_tell() -> None:
-    statements = Statements(CA.network, (CA.authority,), frozenset, lambda _: None)
+    statements = Statements(CA.chain, frozenset, lambda _: None)
 
     async def edit(_: Edits) -> SignedConfig:
         raise Refused("nothing to edit")

@@ -25,6 +25,7 @@ from pulse.core.effects import (
     SendProbe,
     SendProbesApart,
     StoreBoot,
+    StoreChain,
     StoreConfig,
     StorePeers,
     StoreRevocation,
@@ -194,7 +195,7 @@ class Daemon:
                 self._tables_changed(effect)
             case TrustChanged():
                 self.trust_changed()
-            case StoreRoles() | StoreConfig() | StoreRevocation() | StoreBoot():
+            case StoreChain() | StoreRoles() | StoreConfig() | StoreRevocation() | StoreBoot():
                 self.node.disk.keep(effect)
             case StorePeers():
                 self._store_peers_soon()

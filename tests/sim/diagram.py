@@ -18,6 +18,7 @@ from pulse.core.effects import (
     PolicyChanged,
     SendMessage,
     StoreBoot,
+    StoreChain,
     StoreConfig,
     StorePeers,
     StoreRevocation,
@@ -93,7 +94,7 @@ def _text(what: object) -> str:
             return f"“{event}” {' '.join(f'{key}={value}' for key, value in fields.items())}"
         case StoreBoot(boot):
             return f"store boot {boot}"
-        case StoreRoles() | StoreConfig() | StoreRevocation():
+        case StoreChain() | StoreRoles() | StoreConfig() | StoreRevocation():
             return f"store {type(what).__name__.removeprefix('Store').lower()}"
         case TablesChanged(entries, _) | PolicyChanged(entries):
             return f"{type(what).__name__.removesuffix('Changed').lower()}: {len(entries)} entries"

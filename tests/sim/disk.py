@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from pulse.core.effects import Store, StoreBoot, StoreConfig, StoreRevocation, StoreRoles
+from pulse.core.effects import Store, StoreBoot, StoreChain, StoreConfig, StoreRevocation, StoreRoles
 from pulse.core.messages import ObjectKind
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.join import Floors
@@ -23,6 +23,7 @@ class Disk:
 
     floors: Floors = field(default_factory=Floors)
     boot: int = 0
+    chain: tuple[bytes, ...] = ()
     roles: bytes = b""
     config: bytes = b""
     revocations: dict[NodeId, bytes] = field(default_factory=dict)
@@ -31,6 +32,8 @@ class Disk:
     def keep(self, stored: Store) -> None:
         """Write what the core asked for."""
         match stored:
+            case StoreChain(statements):
+                self.chain = statements
             case StoreRoles(data=data):
                 self.roles = data
             case StoreConfig(data=data):
@@ -42,6 +45,8 @@ class Disk:
 
     def objects(self) -> Iterator[tuple[ObjectKind, bytes]]:
         """What CA and scribe said, each giving the right to the next."""
+        for data in self.chain:
+            yield ObjectKind(data[0]), data
         if self.roles:
             yield ObjectKind.ROLES, self.roles
         for data in self.revocations.values():

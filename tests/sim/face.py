@@ -14,7 +14,7 @@ def build(number: int, random: Random, *, boot: int, floors: Floors, is_ca: bool
     """The mesh of the machine with that number, in its `boot`th life."""
     me = identities.certificate(number, is_ca=is_ca)
     signer = identities.signer(number)
-    return Mesh(me, signer, (identities.CA.authority,), random, boot=boot, version=VERSION, floors=floors)
+    return Mesh(me, signer, identities.CA.chain, random, boot=boot, version=VERSION, floors=floors)
 
 
 def held(mesh: Mesh) -> dict[str, object]:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from pulse.core.trust.authorities import sign_succession
+from pulse.core.trust.ca import make_authority
 from pulse.core.trust.identity import public_bytes
 from pulse.core.trust.join import Floors
 from pulse.errors import Damaged, NotFound, Refused
@@ -20,11 +21,12 @@ from pulse.store.identity import Identity
 from tests.authority import NOW, Ca, key
 
 CA = Ca()
+SECOND = make_authority(key("second"), "mynet", NOW, 2, CA.network.ca_hash)
 IDENTITY = Identity(
     key=key("a"),
     certificate=CA.certificate("a", host="box"),
     authorities=(CA.authority.der,),
-    successions=(sign_succession(CA.network, CA.key, public_bytes(key("second"))),),
+    successions=(sign_succession(CA.network, CA.key, SECOND),),
     pinned=True,
     token="0123456789ab",
     floors=Floors(1, 2, 3),

@@ -1,16 +1,20 @@
 """The ledger and renewals: durable, journaled, once for each request, and the node stays who it was."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pulse.core.trust.authorities import sign_retirement, sign_succession
+from pulse.core.trust.ca import Issuer, make_authority
 from pulse.core.trust.certificates import Certificate, parse
-from pulse.core.trust.join import Denied, Enrolment, Floors, Refusal
+from pulse.core.trust.join import Denied, Enrolment, Floors, Granted, Refusal
+from pulse.core.trust.join import parse_answer as parse_joined
 from pulse.core.trust.renew import build_renewal, parse_answer
 from pulse.core.trust.revocation import sign_revocation
 from pulse.errors import ProtocolError
 from pulse.store.ledger import Admission, Ledger
-from tests.authority import NONCE, NOW, Ca, key, node, token
+from tests.authority import MESH, NONCE, NOW, Ca, key, node, request, token
 from tests.store.ledgers import CA, granted, issued_serials, join, make, reopen, uses
 
 DAY = 86400.0
@@ -27,7 +31,7 @@ def renew(
 ) -> tuple[Admission, Enrolment | Denied]:
     request = build_renewal(shown, nonce, key(signer))
     admission = ledger.renew(CA.issuer, request, now=now, floors=Floors(2, 1, 4), vouched=True)
-    return admission, parse_answer(admission.answer, request, shown, (CA.authority,))
+    return admission, parse_answer(admission.answer, request, shown, CA.chain)
 
 
 def renewed(ledger: Ledger, shown: Certificate, nonce: bytes = NONCE, now: float = DUE) -> Certificate:
@@ -113,3 +117,46 @@ def test_who_proves_nothing_is_not_even_journaled(tmp_path: Path, forged: str) -
     with pytest.raises(ProtocolError):
         renew(ledger, shown, signer=signer)
     assert told(ledger) == before
+
+
+def test_under_another_key_everybody_gets_another_certificate_once(tmp_path: Path) -> None:
+    ledger = make(tmp_path / "ca", TOKEN)
+    first, later = joined(ledger), NOW + 2 * DAY
+    second = make_authority(key("second"), CA.network.name, NOW, 2, CA.network.ca_hash)
+    introduced = sign_succession(CA.network, CA.key, second)
+    retired = sign_retirement(CA.network, CA.authority.public_key, key("second"))
+    chain = CA.chain.merged([introduced])
+    for issuer in (
+        Issuer(key("second"), second, MESH, (CA.authority.der,), (introduced,)),
+        Issuer(key("second"), second, MESH, (), (introduced, retired)),
+    ):
+        nonces = iter(bytes([len(issuer.older), turn]) * 8 for turn in range(9))
+
+        def asked(shown: Certificate, who: Issuer = issuer, nonces: Iterator[bytes] = nonces) -> Certificate:
+            request = build_renewal(shown, next(nonces), key("a"))
+            said = ledger.renew(who, request, now=later, floors=Floors(), vouched=True)
+            outcome = parse_answer(said.answer, request, shown, chain)
+            assert isinstance(outcome, Enrolment)
+            return outcome.certificate
+
+        following = asked(first)
+        assert issuer.signed(following)
+        assert following.addresses == first.addresses
+        assert asked(following) == following, "in the first half of its life there is no other"
+        assert asked(first) == following, "an answer that was lost comes again"
+    assert told(ledger).count("certificate renewed") == 1
+    rejoined = parse(granted_by(ledger, issuer, later).certificate)
+    assert issuer.signed(rejoined)
+    assert uses(ledger, TOKEN) == 1
+    stranger = CA.certificate("b", addresses=first.addresses, is_ca=False)
+    with pytest.raises(ProtocolError, match="stranger"):
+        ledger.renew(issuer, build_renewal(stranger, NONCE, key("b")), now=later, floors=Floors())
+
+
+def granted_by(ledger: Ledger, issuer: Issuer, now: float) -> Granted:
+    """What the CA gives who joins once more with the key it has."""
+    asked = request("a", TOKEN, "box")
+    said = ledger.admit(issuer, asked, now=now, serial=99, floors=Floors(), vouched=True)
+    answer = parse_joined(said.answer, asked, TOKEN.keys)
+    assert isinstance(answer, Granted)
+    return answer

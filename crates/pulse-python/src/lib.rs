@@ -131,6 +131,10 @@ impl Dataplane {
         self.0.close_session(node_id(&node)?, reason).map_err(python_error)
     }
 
+    fn renew_sessions(&self) -> PyResult<()> {
+        self.0.renew_sessions().map_err(python_error)
+    }
+
     fn send(&self, link: LinkId, message: Vec<u8>) -> PyResult<bool> {
         self.0.send(link, message).map_err(python_error)
     }

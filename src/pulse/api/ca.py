@@ -1,10 +1,10 @@
-"""`/api/ca/…`: the CA's journal."""
+"""`/api/ca/…`: the CA's journal, and its keys."""
 
 from starlette.requests import Request
 
-from pulse import schemas
+from pulse import certschemas, schemas
 from pulse.api.control import Control
-from pulse.api.routes import Endpoint
+from pulse.api.routes import LOCAL, Endpoint
 from pulse.core.trust.apikeys import Scope
 
 
@@ -18,7 +18,19 @@ async def verify(control: Control, _: Request) -> schemas.JournalCheck:
     return await control.ca_verify()
 
 
+async def rotation(control: Control, _: Request) -> certschemas.CaRotation:
+    """How far the replacement of the CA's key is."""
+    return await control.rotation.status()
+
+
+async def rotate(control: Control, _: Request) -> certschemas.CaRotation:
+    """Begin to replace the CA's key."""
+    return await control.rotation.rotate()
+
+
 ENDPOINTS = (
+    Endpoint("GET", "/api/ca/rotation", rotation, Scope.READ),
+    Endpoint("POST", "/api/ca/rotation", rotate, LOCAL, status=202),
     Endpoint("GET", "/api/ca/log", log, Scope.READ),
     Endpoint("GET", "/api/ca/verify", verify, Scope.READ),
 )

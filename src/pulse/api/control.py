@@ -13,12 +13,29 @@ class Bulk(Protocol):
         ...
 
 
+class Rotation(Protocol):
+    """The replacement of the CA's key, on the CA."""
+
+    async def status(self) -> certschemas.CaRotation:
+        """How far it is."""
+        ...
+
+    async def rotate(self) -> certschemas.CaRotation:
+        """Begin it."""
+        ...
+
+
 class Control(Protocol):
     """One node, as its owner commands it; every method may raise PulseError."""
 
     @property
     def bulk(self) -> Bulk:
         """Many nodes at once."""
+        ...
+
+    @property
+    def rotation(self) -> Rotation:
+        """The CA's keys."""
         ...
 
     @property

@@ -23,7 +23,7 @@ GROUPS = {
     "Look": {
         "status": ("pulse.cli.status:status", "Show whether all is well, and the nodes of the mesh."),
         "id": ("pulse.cli.node:identity", "Show who this node is."),
-        "cert": ("pulse.cli.node:certificate", "Show this node's certificate and when it ends."),
+        "cert": ("pulse.cli.cert:app", "Show this node's certificate and when it ends."),
         "ping": ("pulse.cli.node:ping", "Ask a node for a sign of life, and measure."),
         "trace": ("pulse.cli.trace:trace", "Show the way frames take to a node, hop by hop."),
         "why": ("pulse.cli.why:why", "Say why a node is reached as it is, from both ends."),

@@ -23,6 +23,7 @@ app.command("pulse.cli.roles:grant", name="grant", help="Make a node scribe or o
 app.command("pulse.cli.custody:backup", name="backup", help="Write the CA into one file.")
 app.command("pulse.cli.custody:restore", name="restore", help="Put a CA back from a backup.")
 app.command("pulse.cli.custody:sign", name="sign", help="Sign a certificate without a network.")
+app.command("pulse.cli.rotation:rotate", name="rotate", help="Replace the CA's key while the mesh goes on.")
 app.command("pulse.cli.roles:ungrant", name="ungrant", help="Take the role of operator from a node.")
 
 

@@ -116,6 +116,13 @@ class TrustChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreChain:
+    """Keep the statements that say which CA keys count, as the exact bytes that were signed, in their order."""
+
+    statements: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StoreRoles:
     """Keep a roles object on disk, as the exact bytes that were signed."""
 
@@ -227,7 +234,7 @@ class Log:
 
 
 Punching = AskPunch | AnswerPunch | ExpectProbes | SendProbe | SendProbesApart
-Store = StoreRoles | StoreConfig | StoreRevocation | StoreBoot
+Store = StoreChain | StoreRoles | StoreConfig | StoreRevocation | StoreBoot
 Effect = (
     Dial
     | CloseLink

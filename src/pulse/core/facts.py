@@ -240,6 +240,16 @@ class IdentityRenewed:
 
 
 @dataclass(frozen=True, slots=True)
+class ChainShown:
+    """Statements that say which CA keys count, in their order: of the CA here, of an answer, or of a join lane.
+
+    None of them is news to be blamed on anybody: what does not fit is left out.
+    """
+
+    statements: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ClockCompared:
     """A neighbour told the time by its wall clock as its link came up: ours was so many seconds ahead."""
 
@@ -299,6 +309,7 @@ Fact = (
     | SourcesChanged
     | Woke
     | IdentityRenewed
+    | ChainShown
     | ClockCompared
     | ClockRead
     | LansChanged

@@ -28,7 +28,8 @@ from pulse.core.paths.routing import Routing
 from pulse.core.paths.sight import Sight
 from pulse.core.paths.traversal import Traversal
 from pulse.core.paths.wanted import Wanted
-from pulse.core.trust.certificates import Authority, Certificate
+from pulse.core.trust.authorities import Chain
+from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.identity import Signer
 from pulse.core.trust.join import Floors
 from pulse.core.trust.members import Members
@@ -45,7 +46,7 @@ class Machines:
         self,
         me: Certificate,
         signer: Signer,
-        authorities: Sequence[Authority],
+        chain: Chain,
         random: "Random",
         *,
         boot: int,
@@ -55,7 +56,7 @@ class Machines:
         birthday: bool = False,
     ) -> None:
         self.me = me
-        self.statements = Statements(me.network, authorities, self.ca_nodes, self._public_key, floors)
+        self.statements = Statements(chain, self.ca_nodes, self._public_key, floors)
         self.sharing = Sharing(self.statements)
         self.members = Members(self.statements.naming)
         self.members.certificate_seen(me)
@@ -64,7 +65,7 @@ class Machines:
         self.probe = Probe()
         self.heard = Heard()
         self.neighbours = Neighbours(random, self.heard.places_of)
-        self.gossip = Gossip(me.network, me, lambda: authorities, random)
+        self.gossip = Gossip(me.network, me, lambda: self.statements.authorities, random)
         self.wanted = Wanted(me.node_id, self.heard.members, self.gossip.lacking)
         self.traversal = self._traversal(random, Birthdays(birthday, self.sight.nat, self.sight.outer))
         self.beacons = Beacons(
@@ -78,7 +79,7 @@ class Machines:
             wants=lambda node: node in self.wanted.nodes(),
             revoked=self.statements.revoked,
         )
-        self.announce = Announce(me, signer, boot=boot, version=version)
+        self.announce = Announce(me, signer, boot=boot, version=version, chain=chain.number)
         self.linkstate = LinkState(me.node_id)
         self.routing = Routing(self.linkstate.graph)
         self.unknown_messages = 0

@@ -22,6 +22,7 @@ from pulse.core.effects import (
 from pulse.core.facts import (
     AddressesChanged,
     BeaconHeard,
+    ChainShown,
     ClockCompared,
     ClockRead,
     ConfigFetched,
@@ -106,8 +107,6 @@ class Mesh(Machines):
                 return self.neighbours.dial_failed(fact, now)
             case MessageReceived(link, payload):
                 return message_received(self, link, payload, now)
-            case ConfigFetched(node, data):
-                return self.sharing.config_fetched(node, data, now)
             case LinksSampled(samples):
                 return self._sampled(samples, now)
             case (
@@ -121,6 +120,8 @@ class Mesh(Machines):
                 | BeaconHeard()
             ):
                 return places_changed(self, fact, now)
+            case ConfigFetched() | ChainShown():
+                return self._brought(fact, now)
             case ClockCompared() | ClockRead() | IdentityRenewed():
                 return self._clock(fact, now)
             case PunchAsked() | PunchAnswered() | ProbeReceived():
@@ -261,6 +262,14 @@ class Mesh(Machines):
                 self.sight.clock_read(wall, now)
                 read = [*self.beacons.clock_read(wall, now), *self.gossip.clock_read(wall)]
                 return [*read, *self.timetable.clock_read(wall, now)]
+
+    def _brought(self, fact: ConfigFetched | ChainShown, now: float) -> Outcomes:
+        """Signed objects that came otherwise than over a link."""
+        match fact:
+            case ConfigFetched(node, data):
+                return self.sharing.config_fetched(node, data, now)
+            case ChainShown(statements):
+                return self.sharing.chain_shown(statements, now)
 
     # Paths
 

@@ -70,6 +70,8 @@ class ObjectKind(IntEnum):
     """A node asks for its next certificate: signed by its own key, and for the CA alone."""
     RENEWED = 10
     """The CA's answer to that."""
+    RETIREMENT = 11
+    """The CA's newest key takes the one before it out of trust."""
 
 
 class Hello(Wire, frozen=True, tag=1):

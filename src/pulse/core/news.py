@@ -144,10 +144,11 @@ def seen_elsewhere(of: Machines, now: float) -> Outcomes:
 
 
 def trust_changed(of: Machines, now: float) -> Outcomes:
-    """Revocations or roles are others: who is out is gone from every machine."""
+    """Revocations, roles or CA keys are others: who is out is gone from every machine."""
     revoked = of.statements.revoked()
     of.tables_stale = of.rules_stale = True
     outcomes: list[Effect | News] = [*of.neighbours.peers_banished(revoked)]
+    outcomes += of.announce.chain_grew(of.statements.chain.number, now)
     outcomes += of.gossip.revocations_changed(revoked)
     outcomes += of.linkstate.revocations_changed(revoked)
     outcomes += of.traversal.peers_banished(revoked, now)

@@ -179,6 +179,9 @@ class DataplaneLinks:
             trust.greeting,
         )  # fmt: skip
 
+    def renew_sessions(self) -> None:
+        self._dataplane.renew_sessions()
+
     async def join(self, address: str, *, pinned: bool) -> Lane:
         join = self._dataplane.join(address, pinned, websocket=WEBSOCKET_AFTER, proxy=self._through(address))
         lane = self._lanes[join] = Lane(self._dataplane, join, asyncio.get_running_loop().create_future())

@@ -169,6 +169,10 @@ class Links(Protocol):
         """End a link."""
         ...
 
+    def renew_sessions(self) -> None:
+        """Have a new session with everybody, beside the one there is, which it replaces; the lower id dials."""
+        ...
+
     def close_session(self, node: NodeId, reason: str) -> None:
         """End the session with a node; the next packet for it opens a new one."""
         ...

@@ -159,7 +159,7 @@ class CaService:
         if not self.waits():
             return False
         try:
-            return not (renews and read_renewal(request, (self.issuer.authority,)).is_ca)
+            return not (renews and read_renewal(request, self.issuer.trusted).is_ca)
         except ProtocolError:
             return True
 

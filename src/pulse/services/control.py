@@ -99,6 +99,13 @@ class Pinner(Protocol):
     async def unpin(self, wanted: schemas.UnpinRequest) -> schemas.PinInfo: ...
 
 
+class Rotation(Protocol):
+    """Who replaces the key of the CA on this node."""
+
+    async def status(self) -> certschemas.CaRotation: ...
+    async def rotate(self) -> certschemas.CaRotation: ...
+
+
 class Keys(Protocol):
     """Who keeps the keys to the API over TCP."""
 
@@ -142,6 +149,7 @@ class ControlService:
     file: configschemas.WholeFile
     templates: configschemas.TemplateStore
     hits: policyschemas.HitCounts
+    rotation: Rotation
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when somebody asked the node to stop."""
 

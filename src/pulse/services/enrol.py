@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pulse import clock
 from pulse.core.network.netconfig import base_of, first_config
-from pulse.core.trust.authorities import trusted_authorities
 from pulse.core.trust.ca import LEAF_LIFETIME, SERIAL_BITS, Issuer
 from pulse.core.trust.certificates import parse
 from pulse.core.trust.identity import requested_name
@@ -83,15 +82,14 @@ def state_network(data_dir: Path, issuer: Issuer, scribe: NodeId | None) -> None
         signed = first_config(issuer.network, issuer.mesh_cidr, issuer.signer)
         store.save_config(*signed.number, signed.data)
     held = store.load_roles().data
-    trusted = trusted_authorities(issuer.network, issuer.authorities, issuer.successions)
-    before = open_roles(held, issuer.network, trusted).roles if held else Roles()
+    before = open_roles(held, issuer.network, issuer.trusted).roles if held else Roles()
     if held is None or (scribe is not None and before.scribe is None):
         # Of newer ones that are damaged each may have named a scribe, and what the last of them wrote still counts.
         lost = max(0, store.highest_roles() - before.epoch)
         roles = Roles(before.epoch + lost + 1, operators=before.operators)
         if scribe is not None:
             config = store.load_config().data if lost else None
-            base, number = base_of(config) if config else None, before.scribe_epoch + lost + 1
+            base, number = base_of(config) if config else before.base, before.scribe_epoch + lost + 1
             roles = replace(roles, scribe=scribe, scribe_epoch=number, scribe_key=_key_of(data_dir, scribe), base=base)
         store.save_roles(roles.epoch, sign_roles(issuer.network, roles, issuer.signer).data)
 

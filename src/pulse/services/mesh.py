@@ -30,6 +30,7 @@ from pulse.core.effects import (
     SendProbesApart,
     Store,
     StoreBoot,
+    StoreChain,
     StoreConfig,
     StorePeers,
     StoreRevocation,
@@ -37,7 +38,7 @@ from pulse.core.effects import (
     TablesChanged,
     TrustChanged,
 )
-from pulse.core.facts import ClockCompared, ClockRead, Fact, LinkUp, Woke
+from pulse.core.facts import ClockCompared, ClockRead, DialFailed, Fact, LinkUp, Woke
 from pulse.core.mesh import Mesh
 from pulse.core.messages import ObjectKind
 from pulse.core.types import NodeId
@@ -79,6 +80,8 @@ class MeshService:
     """Asks a node for its network config."""
     punch: Callable[[Punching], None] = lambda _: None
     """Does what an attempt at a hole in a NAT asks for."""
+    dial_refused: Callable[[str], None] = lambda _: None
+    """Told why each dial failed."""
     send_beacon: Callable[[bytes], None] = lambda _: None
     """Sends a datagram to the beacons' group on every LAN."""
     witness: Callable[[Sequence[Effect]], None] = lambda _: None
@@ -97,6 +100,8 @@ class MeshService:
             self._happened(ClockRead(wall))
         if isinstance(translated, LinkUp):
             self._happened(ClockCompared(translated.link, wall - translated.hello.clock))
+        if isinstance(translated, DialFailed):
+            self.dial_refused(translated.code)
         if translated is not None:
             self._happened(translated)
 
@@ -111,7 +116,7 @@ class MeshService:
                     self.dialler.dial(effect)
                 case TrustChanged():
                     self._change_trust()
-                case StoreRoles() | StoreConfig() | StoreRevocation() | StoreBoot():
+                case StoreChain() | StoreRoles() | StoreConfig() | StoreRevocation() | StoreBoot():
                     self._keep(effect)
                 case FetchConfig(node):
                     self.fetch_config(node)
@@ -210,6 +215,8 @@ class MeshService:
 
     def _store(self, stored: Store) -> None:
         match stored:
+            case StoreChain(statements):
+                self.store.save_chain(statements)
             case StoreRoles(epoch, data):
                 self.store.save_roles(epoch, data)
             case StoreConfig(scribe_epoch, generation, data):

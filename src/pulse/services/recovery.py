@@ -12,7 +12,6 @@ from typing import Final
 
 from pulse import clock
 from pulse.core.mesh import Mesh
-from pulse.core.trust.ca import Issuer
 from pulse.core.trust.certificates import Certificate, verify
 from pulse.errors import PulseError, Refused
 from pulse.store import authority
@@ -36,7 +35,6 @@ class RecoveryService:
 
     data_dir: Path
     mesh: Mesh
-    issuer: Issuer
     ledger: Ledger
     catch_up: Callable[[], None]
     """Takes revocations into the ledger."""
@@ -95,11 +93,11 @@ class RecoveryService:
         return took >= PATIENCE or (took >= HEARING and self.mesh.gossip.is_complete())
 
     def _ours(self, certificates: Iterable[Certificate]) -> list[Certificate]:
-        """Those that our key signed."""
+        """Those that a key of ours signed."""
         ours = []
         for each in certificates:
             try:
-                verify(each, (self.issuer.authority,), None)
+                verify(each, self.mesh.statements.authorities, None)
             except Refused:
                 continue
             ours.append(each)

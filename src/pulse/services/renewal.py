@@ -6,17 +6,19 @@ Invariant: a certificate is on disk before anybody is shown it, and what was not
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pulse import clock
-from pulse.core.facts import Fact, IdentityRenewed
+from pulse.core.facts import ChainShown, Fact, IdentityRenewed
 from pulse.core.messages import MethodName
-from pulse.core.trust.authorities import trusted_authorities
-from pulse.core.trust.join import RETRYABLE, Denied, Enrolment, Refusal, check_lane, refusal_text
+from pulse.core.trust.authorities import chain_of
+from pulse.core.trust.certificates import Certificate
+from pulse.core.trust.join import RETRYABLE, Denied, Enrolment, Refusal, check_lane, refusal_text, statements_shown
 from pulse.core.trust.renew import build_renewal, parse_answer
-from pulse.core.trust.renewal import AskCa, Renewal
+from pulse.core.trust.renewal import AskCa, Overdue, Renewal
 from pulse.core.types import NodeId
 from pulse.errors import LinkError, PulseError, Refused
 from pulse.net.lanes import open_lane
@@ -62,7 +64,7 @@ def signed_request(held: Identity) -> bytes:
 def following(held: Identity, request: bytes, answer: bytes) -> Identity:
     """The identity with the certificate in the CA's answer. Raises RenewalDenied, LinkError, or as `parse_answer`."""
     me = held.certificate
-    known = trusted_authorities(me.network, held.authorities, held.successions)
+    known = chain_of(me.network, held.authorities, held.successions)
     outcome = parse_answer(answer, request, me, known)
     if isinstance(outcome, Enrolment):
         return replace(
@@ -99,8 +101,16 @@ async def _over_lane(links: Links, held: Identity, place: str) -> Identity:
     network = held.certificate.network
     lane, _ = await open_lane(links, place, pinned=True)
     check_lane(lane.leaf, lane.objects, network.ca_hash, network.name)
+    # A refusal brings no statements: one signed by a key of later would not be believed without these.
+    held = _informed(held, statements_shown(lane.objects))
     request = signed_request(held)
     return following(held, request, await lane.send(request))
+
+
+def _informed(held: Identity, statements: Sequence[bytes]) -> Identity:
+    """The identity that knows these statements about CA keys, too. Raises Refused for one that does not fit."""
+    chain = chain_of(held.certificate.network, held.authorities, held.successions)
+    return replace(held, successions=chain.merged(statements).statements)
 
 
 @dataclass(slots=True)
@@ -120,17 +130,34 @@ class RenewalService:
     """Where other nodes may be reached, best first."""
     is_linked: Callable[[], bool] = lambda: True
     """True if there is a link with anybody."""
+    overdue: Callable[[Certificate], Overdue] = lambda _: Overdue.NOT
+    """Whether the CA signs with another key by now than it signed that certificate with."""
+    statements: Callable[[], tuple[bytes, ...]] = tuple
+    """What is known of CA keys by now, which may be more than when the certificate was made."""
+    nodes: Callable[[], int] = lambda: 1
+    """How many nodes there are, ourselves included."""
     own_ca: OwnCa | None = None
     """The CA, if it is on this node."""
+    _trust_changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def run(self) -> None:
         """Renew, until cancelled."""
         while True:
+            overdue = self.overdue(self.identity.certificate)
+            if overdue is not Overdue.NOT:
+                self.machine.superseded(self.nodes(), clock.wall())
             for effect in self.machine.tick(clock.wall()):
-                await self._ask(over_session=isinstance(effect, AskCa))
+                await self._ask(over_session=isinstance(effect, AskCa) and overdue is not Overdue.OUTCAST)
             due = self.machine.deadline()
             left = CLOCK_LOOK if due is None else due - clock.wall()
-            await asyncio.sleep(min(max(left, 0.0), CLOCK_LOOK))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(max(left, 0.0), CLOCK_LOOK)):
+                    await self._trust_changed.wait()
+            self._trust_changed.clear()
+
+    def trust_changed(self) -> None:
+        """Other CA keys count, or the CA speaks with another one."""
+        self._trust_changed.set()
 
     async def _ask(self, *, over_session: bool) -> None:
         try:
@@ -150,28 +177,30 @@ class RenewalService:
             self.machine.renewed(renewed.certificate, clock.wall())
 
     async def _asked(self, *, over_session: bool) -> Identity:
+        held = _informed(self.identity, self.statements())
         if self.own_ca is not None:
-            request = signed_request(self.identity)
-            answer = await self.own_ca(self.identity.certificate.node_id, request)
-            return following(self.identity, request, answer)
+            request = signed_request(held)
+            answer = await self.own_ca(held.certificate.node_id, request)
+            return following(held, request, answer)
         if not over_session:
-            return await over_lanes(self.links, self.identity, self.places())
+            return await over_lanes(self.links, held, self.places())
         error: PulseError = LinkError("this node has not met the CA's node")
         for ca in sorted(self.ca_nodes()):
-            request = signed_request(self.identity)
+            request = signed_request(held)
             try:
                 answer = await self.call(ca, MethodName.RENEW, request, CA_PATIENCE)
-                return following(self.identity, request, answer)
+                return following(held, request, answer)
             except LinkError as failed:
                 error = failed
         if self.is_linked():
             raise error
         # Nobody takes a link with us, perhaps for our certificate's sake: the join lane asks for none.
-        return await over_lanes(self.links, self.identity, self.places())
+        return await over_lanes(self.links, held, self.places())
 
     def _keep(self, renewed: Identity) -> None:
         """First the disk, then the handshakes, then the mesh: nobody hears of a certificate that a crash could lose."""
         disk.save(self.data_dir, renewed)
         self.identity = renewed
+        self.tell(ChainShown(renewed.successions))
         self.show(renewed)
         self.tell(IdentityRenewed(renewed.certificate.der))

@@ -13,7 +13,6 @@ import msgspec
 from pulse import clock
 from pulse.core.messages import MethodName, ObjectKind, Wire, pack, printable, unpack
 from pulse.core.network.statements import Statements
-from pulse.core.trust.ca import Issuer
 from pulse.core.trust.identity import Signer, node_bytes, node_from_bytes
 from pulse.core.trust.members import Members
 from pulse.core.trust.revocation import BY_CA, Revocation, check_revocable, sign_revocation
@@ -21,7 +20,7 @@ from pulse.core.types import LEAST_PREFIX, Digest, NodeId, is_node_id
 from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused
 from pulse.net.links import Rpc
 from pulse.schemas import Revoked, RevokeRequest
-from pulse.store.ledger import Ledger
+from pulse.store.authority import HeldCa
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +55,7 @@ class RevokeService:
     members: Members
     ca_nodes: Callable[[], frozenset[NodeId]]
     publish: Publishes
-    ca: tuple[Issuer, Ledger] | None
+    ca: HeldCa | None
     """The CA's key and ledger, on the CA."""
     call: Rpc
     _entered: set[NodeId] = field(default_factory=set, init=False)
@@ -80,10 +79,20 @@ class RevokeService:
         """On the CA: what the scribe revoked is the CA's word from now on and outlives its epoch, but for some."""
         for each in self.statements.by_scribe():
             if each.node in reinstated and self.ca is not None:
-                self.ca[1].reinstate_node(each.node, clock.wall())
+                self.ca.ledger.reinstate_node(each.node, clock.wall())
                 self._entered.discard(each.node)
             else:
                 self._sign(each.node)
+
+    def resign(self) -> None:
+        """On the CA, whose key is another: what it revoked is its word under the new one. Raises as `catch_up` does."""
+        for each in self.statements.revocations():
+            if self.ca and each.scribe_epoch == BY_CA and each.ca_number < self.statements.chain.number:
+                signed = sign_revocation(
+                    self.statements.network, each.node, self.ca.issuer.signer, time=each.time, reason=each.reason
+                )
+                self.ca.ledger.revoke_node(each.node, signed.data, clock.wall())
+                self.publish.revocation(signed)
 
     def catch_up(self) -> None:
         """On the CA, before it signs: what the mesh knows goes into the ledger. Raises what the ledger raises."""
@@ -91,12 +100,12 @@ class RevokeService:
             return
         for each in self.statements.revocations():
             if each.node not in self._entered:
-                self.ca[1].revoke_node(each.node, each.data, clock.wall())
+                self.ca.ledger.revoke_node(each.node, each.data, clock.wall())
                 self._entered.add(each.node)
 
     def restore(self) -> None:
         """On the CA, at its start: what only the ledger knows goes out to the mesh."""
-        for data in self.ca[1].revocations() if self.ca else ():
+        for data in self.ca.ledger.revocations() if self.ca else ():
             if self.statements.holds(ObjectKind.REVOCATION, data):
                 continue
             try:
@@ -116,9 +125,8 @@ class RevokeService:
         """With the CA's key if it is here, else as the scribe."""
         now, network = clock.wall(), self.statements.network
         if self.ca is not None:
-            issuer, ledger = self.ca
-            signed = sign_revocation(network, node, issuer.signer, scribe_epoch=BY_CA, time=now)
-            ledger.revoke_node(node, signed.data, now)
+            signed = sign_revocation(network, node, self.ca.issuer.signer, scribe_epoch=BY_CA, time=now)
+            self.ca.ledger.revoke_node(node, signed.data, now)
         else:
             epoch = self.statements.roles.scribe_epoch
             signed = sign_revocation(network, node, self.signer, scribe_epoch=epoch, time=now)

@@ -13,11 +13,13 @@ from pulse import clock
 from pulse.core.messages import printable
 from pulse.core.network.statements import Statements
 from pulse.core.trust.ca import Issuer
+from pulse.core.trust.identity import public_bytes
 from pulse.core.trust.members import Members
 from pulse.core.trust.roles import Role, Roles, SignedRoles, sign_roles
 from pulse.core.types import LEAST_PREFIX, SHORT_ID, NodeId
 from pulse.errors import NotFound, Refused
 from pulse.schemas import NodeRole, Revoked, RoleRequest, RolesInfo
+from pulse.store.authority import HeldCa
 from pulse.store.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -46,7 +48,7 @@ class RolesService:
     """True if a neighbour has told all it holds."""
     highest: Callable[[], int]
     """The highest epoch of roles ever kept on this disk, readable or not: none is signed twice."""
-    ca: tuple[Issuer, Ledger] | None
+    ca: HeldCa | None
     """The CA's key and ledger, on the CA."""
     check: Callable[[], None] = lambda: None
     """Raises Refused while the CA may sign nothing."""
@@ -115,11 +117,24 @@ class RolesService:
                 f"{how}"
             )
         key = ledger.public_key(node)
-        first = Roles(roles.epoch + 1, node, roles.scribe_epoch + 1, roles.operators, scribe_key=key)
+        first = Roles(roles.epoch + 1, node, roles.scribe_epoch + 1, roles.operators, scribe_key=key, base=roles.base)
         appointed = self._numbered(roles, first, force=False)
         made = sign_roles(issuer.network, appointed, issuer.signer)
         self._publish(made, node, Role.SCRIBE, "role granted")
         return made.data
+
+    def resign(self) -> None:
+        """On the CA, whose key is another: the roles in force, and the first config, are its word under the new one.
+
+        Raises SystemRefused for a disk that refuses.
+        """
+        signed, config = self.statements.signed_roles, self.statements.config
+        if self.ca is None or signed is None or signed.signed_by == public_bytes(self.ca.issuer.signer):
+            return
+        roles = self._numbered(signed.roles, signed.roles, force=False)
+        if config is not None and config.number[0] == 0:
+            roles = replace(roles, base=(*config.number, config.sha256))
+        self.publish.roles(sign_roles(self.ca.issuer.network, roles, self.ca.issuer.signer))
 
     # Details
 
@@ -165,7 +180,7 @@ class RolesService:
             keepers = " or ".join(map(self.members.named, sorted(self.ca_nodes())))
             raise Refused(f"roles are given by the CA alone.\nRun it on {keepers or 'the CA'}")
         self.check()
-        return self.ca
+        return self.ca.issuer, self.ca.ledger
 
     def _numbered(self, before: Roles, after: Roles, *, force: bool) -> Roles:
         """Numbers that none had before, also if the newest roles are damaged: each of those may have named a scribe."""

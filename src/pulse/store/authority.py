@@ -1,25 +1,32 @@
 """The CA on disk: its key, its certificate, the mesh range it allots, and the ledger beside them.
 
-    <data dir>/ca/key  certificate  range  ledger.sqlite  journal.head
+    <data dir>/ca/key  certificate  range  succession  ledger.sqlite  journal.head
+
+While its key is being replaced, `succession` holds the next one, and says which of the two signs.
 
 Invariant: the directory appears whole or not at all, and its key is never read by anything but the CA.
 """
 
 import secrets
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pulse.core.network.ranges import mesh_range
-from pulse.core.trust.authorities import parse_authority
+from pulse.core.trust.authorities import chain_of, parse_authority, sign_retirement, sign_succession
 from pulse.core.trust.ca import LEAF_LIFETIME, SERIAL_BITS, Issuer, make_authority
 from pulse.core.trust.identity import key_hash, public_bytes
+from pulse.core.trust.rotation import Step
 from pulse.errors import Damaged, PulseError
+from pulse.store import succession
 from pulse.store.files import check_directory, new_directory, read_checked, write_checked
 from pulse.store.ledger import Ledger
+from pulse.store.succession import Succession, key_der
 
 DIRECTORY: Final = "ca"
 LEDGER: Final = "ledger.sqlite"
@@ -53,10 +60,7 @@ def found(data_dir: Path, network: str, cidr: IPv4Network, now: float) -> None:
     key = Ed25519PrivateKey.generate()
     authority = make_authority(key, network, now, secrets.randbits(SERIAL_BITS))
     with new_directory(data_dir / DIRECTORY) as directory:
-        der = key.private_bytes(
-            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        write_checked(directory / "key", "ca-key", der)
+        write_checked(directory / "key", "ca-key", key_der(key))
         write_checked(directory / "certificate", "ca-certificate", authority.der)
         write_checked(directory / "range", "mesh-range", str(cidr).encode())
         Ledger.create(directory / LEDGER, authority.network, now).close()
@@ -66,17 +70,92 @@ def open_issuer(data_dir: Path, life: float = LEAF_LIFETIME) -> Issuer:
     """The CA of this machine, able to sign certificates good for `life` seconds; raises Damaged that names the file."""
     directory = data_dir / DIRECTORY
     check_directory(directory)
-    key = serialization.load_der_private_key(read_checked(directory / "key", "ca-key", _NEXT), None)
-    authority = parse_authority(read_checked(directory / "certificate", "ca-certificate", _NEXT))
-    if not isinstance(key, Ed25519PrivateKey) or key_hash(public_bytes(key)) != authority.ca_hash:
+    held = succession.read(directory)
+    if held.step in (Step.RENEWING, Step.RETIRING):
+        key, der = _key(held.key), held.certificate
+    else:
+        key, der = _key(read_checked(directory / "key", "ca-key", _NEXT)), _certificate(directory)
+    authority = parse_authority(der)
+    if key is None or key_hash(public_bytes(key)) != authority.ca_hash:
         raise Damaged(f"{directory} holds a key and a certificate that do not belong together.\n{_NEXT}")
     try:
         cidr = mesh_range(read_checked(directory / "range", "mesh-range", _NEXT).decode())
     except (PulseError, UnicodeDecodeError) as error:
         raise Damaged(f"{directory / 'range'} is damaged.\n{_NEXT}") from error
-    return Issuer(key, authority, cidr, life=life)
+    return Issuer(key, authority, cidr, _beside(directory, held), held.statements, life)
+
+
+def statements(data_dir: Path) -> tuple[bytes, ...]:
+    """What the CA of this machine has said of its keys; nothing if there is none here."""
+    return succession.read(data_dir / DIRECTORY).statements if exists(data_dir) else ()
+
+
+def begin_succession(data_dir: Path, issuer: Issuer, now: float) -> None:
+    """Make the CA's next key, and the old one's word for it; they are on disk, and whole, when this returns."""
+    network = issuer.network
+    key = Ed25519PrivateKey.generate()
+    following = make_authority(key, network.name, now, secrets.randbits(SERIAL_BITS), network.ca_hash)
+    chain = chain_of(network, issuer.authorities, issuer.successions)
+    # What is said here must be believed by all others: it is judged like what comes from a neighbour.
+    statements = chain.extended(sign_succession(network, issuer.signer, following)).statements
+    succession.write(
+        data_dir / DIRECTORY, Succession(Step.INTRODUCING, statements, key_der(key), following.der, float(now))
+    )
+
+
+def sign_with_next_key(data_dir: Path) -> None:
+    """From now on the next key is the CA's: `open_issuer` opens it."""
+    directory = data_dir / DIRECTORY
+    succession.write(directory, msgspec.structs.replace(succession.read(directory), step=Step.RENEWING))
+
+
+def retire_key(data_dir: Path) -> None:
+    """Take the old key out of trust by the new one's word, which is on disk when this returns."""
+    directory, issuer = data_dir / DIRECTORY, open_issuer(data_dir)
+    chain = chain_of(issuer.network, issuer.authorities, issuer.successions)
+    statements = chain.extended(sign_retirement(issuer.network, chain.past[-1], issuer.signer)).statements
+    held = succession.read(directory)
+    succession.write(directory, msgspec.structs.replace(held, step=Step.RETIRING, statements=statements))
+
+
+def finish_succession(data_dir: Path) -> None:
+    """Put the new key in the place of the old one, which is gone then. It can be done again at any point of it."""
+    directory = data_dir / DIRECTORY
+    held = succession.read(directory)
+    if held.step is not Step.RETIRING:
+        return
+    write_checked(directory / "key", "ca-key", held.key)
+    write_checked(directory / "certificate", "ca-certificate", held.certificate)
+    succession.write(directory, msgspec.structs.replace(held, step=Step.DONE, key=b"", certificate=b""))
+
+
+def _beside(directory: Path, held: Succession) -> tuple[bytes, ...]:
+    """The certificate of the other CA key that counts."""
+    if held.step is Step.RENEWING:
+        return (_certificate(directory),)
+    return (held.certificate,) if held.step is Step.INTRODUCING else ()
+
+
+def _certificate(directory: Path) -> bytes:
+    return read_checked(directory / "certificate", "ca-certificate", _NEXT)
+
+
+def _key(der: bytes) -> Ed25519PrivateKey | None:
+    try:
+        key = serialization.load_der_private_key(der, None)
+    except ValueError:
+        return None
+    return key if isinstance(key, Ed25519PrivateKey) else None
 
 
 def open_ledger(data_dir: Path, issuer: Issuer) -> Ledger:
     """The CA's ledger; raises NotFound, Damaged or SystemRefused that names the file."""
     return Ledger.open(data_dir / DIRECTORY / LEDGER, issuer.network)
+
+
+@dataclass(slots=True)
+class HeldCa:
+    """The CA's key and ledger while it runs; the key may be another one from one moment to the next."""
+
+    issuer: Issuer
+    ledger: Ledger

@@ -21,7 +21,7 @@ from pulse.core.messages import Time, Wire, pack
 from pulse.core.trust.tokens import TokenRecord
 from pulse.core.types import Text
 from pulse.errors import Conflict, Damaged, NotFound, Refused
-from pulse.store import authority, identity, journal, netconfig, peers
+from pulse.store import authority, identity, journal, netconfig, peers, succession
 from pulse.store.database import snapshot, write_ahead
 from pulse.store.files import (
     PRIVATE_DIRECTORY,
@@ -42,7 +42,8 @@ _DIRECTORIES: Final = (netconfig.DIRECTORY, identity.DIRECTORY, authority.DIRECT
 """In the order in which they are put back: once the CA is there, all is."""
 
 _PLACE = re.compile(
-    r"ca/(key|certificate|range|ledger\.sqlite|journal\.head)|identity/[a-z]+(\.pem)?|network/[a-z]+(\.[0-9a-f]+)+|peers"
+    r"ca/(key|certificate|range|succession|ledger\.sqlite|journal\.head)|identity/[a-z]+(\.pem)?|"
+    r"network/[a-z]+(\.[0-9a-f]+)*|peers"
 )
 _STAGE: Final = "putting-back"
 _TRIES: Final = 50
@@ -195,7 +196,8 @@ def _places(data_dir: Path) -> list[str]:
     found = [path for name in (identity.DIRECTORY, netconfig.DIRECTORY) for path in (data_dir / name).glob("*")]
     places = [str(path.relative_to(data_dir)) for path in sorted(found)]
     kept = [peers.FILE] if (data_dir / peers.FILE).exists() else []
-    return ["ca/key", "ca/certificate", "ca/range", *filter(_PLACE.fullmatch, places), *kept]
+    ca = [f"{authority.DIRECTORY}/{name}" for name in ("key", "certificate", "range", succession.FILE)]
+    return [*(each for each in ca if (data_dir / each).exists()), *filter(_PLACE.fullmatch, places), *kept]
 
 
 def _read(source: Path) -> _Backup:

@@ -21,7 +21,6 @@ from pulse.core.trust.admission import (
     decide_own,
     decide_signed,
 )
-from pulse.core.trust.authorities import trusted_authorities
 from pulse.core.trust.ca import Issuer
 from pulse.core.trust.certificates import Certificate, parse
 from pulse.core.trust.join import (
@@ -116,8 +115,7 @@ class Ledger:
 
         Raises ProtocolError for a request that nobody of this network made, and what `admit` raises.
         """
-        trusted = trusted_authorities(issuer.network, issuer.authorities, issuer.successions)
-        shown, serial = read_renewal(request, trusted), serial_of(request)
+        shown, serial = read_renewal(request, issuer.trusted, self._is_ours), serial_of(request)
         with self._database.transaction():
             decision = decide_renewal(shown, serial, self._register, issuer, now, vouched=vouched)
             match decision:
@@ -277,6 +275,17 @@ class Ledger:
         with self._database.transaction():
             self._note(now, "role taken", {"node": node, "role": role, "epoch": epoch})
 
+    def key_step(self, number: int, step: str, event: str, key: str, now: float) -> None:
+        """Write into the journal, once, that the replacement of the CA's key by its `number`th came to a step."""
+        with self._database.transaction():
+            if self._register.take_step(f"{number}.{step}"):
+                self._note(now, event, {"number": number, "key": key})
+
+    def unexpired(self, now: float) -> list[Certificate]:
+        """All certificates good at `now` or later, of nodes that are not revoked."""
+        with self._database.translated():
+            return [parse(der) for der in self._register.unexpired(now)]
+
     def heartbeat(self, now: float, *, vouched: bool = False) -> bool:
         """Hourly: move the newest time on; False if the clock leapt and nobody vouches for it."""
         with self._database.transaction():
@@ -299,6 +308,11 @@ class Ledger:
         """Walk the journal's chain and name its first broken entry."""
         with self._database.translated():
             return journal.verify(self._database.connection, journal.read_head(self._database.head_path))
+
+    def _is_ours(self, certificate: Certificate) -> bool:
+        """True for the very bytes that this ledger issued, under whichever key."""
+        with self._database.translated():
+            return self._register.issued_as(certificate.serial) == certificate.der
 
     def _issue(self, admit: AdmitOwn, issuer: Issuer, serial: int, now: float) -> bytes:
         selector = admit.token if isinstance(admit, Readmit) else None

@@ -3,26 +3,32 @@
     network/config.<scribe epoch>.<generation>   the newest and 5 before it
     network/roles.<epoch>                        likewise
     network/revoked.<node id>                    one each
+    network/chain                                the statements that say which CA keys count
 
 The numbers are in the file names, so a damaged file still tells what was lost: a damaged config or roles
 object falls back to the one before it, aloud; a damaged revocation keeps its node out.
 Invariant: "none" is said only where there never was one.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from pulse.core.types import SHORT_ID, NodeId
 from pulse.errors import Damaged, NotFound
 from pulse.store.files import open_data_dir, read_checked, write_checked
 
 DIRECTORY: Final = "network"
+CHAIN: Final = "chain"
 PREVIOUS: Final = 5
 _NEXT_STEP: Final = "Put back a backup of network/, or remove the file: neighbours send it again."
 _REVOKED: Final = "revoked"
 _ID_DIGITS: Final = 64
+_statements = msgspec.msgpack.Decoder(list[bytes])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +47,33 @@ class LoadedRevocations:
     damaged: tuple[NodeId, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedChain:
+    """The statements about CA keys; `warning` says why there are none though there were."""
+
+    statements: tuple[bytes, ...]
+    warning: str | None = None
+
+
 class NetworkStore:
     """The `network/` directory of a data directory."""
 
     def __init__(self, data_dir: Path) -> None:
         self._directory = open_data_dir(data_dir / DIRECTORY)
+
+    def save_chain(self, statements: Sequence[bytes]) -> None:
+        """Keep the statements that say which CA keys count, durably and all at once."""
+        _write(self._directory / CHAIN, CHAIN, msgspec.msgpack.encode(list(statements)))
+
+    def load_chain(self) -> LoadedChain:
+        """The same; of a damaged file none, for the identity holds those of the last renewal, and neighbours all."""
+        try:
+            data = read_checked(self._directory / CHAIN, CHAIN, _NEXT_STEP)
+            return LoadedChain(tuple(_statements.decode(data)))
+        except NotFound:
+            return LoadedChain(())
+        except (Damaged, msgspec.DecodeError) as error:
+            return LoadedChain((), str(error))
 
     def save_config(self, scribe_epoch: int, generation: int, data: bytes) -> None:
         """Keep a config that counts, durably; of the same number the later call's bytes stay."""

@@ -75,6 +75,22 @@ class Register:
         row = self._db.execute("SELECT 1 FROM certificates WHERE serial = ?", (f"{serial:x}",)).fetchone()
         return row is not None
 
+    def issued_as(self, serial: int) -> bytes | None:
+        """The certificate with that serial, in DER."""
+        row = self._db.execute("SELECT der FROM certificates WHERE serial = ?", (f"{serial:x}",)).fetchone()
+        return row[0] if row else None
+
+    def unexpired(self, now: float) -> list[bytes]:
+        """Certificates in DER that are good at `now` or later, of nodes that are not revoked."""
+        rows = self._db.execute(
+            "SELECT der FROM certificates WHERE not_after >= ? AND node NOT IN (SELECT node FROM revocations)", (now,)
+        )
+        return [row[0] for row in rows]
+
+    def take_step(self, step: str) -> bool:
+        """True once in the ledger's life for each step of a replacement of the CA's key."""
+        return self._db.execute("INSERT OR IGNORE INTO meta VALUES (?, 1)", (f"ca-key.{step}",)).rowcount == 1
+
     def address_of(self, node: NodeId) -> IPv4Address | None:
         """The address held for the node."""
         row = self._db.execute("SELECT v4 FROM addresses WHERE node = ?", (node,)).fetchone()

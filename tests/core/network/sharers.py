@@ -49,9 +49,7 @@ def offer(signed: SignedConfig) -> Item:
 class Here:
     """A node with links to alice and bob, and what the last thing made it do."""
 
-    statements: Statements = field(
-        default_factory=lambda: Statements(CA.network, (CA.authority,), frozenset, lambda _: None)
-    )
+    statements: Statements = field(default_factory=lambda: Statements(CA.chain, frozenset, lambda _: None))
     sharing: Sharing = field(init=False)
     did: list[Outcome] = field(default_factory=list)
     now: float = 100.0

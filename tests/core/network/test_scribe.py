@@ -40,7 +40,7 @@ class Desk:
     scribe: Scribe = field(init=False)
 
     def __post_init__(self) -> None:
-        self.statements = Statements(CA.network, (CA.authority,), frozenset, lambda _: None, self.floors)
+        self.statements = Statements(CA.chain, frozenset, lambda _: None, self.floors)
         self.members = Members(self.statements.naming)
         self.members.certificate_seen(member(CA, "home", 1, host="home"))
         self.members.certificate_seen(member(CA, "relay", 2, host="relay", tags=("edge",)))

@@ -39,7 +39,7 @@ FIRST = first_config(CA.network, MESH, CA.key)
 def statements(floors: Floors = NO_FLOORS) -> Statements:
     """A node that knows the scribe's certificate and nothing else, but what it was told at join."""
     keys = {SCRIBE: public_bytes(key("scribe"))}
-    return Statements(CA.network, (CA.authority,), lambda: frozenset({CA_NODE}), keys.get, floors)
+    return Statements(CA.chain, lambda: frozenset({CA_NODE}), keys.get, floors)
 
 
 def roles(epoch: int, *, scribe_epoch: int = 1, scribe: NodeId | None = SCRIBE, by: Ca = CA) -> SignedRoles:
@@ -124,7 +124,7 @@ def test_roles_cannot_pass_as_a_revocation() -> None:
         statements().object_received(ObjectKind.REVOCATION, roles(1).data)
 
 
-@pytest.mark.parametrize("kind", [ObjectKind.SUCCESSION, ObjectKind.CERTIFICATE, 77])
+@pytest.mark.parametrize("kind", [ObjectKind.CERTIFICATE, 77])
 def test_objects_of_kinds_not_handled_here_are_skipped(kind: int) -> None:
     assert kinds(statements().object_received(kind, b"whatever")) == [Log]
 
@@ -335,7 +335,7 @@ def test_exact_bytes_that_are_held_need_no_second_look() -> None:
 
 
 def test_the_scribes_key_in_the_roles_goes_before_its_certificate() -> None:
-    held = Statements(CA.network, (CA.authority,), frozenset, lambda _: None)
+    held = Statements(CA.chain, frozenset, lambda _: None)
     keyed = Roles(1, SCRIBE, 1, scribe_key=public_bytes(key("scribe")))
     tell(held, sign_roles(CA.network, keyed, CA.key), config(1, 1), scribes_revocation())
 

@@ -58,6 +58,7 @@ def record(
         exits=(),
         services=(),
         neighbours=neighbours,
+        chain=0,
         version="",
     )
 

@@ -1,5 +1,6 @@
 """Only certificates a CA of ours vouches for are kept, and of each node no more than its records need."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,6 +43,19 @@ def test_a_good_certificate_is_found_by_its_hash_and_by_its_node() -> None:
     assert credentials.newest(cert(3).node_id) is None
     assert credentials.is_settled(certificate_hash(cert(2)))
     assert credentials.newest(ME.node_id) == ME
+
+
+def test_what_a_retired_ca_key_signed_goes_but_for_our_own_and_what_was_refused_may_come_again() -> None:
+    shelf, other = Shelf(), Ca("ca two")
+    second = replace(other.authority, network=CA.network)
+    shelf.credentials.received(cert(2).der, 0.0)
+    assert shelf.credentials.authorities_changed() == []
+    shelf.authorities = [second, CA.authority]
+    assert shelf.credentials.authorities_changed() == [], "one key more costs nobody anything"
+    shelf.authorities = [second]
+    assert shelf.credentials.authorities_changed() == [cert(2)]
+    assert shelf.holds(cert(2), ME) == [False, True]
+    assert shelf.credentials.authorities_changed() == []
 
 
 def test_what_began_since_the_clock_was_read_has_begun_and_what_begins_later_has_not() -> None:

@@ -30,6 +30,7 @@ RECORD = sign_record(
     services=[("postgres", 5432)],
     neighbours=[*adjacent(2, rtt=0.0123, loss=0.2), *adjacent(3, rtt=9.0)],
     version="0.3.0",
+    chain=2,
 )
 MESSAGES: dict[str, Message] = {
     "node_records": NodeRecords([b"\x06\x01record"]),

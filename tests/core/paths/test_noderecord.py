@@ -60,6 +60,7 @@ def sealed(**changes: object) -> bytes:
         "services": [],
         "neighbours": b"",
         "version": "",
+        "chain": 0,
     }
     payload = msgspec.msgpack.encode([*(fields | changes).values()])
     return seal(ObjectKind.RECORD, CA.network, payload, SIGNER)

@@ -138,7 +138,7 @@ def test_a_pinned_lane_of_our_ca_is_accepted() -> None:
 
 def test_a_pinned_lane_may_show_a_later_ca() -> None:
     second = make_authority(key("second"), "mynet", NOW, 2, first_ca=CA.network.ca_hash)
-    statement = sign_succession(CA.network, CA.key, public_bytes(key("second")))
+    statement = sign_succession(CA.network, CA.key, second)
     leaf = Issuer(key("second"), second, MESH).issue(CA.grant("relay"), 3)
     assert check_lane(leaf, build_showing([second.der], [statement]), CA.network.ca_hash)
     with pytest.raises(Refused):

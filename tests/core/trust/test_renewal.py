@@ -11,6 +11,8 @@ from pulse.core.trust.renewal import (
     LEAST_PAUSE,
     LONGEST_PAUSE,
     SHOWN_MOST,
+    SPREAD,
+    TURN,
     AskAnybody,
     AskCa,
     Effect,
@@ -120,3 +122,26 @@ def test_a_clock_set_back_brings_no_request_before_its_time() -> None:
     machine.failed(END + 86400)
     assert machine.tick(NOW) == []
     assert due(machine) == first
+
+
+@pytest.mark.parametrize(("nodes", "within"), [(10, 10 * TURN), (10**9, SPREAD * LIFE)])
+def test_under_another_ca_key_all_ask_soon_and_one_after_the_other(nodes: int, within: float) -> None:
+    times = []
+    for seed in range(50):
+        machine = Renewal(MINE, Random(seed))
+        assert machine.superseded(nodes, NOW) == []
+        times.append(due(machine))
+        machine.superseded(nodes, NOW + 1)
+        assert due(machine) == times[-1], "it is said at every look, and counts once"
+    assert NOW <= min(times) < NOW + within / 5
+    assert NOW + within * 4 / 5 < max(times) <= NOW + within
+
+
+def test_the_next_certificate_is_asked_for_in_its_own_time_again() -> None:
+    machine = Renewal(MINE, Random(1))
+    machine.superseded(1, NOW)
+    assert machine.tick(due(machine)) == [AskCa()]
+    machine.renewed(NEXT, NOW + 101)
+    assert due(machine) > NEXT.not_after - LIFE / 2
+    machine.superseded(1, NOW + 200)
+    assert due(machine) < NOW + 201

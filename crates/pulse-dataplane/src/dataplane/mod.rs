@@ -7,6 +7,7 @@
 mod addresses;
 mod fec;
 mod routes;
+mod sessions;
 mod statistics;
 mod tables;
 
@@ -232,12 +233,6 @@ impl Dataplane {
     /// Close a link; `LinkDown` follows.
     pub fn close_link(&self, link: LinkId, reason: &str) -> Result<()> {
         self.running()?.links.close_link(link, reason);
-        Ok(())
-    }
-
-    /// Close the session with `node`.
-    pub fn close_session(&self, node: NodeId, reason: &str) -> Result<()> {
-        self.running()?.sessions.close_session(node, reason);
         Ok(())
     }
 

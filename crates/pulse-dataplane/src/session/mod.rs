@@ -146,6 +146,13 @@ impl Sessions {
         self.identity_changed()
     }
 
+    /// Make every session anew that is ours to dial, beside the one there is: certificates are about to count no more.
+    pub fn renew_all(&self) {
+        for session in self.desk.sessions() {
+            self.desk.renew(session.carrier.node);
+        }
+    }
+
     /// Close the session with `node`, if there is one; its streams and requests fail.
     pub fn close_session(&self, node: NodeId, reason: &str) {
         if let Some(session) = self.desk.serving(&node) {

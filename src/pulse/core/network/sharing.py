@@ -42,6 +42,13 @@ USELESS_PER_SECOND: Final = 50.0
 """Objects that bring nothing new a node may send, over one link or many, beside one for each revocation we hold; over
 it its link is closed."""
 
+SIGNED: Final = frozenset(
+    {ObjectKind.SUCCESSION, ObjectKind.RETIREMENT, ObjectKind.ROLES, ObjectKind.REVOCATION, ObjectKind.CONFIG}
+)
+"""Objects of CA and scribe; others are of later releases, or not passed on."""
+
+CHAIN_KINDS: Final = (bytes((ObjectKind.SUCCESSION,)), bytes((ObjectKind.RETIREMENT,)))
+
 MOST_REMEMBERED: Final = 1024
 """Nodes of whose last link it is remembered how much it bored us."""
 
@@ -165,6 +172,18 @@ class Sharing:
             effects += self._told([Item(kind, data)])
         return [*effects, *self._fetches(now)]
 
+    def chain_shown(self, statements: Sequence[bytes], now: float) -> list[Outcome]:
+        """Statements about CA keys came otherwise than over a link: what is news is passed on."""
+        effects: list[Outcome] = []
+        for data in statements:
+            if data[:1] not in CHAIN_KINDS:
+                continue
+            try:
+                effects += self.object_made(ObjectKind(data[0]), data, now)
+            except (ProtocolError, Refused) as error:
+                effects.append(Log("statement about CA keys left out", WARNING, {"error": str(error)}))
+        return effects
+
     # The machine's face
 
     def deadline(self) -> float | None:
@@ -203,7 +222,7 @@ class Sharing:
         if self._statements.holds(item.kind, item.data):
             return []
         first = item.kind not in neighbour.refused
-        if item.kind not in (ObjectKind.ROLES, ObjectKind.REVOCATION, ObjectKind.CONFIG):
+        if item.kind not in SIGNED:
             neighbour.refused.add(item.kind)
             return self._statements.object_received(item.kind, item.data) if first else []
         try:

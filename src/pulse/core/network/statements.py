@@ -1,4 +1,4 @@
-"""What CA and scribe have said so far: roles, revocations and the network config in force.
+"""What CA and scribe have said so far: which CA keys count, roles, revocations and the network config in force.
 
 Objects arrive from disk and from neighbours alike; each is checked, compared with what we hold, and kept as
 the exact bytes that were signed. Invariant: what is held never goes back to a lower number.
@@ -15,6 +15,7 @@ from pulse.core.effects import (
     Effect,
     Log,
     Store,
+    StoreChain,
     StoreConfig,
     StoreRevocation,
     StoreRoles,
@@ -24,12 +25,14 @@ from pulse.core.messages import Item, ObjectKind, Objects, batches, pack
 from pulse.core.network import netconfig
 from pulse.core.network.netconfig import SignedConfig, compare_configs, open_config, reaches_floor
 from pulse.core.trust import revocation as revoking
-from pulse.core.trust.certificates import Authority
+from pulse.core.trust.authorities import Chain
+from pulse.core.trust.certificates import Authority, Certificate, verify
 from pulse.core.trust.join import Floors
 from pulse.core.trust.members import Naming
+from pulse.core.trust.renewal import Overdue
 from pulse.core.trust.revocation import Revocation, RevocationSet, open_revocation
 from pulse.core.trust.roles import Roles, SignedRoles, compare_roles, open_roles
-from pulse.core.trust.signed import Comparison, Forged
+from pulse.core.trust.signed import Comparison, Forged, unseal
 from pulse.core.types import SHORT_ID, Network, NodeId
 from pulse.errors import PulseError, Refused
 
@@ -49,8 +52,8 @@ NO_FLOORS = Floors()
 class Statements:
     """The signed objects this node holds."""
 
-    network: Network
-    authorities: Sequence[Authority]
+    chain: Chain
+    """The CA keys that count."""
     ca_nodes: Callable[[], frozenset[NodeId]]
     """The CA's own nodes, whom no scribe can revoke."""
     scribe_key: Callable[[NodeId], bytes | None]
@@ -71,8 +74,10 @@ class Statements:
         Raises ProtocolError; Forged for what nobody honest passes on; Refused for what does not count here.
         """
         match kind:
+            case ObjectKind.SUCCESSION | ObjectKind.RETIREMENT:
+                return self._chain_received(data)
             case ObjectKind.ROLES:
-                return self._roles_received(open_roles(data, self.network, self.authorities))
+                return self._roles_received(self._open_roles(data))
             case ObjectKind.CONFIG:
                 return self._config_received(self._open_config(data))
             case ObjectKind.REVOCATION:
@@ -93,6 +98,26 @@ class Statements:
         self._lost = frozenset(nodes)
 
     # Queries
+
+    @property
+    def network(self) -> Network:
+        """The network they are of."""
+        return self.chain.network
+
+    @property
+    def authorities(self) -> tuple[Authority, ...]:
+        """The CAs that count now, the newest first."""
+        return self.chain.trusted
+
+    def overdue(self, certificate: Certificate) -> Overdue:
+        """Whether a certificate of ours is under a CA key of before: the one that signed the roles is in use."""
+        try:
+            number = verify(certificate, self.authorities, None).number
+        except Refused:
+            return Overdue.OUTCAST
+        speaker = self._roles.signed_by if self._roles else b""
+        spoke = next((each.number for each in self.authorities if each.public_key == speaker), 0)
+        return Overdue.SUPERSEDED if number < spoke else Overdue.NOT
 
     @property
     def roles(self) -> Roles:
@@ -151,6 +176,8 @@ class Statements:
     def holds(self, kind: int, data: bytes) -> bool:
         """True if these exact bytes are held already, and need not be judged again."""
         match kind:
+            case ObjectKind.SUCCESSION | ObjectKind.RETIREMENT:
+                return data in self.chain.statements
             case ObjectKind.ROLES:
                 return self._roles is not None and self._roles.data == data
             case ObjectKind.CONFIG:
@@ -160,7 +187,8 @@ class Statements:
 
     def held(self) -> list[Item]:
         """All that is held, as a neighbour is told it: what gives the right to the rest first, the config offered."""
-        items = [Item(ObjectKind.ROLES, self._roles.data)] if self._roles else []
+        items = [Item(data[0], data) for data in self.chain.statements]
+        items += [Item(ObjectKind.ROLES, self._roles.data)] if self._roles else []
         items += [Item(ObjectKind.REVOCATION, each.data) for each in self.revocations()]
         items += [Item(ObjectKind.CONFIG_OFFER, pack(self._config.offer))] if self._config else []
         return items
@@ -171,17 +199,33 @@ class Statements:
         roles = self.roles
         return roles.scribe_key or (self.scribe_key(roles.scribe) if roles.scribe else None)
 
+    def _open_roles(self, data: bytes) -> SignedRoles:
+        try:
+            return open_roles(data, self.network, self.authorities)
+        except Forged as error:
+            raise self._by_a_key_of_before(ObjectKind.ROLES, data) or error from error
+
+    def _by_a_key_of_before(self, kind: ObjectKind, data: bytes) -> Refused | None:
+        """Who was away passes on what a CA key signed that is retired by now: no forgery, and it counts no more."""
+        try:
+            unseal(data, kind, self.network, self.chain.gone)
+        except Refused:
+            return None
+        return Refused(f"a {kind.name.lower()} object is signed by a CA key that is retired")
+
     def _open_config(self, data: bytes) -> SignedConfig:
         try:
             return open_config(data, self.network, self.authorities, self.roles, self._scribe_key())
         except Forged as error:
-            raise self._judged(error, netconfig.claimed_epoch(data)) from error
+            before = self._by_a_key_of_before(ObjectKind.CONFIG, data)
+            raise before or self._judged(error, netconfig.claimed_epoch(data)) from error
 
     def _open_revocation(self, data: bytes) -> Revocation:
         try:
             return open_revocation(data, self.network, self.authorities, self._scribe_key(), self.ca_nodes())
         except Forged as error:
-            raise self._judged(error, revoking.claimed_epoch(data)) from error
+            before = self._by_a_key_of_before(ObjectKind.REVOCATION, data)
+            raise before or self._judged(error, revoking.claimed_epoch(data)) from error
 
     def _judged(self, error: Forged, claimed: int) -> Refused:
         """A signature we cannot check, that of a scribe before or after ours, is no sign of a forger."""
@@ -189,6 +233,14 @@ class Statements:
         if claimed == 0 or (claimed == ours and self._scribe_key() is not None):
             return error
         return Refused(f"an object of scribe epoch {claimed} cannot be judged; the roles in force are of {ours}")
+
+    def _chain_received(self, data: bytes) -> list[Effect]:
+        before, self.chain = self.chain, self.chain.extended(data)
+        if self.chain == before:
+            return []
+        event = "CA key introduced" if self.chain.number > before.number else "CA key of before retired"
+        log = Log(event, INFO, {"number": self.chain.number})
+        return [StoreChain(self.chain.statements), TrustChanged(), log]
 
     def _roles_received(self, theirs: SignedRoles) -> list[Effect]:
         if theirs.roles.epoch < self.floors.roles_epoch:

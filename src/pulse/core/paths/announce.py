@@ -87,6 +87,7 @@ class _Content:
     candidates: tuple[str, ...]
     flags: int
     neighbours: dict[IPv4Address, _Figures]
+    chain: int
 
     def says_the_same(self, other: "_Content | None") -> bool:
         """True if it differs from `other` in figures at most."""
@@ -94,14 +95,14 @@ class _Content:
 
     def _shape(self) -> tuple[object, ...]:
         near = {handle: (figures.rtt is None, figures is DENIED) for handle, figures in self.neighbours.items()}
-        return self.certificate.der, self.boot, self.candidates, self.flags, near
+        return self.certificate.der, self.boot, self.candidates, self.flags, near, self.chain
 
 
 class Announce:
     """What this node says of itself."""
 
-    def __init__(self, me: Certificate, signer: Signer, *, boot: int, version: str) -> None:
-        self._me, self._signer, self._version = me, signer, version
+    def __init__(self, me: Certificate, signer: Signer, *, boot: int, version: str, chain: int = 0) -> None:
+        self._me, self._signer, self._version, self._chain = me, signer, version, chain
         self._boot, self._seq = boot, 0
         self._candidates: tuple[str, ...] = ()
         self._links: dict[IPv4Address, _Figures] = {}
@@ -178,6 +179,13 @@ class Announce:
     def certificate_renewed(self, certificate: Certificate, now: float) -> list[Outcome]:
         """Our certificate is another one; gossip was told of it."""
         self._me = certificate
+        return self._changed(now, AT_ONCE)
+
+    def chain_grew(self, number: int, now: float) -> list[Outcome]:
+        """So many CA keys after the network's first are believed here."""
+        if number == self._chain:
+            return []
+        self._chain = number
         return self._changed(now, AT_ONCE)
 
     def mesh_size(self, nodes: int) -> list[Outcome]:
@@ -276,7 +284,7 @@ class Announce:
         flags = REACHABLE if self._reachable_until is not None else 0
         flags |= HUB if self._is_hub else 0
         near = {**dict(sorted(best)), **dict.fromkeys(denied, DENIED)}
-        return _Content(self._me, self._boot, self._candidates, flags, near)
+        return _Content(self._me, self._boot, self._candidates, flags, near, self._chain)
 
     def _signed(self, content: _Content) -> NodeRecord:
         near = [Adjacency(who, as_measured(each.rtt), each.loss) for who, each in content.neighbours.items()]
@@ -289,4 +297,5 @@ class Announce:
             flags=content.flags,
             neighbours=near,
             version=self._version,
+            chain=content.chain,
         )

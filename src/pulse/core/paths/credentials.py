@@ -43,6 +43,7 @@ class Credentials:
     ) -> None:
         """`named` gives the hash of the certificate that the record held of a node names."""
         self._me, self._authorities, self._named, self._most = me, authorities, named, most
+        self._trusted = tuple(authorities())
         self._by_hash: dict[bytes, Certificate] = {}
         self._hashes: dict[NodeId, tuple[bytes, ...]] = {}
         """Of each node, the certificate that began first first."""
@@ -99,6 +100,20 @@ class Credentials:
         for node in revoked.intersection(self._hashes):
             self.forget(node)
 
+    def authorities_changed(self) -> list[Certificate]:
+        """Other CA keys count: the certificates that none of them vouches for, which are dropped; ours stays."""
+        before, self._trusted = self._trusted, tuple(self._authorities())
+        if self._trusted == before:
+            return []
+        self._refused.clear()
+        if all(each in self._trusted for each in before):
+            return []
+        others = [each for each in self._by_hash.values() if each.node_id != self._me.node_id]
+        gone = [each for each in others if not self._is_vouched(each)]
+        for each in gone:
+            self._drop(each.node_id, certificate_hash(each))
+        return gone
+
     def forget(self, node: NodeId) -> None:
         """Drop what we hold of a node."""
         for each in self._hashes.pop(node, ()):
@@ -142,6 +157,13 @@ class Credentials:
         verify(certificate, self._authorities(), wall, self._floor)
         if certificate.node_id not in self._hashes and len(self._hashes) >= self._most and self._victim() is None:
             raise Refused(f"no room for another node's certificate; {self._most} are held")
+
+    def _is_vouched(self, certificate: Certificate) -> bool:
+        try:
+            verify(certificate, self._authorities(), None)
+        except Refused:
+            return False
+        return True
 
     def _refuse(self, wanted: bytes) -> None:
         self._refused[wanted] = None

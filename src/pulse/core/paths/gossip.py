@@ -5,7 +5,7 @@ What came is judged here: whose it is, whether it is signed, whether it is news;
 verified, so a forged record is always the fault of the neighbour that sent it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -134,16 +134,15 @@ class Gossip:
         return self._taken(record, None, Came.UNASKED, now)
 
     def revocations_changed(self, revoked: frozenset[NodeId]) -> list[Outcome]:
-        """These nodes are out, and nobody else."""
+        """These nodes are out, and nobody else; so are those whose certificate no CA key that counts vouches for."""
         self._revoked = revoked
         self._credentials.revocations_changed(revoked)
-        return [RecordForgotten(node) for node in sorted(revoked) if self._table.forget(node)]
+        gone = self._dropped(self._credentials.authorities_changed())
+        return [*gone, *(RecordForgotten(node) for node in sorted(revoked) if self._table.forget(node))]
 
     def clock_read(self, wall: float, floor: float = 0.0) -> list[Outcome]:
         """The wall clock, and the newest time a CA signed: records whose certificate ended go."""
-        ended = {certificate_hash(each): each.node_id for each in self._credentials.clock_read(wall, floor)}
-        gone = [node for each, node in ended.items() if self._named(node) == each and self._table.forget(node)]
-        return [RecordForgotten(node) for node in gone]
+        return self._dropped(self._credentials.clock_read(wall, floor))
 
     def node_expired(self, node: NodeId) -> list[Outcome]:
         """Nobody reaches the node any more: should room be needed, its record goes first."""
@@ -207,9 +206,12 @@ class Gossip:
 
     # Details
 
+    def _dropped(self, certificates: Iterable[Certificate]) -> list[Outcome]:
+        named = (each.node_id for each in certificates if self._named(each.node_id) == certificate_hash(each))
+        return [RecordForgotten(node) for node in named if self._table.forget(node)]
+
     def _named(self, node: NodeId) -> bytes | None:
-        record = self._table.get(node)
-        return record.certificate if record else None
+        return record.certificate if (record := self._table.get(node)) else None
 
     def _message(self, branch: Branch, message: Gossiped, now: float) -> list[Outcome]:
         if isinstance(message, NodeRecords):

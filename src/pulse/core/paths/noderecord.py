@@ -1,7 +1,7 @@
 """The node record: what a node announces of itself, signed by its own key and spread by gossip.
 
     envelope of core/trust/signed.py, kind RECORD, around msgpack
-    [certificate hash 32, boot, seq, [candidate], flags, [exit CIDR], [[service, port]], neighbours, version]
+    [certificate hash 32, boot, seq, [candidate], flags, [exit CIDR], [[service, port]], neighbours, version, chain]
     neighbours: 7 bytes each = handle 4 | rtt u16 in 0.1 ms | loss u8 in 1/255
 
 Newer = higher (boot, seq). Invariant: a `NodeRecord` that exists was signed by the key of the certificate it
@@ -20,7 +20,7 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 
 from pulse.core.addresses import is_ip, join, split
-from pulse.core.messages import RECORD_LIMIT, U32, ObjectKind, Wire, pack, unpack
+from pulse.core.messages import RECORD_LIMIT, U8, U32, ObjectKind, Wire, pack, unpack
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.identity import Signer, mesh_prefix
 from pulse.core.trust.signed import HEADER, VERSION, seal, unseal
@@ -90,6 +90,8 @@ class NodeRecord:
     services: tuple[Service, ...]
     neighbours: bytes
     version: str
+    chain: int
+    """How many CA keys after the network's first it believes."""
 
     @property
     def numbers(self) -> tuple[int, int]:
@@ -137,6 +139,7 @@ class _Record(Wire, frozen=True):
     services: Annotated[list[_Service], msgspec.Meta(max_length=MOST_SERVICES)]
     neighbours: Annotated[bytes, msgspec.Meta(max_length=MOST_NEIGHBOURS * _NEIGHBOUR.size)]
     version: ShortText
+    chain: U8 = 0
 
 
 _decoder = msgspec.msgpack.Decoder(_Record)
@@ -177,6 +180,7 @@ class Claim:
             services=tuple(Service(each.name, each.port) for each in wire.services),
             neighbours=wire.neighbours,
             version=wire.version,
+            chain=wire.chain,
         )
 
 
@@ -204,6 +208,7 @@ def sign_record(
     services: Iterable[tuple[str, int]] = (),
     neighbours: Iterable[Adjacency] = (),
     version: str = "",
+    chain: int = 0,
 ) -> NodeRecord:
     """A new version of our own record; raises ProtocolError for what others would refuse."""
     wire = _Record(
@@ -216,6 +221,7 @@ def sign_record(
         services=[_Service(name, port) for name, port in services],
         neighbours=b"".join(map(_packed, neighbours)),
         version=version,
+        chain=chain,
     )
     data = seal(ObjectKind.RECORD, certificate.network, pack(wire), signer)
     return read_record(data).vouched(certificate, certificate.network)

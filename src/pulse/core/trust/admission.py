@@ -99,7 +99,8 @@ class Admit(AdmitOwn):
 
 @dataclass(frozen=True, slots=True)
 class Reissue(AdmitOwn):
-    """The same key asked again, and what it got is not good yet, for our clock was ahead: another, and no use."""
+    """The same key asked again, and what it got is not good yet, for our clock was ahead, or is under a CA key of
+    before: another, and no use."""
 
     token: TokenRecord
 
@@ -138,7 +139,8 @@ def decide(
     refusal = _revoked(node, token, register)
     issued = register.newest_certificate(node)
     if refusal is None and issued is not None and issued.token == request.selector and judged < issued.not_after:
-        if parse(issued.der).not_before <= now:
+        held = parse(issued.der)
+        if held.not_before <= now and issuer.signed(held):
             return Repeat(node, issued.der, token)
         again = _admit(public_key, request.host, token, register, issuer, now=now)
         return again if isinstance(again, Deny) else Reissue(node, again.grant, token)

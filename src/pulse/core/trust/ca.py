@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from pulse.core.trust.authorities import AUTHORITY, parse_authority
-from pulse.core.trust.certificates import HOST, NAME, ROLE_CA, TAG, Authority
+from pulse.core.trust.authorities import AUTHORITY, parse_authority, trusted_authorities
+from pulse.core.trust.certificates import HOST, NAME, ROLE_CA, TAG, Authority, Certificate, verify
 from pulse.core.trust.identity import Signer, key_hash, node_id, public_bytes, x509_key
 from pulse.core.types import MeshAddresses, Network, is_network_name, spaced
-from pulse.errors import ConfigError
+from pulse.errors import ConfigError, Refused
 
 DAY: Final = 86400.0
 CA_LIFETIME: Final = 3650 * DAY
@@ -55,8 +55,9 @@ class Issuer:
     authority: Authority
     mesh_cidr: IPv4Network
     older: tuple[bytes, ...] = ()
-    """Certificates in DER of CA keys before this one that are still trusted."""
+    """Certificates in DER of the other CA key that counts, the one before this or the next: none, or one."""
     successions: tuple[bytes, ...] = ()
+    """Statements that say which CA keys count, in their order."""
     life: float = LEAF_LIFETIME
     """Seconds that a node's certificate is good for."""
 
@@ -69,6 +70,19 @@ class Issuer:
     def network(self) -> Network:
         """The network it issues for."""
         return self.authority.network
+
+    @property
+    def trusted(self) -> tuple[Authority, ...]:
+        """The CAs whose certificates count now, itself among them."""
+        return trusted_authorities(self.network, self.authorities, self.successions)
+
+    def signed(self, certificate: Certificate) -> bool:
+        """True if this CA's key signed that certificate; one that an earlier key signed is not its own."""
+        try:
+            verify(certificate, (self.authority,), None)
+        except Refused:
+            return False
+        return True
 
     @property
     def authorities(self) -> tuple[bytes, ...]:

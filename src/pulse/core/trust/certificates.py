@@ -8,7 +8,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, TypeVar
@@ -56,6 +56,8 @@ class Authority:
     public_key: bytes
     not_before: float
     not_after: float
+    number: int = field(default=0, compare=False)
+    """How many CA keys of its network came before this one, as the chain has it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from pulse.core.messages import U8, U53, Time, Wire, pack, unpack
-from pulse.core.trust.authorities import CHAIN_LIMIT, trusted_authorities
+from pulse.core.trust.authorities import CHAIN_LIMIT, chain_of, trusted_authorities
 from pulse.core.trust.certificates import Authority, Certificate, as_utc, parse, reading, verify
 from pulse.core.trust.identity import Signer, x509_key
 from pulse.core.trust.tokens import SELECTOR_BYTES, TokenKeys, Unfit
@@ -235,6 +235,11 @@ def build_showing(authorities: Sequence[bytes], successions: Sequence[bytes] = (
     return pack(Showing(list(authorities), list(successions)))
 
 
+def statements_shown(showing: bytes) -> list[bytes]:
+    """The statements about CA keys in it, unjudged; raises ProtocolError."""
+    return unpack(_showings, showing, "showing of CA certificates", JOIN_LIMIT).successions
+
+
 def check_lane(leaf: bytes, showing: bytes, ca_hash: str, network: str | None = None) -> Certificate:
     """Judge the node behind a pinned join lane before a request leaves; times are not judged.
 
@@ -266,12 +271,12 @@ def check_grant(
     if ca_hash is not None and certificate.network.ca_hash != ca_hash:
         raise Refused(f"the certificate is of the CA {spaced(certificate.network.ca_hash)}, not of {spaced(ca_hash)}.")
     _check_network_name(certificate.network, network)
-    authorities = trusted_authorities(certificate.network, granted.authorities, granted.successions)
+    chain = chain_of(certificate.network, granted.authorities, granted.successions)
+    authorities = chain.trusted
     authority = verify(certificate, authorities, None)
     _check_clock(certificate, authority, wall, granted.time)
-    return Enrolment(
-        certificate, tuple(each.der for each in authorities), tuple(granted.successions), granted.floors, granted.time
-    )
+    ders = tuple(each.der for each in authorities)
+    return Enrolment(certificate, ders, chain.statements, granted.floors, granted.time)
 
 
 def _check_network_name(network: Network, wanted: str | None) -> None:

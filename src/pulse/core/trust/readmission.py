@@ -1,8 +1,8 @@
 """Whether a member gets its next certificate: the CA's decision.
 
-Address, name and tags stay as they were. Nobody gets more than one certificate in half a life, whatever it asks: till
-then it is given the newest it has, so requests cost the ledger nothing. Invariant: the same register, request and time
-give the same decision, and no request is carried out twice.
+Address, name and tags stay as they were. Nobody gets more than one certificate in half a life and under one CA key,
+whatever it asks: till then it is given the newest it has, so requests cost the ledger nothing. Invariant: the same
+register, request and time give the same decision, and no request is carried out twice.
 """
 
 from dataclasses import dataclass
@@ -73,7 +73,8 @@ def decide_renewal(
     refusal = _refusal(newest, serial, register, judged, sound=sound) or _address_refusal(held, register, judged)
     if refusal is not None:
         return Dismiss(node, refusal)
-    if newest.not_after - judged > EARLIEST * (newest.not_after - newest.not_before):
+    is_early = newest.not_after - judged > EARLIEST * (newest.not_after - newest.not_before)
+    if is_early and issuer.signed(newest):
         return Remind(node, newest.der)
     # Of two certificates the ledger's own counts: tags that a later join did not give again must not come back.
     return Readmit(node, _grant(held, register, issuer, now, judged), issued.token if issued else None)

@@ -8,13 +8,13 @@ lane. Invariant: only who holds the key of a certificate of this network is answ
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
 from pulse.core.messages import U8, ObjectKind, Wire, pack, unpack
-from pulse.core.trust.authorities import trusted_authorities
+from pulse.core.trust.authorities import Chain
 from pulse.core.trust.ca import SERIAL_BITS
 from pulse.core.trust.certificates import Authority, Certificate, parse, verify
 from pulse.core.trust.identity import Signer
@@ -56,15 +56,19 @@ def is_renewal(data: bytes) -> bool:
     return data[:1] == bytes((ObjectKind.RENEWAL,))
 
 
-def read_renewal(data: bytes, authorities: Sequence[Authority]) -> Certificate:
+def read_renewal(
+    data: bytes, authorities: Sequence[Authority], is_ours: Callable[[Certificate], bool] = lambda _: False
+) -> Certificate:
     """The certificate to renew, whose key signed the request; its times are not judged.
 
-    Raises ProtocolError for what nobody sent whose certificate one of `authorities` vouches for.
+    Raises ProtocolError for what nobody sent whose certificate one of `authorities` vouches for, or, as one that a CA
+    key of before signed, is known to be ours.
     """
     claimed = unpack(_renewals, data[HEADER:], "renewal request", JOIN_LIMIT)
     try:
         certificate = parse(claimed.certificate)
-        verify(certificate, authorities, None)
+        if not is_ours(certificate):
+            verify(certificate, authorities, None)
         unseal(data, ObjectKind.RENEWAL, certificate.network, (certificate.public_key,))
     except Refused as error:
         raise ProtocolError(f"renewal request of a stranger: {error}") from error
@@ -82,10 +86,11 @@ def build_answer(request: bytes, outcome: Granted | Denied, network: Network, ca
     return seal(ObjectKind.RENEWED, network, pack(Answer(hashlib.sha256(request).digest(), outcome)), ca)
 
 
-def parse_answer(data: bytes, request: bytes, mine: Certificate, known: Sequence[Authority]) -> Enrolment | Denied:
+def parse_answer(data: bytes, request: bytes, mine: Certificate, known: Chain) -> Enrolment | Denied:
     """Judge the answer to the `request` of the node with the certificate `mine`.
 
-    A CA key that `known` does not have yet may have signed it, if the answer brings the statements that introduce it.
+    A CA key that `known` does not have yet may have signed it, if the answer brings the statements that introduce it;
+    one that is retired there may not, whatever the answer leaves out.
     Raises ProtocolError or Refused for what is not to be believed.
     """
     if data[:1] != bytes((ObjectKind.RENEWED,)):
@@ -93,20 +98,18 @@ def parse_answer(data: bytes, request: bytes, mine: Certificate, known: Sequence
     network = mine.network
     answer = unpack(_answers, data[HEADER:], "renewal answer", JOIN_LIMIT)
     outcome = answer.outcome
-    authorities = tuple(known)
-    if isinstance(outcome, Granted):
-        authorities = trusted_authorities(network, outcome.authorities, outcome.successions)
-    unseal(data, ObjectKind.RENEWED, network, [each.public_key for each in authorities])
+    chain = known.merged(outcome.successions) if isinstance(outcome, Granted) else known
+    unseal(data, ObjectKind.RENEWED, network, [each.public_key for each in chain.trusted])
     if answer.request != hashlib.sha256(request).digest():
         raise ProtocolError("the answer is to another request")
-    return outcome if isinstance(outcome, Denied) else _enrolment(outcome, mine, authorities)
+    return outcome if isinstance(outcome, Denied) else _enrolment(outcome, mine, chain)
 
 
-def _enrolment(granted: Granted, mine: Certificate, authorities: Sequence[Authority]) -> Enrolment:
+def _enrolment(granted: Granted, mine: Certificate, chain: Chain) -> Enrolment:
     certificate = parse(granted.certificate)
     if certificate.node_id != mine.node_id or certificate.addresses != mine.addresses:
         raise Refused(f"the CA answered with a certificate of {certificate.node_id[:SHORT_ID]} that is not for us")
     # Times are not judged: what is wrong with our clock is told elsewhere, and the next certificate is none the worse.
-    verify(certificate, authorities, None)
-    ders = tuple(each.der for each in authorities)
-    return Enrolment(certificate, ders, tuple(granted.successions), granted.floors, granted.time)
+    verify(certificate, chain.trusted, None)
+    ders = tuple(each.der for each in chain.trusted)
+    return Enrolment(certificate, ders, chain.statements, granted.floors, granted.time)

@@ -32,6 +32,9 @@ SHOWN_MOST: Final = 60.0
 URGENCY: Final = 1 / 16
 """Share of what is left of the certificate that a pause may be at most."""
 
+TURN: Final = 0.1
+"""Seconds a node of the mesh over which all of them ask when the CA's key is another: it signs ten a second."""
+
 ENDED_PAUSE: Final = 30.0
 """Seconds between requests once it has ended: nobody talks to this node till then."""
 
@@ -47,6 +50,16 @@ class AskAnybody:
 
 
 Effect = AskCa | AskAnybody
+
+
+class Overdue(Enum):
+    """How a certificate stands to the CA's keys."""
+
+    NOT = "not"
+    SUPERSEDED = "superseded"
+    """The CA signs with a later key by now."""
+    OUTCAST = "outcast"
+    """The key that signed it is retired: nobody takes a link with its node."""
 
 
 class Phase(Enum):
@@ -67,6 +80,8 @@ class Renewal:
     def __init__(self, certificate: Certificate, random: "Random") -> None:
         self._random = random
         self._failures = 0
+        self._superseded: Certificate | None = None
+        """The certificate of which that was said last."""
         self.phase = Phase.RESTING
         self.certificate = certificate
         self._due = self._first_due = self._begin()
@@ -89,6 +104,16 @@ class Renewal:
         self.phase = Phase.RESTING
         self._due = wall + self._pause(self.certificate.not_after - wall)
         self._failures += 1
+        return []
+
+    def superseded(self, nodes: int, wall: float) -> list[Effect]:
+        """The CA signs with another key than it signed our certificate with; so many nodes are to ask it now."""
+        if self._superseded == self.certificate:
+            return []
+        self._superseded = self.certificate
+        life = self.certificate.not_after - self.certificate.not_before
+        spread = min(SPREAD * life, nodes * TURN)
+        self._due = self._first_due = min(self._first_due, wall + spread * self._random.random())
         return []
 
     def revoked(self, wall: float) -> list[Effect]:

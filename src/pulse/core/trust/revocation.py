@@ -43,11 +43,14 @@ class Revocation:
     time: float
     """Seconds since 1970 by the signer's clock; shown to people, decides nothing."""
     reason: str
+    ca_number: int = 0
+    """The place of the CA key that signed it in their chain; 0 for a scribe's."""
 
     @property
-    def rank(self) -> tuple[bool, int, bytes]:
-        """Of two objects for one node the lower rank is kept: the CA's, then the newest scribe's, then lower bytes."""
-        return self.scribe_epoch != BY_CA, -self.scribe_epoch, self.data
+    def rank(self) -> tuple[bool, int, int, bytes]:
+        """Of two objects for one node the lower rank is kept: the CA's, by its newest key; then the newest scribe's;
+        then lower bytes."""
+        return self.scribe_epoch != BY_CA, -self.scribe_epoch, -self.ca_number, self.data
 
 
 def sign_revocation(
@@ -69,8 +72,8 @@ def open_revocation(
 
     Raises ProtocolError or Refused; whether a scribe's epoch counts is `RevocationSet`'s to say.
     """
-    ca_keys = [authority.public_key for authority in authorities]
-    keys = ca_keys if scribe_key is None else [*ca_keys, scribe_key]
+    ca_keys = {authority.public_key: authority.number for authority in authorities}
+    keys = [*ca_keys] if scribe_key is None else [*ca_keys, scribe_key]
     opened = unseal(data, ObjectKind.REVOCATION, network, keys)
     wire = unpack(_payloads, opened.payload, "revocation", OBJECT_LIMIT)
     node = node_from_bytes(wire.node)
@@ -78,7 +81,8 @@ def open_revocation(
         raise Forged(f"revocation of {node[:SHORT_ID]} is not signed by whom it claims")
     if wire.scribe_epoch != BY_CA and node in ca_nodes:
         raise Refused(f"a scribe cannot revoke the CA's node {node[:SHORT_ID]}")
-    return Revocation(data, node, wire.scribe_epoch, wire.time, wire.reason)
+    number = ca_keys[opened.signed_by] if wire.scribe_epoch == BY_CA else 0
+    return Revocation(data, node, wire.scribe_epoch, wire.time, wire.reason, number)
 
 
 def claimed_epoch(data: bytes) -> int:

@@ -14,7 +14,7 @@ import msgspec
 
 from pulse.core.messages import U53, ObjectKind, Wire, pack, unpack
 from pulse.core.trust.certificates import Authority
-from pulse.core.trust.identity import Signer, node_bytes, node_from_bytes, node_id
+from pulse.core.trust.identity import Signer, node_bytes, node_from_bytes, node_id, public_bytes
 from pulse.core.trust.signed import OBJECT_LIMIT, Comparison, compare, seal, unseal
 from pulse.core.types import Digest, Network, NodeId
 from pulse.errors import NotFound, Refused
@@ -96,6 +96,8 @@ class SignedRoles:
 
     data: bytes
     roles: Roles
+    signed_by: bytes
+    """The CA key that did, 32 bytes."""
 
 
 def sign_roles(network: Network, roles: Roles, signer: Signer) -> SignedRoles:
@@ -106,7 +108,7 @@ def sign_roles(network: Network, roles: Roles, signer: Signer) -> SignedRoles:
     scribe = None if roles.scribe is None else node_bytes(roles.scribe)
     operators = [node_bytes(node) for node in sorted(roles.operators)]
     payload = pack(_Roles(roles.epoch, scribe, roles.scribe_epoch, operators, roles.scribe_key, roles.base))
-    return SignedRoles(seal(ObjectKind.ROLES, network, payload, signer), roles)
+    return SignedRoles(seal(ObjectKind.ROLES, network, payload, signer), roles, public_bytes(signer))
 
 
 def open_roles(data: bytes, network: Network, authorities: Sequence[Authority]) -> SignedRoles:
@@ -118,7 +120,8 @@ def open_roles(data: bytes, network: Network, authorities: Sequence[Authority]) 
     scribe = None if wire.scribe is None else node_from_bytes(wire.scribe)
     _check_key(scribe, wire.scribe_key)
     operators = frozenset(map(node_from_bytes, wire.operators))
-    return SignedRoles(data, Roles(wire.epoch, scribe, wire.scribe_epoch, operators, wire.scribe_key, wire.base))
+    roles = Roles(wire.epoch, scribe, wire.scribe_epoch, operators, wire.scribe_key, wire.base)
+    return SignedRoles(data, roles, opened.signed_by)
 
 
 def compare_roles(ours: SignedRoles, theirs: SignedRoles) -> Comparison:

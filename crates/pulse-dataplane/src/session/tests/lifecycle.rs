@@ -123,6 +123,23 @@ async fn a_session_whose_certificates_end_has_a_successor_before_and_nobody_noti
     connect(&one, &other).await;
 }
 
+#[tokio::test]
+async fn all_sessions_are_made_anew_when_asked_and_nobody_notices() {
+    let (_, one, other) = pair();
+    connect(&one, &other).await;
+    let before = [&one, &other].map(|node| node.sessions.desk.sessions()[0].id);
+    for node in [&one, &other] {
+        node.up().await;
+        node.sessions.renew_all();
+    }
+    for (node, before) in [&one, &other].into_iter().zip(before) {
+        node.until(|node| node.sessions.desk.sessions().iter().all(|session| session.id != before)).await;
+        assert_eq!(node.sessions.desk.sessions().len(), 1, "of two ends one dialled");
+        assert_eq!(node.count(|event| matches!(event, Event::SessionDown { .. } | Event::SessionUp { .. })), 0);
+    }
+    connect(&one, &other).await;
+}
+
 /// A session dialled by a member that reads nothing, and lets the other end write no more than a hello.
 async fn dialled_by_a_deaf_peer(deaf: &Node, node: &Node) -> impl Sized + use<> {
     let (identity, trust) = deaf.settings.both().unwrap();

@@ -1,0 +1,75 @@
+"""`pulse ca rotate`: the CA gets another key, and nobody notices.
+
+Invariant: nothing is begun that was not confirmed; parse, one call, print.
+"""
+
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from pulse import certschemas
+from pulse.cli.output import print_json, print_pairs, print_table
+from pulse.cli.values import DASH, DataDir, Json, day, moment
+from pulse.client import connect
+from pulse.core.types import SHORT_ID, spaced
+from pulse.errors import ConfigError
+
+_STEPS = {
+    "introducing": "1 of 3: all nodes learn the new key, the old one signs",
+    "renewing": "2 of 3: the new key signs, and all nodes get certificates under it",
+    "retiring": "3 of 3: the old key is retired",
+    "done": "none under way",
+}
+
+
+def rotate(
+    *,
+    status: Annotated[bool, Parameter(help="Begin nothing: show how far it is, and who is waited for.")] = False,
+    yes: Annotated[bool, Parameter(name=["--yes", "-y"], help="Do not ask.")] = False,
+    json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Replace the CA's key by a new one, on the CA; it goes on by itself, over restarts too, until the old one is gone.
+
+    No packet is lost, invites and tokens stay good, and the network stays the same one.
+    """
+    with connect(data_dir) as client:
+        if not status:
+            _confirm(yes=yes)
+        found = client.ca_rotation() if status else client.ca_rotate()
+    if json:
+        print_json(found)
+        return
+    print_pairs([
+        ("step", _STEPS[found.step]),
+        ("key", f"{spaced(found.key)}, replaced {found.number} times"),
+        ("begun", moment(found.begun) if found.begun else DASH),
+        ("next", found.following),
+    ])  # fmt: skip
+    _show_awaited(found)
+
+
+def _show_awaited(found: certschemas.CaRotation) -> None:
+    if not found.awaited:
+        return
+    rows = [
+        (each.name, each.id[:SHORT_ID], "yes" if each.reached else "away", day(each.until) if each.until else DASH)
+        for each in found.awaited
+    ]
+    print_table(("WAITS FOR", "ID", "REACHED", "UNTIL"), rows, elastic=frozenset({"WAITS FOR"}))
+    if found.more:
+        print(f"and {found.more} more")
+    if not all(each.reached for each in found.awaited):
+        print("Who is away gets its certificate once it is back. Who is gone for good: pulse revoke --node <node>")
+
+
+def _confirm(*, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError("this replaces the CA's key, so it asks first; in a script say --yes")
+    print("This makes a new key for the CA and, once all nodes have certificates under it, deletes the old one.")
+    print("Take a backup before and after: pulse ca backup <file>")
+    if input("Replace the CA's key? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise ConfigError("nothing was begun")

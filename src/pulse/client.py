@@ -8,7 +8,6 @@ import contextlib
 import os
 import socket
 import struct
-from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -281,14 +280,6 @@ class Client:
     def ca_log(self, after: int = 0, limit: int = 1000) -> list[schemas.JournalEntry]:
         """At most `limit` (≤ 1000) entries of the CA's journal after number `after`, oldest first."""
         return self._get(f"/api/ca/log?after={after}&limit={limit}", list[schemas.JournalEntry])
-
-    def ca_tail(self, count: int) -> list[schemas.JournalEntry]:
-        """The newest `count` entries of the CA's journal, oldest first."""
-        newest, after = deque[schemas.JournalEntry](maxlen=count), 0
-        while page := self.ca_log(after):
-            newest.extend(page)
-            after = page[-1].seq
-        return [*newest]
 
     def ca_verify(self) -> schemas.JournalCheck:
         """Check the CA's journal from its first entry."""

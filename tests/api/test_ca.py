@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pulse.cli.ca import tail_of
 from pulse.client import Client
 from pulse.errors import ConfigError
 from tests.api.fake_control import FakeControl
@@ -17,7 +18,7 @@ def test_the_log_is_read_in_pages(place: Path, control: FakeControl) -> None:
 
 def test_the_tail_of_a_long_log_is_its_end(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
-        assert [entry.seq for entry in client.ca_tail(3)] == [2498, 2499, 2500]
+        assert [entry.seq for entry in tail_of(client, 3)] == [2498, 2499, 2500]
 
 
 def test_the_check_of_the_chain_arrives(place: Path, control: FakeControl) -> None:

@@ -4,6 +4,7 @@ Invariant: the journal is read over the control API; a broken chain is an error,
 """
 
 import time
+from collections import deque
 from typing import Annotated, Final
 
 from cyclopts import App, Parameter
@@ -11,7 +12,7 @@ from cyclopts import App, Parameter
 from pulse import schemas
 from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json, moment
-from pulse.client import connect
+from pulse.client import Client, connect
 from pulse.errors import ConfigError, Damaged
 
 EVERY: Final = 1.0
@@ -43,12 +44,22 @@ def log(
         if verify:
             _show_check(client.ca_verify(), json=json)
             return
-        tail = client.ca_tail(max(lines, 1))
+        tail = tail_of(client, max(lines, 1))
         _show(tail[-lines:] if lines else [], json=json)
         newest = tail[-1].seq if tail else 0
         while follow:
             time.sleep(EVERY)
             newest = _show(client.ca_log(newest), json=json) or newest
+
+
+def tail_of(client: Client, count: int) -> list[schemas.JournalEntry]:
+    """The newest `count` entries of the CA's journal, oldest first."""
+    newest: deque[schemas.JournalEntry] = deque(maxlen=count)
+    after = 0
+    while page := client.ca_log(after):
+        newest.extend(page)
+        after = page[-1].seq
+    return [*newest]
 
 
 def _show_check(found: schemas.JournalCheck, *, json: bool) -> None:

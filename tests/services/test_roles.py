@@ -289,7 +289,7 @@ def lose_roles(office: Office, epoch: int) -> None:
 async def test_after_damaged_roles_no_number_of_a_scribe_is_given_twice(office: Office, ledger: Ledger) -> None:
     office.appoint(HOME)
     lose_roles(office, office.statements.roles.epoch + 2)
-    service = at(office, (CA.issuer, ledger))
+    service = at(office, HeldCa(CA.issuer, ledger))
     before = office.statements.roles
 
     await service.grant(SCRIBE)
@@ -305,7 +305,7 @@ async def test_after_damaged_roles_a_scribe_that_stays_signs_anew_under_a_number
     office.appoint(HOME)
     lose_roles(office, office.statements.roles.epoch + 1)
     countersigned: list[bool] = []
-    service = at(office, (CA.issuer, ledger), lambda _: countersigned.append(True))
+    service = at(office, HeldCa(CA.issuer, ledger), lambda _: countersigned.append(True))
 
     await service.grant(OPERATOR)
 
@@ -318,7 +318,7 @@ async def test_after_damaged_roles_a_scribe_that_stays_signs_anew_under_a_number
 async def test_damaged_roles_are_waited_for_by_a_ca_that_is_linked_with_nobody(office: Office, ledger: Ledger) -> None:
     office.appoint(HOME)
     lose_roles(office, office.statements.roles.epoch + 1)
-    service = at(office, (CA.issuer, ledger), linked=False)
+    service = at(office, HeldCa(CA.issuer, ledger), linked=False)
     before = office.statements.roles
 
     with pytest.raises(Refused, match=r"damaged on this disk(.|\n)*Any neighbour has them.*--force"):
@@ -333,7 +333,7 @@ async def test_a_scribe_that_waits_for_a_config_nobody_has_goes_on_by_force(offi
     lost = (3, 9, bytes(32))
     roles = Roles(office.statements.roles.epoch + 1, RELAY.node_id, 4, scribe_key=RELAY.public_key, base=lost)
     office.hear(sign_roles(CA.network, roles, CA.key).data)
-    service = at(office, (CA.issuer, ledger))
+    service = at(office, HeldCa(CA.issuer, ledger))
 
     await service.grant(SCRIBE)
     assert office.statements.roles == roles, "without force it waits"
@@ -352,7 +352,7 @@ async def test_an_operator_unmade_after_damaged_roles_loses_none_of_what_the_scr
     lose_roles(office, office.statements.roles.epoch + 1)
     countersigned: list[Collection[NodeId]] = []
 
-    await at(office, (CA.issuer, ledger), countersigned.append).ungrant(OPERATOR)
+    await at(office, HeldCa(CA.issuer, ledger), countersigned.append).ungrant(OPERATOR)
 
     roles = office.statements.roles
     assert (roles.scribe, roles.scribe_epoch, roles.operators) == (HOME.node_id, 3, frozenset())

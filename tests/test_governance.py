@@ -37,8 +37,8 @@ def governance(ca: Any, calls: list[str]) -> Governance:
 
     names = ("netconfig", "scribe", "edits", "revoke", "roles", "tokens")
     netconfig, scribe, edits, revoke, roles, tokens = map(service, names)
-    names = ("bulk", "whole", "file", "templates", "keys", "hits", "keys of the CA")
-    others = (*map(service, names), service("ca") if ca else None)
+    further = ("bulk", "whole", "file", "templates", "keys", "hits", "keys of the CA")
+    others = (*map(service, further), service("ca") if ca else None)
     return Governance(netconfig, scribe, edits, revoke, roles, tokens, *others)
 
 

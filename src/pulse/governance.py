@@ -132,12 +132,7 @@ def govern(
     if ca and recovery:
         ca.waits, scribe.check = recovery.waits, recovery.check
     check = recovery.check if recovery else lambda: None
-    roles = RolesService(
-        *(statements, members, cas, publisher, revoke.countersign, partial(_is_linked, mesh)),
-        *(store.highest_roles, held),
-        check=check,
-        kept=partial(_kept, store),
-    )
+    roles = _roles(mesh, store, publisher, held, revoke, check)
     rotation = _rotation(config, meshing, held, ca, (roles, revoke), check) if held and ca else None
     return Governance(
         netconfig,
@@ -179,6 +174,22 @@ def _recovery(
     if not authority.is_put_back(config.data_dir):
         return None
     return RecoveryService(config.data_dir, mesh, held.ledger, revoke.catch_up, partial(restate, held.issuer))
+
+
+def _roles(
+    mesh: Mesh,
+    store: NetworkStore,
+    publisher: Publisher,
+    held: HeldCa | None,
+    revoke: RevokeService,
+    check: Callable[[], None],
+) -> RolesService:
+    return RolesService(
+        *(mesh.statements, mesh.members, mesh.ca_nodes, publisher, revoke.countersign, partial(_is_linked, mesh)),
+        *(store.highest_roles, held),
+        check=check,
+        kept=partial(_kept, store),
+    )
 
 
 def _restate(config: NodeConfig, store: NetworkStore, meshing: MeshService, issuer: Issuer) -> None:

@@ -215,14 +215,11 @@ def _rotation(
     signers: tuple[Signs, ...],
     check: Callable[[], None],
 ) -> RotationService:
-    def hand_over(issuer: Issuer) -> None:
-        ca.issuer = issuer
-
     def before_signing() -> None:
         rotation.check_current()
         catch_up()
 
-    rotation = RotationService(config.data_dir, meshing.mesh, held, meshing.tell, signers, hand_over, check)
+    rotation = RotationService(config.data_dir, meshing.mesh, held, meshing.tell, signers, check)
     catch_up, ca.before_signing = ca.before_signing, before_signing
     return rotation
 
@@ -240,9 +237,7 @@ def _ca(
     revoke: RevokeService,
     told: Callable[[], tuple[str, ...]],
 ) -> CaService:
-    issuer, ledger = held.issuer, held.ledger
-
     def vouched() -> bool:
         return config.ca.force_time or mesh.sight.clock_vouched()
 
-    return CaService(links, ledger, issuer, mesh.statements.newest, vouched, told, revoke.catch_up)
+    return CaService(links, held, mesh.statements.newest, vouched, told, revoke.catch_up)

@@ -1,5 +1,5 @@
-"""What the HTTP API of the scribe says and hears beyond `pulse.schemas`: its keys, the whole network
-config, and changes for many nodes at once.
+"""What the HTTP API of the scribe says and hears beyond `pulse.schemas`: its keys, the state of the
+mesh, and changes for many nodes at once.
 
 Fields are append-only, as in `pulse.schemas`, which has all that the node says of itself.
 """

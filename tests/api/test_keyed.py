@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pulse.api.app import ENDPOINTS
-from pulse.api.routes import LOCAL, Endpoint
+from pulse.api.endpoints import LOCAL, Endpoint
 from pulse.core.trust.apikeys import Scope
 from tests.api.doors import JSON, Doors, doors
 from tests.api.http import call

@@ -103,7 +103,7 @@ async def started(data: Path) -> AsyncIterator[node.Node]:
                 if isinstance(each, EventsService):
                     each._write_last()
             if made.ca:
-                made.ca.ledger.close()
+                made.ca.held.ledger.close()
 
 
 async def believed(data: Path) -> State:

@@ -24,6 +24,7 @@ from pulse.net.links import JoinOffer
 from pulse.schemas import TokenRequest
 from pulse.services import ca as module
 from pulse.services.ca import CaService
+from pulse.store.authority import HeldCa
 from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
 from tests.authority import NONCE, NOW, Ca, key, node, request, secret, token
@@ -55,7 +56,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def ca(tmp_path: Path, world: World) -> Iterator[CaService]:
     with Ledger.create(open_data_dir(tmp_path / "ca") / "ledger.sqlite", CA.network, NOW) as ledger:
         ledger.add_token(TOKEN)
-        yield CaService(FakeLinks(), ledger, CA.issuer, lambda: FLOORS, lambda: world.vouched, lambda: world.addresses)
+        yield CaService(
+            FakeLinks(), HeldCa(CA.issuer, ledger), lambda: FLOORS, lambda: world.vouched, lambda: world.addresses
+        )
 
 
 @asynccontextmanager
@@ -125,7 +128,7 @@ async def test_a_member_gets_its_next_certificate_over_a_session_and_over_the_la
     shown = parse(first.certificate)
     world.now = NOW + CLOCK_LEAP - 1
     while world.now < shown.not_after - 30 * DAY:
-        ca.ledger.heartbeat(world.now)
+        ca.held.ledger.heartbeat(world.now)
         world.now += CLOCK_LEAP - 1
     asked = build_renewal(shown, NONCE, key("newcomer"))
     renewed = parse_renewed(await ca.renew(node("newcomer"), asked), asked, shown, CA.chain)
@@ -173,7 +176,7 @@ async def test_the_answer_by_way_of_another_node_is_the_same(ca: CaService) -> N
 
 async def test_the_ledger_is_brought_up_to_date_before_anything_is_signed(ca: CaService) -> None:
     data = sign_revocation(CA.network, node("newcomer"), CA.key, time=NOW).data
-    ca.before_signing = lambda: ca.ledger.revoke_node(node("newcomer"), data, NOW)
+    ca.before_signing = lambda: ca.held.ledger.revoke_node(node("newcomer"), data, NOW)
 
     assert await passed_on(ca, "newcomer") == Denied(Refusal.NODE_REVOKED, NOW)
 
@@ -221,7 +224,7 @@ async def test_a_ledger_that_cannot_be_written_is_a_refusal_anybody_may_give_and
 
 def break_ledger(ca: CaService) -> None:
     """From now on its disk takes nothing."""
-    ca.ledger._database.connection.execute("PRAGMA query_only = ON")
+    ca.held.ledger._database.connection.execute("PRAGMA query_only = ON")
 
 
 # The clock
@@ -241,7 +244,7 @@ async def test_a_ca_whose_clock_leapt_signs_nothing_until_somebody_vouches(
         world.vouched = True
         await turns()
         assert isinstance(await passed_on(ca, "newcomer"), Granted)
-        assert ca.ledger.newest_time() == world.now
+        assert ca.held.ledger.newest_time() == world.now
 
 
 async def test_a_ca_that_runs_never_looks_as_if_its_clock_leapt(
@@ -335,7 +338,7 @@ def test_an_invite_without_an_address_is_refused_and_makes_no_token(ca: CaServic
 
 def test_the_master_token_is_shown_as_printed_if_there_is_one(ca: CaService) -> None:
     assert ca.master_token() is None
-    ca.ledger.set_master(secret("master"), NOW)
+    ca.held.ledger.set_master(secret("master"), NOW)
 
     assert ca.master_token() == f"{secret('master')}.{CA.network.ca_hash}"
 
@@ -354,7 +357,7 @@ async def test_the_journal_tells_what_was_done_and_its_chain_holds(ca: CaService
 
 async def test_an_entry_somebody_changed_breaks_the_chain(ca: CaService) -> None:
     await passed_on(ca, "newcomer")
-    with ca.ledger._database.connection as connection:
+    with ca.held.ledger._database.connection as connection:
         connection.execute("UPDATE journal SET entry = replace(entry, 'token', 'tokem') WHERE seq = 2")
 
     assert ca.verify().broken == 2

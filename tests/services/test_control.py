@@ -28,6 +28,7 @@ from pulse.services.control import ControlService
 from pulse.services.status import identity_of
 from pulse.services.tokens import INVITE_TTL, TokensService
 from pulse.services.wholeconfig import WholeConfigService
+from pulse.store.authority import HeldCa
 from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
 from tests.api.fake_acls import FakeAcls, FakeHits
@@ -198,7 +199,9 @@ def member_node() -> Node:
 @pytest.fixture
 def ca_node(tmp_path: Path, world: World) -> Iterator[Node]:
     with Ledger.create(open_data_dir(tmp_path / "ca") / "ledger.sqlite", CA.network, NOW) as ledger:
-        yield Node(CaService(FakeLinks(), ledger, CA.issuer, lambda: Floors(1, 0, 1), lambda: True, lambda: (HERE,)))
+        yield Node(
+            CaService(FakeLinks(), HeldCa(CA.issuer, ledger), lambda: Floors(1, 0, 1), lambda: True, lambda: (HERE,))
+        )
 
 
 # This node
@@ -347,7 +350,7 @@ async def test_the_master_token_is_shown_if_there_is_one(ca_node: Node) -> None:
         await ca_node.control.master_token()
 
     assert ca_node.ca is not None
-    ca_node.ca.ledger.set_master(secret("master"), NOW)
+    ca_node.ca.held.ledger.set_master(secret("master"), NOW)
     assert parse_token((await ca_node.control.master_token()).token).secret == secret("master")
     assert [each.master for each in await ca_node.control.list_tokens()] == [True]
 

@@ -18,6 +18,7 @@ from pulse.errors import LinkError, NotFound, ProtocolError, Refused
 from pulse.schemas import TokenRequest
 from pulse.services.ca import CaService
 from pulse.services.tokens import TokensService
+from pulse.store.authority import HeldCa
 from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
 from tests.authority import NOW, key, secret
@@ -41,7 +42,7 @@ class Mesh:
     def __init__(self, office: Office, ledger: Ledger) -> None:
         self.office, self.reachable = office, True
         office.appoint(HOME, operators=frozenset({RELAY.node_id}))
-        ca = CaService(FakeLinks(), ledger, CA.issuer, lambda: Floors(1, 0, 1), lambda: True, lambda: (HERE,))
+        ca = CaService(FakeLinks(), HeldCa(CA.issuer, ledger), lambda: Floors(1, 0, 1), lambda: True, lambda: (HERE,))
         self.keeper = self.at(KEEPER, ca)
         self.ledger = ledger
 

@@ -126,7 +126,7 @@ async def test_before_a_config_came_there_is_none_to_tell() -> None:
     async def edit(_: Edits) -> SignedConfig:
         raise Refused("nothing to edit")
 
-    with pytest.raises(NotFound, match="no network config yet"):
+    with pytest.raises(Refused, match="has not got the network's config yet"):
         await WholeConfigService(statements, Members(), edit).get()
 
 

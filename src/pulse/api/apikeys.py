@@ -4,7 +4,7 @@ from starlette.requests import Request
 
 from pulse import scribeschemas
 from pulse.api.control import Control
-from pulse.api.routes import LOCAL, Endpoint
+from pulse.api.endpoints import LOCAL, Endpoint
 
 
 async def list_api_keys(control: Control, _: Request) -> list[scribeschemas.ApiKeyInfo]:

@@ -35,8 +35,8 @@ from pulse.api import (
     why,
 )
 from pulse.api.control import Control
+from pulse.api.endpoints import LOCAL, Endpoint, Stamped
 from pulse.api.openapi import document
-from pulse.api.routes import LOCAL, Endpoint, Stamped
 from pulse.core import strictjson
 from pulse.core.trust.apikeys import Scope
 from pulse.errors import ConfigError, PulseError

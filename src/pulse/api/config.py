@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from pulse import configschemas
 from pulse.api.control import Control
-from pulse.api.routes import Endpoint, Stamped
+from pulse.api.endpoints import Endpoint, Stamped
 from pulse.core.trust.apikeys import Scope
 
 ANY: Final = "*"
@@ -22,7 +22,7 @@ Number = tuple[int, int]
 
 
 async def get_config(control: Control, _: Request) -> Stamped[dict[str, Any]]:
-    """The network config in force, as it is: numbers, settings, names, tags, rules."""
+    """The network config in force, as it is, all of it."""
     number, told = await control.config()
     return Stamped(told, etag(number))
 

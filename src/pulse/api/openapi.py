@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from pulse import schemas
-from pulse.api.routes import Endpoint
+from pulse.api.endpoints import Endpoint
 
 TAG: Final = {"type": "string", "pattern": '^"[0-9]{1,16}[.][0-9]{1,16}"$'}
 IF_MATCH: Final = {

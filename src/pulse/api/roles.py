@@ -4,7 +4,7 @@ from starlette.requests import Request
 
 from pulse import schemas
 from pulse.api.control import Control
-from pulse.api.routes import LOCAL, Endpoint
+from pulse.api.endpoints import LOCAL, Endpoint
 from pulse.core.trust.apikeys import Scope
 
 

@@ -4,7 +4,7 @@ from starlette.requests import Request
 
 from pulse import pathschemas
 from pulse.api.control import Control
-from pulse.api.routes import Endpoint
+from pulse.api.endpoints import Endpoint
 from pulse.core.trust.apikeys import Scope
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pulse import clock
-from pulse.core.trust.ca import SERIAL_BITS, Issuer
+from pulse.core.trust.ca import SERIAL_BITS
 from pulse.core.trust.certificates import Certificate, parse
 from pulse.core.trust.invites import Invite, encode_invite
 from pulse.core.trust.join import Floors, Refusal, build_general_refusal
@@ -20,8 +20,9 @@ from pulse.core.types import SHORT_ID, NodeId
 from pulse.errors import ProtocolError, PulseError, Refused
 from pulse.net.links import Links
 from pulse.schemas import TokenRequest
+from pulse.store.authority import HeldCa
 from pulse.store.journal import Entry, Verification
-from pulse.store.ledger import Admission, Ledger
+from pulse.store.ledger import Admission
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,7 @@ class CaService:
     """The mesh's certificate authority, on the node that holds its key."""
 
     links: Links
-    ledger: Ledger
-    issuer: Issuer
+    held: HeldCa
     floors: Callable[[], Floors]
     """Least numbers of roles and config a new node may believe."""
     clock_vouched: Callable[[], bool]
@@ -73,7 +73,7 @@ class CaService:
         """Mint a token; the text to hand out, which is shown this once, and its record."""
         secret = secret_from(secrets.token_bytes(SECRET_BYTES))
         record = self._mint(secret, wanted)
-        return print_token(secret, self.issuer.network.ca_hash), record
+        return print_token(secret, self.held.issuer.network.ca_hash), record
 
     def invite(self, wanted: TokenRequest) -> tuple[str, TokenRecord]:
         """Mint a token and wrap it with all a machine needs to join. Raises Refused without an address to name."""
@@ -84,35 +84,35 @@ class CaService:
                 "Connect it, or say where it is reached: --addr host:port"
             )
         secret = secret_from(secrets.token_bytes(SECRET_BYTES))
-        invite = Invite(addresses, self.issuer.network, secret)
+        invite = Invite(addresses, self.held.issuer.network, secret)
         return encode_invite(invite), self._mint(secret, wanted)
 
     def tokens(self) -> list[TokenRecord]:
         """Every token, oldest first."""
-        return self.ledger.tokens()
+        return self.held.ledger.tokens()
 
     def token_users(self) -> dict[str, list[NodeId]]:
         """Who joined with which token, by its id."""
-        return self.ledger.token_users()
+        return self.held.ledger.token_users()
 
     def revoke_token(self, prefix: str) -> TokenRecord:
         """Nobody joins with it any more. Raises NotFound or Conflict."""
-        return self.ledger.revoke_token(prefix, clock.wall())
+        return self.held.ledger.revoke_token(prefix, clock.wall())
 
     def master_token(self) -> str | None:
         """The master token as printed, or None if there is none."""
-        secret = self.ledger.master()
-        return None if secret is None else print_token(secret, self.issuer.network.ca_hash)
+        secret = self.held.ledger.master()
+        return None if secret is None else print_token(secret, self.held.issuer.network.ca_hash)
 
     # Journal
 
     def entries(self, after: int, limit: int) -> list[Entry]:
         """Journal entries after number `after`, oldest first."""
-        return self.ledger.entries(after, limit)
+        return self.held.ledger.entries(after, limit)
 
     def verify(self) -> Verification:
         """Walk the journal's chain."""
-        return self.ledger.verify()
+        return self.held.ledger.verify()
 
     # Details
 
@@ -125,7 +125,7 @@ class CaService:
             tags=tuple(wanted.tags),
             name=wanted.name,
         )
-        self.ledger.add_token(record)
+        self.held.ledger.add_token(record)
         return record
 
     def _answer(self, request: bytes) -> bytes:
@@ -159,16 +159,16 @@ class CaService:
         if not self.waits():
             return False
         try:
-            return not (renews and read_renewal(request, self.issuer.trusted).is_ca)
+            return not (renews and read_renewal(request, self.held.issuer.trusted).is_ca)
         except ProtocolError:
             return True
 
     def _judged(self, request: bytes, now: float, *, renews: bool) -> Admission:
         floors, vouched = self.floors(), self.clock_vouched()
         if renews:
-            return self.ledger.renew(self.issuer, request, now=now, floors=floors, vouched=vouched)
+            return self.held.ledger.renew(self.held.issuer, request, now=now, floors=floors, vouched=vouched)
         serial = secrets.randbits(SERIAL_BITS)
-        return self.ledger.admit(self.issuer, request, now=now, serial=serial, floors=floors, vouched=vouched)
+        return self.held.ledger.admit(self.held.issuer, request, now=now, serial=serial, floors=floors, vouched=vouched)
 
     async def _beat(self) -> None:
         while True:
@@ -180,7 +180,7 @@ class CaService:
             await asyncio.sleep(HEARTBEAT)
 
     def _read_clock(self) -> None:
-        sound = self.ledger.heartbeat(clock.wall(), vouched=self.clock_vouched())
+        sound = self.held.ledger.heartbeat(clock.wall(), vouched=self.clock_vouched())
         if self._clock_sound and not sound:
             log.warning("the clock leapt by more than 7 days: nothing is signed until neighbours or --force-time agree")
         self._clock_sound = sound

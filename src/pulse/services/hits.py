@@ -186,6 +186,12 @@ class HitsService:
 
     # Details: what all counted
 
+    def _summing(self) -> SignedConfig:
+        config = self._config_to_sum_by()
+        if config is None:
+            raise LinkError("this node does not sum hits: it is not the scribe, or has no network config yet")
+        return config
+
     def _config_to_sum_by(self) -> SignedConfig | None:
         """The config whose rules are summed; None on who is not the scribe, or has not got the config yet."""
         statements = self.statements
@@ -194,16 +200,13 @@ class HitsService:
         return statements.config
 
     def _take(self, node: NodeId, report: Report) -> Kept:
-        config = self._config_to_sum_by()
-        if config is None:
-            raise LinkError("this node does not sum hits: it is not the scribe, or has no network config yet")
+        config = self._summing()
         if node in self.statements.revoked():
             raise Refused("a revoked node reports nothing")
         return self.tally.reported(node, report, _ids(config), clock.wall())
 
     def _sums(self) -> Sums:
-        if self._config_to_sum_by() is None:
-            raise LinkError("this node does not sum hits: it is not the scribe, or has no network config yet")
+        self._summing()
         return self.tally.sums()
 
     async def _asked(self, scribe: NodeId) -> Sums:

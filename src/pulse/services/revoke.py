@@ -1,4 +1,4 @@
-"""Shuts nodes out for good: signs the revocation where that may be done, and keeps the CA's ledger in step.
+"""Shuts nodes out: signs the revocation where that may be done, and keeps the CA's ledger in step.
 
 Invariant: a node whose revocation this CA knows, from whomever, gets no certificate.
 """

@@ -1,7 +1,7 @@
 """Replaces the key of the CA on this node: takes the steps that `core/trust/rotation.py` finds, each on disk first.
 
 What a step asks for is done again at every look until nothing is left of it, so a kill -9 at any point costs nothing.
-Invariant: nothing is signed with a key that is not on disk, and no key is deleted before its successor is.
+Invariant: nothing is signed with a key that is not on disk, and no key is deleted before the next is in its place.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ from typing import Final, Protocol
 from pulse import certschemas, clock
 from pulse.core.facts import ChainShown, Fact
 from pulse.core.mesh import Mesh
-from pulse.core.trust.ca import Issuer
 from pulse.core.trust.certificates import Certificate, as_utc, verify
 from pulse.core.trust.members import Members
 from pulse.core.trust.renewal import spread_of
@@ -56,12 +55,10 @@ class RotationService:
 
     data_dir: Path
     mesh: Mesh
-    office: HeldCa
+    ca: HeldCa
     tell: Callable[[Fact], None]
     signers: tuple[Signs, ...]
     """Have what they signed signed by the key of now."""
-    hand_over: Callable[[Issuer], None]
-    """Told who signs from now on."""
     check: Callable[[], None]
     """Raises Refused while the CA may sign nothing."""
     _machine: Rotation = field(init=False)
@@ -93,7 +90,7 @@ class RotationService:
         return certschemas.CaRotation(
             step=self._held.step.value,
             number=self.mesh.statements.chain.number,
-            key=self.office.issuer.authority.ca_hash,
+            key=self.ca.issuer.authority.ca_hash,
             begun=self._held.begun if self._held.step is not Step.DONE else None,
             awaited=[self._told(each) for each in awaited[:MOST_NAMED]],
             more=max(0, len(awaited) - MOST_NAMED),
@@ -109,9 +106,8 @@ class RotationService:
                 "See how far it is: pulse ca rotate --status"
             )
         self.check_current()
-        authority.begin_succession(self.data_dir, self.office.issuer, clock.wall())
-        self.office.issuer = authority.open_issuer(self.data_dir, self.office.issuer.life)
-        self.hand_over(self.office.issuer)
+        authority.begin_succession(self.data_dir, self.ca.issuer, clock.wall())
+        self._reopen()
         self._begin()
         self.look(asyncio.get_running_loop().time())
         self._begun.set()
@@ -153,28 +149,31 @@ class RotationService:
         else:
             authority.retire_key(self.data_dir)
         self._held = succession.read(self.data_dir / authority.DIRECTORY)
-        self.office.issuer = authority.open_issuer(self.data_dir, self.office.issuer.life)
-        self.hand_over(self.office.issuer)
+        self._reopen()
         log.info("CA key replaced one step further", extra={"step": step.value})
 
     def _do(self) -> None:
         held = self._held
-        newest = self.mesh.statements.chain.hashes[-1] if self._is_known() else self.office.issuer.authority.ca_hash
+        newest = self.mesh.statements.chain.hashes[-1] if self._is_known() else self.ca.issuer.authority.ca_hash
         self.tell(ChainShown(held.statements))
-        self.office.ledger.key_step(self._machine.number, held.step.value, _EVENTS[held.step], newest, clock.wall())
+        self.ca.ledger.key_step(self._machine.number, held.step.value, _EVENTS[held.step], newest, clock.wall())
         if held.step is not Step.INTRODUCING:
             for each in self.signers:
                 each.resign()
         if held.step is Step.RETIRING:
             authority.finish_succession(self.data_dir)
             self._begin()
-            self.office.issuer = authority.open_issuer(self.data_dir, self.office.issuer.life)
-            self.hand_over(self.office.issuer)
+            self._reopen()
+
+    def _reopen(self) -> None:
+        """Another key signs from now on, for all who hold it with us."""
+        self.ca.issuer = authority.open_issuer(self.data_dir, self.ca.issuer.life)
 
     def _is_known(self) -> bool:
         return self.mesh.statements.chain.number == self._machine.number
 
     def _begin(self) -> None:
+        self._numbers.clear()
         self._held = succession.read(self.data_dir / authority.DIRECTORY)
         number = self._held.number
         settle = max(LEAST_SETTLE, SPREADS * spread_of(self.mesh.me))
@@ -186,7 +185,7 @@ class RotationService:
         if self._held.step is Step.DONE:
             return []
         until: dict[NodeId, float] = {}
-        for each in self.office.ledger.unexpired(clock.wall()):
+        for each in self.ca.ledger.unexpired(clock.wall()):
             if self._number(each) < self._machine.number:
                 until[each.node_id] = max(until.get(each.node_id, 0.0), each.not_after)
         known = {each.node_id for each in self.mesh.members.all()}

@@ -1,6 +1,6 @@
-"""Tells the network config in force as a whole, and puts another naming in its place.
+"""Tells the network config in force in its own form, and replaces names and tags in it.
 
-Only names and tags are replaced whole: rules and what else there is have endpoints of their own, which judge them.
+The rest goes by single edits, or all of it by the file (`services/configfile.py`).
 Invariant: what was asked for is made on the very config it was made for, or nothing is.
 """
 
@@ -22,7 +22,7 @@ from pulse.core.trust.certificates import TAGS_LIMIT
 from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.members import Members
 from pulse.core.types import NodeId, ShortText
-from pulse.errors import ConfigError, NotFound, Refused
+from pulse.errors import ConfigError, Refused
 from pulse.schemas import Status
 
 NUMBERS: Final = frozenset({"scribe_epoch", "generation"})
@@ -48,8 +48,8 @@ class WholeConfigService:
     edit: Callable[[Edits], Awaitable[SignedConfig]]
 
     async def get(self) -> tuple[Number, dict[str, Any]]:
-        """Number and content of the config in force, without revoked nodes. Raises NotFound before one came."""
-        config = self._in_force()
+        """Number and content of the config in force, without revoked nodes. Raises Refused before one came."""
+        config = self.statements.config_in_force()
         return config.number, plain(Draft.of(config, self.members, self.statements.revoked()).finished())
 
     async def put(self, wanted: dict[str, Any], base: Number | None) -> tuple[Number, dict[str, Any]]:
@@ -94,12 +94,6 @@ class WholeConfigService:
             network_id=status.node.network,
             mesh_cidr=str(statements.mesh_cidr() or ""),
         )
-
-    def _in_force(self) -> SignedConfig:
-        config = self.statements.config
-        if config is None or not self.statements.in_force:
-            raise NotFound("this node has got no network config yet. It comes from any neighbour: pulse status")
-        return config
 
 
 def _naming(wanted: dict[str, Any]) -> _Naming:

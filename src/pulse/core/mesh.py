@@ -9,11 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from pulse.core import messages
+from pulse.core.adjacency import links_changed
 from pulse.core.effects import (
     DEBUG,
     INFO,
-    WARNING,
-    CloseLink,
     Effect,
     Log,
     StoreConfig,
@@ -33,7 +32,6 @@ from pulse.core.facts import (
     LansChanged,
     LinkDown,
     LinkMoved,
-    LinkSample,
     LinksSampled,
     LinkSuspect,
     LinkUp,
@@ -57,19 +55,14 @@ from pulse.core.machines import Machines
 from pulse.core.news import (
     News,
     Outcomes,
-    certificate_seen,
     config_changed,
     heard,
     identity_renewed,
-    link_settled,
-    shown_before,
     trust_changed,
 )
-from pulse.core.paths.transports import WEBSOCKET
 from pulse.core.places import places_changed
 from pulse.core.trust.certificates import Certificate, parse
 from pulse.core.types import SHORT_ID
-from pulse.errors import PulseError
 
 
 class Clock(Protocol):
@@ -91,24 +84,14 @@ class Mesh(Machines):
 
     def _happened(self, fact: Fact, now: float) -> Outcomes:
         match fact:
-            case LinkUp():
-                return self._link_up(fact, now)
-            case LinkDown():
-                return self._link_down(fact, now)
-            case LinkSuspect(link, _, suspect):
-                return [
-                    *self.probe.link_suspected(fact),
-                    *self.linkstate.link_suspected(link, suspect),
-                    *self.neighbours.link_suspected(link, suspect, now),
-                ]
+            case LinkUp() | LinkDown() | LinkSuspect() | LinksSampled():
+                return links_changed(self, fact, now)
             case PathSuspected() | PinsChanged():
                 return self._paths_judged(fact, now)
             case DialFailed():
                 return self.neighbours.dial_failed(fact, now)
             case MessageReceived(link, payload):
                 return message_received(self, link, payload, now)
-            case LinksSampled(samples):
-                return self._sampled(samples, now)
             case (
                 RelaysPublished()
                 | AddressesChanged()
@@ -185,71 +168,6 @@ class Mesh(Machines):
             self.tables_stale = False
             effects.append(self.tables())
         return effects
-
-    # Links
-
-    def _link_up(self, fact: LinkUp, now: float) -> Outcomes:
-        try:
-            certificate = parse(fact.certificate)
-        except PulseError as error:
-            return self._turned_away(fact, str(error), now)
-        if fact.node in self.statements.revoked():
-            # It was on its way up when the revocation came.
-            return self._turned_away(fact, f"{fact.node[:SHORT_ID]} is revoked", now)
-        punched = self.traversal.is_punched(fact.node, fact.observed)
-        apart = fact.dial != 0 and self.traversal.goes_apart(fact.node, fact.observed)
-        log = Log("link up", INFO, {"node": fact.node[:SHORT_ID], "transport": fact.transport})
-        outcomes: list[Effect | News] = [
-            log,
-            *self.sight.link_opened(fact, apart=apart),
-            *self.neighbours.link_opened(fact, now, punched=punched),
-            *self.traversal.link_opened(fact.node, "" if fact.transport == WEBSOCKET else fact.observed, now),
-            *self.beacons.link_opened(fact.node),
-            *self.probe.link_opened(fact.link),
-            *certificate_seen(self, certificate),
-            *self.gossip.certificate_seen(certificate, now),
-            *self.sharing.link_opened(fact.link, fact.node, fact.hello.revocations, now),
-            *self.gossip.link_opened(fact.link, fact.node, now),
-            *self.wanted.link_opened(fact.node, now),
-            *shown_before(self, certificate, now),
-        ]
-        if not (fact.dial or punched):
-            # Nobody had to open a NAT for it, so strangers reach us too.
-            outcomes += self.announce.inbound_link_accepted(now)
-        return [*outcomes, *(link_settled(self, fact.link, now) if self.sharing.is_settled(fact.link) else [])]
-
-    def _turned_away(self, fact: LinkUp, why: str, now: float) -> Outcomes:
-        log = Log("neighbour turned away", WARNING, {"node": fact.node[:SHORT_ID], "error": why})
-        failed = self.neighbours.dial_failed(DialFailed(fact.dial, "certificate", why), now)
-        return [CloseLink(fact.link, "certificate"), log, *failed]
-
-    def _link_down(self, fact: LinkDown, now: float) -> Outcomes:
-        self.sight.link_closed(fact.link)
-        outcomes: list[Effect | News] = [
-            Log("link down", INFO, {"node": fact.node[:SHORT_ID], "reason": fact.reason}),
-            *self.neighbours.link_closed(fact, now),
-            *self.traversal.link_closed(fact.node, now),
-            *self.probe.link_closed(fact.link),
-            *self.sharing.link_closed(fact.link, now),
-            *self.gossip.link_closed(fact.link, now),
-            *self.linkstate.link_closed(fact.link, now),
-            *self.wanted.link_closed(fact.node, now),
-        ]
-        member = self.members.get(fact.node)
-        if member is not None and self.neighbours.link_to(fact.node) is None:
-            outcomes += self.announce.neighbour_down(member.addresses.v4, now)
-        return outcomes
-
-    def _sampled(self, samples: Sequence[LinkSample], now: float) -> Outcomes:
-        outcomes: list[Effect | News] = [*self.probe.sampled(tuple(samples), now)]
-        for sample in samples:
-            away = self.probe.distance(sample.link)
-            outcomes += self.linkstate.sampled(sample.link, away, sample.loss)
-            neighbour = self.neighbours.get(sample.link)
-            member = self.members.get(neighbour.node) if neighbour else None
-            if member is not None and self.neighbours.link_to(member.node_id) == neighbour:
-                outcomes += self.announce.quality_changed(member.addresses.v4, away, sample.loss, now)
-        return outcomes
 
     def _clock(self, fact: ClockCompared | ClockRead | IdentityRenewed, now: float) -> Outcomes:
         match fact:

@@ -4,7 +4,7 @@ mesh, and changes for many nodes at once.
 Fields are append-only, as in `pulse.schemas`, which has all that the node says of itself.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 
@@ -113,3 +113,11 @@ class BulkDone(View, frozen=True):
     done: bool
     problems: dict[str, str] = msgspec.field(default_factory=dict)
     """Why it was not done to a node that the pattern fits, by the node's id."""
+
+
+class Bulk(Protocol):
+    """Changes for many nodes."""
+
+    async def change(self, wanted: BulkRequest) -> BulkDone:
+        """Tag, untag or revoke all that a pattern fits."""
+        ...

@@ -5,36 +5,16 @@ from typing import Any, Protocol
 from pulse import certschemas, configschemas, eventschemas, pathschemas, policyschemas, schemas, scribeschemas
 
 
-class Bulk(Protocol):
-    """Changes for many nodes."""
-
-    async def change(self, wanted: scribeschemas.BulkRequest) -> scribeschemas.BulkDone:
-        """Tag, untag or revoke all that a pattern fits."""
-        ...
-
-
-class Rotation(Protocol):
-    """The replacement of the CA's key, on the CA."""
-
-    async def status(self) -> certschemas.CaRotation:
-        """How far it is."""
-        ...
-
-    async def rotate(self) -> certschemas.CaRotation:
-        """Begin it."""
-        ...
-
-
 class Control(Protocol):
     """One node, as its owner commands it; every method may raise PulseError."""
 
     @property
-    def bulk(self) -> Bulk:
+    def bulk(self) -> scribeschemas.Bulk:
         """Many nodes at once."""
         ...
 
     @property
-    def rotation(self) -> Rotation:
+    def rotation(self) -> certschemas.Rotation:
         """The CA's keys."""
         ...
 

@@ -86,24 +86,11 @@ class Historian(Protocol):
     async def at(self, wanted: eventschemas.MomentQuery) -> eventschemas.Moment: ...
 
 
-class Bulk(Protocol):
-    """Who changes many nodes at once."""
-
-    async def change(self, wanted: scribeschemas.BulkRequest) -> scribeschemas.BulkDone: ...
-
-
 class Pinner(Protocol):
     """Who pins nodes to ways."""
 
     async def pin(self, wanted: schemas.PinRequest) -> schemas.PinInfo: ...
     async def unpin(self, wanted: schemas.UnpinRequest) -> schemas.PinInfo: ...
-
-
-class Rotation(Protocol):
-    """Who replaces the key of the CA on this node."""
-
-    async def status(self) -> certschemas.CaRotation: ...
-    async def rotate(self) -> certschemas.CaRotation: ...
 
 
 class Keys(Protocol):
@@ -143,13 +130,13 @@ class ControlService:
     pins: Pinner
     history: Historian
     acls: policyschemas.Acls
-    bulk: Bulk
+    bulk: scribeschemas.Bulk
     keys: Keys
     whole: Whole
     file: configschemas.WholeFile
     templates: configschemas.TemplateStore
     hits: policyschemas.HitCounts
-    rotation: Rotation
+    rotation: certschemas.Rotation
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when somebody asked the node to stop."""
 

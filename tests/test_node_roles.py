@@ -11,6 +11,7 @@ from pulse.client import Client
 from pulse.configschemas import ConfigWanted, TemplateRequest
 from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused
 from pulse.policyschemas import RuleRequest
+from pulse.schemas import RoleRequest
 from pulse.scribeschemas import BulkRequest
 from tests.loopback import PATIENCE
 from tests.ports import free_port
@@ -146,7 +147,7 @@ async def test_an_operator_edits_and_revokes_from_where_it_is(first: Machine, se
         third.runs(address(first), token=MASTER) as guest,
     ):
         await shows(second, lambda status: len(status.peers) == 2)
-        await first.ask(lambda client: client.grant("second", "operator"))
+        await first.ask(lambda client: client.grant(RoleRequest("second", "operator")))
         await shows(second, lambda status: status.node.roles == ["operator"])
         named = await second.ask(lambda client: client.set_name("third", "guest"))
         seen = (await second.ask(Client.status)).peers
@@ -192,7 +193,7 @@ async def test_a_lost_scribe_is_replaced_by_one_command_and_writes_no_more(
         await shows(second, lambda status: heir.node.id in [row.id for row in status.peers])
         await second.ask(lambda client: client.set_name(heir.node.id, "heir"))
         await shows(first, lambda status: "heir" in [row.name for row in status.peers])
-        await first.ask(lambda client: client.grant("heir", "scribe"))
+        await first.ask(lambda client: client.grant(RoleRequest("heir", "scribe")))
         await shows(third, lambda status: status.node.roles == ["scribe"])
         await third.ask(lambda client: client.set_name("second", "retired"))
         status = await shows(second, lambda status: status.node.name == "retired")
@@ -216,7 +217,7 @@ async def test_whom_a_stolen_scribe_revoked_is_back_once_it_is_replaced(
         await shows(first, lambda status: victim.node.id not in [row.id for row in status.peers])
         await shows(third, lambda status: all(row.link == "-" for row in status.peers))
         told = await first.ask(Client.roles)
-        await first.ask(lambda client: client.grant("first", "scribe", reinstate=[victim.node.id]))
+        await first.ask(lambda client: client.grant(RoleRequest("first", "scribe", reinstate=[victim.node.id])))
         await first.linked_with(third)
         await second.linked_with(third)
         await second.ask(lambda client: client.ping(victim.node.id, 5.0))

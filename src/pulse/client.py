@@ -8,7 +8,7 @@ import contextlib
 import os
 import socket
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
@@ -169,11 +169,8 @@ class Client:
         """Who has which role."""
         return self._get("/api/roles", schemas.RolesInfo)
 
-    def grant(
-        self, node: str, role: schemas.GivenRole, *, force: bool = False, reinstate: Sequence[str] = ()
-    ) -> schemas.RolesInfo:
-        """Give a node a role, on the CA; `force` if that is cut off, `reinstate` for whom a lost scribe revoked."""
-        wanted = schemas.RoleRequest(node, role, force, list(reinstate))
+    def grant(self, wanted: schemas.RoleRequest) -> schemas.RolesInfo:
+        """Give a node a role, on the CA."""
         return self._call("POST", "/api/roles", schemas.RolesInfo, wanted)
 
     def ungrant(self, node: str, role: schemas.GivenRole) -> schemas.RolesInfo:

@@ -83,11 +83,12 @@ def _catch_up(data_dir: Path, issuer: Issuer, ledger: Ledger, asker: NodeId) -> 
         raise Refused("this machine's key was revoked, though the revocation is damaged.")
     trusted = issuer.trusted
     roles = open_roles(newest.data, issuer.network, trusted).roles if newest.data else Roles()
+    scribe = (roles.scribe_key, roles.scribe_epoch) if roles.scribe_key else None
     revocations = RevocationSet()
     for data in kept.objects:
         # The word of a scribe that is none any more counts no longer.
         with suppress(ProtocolError, Refused):
-            revocations.merge(open_revocation(data, issuer.network, trusted, roles.scribe_key, _own(data_dir)))
+            revocations.merge(open_revocation(data, issuer.network, trusted, scribe, _own(data_dir)))
     entered = frozenset(ledger.revocations())
     for each in revocations.counting(roles.scribe_epoch):
         if each.data not in entered:

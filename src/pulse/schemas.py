@@ -279,7 +279,9 @@ class RoleRequest(Body, frozen=True):
     force: bool = False
     """Even if the CA may not know the last words of the scribe that is replaced."""
     reinstate: Annotated[list[NodeText], msgspec.Meta(max_length=1_000)] = []
-    """Nodes whose revocation by the scribe that is replaced shall count no more."""
+    """Nodes, by the first digits of their ids, whose revocation by the scribe that is replaced shall count no more."""
+    keep_revoked: bool = False
+    """All of them stay out."""
 
 
 class NodeRole(View, frozen=True):

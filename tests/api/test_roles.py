@@ -15,7 +15,8 @@ JSON = "Content-Type: application/json"
 
 def test_roles_are_told_given_and_taken(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
-        assert client.roles() == client.grant("laptop", "operator") == client.ungrant("laptop", "operator") == ROLES
+        granted = client.grant(schemas.RoleRequest("laptop", "operator"))
+        assert client.roles() == granted == client.ungrant("laptop", "operator") == ROLES
 
     assert control.asked == [schemas.RoleRequest("laptop", "operator")] * 2
 

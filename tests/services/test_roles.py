@@ -200,12 +200,18 @@ async def test_of_what_a_replaced_scribe_revoked_some_is_undone(ledger: Ledger, 
     office.revoke(CAM, by="home")
     assert (await service.roles()).revoked_by_scribe == [Revoked(CAM.node_id, "cam-7", "scribe")]
 
-    for words, of_whom in (([CAM.node_id[:3]], SCRIBE), (["relay"], SCRIBE), (["cam-7", "nobody"], SCRIBE)):
-        with pytest.raises(NotFound, match=r"is not one node that the scribe in force revoked.\n.*pulse ca roles"):
+    for words, of_whom in (([CAM.node_id[:3]], SCRIBE), (["cam-7"], SCRIBE), ([CAM.node_id, "nobody"], SCRIBE)):
+        with pytest.raises(
+            NotFound, match=r"is not the id of one node that the scribe in force revoked.\n.*pulse ca roles"
+        ):
             await service.grant(replace(of_whom, reinstate=words))
     for wanted in (OPERATOR, RoleRequest("home", "scribe")):
         with pytest.raises(Refused, match="only when another scribe takes the place"):
             await service.grant(replace(wanted, reinstate=[CAM.node_id]))
+    with pytest.raises(
+        Refused, match=rf"revoked cam-7 \({CAM.node_id[:12]}\): say what holds.\n--keep-revoked .*--reinstate"
+    ):
+        await service.grant(SCRIBE)
     assert (office.told, reinstated) == ([], [])
     await service.grant(replace(SCRIBE, reinstate=[CAM.node_id[:12]]))
 

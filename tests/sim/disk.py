@@ -38,7 +38,9 @@ class Disk:
                 self.roles = data
             case StoreConfig(data=data):
                 self.config = data
-            case StoreRevocation(node, data):
+            case StoreRevocation(node, None):
+                self.revocations.pop(node, None)
+            case StoreRevocation(node, bytes(data)):
                 self.revocations[node] = data
             case StoreBoot(boot):
                 self.boot = boot

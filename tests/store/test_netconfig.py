@@ -88,6 +88,14 @@ def test_a_damaged_revocation_keeps_its_node_out(store: NetworkStore, tmp_path: 
     assert store.load_revocations() == LoadedRevocations((b"of b by the CA",), (node("a"),))
 
 
+def test_a_revocation_that_counts_no_more_is_forgotten_though_damaged(store: NetworkStore, tmp_path: Path) -> None:
+    store.save_revocation(node("a"), b"of a")
+    file(tmp_path, f"revoked.{node('a')}").write_bytes(b"")
+    for _ in range(2):
+        store.drop_revocation(node("a"))
+    assert store.load_revocations() == LoadedRevocations((), ())
+
+
 def test_a_damaged_revocation_without_an_id_is_named(store: NetworkStore, tmp_path: Path) -> None:
     file(tmp_path, "revoked.x").write_bytes(b"")
     file(tmp_path, "revoked.x").chmod(0o600)

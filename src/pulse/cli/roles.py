@@ -23,6 +23,7 @@ def grant(
     /,
     *,
     reinstate: tuple[str, ...] = (),
+    keep_revoked: bool = False,
     force: bool = False,
     json: Json = False,
     data_dir: DataDir = None,
@@ -36,13 +37,15 @@ def grant(
     role
         scribe: it keeps names, tags and rules; operator: the scribe takes its edits.
     reinstate
-        A node that the scribe which is replaced revoked, as a thief would; can be given more than once.
-        The CA stands by its other revocations.
+        A node, by the first digits of its id, that a thief revoked with the scribe which is replaced; can be given
+        more than once. The CA stands by the other revocations.
+    keep_revoked
+        The CA stands by all that the scribe which is replaced revoked.
     force
         Even if this CA is cut off, and may not know what the scribe that is replaced wrote and revoked last.
     """
     with connect(data_dir) as client:
-        found = client.grant(node, role, force=force, reinstate=reinstate)
+        found = client.grant(schemas.RoleRequest(node, role, force, list(reinstate), keep_revoked))
     _show(found, json=json)
 
 

@@ -141,10 +141,10 @@ class StoreConfig:
 
 @dataclass(frozen=True, slots=True)
 class StoreRevocation:
-    """Keep a revocation on disk, as the exact bytes that were signed."""
+    """Keep a revocation on disk, as the exact bytes that were signed; or none: it counts no more."""
 
     node: NodeId
-    data: bytes
+    data: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ RFC 8259 §4 leaves open which of two values counts: whoever looks a text over b
 """
 
 import json
+from collections import Counter
 from typing import Any
 
 from pulse.core.messages import printable
@@ -26,8 +27,8 @@ def check(text: bytes) -> None:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in found if names.count(name) > 1)
+        names = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in names.items() if count > 1)
         raise ConfigError(
             f'"{printable(twice)[:_SHOWN]}" is there twice in one object. Leave out the one you do not mean'
         )

@@ -221,7 +221,9 @@ class MeshService:
                 self.store.save_roles(epoch, data)
             case StoreConfig(scribe_epoch, generation, data):
                 self.store.save_config(scribe_epoch, generation, data)
-            case StoreRevocation(node, data):
+            case StoreRevocation(node, None):
+                self.store.drop_revocation(node)
+            case StoreRevocation(node, bytes(data)):
                 self.store.save_revocation(node, data)
             case StoreBoot(boot):
                 self.store_boot(boot)

@@ -24,6 +24,9 @@ from pulse.store.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
+MOST_NAMED = 8
+"""Nodes named in one sentence."""
+
 Base = tuple[int, int, bytes]
 """Number and SHA-256 of a network config."""
 
@@ -82,6 +85,7 @@ class RolesService:
         after = self._numbered(before, after, force=wanted.force)
         if after.scribe != before.scribe:
             self._check_current(before, force=wanted.force)
+            self._check_chosen(wanted)
         if after.scribe_epoch != before.scribe_epoch:
             self.countersign(reinstated)
         signed = sign_roles(issuer.network, after, issuer.signer)
@@ -148,8 +152,22 @@ class RolesService:
             "last, and that would be lost.\nWait until it is (pulse status), or say --force"
         )
 
+    def _check_chosen(self, wanted: RoleRequest) -> None:
+        """Afterwards it is too late: what is kept is the CA's own word, which nothing takes back."""
+        revoked = [each.node for each in self.statements.by_scribe()]
+        if revoked and not wanted.reinstate and not wanted.keep_revoked:
+            named = ", ".join(map(self.members.named, revoked[:MOST_NAMED]))
+            more = f" and {len(revoked) - MOST_NAMED} more" if len(revoked) > MOST_NAMED else ""
+            raise Refused(
+                f"the scribe that is replaced revoked {named}{more}: say what holds.\n"
+                "--keep-revoked if they stay out; --reinstate <id> for each that a thief revoked with it"
+            )
+
     def _reinstated(self, texts: Sequence[str], *, is_replaced: bool) -> frozenset[NodeId]:
-        """The nodes people mean, of those that the scribe revoked whom another replaces."""
+        """The nodes people mean, of those that the scribe revoked whom another replaces.
+
+        By their ids: what the config calls them is the word of that same scribe.
+        """
         if texts and not is_replaced:
             raise Refused(
                 "nodes come back only when another scribe takes the place of the one that revoked them.\n"
@@ -159,15 +177,12 @@ class RolesService:
         return frozenset(self._one_of(revoked, text) for text in texts)
 
     def _one_of(self, revoked: Collection[NodeId], text: str) -> NodeId:
-        wanted, names = text.strip().lower(), self.members.naming().names
-        found = [
-            node
-            for node in revoked
-            if wanted == names.get(node) or (len(wanted) >= LEAST_PREFIX and node.startswith(wanted))
-        ]
+        wanted = text.strip().lower()
+        found = [node for node in revoked if len(wanted) >= LEAST_PREFIX and node.startswith(wanted)]
         if len(found) != 1:
             raise NotFound(
-                f'"{printable(text)}" is not one node that the scribe in force revoked.\nSee them: pulse ca roles'
+                f'"{printable(text)}" is not the id of one node that the scribe in force revoked.\n'
+                "See them: pulse ca roles"
             )
         return found[0]
 

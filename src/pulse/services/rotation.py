@@ -109,8 +109,9 @@ class RotationService:
         authority.begin_succession(self.data_dir, self.ca.issuer, clock.wall())
         self._reopen()
         self._begin()
-        self.look(asyncio.get_running_loop().time())
+        # First of all: whatever refuses now is tried again.
         self._begun.set()
+        self.look(asyncio.get_running_loop().time())
         return await self.status()
 
     def check_current(self) -> None:

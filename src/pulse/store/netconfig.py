@@ -103,6 +103,11 @@ class NetworkStore:
         """Keep a revocation, durably; the node's earlier object is replaced."""
         _write(self._directory / f"{_REVOKED}.{node}", _REVOKED, data)
 
+    def drop_revocation(self, node: NodeId) -> None:
+        """Forget one that counts no more; should the disk refuse, it is left out when it is read."""
+        with suppress(OSError):
+            (self._directory / f"{_REVOKED}.{node}").unlink()
+
     def load_revocations(self) -> LoadedRevocations:
         """All revocations, ordered by node id."""
         objects: list[bytes] = []

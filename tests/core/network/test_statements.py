@@ -238,8 +238,22 @@ def test_a_scribe_revokes_while_the_roles_name_it() -> None:
     tell(held, roles(1), scribes_revocation())
     assert held.revoked() == {VICTIM}
 
+    effects = tell(held, roles(2, scribe_epoch=2))
+    assert held.revoked() == frozenset()
+    assert StoreRevocation(VICTIM, None) in effects
+
+
+def test_what_a_stolen_scribe_signed_ahead_comes_to_nothing_when_it_is_replaced() -> None:
+    held = statements()
+    tell(held, roles(1))
+    for epoch in (2, 2**53 - 1):
+        with pytest.raises(Refused, match=f"of scribe epoch {epoch}, not of 1"):
+            tell(held, scribes_revocation(scribe_epoch=epoch))
+
     tell(held, roles(2, scribe_epoch=2))
     assert held.revoked() == frozenset()
+    tell(held, scribes_revocation(scribe_epoch=2))
+    assert held.revoked() == {VICTIM}
 
 
 def test_a_scribe_cannot_revoke_the_cas_own_node() -> None:

@@ -35,7 +35,8 @@ def by_scribe(name: str, epoch: int) -> Revocation:
 
 
 def reopened(revocation: Revocation, *, ca_nodes: tuple[NodeId, ...] = ()) -> Revocation:
-    return open_revocation(revocation.data, CA.network, [CA.authority], public_bytes(SCRIBE), ca_nodes)
+    scribe = (public_bytes(SCRIBE), revocation.scribe_epoch)
+    return open_revocation(revocation.data, CA.network, [CA.authority], scribe, ca_nodes)
 
 
 some = st.builds(
@@ -101,6 +102,16 @@ def test_a_replaced_scribes_word_counts_no_more() -> None:
     held = RevocationSet([by_scribe("a", 1), by_ca("b")])
     assert held.nodes(1) == {node("a"), node("b")}
     assert held.nodes(2) == {node("b")}
+    assert (held.scribe_changed(1), held.scribe_changed(2)) == ([], [node("a")])
+    assert held.nodes(1) == {node("b")}
+    assert not held.holds(by_scribe("a", 1).data)
+
+
+@pytest.mark.parametrize("epoch", [1, 3, 2**53 - 1])
+def test_what_a_scribe_signed_for_another_epoch_than_its_own_is_refused(epoch: int) -> None:
+    ahead = by_scribe("a", epoch).data
+    with pytest.raises(Refused, match=f"is of scribe epoch {epoch}, not of 2"):
+        open_revocation(ahead, CA.network, [CA.authority], (public_bytes(SCRIBE), 2))
 
 
 def test_the_digest_is_that_of_the_sorted_ids() -> None:

@@ -222,7 +222,9 @@ class Statements:
 
     def _open_revocation(self, data: bytes) -> Revocation:
         try:
-            return open_revocation(data, self.network, self.authorities, self._scribe_key(), self.ca_nodes())
+            key = self._scribe_key()
+            scribe = (key, self.roles.scribe_epoch) if key else None
+            return open_revocation(data, self.network, self.authorities, scribe, self.ca_nodes())
         except Forged as error:
             before = self._by_a_key_of_before(ObjectKind.REVOCATION, data)
             raise before or self._judged(error, revoking.claimed_epoch(data)) from error
@@ -251,7 +253,8 @@ class Statements:
             return alarm
         self._roles = theirs
         log = Log("roles in force", INFO, {"epoch": theirs.roles.epoch})
-        return [*alarm, StoreRoles(theirs.roles.epoch, theirs.data), TrustChanged(), log]
+        ended = [StoreRevocation(node, None) for node in self._revocations.scribe_changed(theirs.roles.scribe_epoch)]
+        return [*alarm, StoreRoles(theirs.roles.epoch, theirs.data), *ended, TrustChanged(), log]
 
     def _config_received(self, theirs: SignedConfig) -> list[Effect]:
         verdict = compare_configs(self._config, theirs) if self._config else Comparison.NEWER

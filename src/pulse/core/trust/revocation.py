@@ -65,20 +65,23 @@ def open_revocation(
     data: bytes,
     network: Network,
     authorities: Sequence[Authority],
-    scribe_key: bytes | None = None,
+    scribe: tuple[bytes, int] | None = None,
     ca_nodes: Collection[NodeId] = (),
 ) -> Revocation:
-    """Read and check a revocation; `scribe_key` is that of the scribe the roles in force name.
+    """Read and check a revocation; `scribe` is the key of the scribe in force, and its epoch.
 
-    Raises ProtocolError or Refused; whether a scribe's epoch counts is `RevocationSet`'s to say.
+    Raises ProtocolError or Refused. What a scribe signed for another epoch than its own never counts: a thief could
+    else have it ready for the epoch in which the network is done with it.
     """
     ca_keys = {authority.public_key: authority.number for authority in authorities}
-    keys = [*ca_keys] if scribe_key is None else [*ca_keys, scribe_key]
+    keys = [*ca_keys] if scribe is None else [*ca_keys, scribe[0]]
     opened = unseal(data, ObjectKind.REVOCATION, network, keys)
     wire = unpack(_payloads, opened.payload, "revocation", OBJECT_LIMIT)
     node = node_from_bytes(wire.node)
     if (wire.scribe_epoch == BY_CA) != (opened.signed_by in ca_keys):
         raise Forged(f"revocation of {node[:SHORT_ID]} is not signed by whom it claims")
+    if scribe is not None and wire.scribe_epoch not in (BY_CA, scribe[1]):
+        raise Refused(f"revocation of {node[:SHORT_ID]} is of scribe epoch {wire.scribe_epoch}, not of {scribe[1]}")
     if wire.scribe_epoch != BY_CA and node in ca_nodes:
         raise Refused(f"a scribe cannot revoke the CA's node {node[:SHORT_ID]}")
     number = ca_keys[opened.signed_by] if wire.scribe_epoch == BY_CA else 0
@@ -132,6 +135,14 @@ class RevocationSet:
     def holds(self, data: bytes) -> bool:
         """True if these exact bytes are in the set, so that nobody need judge them again."""
         return data in self._bytes
+
+    def scribe_changed(self, scribe_epoch: int) -> list[NodeId]:
+        """Let go what other scribes than that of this epoch said; whose revocation it was."""
+        ended = [each for each in self._held.values() if each.scribe_epoch not in (BY_CA, scribe_epoch)]
+        for each in ended:
+            del self._held[each.node]
+            self._bytes.discard(each.data)
+        return [each.node for each in ended]
 
     def counting(self, scribe_epoch: int) -> tuple[Revocation, ...]:
         """Those that count under the roles in force, ordered by node id."""

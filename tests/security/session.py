@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 from aioquic._buffer import Buffer
-from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, StreamDataReceived
+from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, StreamDataReceived, StreamReset
 from aioquic.quic.packet import pull_quic_header
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -141,7 +141,7 @@ class Session:
             self.flush()
         self.link.waits(lambda: stream in self.heard.answered, f"{method} is answered")
         answer = self.heard.answers[stream]
-        assert answer[0] == 0, "the stream was refused"
+        assert answer[0] == 0, f"the stream was refused: {answer[:16]!r}"
         return msgspec.msgpack.decode(answer[1:], type=messages.Result | messages.Failure)
 
     def seals(self, packet: bytes, *, counter: int | None = None, flags: int = 0) -> bytes:
@@ -228,6 +228,9 @@ class Session:
                 case StreamDataReceived(data=data, stream_id=stream, end_stream=over):
                     self.heard.answers[stream] = self.heard.answers.get(stream, b"") + data
                     self.heard.answered |= {stream} if over else set()
+                case StreamReset(stream_id=stream, error_code=code):
+                    self.heard.answers[stream] = b"reset" + code.to_bytes(8)
+                    self.heard.answered.add(stream)
                 case ConnectionTerminated(error_code=code, reason_phrase=reason):
                     self.heard.closed = (code, reason)
         self.flush()

@@ -27,6 +27,8 @@ class FileSettings(Part, frozen=True):
     """What holds for the whole network; the range of a mesh never changes."""
 
     mesh_cidr: Word
+    network: Annotated[str, msgspec.Meta(max_length=255)] = ""
+    """Label of the network the file is of; no file is applied that does not say it."""
 
 
 class FileRule(Part, frozen=True, kw_only=True):
@@ -104,7 +106,7 @@ class ConfigWanted(Body, frozen=True):
     ahead: bool = False
     """Names and tags that nobody has yet are meant."""
     force: bool = False
-    """Even if it closes the connection it is typed through."""
+    """Even if it closes the connection it is typed through, or leaves no rules or no tests where there are some."""
     through: Connection | None = None
 
 

@@ -86,7 +86,7 @@ def test_the_whole_network_is_kept_in_a_file(mesh: Mesh) -> None:
     web.host.pulse("config", "apply", "-", "--yes", stdin=wanted)
     assert 'value = "10.9.0.1"' in scribe.host.pulse("config", "export").stdout
     wait_until(lambda: not connects(web, mesh["h2"], 23), "the file counts for packets", PATIENCE)
-    web.host.pulse("config", "apply", "-", "--yes", stdin=before)
+    web.host.pulse("config", "apply", "-", "--yes", "--force", stdin=before)
     scribe.host.pulse("ca", "ungrant", "web", "operator")
     wait_until(lambda: connects(web, mesh["h2"], 23), "the network is open again", PATIENCE)
 

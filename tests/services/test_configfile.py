@@ -10,6 +10,7 @@ from msgspec import structs
 
 from pulse import clock
 from pulse import configschemas as said
+from pulse.cli import configtext
 from pulse.core.network.edits import Edit, Edits
 from pulse.core.network.hours import Window
 from pulse.core.network.naming import NodeNamed, NodeTagged
@@ -26,8 +27,9 @@ from pulse.errors import ConfigError, Conflict, NotFound, Refused
 from pulse.policyschemas import Connection
 from pulse.services.configfile import ConfigFileService
 from tests.authority import MESH, NOW, key
-from tests.services.office import CAM, HOME, RELAY, Office
+from tests.services.office import CA, CAM, HOME, RELAY, Office
 
+OTHER = f"mynet.{'f' * 64}"
 HOURS = Window(31, 540, 1080)
 
 
@@ -98,7 +100,7 @@ async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 
 def empty() -> said.ConfigFile:
-    return said.ConfigFile(settings=said.FileSettings(str(MESH)))
+    return said.ConfigFile(settings=said.FileSettings(str(MESH), CA.network.label))
 
 
 async def test_what_is_written_out_changes_nothing(desk: Desk) -> None:
@@ -123,7 +125,7 @@ async def test_a_file_is_written_the_same_each_time_and_by_people(desk: Desk) ->
 
 async def test_a_plan_tells_all_and_changes_nothing(desk: Desk) -> None:
     before = desk.config()
-    plan = await desk.service.plan(said.ConfigWanted(empty()))
+    plan = await desk.service.plan(said.ConfigWanted(empty(), force=True))
 
     assert [each.section for each in plan.changes if each.change == "removed"] == (
         ["names"] * 2 + ["tags"] * 2 + ["groups"] + ["acl"] * 3 + ["tests"] * 2 + ["templates"] + ["zones"] * 2
@@ -134,7 +136,7 @@ async def test_a_plan_tells_all_and_changes_nothing(desk: Desk) -> None:
 
 
 async def test_a_file_is_put_in_place_in_one_config_and_then_there_is_nothing_to_do(desk: Desk) -> None:
-    wanted = said.ConfigWanted(empty())
+    wanted = said.ConfigWanted(empty(), force=True)
     plan = await desk.service.apply(wanted, None)
 
     assert (plan.applied, plan.version, desk.made) == (True, "1.3", 2)
@@ -151,7 +153,7 @@ async def test_names_digits_and_hosts_stand_for_nodes(desk: Desk) -> None:
         acl=[said.FileRule(source="table", destination=[f"{CAM.node_id[:8]}*"])],
         tests=[],
     )
-    await desk.service.apply(wanted, None)
+    await desk.service.apply(structs.replace(wanted, force=True), None)
 
     _, file = await desk.service.export()
     assert file.names == {HOME.node_id: "table", RELAY.node_id: "relay"}
@@ -163,6 +165,10 @@ async def test_names_digits_and_hosts_stand_for_nodes(desk: Desk) -> None:
     ("changes", "error", "said_of_it"),
     [
         ({"settings": said.FileSettings("10.0.0.0/8")}, Refused, "range of a mesh never changes"),
+        ({"settings": said.FileSettings(str(MESH))}, Refused, "says no network"),
+        ({"settings": said.FileSettings(str(MESH), OTHER)}, Refused, f"is of the network {OTHER}"),
+        ({"acl": [], "tests": []}, Refused, "no rules are left of 3: .*\n.*--force"),
+        ({"tests": []}, Refused, "no tests are left of 2.*\n.*--force"),
         ({"names": {"nobody": "x"}}, NotFound, 'names: no node is called "nobody"'),
         ({"names": {HOME.node_id: "relay", RELAY.node_id: "relay"}}, Conflict, "relay would be the name of"),
         ({"names": {HOME.node_id: "a", HOME.node_id[:6]: "b"}}, Conflict, "is there twice"),
@@ -203,9 +209,9 @@ async def test_a_plan_for_another_config_is_not_applied(desk: Desk) -> None:
 
 async def test_the_connection_it_is_typed_through_is_closed_by_force_alone(desk: Desk) -> None:
     ssh = Connection(str(RELAY.addresses.v4), str(HOME.addresses.v4), 22)
-    closing = structs.replace(
-        await desk.file(acl=[said.FileRule(source="*", destination="*", action="deny")], tests=[]), through=ssh
-    )
+    shut = said.FileRule(source="*", destination="*", action="deny")
+    never = said.FileAssertion(source="*", destination="*", expect="deny", proto="tcp", port=22)
+    closing = structs.replace(await desk.file(acl=[shut], tests=[never]), through=ssh)
     with pytest.raises(Refused, match="would close the connection"):
         await desk.service.apply(closing, None)
     assert (await desk.service.apply(structs.replace(closing, force=True), None)).applied
@@ -225,3 +231,16 @@ async def test_a_revoked_node_is_in_no_file(desk: Desk) -> None:
 
     assert "relay" not in {*file.names.values(), *file.tags, *(each.node for each in file.routes)}
     assert (await desk.service.apply(said.ConfigWanted(file), number)).changes == []
+
+
+async def test_a_file_that_was_cut_off_opens_nothing(desk: Desk, tmp_path: Path) -> None:
+    before, (_, file) = desk.config(), await desk.service.export()
+    text, path = configtext.written(file), tmp_path / "mesh.toml"
+
+    for section in ("[[acl]]", "[[tests]]"):
+        path.write_text(text[: text.index(section)], encoding="utf-8")
+        cut = configtext.read(str(path)).config
+        with pytest.raises(Refused, match=r"are left of .*Is the file whole\?"):
+            await desk.service.apply(said.ConfigWanted(cut), None)
+    assert (desk.config(), desk.made) == (before, 1)
+    assert (await desk.service.apply(said.ConfigWanted(cut, force=True), None)).applied

@@ -49,7 +49,7 @@ class ConfigFileService:
     async def export(self) -> tuple[said.Version, said.ConfigFile]:
         """Number and content of the config in force, without revoked nodes. Raises Refused before one is."""
         config = self.statements.config_in_force()
-        return config.number, _written(self._draft(config))
+        return config.number, _written(self._draft(config), self.statements.network.label)
 
     async def plan(self, wanted: said.ConfigWanted) -> said.ConfigPlan:
         """What applying the file would change. Raises what an edit of it would."""
@@ -85,6 +85,7 @@ class ConfigFileService:
     def _edits(self, before: Draft, config: SignedConfig, wanted: said.ConfigWanted) -> Edits:
         typed = wanted.through
         connection = through(self.members, typed.client, typed.server, typed.port) if typed else None
+        _check_settings(wanted.file.settings, before, self.statements.network.label)
         return Edits(_read(wanted.file, before, ahead=wanted.ahead), config.number, wanted.force, connection)
 
     def _told(self, before: Draft, after: Draft, version: str, *, applied: bool) -> said.ConfigPlan:
@@ -112,12 +113,12 @@ class ConfigFileService:
 # Writing
 
 
-def _written(draft: Draft) -> said.ConfigFile:
+def _written(draft: Draft, network: str) -> said.ConfigFile:
     """The config as a file has it: sections and what is in them in an order that stays."""
     config, names, tags = draft.config, draft.naming.names, draft.naming.tags
     worn = {names.get(node, node): list(tags[node]) for node in tags}
     return said.ConfigFile(
-        settings=said.FileSettings(config.settings.mesh_cidr),
+        settings=said.FileSettings(config.settings.mesh_cidr, network),
         names=dict(sorted(names.items(), key=lambda each: each[1])),
         tags=dict(sorted(worn.items())),
         groups={name: list(members) for name, members in sorted(config.groups.items())},
@@ -170,11 +171,18 @@ def _route_text(route: Route, names: Mapping[NodeId, str]) -> said.FileRoute:
 # Reading
 
 
+def _check_settings(settings: said.FileSettings, before: Draft, network: str) -> None:
+    """Raise Refused for a file of another network, also if it has the same range."""
+    cidr = before.config.settings.mesh_cidr
+    if settings.mesh_cidr != cidr:
+        raise Refused(f"settings: mesh_cidr is {cidr}, and the range of a mesh never changes. Write that")
+    if settings.network != network:
+        theirs = f"is of the network {printable(settings.network)}" if settings.network else "says no network"
+        raise Refused(f'settings: this file {theirs}.\nIf it is meant for this one, write: network = "{network}"')
+
+
 def _read(file: said.ConfigFile, before: Draft, *, ahead: bool) -> list[Edit]:
     """The edits that make the config in force what the file says. Raises ConfigError, Refused, NotFound, Conflict."""
-    cidr = before.config.settings.mesh_cidr
-    if file.settings.mesh_cidr != cidr:
-        raise Refused(f"settings: mesh_cidr is {cidr}, and the range of a mesh never changes. Write that")
     nodes = _Nodes.of(file, before)
     tags = nodes.keyed("tags", file.tags.items())
     return [

@@ -41,7 +41,7 @@ class Edits(Wire, frozen=True):
     base: tuple[U53, U53] | None = None
     """(scribe epoch, generation) of the config they were made for; None for whichever is in force."""
     force: bool = False
-    """Even if it shuts out whoever asks."""
+    """Even if it shuts out whoever asks, or puts nothing in the place of all rules or all tests."""
     through: Through | None = None
     """The connection they are typed through, if that is known."""
 
@@ -78,6 +78,8 @@ def edited(draft: Draft, edits: Edits, wall: float) -> Draft:
             case RulingReplaced():
                 # Nothing follows to new names: what is replaced is not there any more.
                 followed = after = replacing.replaced(draft, after, edit)
+                if not edits.force:
+                    replacing.check_left(draft, edit)
             case (
                 sections.TemplateSet()
                 | sections.TemplateRemoved()

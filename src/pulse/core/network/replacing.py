@@ -58,6 +58,16 @@ def replaced(before: Draft, draft: Draft, edit: RulingReplaced) -> Draft:
     return replace(draft, config=changed)
 
 
+def check_left(before: Draft, edit: RulingReplaced) -> None:
+    """Raise Refused if all rules or all tests would go: so does what a file says that was cut off before them."""
+    for called, old, new in (("rules", before.config.acl, edit.rules), ("tests", before.config.tests, edit.tests)):
+        if old and not new:
+            means = ": everybody could reach everybody" if called == "rules" else ""
+            raise Refused(
+                f"no {called} are left of {len(old)}{means}. Is the file whole?\nIf it is meant, say so: --force"
+            )
+
+
 def _counted(letter: str, last: int, old: Sequence[_Item], new: Sequence[_Item]) -> int:
     """The highest number that any of these ever had; the same as before if nothing changes."""
     return last if old == new else max(last_number(letter, last, old), highest_number(letter, new))

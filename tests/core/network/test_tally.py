@@ -2,13 +2,24 @@
 
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pulse.core.messages import pack
 from pulse.core.network import tally as module
-from pulse.core.network.tally import UNMATCHED, Report, Share, Tally, in_force, read_kept, read_report, read_sums
+from pulse.core.network.tally import (
+    UNMATCHED,
+    Ledgered,
+    Report,
+    Share,
+    Tally,
+    in_force,
+    read_kept,
+    read_report,
+    read_sums,
+)
 from pulse.core.types import NodeId
 from pulse.errors import ProtocolError, Refused
 from tests.authority import node
@@ -66,7 +77,7 @@ def test_rules_that_are_not_in_force_are_not_counted_and_those_that_go_are_forgo
     assert Tally.of(tally.ledgered()).sums() == tally.sums()
 
 
-def test_what_a_node_counted_that_is_out_for_good_stays_in_the_sums_without_its_name() -> None:
+def test_what_a_node_said_that_is_out_for_good_goes_with_it() -> None:
     tally = Tally()
     tally.reported(WEB, Report(boot(1), 1, {"r1": 3}), RULES, 1.0)
     tally.reported(DB, Report(boot(1), 1, {"r1": 4}), RULES, 1.0)
@@ -74,7 +85,8 @@ def test_what_a_node_counted_that_is_out_for_good_stays_in_the_sums_without_its_
     tally.nodes_revoked({WEB, node("stranger")})
 
     (found,) = tally.sums().sums
-    assert (found.flows, [each.node.hex() for each in found.nodes]) == (7, [DB])
+    assert (found.flows, [each.node.hex() for each in found.nodes]) == (4, [DB])
+    assert tally.ledgered().past == {}
 
 
 def test_a_report_is_acknowledged_once_it_is_on_disk() -> None:
@@ -101,6 +113,40 @@ def test_one_node_has_no_room_for_counts_of_others(monkeypatch: pytest.MonkeyPat
     assert flows(tally) == {"r1": 2}
 
 
+def test_a_liar_ruins_no_sum_in_however_many_lives_and_none_at_all_once_it_is_out() -> None:
+    tally, most, year = Tally(), 2**53 - 1, 31_536_000
+    tally.reported(DB, Report(boot(1), 1, {"r1": 5}), RULES, 1.0)
+    for life in range(50):
+        tally.reported(WEB, Report(boot(life), 1, {"r1": most, UNMATCHED: most}), RULES, 1.0)
+    at_once = flows(tally)["r1"]
+    tally.reported(WEB, Report(boot(50), 2, {"r1": most}), RULES, 1.0 + year)
+
+    assert at_once == module.AT_FIRST + 5
+    assert flows(tally)["r1"] == module.AT_FIRST + module.FASTEST * year + 5 < most
+    assert flows(Tally.of(tally.ledgered())) == flows(tally)
+    tally.nodes_revoked({WEB})
+    tally.reported(DB, Report(boot(1), 2, {"r1": 50}), RULES, 3.0)
+    assert flows(tally) == {"r1": 50}
+
+
+def test_more_flows_under_a_number_that_was_said_before_change_nothing() -> None:
+    tally = Tally()
+    tally.reported(WEB, Report(boot(1), 2, {"r1": 5}), RULES, 1.0)
+    tally.written()
+    for report in (Report(boot(1), 2, {"r1": 9}), Report(boot(1), 1, {"r2": 9}), Report(boot(2), 0, {"r1": 9})):
+        tally.reported(WEB, report, RULES, 1.0)
+
+    assert (flows(tally), tally.changed) == ({"r1": 5}, False)
+
+
+def test_sums_of_an_older_release_are_read_without_what_has_no_name() -> None:
+    old = [[[bytes.fromhex(WEB), boot(1), 1, {"r1": 3}, {}]], {"r1": 1.0}, {"r1": 2**53 - 1}]
+    tally = Tally.of(msgspec.convert(old, Ledgered))
+    tally.reported(WEB, Report(boot(1), 2, {"r1": 4}), RULES, 9.0)
+
+    assert (flows(tally), tally.ledgered().accounts[0].since) == ({"r1": 4}, 9.0)
+
+
 def test_there_is_room_for_so_many_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "NODES_LIMIT", 1)
     tally = Tally()
@@ -110,7 +156,7 @@ def test_there_is_room_for_so_many_nodes(monkeypatch: pytest.MonkeyPatch) -> Non
     tally.nodes_revoked({WEB})
     tally.reported(DB, Report(boot(1), 1, {"r1": 1}), RULES, 1.0)
 
-    assert flows(tally) == {"r1": 2}
+    assert flows(tally) == {"r1": 1}
 
 
 def test_counts_beyond_all_sense_fit_the_wire_and_the_disk() -> None:
@@ -119,8 +165,8 @@ def test_counts_beyond_all_sense_fit_the_wire_and_the_disk() -> None:
         for each in (WEB, DB):
             tally.reported(each, Report(boot(life), 1, {"r1": most}), RULES, 1.0)
 
-    assert read_sums(pack(tally.sums())).sums[0].flows == most
-    assert flows(Tally.of(tally.ledgered())) == {"r1": most}
+    assert read_sums(pack(tally.sums())).sums[0].flows == 2 * module.AT_FIRST
+    assert flows(Tally.of(tally.ledgered())) == {"r1": 2 * module.AT_FIRST}
 
 
 def test_only_what_is_in_force_and_not_nothing_is_reported() -> None:

@@ -2,7 +2,7 @@
 
 A node says how many flows each rule decided on there since that node started, never how many more: a report that comes
 twice, late or not at all makes no sum wrong. Invariant: each flow that a node reports is counted once, in the name of
-that node, whose word it is.
+that node, whose word it is: what it may say is bounded, and goes with it.
 """
 
 from collections.abc import Collection, Mapping
@@ -29,6 +29,12 @@ PAIRS_LIMIT: Final = 131_072
 
 MOST_TOLD: Final = 8
 """Nodes told of one rule, those with most flows."""
+
+FASTEST: Final = 1_000_000
+"""Flows a second that a node may count for a rule: more than any data plane opens."""
+
+AT_FIRST: Final = 10**12
+"""Flows it may have counted before the scribe heard of it."""
 
 _MOST: Final = 2**53 - 1
 
@@ -87,6 +93,8 @@ class Account(Wire, frozen=True):
     """In the life it is in."""
     before: Counts
     """In all lives before that."""
+    since: Time | None = None
+    """When it was first heard; None as an older release wrote it."""
 
 
 class Ledgered(Wire, frozen=True):
@@ -95,7 +103,7 @@ class Ledgered(Wire, frozen=True):
     accounts: Annotated[list[Account], msgspec.Meta(max_length=NODES_LIMIT)]
     last: Annotated[dict[ShortText, Time], msgspec.Meta(max_length=COUNTS_LIMIT)]
     past: Counts
-    """Of nodes that are out for good."""
+    """Always empty: an older release kept here what nodes had said that are out for good."""
 
 
 _reports = msgspec.msgpack.Decoder(Report)
@@ -123,6 +131,8 @@ class _Life:
     """A node that reports."""
 
     boot: bytes
+    since: float | None
+    """When it was first heard; None until it is heard, if an older release kept it."""
     seq: int = 0
     kept: int = 0
     """The newest report on disk."""
@@ -137,6 +147,13 @@ class _Life:
 
     def total(self, rule: str) -> int:
         return self.before.get(rule, 0) + self.now.get(rule, 0)
+
+    def believed(self, rule: str, flows: int, wall: float) -> int:
+        """So many of the flows it says that it counted in this life."""
+        if self.since is None:
+            self.since = wall
+        most = AT_FIRST + int(FASTEST * max(0.0, wall - self.since))
+        return max(0, min(flows, most - self.before.get(rule, 0)))
 
     def rules(self) -> set[str]:
         return {*self.now, *self.before}
@@ -153,7 +170,6 @@ class Tally:
     """There is something that is not on disk yet."""
     _lives: dict[NodeId, _Life] = field(default_factory=dict, init=False)
     _last: dict[str, float] = field(default_factory=dict, init=False)
-    _past: dict[str, int] = field(default_factory=dict, init=False)
     _pairs: int = field(default=0, init=False)
     """Counts of all lives together."""
 
@@ -162,53 +178,54 @@ class Tally:
         """The tally that was kept on disk."""
         tally = cls()
         for each in kept.accounts:
-            life = _Life(each.boot, each.seq, each.seq, dict(each.now), dict(each.before))
+            life = _Life(each.boot, each.since, each.seq, each.seq, dict(each.now), dict(each.before))
             tally._lives[node_from_bytes(each.node)] = life
-        tally._last, tally._past = dict(kept.last), dict(kept.past)
+        tally._last = dict(kept.last)
         tally._count()
         return tally
 
     # Facts
 
     def reported(self, node: NodeId, report: Report, rules: Collection[str], wall: float) -> Kept:
-        """A node said what it counted; of rules that are not in force nothing is kept.
+        """A node said what it counted; of rules that are not in force nothing is kept, nor what no node can count.
 
         Raises Refused if there is no more room for what it says.
         """
-        life = self._life(node, report.boot)
-        risen = {
-            rule: flows
+        old = self._lives.get(node)
+        if report.seq <= (old.seq if old is not None and old.boot == report.boot else 0):
+            return Kept(old.kept if old is not None and old.boot == report.boot else 0)
+        life = self._life(node, report.boot, wall)
+        believed = {
+            rule: life.believed(rule, flows, wall)
             for rule, flows in report.counts.items()
-            if (rule in rules or rule == UNMATCHED) and flows > life.now.get(rule, 0)
+            if rule in rules or rule == UNMATCHED
         }
+        risen = {rule: flows for rule, flows in believed.items() if flows > life.now.get(rule, 0)}
         fresh = len(risen.keys() - life.now.keys())
         if self._pairs + fresh > PAIRS_LIMIT:
             raise Refused(f"the scribe keeps {PAIRS_LIMIT} counts of hits already, and takes no more")
         self._pairs += fresh
         life.now |= risen
         self._last |= dict.fromkeys(risen, wall)
-        if report.seq > life.seq:
-            life.seq, self.changed = report.seq, True
+        life.seq, self.changed = report.seq, True
         return Kept(life.kept)
 
     def rules_changed(self, rules: Collection[str]) -> None:
         """Other rules are in force: what was counted for those that are gone is forgotten, for no id comes again."""
         gone = self._counted() - {*rules, UNMATCHED}
         for rule in gone:
-            for counts in (self._past, *(each for life in self._lives.values() for each in (life.now, life.before))):
-                counts.pop(rule, None)
+            for life in self._lives.values():
+                life.now.pop(rule, None)
+                life.before.pop(rule, None)
             self._last.pop(rule, None)
         if gone:
             self.changed = True
             self._count()
 
     def nodes_revoked(self, revoked: Collection[NodeId]) -> None:
-        """These are out for good and report no more: what they counted stays in the sums, without a name."""
+        """These are out for good: what they said goes with them, for it may have been a lie."""
         for node in self._lives.keys() & set(revoked):
-            life = self._lives.pop(node)
-            for rule in life.rules():
-                self._past[rule] = min(_MOST, self._past.get(rule, 0) + life.total(rule))
-            self._pairs -= life.counts()
+            self._pairs -= self._lives.pop(node).counts()
             self.changed = True
 
     def written(self) -> None:
@@ -222,14 +239,14 @@ class Tally:
     def ledgered(self) -> Ledgered:
         """All of it, for the disk."""
         accounts = [
-            Account(node_bytes(node), life.boot, life.seq, dict(life.now), dict(life.before))
+            Account(node_bytes(node), life.boot, life.seq, dict(life.now), dict(life.before), life.since)
             for node, life in self._lives.items()
         ]
-        return Ledgered(accounts, dict(self._last), dict(self._past))
+        return Ledgered(accounts, dict(self._last), {})
 
     def sums(self) -> Sums:
         """All there is of each rule, the one with most flows first."""
-        shares: dict[str, list[tuple[int, NodeId]]] = {rule: [] for rule in self._past}
+        shares: dict[str, list[tuple[int, NodeId]]] = {}
         for node, life in self._lives.items():
             for rule in life.rules():
                 shares.setdefault(rule, []).append((life.total(rule), node))
@@ -238,12 +255,12 @@ class Tally:
 
     # Details
 
-    def _life(self, node: NodeId, boot: bytes) -> _Life:
+    def _life(self, node: NodeId, boot: bytes, wall: float) -> _Life:
         life = self._lives.get(node)
         if life is None:
             if len(self._lives) >= NODES_LIMIT:
                 raise Refused(f"the scribe keeps the hits of {NODES_LIMIT} nodes already, and takes no more")
-            life = self._lives[node] = _Life(boot)
+            life = self._lives[node] = _Life(boot, wall)
         elif life.boot != boot:
             self._pairs -= life.counts()
             life.begin(boot)
@@ -252,12 +269,12 @@ class Tally:
 
     def _sum(self, rule: str, shares: list[tuple[int, NodeId]]) -> Sum:
         most = sorted(shares, key=lambda each: (-each[0], each[1]))[:MOST_TOLD]
-        flows = min(_MOST, self._past.get(rule, 0) + sum(each for each, _ in shares))
+        flows = min(_MOST, sum(each for each, _ in shares))
         told = [Share(node_bytes(node), min(_MOST, each)) for each, node in most]
         return Sum(rule, flows, self._last.get(rule), told, len(shares))
 
     def _counted(self) -> set[str]:
-        return {*self._past, *self._last}.union(*(life.rules() for life in self._lives.values()))
+        return set(self._last).union(*(life.rules() for life in self._lives.values()))
 
     def _count(self) -> None:
         self._pairs = sum(life.counts() for life in self._lives.values())

@@ -304,3 +304,15 @@ async def test_a_domain_that_names_no_relay_is_an_error_with_the_next_step(
 
     with pytest.raises(LinkError, match=re.escape(said)):
         await member.enrolled(by_domain(data_dir), links)
+
+
+async def test_a_node_with_many_places_keeps_nobody_waiting_for_another(data_dir: Path, links: FakeLinks) -> None:
+    became = await member.joined(config(data_dir, INVITE), links, lambda _: None)
+    many = [f"192.0.2.{each}:443" for each in range(10, 14)]
+    peers.save(
+        data_dir, [peers.KnownPeer("ab", "b", many, CA.leaf("b")), peers.KnownPeer("cd", "c", [THERE], CA.leaf("c"))]
+    )
+
+    found = member.places(config(data_dir), became)
+
+    assert found == [HERE, many[0], THERE, *many[1:]]

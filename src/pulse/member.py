@@ -5,7 +5,8 @@ Invariant: an identity is on disk before anything runs under it, and its key is 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, zip_longest
 from random import SystemRandom
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -98,19 +99,24 @@ async def lasting(config: NodeConfig, links: Links, found: Identity, progress: C
 
 
 def places(config: NodeConfig, found: Identity) -> list[str]:
-    """Where other nodes of the network may be reached: those a person named first, then those met before."""
+    """Where other nodes of the network may be reached: those a person named first, then those met before, in turn."""
     kept = peers.load(config.data_dir)[0] if config.persist.enabled else []
-    return list(dict.fromkeys([*config.relays, *found.bootstrap, *(each for peer in kept for each in peer.addresses)]))
+    return list(dict.fromkeys([*config.relays, *found.bootstrap, *_in_turn(peer.addresses for peer in kept)]))
 
 
 def known_places(config: NodeConfig, found: Identity, mesh: Mesh) -> Callable[[], list[str]]:
-    """Where other nodes may be reached as of when it is asked: `places`, and where those met since are."""
+    """Where other nodes may be reached as of when it is asked: `places`, and where those met since are, in turn."""
 
     def known() -> list[str]:
-        met = (place for each in mesh.members.all() for place in mesh.neighbours.addresses_of(each.node_id))
-        return [*places(config, found), *met]
+        met = (mesh.neighbours.addresses_of(each.node_id) for each in mesh.members.all())
+        return [*places(config, found), *_in_turn(met)]
 
     return known
+
+
+def _in_turn(of_nodes: Iterable[Iterable[str]]) -> Iterator[str]:
+    """One place of each node, then the second of each: a node with many keeps nobody waiting for another."""
+    return (each for each in chain.from_iterable(zip_longest(*of_nodes)) if each is not None)
 
 
 def upkeep(

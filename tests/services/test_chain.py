@@ -74,3 +74,18 @@ async def test_lanes_that_know_no_more_change_nothing() -> None:
     await world.run([OLD], "refused")
     assert world.statements.authorities == (CA.authority,)
     assert world.links.joins == [(OLD, True)]
+
+
+async def test_rounds_go_on_round_the_places_until_one_knows_more() -> None:
+    world = World()
+    dead = [f"192.0.2.{each}:443" for each in range(100, 120)]
+    places = [*dead, NEW]
+    service = ChainService(world.links, world.statements, world.tell, lambda: places)
+
+    rounds = [await service._learnt() for _ in range(3)]
+
+    assert rounds == [False, False, True]
+    assert world.links.joins == [(each, True) for each in places], "each place once"
+    assert service._turn() == places[:8], "and round again"
+    places.insert(0, OLD)
+    assert service._turn() == [OLD, *places[9:16]], "those that are new come first"

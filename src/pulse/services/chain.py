@@ -29,7 +29,7 @@ LONGEST_PAUSE: Final = 300.0
 LANE_PATIENCE: Final = 10.0
 
 MOST_LANES: Final = 8
-"""Lanes asked in one round."""
+"""Lanes asked in one round; the next one goes on after them."""
 
 
 @dataclass(slots=True)
@@ -40,9 +40,11 @@ class ChainService:
     statements: Statements
     tell: Callable[[Fact], None]
     places: Callable[[], Iterable[str]]
-    """Where other nodes may be reached, best first."""
+    """Where other nodes may be reached, best first: one place of each node, then the others."""
     pause: float = FIRST_PAUSE
     _refused: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _asked: set[str] = field(default_factory=set, init=False)
+    """Of the places there are, those asked since all of them were."""
 
     def dial_refused(self, code: str) -> None:
         """A dial failed so."""
@@ -61,7 +63,7 @@ class ChainService:
     async def _learnt(self) -> bool:
         """True if a lane showed what we did not know."""
         before = self.statements.chain
-        for place in [*dict.fromkeys(self.places())][:MOST_LANES]:
+        for place in self._turn():
             try:
                 async with asyncio.timeout(LANE_PATIENCE):
                     lane, _ = await open_lane(self.links, place, pinned=True)
@@ -71,3 +73,14 @@ class ChainService:
             if self.statements.chain != before:
                 return True
         return False
+
+    def _turn(self) -> list[str]:
+        """The places of this round: those not asked yet come before any is asked again."""
+        places = [*dict.fromkeys(self.places())]
+        self._asked.intersection_update(places)
+        left = [each for each in places if each not in self._asked]
+        if not left:
+            self._asked.clear()
+        found = (left or places)[:MOST_LANES]
+        self._asked.update(found)
+        return found

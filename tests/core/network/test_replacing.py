@@ -10,7 +10,7 @@ from pulse.core.network.edits import Edits, read_edits
 from pulse.core.network.naming import NamingReplaced, NodeNamed
 from pulse.core.network.policy import Rule
 from pulse.core.network.replacing import RulingReplaced
-from pulse.core.network.ruling import AssertionAdded, GroupSet
+from pulse.core.network.ruling import AssertionAdded, AssertionRemoved, GroupSet
 from pulse.core.trust.identity import node_bytes
 from pulse.errors import ConfigError, Conflict, NotFound, PulseError, Refused
 from tests.authority import NOW
@@ -19,6 +19,8 @@ from tests.core.network.nodes import rule
 
 FIRST = rule("web", "db", id="r1", expires=NOW + 60.25)
 SECOND = rule("tag:front", "*", id="r7", allow=False)
+STATED = AssertionAdded("web", "db", allow=True, protocol=6, port=22)
+DENIED = Assertion("t1", "db", "web", True, 6, 22)
 
 
 def whole(before: Draft, *rules: Rule, tests: list[Assertion] | None = None, ahead: bool = False) -> Draft:
@@ -124,3 +126,16 @@ def test_what_is_new_never_gets_the_id_of_one_that_is_gone() -> None:
         "r1",
         "r3",
     ]
+
+
+def test_an_id_that_was_anothers_is_refused_by_name() -> None:
+    gone = whole(draft(FIRST, SECOND), SECOND)
+
+    for odd in ("r1", "r01", "r5"):
+        with pytest.raises(Refused, match=rf"rule 2 \({odd}\): no rule in force has that id: it was another's"):
+            whole(gone, SECOND, rule("db", "web", id=odd))
+    with pytest.raises(Refused, match=r"test 1 \(t1\): no test in force"):
+        after(after(draft(), STATED, AssertionRemoved("t1")), RulingReplaced([], [DENIED], {}))
+    with pytest.raises(Refused, match="goes up to 999999999999"):
+        whole(gone, SECOND, rule("db", "web", id=f"r{2**53 - 1}"))
+    assert [each.id for each in whole(gone, SECOND, rule("db", "web", id="r8")).config.acl] == ["r7", "r8"]

@@ -81,11 +81,18 @@ def test_an_id_that_is_taken_though_nobody_counted_it_is_passed_over() -> None:
     assert ids(after(counted, SSH)) == ["r5", "r6"]
 
 
-def test_after_the_last_number_there_is_no_rule_is_added() -> None:
-    full = replace(draft(), config=structs.replace(draft().config, last_rule=2**53 - 1))
+@pytest.mark.parametrize("last", [10**12 - 1, 10**12, 2**53 - 1])
+def test_a_count_that_nobody_counted_up_to_refuses_no_rule_and_no_test(last: int) -> None:
+    odd = draft(Rule("r5", ["web"], ["db"], allow=True))
+    poisoned = replace(odd, config=structs.replace(odd.config, last_rule=last, last_test=last))
+    test = AssertionAdded("web", "db", allow=True, protocol=6, port=22)
 
-    with pytest.raises(Refused, match="no id is given twice"):
-        after(full, SSH)
+    made = after(poisoned, SSH, SSH, RuleRemoved("r5"), SSH, test)
+
+    assert len(set(ids(made))) == 3
+    assert len(made.config.tests) == 1
+    if last >= 10**12:
+        assert (ids(made), made.config.last_rule, made.config.last_test) == (["r6", "r7", "r8"], 8, 1)
 
 
 @pytest.mark.parametrize("edit", [RuleRemoved("r9"), RuleMoved("r9", 1), AssertionRemoved("t9"), GroupRemoved("ops")])

@@ -18,7 +18,15 @@ from pulse.core.network.draft import Draft
 from pulse.core.network.patterns import GROUP, Groups
 from pulse.core.network.policy import Rule, Rules, check_rules
 from pulse.core.network.ruletext import check_fit, check_note
-from pulse.core.network.ruling import group_members, highest_number, last_number, new_number, tested_side
+from pulse.core.network.ruling import (
+    HIGHEST_NUMBER,
+    group_members,
+    highest_number,
+    last_number,
+    new_number,
+    number_of,
+    tested_side,
+)
 from pulse.core.network.words import Words, check_group_name
 from pulse.errors import Conflict, PulseError, Refused
 
@@ -108,16 +116,18 @@ def _numbered(
     known: dict[str, _Item] = {each.id: each for each in old}
     claimed: set[str] = set()
     found: list[_Item] = []
+    highest = last_number(called[0], last, old)
     for number, each in enumerate(wanted, 1):
         with _said_of(f"{called} {number}{f' ({printable(each.id)[:80]})' if each.id else ''}"):
             _check_id(each.id, known, claimed)
+            if each.id not in known:
+                _check_number(called, each.id, highest)
             found.append(read(each))
     unclaimed: dict[bytes, list[_Item]] = {}
     for each in old:
         if each.id not in claimed:
             unclaimed.setdefault(_content(each), []).append(each)
     taken = {*claimed, *known}
-    highest = last_number(called[0], last, old)
     return [_identified(each, known, unclaimed, taken, called[0], highest) for each in found]
 
 
@@ -157,6 +167,19 @@ def _check_id(text: str, known: Container[str], claimed: set[str]) -> None:
         raise Conflict("another one has that id. What is new needs none")
     if text:
         claimed.add(text)
+
+
+def _check_number(called: str, text: str, highest: int) -> None:
+    """Raise Refused for a number that another one had which is gone, or that nobody would count up to."""
+    number = number_of(called[0], text)
+    if number is None:
+        return
+    if number <= highest:
+        raise Refused(
+            f"no {called} in force has that id: it was another's, whose hits and log lines it names. Leave it out"
+        )
+    if number > HIGHEST_NUMBER:
+        raise Refused(f"the number of an id goes up to {HIGHEST_NUMBER}. Leave it out")
 
 
 @contextmanager

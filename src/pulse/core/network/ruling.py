@@ -29,8 +29,8 @@ from pulse.errors import NotFound, Refused
 AT_THE_END: Final = 0
 """The place behind all other rules; the first has number 1."""
 
-HIGHEST_NUMBER: Final = 2**53 - 1
-"""Of an id: what the config can keep (U53)."""
+HIGHEST_NUMBER: Final = 10**12 - 1
+"""Of an id that counts: each took an edit, so a config that says more was not counted up to."""
 
 
 class RuleAdded(Wire, frozen=True, tag=10):
@@ -272,21 +272,25 @@ def tested_side(words: Words, typed: str) -> str:
 
 
 def new_number(letter: str, last: int, taken: Container[str]) -> int:
-    """The number of the next id: one that none ever had. Raises Refused after the last one."""
+    """The number of the next id: one that none ever had."""
     number = last + 1
     while f"{letter}{number}" in taken:
         number += 1
-    if number > HIGHEST_NUMBER:
-        raise Refused(f"{letter}{HIGHEST_NUMBER} was the last id there is, and no id is given twice")
     return number
 
 
 def last_number(letter: str, last: int, given: Sequence[Rule] | Sequence[Assertion]) -> int:
-    """The highest number there ever was; of a config of before it was kept, the highest there is."""
-    return last or highest_number(letter, given)
+    """The highest number there ever was; where none was kept, or none that can be, the highest there is."""
+    return last if 0 < last <= HIGHEST_NUMBER else highest_number(letter, given)
 
 
 def highest_number(letter: str, given: Sequence[Rule] | Sequence[Assertion]) -> int:
     """The highest number in ids of that kind."""
-    numbers = [int(found[1]) for each in given if (found := re.fullmatch(rf"{letter}(\d{{1,15}})", each.id))]
-    return max(numbers, default=0)
+    numbers = (number_of(letter, each.id) for each in given)
+    return max((each for each in numbers if each is not None and each <= HIGHEST_NUMBER), default=0)
+
+
+def number_of(letter: str, text: str) -> int | None:
+    """The number in an id that is a letter and a number; None for any other."""
+    found = re.fullmatch(rf"{letter}([0-9]{{1,64}})", text)
+    return int(found[1]) if found else None

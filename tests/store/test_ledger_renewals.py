@@ -160,3 +160,17 @@ def granted_by(ledger: Ledger, issuer: Issuer, now: float) -> Granted:
     answer = parse_joined(said.answer, asked, TOKEN.keys)
     assert isinstance(answer, Granted)
     return answer
+
+
+def test_certificates_that_still_count_are_parsed_once_however_often_they_are_asked_for(tmp_path: Path) -> None:
+    ledger = make(tmp_path / "ca", TOKEN)
+    first = joined(ledger)
+    (one,) = ledger.unexpired(NOW)
+    following = renewed(ledger, first)
+    again = ledger.unexpired(DUE)
+
+    assert (one, {each.serial for each in again}) == (first, {first.serial, following.serial})
+    assert any(each is one for each in again), "not parsed again"
+    assert [each.serial for each in ledger.unexpired(first.not_after + 1)] == [following.serial]
+    ledger.revoke_node(first.node_id, sign_revocation(CA.network, first.node_id, CA.key, time=DUE).data, DUE)
+    assert ledger.unexpired(DUE) == []

@@ -284,7 +284,7 @@ class Ledger:
     def unexpired(self, now: float) -> list[Certificate]:
         """All certificates good at `now` or later, of nodes that are not revoked."""
         with self._database.translated():
-            return [parse(der) for der in self._register.unexpired(now)]
+            return self._register.unexpired(now)
 
     def heartbeat(self, now: float, *, vouched: bool = False) -> bool:
         """Hourly: move the newest time on; False if the clock leapt and nobody vouches for it."""

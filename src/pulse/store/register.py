@@ -38,6 +38,8 @@ class Register:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        self._parsed: dict[str, Certificate] = {}
+        """By serial, those that `unexpired` told last: it is asked each second while the CA's key is replaced."""
 
     def newest_time(self) -> float:
         """Newest time the ledger ever saw."""
@@ -80,12 +82,18 @@ class Register:
         row = self._db.execute("SELECT der FROM certificates WHERE serial = ?", (f"{serial:x}",)).fetchone()
         return row[0] if row else None
 
-    def unexpired(self, now: float) -> list[bytes]:
-        """Certificates in DER that are good at `now` or later, of nodes that are not revoked."""
+    def unexpired(self, now: float) -> list[Certificate]:
+        """Certificates that are good at `now` or later, of nodes that are not revoked; each is parsed once."""
         rows = self._db.execute(
-            "SELECT der FROM certificates WHERE not_after >= ? AND node NOT IN (SELECT node FROM revocations)", (now,)
-        )
-        return [row[0] for row in rows]
+            "SELECT serial FROM certificates WHERE not_after >= ? AND node NOT IN (SELECT node FROM revocations)",
+            (now,),
+        ).fetchall()
+        self._parsed = {serial: self._parsed.get(serial) or self._parse(serial) for (serial,) in rows}
+        return list(self._parsed.values())
+
+    def _parse(self, serial: str) -> Certificate:
+        row = self._db.execute("SELECT der FROM certificates WHERE serial = ?", (serial,)).fetchone()
+        return parse(row[0])
 
     def take_step(self, step: str) -> bool:
         """True once in the ledger's life for each step of a replacement of the CA's key."""

@@ -15,7 +15,7 @@ from pulse.core.network.netconfig import Config, Settings, open_config, sign_con
 from pulse.core.trust.certificates import parse
 from pulse.core.trust.invites import Invite, encode_invite
 from pulse.core.trust.join import Enrolment, Floors
-from pulse.core.trust.roles import Roles, open_roles
+from pulse.core.trust.roles import Roles, open_roles, sign_roles
 from pulse.core.trust.tokens import print_token
 from pulse.errors import Conflict, Damaged, NotFound, Refused
 from pulse.services import enrol
@@ -227,6 +227,22 @@ def test_after_damaged_roles_a_ca_signs_under_numbers_of_its_own_and_what_was_wr
     assert (roles.epoch, roles.scribe, roles.scribe_epoch) == (3, node("ca"), 2)
     assert roles.base == (1, 7, written.sha256)
     assert open_config(written.data, issuer.network, (issuer.authority,), roles) == written
+
+
+def test_roles_before_damaged_ones_that_a_retired_key_signed_stop_no_start_and_are_not_made_up(
+    data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found(data_dir)
+    store, issuer = NetworkStore(data_dir), authority.open_issuer(data_dir)
+    store.save_roles(1, sign_roles(issuer.network, Roles(1, operators=frozenset({node("op")})), key("retired")).data)
+    store.save_roles(2, b"")
+    (data_dir / "network" / "roles.2").write_bytes(b"damaged")
+
+    enrol.state_network(data_dir, issuer, node("ca"))
+
+    assert store.highest_roles() == 2, "who has which role the mesh knows, and the CA states nothing over it"
+    assert "stored object left out" in caplog.messages
+    assert "pulse ca grant" in str(caplog.records[-1].__dict__["error"])
 
 
 # The door

@@ -4,11 +4,13 @@ Each step looks first whether it was done before, so a start cut short is finish
 Invariant: a machine has one identity; nothing here replaces it.
 """
 
+import logging
 import secrets
 import socket
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -20,12 +22,19 @@ from pulse.core.trust.identity import requested_name
 from pulse.core.trust.invites import decode_invite
 from pulse.core.trust.join import Enrolment, build_csr
 from pulse.core.trust.roles import Roles, open_roles, sign_roles
+from pulse.core.trust.signed import Forged
 from pulse.core.trust.tokens import Token, parse_token
 from pulse.core.types import INVITE_PREFIX, SHORT_ID, NodeId
 from pulse.errors import Conflict, Refused
 from pulse.store import authority, identity
 from pulse.store.identity import Identity
 from pulse.store.netconfig import NetworkStore
+
+log = logging.getLogger(__name__)
+
+_NO_ROLES: Final = (
+    "Any neighbour has the roles and sends them. If no other node is left: pulse ca grant <node> scribe --force"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +91,12 @@ def state_network(data_dir: Path, issuer: Issuer, scribe: NodeId | None) -> None
         signed = first_config(issuer.network, issuer.mesh_cidr, issuer.signer)
         store.save_config(*signed.number, signed.data)
     held = store.load_roles().data
-    before = open_roles(held, issuer.network, issuer.trusted).roles if held else Roles()
+    try:
+        before = open_roles(held, issuer.network, issuer.trusted).roles if held else Roles()
+    except Forged as error:
+        # The newest are damaged and a retired key signed those before, so who has which role only the mesh knows.
+        log.warning("stored object left out", extra={"kind": "roles", "error": f"{error}.\n{_NO_ROLES}"})
+        return
     if held is None or (scribe is not None and before.scribe is None):
         # Of newer ones that are damaged each may have named a scribe, and what the last of them wrote still counts.
         lost = max(0, store.highest_roles() - before.epoch)

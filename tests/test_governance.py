@@ -6,16 +6,21 @@ from typing import Any
 
 import pytest
 
+from pulse import clock
 from pulse import governance as govern
-from pulse.core.trust.ca import LEAF_LIFETIME
+from pulse.core.facts import ChainShown
+from pulse.core.trust.authorities import sign_succession
+from pulse.core.trust.ca import LEAF_LIFETIME, make_authority
+from pulse.errors import Refused
 from pulse.governance import Governance
+from pulse.schemas import RevokeRequest, RoleRequest
 from pulse.services import enrol
 from pulse.services.netconfig import ConfigService
 from pulse.services.recovery import RecoveryService
 from pulse.store import authority
 from pulse.store.files import open_data_dir
 from pulse.store.netconfig import NetworkStore
-from tests.authority import MESH
+from tests.authority import MESH, key
 from tests.killpoints.damage import started
 
 NETCONFIG = ConfigService(SimpleNamespace(), SimpleNamespace(), lambda _: None)  # type: ignore[arg-type]
@@ -92,3 +97,26 @@ async def test_a_ca_put_back_whose_backup_and_mesh_name_no_scribe_is_the_scribe_
 
         assert statements.config is not None
         assert statements.roles.scribe == made.mesh.mesh.me.node_id
+
+
+async def test_a_ca_whose_key_the_network_replaced_gives_no_roles_revokes_nobody_and_states_nothing(
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "data"
+    enrol.found(open_data_dir(place), "harmed", MESH, "first")
+    issuer = authority.open_issuer(place)
+    authority.mark_put_back(place)
+    later = make_authority(key("later"), "harmed", clock.wall(), 5, issuer.network.ca_hash)
+    async with started(place) as made:
+        recovery = next(each for each in made.services if isinstance(each, RecoveryService))
+        made.mesh.tell(ChainShown((sign_succession(issuer.network, issuer.signer, later),)))
+        appointer, revoker = made.control.appointer, made.control.revoker
+        for ask in (
+            appointer.grant(RoleRequest("first", "operator")),
+            revoker.revoke(RevokeRequest("a" * 64)),
+        ):
+            with pytest.raises(Refused, match="newer backup"):
+                await ask
+        with pytest.raises(Refused, match="newer backup"):
+            recovery.restate()
+        assert NetworkStore(place).load_roles().data is None

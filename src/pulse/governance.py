@@ -106,6 +106,25 @@ class Governance:
         self.hits.changed()
 
 
+@dataclass(slots=True)
+class _MaySign:
+    """Whether the CA's key on this node may sign now; whom it asks is known once they are composed."""
+
+    recovery: RecoveryService | None = None
+    rotation: RotationService | None = None
+
+    def check_current(self) -> None:
+        """Raise Refused if the network's key is not this CA's."""
+        if self.rotation:
+            self.rotation.check_current()
+
+    def check(self) -> None:
+        """Raise Refused for that, and while a CA put back from a backup listens."""
+        self.check_current()
+        if self.recovery:
+            self.recovery.check()
+
+
 def govern(
     config: NodeConfig,
     identity: Identity,
@@ -122,18 +141,20 @@ def govern(
     held = _authority(config, identity)
     pen = Scribe(me, identity.key, statements, members, store.highest_generation)
     scribe = ScribeService(pen, publisher, call, cas, config.scribe.enabled)
-    revoke = RevokeService(me, identity.key, statements, members, cas, publisher, held, call)
+    may_sign = _MaySign()
+    revoke = RevokeService(me, identity.key, statements, members, cas, publisher, held, call, may_sign.check_current)
     netconfig = ConfigService(statements, call, meshing.tell)
     meshing.fetch_config = netconfig.fetch
     ca = _ca(config, links, mesh, held, revoke, told) if held else None
     edits = EditsService(me, statements, members, cas, scribe.edit, call)
-    restate = partial(_restate, config, store, meshing)
-    recovery = _recovery(config, mesh, held, revoke, restate) if held else None
+    restate = partial(_restate, config, store, meshing, may_sign.check_current)
+    recovery = may_sign.recovery = _recovery(config, mesh, held, revoke, restate) if held else None
     if ca and recovery:
         ca.waits, scribe.check = recovery.waits, recovery.check
-    check = recovery.check if recovery else lambda: None
-    roles = _roles(mesh, store, publisher, held, revoke, check)
-    rotation = _rotation(config, meshing, held, ca, (roles, revoke), check) if held and ca else None
+    roles = _roles(mesh, store, publisher, held, revoke, may_sign.check)
+    if held and ca:
+        may_sign.rotation = _rotation(config, meshing, held, ca, (roles, revoke), may_sign.check)
+    rotation = may_sign.rotation
     return Governance(
         netconfig,
         scribe,
@@ -192,8 +213,11 @@ def _roles(
     )
 
 
-def _restate(config: NodeConfig, store: NetworkStore, meshing: MeshService, issuer: Issuer) -> None:
+def _restate(
+    config: NodeConfig, store: NetworkStore, meshing: MeshService, check: Callable[[], None], issuer: Issuer
+) -> None:
     """What a network has from its first minute and neither the backup nor the mesh had."""
+    check()
     statements = meshing.mesh.statements
     scribe = meshing.mesh.me.node_id if config.scribe.enabled else None
     enrol.state_network(config.data_dir, issuer, scribe)
@@ -215,12 +239,8 @@ def _rotation(
     signers: tuple[Signs, ...],
     check: Callable[[], None],
 ) -> RotationService:
-    def before_signing() -> None:
-        rotation.check_current()
-        catch_up()
-
     rotation = RotationService(config.data_dir, meshing.mesh, held, meshing.tell, signers, check)
-    catch_up, ca.before_signing = ca.before_signing, before_signing
+    ca.check_current = rotation.check_current
     return rotation
 
 

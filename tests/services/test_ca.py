@@ -159,6 +159,16 @@ async def test_a_ca_from_a_backup_waits_with_all_but_its_own_nodes_certificate(c
     assert await ca.renew(node("a"), asked[:-1]) != b"", "even nonsense is told to wait"
 
 
+async def test_a_ca_whose_key_the_network_replaced_says_so_to_who_asks(ca: CaService) -> None:
+    def refuse() -> None:
+        raise Refused("put back a newer backup")
+
+    ca.check_current, ca.waits = refuse, lambda: True
+    refused = await passed_on(ca, "newcomer")
+    assert isinstance(refused, Denied)
+    assert refused.refusal == Refusal.CA_OUTDATED
+
+
 async def test_a_forged_renewal_is_hung_up_on(ca: CaService, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     assert await ca.renew(node("a"), build_renewal(CA.certificate("a"), NONCE, key("thief"))) == b""

@@ -149,6 +149,19 @@ async def test_a_ledger_that_refuses_keeps_it_waiting(
     assert "ledger refused what the mesh knows" in caplog.messages
 
 
+def test_what_it_cannot_state_leaves_it_put_back(recovery: RecoveryService, here: Mesh, data_dir: Path) -> None:
+    def refuse() -> None:
+        raise Refused("the key was replaced")
+
+    recovery.restate = refuse
+    linked(here)
+    recovery.look(1.0)
+    with pytest.raises(Refused, match="replaced"):
+        recovery.look(1.0 + HEARING)
+
+    assert (recovery.waits(), authority.is_put_back(data_dir)) == (True, True)
+
+
 def named(here: Mesh, now: float) -> None:
     """The neighbour names the record of a node that we never heard of."""
     here.gossip.message_received(LINK, Have(bytes((10, 77, 0, 9)) + bytes(8)), now)

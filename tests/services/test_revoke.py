@@ -75,6 +75,15 @@ async def test_the_ca_revokes_with_its_own_key_and_its_ledger_knows(
     assert office.told == [ObjectKind.REVOCATION]
 
 
+async def test_a_ca_whose_key_was_replaced_revokes_nobody(at_the_ca: RevokeService, office: Office) -> None:
+    def refuse() -> None:
+        raise Refused("put back a newer backup")
+
+    with pytest.raises(Refused, match="newer backup"):
+        await replace(at_the_ca, check=refuse).revoke(RevokeRequest("cam-7"))
+    assert office.told == []
+
+
 async def test_the_scribe_revokes_under_its_epoch(at_the_scribe: RevokeService, office: Office) -> None:
     assert await at_the_scribe.revoke(RevokeRequest(CAM.node_id[:8])) == Revoked(CAM.node_id, "cam-7", "scribe")
     assert [each.scribe_epoch for each in office.statements.revocations()] == [1]

@@ -43,6 +43,8 @@ class CaService:
     invite_addresses: Callable[[], tuple[str, ...]]
     before_signing: Callable[[], None] = lambda: None
     """Brings the ledger up to date with what the mesh knows; may raise PulseError."""
+    check_current: Callable[[], None] = lambda: None
+    """Raises Refused if the network's key is not this CA's."""
     issued: Callable[[Certificate], None] = lambda _: None
     """Told of the first certificate of each node."""
     refused: Callable[[str], None] = lambda _: None
@@ -132,6 +134,9 @@ class CaService:
         """The answer to one request, a join's or a renewal's; an empty one hangs up on whoever makes none of ours."""
         now = clock.wall()
         renews = is_renewal(request)
+        if self._is_outdated():
+            self.refused("join refused; ca_outdated")
+            return build_general_refusal(Refusal.CA_OUTDATED, now)
         if self._waits(request, renews=renews):
             return build_general_refusal(Refusal.CA_RECOVERING, now)
         try:
@@ -153,6 +158,14 @@ class CaService:
             if not renews:
                 self.issued(parse(admission.certificate))
         return admission.answer
+
+    def _is_outdated(self) -> bool:
+        try:
+            self.check_current()
+        except Refused as error:
+            log.info("join refused", extra={"refusal": "ca_outdated", "error": str(error)})
+            return True
+        return False
 
     def _waits(self, request: bytes, *, renews: bool) -> bool:
         """True if this must wait; the CA's own node gets its next certificate, or nobody would talk to it."""

@@ -61,11 +61,13 @@ class RecoveryService:
     async def run(self) -> None:
         """Listen, until cancelled; what comes late is taken in too."""
         log.warning("CA put back from a backup: it signs nothing before it heard from the mesh")
+        told = ""
         while True:
             try:
                 self.look(asyncio.get_running_loop().time())
             except PulseError as error:
-                log.error("ledger refused what the mesh knows", extra={"error": str(error)})
+                if told != (told := str(error)):
+                    log.error("ledger refused what the mesh knows", extra={"error": told})
             await asyncio.sleep(LOOK)
 
     def look(self, now: float) -> None:
@@ -80,9 +82,10 @@ class RecoveryService:
         count = self.ledger.take_in(self._ours(fresh), clock.wall())
         self._known.update(each.serial for each in fresh)
         if not self._heard:
+            # Last of all: what refuses keeps the mark, so that a restart listens again.
+            self.restate()
             authority.heard_from_mesh(self.data_dir)
             self._heard = True
-            self.restate()
             log.info("CA knows again whom it let in", extra={"count": count})
 
     def _was_told(self, now: float) -> bool:

@@ -58,6 +58,8 @@ class RevokeService:
     ca: HeldCa | None
     """The CA's key and ledger, on the CA."""
     call: Rpc
+    check: Callable[[], None] = lambda: None
+    """Raises Refused on a CA whose key the network replaced since."""
     _entered: set[NodeId] = field(default_factory=set, init=False)
 
     async def revoke(self, wanted: RevokeRequest) -> Revoked:
@@ -117,6 +119,8 @@ class RevokeService:
 
     def _revoked(self, node: NodeId, *, force: bool) -> Revoked:
         by_ca, name = self.ca is not None, self.members.label_of(node)
+        if by_ca:
+            self.check()
         check_revocable(node, self.statements.roles, self.ca_nodes(), by_ca=by_ca, force=force)
         self._sign(node)
         return Revoked(node, name, "ca" if by_ca else "scribe")

@@ -58,9 +58,12 @@ class Refusal(IntEnum):
     TOO_LATE = 15
     ADDRESS_TAKEN = 16
     CA_RECOVERING = 17
+    CA_OUTDATED = 18
 
 
-RETRYABLE: Final = frozenset({Refusal.CA_BROKEN, Refusal.CA_UNREACHABLE, Refusal.CA_RECOVERING, Refusal.BUSY})
+RETRYABLE: Final = frozenset(
+    {Refusal.CA_BROKEN, Refusal.CA_UNREACHABLE, Refusal.CA_RECOVERING, Refusal.CA_OUTDATED, Refusal.BUSY}
+)
 """Refusals that may pass by themselves."""
 
 FINAL: Final = frozenset({Refusal.NODE_REVOKED, Refusal.TOO_LATE, Refusal.ADDRESS_TAKEN})
@@ -91,6 +94,8 @@ _TEXTS: Final = {
     "Move identity/ out of its data directory and join again, with an invite of the CA (pulse invite).",
     Refusal.CA_RECOVERING: "the CA was put back from a backup and has yet to hear from the mesh whom it let in since.\n"
     "Try again in half a minute. If no other node is left: pulse ca restore --alone, on the CA.",
+    Refusal.CA_OUTDATED: "the CA came from a backup older than the network's present key, so it signs nothing.\n"
+    "On the CA, put back a newer one: pulse ca restore <file> --force.",
     Refusal.BUSY: "the node that was asked has too many joins at once.\nTry again in a few seconds.",
 }
 

@@ -172,6 +172,21 @@ async def test_a_ca_from_too_old_a_backup_signs_nothing(world: World) -> None:
         await rotation.rotate()
 
 
+async def test_a_ca_with_another_next_key_than_the_network_signs_nothing_and_says_so_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    rotation = world.life()
+    issuer = world.held.issuer
+    authority.begin_succession(world.place, issuer, NOW)
+    later = make_authority(key("later"), "mynet", NOW, 5, issuer.network.ca_hash)
+    world.tell(ChainShown((sign_succession(issuer.network, issuer.signer, later),)))
+    rotation = world.life()
+    for _ in range(2):
+        with pytest.raises(Refused, match="replaced twice"):
+            rotation.check_current()
+    assert caplog.messages.count("CA key is not the network's") == 1
+
+
 async def test_a_ca_that_may_sign_nothing_begins_nothing(world: World) -> None:
     rotation = world.life()
 

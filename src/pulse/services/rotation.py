@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from pulse import certschemas, clock
 from pulse.core.facts import ChainShown, Fact
 from pulse.core.mesh import Mesh
+from pulse.core.trust.authorities import chain_of
 from pulse.core.trust.certificates import Certificate, as_utc, verify
 from pulse.core.trust.members import Members
 from pulse.core.trust.renewal import spread_of
@@ -67,6 +68,9 @@ class RotationService:
     _numbers: dict[int, int] = field(default_factory=dict, init=False)
     """By the serial of a certificate, the place in the chain of the key that signed it."""
 
+    _is_forked: bool = field(default=False, init=False)
+    """Said once in the log."""
+
     def __post_init__(self) -> None:
         self._begin()
 
@@ -115,8 +119,18 @@ class RotationService:
         return await self.status()
 
     def check_current(self) -> None:
-        """Raise Refused if the network's key is a later one than this CA has: it came from too old a backup."""
-        chain = self.mesh.statements.chain
+        """Raise Refused if the network's keys are later ones than this CA has, or others."""
+        chain, issuer = self.mesh.statements.chain, self.ca.issuer
+        ours = chain_of(issuer.network, issuer.authorities, issuer.successions).hashes
+        if any(here != there for here, there in zip(ours, chain.hashes, strict=False)):
+            if not self._is_forked:
+                log.error("CA key is not the network's", extra={"ours": ours[-1], "theirs": chain.hashes[-1]})
+            self._is_forked = True
+            raise Refused(
+                "this CA's key was replaced twice: the network has another next key than is here, so nothing this CA "
+                "signs counts.\nPut back the backup with the network's key: pulse ca restore <file> --force. "
+                "If nobody here replaced it, the key was stolen: make a new network"
+            )
         if chain.number > self._machine.number:
             raise Refused(
                 "the network's CA key was replaced since the backup that this CA came from, and the new one is not "

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from pulse import clock
 from pulse.core.messages import ObjectKind
 from pulse.core.trust.certificates import Certificate
-from pulse.core.trust.roles import Role, Roles, open_roles, sign_roles
+from pulse.core.trust.roles import Role, Roles, SignedRoles, open_roles, sign_roles
 from pulse.core.types import NodeId
 from pulse.errors import NotFound, Refused, SystemRefused
 from pulse.schemas import GivenRole, NodeRole, Revoked, RoleRequest
@@ -19,7 +19,7 @@ from pulse.services.roles import RolesService
 from pulse.store.authority import HeldCa
 from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
-from tests.authority import NOW, node, secret, token
+from tests.authority import NOW, key, node, secret, token
 from tests.services.office import CA, CAM, FIRST, HOME, KEEPER, RELAY, Office, fill_disk
 from tests.store.ledgers import join
 
@@ -319,6 +319,23 @@ async def test_after_damaged_roles_a_scribe_that_stays_signs_anew_under_a_number
     assert (roles.scribe, roles.scribe_epoch, roles.operators) == (HOME.node_id, 3, frozenset({RELAY.node_id}))
     assert roles.base == (*FIRST.number, FIRST.sha256)
     assert countersigned, "what it revoked under the number before counts on"
+
+
+async def test_after_damaged_roles_another_key_of_the_ca_keeps_what_the_scribe_revoked(
+    office: Office, ledger: Ledger
+) -> None:
+    office.appoint(HOME)
+    lose_roles(office, office.statements.roles.epoch + 1)
+    done: list[object] = []
+
+    class Published:
+        def roles(self, signed: SignedRoles) -> None:
+            done.append(signed.roles.scribe_epoch)
+
+    service = at(office, HeldCa(dataclasses.replace(CA.issuer, signer=key("next")), ledger), done.append)
+    dataclasses.replace(service, publish=Published()).resign()
+
+    assert done == [(), office.statements.roles.scribe_epoch + 2]
 
 
 async def test_damaged_roles_are_waited_for_by_a_ca_that_is_linked_with_nobody(office: Office, ledger: Ledger) -> None:

@@ -136,6 +136,8 @@ class RolesService:
         if self.ca is None or signed is None or signed.signed_by == public_bytes(self.ca.issuer.signer):
             return
         roles = self._numbered(signed.roles, signed.roles, force=False)
+        if roles.scribe_epoch != signed.roles.scribe_epoch:
+            self.countersign(())
         if config is not None and config.number[0] == 0:
             roles = replace(roles, base=(*config.number, config.sha256))
         self.publish.roles(sign_roles(self.ca.issuer.network, roles, self.ca.issuer.signer))

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
+from pulse import certschemas
 from pulse.cli.output import print_json, tick
 from pulse.cli.values import DataDir, Json, day, moment
 from pulse.config import default_data_dir
@@ -24,13 +25,19 @@ def backup(file: Path, /, *, json: Json = False, data_dir: DataDir = None) -> No
 
     The file is as secret as the CA's key: who has it can make members of the network.
     """
-    os.umask(PRIVATE)
-    made = _custody().save(data_dir or default_data_dir(), file)
+    made = written(data_dir or default_data_dir(), file)
     if json:
         print_json(made)
         return
     tick(f"CA of {made.network} with {made.entries} journal entries in {made.file}")
     print("Keep it where only you can read it, and take another after machines have joined.")
+
+
+def written(data_dir: Path, file: Path) -> certschemas.CaBackup:
+    """A backup in the new file, closed to others. Raises PulseError."""
+    os.umask(PRIVATE)
+    made: certschemas.CaBackup = _custody().save(data_dir, file)
+    return made
 
 
 def restore(

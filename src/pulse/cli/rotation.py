@@ -1,19 +1,22 @@
 """`pulse ca rotate`: the CA gets another key, and nobody notices.
 
-Invariant: nothing is begun that was not confirmed; parse, one call, print.
+Invariant: nothing is begun that was not confirmed, or for a backup whose file is not to be made.
 """
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from pulse import certschemas
+from pulse.cli.custody import written
 from pulse.cli.output import print_json, print_pairs, print_table
 from pulse.cli.values import DASH, DataDir, Json, day, moment
 from pulse.client import connect
+from pulse.config import default_data_dir
 from pulse.core.types import SHORT_ID, spaced
-from pulse.errors import ConfigError
+from pulse.errors import ConfigError, PulseError
 
 _STEPS = {
     "introducing": "1 of 3: all nodes learn the new key, the old one signs",
@@ -26,6 +29,7 @@ _STEPS = {
 def rotate(
     *,
     status: Annotated[bool, Parameter(help="Begin nothing: show how far it is, and who is waited for.")] = False,
+    backup: Annotated[Path | None, Parameter(help="New file for a backup that holds the new key too.")] = None,
     yes: Annotated[bool, Parameter(name=["--yes", "-y"], help="Do not ask.")] = False,
     json: Json = False,
     data_dir: DataDir = None,
@@ -34,10 +38,14 @@ def rotate(
 
     No packet is lost, invites and tokens stay good, and the network stays the same one.
     """
+    if backup and (status or backup.exists() or not backup.parent.is_dir()):
+        raise ConfigError("--backup names a new file, in a directory that is there, and goes without --status")
     with connect(data_dir) as client:
         if not status:
             _confirm(yes=yes)
         found = client.ca_rotation() if status else client.ca_rotate()
+    if backup:
+        _save(data_dir or default_data_dir(), backup)
     if json:
         print_json(found)
         return
@@ -48,6 +56,20 @@ def rotate(
         ("next", found.following),
     ])  # fmt: skip
     _show_awaited(found)
+    if backup:
+        print(f"The backup {backup} holds the new key. Keep it where only you can read it.")
+    elif not status:
+        print("Earlier backups lack the new key. Type next: pulse ca backup <file>")
+
+
+def _save(data_dir: Path, backup: Path) -> None:
+    """The new key is on disk once the CA answered, so it is in the backup."""
+    try:
+        written(data_dir, backup)
+    except PulseError as error:
+        raise type(error)(
+            f"the key is being replaced, but no backup was written: {error}\nType next: pulse ca backup <file>"
+        ) from error
 
 
 def _show_awaited(found: certschemas.CaRotation) -> None:
@@ -70,6 +92,6 @@ def _confirm(*, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise ConfigError("this replaces the CA's key, so it asks first; in a script say --yes")
     print("This makes a new key for the CA and, once all nodes have certificates under it, deletes the old one.")
-    print("Take a backup before and after: pulse ca backup <file>")
+    print("Backups of before are of no use then: --backup <file> writes one that holds the new key.")
     if input("Replace the CA's key? [y/N] ").strip().lower() not in ("y", "yes"):
         raise ConfigError("nothing was begun")

@@ -157,7 +157,9 @@ async def test_an_operator_edits_and_revokes_from_where_it_is(first: Machine, se
         policy = await first.ask(Client.policy)
         whole = ConfigWanted(await second.ask(Client.config_file))
         planned = await second.ask(lambda client: client.plan_config(whole))
-        without = ConfigWanted(structs.replace(whole.file, acl=[]))
+        without = ConfigWanted(structs.replace(whole.file, acl=[]), force=True)
+        with pytest.raises(Refused, match=r"no rules are left of 1.*\n.*--force"):
+            await second.ask(lambda client: client.apply_config(ConfigWanted(without.file), planned.version))
         with pytest.raises(Conflict, match="by now"):
             await second.ask(lambda client: client.apply_config(without, "1.1"))
         applied = await second.ask(lambda client: client.apply_config(without, planned.version))

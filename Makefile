@@ -59,7 +59,7 @@ phases: e2e compiled
 	$(PY) -m pytest -m "alone"
 
 e2e:
-	$(PY) -m pytest -m "e2e and not alone" --numprocesses 3 --dist loadfile
+	$(PY) -m pytest -m "e2e and not alone" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 compiled:
 	@$(WITH_RUST) nice -n 19 cargo test --locked --quiet --package pulse-dataplane --no-run

@@ -17,6 +17,8 @@ from tests.security.flood import Told, framed, half_open, initials, is_retry, sp
 from tests.security.frames import Header, Kind
 from tests.security.scene import Scene, memory, unharmed
 
+pytestmark = pytest.mark.alone
+
 RATE = 1000
 COUNT = 2 * RATE
 GROWTH = 64 << 20

@@ -12,7 +12,7 @@ from tests.namespace import require_root
 
 pytestmark = pytest.mark.timeout(300)
 
-BENCH = Path(__file__).parents[2] / "bench"
+BENCH = Path(__file__).parents[1] / "bench"
 
 FIGURES = {
     "throughput.py --rounds 1 --seconds 1": (

@@ -118,7 +118,7 @@ def test_a_member_whose_disk_fails_goes_on_and_one_that_starts_on_a_full_disk_na
             wait_until(lambda: version(member) == version(scene.keeper), "it hears and follows all the same", PATIENCE)
             with member.client as client:
                 wanted = scribeschemas.ApiKeyRequest(f"k-{name}")
-                said = refusal(lambda wanted=wanted, client=client: client.create_api_key(wanted))  # type: ignore[misc]
+                said = refusal(lambda wanted=wanted, client=client: client.create_api_key(wanted))  # type: ignore[misc]  # defaults hide its type
                 assert client.list_api_keys() == []
             assert str(member.data) in said
     member.stop()

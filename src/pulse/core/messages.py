@@ -335,3 +335,8 @@ def decode_answer(data: bytes) -> bytes:
 def printable(text: str) -> str:
     """`text` without characters that could move a terminal's cursor."""
     return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def shortened(text: str) -> str:
+    """The same, as much of it as an error sentence bears: 80 characters."""
+    return printable(text)[:80]

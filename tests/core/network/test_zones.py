@@ -33,7 +33,7 @@ def test_a_record_has_one_form(typed: ZoneRecord, kept: ZoneRecord) -> None:
         (record("MX", "10 mail"), "no type of record"),
         (record("A", "10.100.3"), "no IPv4 address"),
         (record("A", "127.0.0.1"), "no other machine"),
-        (record("A", "0.0.0.0"), "no other machine"),  # noqa: S104
+        (record("A", "0.0.0.0"), "no other machine"),  # noqa: S104 (a record, not bound)
         (record("AAAA", "::1"), "no other machine"),
         (record("AAAA", "10.100.3.4"), "no IPv6 address"),
         (record("AAAA", "::ffff:10.0.0.1"), "one machine alone"),

@@ -6,7 +6,7 @@ Invariant: the first edit of a node's tags takes over those of its certificate.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from pulse.core.messages import Wire, printable
+from pulse.core.messages import Wire, shortened
 from pulse.core.network.draft import Draft
 from pulse.core.network.netconfig import NODES_LIMIT, Names, Tags
 from pulse.core.trust.certificates import TAGS_LIMIT
@@ -65,7 +65,7 @@ def renamed(draft: Draft, edit: NamingEdit) -> Draft:
 
 def _named(draft: Draft, node: NodeId, name: str) -> Draft:
     if not is_node_name(name):
-        raise Refused(f'"{_shown(name)}" cannot name a node: {NAME_RULE}')
+        raise Refused(f'"{shortened(name)}" cannot name a node: {NAME_RULE}')
     naming = draft.naming
     if naming.names.get(node) == name:
         return draft
@@ -78,7 +78,7 @@ def _named(draft: Draft, node: NodeId, name: str) -> Draft:
 
 def _tagged(draft: Draft, node: NodeId, tag: str) -> Draft:
     if not is_tag(tag):
-        raise Refused(f'"{_shown(tag)}" cannot be a tag: {TAG_RULE}')
+        raise Refused(f'"{shortened(tag)}" cannot be a tag: {TAG_RULE}')
     naming, worn = draft.naming, _worn(draft, node)
     if tag in worn:
         return draft
@@ -94,7 +94,7 @@ def _untagged(draft: Draft, node: NodeId, tag: str) -> Draft:
     naming, worn = draft.naming, _worn(draft, node)
     if tag not in worn:
         has = f"it has: {' '.join(worn)}" if worn else "it has none"
-        raise NotFound(f'{draft.members.label_of(node)} has no tag "{_shown(tag)}" ({has})')
+        raise NotFound(f'{draft.members.label_of(node)} has no tag "{shortened(tag)}" ({has})')
     left = tuple(each for each in worn if each != tag)
     return draft.renamed(Naming(naming.names, {**naming.tags, node: left}))
 
@@ -119,7 +119,7 @@ def _check_names(draft: Draft, names: Mapping[NodeId, str]) -> None:
     holders = {called: each.node_id for each in others for called in (each.name, each.host) if called}
     for node, name in names.items():
         if not is_node_name(name):
-            raise Refused(f'"{_shown(name)}" cannot name a node: {NAME_RULE}')
+            raise Refused(f'"{shortened(name)}" cannot name a node: {NAME_RULE}')
         if name in holders and (draft.naming.names.get(node) != name or holders[name] in names):
             # What is called so already stays, whatever a newcomer asks to be called.
             raise Conflict(f"{name} would be the name of {holders[name][:SHORT_ID]} and of {node[:SHORT_ID]}")
@@ -129,7 +129,7 @@ def _check_names(draft: Draft, names: Mapping[NodeId, str]) -> None:
 def _check_tags(node: NodeId, worn: Sequence[str]) -> None:
     for tag in worn:
         if not is_tag(tag):
-            raise Refused(f'"{_shown(tag)}" cannot be a tag: {TAG_RULE}')
+            raise Refused(f'"{shortened(tag)}" cannot be a tag: {TAG_RULE}')
     if len(set(worn)) < len(worn):
         raise Refused(f"{node[:SHORT_ID]} would have one tag twice")
 
@@ -150,7 +150,3 @@ def _check_free(draft: Draft, node: NodeId, name: str) -> None:
             f"{name} is the name of {holder[:SHORT_ID]} already.\n"
             f"Take another, or rename that one first: pulse name {holder[:SHORT_ID]} <other name>"
         )
-
-
-def _shown(text: str) -> str:
-    return printable(text)[:80]

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import msgspec
 
 from pulse.core.durations import duration_text, parse_duration
-from pulse.core.messages import Wire, printable
+from pulse.core.messages import Wire, printable, shortened
 from pulse.core.trust.certificates import TAGS_LIMIT
 from pulse.core.trust.identity import is_tag
 from pulse.core.types import ShortText, is_node_name
@@ -50,10 +50,10 @@ Templates = Annotated[dict[ShortText, Template], msgspec.Meta(max_length=TEMPLAT
 def check_template(name: str, template: Template) -> None:
     """Raise Refused if there can be no such template."""
     if not is_node_name(name):
-        raise Refused(f'"{_shown(name)}" cannot name a template: lower case letters, digits and inner -, no id')
+        raise Refused(f'"{shortened(name)}" cannot name a template: lower case letters, digits and inner -, no id')
     for tag in template.tags:
         if not is_tag(tag):
-            raise Refused(f'"{_shown(tag)}" cannot be a tag: lower case letters, digits and inner _ . -')
+            raise Refused(f'"{shortened(tag)}" cannot be a tag: lower case letters, digits and inner _ . -')
     if len(set(template.tags)) < len(template.tags):
         raise Refused(f"template {name} would give one tag twice")
     if template.name and template.uses > 1:
@@ -61,7 +61,7 @@ def check_template(name: str, template: Template) -> None:
     pattern = template.name
     if pattern and not (pattern.count(NUMBER) <= 1 and all(map(is_node_name, _first_and_last(pattern)))):
         raise Refused(
-            f'"{_shown(pattern)}" cannot name machines: a name with at most one * for a number, as in web-*, '
+            f'"{shortened(pattern)}" cannot name machines: a name with at most one * for a number, as in web-*, '
             "that does not read as a node id"
         )
 
@@ -77,7 +77,7 @@ def free_name(pattern: str, is_taken: Callable[[str], bool]) -> str:
     found = next((each for each in names if not is_taken(each)), None)
     if found is not None:
         return found
-    raise Refused(f"all names like {_shown(pattern)} are taken")
+    raise Refused(f"all names like {shortened(pattern)} are taken")
 
 
 def whole_seconds(ttl: float | str | None) -> int | None:
@@ -103,7 +103,3 @@ def describe_template(template: Template) -> str:
 
 def _first_and_last(pattern: str) -> tuple[str, str]:
     return pattern.replace(NUMBER, "1"), pattern.replace(NUMBER, str(_MOST_NUMBERS))
-
-
-def _shown(text: str) -> str:
-    return printable(text)[:80]

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
-from pulse.core.messages import printable
+from pulse.core.messages import shortened
 from pulse.core.network.draft import Draft
 from pulse.core.network.patterns import ANYBODY, CIDR, GROUP, PATTERNS_LIMIT, TAG, is_pattern
 from pulse.core.network.ranges import mesh_range
@@ -20,7 +20,6 @@ from pulse.errors import Conflict, NotFound, Refused
 FORMS: Final = "a name, tag:x, group:x, an id or its first digits (a3f2*), cidr:10.100.7.0/24, or *"
 
 _HEX: Final = frozenset("0123456789abcdef")
-_SHOWN: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Words:
         if word.startswith(CIDR):
             return [CIDR + str(self._range(word))]
         if not is_pattern(word):
-            raise Refused(f'"{_shown(word)}" is no pattern. Write {FORMS}')
+            raise Refused(f'"{shortened(word)}" is no pattern. Write {FORMS}')
         if not self._means_something(word):
             raise NotFound(self._unknown(word))
         return [word]
@@ -67,7 +66,7 @@ class Words:
         prefix = word.removesuffix("*")
         found = [*self.draft.roll.starting(prefix)]
         if not found:
-            raise NotFound(f'no node\'s id begins with "{_shown(prefix)}". See the nodes: pulse status')
+            raise NotFound(f'no node\'s id begins with "{shortened(prefix)}". See the nodes: pulse status')
         if len(found) > 1 and prefix == word:
             shown = ", ".join(each[:SHORT_ID] for each in found[:8])
             raise Conflict(f'"{word}" begins {len(found)} ids: {shown}. Type more digits, or {word}* for all')
@@ -77,11 +76,11 @@ class Words:
         try:
             found = ip_network(word.removeprefix(CIDR))
         except ValueError as error:
-            raise Refused(f'"{_shown(word)}" is no range. Write cidr:192.168.7.0/24') from error
+            raise Refused(f'"{shortened(word)}" is no range. Write cidr:192.168.7.0/24') from error
         for mesh in (mesh_range(self.draft.config.settings.mesh_cidr), self.draft.roll.v6):
             if mesh is not None and found != mesh and _holds(found, mesh):
                 raise Refused(
-                    f"{_shown(word)} holds the whole mesh ({mesh}) and more, so it could mean either.\n"
+                    f"{shortened(word)} holds the whole mesh ({mesh}) and more, so it could mean either.\n"
                     f"For all nodes write * or cidr:{mesh}; for what lies behind a node write a range beside the mesh"
                 )
         return found
@@ -128,8 +127,4 @@ def _holds(found: IPv4Network | IPv6Network, mesh: IPv4Network | IPv6Network) ->
 def check_group_name(name: str) -> None:
     """Raise Refused if `name` cannot name a group."""
     if not is_node_name(name):
-        raise Refused(f'"{_shown(name)}" cannot name a group: lower case letters, digits and inner -, no id')
-
-
-def _shown(text: str) -> str:
-    return printable(text)[:_SHOWN]
+        raise Refused(f'"{shortened(name)}" cannot name a group: lower case letters, digits and inner -, no id')

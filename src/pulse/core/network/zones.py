@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import structs
 
-from pulse.core.messages import U32, Wire, printable
+from pulse.core.messages import U32, Wire, printable, shortened
 from pulse.core.types import ShortText, Text
 from pulse.errors import Conflict, Refused
 
@@ -67,13 +67,13 @@ Zones = Annotated[list[ZoneRecord], msgspec.Meta(max_length=RECORDS_LIMIT)]
 def written(record: ZoneRecord) -> ZoneRecord:
     """The record in its one form; raises Refused if it is none."""
     if record.kind.upper() not in Kind.__members__:
-        raise Refused(f'"{_shown(record.kind)}" is no type of record. There are: {", ".join(Kind)}')
+        raise Refused(f'"{shortened(record.kind)}" is no type of record. There are: {", ".join(Kind)}')
     kind = Kind(record.kind.upper())
     if not 0 < record.ttl <= LONGEST_TTL:
         raise Refused(f"a record is kept for 1 to {LONGEST_TTL} seconds, not {record.ttl}")
     name = _name(record.name)
     if not name.endswith(f".{DOMAIN}"):
-        raise Refused(f'"{_shown(record.name)}" is not under .{DOMAIN}. Write it like db.{DOMAIN}')
+        raise Refused(f'"{shortened(record.name)}" is not under .{DOMAIN}. Write it like db.{DOMAIN}')
     return structs.replace(record, name=name, kind=str(kind), value=_VALUES[kind](record.value.strip()))
 
 
@@ -133,7 +133,7 @@ def _name(text: str) -> str:
     name = text.strip().lower().removesuffix(".")
     whole = name if "." in name or not name else f"{name}.{DOMAIN}"
     if len(whole) > _NAME_LIMIT or not all(_LABEL.fullmatch(label) for label in whole.split(".")):
-        raise Refused(f'"{_shown(text)}" is no name. Write it like db.{DOMAIN}')
+        raise Refused(f'"{shortened(text)}" is no name. Write it like db.{DOMAIN}')
     return whole
 
 
@@ -141,7 +141,7 @@ def _v4(text: str) -> str:
     try:
         address = IPv4Address(text)
     except AddressValueError as error:
-        raise Refused(f'"{_shown(text)}" is no IPv4 address') from error
+        raise Refused(f'"{shortened(text)}" is no IPv4 address') from error
     return _reachable(address)
 
 
@@ -149,9 +149,9 @@ def _v6(text: str) -> str:
     try:
         address = IPv6Address(text)
     except AddressValueError as error:
-        raise Refused(f'"{_shown(text)}" is no IPv6 address') from error
+        raise Refused(f'"{shortened(text)}" is no IPv6 address') from error
     if address.ipv4_mapped is not None or address.scope_id is not None:
-        raise Refused(f"{_shown(text)} is an IPv6 address of one machine alone. Write {Kind.A} for an IPv4 one")
+        raise Refused(f"{shortened(text)} is an IPv6 address of one machine alone. Write {Kind.A} for an IPv4 one")
     return _reachable(address)
 
 
@@ -172,7 +172,7 @@ def _service(text: str) -> str:
     found = _SRV.fullmatch(text)
     numbers = [int(each) for each in found.groups()[:3]] if found else [_HIGHEST + 1]
     if found is None or max(numbers) > _HIGHEST:
-        raise Refused(f'"{_shown(text)}" is no service. Write priority, weight, port and name: 0 0 5432 db.{DOMAIN}')
+        raise Refused(f'"{shortened(text)}" is no service. Write priority, weight, port and name: 0 0 5432 db.{DOMAIN}')
     return f"{' '.join(map(str, numbers))} {_name(found[4])}"
 
 
@@ -183,7 +183,3 @@ _VALUES: Final[Mapping[Kind, Callable[[str], str]]] = {
     Kind.TXT: _text,
     Kind.SRV: _service,
 }
-
-
-def _shown(text: str) -> str:
-    return printable(text)[:80]

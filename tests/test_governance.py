@@ -110,7 +110,7 @@ async def test_a_ca_whose_key_the_network_replaced_gives_no_roles_revokes_nobody
     async with started(place) as made:
         recovery = next(each for each in made.services if isinstance(each, RecoveryService))
         made.mesh.tell(ChainShown((sign_succession(issuer.network, issuer.signer, later),)))
-        appointer, revoker = made.control.appointer, made.control.revoker
+        appointer, revoker = made.control.roles, made.control.revoke
         for ask in (
             appointer.grant(RoleRequest("first", "operator")),
             revoker.revoke(RevokeRequest("a" * 64)),

@@ -5,7 +5,6 @@
 
 import asyncio
 import contextlib
-import copy
 import logging
 import signal
 from collections.abc import Callable, Iterator
@@ -16,12 +15,10 @@ from random import SystemRandom
 from typing import Protocol
 
 from pulse import apisockets, clock, member, schemas, underlay
+from pulse.api.control import Control
 from pulse.apisockets import Sockets
 from pulse.config import NodeConfig
-from pulse.core import addresses
-from pulse.core.chronicle import Chronicle
 from pulse.core.effects import TrustChanged
-from pulse.core.events import Event, Kind
 from pulse.core.facts import ClockRead
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
@@ -29,6 +26,7 @@ from pulse.core.trust.authorities import Chain, chain_of
 from pulse.core.types import SHORT_ID
 from pulse.errors import Conflict, PulseError
 from pulse.governance import Governance, govern
+from pulse.insight import Insight, insight
 from pulse.net import proxy
 from pulse.net.advertised import advertised
 from pulse.net.dataplane import DataplaneLinks
@@ -37,26 +35,17 @@ from pulse.net.sockets import bind_tcp, bind_udp
 from pulse.services.acls import AclService
 from pulse.services.ca import CaService
 from pulse.services.chain import ChainService
-from pulse.services.control import ControlService
-from pulse.services.events import EventsService
 from pulse.services.fec import FecService
-from pulse.services.history import HistoryService
 from pulse.services.mesh import MeshService
 from pulse.services.persist import PersistService
-from pulse.services.pins import PinsService
-from pulse.services.portmap import PortmapService
 from pulse.services.relay import RelayService
 from pulse.services.rpc import Method, RpcService, echo
-from pulse.services.scribe import ScribeService
-from pulse.services.status import StatusService, identity_of
+from pulse.services.status import identity_of
 from pulse.services.tokens import INVITE_TTL
-from pulse.services.trace import TraceService
 from pulse.services.traversal import TraversalService
 from pulse.services.trust import TrustService
 from pulse.services.tun import TunService
-from pulse.services.why import WhyService
 from pulse.store import authority, backup, boot, files
-from pulse.store import events as event_store
 from pulse.store.identity import Identity
 from pulse.store.netconfig import NetworkStore
 
@@ -78,8 +67,8 @@ class Node:
     """Everything one node runs."""
 
     mesh: MeshService
-    control: ControlService
-    status: StatusService
+    control: Control
+    telling: Insight
     ca: CaService | None
     tun: TunService | None
     advertised: Callable[[], tuple[str, ...]]
@@ -138,38 +127,51 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: S
     meshing.rules_changed = _each(governance.changed, tun.config_changed if tun else None)
     own_devices = partial(_own_devices, tun)
     portmap = underlay.port_mapping(config, links, identity, meshing, own_devices)
-    status = _status(config, links, mesh, tun, governance.scribe, portmap)
-    events, history = _events(config, links, rpc, mesh, status)
-    meshing.witness, governance.scribe.asked = events.performed, events.edit_asked
-    governance.tells(events.issued, events.refused)
-    trace = TraceService(mesh, rpc.call)
-    why = WhyService(mesh, rpc.call, lambda node: status.way_to(node).link)
-    methods |= {MethodName.PUNCH: traversal.answer, MethodName.TRACE: trace.answer, MethodName.WHY: why.answer}
-    methods |= governance.methods
-    pins = PinsService(config.data_dir, mesh, meshing.tell, status.pin_of)
-    deciding = (governance.edits, governance.roles, governance.revoke)
-    acls = AclService(mesh, governance.edits.edit)
-    configs = (governance.keys, governance.whole, governance.file, governance.templates, governance.hits)
-    beside = (governance.tokens, status, trace, why, *deciding, pins, history, acls, governance.bulk, *configs)
-    control = ControlService(mesh, rpc.call, identity.pinned, governance.ca, *beside, governance.keys_of_ca)
+    telling = insight(config, links, meshing, rpc, governance, tun, portmap, VERSION, pinned=identity.pinned)
+    methods |= {MethodName.PUNCH: traversal.answer, **telling.methods, **governance.methods}
+    control = _control(governance, telling, mesh)
     services: tuple[Service | None, ...] = (
         meshing,
-        events,
+        telling.events,
         traversal,
         *underlay.watchers(config, links, meshing, own_devices),
         portmap,
         rpc,
         *governance.running,
         governance.ca or RelayService(links, rpc.call, mesh.ca_nodes),
-        *apisockets.services(config, api, control, mesh, governance.keys.judge, VERSION, history),
+        *apisockets.services(config, api, control, mesh, governance.keys.judge, VERSION, telling.history),
         tun,
         *_lasting(config, links, identity, meshing, trust, rpc, governance),
         FecService.offered(links, mesh.routing.routes) if config.tun.fec else None,
     )
-    node = Node(meshing, control, status, governance.ca, tun, told, tuple(each for each in services if each))
-    _wake(config, identity, node, persist, trust, pins)
+    node = Node(meshing, control, telling, governance.ca, tun, told, tuple(each for each in services if each))
+    _wake(config, identity, node, persist, trust)
     governance.wake()
     return node
+
+
+def _control(governance: Governance, telling: Insight, mesh: Mesh) -> Control:
+    """All that this node can be asked for."""
+    return Control(
+        node=telling.node,
+        trace=telling.trace,
+        why=telling.why,
+        pins=telling.pins,
+        tokens=governance.tokens,
+        templates=governance.templates,
+        config=governance.whole,
+        file=governance.file,
+        names=governance.edits,
+        acls=AclService(mesh, governance.edits.edit),
+        hits=governance.hits,
+        bulk=governance.bulk,
+        roles=governance.roles,
+        revoke=governance.revoke,
+        ca=telling.calog,
+        rotation=governance.keys_of_ca,
+        events=telling.history,
+        keys=governance.keys,
+    )
 
 
 def _lasting(
@@ -188,32 +190,6 @@ def _lasting(
     chain = ChainService(links, mesh.statements, meshing.tell, member.known_places(config, identity, mesh))
     meshing.dial_refused = chain.dial_refused
     return trust, renewal, chain, governance.rotation
-
-
-def _status(
-    config: NodeConfig,
-    links: DataplaneLinks,
-    mesh: Mesh,
-    tun: TunService | None,
-    scribe: ScribeService,
-    portmap: PortmapService | None,
-) -> StatusService:
-    listen = addresses.join(*config.listen)
-    return StatusService(mesh, links, tun, scribe, VERSION, listen, _now(), portmap, config.tun.fec)
-
-
-def _events(
-    config: NodeConfig, links: DataplaneLinks, rpc: RpcService, mesh: Mesh, status: StatusService
-) -> tuple[EventsService, HistoryService]:
-    """Who writes this node's journal, and who reads it; that the node starts is in it already."""
-    me = mesh.me.node_id
-    journal = event_store.opened(config.data_dir, clock.wall())
-    past = copy.deepcopy(journal.past)
-    chronicle = Chronicle(me, past, mesh, status.first_link_to, mesh.sight.clock_offset, _now())
-    events = EventsService(journal, chronicle)
-    events.happened(Event(Kind.START, {"version": VERSION}))
-    links.refused = rpc.refused = events.refused
-    return events, HistoryService(journal, events, me, mesh.members.label_of)
 
 
 def _own_devices(tun: TunService | None) -> tuple[str, ...]:
@@ -295,15 +271,13 @@ def _listen(links: DataplaneLinks, host: str) -> str:
     return "udp+tcp"
 
 
-def _wake(
-    config: NodeConfig, identity: Identity, node: Node, persist: PersistService, trust: TrustService, pins: PinsService
-) -> None:
+def _wake(config: NodeConfig, identity: Identity, node: Node, persist: PersistService, trust: TrustService) -> None:
     """Bring back what was known, show ourselves, and begin to dial."""
     now = _now()
     restored = persist.restore(now)
     trust.install()
     node.mesh.perform(effect for effect in restored if not isinstance(effect, TrustChanged))
-    pins.restore()
+    node.telling.pins.restore()
     node.mesh.tell(ClockRead(clock.wall()))
     if node.tun:
         node.tun.attach()
@@ -326,12 +300,12 @@ def _each(*calls: Callable[[], None] | None) -> Callable[[], None]:
 async def _serve(node: Node, ready: Callable[[schemas.Started], None], started: schemas.Started) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, node.control.stopping.set)
+        loop.add_signal_handler(number, node.telling.node.stopping.set)
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(service.run()) for service in node.services]
         ready(started)
         log.info("node up", extra={"node": started.node.id[:SHORT_ID], "listen": started.listen})
-        await node.control.stopping.wait()
+        await node.telling.node.stopping.wait()
         await node.mesh.leave()
         for task in running:
             task.cancel()
@@ -342,8 +316,8 @@ def _started(config: NodeConfig, node: Node, sockets: str, api: Sockets, *, made
     told = list(node.advertised())
     invite = node.ca.invite(schemas.TokenRequest(INVITE_TTL, 1))[0] if made and told and node.ca else ""
     return schemas.Started(
-        node=node.status.identity(),
-        listen=node.status.listen,
+        node=node.telling.status.identity(),
+        listen=node.telling.status.listen,
         advertised=told,
         tun=node.tun.name if node.tun else "",
         made=made,

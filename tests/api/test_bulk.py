@@ -7,7 +7,8 @@ import pytest
 from pulse import scribeschemas
 from pulse.client import Client
 from pulse.errors import NotFound
-from tests.api.fake_control import ID, FakeControl
+from tests.api.fake_control import FakeControl
+from tests.api.fake_ways import ID
 from tests.api.http import say
 
 

@@ -9,7 +9,7 @@ from pulse.api.endpoints import Endpoint
 
 async def shout(control: Control, _: Request, body: schemas.PingRequest) -> schemas.PingReply:
     """Ask loudly."""
-    return await control.ping(body)
+    return await control.node.ping(body)
 
 
 def test_types_and_summary_are_read_off_the_handler() -> None:

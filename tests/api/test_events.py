@@ -7,7 +7,8 @@ import pytest
 from pulse.client import Client
 from pulse.errors import ConfigError
 from pulse.eventschemas import EventsQuery, MomentQuery
-from tests.api.fake_control import JOINED, MOMENT, ROAMED, FakeControl
+from tests.api.fake_control import FakeControl
+from tests.api.fake_journals import JOINED, MOMENT, ROAMED
 from tests.api.http import say
 
 

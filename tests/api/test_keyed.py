@@ -94,7 +94,7 @@ def wanted(endpoint: Endpoint, role: str) -> int:
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda each: f"{each.method} {each.path}")
 def test_an_endpoint_answers_those_it_is_for_and_nobody_else(node: Doors, endpoint: Endpoint, role: str) -> None:
     node.control.asked.clear()
-    node.control.stopped.clear()
+    node.control.node.stopped.clear()
 
     status, headers, said = node.ask(role, head_of(endpoint), body_of(endpoint))
 
@@ -106,7 +106,7 @@ def test_an_endpoint_answers_those_it_is_for_and_nobody_else(node: Doors, endpoi
     assert status == refused or (refused == NOT_HERE and status == 405)
     assert headers["content-type"] == "application/problem+json"
     assert not node.control.asked
-    assert not node.control.stopped.is_set()
+    assert not node.control.node.stopped.is_set()
 
 
 def test_what_no_key_is_good_for_is_known_by_name() -> None:

@@ -7,7 +7,8 @@ import pytest
 from pulse import schemas
 from pulse.client import Client
 from pulse.errors import Conflict, NotFound
-from tests.api.fake_control import ID, TAKEN, FakeControl
+from tests.api.fake_control import TAKEN, FakeControl
+from tests.api.fake_ways import ID
 from tests.api.http import say
 
 JSON = "Content-Type: application/json"

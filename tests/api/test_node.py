@@ -14,7 +14,7 @@ def test_status_id_and_certificate_arrive_whole(place: Path, control: FakeContro
     with Client(place) as client:
         status = client.status()
         assert status.node == client.identity() == IDENTITY
-        assert status.peers == control.peers
+        assert status.peers == control.node.peers
         assert client.certificate().pinned
         assert [each.outlook for each in client.certificates()] == ["ended", "late", "good"]
 
@@ -47,7 +47,7 @@ def test_stop_is_answered_before_the_node_goes(place: Path, control: FakeControl
     with Client(place) as client:
         assert client.stop().pid == 4711
 
-    assert control.stopped.is_set()
+    assert control.node.stopped.is_set()
 
 
 def test_the_status_tells_what_the_reference_tells(place: Path, control: FakeControl) -> None:

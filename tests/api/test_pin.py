@@ -7,7 +7,8 @@ import pytest
 from pulse import schemas
 from pulse.client import Client
 from pulse.errors import NotFound
-from tests.api.fake_control import FakeControl, pinned
+from tests.api.fake_control import FakeControl
+from tests.api.fake_ways import pinned
 from tests.api.http import say
 
 JSON = "Content-Type: application/json"

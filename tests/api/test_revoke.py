@@ -7,7 +7,8 @@ import pytest
 from pulse import schemas
 from pulse.client import Client
 from pulse.errors import Refused
-from tests.api.fake_control import ID, LAST, FakeControl
+from tests.api.fake_control import LAST, FakeControl
+from tests.api.fake_ways import ID
 from tests.api.http import say
 
 JSON = "Content-Type: application/json"

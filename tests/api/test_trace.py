@@ -9,6 +9,6 @@ from tests.api.fake_control import FakeControl
 
 def test_a_trace_arrives_whole(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
-        assert client.trace("laptop", 1.5) == control.way
+        assert client.trace("laptop", 1.5) == control.ways.way
 
     assert control.asked == [pathschemas.TraceRequest("laptop", 1.5)]

@@ -9,6 +9,6 @@ from tests.api.fake_control import FakeControl
 
 def test_a_reason_arrives_whole(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
-        assert client.why("laptop", "db-server", 1.5) == control.reason
+        assert client.why("laptop", "db-server", 1.5) == control.ways.reason
 
     assert control.asked == [pathschemas.WhyRequest("laptop", "db-server", 1.5)]

@@ -11,7 +11,7 @@ from pulse.api.app import build
 from pulse.api.server import ApiService, ControlSocket
 from pulse.config import NodeConfig
 from pulse.errors import Refused, SystemRefused
-from tests.api.fake_control import IDENTITY, WEAK, FakeControl
+from tests.api.fake_control import IDENTITY, WEAK, FakeControl, FakeNode
 
 NO_TUN = "cannot create pulse0: this user lacks CAP_NET_ADMIN.\nRun it with sudo, or without --tun"
 
@@ -20,7 +20,7 @@ TAKEN = (
 )
 
 
-class StoppingControl(FakeControl):
+class StoppingNode(FakeNode):
     """Stops the process when asked to."""
 
     async def stop(self) -> schemas.Stopping:
@@ -44,7 +44,7 @@ async def run(config: NodeConfig, ready: Callable[[schemas.Started], None], _: C
     (config.data_dir / "seen.json").write_bytes(settings.dumps(config))
     with closing(ControlSocket(config.socket)) as socket:
         async with asyncio.TaskGroup() as group:
-            serving = group.create_task(ApiService(build(StoppingControl()), socket).run())
+            serving = group.create_task(ApiService(build(FakeControl(node=StoppingNode)), socket).run())
             ready(
                 schemas.Started(
                     IDENTITY, "0.0.0.0:443", ["relay.example.com:443"], "", True, str(config.data_dir), "pls_eyJhQ",

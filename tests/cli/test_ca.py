@@ -34,10 +34,10 @@ def test_a_journal_that_holds_is_said_to(shell: Shell, control: FakeControl) -> 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]])
 def test_a_broken_journal_is_an_error(shell: Shell, control: FakeControl, flags: list[str]) -> None:
-    async def ca_verify() -> schemas.JournalCheck:
+    async def verify() -> schemas.JournalCheck:
         return schemas.JournalCheck(16, 17, "its hash does not fit", 1000.0)
 
-    control.ca_verify = ca_verify  # type: ignore[method-assign]
+    control.ca.verify = verify  # type: ignore[method-assign]
     done = shell.node("ca", "log", "--verify", *flags)
 
     assert done.code == 1
@@ -50,19 +50,19 @@ def test_a_broken_journal_is_an_error(shell: Shell, control: FakeControl, flags:
 
 def test_follow_goes_on_with_what_is_new(shell: Shell, control: FakeControl) -> None:
     looked = threading.Event()
-    answer = control.ca_log
+    answer = control.ca.entries
 
-    async def ca_log(after: int, limit: int) -> list[schemas.JournalEntry]:
+    async def entries(after: int, limit: int) -> list[schemas.JournalEntry]:
         if after == 2500:
             looked.set()
         return await answer(after, limit)
 
-    control.ca_log = ca_log  # type: ignore[method-assign]
+    control.ca.entries = entries  # type: ignore[method-assign]
     command = shell.command("ca", "log", "-f", "-n", "0", "--data-dir", str(shell.data_dir))
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=shell.variables()) as following:
         assert following.stdout is not None
         assert looked.wait(30)
-        control.entries.append(schemas.JournalEntry(2501, 9.0, "token revoked", {}))
+        control.ca.kept.append(schemas.JournalEntry(2501, 9.0, "token revoked", {}))
         line = following.stdout.readline()
         following.terminate()
 

@@ -34,7 +34,7 @@ def test_json_is_one_object_a_line(shell: Shell, control: FakeControl) -> None:
 
 
 def test_text_of_others_does_not_move_the_terminal(shell: Shell, control: FakeControl) -> None:
-    control.events_kept = [EventInfo(5, 0.0, "refuse", "9" * 64, "\x1b[2Jx", {"why": "a\nb\x9bc"})]
+    control.events.kept = [EventInfo(5, 0.0, "refuse", "9" * 64, "\x1b[2Jx", {"why": "a\nb\x9bc"})]
 
     (line,) = shell.node("events").out.splitlines()
 
@@ -43,7 +43,7 @@ def test_text_of_others_does_not_move_the_terminal(shell: Shell, control: FakeCo
 
 
 def test_a_journal_that_cannot_be_written_is_told_beside_the_events(shell: Shell, control: FakeControl) -> None:
-    control.trouble = "cannot write to /data/events: No space left on device.\nSee to the disk."
+    control.events.trouble = "cannot write to /data/events: No space left on device.\nSee to the disk."
     done = shell.node("events")
 
     assert done.out.splitlines() == LINES
@@ -59,10 +59,10 @@ def test_a_journal_that_holds_is_said_to(shell: Shell, control: FakeControl) -> 
 def test_a_broken_journal_is_an_error_that_names_number_and_time(
     shell: Shell, control: FakeControl, flags: list[str]
 ) -> None:
-    async def events_verify() -> schemas.JournalCheck:
+    async def verify() -> schemas.JournalCheck:
         return schemas.JournalCheck(16, 17, "entry 17 was changed", 1000.0)
 
-    control.events_verify = events_verify  # type: ignore[method-assign]
+    control.events.verify = verify  # type: ignore[method-assign]
     done = shell.node("events", "--verify", *flags)
 
     assert done.code == 1
@@ -75,19 +75,19 @@ def test_a_broken_journal_is_an_error_that_names_number_and_time(
 
 def test_follow_goes_on_with_what_is_new(shell: Shell, control: FakeControl) -> None:
     looked = threading.Event()
-    answer = control.events
+    answer = control.events.events
 
     async def events(wanted: EventsQuery) -> eventschemas.Events:
         if wanted.after == 4:
             looked.set()
         return await answer(wanted)
 
-    control.events = events  # type: ignore[method-assign]
+    control.events.events = events  # type: ignore[method-assign]
     command = shell.command("events", "-f", "-n", "0", "--data-dir", str(shell.data_dir))
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=shell.variables()) as following:
         assert following.stdout is not None
         assert looked.wait(30)
-        control.events_kept.append(EventInfo(5, 0.0, "down", "9" * 64, "laptop", {}))
+        control.events.kept.append(EventInfo(5, 0.0, "down", "9" * 64, "laptop", {}))
         line = following.stdout.readline()
         following.terminate()
 

@@ -3,7 +3,8 @@
 import json
 
 from pulse import schemas
-from tests.api.fake_control import ID, TAKEN, FakeControl
+from tests.api.fake_control import TAKEN, FakeControl
+from tests.api.fake_ways import ID
 from tests.cli.shell import Shell
 
 

@@ -4,7 +4,8 @@ import json
 
 from pulse import schemas
 from pulse.errors import LinkError
-from tests.api.fake_control import CA_HASH, ID, FakeControl
+from tests.api.fake_control import CA_HASH, FakeControl
+from tests.api.fake_ways import ID
 from tests.cli.shell import Shell
 
 

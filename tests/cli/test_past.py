@@ -8,7 +8,8 @@ import pytest
 
 from pulse.cli.values import DASH
 from pulse.eventschemas import MomentQuery
-from tests.api.fake_control import MOMENT, FakeControl
+from tests.api.fake_control import FakeControl
+from tests.api.fake_journals import MOMENT
 from tests.cli.shell import Shell
 
 AT = "1970-01-01T00:16:50"
@@ -39,7 +40,7 @@ class Doubt:
     ],
 )
 def test_what_cannot_be_known_is_said_first(shell: Shell, control: FakeControl, doubt: Doubt) -> None:
-    control.moment = msgspec.structs.replace(MOMENT, state=doubt.state)
+    control.events.moment = msgspec.structs.replace(MOMENT, state=doubt.state)
 
     assert shell.node("status", "--at", AT).out.startswith(doubt.words)
 

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from pulse import schemas
-from tests.api.fake_control import AWAY, FakeControl
+from tests.api.fake_control import FakeControl
+from tests.api.fake_ways import AWAY
 from tests.cli.shell import Shell
 
 

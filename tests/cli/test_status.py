@@ -9,9 +9,10 @@ import subprocess
 import msgspec
 import pytest
 
-from pulse import schemas
+from pulse import scribeschemas
 from pulse.cli.values import DASH
-from tests.api.fake_control import AWAY, FakeControl, peer, pinned
+from tests.api.fake_control import FakeControl, peer
+from tests.api.fake_ways import AWAY, pinned
 from tests.cli.shell import Shell
 
 
@@ -26,7 +27,7 @@ def test_the_first_line_says_whether_all_is_well(shell: Shell, control: FakeCont
 
 
 def test_every_node_is_a_line_with_units(shell: Shell, control: FakeControl) -> None:
-    control.peers = [
+    control.node.peers = [
         peer("db-server", link="direct_quic", rtt=0.0081, loss=0.004, roles=["exit"], via="relay-01"),
         peer("cam-7", link="-", rtt=None, loss=None, seen=7200.0, last_error="198.51.100.4:443 did not answer"),
     ]
@@ -42,7 +43,7 @@ def test_every_node_is_a_line_with_units(shell: Shell, control: FakeControl) -> 
 
 
 def test_a_pinned_node_is_marked_and_a_pin_that_is_not_followed_says_why(shell: Shell, control: FakeControl) -> None:
-    control.peers = [
+    control.node.peers = [
         peer("db-server", via="relay-01", pinned=pinned()),
         peer("cam-7", pinned=pinned(direct=True)),
         peer("cam-8", via="relay-01", pinned=pinned("relay-9", problem=AWAY)),
@@ -59,7 +60,7 @@ def test_a_pinned_node_is_marked_and_a_pin_that_is_not_followed_says_why(shell: 
 
 
 def test_long_names_are_cut_so_that_a_line_fits(shell: Shell, control: FakeControl) -> None:
-    control.peers = [peer("database-server-in-frankfurt", link="websocket", via="relay-in-amsterdam-west", hops=2)]
+    control.node.peers = [peer("database-server-in-frankfurt", link="websocket", via="relay-in-amsterdam-west", hops=2)]
     lines = shell.node("status").out.splitlines()
 
     assert max(map(len, lines)) == 80
@@ -72,7 +73,7 @@ def test_long_names_are_cut_so_that_a_line_fits(shell: Shell, control: FakeContr
 
 
 def test_a_node_without_peers_has_no_table(shell: Shell, control: FakeControl) -> None:
-    control.peers = []
+    control.node.peers = []
 
     assert len(shell.node("status").out.splitlines()) == 1
 
@@ -85,12 +86,12 @@ def test_json_is_the_whole_answer(shell: Shell, control: FakeControl) -> None:
 
 
 def test_only_check_makes_ill_an_exit_code(shell: Shell, control: FakeControl) -> None:
-    well = control.status
+    well = control.node.status
 
-    async def status() -> schemas.Status:
+    async def status() -> scribeschemas.MeshState:
         return msgspec.structs.replace(await well(), well=False, sentence="1 thing to see to: cam-7 is not reached.")
 
-    control.status = status  # type: ignore[method-assign, assignment]
+    control.node.status = status  # type: ignore[method-assign]
 
     assert shell.node("status").code == 0
     assert shell.node("status", "--check").code == 1

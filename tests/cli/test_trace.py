@@ -24,8 +24,8 @@ def test_every_hop_is_a_line_under_what_was_measured(shell: Shell, control: Fake
 
 
 def test_a_way_that_ends_is_shown_so_far_and_why_and_is_an_error(shell: Shell, control: FakeControl) -> None:
-    control.way = msgspec.structs.replace(
-        control.way, hops=control.way.hops[:1], rtt=None, problem="relay-01 has no path to laptop"
+    control.ways.way = msgspec.structs.replace(
+        control.ways.way, hops=control.ways.way.hops[:1], rtt=None, problem="relay-01 has no path to laptop"
     )
     done = shell.node("trace", "laptop")
 
@@ -38,7 +38,7 @@ def test_a_way_that_ends_is_shown_so_far_and_why_and_is_an_error(shell: Shell, c
 
 def test_what_a_hop_does_not_know_is_a_dash(shell: Shell, control: FakeControl) -> None:
     unknown = pathschemas.TraceHop("7" * 64, "777777777777", "", "quic", None, 0.0, None)
-    control.way = msgspec.structs.replace(control.way, hops=[unknown])
+    control.ways.way = msgspec.structs.replace(control.ways.way, hops=[unknown])
 
     assert shell.node("trace", "laptop").out.splitlines()[3].split() == [
         "1", "7" * 12, DASH, "quic", DASH, DASH, "0", "%"
@@ -48,7 +48,7 @@ def test_what_a_hop_does_not_know_is_a_dash(shell: Shell, control: FakeControl) 
 def test_json_is_the_whole_answer(shell: Shell, control: FakeControl) -> None:
     answer = json.loads(shell.node("trace", "laptop", "--json").out)
 
-    assert msgspec.convert(answer, pathschemas.Trace) == control.way
+    assert msgspec.convert(answer, pathschemas.Trace) == control.ways.way
 
 
 def test_nobody_is_not_found(shell: Shell, control: FakeControl) -> None:

@@ -35,8 +35,8 @@ def test_two_names_are_the_two_ends(shell: Shell, control: FakeControl) -> None:
 
 
 def test_an_end_that_was_not_asked_says_so(shell: Shell, control: FakeControl) -> None:
-    silent = msgspec.structs.replace(control.reason.node, asked=False, problem="no answer")
-    control.reason = msgspec.structs.replace(control.reason, node=silent)
+    silent = msgspec.structs.replace(control.ways.reason.node, asked=False, problem="no answer")
+    control.ways.reason = msgspec.structs.replace(control.ways.reason, node=silent)
 
     assert "from laptop      no account: no answer\n" in shell.node("why", "laptop").out
 
@@ -44,7 +44,7 @@ def test_an_end_that_was_not_asked_says_so(shell: Shell, control: FakeControl) -
 def test_json_is_the_whole_answer(shell: Shell, control: FakeControl) -> None:
     answer = json.loads(shell.node("why", "laptop", "--json").out)
 
-    assert msgspec.convert(answer, pathschemas.Why) == control.reason
+    assert msgspec.convert(answer, pathschemas.Why) == control.ways.reason
 
 
 @pytest.mark.usefixtures("control")

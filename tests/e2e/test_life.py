@@ -21,11 +21,15 @@ TABLES = (("route", "show", "table", "all"), ("-6", "route", "show", "table", "a
 JOINS = 8
 
 
-def linked_again(pair: Pair) -> bool:
-    """True once both sides have their link and packets pass both ways."""
+def wait_linked_again(pair: Pair) -> None:
+    """Wait until both sides have their link and packets pass both ways.
+
+    A link seen may still be the one to the process that is gone, so the first packets may be lost with it.
+    """
     pair.member.wait_linked(pair.ca)
     pair.ca.wait_linked(pair.member)
-    return pair.member.reaches(pair.ca) and pair.ca.reaches(pair.member)
+    pair.member.wait_reaches(pair.ca)
+    pair.ca.wait_reaches(pair.member)
 
 
 def has_tun(node: Node) -> bool:
@@ -54,14 +58,14 @@ def test_a_member_that_was_killed_is_linked_again_once_started(fresh_pair: Pair)
     wait_until(lambda: not has_tun(fresh_pair.member), "the device goes with the process", PATIENCE)
     fresh_pair.member.start()
 
-    assert linked_again(fresh_pair)
+    wait_linked_again(fresh_pair)
 
 
 def test_a_ca_that_was_killed_is_linked_again_once_started(fresh_pair: Pair) -> None:
     fresh_pair.ca.kill()
     fresh_pair.ca.start()
 
-    assert linked_again(fresh_pair)
+    wait_linked_again(fresh_pair)
 
 
 def test_both_killed_at_once_find_each_other_again(fresh_pair: Pair) -> None:
@@ -70,7 +74,7 @@ def test_both_killed_at_once_find_each_other_again(fresh_pair: Pair) -> None:
     for node in (fresh_pair.member, fresh_pair.ca):
         node.start()
 
-    assert linked_again(fresh_pair)
+    wait_linked_again(fresh_pair)
 
 
 def test_a_stop_leaves_no_device_route_rule_socket_or_process(lab: Lab) -> None:
@@ -130,7 +134,7 @@ def test_a_device_that_somebody_deleted_comes_back(fresh_pair: Pair) -> None:
     wait_until(lambda: has_tun(fresh_pair.member), "the device is there again", PATIENCE)
     wait_until(lambda: fresh_pair.member.status().well, "all is well again", PATIENCE)
 
-    assert linked_again(fresh_pair)
+    wait_linked_again(fresh_pair)
 
 
 @pytest.mark.parametrize("moment", ["asked", "granted"])

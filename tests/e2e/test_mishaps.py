@@ -170,4 +170,4 @@ def test_a_wider_route_only_warns(fresh_pair: Pair) -> None:
 
     member.wait_linked(fresh_pair.ca)
     assert f"lies inside the route {WIDER}" in member.log
-    assert member.reaches(fresh_pair.ca)
+    member.wait_reaches(fresh_pair.ca)

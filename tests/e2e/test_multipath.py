@@ -209,11 +209,11 @@ def test_a_pin_waits_for_its_relay_over_a_restart_of_either(mesh: Mesh) -> None:
     spare.stop()
     wait_until(lambda: left.is_relayed(right, mesh["relay"]), "the other relay is used", PATIENCE)
     assert f"right: pinned over spare; {instead}" in left.host.pulse("status").stdout
-    assert left.reaches(right)
+    left.wait_reaches(right)
 
     left.stop()
     left.start()
     spare.start()
     wait_until(lambda: (pin := left.sees(right).pinned) and pin.followed, "the pin is followed again", PATIENCE)
     assert left.is_relayed(right, spare)
-    assert left.reaches(right)
+    left.wait_reaches(right)

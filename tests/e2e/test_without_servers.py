@@ -54,7 +54,7 @@ def test_two_members_on_one_network_meet_again_though_no_relay_is_left(mesh: Mes
     left.start()
 
     left.wait_direct(right)
-    assert left.reaches(right)
+    left.wait_reaches(right)
 
 
 def test_nobody_joins_meanwhile_and_is_told_why(mesh: Mesh, tmp_path: Path) -> None:

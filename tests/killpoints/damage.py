@@ -113,11 +113,11 @@ async def believed(data: Path) -> State:
     log.addHandler(said)
     try:
         async with started(data) as made:
-            statements = made.control.mesh.statements
+            statements = made.mesh.mesh.statements
             config = statements.config
             assert config is not None, "no config"
-            journal = await made.control.history.verify()
-            noted = await made.control.history.events(eventschemas.EventsQuery(type=Kind.DAMAGE))
+            journal = await made.control.events.verify()
+            noted = await made.control.events.events(eventschemas.EventsQuery(type=Kind.DAMAGE))
             told = f"{said.text}{data / 'events'} is damaged" if journal.broken or noted.events else said.text
             return State(statements.roles.epoch, config.number, statements.revoked(), told)
     finally:
@@ -130,10 +130,10 @@ async def fill(data: Path) -> None:
         control = made.control
         for number in range(EDITS):
             await control.acls.set_group(policyschemas.GroupRequest(f"g{number}", ["tag:any"], ahead=True))
-        await control.create_token(schemas.TokenRequest(max_uses=1))
-        await control.revoke(schemas.RevokeRequest(REVOKED))
-        await control.grant(schemas.RoleRequest(control.mesh.me.node_id, "operator"))
-        await control.create_api_key(scribeschemas.ApiKeyRequest("program"))
+        await control.tokens.create(schemas.TokenRequest(max_uses=1))
+        await control.revoke.revoke(schemas.RevokeRequest(REVOKED))
+        await control.roles.grant(schemas.RoleRequest(made.mesh.mesh.me.node_id, "operator"))
+        await control.keys.create(scribeschemas.ApiKeyRequest("program"))
     other = minted(Ca(), "b", 2)
     peers.save(data, [peers.KnownPeer(other.node_id, label(other), ["192.0.2.1:1"], other.der)])
     pins.save(data, {other.node_id: other.node_id})

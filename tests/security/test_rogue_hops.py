@@ -198,7 +198,7 @@ REWRITTEN: dict[str, dict[str, str | int]] = {
     "both ports": {"sport": 7, "dport": 7},
     "no ports": {"sport": 0, "dport": 0},
     "a fragment": {"flags": Hop.FRAG},
-    "from another member": {"src": "10.100.7.8"},
+    "from another member": {"src": "10.100.6.8"},
     "from nobody": {"src": NOBODY},
 }
 

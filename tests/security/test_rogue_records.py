@@ -86,7 +86,7 @@ def test_a_record_cut_short_is_dropped(scene: Scene, session: Session, ends: End
 
 
 @pytest.mark.parametrize(
-    "src", ["10.100.7.8", "192.0.2.7", "127.0.0.1", UNSPECIFIED, "255.255.255.255", "fd00::7", "::1"]
+    "src", ["10.100.6.8", "192.0.2.7", "127.0.0.1", UNSPECIFIED, "255.255.255.255", "fd00::7", "::1"]
 )
 def test_a_source_that_is_not_the_senders_is_dropped(scene: Scene, session: Session, ends: Ends, src: str) -> None:
     lie = Ends(src, scene.ca.v6 if ":" in src else ends.dst)

@@ -15,7 +15,8 @@ from pulse.api.tcp import PatientProtocol, TcpListener
 from pulse.client import Client
 from pulse.core.trust.apikeys import Scope
 from pulse.scribeschemas import ApiKeyRequest
-from tests.api.fake_control import ID, FakeControl, running
+from tests.api.fake_control import FakeControl, running
+from tests.api.fake_ways import ID
 from tests.ports import free_port
 from tests.security.browser import EVIL, REBOUND, UNGUARDED, EvilServer, visit
 from tests.test_node import FOUND, Machine

@@ -1,4 +1,4 @@
-"""Tokens service: scribe and operators ask the CA, and nobody else is answered; the CA itself: test_control.py."""
+"""Tokens service: scribe and operators ask the CA, and nobody else is answered."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ from pulse.core.types import NodeId
 from pulse.errors import LinkError, NotFound, ProtocolError, Refused
 from pulse.schemas import TokenRequest
 from pulse.services.ca import CaService
-from pulse.services.tokens import TokensService
+from pulse.services.tokens import INVITE_TTL, TokensService
 from pulse.store.authority import HeldCa
 from pulse.store.files import open_data_dir
 from pulse.store.ledger import Ledger
@@ -80,7 +80,7 @@ async def test_scribe_and_operators_make_list_and_end_tokens(mesh: Mesh, who: Ce
     assert parse_token(made.token).ca_hash == CA.network.ca_hash
     assert (made.info.expires, made.info.tags, made.info.name) == (NOW + 60, ["db"], "db-1")
     assert decode_invite(invited.invite).addresses == (HERE,)
-    states = {each.id: each.state for each in await there.tokens()}
+    states = {each.id: each.state for each in await there.all()}
     assert states == {made.info.id: "revoked", invited.info.id: "good"}
     assert ended.state == "revoked"
 
@@ -93,8 +93,34 @@ async def test_the_list_names_who_joined_with_a_token(mesh: Mesh) -> None:
         join(mesh.ledger, name, used)
     join(mesh.ledger, "home", used)
 
-    found = {each.id: each.used_by for each in await mesh.at(HOME).tokens()}
+    found = {each.id: each.used_by for each in await mesh.at(HOME).all()}
     assert found == {used.token_id: ["home", "cam-7"], fresh.token_id: []}
+
+
+async def test_an_invite_is_good_for_one_hour_and_one_machine_unless_said_otherwise(mesh: Mesh) -> None:
+    usual = await mesh.keeper.invite(TokenRequest())
+    asked = await mesh.keeper.invite(TokenRequest(ttl=60.0, max_uses=5, tags=["db"]))
+
+    assert INVITE_TTL == 3600
+    assert (usual.info.expires, usual.info.max_uses) == (NOW + INVITE_TTL, 1)
+    assert (asked.info.expires, asked.info.max_uses, asked.info.tags) == (NOW + 60, 5, ["db"])
+    assert usual.addresses == [HERE]
+
+
+async def test_the_state_of_a_token_is_what_it_would_open_now(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    terms = (TokenRequest(ttl=1.0), TokenRequest(), TokenRequest(max_uses=1), TokenRequest())
+    ended, gone, used, good = [(await mesh.keeper.create(each)).info.id for each in terms]
+    join(mesh.ledger, "home", next(each for each in mesh.ledger.tokens() if each.token_id == used))
+    await mesh.keeper.revoke(gone)
+    monkeypatch.setattr(clock, "wall", lambda: NOW + 1)
+
+    states = {each.id: each.state for each in await mesh.keeper.all()}
+    assert states == {ended: "expired", gone: "revoked", used: "used_up", good: "good"}
+
+
+async def test_a_token_nobody_made_cannot_be_revoked(mesh: Mesh) -> None:
+    with pytest.raises(NotFound):
+        await mesh.keeper.revoke("ffffffff")
 
 
 async def test_the_master_token_is_told_to_who_may(mesh: Mesh) -> None:
@@ -110,7 +136,7 @@ async def test_who_may_not_is_told_where_to_go_and_nobody_is_asked(mesh: Mesh) -
     with pytest.raises(
         Refused, match=rf"Run it on keeper \({KEEPER.node_id[:12]}\).*grant {CAM.node_id[:12]} operator"
     ):
-        await mesh.at(CAM).tokens()
+        await mesh.at(CAM).all()
 
 
 @pytest.mark.parametrize("what", ["create", "invite", "list", "revoke", "master"])
@@ -160,7 +186,7 @@ async def test_names_by_a_template_are_free_ones(mesh: Mesh) -> None:
     mesh.knows({"cam": Template(name="cam-*"), "one": Template(name="cam-7")})
     names = [(await mesh.at(HOME).create(TokenRequest(template="cam"))).info.name for _ in range(7)]
     assert names == [f"cam-{number}" for number in (1, 2, 3, 4, 5, 6, 8)]
-    ended = next(each for each in await mesh.keeper.tokens() if each.name == "cam-3")
+    ended = next(each for each in await mesh.keeper.all() if each.name == "cam-3")
     await mesh.keeper.revoke(ended.id)
     assert (await mesh.at(HOME).create(TokenRequest(template="cam"))).info.name == "cam-3"
 

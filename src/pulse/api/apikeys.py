@@ -9,19 +9,19 @@ from pulse.api.endpoints import LOCAL, Endpoint
 
 async def list_api_keys(control: Control, _: Request) -> list[scribeschemas.ApiKeyInfo]:
     """Every key, oldest first."""
-    return await control.list_api_keys()
+    return await control.keys.all()
 
 
 async def create_api_key(
     control: Control, _: Request, body: scribeschemas.ApiKeyRequest
 ) -> scribeschemas.ApiKeyCreated:
     """Make a key; it is shown this once."""
-    return await control.create_api_key(body)
+    return await control.keys.create(body)
 
 
 async def revoke_api_key(control: Control, request: Request) -> scribeschemas.ApiKeyInfo:
     """End the key of that name, or whose id begins so."""
-    return await control.revoke_api_key(request.path_params["key"])
+    return await control.keys.revoke(request.path_params["key"])
 
 
 ENDPOINTS = (

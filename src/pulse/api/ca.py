@@ -10,12 +10,12 @@ from pulse.core.trust.apikeys import Scope
 
 async def log(control: Control, _: Request, query: schemas.JournalQuery) -> list[schemas.JournalEntry]:
     """Entries of the CA's journal after number `after`, oldest first."""
-    return await control.ca_log(query.after, query.limit)
+    return await control.ca.entries(query.after, query.limit)
 
 
 async def verify(control: Control, _: Request) -> schemas.JournalCheck:
     """Walk the journal's hash chain."""
-    return await control.ca_verify()
+    return await control.ca.verify()
 
 
 async def rotation(control: Control, _: Request) -> certschemas.CaRotation:

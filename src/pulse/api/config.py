@@ -23,13 +23,13 @@ Number = tuple[int, int]
 
 async def get_config(control: Control, _: Request) -> Stamped[dict[str, Any]]:
     """The network config in force, as it is, all of it."""
-    number, told = await control.config()
+    number, told = await control.config.get()
     return Stamped(told, etag(number))
 
 
 async def put_config(control: Control, request: Request, body: dict[str, Any]) -> Stamped[dict[str, Any]]:
     """Put names and tags in place of those in force; what is left out stays, and all else must be as it is."""
-    number, told = await control.put_config(body, await _base(control, request))
+    number, told = await control.config.put(body, await _base(control, request))
     return Stamped(told, etag(number))
 
 
@@ -66,7 +66,7 @@ async def _base(control: Control, request: Request) -> Number | None:
         )
     if ANY in seen:
         return None
-    number, _ = await control.config()
+    number, _ = await control.config.get()
     matched = [match for each in seen if (match := _ETAG.fullmatch(each))]
     if number not in [(int(match[1]), int(match[2])) for match in matched]:
         raise HTTPException(

@@ -1,46 +1,16 @@
-"""What the control API can ask of a node: the protocol that `services/control.py` implements."""
+"""What can be asked of a node: one resource a field, under the name of the file here that asks it.
 
+Invariant: a resource is a service of `pulse.services`, or stands for one elsewhere; every method may raise PulseError.
+"""
+
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pulse import certschemas, configschemas, eventschemas, pathschemas, policyschemas, schemas, scribeschemas
 
 
-class Control(Protocol):
-    """One node, as its owner commands it; every method may raise PulseError."""
-
-    @property
-    def bulk(self) -> scribeschemas.Bulk:
-        """Many nodes at once."""
-        ...
-
-    @property
-    def rotation(self) -> certschemas.Rotation:
-        """The CA's keys."""
-        ...
-
-    @property
-    def acls(self) -> policyschemas.Acls:
-        """The rules."""
-        ...
-
-    @property
-    def file(self) -> configschemas.WholeFile:
-        """The whole network config as a file."""
-        ...
-
-    @property
-    def templates(self) -> configschemas.TemplateStore:
-        """What new nodes get."""
-        ...
-
-    @property
-    def hits(self) -> policyschemas.HitCounts:
-        """Flows by rule."""
-        ...
-
-    async def status(self) -> scribeschemas.MeshState:
-        """The mesh as this node sees it."""
-        ...
+class Node(Protocol):
+    """This node, and what it sees."""
 
     async def identity(self) -> schemas.NodeIdentity:
         """Who this node is."""
@@ -54,25 +24,73 @@ class Control(Protocol):
         """The certificates of all nodes known here, the one that ends first first."""
         ...
 
-    async def create_token(self, wanted: schemas.TokenRequest) -> schemas.TokenCreated:
-        """Make a join token."""
+    async def status(self) -> scribeschemas.MeshState:
+        """The mesh as this node sees it."""
         ...
 
-    async def list_tokens(self) -> list[schemas.TokenInfo]:
-        """Every token, oldest first."""
+    async def ping(self, wanted: schemas.PingRequest) -> schemas.PingReply:
+        """Ask another node and measure."""
         ...
 
-    async def revoke_token(self, prefix: str) -> schemas.TokenInfo:
-        """End a token."""
+    async def stop(self) -> schemas.Stopping:
+        """Take leave."""
         ...
 
-    async def master_token(self) -> schemas.MasterToken:
-        """The token this CA always accepts."""
+
+class Tracer(Protocol):
+    """Who finds the way frames take."""
+
+    async def trace(self, wanted: pathschemas.TraceRequest) -> pathschemas.Trace:
+        """Find the way to another node."""
+        ...
+
+
+class Explainer(Protocol):
+    """Who says why a path is what it is."""
+
+    async def why(self, wanted: pathschemas.WhyRequest) -> pathschemas.Why:
+        """Say why another node is reached as it is."""
+        ...
+
+
+class Pins(Protocol):
+    """Which nodes are reached by a way of our choice."""
+
+    async def pin(self, wanted: schemas.PinRequest) -> schemas.PinInfo:
+        """Reach a node by one neighbour."""
+        ...
+
+    async def unpin(self, wanted: schemas.UnpinRequest) -> schemas.PinInfo:
+        """Reach a node by the best path again."""
+        ...
+
+
+class Tokens(Protocol):
+    """Join tokens, where they are kept."""
+
+    async def create(self, wanted: schemas.TokenRequest) -> schemas.TokenCreated:
+        """Make one."""
         ...
 
     async def invite(self, wanted: schemas.TokenRequest) -> schemas.Invite:
         """Make a line to paste on the next machine."""
         ...
+
+    async def all(self) -> list[schemas.TokenInfo]:
+        """Every token, oldest first."""
+        ...
+
+    async def revoke(self, prefix: str) -> schemas.TokenInfo:
+        """End one."""
+        ...
+
+    async def master(self) -> schemas.MasterToken:
+        """The token this CA always accepts."""
+        ...
+
+
+class Names(Protocol):
+    """Names and tags of nodes."""
 
     async def set_name(self, wanted: schemas.NameRequest) -> schemas.NodeNaming:
         """Name a node."""
@@ -86,6 +104,10 @@ class Control(Protocol):
         """Take a tag from a node."""
         ...
 
+
+class Roles(Protocol):
+    """Who may do what for the network."""
+
     async def roles(self) -> schemas.RolesInfo:
         """Who has which role."""
         ...
@@ -98,72 +120,90 @@ class Control(Protocol):
         """Take a role from a node."""
         ...
 
-    async def config(self) -> tuple[tuple[int, int], dict[str, Any]]:
-        """Number and content of the network config in force."""
-        ...
 
-    async def put_config(
-        self, wanted: dict[str, Any], base: tuple[int, int] | None
-    ) -> tuple[tuple[int, int], dict[str, Any]]:
-        """Put another one in its place."""
-        ...
+class Revoker(Protocol):
+    """Who shuts nodes out."""
 
     async def revoke(self, wanted: schemas.RevokeRequest) -> schemas.Revoked:
         """Shut a node out for good."""
         ...
 
-    async def ca_log(self, after: int, limit: int) -> list[schemas.JournalEntry]:
-        """Entries of the CA's journal after number `after`, oldest first."""
+
+class WholeConfig(Protocol):
+    """The network config as a whole."""
+
+    async def get(self) -> tuple[tuple[int, int], dict[str, Any]]:
+        """Number and content of the one in force."""
         ...
 
-    async def ca_verify(self) -> schemas.JournalCheck:
-        """Walk the journal's hash chain."""
+    async def put(self, wanted: dict[str, Any], base: tuple[int, int] | None) -> tuple[tuple[int, int], dict[str, Any]]:
+        """Put another one in its place."""
         ...
+
+
+class CaLog(Protocol):
+    """The CA's journal."""
+
+    async def entries(self, after: int, limit: int) -> list[schemas.JournalEntry]:
+        """Entries after number `after`, oldest first."""
+        ...
+
+    async def verify(self) -> schemas.JournalCheck:
+        """Walk its hash chain."""
+        ...
+
+
+class History(Protocol):
+    """This node's journal."""
 
     async def events(self, wanted: eventschemas.EventsQuery) -> eventschemas.Events:
-        """Entries of this node's journal."""
+        """Entries of it."""
         ...
 
-    async def events_verify(self) -> schemas.JournalCheck:
-        """Walk the hash chain of this node's journal."""
+    async def verify(self) -> schemas.JournalCheck:
+        """Walk its hash chain."""
         ...
 
-    async def events_at(self, wanted: eventschemas.MomentQuery) -> eventschemas.Moment:
+    async def at(self, wanted: eventschemas.MomentQuery) -> eventschemas.Moment:
         """The mesh as it was at a time."""
         ...
 
-    async def ping(self, wanted: schemas.PingRequest) -> schemas.PingReply:
-        """Ask another node and measure."""
+
+class Keys(Protocol):
+    """The keys to the API over TCP."""
+
+    async def create(self, wanted: scribeschemas.ApiKeyRequest) -> scribeschemas.ApiKeyCreated:
+        """Make one."""
         ...
 
-    async def trace(self, wanted: pathschemas.TraceRequest) -> pathschemas.Trace:
-        """Find the way frames take to another node."""
-        ...
-
-    async def why(self, wanted: pathschemas.WhyRequest) -> pathschemas.Why:
-        """Say why another node is reached as it is."""
-        ...
-
-    async def pin(self, wanted: schemas.PinRequest) -> schemas.PinInfo:
-        """Reach a node by one neighbour."""
-        ...
-
-    async def unpin(self, wanted: schemas.UnpinRequest) -> schemas.PinInfo:
-        """Reach a node by the best path again."""
-        ...
-
-    async def create_api_key(self, wanted: scribeschemas.ApiKeyRequest) -> scribeschemas.ApiKeyCreated:
-        """Make a key to this API."""
-        ...
-
-    async def list_api_keys(self) -> list[scribeschemas.ApiKeyInfo]:
+    async def all(self) -> list[scribeschemas.ApiKeyInfo]:
         """Every key, oldest first."""
         ...
 
-    async def revoke_api_key(self, named: str) -> scribeschemas.ApiKeyInfo:
-        """End a key."""
+    async def revoke(self, named: str) -> scribeschemas.ApiKeyInfo:
+        """End one."""
         ...
 
-    async def stop(self) -> schemas.Stopping:
-        """Take leave."""
-        ...
+
+@dataclass(frozen=True)
+class Control:
+    """All that one node can be asked for."""
+
+    node: Node
+    trace: Tracer
+    why: Explainer
+    pins: Pins
+    tokens: Tokens
+    templates: configschemas.TemplateStore
+    config: WholeConfig
+    file: configschemas.WholeFile
+    names: Names
+    acls: policyschemas.Acls
+    hits: policyschemas.HitCounts
+    bulk: scribeschemas.Bulk
+    roles: Roles
+    revoke: Revoker
+    ca: CaLog
+    rotation: certschemas.Rotation
+    events: History
+    keys: Keys

@@ -11,17 +11,17 @@ from pulse.eventschemas import Events, EventsQuery, Moment, MomentQuery
 
 async def events(control: Control, _: Request, query: EventsQuery) -> Events:
     """Entries of this node's journal: the newest that fit, or those after number `after`; oldest first."""
-    return await control.events(query)
+    return await control.events.events(query)
 
 
 async def verify(control: Control, _: Request) -> schemas.JournalCheck:
     """Walk the hash chain of this node's journal."""
-    return await control.events_verify()
+    return await control.events.verify()
 
 
 async def at(control: Control, _: Request, query: MomentQuery) -> Moment:
     """The mesh as this node saw it at a time."""
-    return await control.events_at(query)
+    return await control.events.at(query)
 
 
 ENDPOINTS = (

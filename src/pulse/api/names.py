@@ -10,17 +10,17 @@ from pulse.core.trust.apikeys import Scope
 
 async def set_name(control: Control, _: Request, body: schemas.NameRequest) -> schemas.NodeNaming:
     """Name a node; a name another node has is a conflict."""
-    return await control.set_name(body)
+    return await control.names.set_name(body)
 
 
 async def add_tag(control: Control, _: Request, body: schemas.TagRequest) -> schemas.NodeNaming:
     """Give a node a tag."""
-    return await control.add_tag(body)
+    return await control.names.add_tag(body)
 
 
 async def remove_tag(control: Control, _: Request, body: schemas.TagRequest) -> schemas.NodeNaming:
     """Take a tag from a node."""
-    return await control.remove_tag(body)
+    return await control.names.remove_tag(body)
 
 
 ENDPOINTS = (

@@ -10,37 +10,37 @@ from pulse.core.trust.apikeys import Scope
 
 async def status(control: Control, _: Request) -> scribeschemas.MeshState:
     """The mesh as this node sees it."""
-    return await control.status()
+    return await control.node.status()
 
 
 async def nodes(control: Control, _: Request) -> list[schemas.PeerRow]:
     """The other nodes of the mesh, as this node sees them."""
-    return (await control.status()).peers
+    return (await control.node.status()).peers
 
 
 async def identity(control: Control, _: Request) -> schemas.NodeIdentity:
     """Who this node is."""
-    return await control.identity()
+    return await control.node.identity()
 
 
 async def certificate(control: Control, _: Request) -> schemas.CertificateInfo:
     """This node's certificate."""
-    return await control.certificate()
+    return await control.node.certificate()
 
 
 async def certificates(control: Control, _: Request) -> list[certschemas.FleetCertificate]:
     """The certificates of all nodes known here, the one that ends first first."""
-    return await control.certificates()
+    return await control.node.certificates()
 
 
 async def ping(control: Control, _: Request, body: schemas.PingRequest) -> schemas.PingReply:
     """Ask another node over its session and measure."""
-    return await control.ping(body)
+    return await control.node.ping(body)
 
 
 async def stop(control: Control, _: Request) -> schemas.Stopping:
     """Stop this node."""
-    return await control.stop()
+    return await control.node.stop()
 
 
 ENDPOINTS = (

@@ -10,12 +10,12 @@ from pulse.core.trust.apikeys import Scope
 
 async def pin(control: Control, _: Request, body: schemas.PinRequest) -> schemas.PinInfo:
     """Reach a node by one neighbour, whatever the scores say."""
-    return await control.pin(body)
+    return await control.pins.pin(body)
 
 
 async def unpin(control: Control, _: Request, body: schemas.UnpinRequest) -> schemas.PinInfo:
     """Reach a node by the best path again."""
-    return await control.unpin(body)
+    return await control.pins.unpin(body)
 
 
 ENDPOINTS = (

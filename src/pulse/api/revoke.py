@@ -10,7 +10,7 @@ from pulse.core.trust.apikeys import Scope
 
 async def revoke(control: Control, _: Request, body: schemas.RevokeRequest) -> schemas.Revoked:
     """Revoke a node: nobody talks to it any more, and its key gets no certificate."""
-    return await control.revoke(body)
+    return await control.revoke.revoke(body)
 
 
 ENDPOINTS = (Endpoint("POST", "/api/revoke", revoke, Scope.WRITE),)

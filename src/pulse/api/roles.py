@@ -10,17 +10,17 @@ from pulse.core.trust.apikeys import Scope
 
 async def roles(control: Control, _: Request) -> schemas.RolesInfo:
     """Who has which role."""
-    return await control.roles()
+    return await control.roles.roles()
 
 
 async def grant(control: Control, _: Request, body: schemas.RoleRequest) -> schemas.RolesInfo:
     """Give a node a role; a new scribe takes the place of the old one."""
-    return await control.grant(body)
+    return await control.roles.grant(body)
 
 
 async def ungrant(control: Control, _: Request, body: schemas.RoleRequest) -> schemas.RolesInfo:
     """Take the role of operator from a node."""
-    return await control.ungrant(body)
+    return await control.roles.ungrant(body)
 
 
 ENDPOINTS = (

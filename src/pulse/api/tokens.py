@@ -11,32 +11,32 @@ from pulse.core.trust.apikeys import Scope
 
 async def list_tokens(control: Control, _: Request) -> list[schemas.TokenInfo]:
     """Every token, oldest first."""
-    return await control.list_tokens()
+    return await control.tokens.all()
 
 
 async def create_token(control: Control, _: Request, body: scribeschemas.TokenTerms) -> schemas.TokenCreated:
     """Make a token; its text is shown this once."""
-    return await control.create_token(_terms(body))
+    return await control.tokens.create(_terms(body))
 
 
 async def master_token(control: Control, _: Request) -> schemas.MasterToken:
     """The token this CA always accepts."""
-    return await control.master_token()
+    return await control.tokens.master()
 
 
 async def revoke_token(control: Control, request: Request) -> schemas.TokenInfo:
     """End the token whose id begins with the prefix."""
-    return await control.revoke_token(request.path_params["prefix"])
+    return await control.tokens.revoke(request.path_params["prefix"])
 
 
 async def end_token(control: Control, _: Request, body: scribeschemas.TokenRef) -> schemas.TokenInfo:
     """End the token whose id begins so."""
-    return await control.revoke_token(body.id)
+    return await control.tokens.revoke(body.id)
 
 
 async def invite(control: Control, _: Request, body: scribeschemas.TokenTerms) -> schemas.Invite:
     """Make a line to paste on the next machine."""
-    return await control.invite(_terms(body))
+    return await control.tokens.invite(_terms(body))
 
 
 def _terms(typed: scribeschemas.TokenTerms) -> schemas.TokenRequest:

@@ -10,7 +10,7 @@ from pulse.core.trust.apikeys import Scope
 
 async def trace(control: Control, _: Request, body: pathschemas.TraceRequest) -> pathschemas.Trace:
     """Ask hop by hop how frames get to another node, and measure."""
-    return await control.trace(body)
+    return await control.trace.trace(body)
 
 
 ENDPOINTS = (Endpoint("POST", "/api/trace", trace, Scope.READ),)

@@ -10,7 +10,7 @@ from pulse.core.trust.apikeys import Scope
 
 async def why(control: Control, _: Request, body: pathschemas.WhyRequest) -> pathschemas.Why:
     """Ask both ends of a path for their accounts and join them into one verdict."""
-    return await control.why(body)
+    return await control.why.why(body)
 
 
 ENDPOINTS = (Endpoint("POST", "/api/why", why, Scope.READ),)

@@ -90,7 +90,7 @@ class TokensService:
         text, record = self.ca.invite(TokenRequest(ttl, wanted.max_uses or 1, wanted.tags, wanted.name))
         return schemas.Invite(text, list(self.ca.invite_addresses()), self._info(record))
 
-    async def tokens(self) -> list[schemas.TokenInfo]:
+    async def all(self) -> list[schemas.TokenInfo]:
         """Every token, oldest first. Raises the same."""
         if self.ca is None:
             return await self._ask("list", None, list[schemas.TokenInfo])
@@ -135,7 +135,7 @@ class TokensService:
             case "invite":
                 return await self.invite(_read(asked.body, TokenRequest))
             case "list":
-                return await self.tokens()
+                return await self.all()
             case "revoke":
                 return await self.revoke(_read(asked.body, str))
             case "master":

@@ -166,13 +166,17 @@ class MeshService:
 
     async def _keep_time(self) -> None:
         while True:
+            self._acted.clear()
+            due = self._deadline()
+            if due is None or due > _now():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(due):
+                        await self._acted.wait()
+                continue
             self.perform(self.mesh.tick(_now()))
             self._write_peers()
             self._cut_off()
-            self._acted.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(self._deadline()):
-                    await self._acted.wait()
+            await asyncio.sleep(0)
 
     async def _relay_facts(self) -> None:
         while True:

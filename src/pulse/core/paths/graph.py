@@ -152,8 +152,9 @@ class _Announced:
 
 
 def _worse(one: int, other: int) -> int:
-    known = [rtt for rtt in (one, other) if rtt < _NOT_MEASURED]
-    return max(known, default=GUESSED)
+    if one >= _NOT_MEASURED:
+        return other if other < _NOT_MEASURED else GUESSED
+    return one if other >= _NOT_MEASURED or other < one else other
 
 
 def _places(nodes: list[NodeId], told: Mapping[NodeId, Told]) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""Fifty real daemons on one machine are one mesh, though none has links with all the others; who dies is missed."""
+"""More daemons on one machine than a node has links are one mesh all the same; who dies is missed."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,8 @@ from pulse.lab.topologies import star
 from tests.e2e.mesh import PORT, Node, errors_of
 from tests.namespace import require_root
 
-COUNT: Final = 50
+COUNT: Final = 32
+"""Each costs all others a part of a second, so the time goes with the square; `bench/spread.py` brings up fifty."""
 AT_ONCE: Final = 3
 TRIES: Final = 5
 """How often a person would type it: a machine that is busy with so many may leave a join without an answer."""
@@ -64,7 +65,7 @@ def reaches_all(node: Node, others: set[str]) -> bool:
         return False
 
 
-def test_fifty_daemons_are_one_mesh(nodes: list[Node]) -> None:
+def test_many_daemons_are_one_mesh(nodes: list[Node]) -> None:
     assert all(nodes[8].reaches(far) for far in (nodes[1], nodes[COUNT // 2], nodes[-1]))
 
 

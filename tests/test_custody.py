@@ -16,7 +16,7 @@ from pulse.core.trust.identity import public_bytes
 from pulse.core.trust.join import build_csr
 from pulse.core.trust.revocation import sign_revocation
 from pulse.core.trust.roles import Roles, sign_roles
-from pulse.errors import ConfigError, Conflict, Damaged, NotFound, Refused
+from pulse.errors import Conflict, Damaged, NotFound, Refused
 from pulse.store import authority, backup, identity
 from pulse.store.files import lock, open_data_dir
 from pulse.store.identity import Identity
@@ -98,7 +98,7 @@ def test_a_key_of_another_kind_is_refused(data_dir: Path, tmp_path: Path) -> Non
 
 def test_odd_names_and_tags_are_refused_and_taken_ones_too(data_dir: Path, csr: Path, tmp_path: Path) -> None:
     for name, tags in (("Not A Name", ()), ("db", ("No Tag",))):
-        with pytest.raises(ConfigError):
+        with pytest.raises(Refused, match="cannot"):
             signed(data_dir, csr, name, *tags)
     signed(data_dir, csr)
     (tmp_path / "second").write_bytes(build_csr(key("b")))

@@ -14,13 +14,13 @@ from pulse import certschemas, clock, settings
 from pulse.certfile import bundle
 from pulse.core.trust.ca import SERIAL_BITS, Issuer
 from pulse.core.trust.certificates import parse
-from pulse.core.trust.identity import is_tag, node_id
+from pulse.core.trust.identity import check_name, check_tag, node_id
 from pulse.core.trust.join import key_of_csr
 from pulse.core.trust.members import label
 from pulse.core.trust.revocation import RevocationSet, open_revocation
 from pulse.core.trust.roles import Roles, open_roles
-from pulse.core.types import NodeId, is_node_name
-from pulse.errors import ConfigError, Damaged, NotFound, ProtocolError, Refused
+from pulse.core.types import NodeId
+from pulse.errors import Damaged, NotFound, ProtocolError, Refused
 from pulse.store import authority, backup, identity
 from pulse.store.files import lock
 from pulse.store.ledger import Ledger
@@ -43,10 +43,10 @@ def sign(
     ca_dir: Path, csr: Path, *, name: str | None, tags: tuple[str, ...], force_time: bool
 ) -> certschemas.SignedCertificate:
     """Sign the request in the file `csr` with the CA in `ca_dir`, beside which no daemon may run. Raises PulseError."""
-    if name is not None and not is_node_name(name):
-        raise ConfigError(f'--name: "{name}" cannot name a node: a DNS label in lower case that reads as no node id')
-    if wrong := [tag for tag in tags if not is_tag(tag)]:
-        raise ConfigError(f'--tag: "{wrong[0]}" is no tag: lower case letters, digits and inside "_", ".", "-"')
+    if name is not None:
+        check_name(name)
+    for tag in tags:
+        check_tag(tag)
     request = _request(csr)
     data_dir = _data_dir(ca_dir)
     with lock(data_dir):

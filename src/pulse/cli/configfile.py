@@ -13,15 +13,14 @@ from cyclopts import App, Parameter
 
 from pulse import configschemas
 from pulse.cli import changes, ssh
-from pulse.cli.output import is_terminal, print_json
+from pulse.cli.asking import DECLINED, agreed
+from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json, counted
 from pulse.client import connect
 from pulse.errors import ConfigError, PulseError
 
 CHANGES: Final = 2
 """Exit code of a plan with something to do, as others have it (terraform plan -detailed-exitcode)."""
-
-DECLINED: Final = 1
 
 File = Annotated[str, Parameter(allow_leading_hyphen=True)]
 Ahead = Annotated[bool, Parameter(help="Take names and tags that nobody has yet: those of machines still to join.")]
@@ -108,8 +107,7 @@ def apply_file(
         if not json or not yes:
             print("\n".join(_lines(found)), flush=True, file=sys.stderr if json else sys.stdout)
         if found.changes:
-            if not yes and not _agreed(file):
-                print("nothing is changed", file=sys.stderr)
+            if not yes and not agreed("Apply this?", f"pulse config apply {file} --yes"):
                 return DECLINED
             found = client.apply_config(wanted, found.version)
     if json:
@@ -121,15 +119,6 @@ def apply_file(
 
 def _wanted(config: configschemas.ConfigFile, *, ahead: bool, force: bool) -> configschemas.ConfigWanted:
     return configschemas.ConfigWanted(config, ahead, force, ssh.connection())
-
-
-def _agreed(file: str) -> bool:
-    """True if a person says so; raises ConfigError if there is none to ask."""
-    if not (sys.stdin.isatty() and is_terminal()):
-        raise ConfigError(
-            f"nobody is here to be asked, so nothing is changed.\nIf it is meant: pulse config apply {file} --yes"
-        )
-    return input("Apply this? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _lines(plan: configschemas.ConfigPlan) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from pulse import certschemas
+from pulse.cli.asking import DECLINED, agreed
 from pulse.cli.custody import written
 from pulse.cli.output import print_json, print_pairs, print_table
 from pulse.cli.values import DASH, DataDir, Json, day, moment
@@ -33,7 +34,7 @@ def rotate(
     yes: Annotated[bool, Parameter(name=["--yes", "-y"], help="Do not ask.")] = False,
     json: Json = False,
     data_dir: DataDir = None,
-) -> None:
+) -> int:
     """Replace the CA's key by a new one, on the CA; it goes on by itself, over restarts too, until the old one is gone.
 
     No packet is lost, invites and tokens stay good, and the network stays the same one.
@@ -41,14 +42,14 @@ def rotate(
     if backup and (status or backup.exists() or not backup.parent.is_dir()):
         raise ConfigError("--backup names a new file, in a directory that is there, and goes without --status")
     with connect(data_dir) as client:
-        if not status:
-            _confirm(yes=yes)
+        if not (status or yes or _confirmed()):
+            return DECLINED
         found = client.ca_rotation() if status else client.ca_rotate()
     if backup:
         _save(data_dir or default_data_dir(), backup)
     if json:
         print_json(found)
-        return
+        return 0
     print_pairs([
         ("step", _STEPS[found.step]),
         ("key", f"{spaced(found.key)}, replaced {found.number} times"),
@@ -60,6 +61,7 @@ def rotate(
         print(f"The backup {backup} holds the new key. Keep it where only you can read it.")
     elif not status:
         print("Earlier backups lack the new key. Type next: pulse ca backup <file>")
+    return 0
 
 
 def _save(data_dir: Path, backup: Path) -> None:
@@ -86,12 +88,8 @@ def _show_awaited(found: certschemas.CaRotation) -> None:
         print("Who is away gets its certificate once it is back. Who is gone for good: pulse revoke --node <node>")
 
 
-def _confirm(*, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise ConfigError("this replaces the CA's key, so it asks first; in a script say --yes")
-    print("This makes a new key for the CA and, once all nodes have certificates under it, deletes the old one.")
-    print("Backups of before are of no use then: --backup <file> writes one that holds the new key.")
-    if input("Replace the CA's key? [y/N] ").strip().lower() not in ("y", "yes"):
-        raise ConfigError("nothing was begun")
+def _confirmed() -> bool:
+    if sys.stdin.isatty():
+        print("This makes a new key for the CA and, once all nodes have certificates under it, deletes the old one.")
+        print("Backups of before are of no use then: --backup <file> writes one that holds the new key.")
+    return agreed("Replace the CA's key?", "pulse ca rotate --yes")

@@ -114,7 +114,7 @@ def test_a_revoked_token_is_good_for_nothing() -> None:
         ({"max_uses": 10_000_000}, "machines"),
         ({"tags": ("A!",)}, "cannot be a tag"),
         ({"tags": tuple(f"t{number}" for number in range(33))}, "33 tags"),
-        ({"name": "cafe", "max_uses": 1}, "cannot be a node's name"),
+        ({"name": "cafe", "max_uses": 1}, "cannot name a node"),
         ({"name": "db"}, "for one machine"),
     ],
 )

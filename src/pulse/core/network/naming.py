@@ -4,19 +4,15 @@ Invariant: the first edit of a node's tags takes over those of its certificate.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from pulse.core.messages import Wire, shortened
 from pulse.core.network.draft import Draft
 from pulse.core.network.netconfig import NODES_LIMIT, Names, Tags
 from pulse.core.trust.certificates import TAGS_LIMIT
-from pulse.core.trust.identity import is_tag, node_from_bytes
+from pulse.core.trust.identity import check_name, check_tag, node_from_bytes
 from pulse.core.trust.members import Naming
-from pulse.core.types import SHORT_ID, Digest, NodeId, ShortText, is_node_name
+from pulse.core.types import SHORT_ID, Digest, NodeId, ShortText
 from pulse.errors import Conflict, NotFound, Refused
-
-NAME_RULE: Final = "a name has lower case letters, digits and inner -, 63 at most, and does not read as a node id"
-TAG_RULE: Final = "a tag has lower case letters, digits and inner _ . -, 63 at most"
 
 
 class NodeNamed(Wire, frozen=True, tag=1):
@@ -64,8 +60,7 @@ def renamed(draft: Draft, edit: NamingEdit) -> Draft:
 
 
 def _named(draft: Draft, node: NodeId, name: str) -> Draft:
-    if not is_node_name(name):
-        raise Refused(f'"{shortened(name)}" cannot name a node: {NAME_RULE}')
+    check_name(name)
     naming = draft.naming
     if naming.names.get(node) == name:
         return draft
@@ -77,8 +72,7 @@ def _named(draft: Draft, node: NodeId, name: str) -> Draft:
 
 
 def _tagged(draft: Draft, node: NodeId, tag: str) -> Draft:
-    if not is_tag(tag):
-        raise Refused(f'"{shortened(tag)}" cannot be a tag: {TAG_RULE}')
+    check_tag(tag)
     naming, worn = draft.naming, _worn(draft, node)
     if tag in worn:
         return draft
@@ -118,8 +112,7 @@ def _check_names(draft: Draft, names: Mapping[NodeId, str]) -> None:
     others = [each for each in draft.members.all() if each.node_id not in names]
     holders = {called: each.node_id for each in others for called in (each.name, each.host) if called}
     for node, name in names.items():
-        if not is_node_name(name):
-            raise Refused(f'"{shortened(name)}" cannot name a node: {NAME_RULE}')
+        check_name(name)
         if name in holders and (draft.naming.names.get(node) != name or holders[name] in names):
             # What is called so already stays, whatever a newcomer asks to be called.
             raise Conflict(f"{name} would be the name of {holders[name][:SHORT_ID]} and of {node[:SHORT_ID]}")
@@ -128,8 +121,7 @@ def _check_names(draft: Draft, names: Mapping[NodeId, str]) -> None:
 
 def _check_tags(node: NodeId, worn: Sequence[str]) -> None:
     for tag in worn:
-        if not is_tag(tag):
-            raise Refused(f'"{shortened(tag)}" cannot be a tag: {TAG_RULE}')
+        check_tag(tag)
     if len(set(worn)) < len(worn):
         raise Refused(f"{node[:SHORT_ID]} would have one tag twice")
 

@@ -12,7 +12,7 @@ import msgspec
 from pulse.core.durations import duration_text, parse_duration
 from pulse.core.messages import Wire, printable, shortened
 from pulse.core.trust.certificates import TAGS_LIMIT
-from pulse.core.trust.identity import is_tag
+from pulse.core.trust.identity import check_name, check_tag
 from pulse.core.types import ShortText, is_node_name
 from pulse.errors import Refused
 
@@ -49,11 +49,9 @@ Templates = Annotated[dict[ShortText, Template], msgspec.Meta(max_length=TEMPLAT
 
 def check_template(name: str, template: Template) -> None:
     """Raise Refused if there can be no such template."""
-    if not is_node_name(name):
-        raise Refused(f'"{shortened(name)}" cannot name a template: lower case letters, digits and inner -, no id')
+    check_name(name, "a template")
     for tag in template.tags:
-        if not is_tag(tag):
-            raise Refused(f'"{shortened(tag)}" cannot be a tag: lower case letters, digits and inner _ . -')
+        check_tag(tag)
     if len(set(template.tags)) < len(template.tags):
         raise Refused(f"template {name} would give one tag twice")
     if template.name and template.uses > 1:

@@ -13,13 +13,17 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.utils import Buffer
 
+from pulse.core.messages import shortened
 from pulse.core.types import Network, NodeId, is_node_name
-from pulse.errors import ProtocolError
+from pulse.errors import ProtocolError, Refused
 
 KEY_BYTES: Final = 32
 
 _SPKI_PREFIX: Final = bytes.fromhex("302a300506032b6570032100")
 """What stands before the 32 key bytes in an Ed25519 SubjectPublicKeyInfo (RFC 8410)."""
+
+NAME_RULE: Final = "a name has lower case letters, digits and inner -, 63 at most, and does not read as a node id"
+TAG_RULE: Final = "a tag has lower case letters, digits and inner _ . -, 63 at most"
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 _TAG = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?")
@@ -120,6 +124,18 @@ def v4_choices(node: NodeId, mesh_cidr: IPv4Network) -> Iterator[IPv4Address]:
 def is_tag(text: str) -> bool:
     """True if `text` can be a tag: lower case letters, digits, and inside it also `_`, `.`, `-`."""
     return _TAG.fullmatch(text) is not None
+
+
+def check_tag(text: str) -> None:
+    """Raise Refused, with the rule, for what cannot be a tag."""
+    if not is_tag(text):
+        raise Refused(f'"{shortened(text)}" cannot be a tag: {TAG_RULE}')
+
+
+def check_name(text: str, what: str = "a node") -> None:
+    """Raise Refused, with the rule, for what cannot be the name of a node or of `what`."""
+    if not is_node_name(text):
+        raise Refused(f'"{shortened(text)}" cannot name {what}: {NAME_RULE}')
 
 
 def requested_name(host: str) -> str:

@@ -14,8 +14,7 @@ from typing import Final
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from pulse.core.trust.identity import is_tag
-from pulse.core.types import is_node_name
+from pulse.core.trust.identity import check_name, check_tag
 from pulse.errors import Refused
 
 SECRET_BYTES: Final = 32
@@ -158,12 +157,11 @@ def new_token(
     if not 0 <= max_uses <= MOST_USES:
         raise Refused(f"a token cannot be good for {max_uses} machines; 1 to 1000000, or 0 for no limit")
     for tag in tags:
-        if not is_tag(tag):
-            raise Refused(f"{tag!r} cannot be a tag: lower case letters, digits, '-', '_', '.', at most 63")
+        check_tag(tag)
     if len(tags) > TAGS_LIMIT:
         raise Refused(f"{len(tags)} tags on one token; {TAGS_LIMIT} are allowed")
-    if name is not None and not is_node_name(name):
-        raise Refused(f"{name!r} cannot be a node's name: a DNS label in lower case that does not read as a node id")
+    if name is not None:
+        check_name(name)
     if name is not None and max_uses != 1:
         raise Refused(f"a token with a name ({name}) is for one machine: add --max-uses 1")
     return TokenRecord(

@@ -88,7 +88,7 @@ prefer_versioned_rust() { # Ubuntu's rustc-1.85 is not on PATH as rustc
 
 # program:package of everything a test calls
 test_programs="nft:nftables iptables:iptables ethtool:ethtool conntrack:conntrack iperf3:iperf3 tcpdump:tcpdump
-    strace:strace tmux:tmux gcore:gdb miniupnpd:miniupnpd-nftables"
+    strace:strace tmux:tmux gcore:gdb miniupnpd:miniupnpd-nftables zsh:zsh fish:fish"
 
 browser_is_here() { has chromium-headless-shell || has chromium; }
 

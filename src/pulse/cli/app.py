@@ -19,6 +19,7 @@ GROUPS = {
         "stop": ("pulse.cli.daemon:stop", "Stop the node and wait until it is gone."),
         "join": ("pulse.cli.daemon:join", "Make this machine a member of a network, once."),
         "version": ("pulse.cli.version:version", "Show the version of pulse and of its data plane."),
+        "completion": ("pulse.cli.completion:completion", "Print what a shell needs to complete commands and flags."),
     },
     "Look": {
         "status": ("pulse.cli.status:status", "Show whether all is well, and the nodes of the mesh."),

@@ -2,7 +2,7 @@
 
 import json
 
-from pulse.cli.values import DASH
+from pulse.wording import DASH
 from tests.api.fake_acls import OPEN
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
-from pulse.cli.values import DASH
 from pulse.eventschemas import MomentQuery
+from pulse.wording import DASH
 from tests.api.fake_control import FakeControl
 from tests.api.fake_journals import MOMENT
 from tests.cli.shell import Shell

@@ -3,7 +3,7 @@
 import json
 
 from pulse import schemas
-from pulse.cli.values import DASH
+from pulse.wording import DASH
 from tests.api.fake_control import KEPT, FakeControl
 from tests.cli.shell import Shell
 

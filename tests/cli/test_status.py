@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from pulse import scribeschemas
-from pulse.cli.values import DASH
+from pulse.wording import DASH
 from tests.api.fake_control import FakeControl, peer
 from tests.api.fake_ways import AWAY, pinned
 from tests.cli.shell import Shell

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pulse import schemas
-from pulse.cli.values import DASH
+from pulse.wording import DASH
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
 

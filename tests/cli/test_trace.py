@@ -5,8 +5,8 @@ import json
 import msgspec
 
 from pulse import pathschemas
-from pulse.cli.values import DASH
 from pulse.errors import ConfigError, LinkError, NotFound
+from pulse.wording import DASH
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
 

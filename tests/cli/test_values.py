@@ -2,18 +2,9 @@
 
 import pytest
 
-from pulse.cli.values import (
-    DASH,
-    counted,
-    day,
-    milliseconds,
-    moment,
-    parse_moment,
-    percent,
-    span,
-    spelled_span,
-)
+from pulse.cli.values import parse_moment
 from pulse.errors import ConfigError
+from pulse.wording import DASH, counted, day, milliseconds, moment, percent, span, spelled_span
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from pulse import clock, policyschemas
 from pulse.cli import changes, rulefile, ssh
 from pulse.cli.hits import hits
 from pulse.cli.output import print_json, print_table
-from pulse.cli.values import DASH, DataDir, Duration, Json, counted, moment
+from pulse.cli.values import DataDir, Duration, Json
 from pulse.client import connect
 from pulse.core.types import SHORT_ID
 from pulse.errors import ConfigError, PulseError
 from pulse.policyschemas import ALLOW, DENY, RuleView
+from pulse.wording import DASH, counted, moment
 
 if TYPE_CHECKING:
     from pulse.core.network.ruling import RuleAdded

@@ -10,8 +10,9 @@ from cyclopts import App, Parameter
 
 from pulse import clock, scribeschemas
 from pulse.cli.output import print_json, print_table
-from pulse.cli.values import DataDir, Json, span
+from pulse.cli.values import DataDir, Json
 from pulse.client import connect
+from pulse.wording import span
 
 Scope = Annotated[scribeschemas.KeyScope, Parameter(help="What it is good for: read, or write, which reads too.")]
 

@@ -23,6 +23,7 @@ GROUPS = {
     },
     "Look": {
         "status": ("pulse.cli.status:status", "Show whether all is well, and the nodes of the mesh."),
+        "top": ("pulse.cli.top:top", "Show the mesh in this terminal as it changes."),
         "id": ("pulse.cli.node:identity", "Show who this node is."),
         "cert": ("pulse.cli.cert:app", "Show this node's certificate and when it ends."),
         "ping": ("pulse.cli.node:ping", "Ask a node for a sign of life, and measure."),

@@ -10,10 +10,11 @@ from cyclopts import Parameter
 
 from pulse import scribeschemas
 from pulse.cli.output import print_json
-from pulse.cli.values import DataDir, Json, counted
+from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.core.types import SHORT_ID
 from pulse.errors import ConfigError, Refused
+from pulse.wording import counted
 
 Yes = Annotated[bool, Parameter(help="Revoke them without being asked again.")]
 

@@ -11,9 +11,10 @@ from cyclopts import App, Parameter
 
 from pulse import schemas
 from pulse.cli.output import print_json
-from pulse.cli.values import DataDir, Json, moment
+from pulse.cli.values import DataDir, Json
 from pulse.client import Client, connect
 from pulse.errors import ConfigError, Damaged
+from pulse.wording import moment
 
 EVERY: Final = 1.0
 """Seconds between two looks of --follow."""

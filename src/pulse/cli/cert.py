@@ -12,10 +12,11 @@ from cyclopts import App, Parameter
 
 from pulse.cli.node import certificate
 from pulse.cli.output import print_json, tick
-from pulse.cli.values import DataDir, Json, day
+from pulse.cli.values import DataDir, Json
 from pulse.config import default_data_dir
 from pulse.core.types import SHORT_ID, spaced
 from pulse.errors import SystemRefused
+from pulse.wording import day
 
 PRIVATE: Final = 0o077
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from pulse import configschemas, policyschemas
 from pulse.cli.output import plain_lines, print_json
-from pulse.cli.values import counted
+from pulse.wording import counted
 
 SHOWN: Final = 20
 """Pairs of nodes shown of each kind."""

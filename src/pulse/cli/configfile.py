@@ -15,9 +15,10 @@ from pulse import configschemas
 from pulse.cli import changes, ssh
 from pulse.cli.asking import DECLINED, agreed
 from pulse.cli.output import print_json
-from pulse.cli.values import DataDir, Json, counted
+from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.errors import ConfigError, PulseError
+from pulse.wording import counted
 
 CHANGES: Final = 2
 """Exit code of a plan with something to do, as others have it (terraform plan -detailed-exitcode)."""

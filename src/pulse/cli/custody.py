@@ -12,10 +12,11 @@ from cyclopts import Parameter
 
 from pulse import certschemas
 from pulse.cli.output import print_json, tick
-from pulse.cli.values import DataDir, Json, day, moment
+from pulse.cli.values import DataDir, Json
 from pulse.config import default_data_dir
 from pulse.core.types import SHORT_ID
 from pulse.errors import SystemRefused
+from pulse.wording import day, moment
 
 PRIVATE: Final = 0o077
 

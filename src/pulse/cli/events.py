@@ -11,12 +11,13 @@ from cyclopts import Parameter
 
 from pulse import schemas
 from pulse.cli.output import print_json
-from pulse.cli.values import DASH, DataDir, Json, When, counted, moment
+from pulse.cli.values import DataDir, Json, When
 from pulse.client import Client, connect
 from pulse.core.messages import printable
 from pulse.core.types import SHORT_ID
 from pulse.errors import ConfigError, Damaged
 from pulse.eventschemas import EventInfo, Events, EventsQuery
+from pulse.wording import DASH, counted, moment
 
 EVERY: Final = 1.0
 """Seconds between two looks of --follow."""

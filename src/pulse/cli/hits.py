@@ -6,9 +6,10 @@ Invariant: what is shown says who counted it.
 from typing import Final
 
 from pulse.cli.output import print_json, print_table
-from pulse.cli.values import DASH, DataDir, Json, moment
+from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.policyschemas import HitsQuery, RuleHits
+from pulse.wording import DASH, moment
 
 
 def hits(*, here: bool = False, json: Json = False, data_dir: DataDir = None) -> None:

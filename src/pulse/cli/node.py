@@ -10,10 +10,11 @@ from cyclopts import Parameter
 
 from pulse import certschemas, schemas
 from pulse.cli.output import print_json, print_pairs, print_table
-from pulse.cli.values import DASH, DataDir, Json, day, milliseconds, span
+from pulse.cli.values import DataDir, Json
 from pulse.client import Client, connect
 from pulse.core.types import SHORT_ID, spaced
 from pulse.errors import ConfigError, LinkError
+from pulse.wording import DASH, day, milliseconds, span
 
 PAUSE: Final = 1.0
 """Seconds between two pings."""

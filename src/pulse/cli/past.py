@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from pulse.cli.output import print_json, print_table
-from pulse.cli.values import DASH, counted, moment
 from pulse.client import connect
 from pulse.core.messages import printable
 from pulse.core.types import SHORT_ID
 from pulse.eventschemas import Moment, PastPeer
+from pulse.wording import DASH, counted, moment
 
 HEADER: Final = ("NODE", "ADDRESS", "LINK", "VIA", "SINCE", "ROLES")
 NAMES: Final = frozenset({"NODE", "VIA"})

@@ -5,9 +5,10 @@ Invariant: parse, one call, print.
 
 from pulse import schemas
 from pulse.cli.output import print_json, print_table
-from pulse.cli.values import DASH, DataDir, Json
+from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.core.types import SHORT_ID
+from pulse.wording import DASH
 
 
 def roles(*, json: Json = False, data_dir: DataDir = None) -> None:

@@ -13,11 +13,12 @@ from pulse import certschemas
 from pulse.cli.asking import DECLINED, agreed
 from pulse.cli.custody import written
 from pulse.cli.output import print_json, print_pairs, print_table
-from pulse.cli.values import DASH, DataDir, Json, day, moment
+from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.config import default_data_dir
 from pulse.core.types import SHORT_ID, spaced
 from pulse.errors import ConfigError, PulseError
+from pulse.wording import DASH, day, moment
 
 _STEPS = {
     "introducing": "1 of 3: all nodes learn the new key, the old one signs",

@@ -10,10 +10,11 @@ from cyclopts import Parameter
 
 from pulse import schemas
 from pulse.cli.output import beside, clear_screen, is_terminal, print_json, print_table
-from pulse.cli.values import DASH, MINUTE, DataDir, Json, When, milliseconds, percent, span
+from pulse.cli.values import DataDir, Json, When
 from pulse.client import Client, connect
 from pulse.core.types import SHORT_ID
 from pulse.errors import ConfigError
+from pulse.wording import DASH, MINUTE, milliseconds, percent, span
 
 EVERY: Final = 1.0
 """Seconds between two looks of --watch."""

@@ -9,8 +9,9 @@ from cyclopts import App, Parameter
 
 from pulse import configschemas
 from pulse.cli.output import print_json, print_table
-from pulse.cli.values import DASH, DataDir, Duration, Json, counted, spelled_span
+from pulse.cli.values import DataDir, Duration, Json
 from pulse.client import connect
+from pulse.wording import DASH, counted, spelled_span
 
 app = App(name="template", help="Say what new nodes of a kind get; tokens and invites are made from it.")
 

@@ -10,10 +10,11 @@ from cyclopts import App, Parameter
 
 from pulse import clock, schemas
 from pulse.cli.output import is_terminal, print_json, print_table
-from pulse.cli.values import DASH, HOUR, DataDir, Duration, Json, counted, span, spelled_span
+from pulse.cli.values import DataDir, Duration, Json
 from pulse.client import connect
 from pulse.core.types import SHORT_ID
 from pulse.errors import ConfigError
+from pulse.wording import DASH, HOUR, counted, span, spelled_span
 
 MOST_USES: Final = 1_000_000
 

@@ -6,10 +6,11 @@ an error to programs.
 
 from pulse import pathschemas
 from pulse.cli.output import print_json, print_table
-from pulse.cli.values import DASH, DataDir, Json, counted, milliseconds, percent
+from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.core.types import SHORT_ID
 from pulse.errors import ConfigError, LinkError
+from pulse.wording import DASH, counted, milliseconds, percent
 
 HEADER = ("HOP", "NODE", "ADDRESS", "LINK", "RTT", "TOTAL", "LOSS")
 RIGHT = frozenset({"HOP", "RTT", "TOTAL", "LOSS"})

@@ -7,9 +7,10 @@ from typing import Final
 
 from pulse import pathschemas
 from pulse.cli.output import print_json
-from pulse.cli.values import DataDir, Json, counted, spelled_span
+from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.errors import ConfigError
+from pulse.wording import counted, spelled_span
 
 SHOWN: Final = 4
 """Places shown of each end, those with most probes."""

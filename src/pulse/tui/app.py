@@ -1,0 +1,310 @@
+"""`pulse top` as an application of textual: one table, one line of what is so, and one line to type in.
+
+Invariant: the node is asked in a thread, one question at a time, and what is drawn is what changed.
+"""
+
+import time
+from pathlib import Path
+from typing import ClassVar, Final
+
+from rich.text import Text
+from textual import on, work
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widgets import DataTable, Input, Static
+from textual.worker import get_current_worker
+
+from pulse import schemas
+from pulse.client import connect
+from pulse.core.messages import printable
+from pulse.errors import PulseError
+from pulse.tui import commands
+from pulse.tui.help import HELP
+from pulse.tui.model import Line, Sorting, arranged, update
+from pulse.tui.pane import Pane
+from pulse.tui.rates import Rates
+from pulse.tui.reasons import described
+from pulse.tui.views import TABLES, Memory, Table
+
+EVERY: Final = 1.0
+"""Seconds between two looks, at least."""
+
+SHARE: Final = 10.0
+"""A look is followed by a pause of so many times the processor time it took, drawing included."""
+
+FILTER: Final = "filter"
+COMMAND: Final = "command"
+QUESTION: Final = "question"
+
+
+class TopApp(App[None]):
+    """The mesh in a terminal."""
+
+    CSS_PATH = "pulse.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(str(place), f"view({place - 1})", show=False) for place in range(1, len(TABLES) + 1)),
+        Binding("slash", "type('filter')", "filter"),
+        Binding("colon", "type('command')", "command"),
+        Binding("s", "sort", "sort"),
+        Binding("S", "turn", "turn"),
+        Binding("d,enter", "describe", "details"),
+        Binding("question_mark", "help", "help"),
+        Binding("escape", "leave", show=False),
+        Binding("q", "out", "back"),
+        *(Binding(key, f"write('{key}')", show=False) for key in "tunpPRae"),
+    ]
+
+    def __init__(self, data_dir: Path | None) -> None:
+        """Show the node of that data directory; the one that runs here, if none is given."""
+        super().__init__()
+        self.data_dir = data_dir
+        self.table = TABLES[0]
+        self.wanted = ""
+        self.sorting = Sorting()
+        self.purpose = ""
+        """Of the line at the bottom."""
+        self.asked: commands.Command | None = None
+        """What waits for a yes."""
+        self._memory = Memory(Rates(), Rates())
+        self._lines: list[Line] = []
+        self._shown: list[Line] = []
+
+    # Drawing
+
+    def compose(self) -> ComposeResult:
+        """The screen from top to bottom."""
+        with Horizontal(id="top"):
+            yield Static(id="sentence")
+            yield Static(id="node")
+        yield Static(id="views")
+        yield DataTable[Text](id="table", cursor_type="row", zebra_stripes=False)
+        yield Static(id="note")
+        yield Input(id="line", select_on_focus=False)
+
+    def on_mount(self) -> None:
+        """Begin to look."""
+        self.query_one("#line", Input).display = False
+        self._change(self.table)
+
+    def _change(self, table: Table) -> None:
+        """Show another table."""
+        self.table, self._lines, self._shown, self.sorting = table, [], [], Sorting()
+        grid = self._grid
+        grid.clear(columns=True)
+        for place, column in enumerate(table.columns):
+            grid.add_column(column.title, key=str(place))
+        self._name_views()
+        self._say("")
+        self.look()
+
+    def _name_views(self) -> None:
+        names = [
+            f"[reverse] {place} {each.name} [/]" if each is self.table else f" {place} {each.name} "
+            for place, each in enumerate(TABLES, 1)
+        ]
+        self.query_one("#views", Static).update("".join(names))
+
+    def _draw(self) -> None:
+        """Bring the table to what is wanted of the lines there are."""
+        wanted = arranged(self._lines, self.wanted, self.sorting)
+        change, self._shown = update(self._shown, wanted), wanted
+        grid = self._grid
+        if not change.anew:
+            for key, place, text in change.cells:
+                grid.update_cell(key, str(place), self._cell(place, text))
+            return
+        at = self._under_cursor()
+        place = grid.cursor_row
+        grid.clear()
+        for each in wanted:
+            grid.add_row(*(self._cell(number, text) for number, text in enumerate(each.cells)), key=each.key)
+        kept = next((number for number, each in enumerate(wanted) if each.key == at), min(place, len(wanted) - 1))
+        grid.move_cursor(row=max(kept, 0))
+
+    def _cell(self, place: int, text: str) -> Text:
+        return Text(text, justify="right" if self.table.columns[place].right else "left", no_wrap=True)
+
+    def _under_cursor(self) -> str:
+        grid = self._grid
+        if not grid.is_valid_row_index(grid.cursor_row):
+            return ""
+        return str(grid.coordinate_to_cell_key(grid.cursor_coordinate).row_key.value)
+
+    @property
+    def _grid(self) -> DataTable[Text]:
+        return self.query_one("#table", DataTable)
+
+    def _say(self, text: str, *, failed: bool = False) -> None:
+        """One line under the table."""
+        note = self.query_one("#note", Static)
+        note.update(Text(text))
+        note.set_class(failed, "failed")
+        if not text:
+            shown = f"filter: {self.wanted}" if self.wanted else ""
+            if self.sorting.column is not None:
+                column = self.table.columns[self.sorting.column].title
+                shown = f"{shown}  sorted by {column}{' ↓' if self.sorting.falling else ' ↑'}"
+            note.update(Text(shown.strip() or "? help  / filter  : command  d details  s sort  q back"))
+
+    # Looking
+
+    @work(thread=True, exclusive=True)
+    def look(self) -> None:
+        """Ask the node again and again, until another view is wanted."""
+        worker, table = get_current_worker(), self.table
+        while not worker.is_cancelled:
+            used = time.process_time()
+            try:
+                with connect(self.data_dir) as client:
+                    status = client.status()
+                    lines = table.ask(client, self._memory)
+            except PulseError as error:
+                self.call_from_thread(self._missed, table, str(error))
+            else:
+                self.call_from_thread(self._seen, table, status, lines)
+            end = time.monotonic() + max(EVERY, SHARE * (time.process_time() - used))
+            while not worker.is_cancelled and time.monotonic() < end:
+                time.sleep(0.05)
+
+    def _seen(self, table: Table, status: schemas.Status, lines: list[Line]) -> None:
+        if table is not self.table:
+            return
+        node = status.node
+        self.query_one("#sentence", Static).update(Text(printable(status.sentence)))
+        self.query_one("#node", Static).update(Text(printable(f"{node.network} · {node.name} {node.v4}")))
+        first, self._lines = not self._lines, lines
+        self._draw()
+        if first and not lines:
+            self._say(table.empty)
+
+    def _missed(self, table: Table, why: str) -> None:
+        if table is self.table:
+            self._say(" ".join(why.splitlines()), failed=True)
+
+    # Keys
+
+    def action_view(self, place: int) -> None:
+        """Another view, by its number."""
+        self.wanted = ""
+        self._change(TABLES[place])
+
+    def action_sort(self) -> None:
+        """Sort by the next column."""
+        self.sorting = self.sorting.next(len(self.table.columns))
+        self._say("")
+        self._draw()
+
+    def action_turn(self) -> None:
+        """Turn the order round."""
+        self.sorting = Sorting(self.sorting.column, not self.sorting.falling)
+        self._say("")
+        self._draw()
+
+    def action_type(self, purpose: str, text: str = "") -> None:
+        """Open the line at the bottom."""
+        line = self.query_one("#line", Input)
+        line.value = text or (self.wanted if purpose == FILTER else "")
+        line.placeholder = {FILTER: "words to look for", COMMAND: "a view, or a command of pulse", QUESTION: "y or n"}[
+            purpose
+        ]
+        self.purpose = purpose
+        line.display = True
+        line.focus()
+        line.cursor_position = len(line.value)
+
+    def action_write(self, key: str) -> None:
+        """Write the command of a key, to be finished and entered."""
+        chosen = next((each for each in self._shown if each.key == self._under_cursor()), None)
+        text = commands.written(key, chosen.cells if chosen else (), self.table.name)
+        if text and (chosen or "{name}" not in text):
+            self.action_type(COMMAND, text)
+
+    def action_leave(self) -> None:
+        """Close the line, or forget the filter."""
+        line = self.query_one("#line", Input)
+        if not line.display or line.name == FILTER:
+            self.wanted = ""
+        self._close_line()
+        self._draw()
+
+    def action_out(self) -> None:
+        """To the first view, and from there out."""
+        if self.table is TABLES[0] and not self.wanted:
+            self.exit()
+            return
+        self.wanted = ""
+        self._change(TABLES[0])
+
+    def action_help(self) -> None:
+        """What the keys do."""
+        self.push_screen(Pane("pulse top", HELP))
+
+    def action_describe(self) -> None:
+        """All there is to say of the line under the cursor."""
+        chosen = next((each for each in self._shown if each.key == self._under_cursor()), None)
+        if chosen is not None:
+            pane = Pane(chosen.cells[0], "asking …")
+            self.push_screen(pane)
+            self._describe(pane, chosen)
+
+    @work(thread=True)
+    def _describe(self, pane: Pane, chosen: Line) -> None:
+        titles = [column.title for column in self.table.columns]
+        told = described(self.data_dir, self.table.name, titles, chosen)
+        self.call_from_thread(pane.show, told)
+
+    # The line
+
+    @on(Input.Changed, "#line")
+    def _typed(self, event: Input.Changed) -> None:
+        if self.purpose == FILTER and event.input.display:
+            self.wanted = event.value
+            self._draw()
+
+    @on(Input.Submitted, "#line")
+    def _entered(self, event: Input.Submitted) -> None:
+        purpose, text = self.purpose, event.value.strip()
+        self._close_line()
+        if purpose == QUESTION:
+            command, self.asked = self.asked, None
+            if command and text.casefold() in ("y", "yes"):
+                self._run(command)
+            else:
+                self._say("nothing is changed")
+        elif purpose == COMMAND:
+            self._command(text)
+
+    def _close_line(self) -> None:
+        self.query_one("#line", Input).display = False
+        self._grid.focus()
+        self._say("")
+
+    def _command(self, text: str) -> None:
+        view = next((place for place, each in enumerate(TABLES) if text and each.name.startswith(text)), None)
+        if view is not None:
+            self.action_view(view)
+            return
+        found = commands.read(text)
+        if isinstance(found, str):
+            self._say(found, failed=True)
+        elif found.question:
+            self.asked = found
+            self.action_type(QUESTION)
+            self._say(found.question)
+        else:
+            self._run(found)
+
+    @work(thread=True)
+    def _run(self, command: commands.Command) -> None:
+        self.call_from_thread(self._say, f"pulse {' '.join(command.words)} …")
+        done = commands.run(command, self.data_dir)
+        self.call_from_thread(self._told, command, done)
+
+    def _told(self, command: commands.Command, done: commands.Done) -> None:
+        lines = done.text.splitlines()
+        self._say(" ".join(lines[:2]), failed=done.failed)
+        if len(lines) > 2:
+            self.push_screen(Pane(f"pulse {' '.join(command.words)}", done.text))
+        self.look()

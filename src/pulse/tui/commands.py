@@ -1,0 +1,102 @@
+"""What is typed behind `:`: a view's name, or a command of pulse as on any other line.
+
+Each action of a key is such a command, written as far as it can be. Invariant: what cannot be taken back is asked for
+once more, and what would take the whole terminal is not begun.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+PATIENCE: Final = 60.0
+"""Seconds a command may take."""
+
+FINAL: Final = (
+    *("revoke", "stop", "ca rotate", "ca restore", "acl remove", "token revoke", "config apply", "api-key revoke"),
+    *("template remove", "groups remove", "ca ungrant"),
+)
+"""Commands that are asked about."""
+
+ALONE: Final = frozenset({"top", "demo", "lab", "detached", "start", "join"})
+"""Commands that take a terminal, or are not about this node."""
+
+ENDLESS: Final = frozenset({"-f", "--follow", "--watch"})
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A line that can be run."""
+
+    words: tuple[str, ...]
+    question: str
+    """What to ask before; empty if nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of it."""
+
+    text: str
+    failed: bool
+
+
+def read(text: str) -> Command | str:
+    """The command in a typed line, or why it is none. Views are looked for before."""
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        return f"this cannot be read: {error}"
+    words = words[1:] if words[:1] == ("pulse",) else words
+    if not words:
+        return "type a view or a command: nodes, policy, tag laptop backend"
+    if words[0].startswith("-") or words[0] in ALONE:
+        return f"pulse {words[0]} is for a terminal of its own"
+    if ENDLESS & {*words}:
+        return f"here nothing goes on for ever: leave out {' '.join(sorted(ENDLESS & {*words}))}"
+    line = " ".join(words)
+    asks = any(line == each or line.startswith(f"{each} ") for each in FINAL) or (
+        words[0] == "bulk" and "revoke" in words
+    )
+    return Command(words, f"pulse {line}: sure?" if asks else "")
+
+
+def run(command: Command, data_dir: Path | None, environment: Mapping[str, str] = os.environ) -> Done:
+    """Run it as a process of its own, about the node that is shown, and wait for its end."""
+    variables = {**environment, "NO_COLOR": "1", "COLUMNS": "200"}
+    if data_dir is not None:
+        variables["PULSE_DATA_DIR"] = str(data_dir)
+    answers = ["--yes"] if command.words[:2] in (("ca", "rotate"), ("config", "apply")) else []
+    line = [sys.executable, "-m", "pulse", *command.words, *answers]
+    try:
+        done = subprocess.run(
+            line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, env=variables, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Done(f"pulse {' '.join(command.words)} was not done after {PATIENCE:.0f} s", failed=True)
+    return Done((done.stdout + done.stderr).strip() or "done", failed=done.returncode != 0)
+
+
+def written(key: str, cells: Sequence[str], view: str) -> str:
+    """The command that a key stands for, about the line under the cursor; empty if it stands for none there."""
+    name = shlex.quote(cells[0]) if cells else ""
+    return _WRITTEN.get((view, key), "").format(name=name)
+
+
+_WRITTEN: Final[Mapping[tuple[str, str], str]] = {
+    ("nodes", "t"): "tag {name} ",
+    ("nodes", "u"): "untag {name} ",
+    ("nodes", "n"): "name {name} ",
+    ("nodes", "p"): "pin {name} ",
+    ("nodes", "P"): "unpin {name}",
+    ("nodes", "R"): "revoke {name}",
+    ("policy", "a"): "acl add --from ",
+    ("policy", "R"): "acl remove {name}",
+    ("policy", "e"): "acl explain ",
+    ("tokens", "a"): "token create --ttl 1h --max-uses 1",
+    ("tokens", "R"): "token revoke {name}",
+}

@@ -1,0 +1,53 @@
+"""What is typed behind the colon: read, asked about, run; and what is not begun there."""
+
+from pathlib import Path
+
+import pytest
+
+from pulse.tui.commands import Command, read, run, written
+from tests.api.fake_control import FakeControl
+
+
+def test_a_command_is_read_as_a_shell_reads_it() -> None:
+    assert read('pulse acl add --note "for reports"') == Command(("acl", "add", "--note", "for reports"), "")
+
+
+@pytest.mark.parametrize("text", ["revoke cam-7", "acl remove 2", "bulk 'cam-*' revoke", "ca rotate", "stop"])
+def test_what_cannot_be_taken_back_is_asked_about(text: str) -> None:
+    found = read(text)
+    assert isinstance(found, Command)
+    assert found.question.endswith("sure?")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "type a view or a command"),
+        ("top", "a terminal of its own"),
+        ("--ca", "a terminal of its own"),
+        ("logs -f", "leave out -f"),
+        ("status --watch", "leave out --watch"),
+        ("name 'x", "cannot be read"),
+    ],
+)
+def test_what_cannot_be_run_here_says_why(text: str, why: str) -> None:
+    found = read(text)
+    assert isinstance(found, str)
+    assert why in found
+
+
+def test_it_is_run_about_the_node_that_is_shown(data_dir: Path, control: FakeControl) -> None:
+    done = run(Command(("tag", "relay-01", "prod"), ""), data_dir)
+    assert (done.failed, done.text) == (False, "relay-01 has the tags edge prod")
+
+
+def test_an_error_is_told_as_it_is(data_dir: Path, control: FakeControl) -> None:
+    done = run(Command(("untag", "relay-01", "prod"), ""), data_dir)
+    assert done.failed
+    assert 'has no tag "prod"' in done.text
+
+
+def test_a_key_writes_a_command_about_the_line_under_the_cursor() -> None:
+    assert written("t", ["web"], "nodes") == "tag web "
+    assert written("R", ["a b"], "nodes") == "revoke 'a b'"
+    assert written("t", ["web"], "events") == ""

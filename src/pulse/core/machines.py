@@ -22,7 +22,8 @@ from pulse.core.paths.gossip import Gossip
 from pulse.core.paths.heard import Heard
 from pulse.core.paths.linkstate import LinkState
 from pulse.core.paths.neighbours import Neighbours
-from pulse.core.paths.noderecord import is_candidate
+from pulse.core.paths.noderecord import Service, is_candidate
+from pulse.core.paths.offers import Offers
 from pulse.core.paths.probe import Probe
 from pulse.core.paths.routing import Routing
 from pulse.core.paths.sight import Sight
@@ -54,6 +55,7 @@ class Machines:
         floors: Floors = NO_FLOORS,
         time_floor: float = 0.0,
         birthday: bool = False,
+        services: Sequence[Service] = (),
     ) -> None:
         self.me = me
         self.statements = Statements(chain, self.ca_nodes, self._public_key, floors)
@@ -79,7 +81,8 @@ class Machines:
             wants=lambda node: node in self.wanted.nodes(),
             revoked=self.statements.revoked,
         )
-        self.announce = Announce(me, signer, boot=boot, version=version, chain=chain.number)
+        self.announce = Announce(me, signer, boot=boot, version=version, chain=chain.number, services=services)
+        self.offers = Offers()
         self.linkstate = LinkState(me.node_id)
         self.routing = Routing(self.linkstate.graph)
         self.unknown_messages = 0
@@ -88,11 +91,17 @@ class Machines:
         """The data plane's tables are not what they should be."""
         self.rules_stale = False
         """Its rules may not be either: other ones are in force, or other nodes known that they may fit."""
+        self._naming_revision = 0
         self._rules: tuple[PolicyRule, ...] = ()
         self._book: Rulebook | None = None
         """The same rules, for questions; made when one is asked."""
 
     # Queries
+
+    @property
+    def names_revision(self) -> int:
+        """Another number once nodes, what they are called or offer, or what the rules let reach may be others."""
+        return self._naming_revision + self.offers.revision
 
     def tables(self) -> TablesChanged:
         """The data plane's tables, as they should be now."""
@@ -157,6 +166,7 @@ class Machines:
     def _rules_changed(self, now: float) -> list[Effect]:
         """What to tell the data plane of its rules, if they are others than it was told last."""
         self._book = None
+        self._naming_revision += 1
         before, self._rules = self._rules, self.rules(now)
         self.timetable.rules_told(now)
         return [] if self._rules == before else [PolicyChanged(self._rules)]

@@ -36,6 +36,7 @@ LATEST: Final = 253_402_300_799
 """Seconds since 1970 at the end of year 9999: what a time from a peer may be at most."""
 
 U8 = Annotated[int, msgspec.Meta(ge=0, le=2**8 - 1)]
+U16 = Annotated[int, msgspec.Meta(ge=0, le=2**16 - 1)]
 U32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 U53 = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 """Counters: exact in JSON too, and far above anything that counts up by itself."""

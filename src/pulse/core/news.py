@@ -39,9 +39,11 @@ def heard(of: Machines, news: News, now: float) -> Outcomes:
         case LinkSettled(link):
             return link_settled(of, link, now)
         case RecordMade(record):
+            of.offers.record_accepted(record)
             return [*of.gossip.record_made(record, now), *of.linkstate.record_accepted(record, now)]
         case RecordAccepted(record):
             of.announce.mesh_size(of.members.count())
+            of.offers.record_accepted(record)
             claimed = of.me.addresses.v4 in (each.handle for each in record.adjacencies())
             return [
                 *of.linkstate.record_accepted(record, now),
@@ -50,6 +52,7 @@ def heard(of: Machines, news: News, now: float) -> Outcomes:
                 *of.traversal.record_accepted(record, now),
             ]
         case RecordForgotten(node):
+            of.offers.record_forgotten(node)
             return [*of.linkstate.record_forgotten(node), *of.wanted.record_forgotten(node), *_unclaimed(of, node, now)]
         case CertificateAccepted(certificate):
             renewed = of.neighbours.certificate_renewed(certificate.node_id, spread_of(certificate), now)

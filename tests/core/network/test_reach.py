@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pulse.core.network import reach as module
 from pulse.core.network.patterns import Subject
 from pulse.core.network.policy import Rule
-from pulse.core.network.reach import OTHERS, PORTLESS, Flows, compare, joined
+from pulse.core.network.reach import OTHERS, PORTLESS, Flows, anything, compare, joined
 from pulse.core.network.rulebook import Rulebook
 from tests.core.network.nodes import CAM, DB, EVERYBODY, GROUPS, PORTS, PROTOCOLS, WEB, naive, rule, rules
 
@@ -85,3 +85,18 @@ def test_the_first_rule_takes_all_the_rest_from_everybody() -> None:
 
 def test_ports_that_touch_are_one() -> None:
     assert joined([(5, 9), (1, 4), (20, 30), (25, 26)]) == ((1, 9), (20, 30))
+
+
+def test_anything_passes_if_any_flow_does() -> None:
+    """Of a name in DNS nothing else is asked."""
+    some = [rule("*", "cam", allow=False), rule("*", "db", protocols=[6], ports=[(22, 22)])]
+    for these, source, destination, expected in (
+        ([], WEB, CAM, True),
+        (some, WEB, DB, True),
+        (some, WEB, CAM, False),
+        (some, DB, WEB, False),
+        ([rule("*", "db", allow=False, protocols=[6]), *some], WEB, DB, False),
+        ([rule("*", "db", allow=False, protocols=[17]), *some], WEB, DB, True),
+    ):
+        made = book(*these)
+        assert anything(made, made.fitting(source, destination)) is expected

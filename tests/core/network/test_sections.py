@@ -1,11 +1,16 @@
 """Templates, zones and routes in the config: stated whole or not at all, and told to scribes of any release."""
 
+from dataclasses import replace
+
 import pytest
+from msgspec import structs
 
 from pulse.core.messages import pack
 from pulse.core.network.edits import Edits, read_edits
 from pulse.core.network.routes import Route
 from pulse.core.network.sections import (
+    RecordAdded,
+    RecordsRemoved,
     RoutesReplaced,
     SectionEdit,
     TemplateRemoved,
@@ -14,7 +19,7 @@ from pulse.core.network.sections import (
     ZonesReplaced,
 )
 from pulse.core.network.templates import Template
-from pulse.core.network.zones import ZoneRecord
+from pulse.core.network.zones import ALIKE_LIMIT, ZoneRecord, describe_record
 from pulse.core.trust.identity import node_bytes
 from pulse.errors import Conflict, NotFound, Refused
 from tests.authority import node
@@ -75,3 +80,50 @@ def test_they_travel() -> None:
         ZonesReplaced([ZoneRecord("db.pulse", "A", "10.9.0.1")]), RoutesReplaced([LAN], {"10.0.0.0/8": "site"}),
     ])  # fmt: skip
     assert read_edits(pack(said)) == said
+
+
+# One record
+
+
+def test_a_record_is_added_beside_the_others_and_taken_away() -> None:
+    later = ZoneRecord("mail.pulse", "MX", "10 web.pulse")
+    before = draft()
+    before = replace(before, config=structs.replace(before.config, zones=[later]))
+    one, two = ZoneRecord("db", "a", "10.9.0.1"), ZoneRecord("db", "A", "10.9.0.2")
+    both = after(before, RecordAdded(one), RecordAdded(two), RecordAdded(ZoneRecord("db", "TXT", "x")))
+    assert [describe_record(each) for each in both.config.zones] == [
+        "db.pulse A 10.9.0.1", "db.pulse A 10.9.0.2", "db.pulse TXT x", "mail.pulse MX 10 web.pulse",
+    ]  # fmt: skip
+
+    left = after(both, RecordsRemoved("DB.pulse.", "a", "10.9.0.1"), RecordsRemoved("mail", "mx"))
+    assert [describe_record(each) for each in left.config.zones] == ["db.pulse A 10.9.0.2", "db.pulse TXT x"]
+    assert after(both, RecordsRemoved("db", "A")).config.zones == [ZoneRecord("db.pulse", "TXT", "x"), later]
+
+
+@pytest.mark.parametrize(
+    ("edit", "error", "said"),
+    [
+        (RecordAdded(ZoneRecord("db", "A", "10.9.0.1")), Conflict, "there twice"),
+        (RecordAdded(ZoneRecord("db", "A", "10.9.0.2", 30)), Conflict, "several ttl"),
+        (RecordAdded(ZoneRecord("db", "CNAME", "web")), Conflict, "no other record"),
+        (RecordAdded(ZoneRecord("db", "MX", "10 web")), Refused, "no type of record"),
+        (RecordsRemoved("db", "TXT"), NotFound, "There is: db.pulse A 10.9.0.1"),
+        (RecordsRemoved("db", "A", "10.9.0.9"), NotFound, "There is: db.pulse A 10.9.0.1"),
+        (RecordsRemoved("dbb", "A"), NotFound, "Did you mean db.pulse"),
+        (RecordsRemoved("else", "A"), NotFound, "pulse dns list"),
+        (RecordsRemoved("db.example.com", "A"), Refused, "not under .pulse"),
+    ],
+)
+def test_a_record_that_cannot_be_added_or_is_not_there_changes_nothing(
+    edit: SectionEdit, error: type[Exception], said: str
+) -> None:
+    before = after(draft(), RecordAdded(ZoneRecord("db", "A", "10.9.0.1")))
+    with pytest.raises(error, match=said):
+        after(before, edit)
+
+
+def test_of_one_name_and_type_there_are_no_more_than_one_answer_holds() -> None:
+    many = [ZoneRecord("db", "TXT", str(number)) for number in range(ALIKE_LIMIT)]
+    full = after(draft(), ZonesReplaced(many))
+    with pytest.raises(Refused, match="128 are allowed"):
+        after(full, RecordAdded(ZoneRecord("db", "TXT", "one more")))

@@ -1,10 +1,11 @@
 """A node that announces, driven to its deadlines in virtual time."""
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address
 
 from pulse.core.paths.announce import Announce
 from pulse.core.paths.news import Outcome, RecordMade
-from pulse.core.paths.noderecord import NodeRecord
+from pulse.core.paths.noderecord import NodeRecord, Service
 from tests.authority import key
 from tests.core.paths.records import VERSION, cert, handle, machine
 
@@ -12,8 +13,8 @@ from tests.core.paths.records import VERSION, cert, handle, machine
 class Speaker:
     """A node that announces, and what it made so far."""
 
-    def __init__(self, *, boot: int = 1, nodes: int = 2) -> None:
-        self.announce = Announce(cert(1), key(machine(1)), boot=boot, version=VERSION)
+    def __init__(self, *, boot: int = 1, nodes: int = 2, services: Sequence[Service] = ()) -> None:
+        self.announce = Announce(cert(1), key(machine(1)), boot=boot, version=VERSION, services=services)
         self.announce.mesh_size(nodes)
         self.now = 1000.0
         self.made: list[NodeRecord] = []

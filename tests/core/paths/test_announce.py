@@ -19,6 +19,7 @@ from pulse.core.paths.noderecord import (
     NUMBER_LIMIT,
     REACHABLE,
     UNMEASURED,
+    Service,
     certificate_hash,
 )
 from tests.authority import NOW
@@ -35,6 +36,16 @@ def speaker() -> Speaker:
     speaker.up(2)
     speaker.run(10.0)
     return speaker
+
+
+def test_every_version_says_what_listens_here() -> None:
+    postgres = Service("postgres", 5432, 10)
+    speaker = Speaker(services=[postgres])
+    speaker.up(2)
+    speaker.run(10.0)
+    speaker.up(3)
+    speaker.run(10.0)
+    assert [made.services for made in speaker.made] == [(postgres,), (postgres,)]
 
 
 # Links

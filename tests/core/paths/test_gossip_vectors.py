@@ -10,6 +10,7 @@ from pulse.core.paths.digest import Summary
 from pulse.core.paths.noderecord import (
     EXIT,
     REACHABLE,
+    Service,
     certificate_hash,
     read_record,
     sign_record,
@@ -27,7 +28,7 @@ RECORD = sign_record(
     candidates=["203.0.113.7:41641", "[2001:db8::1]:443"],
     flags=REACHABLE | EXIT,
     exits=["10.1.0.0/16", "::/0"],
-    services=[("postgres", 5432)],
+    services=[Service("postgres", 5432, 10)],
     neighbours=[*adjacent(2, rtt=0.0123, loss=0.2), *adjacent(3, rtt=9.0)],
     version="0.3.0",
     chain=2,

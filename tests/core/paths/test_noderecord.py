@@ -90,19 +90,23 @@ def test_it_says_who_where_and_what() -> None:
         candidates=["203.0.113.7:443"],
         flags=REACHABLE | HUB | EXIT,
         exits=["10.1.0.0/16", "::/0"],
-        services=[("postgres", 5432)],
+        services=[Service("postgres", 5432, 10)],
         version="0.3.0",
     )
     back = opened(made.data)
     assert (back.node, back.handle, back.certificate) == (ME.node_id, ME.addresses.v4, certificate_hash(ME))
     assert back.exits == ("10.1.0.0/16", "::/0")
-    assert back.services == (Service("postgres", 5432),)
+    assert back.services == (Service("postgres", 5432, 10),)
     assert back.version == "0.3.0"
     assert read_id(back.id12) == (ME.addresses.v4.packed, (3, 7))
 
 
 def test_before_it_is_believed_it_says_which_certificate_it_needs() -> None:
     assert read_record(record(2).data).certificate == certificate_hash(cert(2))
+
+
+def test_a_service_of_an_earlier_release_says_nothing_of_its_priority() -> None:
+    assert opened(sealed(services=[["http", 80]])).services == (Service("http", 80, 0),)
 
 
 def test_fields_of_a_later_release_are_ignored() -> None:
@@ -167,6 +171,7 @@ def test_random_bytes_are_never_a_record(data: bytes) -> None:
         {"services": [["http", 80]] * 9},
         {"services": [["http", 0]]},
         {"services": [["http", 65536]]},
+        {"services": [["http", 80, 65536]]},
         {"services": [["\x1b[31mred", 80]]},
         {"services": [["a" * 64, 80]]},
         {"neighbours": bytes(6)},
@@ -186,7 +191,7 @@ def test_a_value_out_of_bounds_is_refused(changes: dict[str, object]) -> None:
 def test_a_record_too_long_is_neither_read_nor_made() -> None:
     with pytest.raises(ProtocolError, match="1090 are allowed"):
         opened(record(1).data + bytes(RECORD_LIMIT))
-    wordy = [("s" * 60, 80)] * 8
+    wordy = [Service("s" * 60, 80)] * 8
     far = [f"2001:db8:{number:x}:ffff:ffff:ffff::/96" for number in range(8)]
     with pytest.raises(ProtocolError, match="1090 are allowed"):
         sign_record(SIGNER, ME, boot=1, seq=1, services=wordy, exits=far, neighbours=[Adjacency(handle(2), 1, 0)] * 32)

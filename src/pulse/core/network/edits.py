@@ -85,6 +85,8 @@ def edited(draft: Draft, edits: Edits, wall: float) -> Draft:
                 | sections.TemplateRemoved()
                 | sections.TemplatesReplaced()
                 | sections.ZonesReplaced()
+                | sections.RecordAdded()
+                | sections.RecordsRemoved()
                 | sections.RoutesReplaced()
             ):
                 after = sections.stated(after, edit)

@@ -64,6 +64,11 @@ def compare(before: Rulebook, after: Rulebook, most: int) -> Difference:
     return Difference(gained.told, lost.told, gained.count, lost.count)
 
 
+def anything(book: Rulebook, fitting: int) -> bool:
+    """True if rules that fit two nodes let anything at all pass from the one to the other."""
+    return bool(_flows(book, fitting, _named(book.rules)))
+
+
 _Key = tuple[int, int]
 """Bits of rules before and after."""
 

@@ -12,9 +12,9 @@ from pulse.core.network.draft import Draft
 from pulse.core.network.ranges import mesh_range
 from pulse.core.network.routes import AutoApproval, Range, Route, Routes, check_routes, written_auto, written_route
 from pulse.core.network.templates import TEMPLATES_LIMIT, Template, Templates, check_template
-from pulse.core.network.zones import Zones, check_zones, written
+from pulse.core.network.zones import ZoneRecord, Zones, check_zones, matching, written
 from pulse.core.trust.identity import mesh_prefix, node_from_bytes
-from pulse.core.types import SHORT_ID, ShortText
+from pulse.core.types import SHORT_ID, ShortText, Text
 from pulse.errors import NotFound, PulseError, Refused
 
 
@@ -50,7 +50,22 @@ class RoutesReplaced(Wire, frozen=True, tag=24):
     auto: AutoApproval
 
 
-SectionEdit = TemplateSet | TemplateRemoved | TemplatesReplaced | ZonesReplaced | RoutesReplaced
+class RecordAdded(Wire, frozen=True, tag=30):
+    """Have this record beside the others."""
+
+    record: ZoneRecord
+
+
+class RecordsRemoved(Wire, frozen=True, tag=31):
+    """Take away the records of a name and type; of several the one of that value, if it says one."""
+
+    name: Text
+    kind: ShortText
+    value: Text = ""
+
+
+ZoneEdit = ZonesReplaced | RecordAdded | RecordsRemoved
+SectionEdit = TemplateSet | TemplateRemoved | TemplatesReplaced | ZoneEdit | RoutesReplaced
 
 
 def stated(draft: Draft, edit: SectionEdit) -> Draft:
@@ -67,8 +82,8 @@ def stated(draft: Draft, edit: SectionEdit) -> Draft:
             return replace(draft, config=structs.replace(config, templates=left))
         case TemplatesReplaced(templates):
             return replace(draft, config=structs.replace(config, templates=_templates(templates)))
-        case ZonesReplaced(records):
-            return replace(draft, config=structs.replace(config, zones=_zones(records)))
+        case ZonesReplaced() | RecordAdded() | RecordsRemoved():
+            return replace(draft, config=structs.replace(config, zones=_zones(config.zones, edit)))
         case RoutesReplaced(routes, auto):
             ours = mesh_ranges(draft)
             found = [_route(draft, number, each, ours) for number, each in enumerate(routes, 1)]
@@ -91,15 +106,28 @@ def _templates(templates: Templates) -> Templates:
     return templates
 
 
-def _zones(records: Zones) -> Zones:
+def _zones(before: Zones, edit: ZoneEdit) -> Zones:
+    match edit:
+        case ZonesReplaced(records):
+            found = _written(records)
+        case RecordAdded(record):
+            # The others stay as they are: this release may not know what some of them are.
+            found = [*before, written(record)]
+        case RecordsRemoved(name, kind, value):
+            gone = matching(before, name, kind, value)
+            return [each for each in before if each not in gone]
+    check_zones(found)
+    return sorted(found, key=lambda each: (each.name, each.kind, each.value))
+
+
+def _written(records: Zones) -> Zones:
     found = []
     for number, each in enumerate(records, 1):
         try:
             found.append(written(each))
         except Refused as error:
             raise Refused(f"zone record {number}: {error}") from error
-    check_zones(found)
-    return sorted(found, key=lambda each: (each.name, each.kind, each.value))
+    return found
 
 
 def _route(draft: Draft, number: int, route: Route, ours: list[Range]) -> Route:

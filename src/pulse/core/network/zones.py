@@ -7,6 +7,7 @@ later release, is never written here, and of no use to whoever answers questions
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from enum import StrEnum
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Annotated, Final
@@ -16,7 +17,7 @@ from msgspec import structs
 
 from pulse.core.messages import U32, Wire, printable, shortened
 from pulse.core.types import ShortText, Text
-from pulse.errors import Conflict, Refused
+from pulse.errors import Conflict, NotFound, Refused
 
 DOMAIN: Final = "pulse"
 """The zone: no record is outside."""
@@ -29,11 +30,14 @@ TTL: Final = 60
 
 LONGEST_TTL: Final = 7 * 86400
 
+ALIKE_LIMIT: Final = 128
+"""Records of one name and type: all of them fit into one answer, whatever they say."""
+
 TXT_LIMIT: Final = 255
 """Bytes of one character string (RFC 1035, 3.3)."""
 
 _NAME_LIMIT: Final = 253
-_LONGEST_CHAIN: Final = 8
+LONGEST_CHAIN: Final = 8
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _SRV = re.compile(r"(\d{1,5})\s+(\d{1,5})\s+(\d{1,5})\s+(\S+)")
 _HIGHEST: Final = 65535
@@ -71,10 +75,43 @@ def written(record: ZoneRecord) -> ZoneRecord:
     kind = Kind(record.kind.upper())
     if not 0 < record.ttl <= LONGEST_TTL:
         raise Refused(f"a record is kept for 1 to {LONGEST_TTL} seconds, not {record.ttl}")
-    name = _name(record.name)
-    if not name.endswith(f".{DOMAIN}"):
-        raise Refused(f'"{shortened(record.name)}" is not under .{DOMAIN}. Write it like db.{DOMAIN}')
+    name = zone_name(record.name)
     return structs.replace(record, name=name, kind=str(kind), value=_VALUES[kind](record.value.strip()))
+
+
+def zone_name(text: str) -> str:
+    """A whole name of the zone as records have it; raises Refused if it is none."""
+    name = _name(text)
+    if not name.endswith(f".{DOMAIN}"):
+        raise Refused(f'"{shortened(text)}" is not under .{DOMAIN}. Write it like db.{DOMAIN}')
+    return name
+
+
+def matching(records: Iterable[ZoneRecord], name: str, kind: str, value: str = "") -> list[ZoneRecord]:
+    """Those of a name and type, and of a value if one is said, as people type them; raises NotFound if there is none.
+
+    A record that cannot be read here is found by its very words.
+    """
+    known = list(records)
+    wanted = zone_name(name)
+    of_kind = [each for each in known if each.name == wanted and each.kind == kind.upper()]
+    found = [each for each in of_kind if not value or each.value in (value, _read(kind, value))]
+    if found:
+        return found
+    called = shortened(f"{wanted} {kind.upper()} {value}".strip())
+    others = [each for each in known if each.name == wanted]
+    if others:
+        raise NotFound(f"there is no record {called}. There is: {'; '.join(map(describe_record, others[:4]))}")
+    near = near_name(wanted, (each.name for each in known))
+    hint = f"Did you mean {near}?" if near else "See them: pulse dns list"
+    raise NotFound(f"there is no record {called}. {hint}")
+
+
+def near_name(name: str, known: Iterable[str]) -> str:
+    """The one of the known names of the zone that somebody may have meant; empty for none."""
+    stems = sorted({each.removesuffix(f".{DOMAIN}") for each in known})
+    near = get_close_matches(name.removesuffix(f".{DOMAIN}"), stems, n=1)
+    return f"{near[0]}.{DOMAIN}" if near else ""
 
 
 def check_zones(records: Sequence[ZoneRecord]) -> None:
@@ -82,6 +119,9 @@ def check_zones(records: Sequence[ZoneRecord]) -> None:
     if len(records) > RECORDS_LIMIT:
         raise Refused(f"these are {len(records)} records; {RECORDS_LIMIT} are allowed")
     count = Counter(each.name for each in records)
+    for (name, kind), alike in Counter((each.name, each.kind) for each in records).items():
+        if alike > ALIKE_LIMIT:
+            raise Refused(f"{name} would have {alike} {kind} records; {ALIKE_LIMIT} are allowed")
     ttls: dict[tuple[str, str], int] = {}
     seen = set[tuple[str, str, str]]()
     for each in records:
@@ -106,6 +146,14 @@ def describe_record(record: ZoneRecord) -> str:
     return printable(f"{record.name} {record.kind} {record.value}")
 
 
+def _read(kind: str, value: str) -> str:
+    """A value in its one form, or as it is if that cannot be read."""
+    try:
+        return _VALUES[Kind(kind.upper())](value.strip())
+    except (Refused, ValueError):
+        return value
+
+
 def _is_written(record: ZoneRecord) -> bool:
     try:
         return written(record) == record
@@ -121,8 +169,8 @@ def _check_ends(aliases: Mapping[str, str]) -> None:
         while name in aliases and name not in ended:
             if name in passed:
                 raise Conflict(f"aliases lead round in a circle: {' → '.join([*passed[-3:], name])}")
-            if len(passed) >= _LONGEST_CHAIN:
-                raise Refused(f"{first} is an alias of an alias, and so on: {_LONGEST_CHAIN} in a row are allowed")
+            if len(passed) >= LONGEST_CHAIN:
+                raise Refused(f"{first} is an alias of an alias, and so on: {LONGEST_CHAIN} in a row are allowed")
             passed.append(name)
             name = aliases[name]
         ended.update(passed)

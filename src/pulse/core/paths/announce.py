@@ -20,6 +20,7 @@ from pulse.core.paths.noderecord import (
     REACHABLE,
     Adjacency,
     NodeRecord,
+    Service,
     as_measured,
     is_candidate,
     sign_record,
@@ -101,8 +102,19 @@ class _Content:
 class Announce:
     """What this node says of itself."""
 
-    def __init__(self, me: Certificate, signer: Signer, *, boot: int, version: str, chain: int = 0) -> None:
+    def __init__(
+        self,
+        me: Certificate,
+        signer: Signer,
+        *,
+        boot: int,
+        version: str,
+        chain: int = 0,
+        services: Iterable[Service] = (),
+    ) -> None:
         self._me, self._signer, self._version, self._chain = me, signer, version, chain
+        self._services = tuple(services)
+        """As the settings say; they change with a restart, and that makes a new version by itself."""
         self._boot, self._seq = boot, 0
         self._candidates: tuple[str, ...] = ()
         self._links: dict[IPv4Address, _Figures] = {}
@@ -295,6 +307,7 @@ class Announce:
             seq=self._seq,
             candidates=content.candidates,
             flags=content.flags,
+            services=self._services,
             neighbours=near,
             version=self._version,
             chain=content.chain,

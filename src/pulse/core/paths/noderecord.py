@@ -1,7 +1,8 @@
 """The node record: what a node announces of itself, signed by its own key and spread by gossip.
 
     envelope of core/trust/signed.py, kind RECORD, around msgpack
-    [certificate hash 32, boot, seq, [candidate], flags, [exit CIDR], [[service, port]], neighbours, version, chain]
+    [certificate hash 32, boot, seq, [candidate], flags, [exit CIDR], [[service, port, priority]], neighbours,
+     version, chain]
     neighbours: 7 bytes each = handle 4 | rtt u16 in 0.1 ms | loss u8 in 1/255
 
 Newer = higher (boot, seq). Invariant: a `NodeRecord` that exists was signed by the key of the certificate it
@@ -20,7 +21,7 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 
 from pulse.core.addresses import is_ip, join, split
-from pulse.core.messages import RECORD_LIMIT, U8, U32, ObjectKind, Wire, pack, unpack
+from pulse.core.messages import RECORD_LIMIT, U8, U16, U32, ObjectKind, Wire, pack, unpack
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.identity import Signer, mesh_prefix
 from pulse.core.trust.signed import HEADER, VERSION, seal, unseal
@@ -67,6 +68,8 @@ class Service(NamedTuple):
 
     name: str
     port: int
+    priority: int = 0
+    """Clients try the lowest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ class NodeRecord:
 class _Service(Wire, frozen=True):
     name: ShortText
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    priority: U16 = 0
 
 
 class _Record(Wire, frozen=True):
@@ -177,7 +181,7 @@ class Claim:
             candidates=tuple(wire.candidates),
             flags=wire.flags,
             exits=tuple(wire.exits),
-            services=tuple(Service(each.name, each.port) for each in wire.services),
+            services=tuple(Service(each.name, each.port, each.priority) for each in wire.services),
             neighbours=wire.neighbours,
             version=wire.version,
             chain=wire.chain,
@@ -205,7 +209,7 @@ def sign_record(
     candidates: Iterable[str] = (),
     flags: int = 0,
     exits: Iterable[str] = (),
-    services: Iterable[tuple[str, int]] = (),
+    services: Iterable[Service] = (),
     neighbours: Iterable[Adjacency] = (),
     version: str = "",
     chain: int = 0,
@@ -218,7 +222,7 @@ def sign_record(
         candidates=[*candidates],
         flags=flags,
         exits=[*exits],
-        services=[_Service(name, port) for name, port in services],
+        services=[_Service(*each) for each in services],
         neighbours=b"".join(map(_packed, neighbours)),
         version=version,
         chain=chain,

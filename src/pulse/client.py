@@ -127,11 +127,11 @@ class Client:
 
     def stop(self) -> schemas.Stopping:
         """Ask the node to stop; it is still there when this returns."""
-        return self._call("POST", "/api/stop", schemas.Stopping)
+        return self.call("POST", "/api/stop", schemas.Stopping)
 
     def create_token(self, request: schemas.TokenRequest) -> schemas.TokenCreated:
         """Make a token."""
-        return self._call("POST", "/api/tokens", schemas.TokenCreated, request)
+        return self.call("POST", "/api/tokens", schemas.TokenCreated, request)
 
     def list_tokens(self) -> list[schemas.TokenInfo]:
         """Every token of the CA, oldest first."""
@@ -143,7 +143,7 @@ class Client:
             raise NotFound(
                 f'"{prefix}" begins no token\'s id: those are digits and letters a to f.\nSee them: pulse token list'
             )
-        return self._call("DELETE", f"/api/tokens/{quote(prefix)}", schemas.TokenInfo)
+        return self.call("DELETE", f"/api/tokens/{quote(prefix)}", schemas.TokenInfo)
 
     def master_token(self) -> schemas.MasterToken:
         """The token the CA always accepts."""
@@ -151,7 +151,7 @@ class Client:
 
     def invite(self, request: schemas.TokenRequest) -> schemas.Invite:
         """Make an invite."""
-        return self._call("POST", "/api/invite", schemas.Invite, request)
+        return self.call("POST", "/api/invite", schemas.Invite, request)
 
     def set_name(self, node: str, name: str) -> schemas.NodeNaming:
         """Name a node, on the scribe, the CA or an operator."""
@@ -171,11 +171,11 @@ class Client:
 
     def grant(self, wanted: schemas.RoleRequest) -> schemas.RolesInfo:
         """Give a node a role, on the CA."""
-        return self._call("POST", "/api/roles", schemas.RolesInfo, wanted)
+        return self.call("POST", "/api/roles", schemas.RolesInfo, wanted)
 
     def ungrant(self, node: str, role: schemas.GivenRole) -> schemas.RolesInfo:
         """Take a role from a node, on the CA."""
-        return self._call("DELETE", "/api/roles", schemas.RolesInfo, schemas.RoleRequest(node, role))
+        return self.call("DELETE", "/api/roles", schemas.RolesInfo, schemas.RoleRequest(node, role))
 
     def policy(self) -> policyschemas.Policy:
         """Rules, tests and groups in force."""
@@ -195,7 +195,7 @@ class Client:
 
     def explain(self, request: policyschemas.FlowRequest) -> policyschemas.FlowVerdict:
         """Whether a flow is allowed, and why."""
-        return self._call("POST", "/api/acls/explain", policyschemas.FlowVerdict, request)
+        return self.call("POST", "/api/acls/explain", policyschemas.FlowVerdict, request)
 
     def diff_rules(self, request: policyschemas.RuleFile) -> policyschemas.PolicyChange:
         """What would come of these rules in place of those in force."""
@@ -223,7 +223,7 @@ class Client:
 
     def bulk(self, request: scribeschemas.BulkRequest) -> scribeschemas.BulkDone:
         """Change many nodes."""
-        return self._call("POST", "/api/bulk", scribeschemas.BulkDone, request, patience=60.0)
+        return self.call("POST", "/api/bulk", scribeschemas.BulkDone, request, patience=60.0)
 
     def config_file(self) -> configschemas.ConfigFile:
         """The whole network config in force, as a file has it."""
@@ -231,12 +231,12 @@ class Client:
 
     def plan_config(self, wanted: configschemas.ConfigWanted) -> configschemas.ConfigPlan:
         """What a file of the whole network would change."""
-        return self._call("POST", "/api/config/plan", configschemas.ConfigPlan, wanted, patience=SCRIBE_PATIENCE)
+        return self.call("POST", "/api/config/plan", configschemas.ConfigPlan, wanted, patience=SCRIBE_PATIENCE)
 
     def apply_config(self, wanted: configschemas.ConfigWanted, planned: str) -> configschemas.ConfigPlan:
         """Put a file in place of what is in force, if that is still the version it was planned on."""
         kind = configschemas.ConfigPlan
-        return self._call("PUT", "/api/config/file", kind, wanted, patience=SCRIBE_PATIENCE, seen=planned)
+        return self.call("PUT", "/api/config/file", kind, wanted, patience=SCRIBE_PATIENCE, seen=planned)
 
     def templates(self) -> list[configschemas.TemplateView]:
         """Every template, by name."""
@@ -252,19 +252,19 @@ class Client:
 
     def pin(self, node: str, via: str = "", *, direct: bool = False) -> schemas.PinInfo:
         """Reach a node by the neighbour `via`, or by its own link."""
-        return self._call("PUT", "/api/pins", schemas.PinInfo, schemas.PinRequest(node, via, direct))
+        return self.call("PUT", "/api/pins", schemas.PinInfo, schemas.PinRequest(node, via, direct))
 
     def unpin(self, node: str) -> schemas.PinInfo:
         """Reach a node by the best path again."""
-        return self._call("DELETE", "/api/pins", schemas.PinInfo, schemas.UnpinRequest(node))
+        return self.call("DELETE", "/api/pins", schemas.PinInfo, schemas.UnpinRequest(node))
 
     def revoke(self, node: str, *, force: bool = False) -> schemas.Revoked:
         """Shut a node out for good, on the scribe, the CA or an operator; `force` for the last CA or scribe."""
-        return self._call("POST", "/api/revoke", schemas.Revoked, schemas.RevokeRequest(node, force))
+        return self.call("POST", "/api/revoke", schemas.Revoked, schemas.RevokeRequest(node, force))
 
     def create_api_key(self, request: scribeschemas.ApiKeyRequest) -> scribeschemas.ApiKeyCreated:
         """Make a key to the HTTP API."""
-        return self._call("POST", "/api/keys", scribeschemas.ApiKeyCreated, request)
+        return self.call("POST", "/api/keys", scribeschemas.ApiKeyCreated, request)
 
     def list_api_keys(self) -> list[scribeschemas.ApiKeyInfo]:
         """Every key to the HTTP API, oldest first."""
@@ -272,7 +272,7 @@ class Client:
 
     def revoke_api_key(self, named: str) -> scribeschemas.ApiKeyInfo:
         """End the key of that name, or whose id begins so."""
-        return self._call("DELETE", f"/api/keys/{quote(named or '-', safe='')}", scribeschemas.ApiKeyInfo)
+        return self.call("DELETE", f"/api/keys/{quote(named or '-', safe='')}", scribeschemas.ApiKeyInfo)
 
     def ca_log(self, after: int = 0, limit: int = 1000) -> list[schemas.JournalEntry]:
         """At most `limit` (≤ 1000) entries of the CA's journal after number `after`, oldest first."""
@@ -288,7 +288,7 @@ class Client:
 
     def ca_rotate(self) -> certschemas.CaRotation:
         """Begin to replace the CA's key."""
-        return self._call("POST", "/api/ca/rotation", certschemas.CaRotation)
+        return self.call("POST", "/api/ca/rotation", certschemas.CaRotation)
 
     def events(self, wanted: eventschemas.EventsQuery) -> eventschemas.Events:
         """Entries of the node's journal: the newest that fit, or those after a number; oldest first."""
@@ -306,32 +306,32 @@ class Client:
     def ping(self, node: str, timeout: float = 5.0) -> schemas.PingReply:
         """One echo; raises LinkError if none comes within `timeout` seconds (at most 60)."""
         request = schemas.PingRequest(node, timeout)
-        return self._call("POST", "/api/ping", schemas.PingReply, request, patience=timeout)
+        return self.call("POST", "/api/ping", schemas.PingReply, request, patience=timeout)
 
     def trace(self, node: str, timeout: float = 3.0) -> pathschemas.Trace:
         """The way frames take; each hop has `timeout` seconds (at most 10) to answer."""
         request = pathschemas.TraceRequest(node, timeout)
-        return self._call("POST", "/api/trace", pathschemas.Trace, request, patience=timeout * _MOST_QUESTIONS)
+        return self.call("POST", "/api/trace", pathschemas.Trace, request, patience=timeout * _MOST_QUESTIONS)
 
     def why(self, node: str, source: str = "", timeout: float = 5.0) -> pathschemas.Why:
         """Why a node is reached as it is, from here or from `source`; each end has `timeout` seconds (at most 10)."""
         request = pathschemas.WhyRequest(node, source, timeout)
-        return self._call("POST", "/api/why", pathschemas.Why, request, patience=timeout)
+        return self.call("POST", "/api/why", pathschemas.Why, request, patience=timeout)
 
     def _change(self, method: str, path: str, body: schemas.Body) -> policyschemas.PolicyChange:
         """An edit: the scribe has time to answer, and its config to come back here."""
-        return self._call(method, path, policyschemas.PolicyChange, body, patience=SCRIBE_PATIENCE)
+        return self.call(method, path, policyschemas.PolicyChange, body, patience=SCRIBE_PATIENCE)
 
     def _renamed(self, method: str, path: str, body: schemas.Body) -> schemas.NodeNaming:
-        return self._call(method, path, schemas.NodeNaming, body, patience=SCRIBE_PATIENCE)
+        return self.call(method, path, schemas.NodeNaming, body, patience=SCRIBE_PATIENCE)
 
     def _template(self, method: str, body: schemas.Body) -> configschemas.TemplateView:
-        return self._call(method, "/api/templates", configschemas.TemplateView, body, patience=SCRIBE_PATIENCE)
+        return self.call(method, "/api/templates", configschemas.TemplateView, body, patience=SCRIBE_PATIENCE)
 
     def _get(self, path: str, kind: type[_T]) -> _T:
-        return self._call("GET", path, kind)
+        return self.call("GET", path, kind)
 
-    def _call(
+    def call(
         self,
         method: str,
         path: str,

@@ -4,7 +4,7 @@ Where settings come from is the business of `settings.py`. Invariant: what peopl
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -13,11 +13,12 @@ import msgspec
 
 from pulse.core import addresses
 from pulse.core.network.ranges import mesh_range
-from pulse.core.types import is_domain, is_network_name, is_node_name
+from pulse.core.types import MOST_SERVICES, is_domain, is_network_name, is_node_name, is_service_name
 from pulse.errors import ConfigError
 
 DEFAULT_PORT: Final = 8443
 DEFAULT_API: Final = ("127.0.0.1", 8080)
+DEFAULT_DNS: Final = ("127.0.0.1", 5353)
 OFF: Final = "off"
 SERVICE_DATA_DIR: Final = Path("/var/lib/pulse")
 SERVICE_SOCKET: Final = Path("/run/pulse/pulse.sock")
@@ -109,6 +110,26 @@ class Tun(Section, frozen=True):
     """Send parity where packets get lost, to peers that do so too."""
 
 
+class DnsService(Section, frozen=True):
+    """Something that listens here at a TCP port, by the name it is looked up by."""
+
+    name: str
+    """As registered services are called: postgres, http."""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    priority: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    """Where several nodes announce it, clients try the lowest first."""
+
+
+class Dns(Section, frozen=True):
+    """The DNS server for names under `.pulse`, and what this node announces there."""
+
+    enabled: bool = False
+    listen: str = ""
+    """`[host]:port`, UDP and TCP; 127.0.0.1:5353 if left out."""
+    service: tuple[DnsService, ...] = ()
+    """Announced whether or not the server runs here."""
+
+
 class Portmap(Section, frozen=True):
     """The port that the router is asked for."""
 
@@ -151,6 +172,7 @@ class NodeConfig(Section, frozen=True):
     ca: Ca = Ca()
     scribe: Scribe = Scribe()
     tun: Tun = Tun()
+    dns: Dns = Dns()
     portmap: Portmap = Portmap()
     persist: Persist = Persist()
     beacon: Beacon = Beacon()
@@ -208,6 +230,11 @@ class NodeConfig(Section, frozen=True):
         return split(self.scribe.listen, "scribe.listen") if self.scribe.listen else DEFAULT_API
 
     @property
+    def dns_listen(self) -> tuple[str, int]:
+        """Host (empty: all addresses) and port of the DNS server."""
+        return split(self.dns.listen, "dns.listen") if self.dns.listen else DEFAULT_DNS
+
+    @property
     def advertised(self) -> tuple[str, int]:
         """Host (empty: this machine's addresses) and port others are told."""
         return split(self.node.addr, "node.addr")
@@ -262,6 +289,24 @@ def check(config: NodeConfig, called: Callable[[str], str] = str) -> None:
         )
     if config.tun.cidr:
         mesh_range(config.tun.cidr, called("tun.cidr"))
+    if config.dns.listen:
+        host, _ = split(config.dns.listen, called("dns.listen"))
+        if host and not addresses.is_ip(host):
+            raise ConfigError(f'{called("dns.listen")}: "{host}" is no IP. Write it like 127.0.0.1:5353')
+    _check_services(config.dns.service, called("dns.service"))
+
+
+def _check_services(services: Sequence[DnsService], path: str) -> None:
+    if len(services) > MOST_SERVICES:
+        raise ConfigError(f"{path}: these are {len(services)} services; a node announces {MOST_SERVICES} at most")
+    for number, each in enumerate(services, 1):
+        if not is_service_name(each.name):
+            raise ConfigError(
+                f'{path} {number}: "{each.name}" cannot name a service: lower case letters, digits and inner -, '
+                "15 at most, as in postgres"
+            )
+        if (each.name, each.port) in {(other.name, other.port) for other in services[: number - 1]}:
+            raise ConfigError(f"{path} {number}: {each.name} at port {each.port} is there twice")
 
 
 def _peers(config: NodeConfig) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from random import SystemRandom
 from typing import Protocol
 
-from pulse import apisockets, clock, member, schemas, underlay
+from pulse import apisockets, clock, member, schemas, underlay, uses
 from pulse.api.control import Control
 from pulse.apisockets import Sockets
 from pulse.config import NodeConfig
@@ -22,6 +22,7 @@ from pulse.core.effects import TrustChanged
 from pulse.core.facts import ClockRead
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
+from pulse.core.paths.noderecord import Service as Offered
 from pulse.core.trust.authorities import Chain, chain_of
 from pulse.core.types import SHORT_ID
 from pulse.errors import Conflict, PulseError
@@ -48,6 +49,7 @@ from pulse.services.tun import TunService
 from pulse.store import authority, backup, boot, files
 from pulse.store.identity import Identity
 from pulse.store.netconfig import NetworkStore
+from pulse.uses import Doors, Uses
 
 log = logging.getLogger(__name__)
 
@@ -83,14 +85,14 @@ async def run(
 
     Raises PulseError.
     """
-    with _data_dir(config), apisockets.bound(config) as api, _links(config) as links:
+    with _data_dir(config), apisockets.bound(config) as api, uses.bound(config) as doors, _links(config) as links:
         held = member.held(config)
         identity = await (member.lasting(config, links, held, progress) if held else member.enrolled(config, links))
-        node = _build(config, links, identity, api)
+        node = _build(config, links, identity, api, doors)
         # Only now: to a neighbour that dials while we start, a WebSocket would look quicker than QUIC.
         sockets = _listen(links, config.listen[0])
         made = held is None and identity.certificate.is_ca
-        await _serve(node, ready, _started(config, node, sockets, api, made=made))
+        await _serve(node, ready, _started(config, node, sockets, api, doors, made=made))
 
 
 async def join(config: NodeConfig, progress: Callable[[str], None]) -> schemas.Joined:
@@ -111,7 +113,7 @@ async def join(config: NodeConfig, progress: Callable[[str], None]) -> schemas.J
 # Composition
 
 
-def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: Sockets) -> Node:
+def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: Sockets, doors: Doors) -> Node:
     store = NetworkStore(config.data_dir)
     mesh = _mesh(config, identity, store)
     methods: dict[str, Method] = {MethodName.PING: echo}
@@ -129,7 +131,8 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: S
     portmap = underlay.port_mapping(config, links, identity, meshing, own_devices)
     telling = insight(config, links, meshing, rpc, governance, tun, portmap, VERSION, pinned=identity.pinned)
     methods |= {MethodName.PUNCH: traversal.answer, **telling.methods, **governance.methods}
-    control = _control(governance, telling, mesh)
+    used = uses.uses(doors, mesh, governance.edits.edit)
+    control = _control(governance, telling, used, mesh)
     services: tuple[Service | None, ...] = (
         meshing,
         telling.events,
@@ -141,6 +144,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: S
         governance.ca or RelayService(links, rpc.call, mesh.ca_nodes),
         *apisockets.services(config, api, control, mesh, governance.keys.judge, VERSION, telling.history),
         tun,
+        *used.running,
         *_lasting(config, links, identity, meshing, trust, rpc, governance),
         FecService.offered(links, mesh.routing.routes) if config.tun.fec else None,
     )
@@ -150,7 +154,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: S
     return node
 
 
-def _control(governance: Governance, telling: Insight, mesh: Mesh) -> Control:
+def _control(governance: Governance, telling: Insight, used: Uses, mesh: Mesh) -> Control:
     """All that this node can be asked for."""
     return Control(
         node=telling.node,
@@ -162,6 +166,7 @@ def _control(governance: Governance, telling: Insight, mesh: Mesh) -> Control:
         config=governance.whole,
         file=governance.file,
         names=governance.edits,
+        dns=used.zones,
         acls=AclService(mesh, governance.edits.edit),
         hits=governance.hits,
         bulk=governance.bulk,
@@ -238,6 +243,7 @@ def _mesh(config: NodeConfig, identity: Identity, store: NetworkStore) -> Mesh:
         floors=identity.floors,
         time_floor=identity.time_floor,
         birthday=config.nat.birthday,
+        services=[Offered(each.name, each.port, each.priority) for each in config.dns.service],
     )
 
 
@@ -312,7 +318,9 @@ async def _serve(node: Node, ready: Callable[[schemas.Started], None], started: 
     log.info("node stopped")
 
 
-def _started(config: NodeConfig, node: Node, sockets: str, api: Sockets, *, made: bool) -> schemas.Started:
+def _started(
+    config: NodeConfig, node: Node, sockets: str, api: Sockets, doors: Doors, *, made: bool
+) -> schemas.Started:
     told = list(node.advertised())
     invite = node.ca.invite(schemas.TokenRequest(INVITE_TTL, 1))[0] if made and told and node.ca else ""
     return schemas.Started(
@@ -326,6 +334,8 @@ def _started(config: NodeConfig, node: Node, sockets: str, api: Sockets, *, made
         sockets=sockets,
         api=api.address,
         api_problem=api.problem,
+        dns=doors.dns_address,
+        dns_problem=doors.dns_problem,
     )
 
 

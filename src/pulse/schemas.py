@@ -373,6 +373,10 @@ class Started(View, frozen=True):
     """Where the API over TCP listens; empty if it does not."""
     api_problem: str = ""
     """Why it does not, though it would by default; keys are shown to nobody there."""
+    dns: str = ""
+    """Where the DNS server listens; empty if there is none."""
+    dns_problem: str = ""
+    """Why it does not listen where it would by default."""
 
 
 class Joined(View, frozen=True):

@@ -38,6 +38,8 @@ SETTINGS: Final = {
     "tun": "tun.enabled",
     "tun-queues": "tun.queues",
     "fec": "tun.fec",
+    "dns": "dns.enabled",
+    "dns-listen": "dns.listen",
     "mesh-cidr": "tun.cidr",
     "portmap": "portmap.enabled",
     "beacon": "beacon.enabled",
@@ -70,6 +72,7 @@ _SWITCHES: Final = frozenset(
         "scribe.enabled",
         "tun.enabled",
         "tun.fec",
+        "dns.enabled",
         "portmap.enabled",
         "persist.enabled",
         "beacon.enabled",
@@ -84,7 +87,6 @@ _FALSE: Final = frozenset({"0", "false", "no", "off"})
 LATER: Final = {
     "node.tcp_listen": "the TCP tunnel listener",
     "socks": "the SOCKS5 proxy",
-    "dns": "the DNS server",
     "exit": "the exit node",
 }
 """Settings of the design that this version does not have yet, and what they are about."""

@@ -16,6 +16,7 @@ from pulse.api.server import ApiService, ControlSocket
 from pulse.errors import Conflict, LinkError, NotFound, Refused
 from tests.api.fake_acls import FakeAcls, FakeHits
 from tests.api.fake_configs import FakeFile, FakeTemplates
+from tests.api.fake_dns import FakeZones
 from tests.api.fake_journals import FakeCaLog, FakeHistory
 from tests.api.fake_ways import ID, FakeWays
 
@@ -255,6 +256,7 @@ class FakeControl(Control):
     rotation: FakeRotation
     events: FakeHistory
     templates: FakeTemplates
+    dns: FakeZones
     acls: FakeAcls
     hits: FakeHits
 
@@ -271,6 +273,7 @@ class FakeControl(Control):
             config=FakeConfig(asked),
             file=FakeFile(asked),
             names=governance,
+            dns=FakeZones(asked),
             acls=FakeAcls(asked),
             hits=FakeHits(asked),
             bulk=FakeBulk(asked),

@@ -29,6 +29,8 @@ BODIES = {
     "/api/config/plan": b'{"file":{"settings":{"mesh_cidr":"10.100.0.0/16"}}}',
     "PUT /api/templates": b'{"name":"web","tags":["web"]}',
     "DELETE /api/templates": b'{"name":"web"}',
+    "POST /api/dns": b'{"name":"db","type":"A","value":"10.9.0.1"}',
+    "DELETE /api/dns": b'{"name":"db.pulse","type":"CNAME"}',
     "/api/invite": b'{"ttl":3600}',
     "/api/ping": b'{"node":"db-server"}',
     "/api/trace": b'{"node":"laptop"}',

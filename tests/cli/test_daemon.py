@@ -218,11 +218,10 @@ def test_a_joiner_may_ask_to_be_the_scribe(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ("--socks --dns", "--socks and --dns are not in this version yet: the node runs without them"),
-        ("--dns", "--dns is not in this version yet: the node runs without it"),
+        ("--socks", "--socks is not in this version yet: the node runs without it"),
         (
-            "--dns --socks-listen :1080",
-            "--socks-listen and --dns are not in this version yet: the node runs without them",
+            "--socks --socks-listen :1080",
+            "--socks and --socks-listen are not in this version yet: the node runs without them",
         ),
     ],
 )

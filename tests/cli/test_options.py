@@ -21,10 +21,10 @@ def test_every_flag_is_a_setting() -> None:
 
 
 def test_flags_of_services_to_come_are_taken_and_decide_nothing() -> None:
-    flags = NodeFlags(tun=True, socks=True, dns=True, dns_listen=":53")
+    flags = NodeFlags(tun=True, socks=True, socks_listen=":53")
 
     assert flags.given() == {"tun": True}
-    assert flags.later() == ["--socks", "--dns", "--dns-listen"]
+    assert flags.later() == ["--socks", "--socks-listen"]
     assert NodeFlags(tun=True).later() == []
 
 

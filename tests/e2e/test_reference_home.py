@@ -100,7 +100,7 @@ def test_every_line_typed_does_what_it_says(setup: Setup) -> None:
 
 
 def test_what_this_version_does_without_is_noted_in_one_line(setup: Setup) -> None:
-    note = "note: --socks and --dns are not in this version yet: the node runs without them\n"
+    note = "note: --socks is not in this version yet: the node runs without it\n"
 
     assert setup.said["start"].stderr == note
 

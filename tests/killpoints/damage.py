@@ -31,6 +31,7 @@ from pulse.errors import PulseError
 from pulse.services.events import EventsService
 from pulse.settings import load
 from pulse.store import peers, pins
+from pulse.uses import Doors
 from tests.authority import Ca
 from tests.mint import member as minted
 
@@ -95,7 +96,7 @@ async def started(data: Path) -> AsyncIterator[node.Node]:
     config = settings(data)
     with node._data_dir(config), apisockets.bound(config) as api, node._links(config, any_port=True) as links:
         held = member.held(config)
-        made = node._build(config, links, held or await member.enrolled(config, links), api)
+        made = node._build(config, links, held or await member.enrolled(config, links), api, Doors(None))
         try:
             yield made
         finally:

@@ -6,7 +6,7 @@ import pytest
 
 from pulse.errors import Conflict, SystemRefused
 from pulse.net import sockets
-from pulse.net.sockets import bind_beside, bind_tcp, bind_udp, is_ours
+from pulse.net.sockets import bind_beside, bind_both, bind_tcp, bind_udp, is_ours
 from tests.namespace import inside, namespace
 from tests.people import NOBODY, run_as
 
@@ -171,3 +171,44 @@ def test_of_a_name_that_means_nothing_just_now_nothing_is_concluded(monkeypatch:
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     assert is_ours("vm-01.example")
+
+
+# Both on one port
+
+
+def test_both_have_one_port_and_hear_what_is_said_there() -> None:
+    udp, tcp = bind_both("127.0.0.1", 0)
+    with udp, tcp:
+        assert udp.getsockname() == tcp.getsockname()
+        assert say(udp, "127.0.0.1", socket.AF_INET) == b"hello"
+        socket.create_connection(tcp.getsockname()).close()
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_if_one_of_both_is_taken_neither_is_held(kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET, kind) as taken:
+        taken.bind(("127.0.0.1", 0))
+        if kind is socket.SOCK_STREAM:
+            taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match="in use"):
+            bind_both("127.0.0.1", port)
+    for each in bind_both("127.0.0.1", port):
+        each.close()
+
+
+def test_the_port_of_multicast_dns_is_shared_and_no_other() -> None:
+    """As avahi has it: on all addresses, for whoever shares it."""
+    with namespace() as name, inside(name), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as avahi:
+        avahi.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        avahi.bind((ANY, 5353))
+        udp, tcp = bind_both("127.0.0.1", 5353)
+        with udp, tcp:
+            assert say(udp, "127.0.0.1", socket.AF_INET) == b"hello"
+            with pytest.raises(OSError, match="in use"):
+                bind_both("127.0.0.1", 5353)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+                other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                other.bind((ANY, 5355))
+                with pytest.raises(OSError, match="in use"):
+                    bind_both("127.0.0.1", 5355)

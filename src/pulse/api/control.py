@@ -6,7 +6,16 @@ Invariant: a resource is a service of `pulse.services`, or stands for one elsewh
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pulse import certschemas, configschemas, eventschemas, pathschemas, policyschemas, schemas, scribeschemas
+from pulse import (
+    certschemas,
+    configschemas,
+    dnsschemas,
+    eventschemas,
+    pathschemas,
+    policyschemas,
+    schemas,
+    scribeschemas,
+)
 
 
 class Node(Protocol):
@@ -198,6 +207,7 @@ class Control:
     config: WholeConfig
     file: configschemas.WholeFile
     names: Names
+    dns: dnsschemas.ZoneStore
     acls: policyschemas.Acls
     hits: policyschemas.HitCounts
     bulk: scribeschemas.Bulk

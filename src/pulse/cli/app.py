@@ -38,6 +38,7 @@ GROUPS = {
         "untag": ("pulse.cli.names:untag", "Take a tag from a node."),
         "acl": ("pulse.cli.acl:app", "Say who may reach whom, and see what comes of it first."),
         "groups": ("pulse.cli.groups:app", "Name sets of nodes and tags, for rules to go by."),
+        "dns": ("pulse.cli.dns:app", "Keep what names under .pulse say besides those of the nodes."),
         "config": ("pulse.cli.configfile:app", "Keep the whole network config in one file, plan with it and apply it."),
         "bulk": ("pulse.cli.bulk:bulk", "Tag, untag or revoke all nodes that a pattern fits."),
         "pin": ("pulse.cli.pin:pin", "Reach a node by one neighbour, whatever the scores say."),

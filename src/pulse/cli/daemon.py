@@ -231,6 +231,10 @@ def _show_started(started: schemas.Started) -> None:
     ]
     if started.tun:
         pairs.append(("tun", started.tun))
+    if started.dns:
+        pairs.append(("dns", f"names under .pulse at {started.dns}"))
+    if started.dns_problem:
+        pairs.append(("dns", f"none: {started.dns_problem}"))
     if started.api:
         pairs.append(("api", f"http://{started.api}, with a key: pulse api-key create <name>"))
     if started.api_problem:

@@ -23,7 +23,7 @@ LATER_FLAGS: Final = {
 """Flags of settings that this version does not have yet."""
 
 LATER_COMMANDS: Final = frozenset({
-    "completion", "connect", "dns", "doctor", "forward", "install-service",
+    "completion", "connect", "doctor", "forward", "install-service",
     "remote-config", "restart", "route", "setup", "stats", "top",
 })  # fmt: skip
 """Commands of the design that this version does not have yet."""
@@ -74,9 +74,9 @@ def nearest(word: str, known: Iterable[str], least: float = LIKE) -> str:
 
 def _inside_groups(word: str) -> list[str]:
     """Commands that are called so inside a group, such as `ca grant`."""
-    from pulse.cli import acl, apikeys, ca, configfile, groups, templates, tokens
+    from pulse.cli import acl, apikeys, ca, configfile, dns, groups, templates, tokens
 
-    apps = (ca.app, acl.app, groups.app, tokens.app, apikeys.app, configfile.app, templates.app)
+    apps = (ca.app, acl.app, groups.app, tokens.app, apikeys.app, configfile.app, dns.app, templates.app)
     return [f"{app.name[0]} {word}" for app in apps if word in app]
 
 

@@ -19,7 +19,7 @@ Token = Annotated[
 TokenFile = Annotated[str | None, Parameter(help="File that holds the join token, or -.", allow_leading_hyphen=True)]
 LogLevel = Annotated[Literal["debug", "info", "warn", "error"] | None, Parameter(help="How much is logged (info).")]
 
-LATER = ("socks", "socks-listen", "dns", "dns-listen")
+LATER = ("socks", "socks-listen")
 """Flags of services of later versions that people type today: a node that can do without them runs without them."""
 
 
@@ -53,8 +53,8 @@ class NodeFlags:
     )
     socks: Annotated[bool | None, Parameter(show=False)] = None
     socks_listen: Annotated[str | None, Parameter(show=False)] = None
-    dns: Annotated[bool | None, Parameter(show=False)] = None
-    dns_listen: Annotated[str | None, Parameter(show=False)] = None
+    dns: Annotated[bool | None, Parameter(help="Answer DNS for names under .pulse.")] = None
+    dns_listen: Annotated[str | None, Parameter(help="Address of the DNS server, host:port (127.0.0.1:5353).")] = None
     beacon: Annotated[
         bool | None, Parameter(negative="--no-beacon", help="Find members on the same LAN by multicast (yes).")
     ] = None

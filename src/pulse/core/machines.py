@@ -70,17 +70,7 @@ class Machines:
         self.gossip = Gossip(me.network, me, lambda: self.statements.authorities, random)
         self.wanted = Wanted(me.node_id, self.heard.members, self.gossip.lacking)
         self.traversal = self._traversal(random, Birthdays(birthday, self.sight.nat, self.sight.outer))
-        self.beacons = Beacons(
-            me.network,
-            signer,
-            random,
-            self.heard,
-            boot=boot,
-            linked=self.neighbours.linked,
-            knows=lambda node: self.members.get(node) is not None,
-            wants=lambda node: node in self.wanted.nodes(),
-            revoked=self.statements.revoked,
-        )
+        self.beacons = self._beacons(signer, random, boot)
         self.announce = Announce(me, signer, boot=boot, version=version, chain=chain.number, services=services)
         self.offers = Offers()
         self.linkstate = LinkState(me.node_id)
@@ -183,6 +173,19 @@ class Machines:
     def _traversal(self, random: "Random", birthdays: Birthdays) -> Traversal:
         sight = self.sight
         return Traversal(self.me.node_id, random, sight.candidates, sight.own, self._is_place, birthdays)
+
+    def _beacons(self, signer: Signer, random: "Random", boot: int) -> Beacons:
+        return Beacons(
+            self.me.network,
+            signer,
+            random,
+            self.heard,
+            boot=boot,
+            linked=self.neighbours.linked,
+            knows=lambda node: self.members.get(node) is not None,
+            wants=lambda node: node in self.wanted.nodes(),
+            revoked=self.statements.revoked,
+        )
 
     def _is_place(self, address: str) -> bool:
         """True where a node may be in the network below."""

@@ -32,6 +32,9 @@ Nonce = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 Der = Annotated[bytes, msgspec.Meta(min_length=1, max_length=8192)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
+MOST_SERVICES = 8
+"""Services that one node announces."""
+
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ID_PREFIX = re.compile(r"[0-9a-f]{4,64}")
 
@@ -49,6 +52,12 @@ def is_domain(text: str) -> bool:
 def is_node_name(text: str) -> bool:
     """True if `text` can name a node: a DNS label in lower case that does not read as an id prefix."""
     return _LABEL.fullmatch(text) is not None and _ID_PREFIX.fullmatch(text) is None
+
+
+def is_service_name(text: str) -> bool:
+    """True if `text` can name a service (RFC 6335, 5.1) in lower case."""
+    inside = _LABEL.fullmatch(text) is not None and len(text) <= 15 and "--" not in text
+    return inside and any(char.isalpha() for char in text)
 
 
 def is_node_id(text: str) -> bool:

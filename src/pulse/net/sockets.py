@@ -7,6 +7,7 @@ from typing import Any
 from pulse.errors import Conflict, SystemRefused
 
 PRIVILEGED = 1024
+MULTICAST_DNS = 5353
 
 _IP_FREEBIND = 15
 """Linux 2.4, and good for IPv6, too; the socket module has no name for it."""
@@ -51,6 +52,22 @@ def bind_tcp(host: str, port: int, *, ahead: bool = False) -> socket.socket:
     return _bind(host, port, socket.SOCK_STREAM, ahead=ahead)
 
 
+def bind_both(host: str, port: int, *, ahead: bool = False) -> tuple[socket.socket, socket.socket]:
+    """A UDP socket, and a TCP one that listens on the same port. Raises OSError.
+
+    The port of multicast DNS is shared as all its programs share it (RFC 6762, 15.1): they hear what is sent to all,
+    we what is sent to our address. TCP has nobody to share with, so two of us never do.
+    """
+    tcp = _bind(host, port, socket.SOCK_STREAM, ahead=ahead)
+    try:
+        tcp.listen()
+        taken = tcp.getsockname()[1]
+        return _bind(host, taken, socket.SOCK_DGRAM, ahead=ahead, shared=taken == MULTICAST_DNS), tcp
+    except OSError:
+        tcp.close()
+        raise
+
+
 def bind_beside(old: socket.socket, host: str) -> socket.socket:
     """A UDP socket on `host` (empty: every address of the family) and the port of `old`, which it is to replace.
 
@@ -79,25 +96,26 @@ def is_ours(host: str) -> bool:
     return True
 
 
-def _bind(host: str, port: int, kind: socket.SocketKind, *, ahead: bool = False) -> socket.socket:
+def _bind(host: str, port: int, kind: socket.SocketKind, *, ahead: bool = False, shared: bool = False) -> socket.socket:
     if host:
         family, _, proto, _, address = socket.getaddrinfo(host, port, type=kind)[0]
         sock = socket.socket(family, kind, proto)
         if ahead:
             sock.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
-        return _bound(sock, address)
+        return _bound(sock, address, shared=shared)
     try:
         both = socket.socket(socket.AF_INET6, kind)
         both.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     except OSError as error:
         if error.errno != errno.EAFNOSUPPORT:
             raise
-        return _bound(socket.socket(socket.AF_INET, kind), ("0.0.0.0", port))  # noqa: S104 (asked for)
-    return _bound(both, ("::", port))
+        every = ("0.0.0.0", port)  # noqa: S104 (asked for)
+        return _bound(socket.socket(socket.AF_INET, kind), every, shared=shared)
+    return _bound(both, ("::", port), shared=shared)
 
 
-def _bound(sock: socket.socket, address: tuple[Any, ...]) -> socket.socket:
-    if sock.type == socket.SOCK_STREAM:
+def _bound(sock: socket.socket, address: tuple[Any, ...], *, shared: bool = False) -> socket.socket:
+    if shared or sock.type == socket.SOCK_STREAM:
         # A restart is not to wait for the last connections of the run before.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

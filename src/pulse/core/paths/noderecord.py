@@ -25,12 +25,11 @@ from pulse.core.messages import RECORD_LIMIT, U8, U16, U32, ObjectKind, Wire, pa
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.identity import Signer, mesh_prefix
 from pulse.core.trust.signed import HEADER, VERSION, seal, unseal
-from pulse.core.types import SHORT_ID, Digest, Network, NodeId, ShortText, is_network_name
+from pulse.core.types import MOST_SERVICES, SHORT_ID, Digest, Network, NodeId, ShortText, is_network_name
 from pulse.errors import ProtocolError, Refused
 
 MOST_CANDIDATES: Final = 6
 MOST_EXITS: Final = 8
-MOST_SERVICES: Final = 8
 MOST_NEIGHBOURS: Final = 32
 
 REACHABLE: Final = 1

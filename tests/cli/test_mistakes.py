@@ -53,7 +53,10 @@ def test_nothing_is_near_to_nonsense() -> None:
         ("ca lgo", 'no command "ca lgo". Did you mean: pulse ca log?'),
         ("status extra", 'pulse status takes no "extra" here. See: pulse status --help'),
         ("backup x", "Did you mean: pulse ca backup?"),
-        ("remove 1", "Did you mean: pulse acl remove or pulse groups remove or pulse template remove?"),
+        (
+            "remove 1",
+            "pulse acl remove or pulse groups remove or pulse dns remove or pulse template remove?",
+        ),
         ("ping", "pulse ping needs NODE. See: pulse ping --help"),
         ("name relay", "pulse name needs NAME. See: pulse name --help"),
         ("revoke", "pulse revoke needs NODE. See: pulse revoke --help"),

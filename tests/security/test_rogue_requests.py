@@ -19,7 +19,7 @@ from pulse.core.network.policy import Rule
 from pulse.core.network.replacing import RulingReplaced
 from pulse.core.network.routes import Route
 from pulse.core.network.ruling import AT_THE_END, AssertionAdded, GroupSet, RuleAdded, RuleMoved
-from pulse.core.network.sections import RoutesReplaced, TemplateSet, ZonesReplaced
+from pulse.core.network.sections import RecordAdded, RecordsRemoved, RoutesReplaced, TemplateSet, ZonesReplaced
 from pulse.core.network.templates import Template
 from pulse.core.network.zones import ZoneRecord
 from pulse.core.trust.identity import node_bytes
@@ -239,6 +239,10 @@ MISSHAPEN: dict[str, Wire] = {
     "a template with a tag that is none": TemplateSet("web", Template(tags=[ESCAPE])),
     "a record with escapes": ZonesReplaced([ZoneRecord(f"{ESCAPE}.pulse", "A", "192.0.2.1")]),
     "a record of another zone": ZonesReplaced([ZoneRecord("web.example", "A", "192.0.2.1")]),
+    "one record more with escapes": RecordAdded(ZoneRecord("web.pulse", "TXT", ESCAPE)),
+    "one record more of another zone": RecordAdded(ZoneRecord("web.example", "A", "192.0.2.1")),
+    "a name that is itself": RecordAdded(ZoneRecord("web.pulse", "CNAME", "web.pulse")),
+    "a record that is not there": RecordsRemoved(ESCAPE, "A"),
     "a route to loopback": RoutesReplaced([Route(NODE, "127.0.0.0/8", approved=True)], {}),
     "a route to metadata": RoutesReplaced([Route(NODE, "169.254.169.254/32", approved=True)], {}),
     "a route into the mesh": RoutesReplaced([Route(NODE, "10.100.0.0/24", approved=True)], {}),

@@ -180,6 +180,21 @@ def is_taken(client: socket.socket, said: bytes) -> bool:
     return True
 
 
+async def test_who_asks_a_lot_waits_and_is_answered_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ANSWERED", 500.0)
+    monkeypatch.setattr(module, "ANSWERED_MOST", 10.0)
+    now = asyncio.get_running_loop().time
+    async with running() as of:
+        began = now()
+        reader, writer = await connected(of)
+        writer.write(framed(*(query(number=number) for number in range(200))))
+        found = await ask_udp(of, *(query(number=number) for number in range(100)))
+        assert [int.from_bytes(each[:2]) for each in found] == list(range(100))
+        assert [(await answer_from(reader)).id for _ in range(200)] == list(range(200))
+        assert now() - began > (300 - 10 - 2 * module.BATCH) / 500
+        writer.close()
+
+
 async def test_of_too_many_connections_the_oldest_gives_way() -> None:
     async with running() as of:
         first, *others = [await connected(of) for _ in range(CONNECTIONS)]

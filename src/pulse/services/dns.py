@@ -29,6 +29,10 @@ IDLE: Final = 5.0
 BATCH: Final = 32
 """Queries answered before others of the node have their turn."""
 
+ANSWERED: Final = 20_000.0
+ANSWERED_MOST: Final = 2_000.0
+"""Answers a second, and at once; who asks more waits, or asks again: it is the mesh's own time."""
+
 KNOWN: Final = 4096
 """Answers kept as they were given, until names change."""
 
@@ -136,28 +140,57 @@ class DnsService:
     answers: Answers
     streams: "dict[_Stream, None]" = field(default_factory=dict, init=False)
     """Connections, the oldest first."""
+    _left: Bucket = field(init=False)
+    _resuming: asyncio.TimerHandle | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._left = Bucket(ANSWERED, ANSWERED_MOST, _now())
 
     async def run(self) -> None:
         """Serve."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: _Stream(self), sock=self.sockets.tcp)
-        loop.add_reader(self.sockets.udp, self._read)
+        self._listen()
         log.info("dns up", extra={"listen": self.sockets.address})
         try:
             await server.serve_forever()
         finally:
+            if self._resuming:
+                self._resuming.cancel()
             loop.remove_reader(self.sockets.udp)
             server.close()
             for each in list(self.streams):
                 each.hang_up()
 
+    def pause(self) -> float:
+        """Seconds to wait before anything more is answered: mostly none."""
+        return self._left.ready_at(0.0, _now()) - _now()
+
+    def answered(self, queries: int) -> None:
+        """So many had their answer."""
+        self._left.spend(queries, _now())
+
+    def _listen(self) -> None:
+        if self.sockets.udp.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(self.sockets.udp, self._read)
+
     def _read(self) -> None:
-        """Datagrams that wait; the loop comes back for more."""
-        for _ in range(BATCH):
+        """Datagrams that wait, as many as may be; the loop comes back for more."""
+        pause = self.pause()
+        if pause > 0:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self.sockets.udp)
+            self._resuming = loop.call_later(pause, self._listen)
+            return
+        self.answered(self._answer())
+
+    def _answer(self) -> int:
+        """How many waited, of a batch."""
+        for count in range(BATCH):
             try:
                 data, sender = self.sockets.udp.recvfrom(QUERY_LIMIT + 1)
             except BlockingIOError:
-                return
+                return count
             except OSError:
                 # Word that an answer before did not arrive.
                 continue
@@ -166,6 +199,7 @@ class DnsService:
                 # Who does not take it asks again.
                 with suppress(OSError):
                     self.sockets.udp.sendto(answer, sender)
+        return BATCH
 
 
 class _Stream(asyncio.Protocol):
@@ -210,6 +244,13 @@ class _Stream(asyncio.Protocol):
 
     def _answer(self) -> None:
         """What waits, as long as answers are taken; then the others have their turn."""
+        if self._transport.is_closing():
+            return
+        pause = self._of.pause()
+        if pause > 0:
+            self._transport.pause_reading()
+            self._loop.call_later(pause, self._answer)
+            return
         for _ in range(BATCH):
             if self._paused or self._transport.is_closing():
                 return
@@ -222,6 +263,7 @@ class _Stream(asyncio.Protocol):
                 self.hang_up()
                 return
             self._await_query()
+            self._of.answered(1)
             self._transport.write(len(answer).to_bytes(_LENGTH) + answer)
         self._transport.pause_reading()
         self._loop.call_soon(self._answer)
@@ -248,3 +290,7 @@ class _Stream(asyncio.Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -175,7 +175,9 @@ def test_what_is_too_long_for_a_datagram_says_so_and_is_whole_over_tcp(options: 
 
 
 def test_edns_is_answered_with_edns() -> None:
-    found = asked("vm-01.pulse", "A", use_edns=0, want_dnssec=True, options=[dns.edns.GenericOption("COOKIE", b"cookie12")])
+    found = asked(
+        "vm-01.pulse", "A", use_edns=0, want_dnssec=True, options=[dns.edns.GenericOption("COOKIE", b"cookie12")]
+    )
     assert (found.edns, found.payload, bool(found.ednsflags & dns.flags.DO)) == (0, UDP_LIMIT, True)
     assert asked("vm-01.pulse", "A").edns == -1
     assert code(asked("vm-01.pulse", "A", use_edns=1)) == "BADVERS"

@@ -52,23 +52,8 @@ def perform(host: Host, questions: str, seconds: float, *flags: str) -> tuple[fl
     """Answers a second, their latency, and questions without one."""
     asked = host.directory / "questions"
     asked.write_text(questions)
-    command = [
-        "dnsperf",
-        "-d",
-        str(asked),
-        "-s",
-        "127.0.0.1",
-        "-p",
-        "5353",
-        "-l",
-        f"{seconds:g}",
-        "-q",
-        "50",
-        "-t",
-        "2",
-        *flags,
-    ]
-    said = host.run(command, timeout=seconds + 60).stdout
+    command = f"dnsperf -d {asked} -s 127.0.0.1 -p 5353 -l {seconds:g} -q 50 -t 2".split()
+    said = host.run([*command, *flags], timeout=seconds + 60).stdout
     figures = {each["name"].strip(): float(each["value"]) for each in _FIGURE.finditer(said)}
     return (
         round(figures["Queries per second"]),

@@ -15,6 +15,7 @@ from pulse.errors import Conflict, SystemRefused
 from pulse.services import dns as module
 from pulse.services.dns import CONNECTIONS, Answers, DnsService, DnsSockets
 from tests.core.network.test_directory import known
+from tests.namespace import inside, ip, namespace
 
 PATIENCE = 30.0
 LONG = [ZoneRecord("long.pulse", "TXT", f"{number:03} " + "x" * 240) for number in range(100)]
@@ -289,6 +290,25 @@ def test_a_port_that_is_taken_is_told_with_the_flag(kind: socket.SocketKind) -> 
         number = taken.getsockname()[1]
         with pytest.raises(Conflict, match=f"cannot listen on 127.0.0.1:{number}: another program(.|\n)*--dns-listen"):
             DnsSockets("127.0.0.1", number)
+
+
+async def test_on_all_addresses_an_answer_comes_from_the_one_that_was_asked() -> None:
+    with namespace() as name:
+        for address in ("10.9.0.1/32", "10.9.0.2/32", "fd09::2/128"):
+            ip(name, "address", "add", address, "dev", "lo", *(["nodad"] if ":" in address else []))
+        with inside(name), DnsSockets("", 0) as sockets:
+            service = DnsService(sockets, Names().answers())
+            async with asyncio.TaskGroup() as tasks:
+                task = tasks.create_task(service.run())
+                for ours, theirs in (("10.9.0.1", "10.9.0.2"), ("::1", "fd09::2")):
+                    with socket.socket(socket.AF_INET6 if ":" in ours else socket.AF_INET, socket.SOCK_DGRAM) as client:
+                        client.setblocking(False)
+                        client.bind((ours, 0))
+                        client.connect((theirs, port(service)))
+                        client.send(query())
+                        async with asyncio.timeout(PATIENCE):
+                            assert await asyncio.get_running_loop().sock_recv(client, 4096)
+                task.cancel()
 
 
 def test_an_address_of_another_machine_is_told_unless_it_may_come() -> None:

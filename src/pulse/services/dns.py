@@ -6,6 +6,7 @@ Invariant: whoever asks costs a bounded part of the node's time and memory, howe
 import asyncio
 import errno
 import logging
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -44,6 +45,8 @@ SHARE: Final = 10.0
 """Names are worked out anew at once, but take at most one part in so many of the time."""
 
 _LENGTH: Final = 2
+_TOLD_LIMIT: Final = socket.CMSG_SPACE(20)
+"""Room for the address that a datagram was sent to (RFC 3542, 6)."""
 
 
 class DnsSockets:
@@ -69,6 +72,9 @@ class DnsSockets:
             ) from error
         for each in (self.udp, self.tcp):
             each.setblocking(False)
+        if self.udp.family == socket.AF_INET6:
+            # On all addresses: an answer has to come from the one that was asked.
+            self.udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
 
     @property
     def address(self) -> str:
@@ -188,7 +194,7 @@ class DnsService:
         """How many waited, of a batch."""
         for count in range(BATCH):
             try:
-                data, sender = self.sockets.udp.recvfrom(QUERY_LIMIT + 1)
+                data, told, _, sender = self.sockets.udp.recvmsg(QUERY_LIMIT + 1, _TOLD_LIMIT)
             except BlockingIOError:
                 return count
             except OSError:
@@ -198,8 +204,13 @@ class DnsService:
             if answer is not None:
                 # Who does not take it asks again.
                 with suppress(OSError):
-                    self.sockets.udp.sendto(answer, sender)
+                    self.sockets.udp.sendmsg([answer], [_asked_at(*each) for each in told], 0, sender)
         return BATCH
+
+
+def _asked_at(level: int, kind: int, place: bytes) -> tuple[int, int, bytes]:
+    """The address a question was sent to as that of its answer, by whatever interface leads there."""
+    return level, kind, place[:16] + bytes(4)
 
 
 class _Stream(asyncio.Protocol):

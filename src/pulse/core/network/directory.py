@@ -106,8 +106,7 @@ class Directory:
             return self.hosts[label]
         if len(label) < LEAST_PREFIX:
             return None
-        first = bisect_left(self._ids, label)
-        found = [each for each in self._ids[first : first + 2] if each.startswith(label)]
+        found = _starting(self._ids, label)
         return self._by_id[found[0]] if len(found) == 1 else None
 
     # Details
@@ -203,12 +202,12 @@ def _visible(
     """Those that lead to no hidden node."""
     addresses = {str(address) for each in hidden for address in (each.v4, each.v6)}
     names = {name for each in hidden for name in each.names} - named.keys()
-    ids = [each.node for each in hidden]
+    ids = sorted(each.node for each in hidden)
 
     def is_hidden(text: str) -> bool:
         """The name of a hidden node, or one below."""
         *_, label, domain = ("", *text.split("."))
-        is_id = len(label) >= LEAST_PREFIX and label not in named and any(each.startswith(label) for each in ids)
+        is_id = len(label) >= LEAST_PREFIX and label not in named and bool(_starting(ids, label))
         return domain == DOMAIN and (label in names or is_id)
 
     def leads(record: ZoneRecord) -> str:
@@ -216,6 +215,12 @@ def _visible(
 
     found = (each for each in usable(records) if each.kind not in _ADDRESSES or each.value not in addresses)
     return [each for each in found if not is_hidden(leads(each))]
+
+
+def _starting(ids: Sequence[NodeId], prefix: str) -> list[NodeId]:
+    """The first two of ordered ids that begin so: more nobody has to know."""
+    first = bisect_left(ids, prefix)
+    return [each for each in ids[first : first + 2] if each.startswith(prefix)]
 
 
 def _merged(own: Records, said: Records) -> Records:

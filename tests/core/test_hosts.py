@@ -11,7 +11,7 @@ from pulse.core.network.zones import ZoneRecord
 from pulse.core.paths.noderecord import Service, sign_record
 from pulse.core.trust.identity import node_bytes
 from tests.authority import MESH, NOW, key
-from tests.core.meshing import ALICE, BOB, CA, ME, ROLES, SCRIBE, Node
+from tests.core.meshing import ALICE, BOB, CA, ME, ROLES, SCRIBE, Node, revocation
 from tests.mint import member
 
 DEE = member(CA, "dee", 7, name="dee", host="laptop")
@@ -62,6 +62,15 @@ def test_before_a_network_config_is_in_force_it_knows_itself_alone() -> None:
     alone.linked(ALICE)
     assert said(alone, f"{ALICE.node_id[:12]}.pulse") is None
     assert said(alone, f"{ME.node_id[:12]}.pulse") is not None
+
+
+def test_who_is_revoked_is_no_name_and_one_that_is_so_itself_knows_nobody(here: Node) -> None:
+    here.told(revocation(BOB))
+    assert said(here, "db.pulse") is None
+    assert said(here, "vm-01.pulse") is not None
+    here.told(revocation(ME))
+    assert said(here, f"{ME.node_id[:12]}.pulse") is None
+    assert said(here, "vm-01.pulse") is None
 
 
 def test_what_a_node_announces_is_told_and_whoever_looks_knows_that_it_changed(here: Node) -> None:

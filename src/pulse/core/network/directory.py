@@ -146,7 +146,10 @@ def made(
     v6: IPv6Network,
     serial: int = 0,
 ) -> Directory:
-    """All that node `me` is to be told: of `hosts`, itself among them; nothing leads to the `hidden` ones."""
+    """All that node `me` is to be told: of `hosts`, itself among them unless it is revoked.
+
+    Nothing leads to the `hidden` ones.
+    """
     everybody = sorted(hosts, key=lambda each: each.node)
     named = _unambiguous(everybody)
     labels = {each.node: _label(each, named) for each in everybody}
@@ -160,7 +163,7 @@ def made(
         6: sorted((int(each.v6), each.node) for each in everybody),
     }
     return Directory(
-        shown=labels[me],
+        shown=labels.get(me, me[:SHORT_ID]),
         serial=serial,
         hosts=named,
         v4=v4,

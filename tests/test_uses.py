@@ -60,3 +60,19 @@ async def test_a_node_answers_its_names_and_what_it_announces(first: Machine, pl
                 await asyncio.sleep(0.05)
     with pytest.raises((ConnectionRefusedError, OSError)):
         socket.create_connection(("127.0.0.1", port)).close()
+
+
+@pytest.mark.parametrize(
+    ("listen", "servers"),
+    [
+        ("127.0.0.1:5353", ("127.0.0.1:5353",)),
+        ("[::1]:53", ("[::1]:53",)),
+        (":53", ("127.0.0.1:53", "10.100.7.7:53")),
+        ("0.0.0.0:5353", ("127.0.0.1:5353", "10.100.7.7:5353")),
+        ("[::]:5353", ("127.0.0.1:5353", "10.100.7.7:5353")),
+    ],
+)
+def test_a_server_on_all_addresses_is_near_and_in_the_mesh(listen: str, servers: tuple[str, ...]) -> None:
+    config = load({"dns": True, "dns-listen": listen}, environment={})
+
+    assert uses.name_servers(config, "10.100.7.7") == servers

@@ -88,7 +88,28 @@ prefer_versioned_rust() { # Ubuntu's rustc-1.85 is not on PATH as rustc
 
 # program:package of everything a test calls
 test_programs="nft:nftables iptables:iptables ethtool:ethtool conntrack:conntrack iperf3:iperf3 tcpdump:tcpdump
-    strace:strace tmux:tmux gcore:gdb miniupnpd:miniupnpd-nftables zsh:zsh fish:fish"
+    strace:strace tmux:tmux gcore:gdb miniupnpd:miniupnpd-nftables zsh:zsh fish:fish dbus-daemon:dbus-daemon"
+
+# Packages that would take over the DNS of whatever machine they are installed on: tests run them where they are unpacked.
+unpacked=target/unpacked
+unpacked_packages="systemd-resolved libsystemd-shared openresolv dnsmasq-base"
+
+unpack() { # each in a directory of its own, for some have files of the same name
+    for package in $unpacked_packages; do
+        [ ! -d "$unpacked/$package" ] || continue
+        work=$(mktemp -d)
+        if (cd "$work" && apt-get -qq download "$package" >&2) && dpkg -x "$work"/*.deb "$work/root"; then
+            mkdir -p "$unpacked" && mv "$work/root" "$unpacked/$package"
+        else
+            say "$package could not be had: tests that need it are skipped"
+        fi
+        rm -rf "$work"
+    done
+}
+
+unpacked_is_here() {
+    for package in $unpacked_packages; do [ -d "$unpacked/$package" ] || return 1; done
+}
 
 browser_is_here() { has chromium-headless-shell || has chromium; }
 
@@ -96,10 +117,11 @@ tests() {
     for pair in $test_programs; do
         has "${pair%%:*}" || want "${pair##*:}"
     done
-    if [ -n "$missing" ] || ! browser_is_here; then refresh_package_lists; fi
+    if [ -n "$missing" ] || ! browser_is_here || ! unpacked_is_here; then refresh_package_lists; fi
     # Where there is no such package (Ubuntu has browsers as snaps alone) the test that needs one is skipped.
     browser_is_here || ! apt-cache show chromium-headless-shell >/dev/null 2>&1 || want chromium-headless-shell
     install_missing
+    if has apt-get && has dpkg; then unpack; fi
 }
 
 lint() {

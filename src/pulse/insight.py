@@ -22,6 +22,7 @@ from pulse.services.mesh import MeshService
 from pulse.services.node import NodeService
 from pulse.services.pins import PinsService
 from pulse.services.portmap import PortmapService
+from pulse.services.resolver import ResolverService
 from pulse.services.rpc import Method, RpcService
 from pulse.services.status import StatusService
 from pulse.services.trace import TraceService
@@ -57,6 +58,7 @@ def insight(
     governance: Governance,
     tun: TunService | None,
     portmap: PortmapService | None,
+    resolver: ResolverService,
     version: str,
     *,
     pinned: bool,
@@ -64,7 +66,7 @@ def insight(
     """The services; `pinned` says that the CA's hash was known when this node joined."""
     mesh, now = meshing.mesh, asyncio.get_running_loop().time()
     listen = addresses.join(*config.listen)
-    status = StatusService(mesh, links, tun, governance.scribe, version, listen, now, portmap, config.tun.fec)
+    status = StatusService(mesh, links, tun, governance.scribe, version, listen, now, portmap, config.tun.fec, resolver)
     journal = event_store.opened(config.data_dir, clock.wall())
     past = copy.deepcopy(journal.past)
     me = mesh.me.node_id

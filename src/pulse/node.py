@@ -129,9 +129,11 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: S
     meshing.rules_changed = _each(governance.changed, tun.config_changed if tun else None)
     own_devices = partial(_own_devices, tun)
     portmap = underlay.port_mapping(config, links, identity, meshing, own_devices)
-    telling = insight(config, links, meshing, rpc, governance, tun, portmap, VERSION, pinned=identity.pinned)
+    used = uses.uses(config, doors, mesh, tun, governance.edits.edit)
+    telling = insight(
+        config, links, meshing, rpc, governance, tun, portmap, used.resolver, VERSION, pinned=identity.pinned
+    )
     methods |= {MethodName.PUNCH: traversal.answer, **telling.methods, **governance.methods}
-    used = uses.uses(doors, mesh, governance.edits.edit)
     control = _control(governance, telling, used, mesh)
     services: tuple[Service | None, ...] = (
         meshing,
@@ -176,6 +178,7 @@ def _control(governance: Governance, telling: Insight, used: Uses, mesh: Mesh) -
         rotation=governance.keys_of_ca,
         events=telling.history,
         keys=governance.keys,
+        resolver=used.resolver,
     )
 
 

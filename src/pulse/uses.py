@@ -1,4 +1,4 @@
-"""Composes what people use the mesh for: names.
+"""Composes what people use the mesh for: names, and that this machine asks for them.
 
 Invariant: nothing is decided here; what the settings switch off is not made.
 """
@@ -8,14 +8,18 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from pulse.config import NodeConfig
+from pulse.core.addresses import join
 from pulse.core.hosts import known_names
 from pulse.core.mesh import Mesh
 from pulse.core.network.edits import Edits
 from pulse.core.network.netconfig import SignedConfig
 from pulse.errors import PulseError
 from pulse.services.dns import Answers, DnsService, DnsSockets
+from pulse.services.resolver import ResolverService
+from pulse.services.tun import TunService
 from pulse.services.zones import ZonesService
 
 log = logging.getLogger(__name__)
@@ -41,11 +45,12 @@ class Uses:
 
     dns: DnsService | None
     zones: ZonesService
+    resolver: ResolverService
 
     @property
-    def running(self) -> tuple[DnsService | None, ...]:
+    def running(self) -> tuple[DnsService | ResolverService | None, ...]:
         """Those that run beside what they are asked."""
-        return (self.dns,)
+        return (self.dns, self.resolver)
 
 
 @contextlib.contextmanager
@@ -69,10 +74,26 @@ def bound(config: NodeConfig) -> Iterator[Doors]:
         yield Doors(dns)
 
 
-def uses(doors: Doors, mesh: Mesh, edit: Callable[[Edits], Awaitable[SignedConfig]]) -> Uses:
+def uses(
+    config: NodeConfig,
+    doors: Doors,
+    mesh: Mesh,
+    tun: TunService | None,
+    edit: Callable[[Edits], Awaitable[SignedConfig]],
+) -> Uses:
     """The services."""
+    servers = name_servers(config, str(mesh.me.addresses.v4)) if doors.dns else ()
     zones = ZonesService(mesh.statements, mesh.members, edit)
-    return Uses(_dns(doors.dns, mesh) if doors.dns else None, zones)
+    resolver = ResolverService(config.data_dir, servers, tun)
+    return Uses(_dns(doors.dns, mesh) if doors.dns else None, zones, resolver)
+
+
+def name_servers(config: NodeConfig, v4: str) -> tuple[str, ...]:
+    """Where this node answers DNS, as programs of its machine can say it: on all addresses is near and in the mesh."""
+    host, port = config.dns_listen
+    if host and not ip_address(host).is_unspecified:
+        return (join(host, port),)
+    return join("127.0.0.1", port), join(v4, port)
 
 
 def _dns(sockets: DnsSockets, mesh: Mesh) -> DnsService:

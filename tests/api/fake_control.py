@@ -18,6 +18,7 @@ from tests.api.fake_acls import FakeAcls, FakeHits
 from tests.api.fake_configs import FakeFile, FakeTemplates
 from tests.api.fake_dns import FakeZones
 from tests.api.fake_journals import FakeCaLog, FakeHistory
+from tests.api.fake_resolver import FakeResolver
 from tests.api.fake_ways import ID, FakeWays
 
 CA_HASH = "a91f22c077e4" + "1" * 52
@@ -259,6 +260,7 @@ class FakeControl(Control):
     dns: FakeZones
     acls: FakeAcls
     hits: FakeHits
+    resolver: FakeResolver
 
     def __init__(self, *peers: schemas.PeerRow, node: type[FakeNode] = FakeNode) -> None:
         asked: list[object] = []
@@ -283,6 +285,7 @@ class FakeControl(Control):
             rotation=FakeRotation(),
             events=FakeHistory(asked),
             keys=FakeKeys(asked),
+            resolver=FakeResolver(asked),
         )
         self.asked = asked
         self.ways = ways

@@ -54,6 +54,8 @@ AT_HOME = {
     ("GET", "/api/keys"),
     ("POST", "/api/keys"),
     ("DELETE", "/api/keys/{key}"),
+    ("PUT", "/api/resolver"),
+    ("DELETE", "/api/resolver"),
 }
 """What no key is good for."""
 

@@ -53,6 +53,10 @@ def test_a_first_node_is_well_and_told_how_others_come() -> None:
             replace(WELL, scribe_problem="the CA is not met yet"),
             "this node is not the scribe it was started to be: the CA",
         ),
+        (
+            replace(WELL, resolver_problem="this node answers no DNS"),
+            "this machine does not ask for names under .pulse: this node answers no DNS (to do without: pulse setup",
+        ),
         (replace(WELL, peers=(MISSED,)), "192.0.2.1:443 is not reached: no answer (is it up?"),
         (replace(WELL, peers=(replace(MISSED, last_error=""),)), "192.0.2.1:443 is not reached (is it up?"),
         (replace(WELL, clock_offset=301.0), "this clock is 5 min ahead of the neighbours'"),

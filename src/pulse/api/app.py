@@ -28,6 +28,7 @@ from pulse.api import (
     names,
     node,
     pin,
+    resolver,
     revoke,
     roles,
     templates,
@@ -62,6 +63,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *ca.ENDPOINTS,
     *events.ENDPOINTS,
     *apikeys.ENDPOINTS,
+    *resolver.ENDPOINTS,
 )
 
 BODY_LIMIT: Final = 1024 * 1024

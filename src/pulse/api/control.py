@@ -13,6 +13,7 @@ from pulse import (
     eventschemas,
     pathschemas,
     policyschemas,
+    resolverschemas,
     schemas,
     scribeschemas,
 )
@@ -217,3 +218,4 @@ class Control:
     rotation: certschemas.Rotation
     events: History
     keys: Keys
+    resolver: resolverschemas.Resolver

@@ -18,6 +18,7 @@ GROUPS = {
         "start": ("pulse.cli.daemon:start", "Start a node in the background."),
         "stop": ("pulse.cli.daemon:stop", "Stop the node and wait until it is gone."),
         "join": ("pulse.cli.daemon:join", "Make this machine a member of a network, once."),
+        "setup": ("pulse.cli.setup:app", "Have this machine use the node: its names."),
         "version": ("pulse.cli.version:version", "Show the version of pulse and of its data plane."),
         "completion": ("pulse.cli.completion:completion", "Print what a shell needs to complete commands and flags."),
     },

@@ -24,7 +24,7 @@ LATER_FLAGS: Final = {
 
 LATER_COMMANDS: Final = frozenset({
     "completion", "connect", "doctor", "forward", "install-service",
-    "remote-config", "restart", "route", "setup", "stats", "top",
+    "remote-config", "restart", "route", "stats", "top",
 })  # fmt: skip
 """Commands of the design that this version does not have yet."""
 

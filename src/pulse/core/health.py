@@ -51,6 +51,8 @@ class Vitals:
     """Other nodes whose certificates should have been renewed and that somebody here can see to, and what is left."""
     scribe_problem: str = ""
     """Why this node, started to be the scribe, is not; empty if it is, or was not asked to."""
+    resolver_problem: str = ""
+    """Why this machine does not ask the node for names, though a person wants it; empty if it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,9 @@ def _complaints(vitals: Vitals) -> list[str]:
             found.append(f"{peer.name} is not reached{why} (is it up? is its UDP port open?)")
     if vitals.scribe_problem:
         found.append(f"this node is not the scribe it was started to be: {vitals.scribe_problem}")
+    if vitals.resolver_problem:
+        undo = "to do without: pulse setup dns --undo"
+        found.append(f"this machine does not ask for names under .pulse: {vitals.resolver_problem} ({undo})")
     if abs(vitals.clock_offset) > CLOCK_TOLERANCE:
         ahead = "ahead of" if vitals.clock_offset > 0 else "behind"
         found.append(f"this clock is {abs(vitals.clock_offset) / 60:.0f} min {ahead} the neighbours' (set the time)")

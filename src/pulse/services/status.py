@@ -47,6 +47,12 @@ class Office(Protocol):
     problem: str
 
 
+class Names(Protocol):
+    """What this service asks of who tells the machine's resolver."""
+
+    problem: str
+
+
 class Way(NamedTuple):
     """How frames leave for a node, in words: the type of the first link, and the name of the first relay."""
 
@@ -78,6 +84,7 @@ class StatusService:
     portmap: Mapping | None = None
     fec: bool = False
     """Parity is sent where packets get lost."""
+    resolver: Names | None = None
 
     def status(self) -> schemas.Status:
         """The mesh as this node sees it."""
@@ -254,6 +261,7 @@ class StatusService:
             tun_problem=self.device.problem if self.device else "",
             revoked=self.mesh.me.node_id in self.mesh.statements.revoked(),
             scribe_problem=self.scribe.problem,
+            resolver_problem=self.resolver.problem.partition("\n")[0] if self.resolver else "",
         )
         return judge(vitals)
 

@@ -1,0 +1,51 @@
+"""What is to be put back: on disk before it is set, and told by name if that is damaged."""
+
+from pathlib import Path
+
+import pytest
+
+from pulse.store import undo
+from pulse.store.files import open_data_dir
+from pulse.store.undo import MOST, Undo
+
+TUN = Undo("systemd-resolved", "pulse0")
+OTHER = Undo("openresolv", "pulse1")
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return open_data_dir(tmp_path / "data")
+
+
+def test_an_entry_is_there_once_until_it_was_put_back(data_dir: Path) -> None:
+    assert undo.load(data_dir) == ([], None)
+
+    for each in (TUN, OTHER, TUN):
+        undo.add(data_dir, each)
+    assert undo.load(data_dir) == ([TUN, OTHER], None)
+
+    undo.remove(data_dir, TUN)
+    undo.remove(data_dir, TUN)
+    assert undo.load(data_dir) == ([OTHER], None)
+
+
+def test_of_more_than_there_may_be_the_oldest_go(data_dir: Path) -> None:
+    for number in range(MOST + 2):
+        undo.add(data_dir, Undo("openresolv", f"pulse{number}"))
+
+    entries, _ = undo.load(data_dir)
+
+    assert len(entries) == MOST
+    assert entries[-1].place == f"pulse{MOST + 1}"
+
+
+def test_a_damaged_list_is_empty_and_says_where_to_look(data_dir: Path) -> None:
+    undo.add(data_dir, TUN)
+    (data_dir / "undo").write_bytes((data_dir / "undo").read_bytes() + b"x")
+
+    entries, warning = undo.load(data_dir)
+
+    assert entries == []
+    assert warning is not None
+    assert "undo is damaged" in warning
+    assert "resolvectl status" in warning

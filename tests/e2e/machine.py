@@ -175,16 +175,13 @@ class Machine(Host):
         self.write("/run/dnsmasq-resolv.conf", "")
         shutil.copy(_program(UNPACKED / "dnsmasq-base", "dnsmasq"), self.path(f"{PROGRAMS}/dnsmasq"))
         command = (
-            "dnsmasq --user=root --conf-file=/run/dnsmasq.conf --resolv-file=/run/dnsmasq-resolv.conf --cache-size=0"
-            " --listen-address=127.0.0.1 --bind-interfaces --pid-file=/run/dnsmasq.pid"
+            "dnsmasq --keep-in-foreground --user=root --conf-file=/run/dnsmasq.conf --cache-size=0"
+            " --resolv-file=/run/dnsmasq-resolv.conf --listen-address=127.0.0.1 --bind-interfaces"
+            " --pid-file=/run/dnsmasq.pid"
         )
-        self.write(
-            f"{PROGRAMS}/restart-dnsmasq",
-            f"#!/bin/sh\nkill $(cat /run/dnsmasq.pid) || true\nsleep 0.3\n{command}\n",
-            0o755,
-        )
+        self.write(f"{PROGRAMS}/restart-dnsmasq", "#!/bin/sh\nkill $(cat /run/dnsmasq.pid)\n", 0o755)
         self.run(["resolvconf", "-u"])
-        return self.popen(["sh", "-c", f"{command} --keep-in-foreground"])
+        return self.popen(["sh", "-c", f"while {command} || sleep 0.2; do :; done"])
 
 
 def _content(path: Path) -> object:

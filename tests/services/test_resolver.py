@@ -192,6 +192,27 @@ async def test_without_dns_or_an_interface_the_next_command_is_named(machine: Ma
         await ResolverService(machine.data_dir, (SERVER,), None, machine.find, machine.named).set_up()
 
 
+async def test_who_undoes_it_each_time_is_opposed_ever_more_rarely(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def paused(seconds: float) -> None:
+        pauses.append(seconds)
+        machine.life += 1
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", paused)
+    monkeypatch.setattr(resolver, "LONGEST_PAUSE", 0.03)
+    choice.save(machine.data_dir, wanted=True)
+    async with running(service(machine)), asyncio.timeout(30):
+        while len(pauses) < 5:
+            await sleep(0)
+
+    assert pauses[:5] == [0.01, 0.02, 0.03, 0.03, 0.03]
+
+
 async def test_a_problem_that_stays_is_said_once(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
     choice.save(machine.data_dir, wanted=True)
     async with running(service(machine, servers=())):

@@ -80,8 +80,12 @@ class Resolved:
     def runs(self) -> bool:
         """True if it answers: its socket outlives it."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)
             try:
                 probe.connect(os.fspath(self._run / "io.systemd.Resolve"))
+            except BlockingIOError:
+                # It is there, and busy.
+                return True
             except OSError:
                 return False
         return True

@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 LOOK: Final = 1.0
 """Seconds between two looks at whether the settings are still there: three file attributes."""
 
+LONGEST_PAUSE: Final = 60.0
+"""Seconds to which that doubles while it has to be told each time: in vain, or because somebody undoes it."""
+
 
 class Device(Protocol):
     """What this service asks of the TUN device."""
@@ -87,11 +90,12 @@ class ResolverService:
         async with self._one:
             await self._sweep()
         self._restore()
+        pause = LOOK
         try:
             while True:
                 await self._turned.wait()
-                await self._keep()
-                await asyncio.sleep(LOOK)
+                pause = min(pause * 2, LONGEST_PAUSE) if await self._keep() else LOOK
+                await asyncio.sleep(pause)
         finally:
             async with self._one:
                 await self._revert_quietly()
@@ -117,17 +121,18 @@ class ResolverService:
         if wanted:
             self._turned.set()
 
-    async def _keep(self) -> None:
-        """Tell it, or tell it again where the settings are gone."""
+    async def _keep(self) -> bool:
+        """Tell it, or tell it again where the settings are gone; False if there is no need to."""
         async with self._one:
             if not self._turned.is_set() or (self.device and self.device.problem):
-                return
+                return False
             if self._told and self._told.standing(self._place) == self._standing:
-                return
+                return False
             try:
                 await self._tell()
             except PulseError as error:
                 self._failed(str(error))
+            return True
 
     async def _tell(self) -> None:
         self._check_answers()

@@ -15,7 +15,7 @@ class ResolverInfo(schemas.View, frozen=True):
     device: str
     """The interface on which the settings hang."""
     server: str
-    """`host:port` at which this node answers DNS; empty if it answers none."""
+    """`host:port` at which the resolver, or else any program here, asks this node; empty if it answers no DNS."""
     problem: str
     """Why it is not so just now, or does not help; empty if all is well."""
 

@@ -30,14 +30,15 @@ def name_servers(machine: Machine) -> list[str]:
 
 def test_openresolv_splits_names_and_what_a_crash_left_is_swept(machine: Machine) -> None:
     machine.start_openresolv()
-    node, server = Node(machine), f"{machine.v4.ip}:{PORT}"
-    node.start("--ca", "--network", "test", "--dns", "--dns-listen", server)
+    node, listen = Node(machine), f":{PORT}"
+    node.start("--ca", "--network", "test", "--dns", "--dns-listen", listen)
+    server = node.v4
     before = machine.path(CONFIG).read_text()
     with overheard(machine, PORT) as asked:
         said = machine.pulse("setup", "dns").stdout
 
-        assert f"openresolv asks this node ({server}) for names under .pulse" in said
-        assert f"server=/pulse/{machine.v4.ip}#{PORT}" in machine.path(CONFIG).read_text()
+        assert f"openresolv asks this node ({server}:{PORT}) for names under .pulse" in said
+        assert f"server=/pulse/{server}#{PORT}" in machine.path(CONFIG).read_text()
         wait_until(lambda: machine.run(["getent", "ahostsv4", "a.pulse"], check=False).stdout, "it answers", PATIENCE)
         machine.run(["getent", "ahostsv4", "example.com"], check=False)
     assert {name.rpartition(".")[2] for name in asked} == {"pulse"}
@@ -46,7 +47,7 @@ def test_openresolv_splits_names_and_what_a_crash_left_is_swept(machine: Machine
     node.stop()
     assert not machine.sees(RECORD)
     assert machine.path(CONFIG).read_text() == before
-    node.start("--dns", "--dns-listen", server)
+    node.start("--dns", "--dns-listen", listen)
     wait_until(lambda: machine.sees(RECORD), "it is told at the start", PATIENCE)
 
     node.kill()

@@ -49,6 +49,8 @@ class ResolverService:
     _turned: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     """Set while a person wants it."""
     _told: Resolver | None = field(default=None, init=False)
+    _server: str = field(default="", init=False)
+    """Which of the servers it was told of."""
     _standing: Standing | None = field(default=None, init=False)
     _swept: bool = field(default=False, init=False)
     _one: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
@@ -61,7 +63,7 @@ class ResolverService:
             wanted=self._turned.is_set(),
             resolver=self._told.name if self._told else "",
             device=self.device.name if self.device else "",
-            server=self.servers[0] if self.servers else "",
+            server=self._server or next(iter(self.servers), ""),
             problem=problem,
         )
 
@@ -139,7 +141,7 @@ class ResolverService:
         found, server = await self.find(self.servers)
         self._check_device()
         undo.add(self.data_dir, Undo(found.name, self._place))
-        self._told, self._standing = found, None
+        self._told, self._server, self._standing = found, server, None
         try:
             await found.apply(self._place, server)
         except PulseError:
@@ -152,13 +154,13 @@ class ResolverService:
         """Said once: the next look tries again."""
         if problem != self.problem:
             log.warning("resolver not told", extra={"error": problem})
-        self._told, self._standing, self.problem = None, None, problem
+        self._told, self._server, self._standing, self.problem = None, "", None, problem
 
     async def _revert(self) -> None:
         if self._told:
             await self._told.revert(self._place)
             undo.remove(self.data_dir, Undo(self._told.name, self._place))
-            self._told, self._standing = None, None
+            self._told, self._server, self._standing = None, "", None
 
     async def _revert_quietly(self) -> None:
         try:

@@ -91,7 +91,7 @@ test_programs="nft:nftables iptables:iptables ethtool:ethtool conntrack:conntrac
     strace:strace tmux:tmux gcore:gdb miniupnpd:miniupnpd-nftables zsh:zsh fish:fish dbus-daemon:dbus-daemon"
 
 # Packages that would take over the DNS of whatever machine they are installed on: tests run them where they are unpacked.
-unpacked=target/unpacked
+unpacked=.venv/unpacked
 unpacked_packages="systemd-resolved libsystemd-shared openresolv dnsmasq-base"
 
 unpack() { # each in a directory of its own, for some have files of the same name

@@ -15,7 +15,7 @@ import pytest
 
 from pulse.lab.host import Host, Running, wait_until
 
-UNPACKED: Final = Path(__file__).parents[2] / "target" / "unpacked"
+UNPACKED: Final = Path(__file__).parents[2] / ".venv" / "unpacked"
 """Where tools/setup.sh unpacks Debian packages that must not be installed."""
 
 PATIENCE: Final = 30.0

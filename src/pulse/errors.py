@@ -61,3 +61,15 @@ class SystemRefused(PulseError):
 
 class Damaged(PulseError):
     """A state file is not what pulse wrote; the text names it and what to do. It is never replaced in silence."""
+
+
+class StreamFailed(PulseError):
+    """A stream to a destination behind another node did not open; `code` is a StreamCode, `word` its name."""
+
+    exit_code = 5
+    http_status = 503
+
+    def __init__(self, text: str, code: int = 0, word: str = "", exit_code: int = 5) -> None:
+        """The exit code depends on the stream's."""
+        super().__init__(text)
+        self.code, self.word, self.exit_code = code, word, exit_code

@@ -201,21 +201,6 @@ async def test_a_node_no_link_leads_to_cannot_be_asked() -> None:
             await alice.links.request(node_of("nobody"), b"hello", PATIENCE)
 
 
-async def test_a_stream_is_refused_as_long_as_nobody_takes_any_and_the_events_after_it_are_heard() -> None:
-    with node("alice") as alice, plane("bob", 2) as bob:
-        alice.links.dial(bob.raw.local_address(), None)
-        alice.route(bob.me, (await alice.told(LinkUp)).link)
-        link = bob.wait("LinkUp")[0]
-        bob.route(alice.me, link)
-        stream = bob.raw.open_stream(bytes.fromhex(alice.me.node_id), b"db:5432")
-        await alice.told(SessionUp)
-        refused = await asyncio.to_thread(bob.wait, "StreamRefused")
-        bob.raw.send(link, b"still there?")
-
-        assert (refused[0], refused[1] < 256) == (stream, True)
-        assert (await alice.told(MessageReceived)).payload == b"still there?"
-
-
 # Paths
 
 

@@ -24,14 +24,12 @@ from pulse.errors import LinkError, SystemRefused
 from pulse.net.links import JoinOffer, PathSample, PeerTraffic, Request, RuleHits, Trust
 from pulse.net.proxy import Proxy
 from pulse.net.sockets import bind_beside
+from pulse.net.streams import DataplaneStreams
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 128
 """Connections that may wait to be accepted."""
-
-NO_STREAMS = 1
-"""Code of the refusal that a node gives which takes no streams at all."""
 
 _SENTENCES = {
     "timeout": "no answer",
@@ -100,6 +98,10 @@ class DataplaneLinks:
     _tun_gone: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     _lanes: dict[int, Lane] = field(default_factory=dict)
     _answers: dict[int, asyncio.Future[bytes]] = field(default_factory=dict)
+    streams: DataplaneStreams = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.streams = DataplaneStreams(self._dataplane)
 
     @classmethod
     def start(cls, udp: int, proxy: Proxy | None = None) -> "DataplaneLinks":
@@ -338,8 +340,7 @@ class DataplaneLinks:
             answer.set_result(payload)
 
     def _link_up(self, *event: Any) -> None:
-        link, dial, node, certificate, transport, observed, *said = event
-        version, boot, _, _, clock, revocations, features = said
+        link, dial, node, certificate, transport, observed, version, boot, _, _, clock, revocations, features = event
         hello = facts.PeerHello(version, boot, clock, revocations, features)
         self._tell(facts.LinkUp(LinkId(link), dial, _hex(node), certificate, transport, observed, hello))
 
@@ -362,8 +363,10 @@ _ON_EVENT: dict[str, Callable[..., None]] = {
     "FlowDenied": lambda self, node, *flow: self._tell(facts.FlowDenied(_hex(node), *flow)),
     "Request": lambda self, number, node, payload: self._requests.put_nowait(Request(number, _hex(node), payload)),
     "Response": DataplaneLinks._response,
-    # Nothing of this release takes streams; a peer that offers one is told so at once.
-    "StreamOffered": lambda self, stream, *_: self._dataplane.refuse_stream(stream, NO_STREAMS),
+    "StreamOffered": lambda self, stream, node, header: self.streams.offered(stream, _hex(node), header),
+    "StreamAccepted": lambda self, stream: self.streams.accepted(stream),
+    "StreamRefused": lambda self, stream, code: self.streams.refused(stream, code),
+    "StreamClosed": lambda self, stream, *moved: self.streams.closed(stream, *moved),
     "SessionUp": lambda self, node: self._tell(facts.SessionUp(_hex(node))),
     "SessionDown": lambda self, node, why: self._tell(facts.SessionDown(_hex(node), why)),
     "TunGone": lambda self, why: self._tun_gone.put_nowait(why),

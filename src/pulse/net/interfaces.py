@@ -26,6 +26,12 @@ def reachable(addresses: Iterable[HostAddress], ours: Iterable[str] = ()) -> lis
     return [host for host in hosts if not (host.is_loopback or host.is_link_local or host.is_unspecified)]
 
 
+def own_addresses() -> frozenset[IPv4Address | IPv6Address]:
+    """List every address this host has, loopback and tunnels included."""
+    with Netlink() as kernel:
+        return frozenset(found.address.ip for found in kernel.addresses())
+
+
 def host_routes() -> list[HostRoute]:
     """List the routes of this host."""
     with Netlink() as kernel:

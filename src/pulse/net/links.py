@@ -3,9 +3,10 @@
 Invariant: calls return at once; what comes of them arrives as facts, in order, through `wait_facts`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pulse.core.effects import WEBSOCKET_AFTER, Attempt, PolicyRule, TablesChanged
 from pulse.core.facts import Fact, LinkSample
@@ -98,6 +99,50 @@ class RuleHits:
     """By the id of the rule that matched; rules of the past keep theirs."""
     unmatched: int
     """Those that no rule matched, so denied."""
+
+
+class Moved(NamedTuple):
+    """Bytes a stream moved: from the descriptor here into it, and back."""
+
+    sent: int
+    received: int
+
+
+class Stream(Protocol):
+    """One stream to a node, ours or theirs; it is ours to answer if they opened it."""
+
+    node: NodeId
+    header: bytes
+    ended: asyncio.Future[Moved]
+    """Done once it is over, however it ended; one that was refused moved nothing."""
+
+    async def answered(self) -> int:
+        """Of ours: 0 once the far end accepted it, else the code it was refused with."""
+        ...
+
+    def splice(self, descriptor: int) -> None:
+        """Move the bytes of a connected stream socket, which is taken over; of theirs this accepts it."""
+        ...
+
+    def refuse(self, code: int) -> None:
+        """Say no to one of theirs."""
+        ...
+
+    def cancel(self) -> None:
+        """End it at once, whatever was moved."""
+        ...
+
+
+class Streams(Protocol):
+    """The streams of all sessions of one node."""
+
+    async def wait_offered(self) -> Stream:
+        """Wait for the next stream that a node opens to us."""
+        ...
+
+    def open(self, node: NodeId, header: bytes) -> Stream:
+        """Open a stream to a node; what comes of it is to be waited for."""
+        ...
 
 
 class JoinLane(Protocol):

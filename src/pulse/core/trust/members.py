@@ -6,6 +6,7 @@ Invariant: a certificate gets in only after it was verified, and the newest one 
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from ipaddress import ip_address
 from itertools import islice
 
@@ -113,11 +114,16 @@ class Members:
         wanted = text.strip().lower().removesuffix(".pulse")
         found = self._named(wanted) or self._at(wanted) or self._starting(wanted)
         if not found:
-            raise NotFound(f'no node is called "{text}". See the nodes: pulse status')
+            raise NotFound(f'no node is called "{text}".{self._near(wanted)} See the nodes: pulse status')
         if len(found) > 1:
             matches = ", ".join(f"{self.label(each)} ({each.node_id[:SHORT_ID]})" for each in found[:8])
             raise Conflict(f'"{text}" fits {len(found)} nodes: {matches}. Type more digits of the id')
         return found[0]
+
+    def _near(self, name: str) -> str:
+        """What may have been meant instead, as the end of a sentence."""
+        found = get_close_matches(name, map(self.label, self.all()), n=1)
+        return f" Did you mean {found[0]}?" if found else ""
 
     def _named(self, name: str) -> list[Certificate]:
         naming = self.naming()

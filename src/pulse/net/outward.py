@@ -1,0 +1,44 @@
+"""Connections that this node makes for others: names resolved here, and one address at a time dialled.
+
+Invariant: a connection goes to the address it was asked for and to no other.
+"""
+
+import asyncio
+import contextlib
+import resource
+import socket
+from ipaddress import ip_address
+from typing import Final
+
+from pulse.core.network.destinations import IPAddress
+
+FILES: Final = 65536
+"""Descriptors a node wants at most: one a stream, and most systems start with 1,024."""
+
+
+async def resolved(host: str) -> list[IPAddress]:
+    """All addresses of a name, or the one that is written there, best first. Raises OSError (`socket.gaierror`)."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    # A zone means an interface of this machine, and what has one is link-local: judged by its address alone.
+    return list(dict.fromkeys(ip_address(str(address[0]).partition("%")[0]) for *_, address in found))
+
+
+async def connected(address: IPAddress, port: int) -> socket.socket:
+    """A socket connected there. Raises OSError."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    made = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        await asyncio.get_running_loop().sock_connect(made, (str(address), port))
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def raise_file_limit() -> None:
+    """Allow this process as many descriptors as it wants, or as the system lets it have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,280 @@
+"""Streams to destinations behind other nodes, and those that others open to what is behind this one.
+
+Both ends ask the rules, and ask again when those change: the far end by who the session says is there. Invariant: a
+stream of theirs is accepted only once its destination is connected, and a live one is always one the rules allow.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Final
+
+from pulse.core.mesh import Mesh
+from pulse.core.network import streamcodes
+from pulse.core.network.destinations import Destination, IPAddress, Premises, judge
+from pulse.core.network.streamcodes import StreamCode, StreamKind
+from pulse.core.types import SHORT_ID, NodeId
+from pulse.errors import ProtocolError, StreamFailed
+from pulse.net.links import Moved, Stream, Streams
+
+log = logging.getLogger(__name__)
+
+MOST_OF_ONE: Final = 512
+"""Streams open with one node, whoever opened them."""
+
+MOST: Final = 4096
+"""Streams open in all; each holds a descriptor."""
+
+PATIENCE: Final = 10.0
+"""Seconds for a destination to be found and to answer."""
+
+TCP: Final = 6
+
+_LOOPBACK: Final[dict[int, IPAddress]] = {4: ip_address("127.0.0.1"), 6: ip_address("::1")}
+
+_CODES: Final = {
+    errno.ECONNREFUSED: StreamCode.REFUSED,
+    errno.ECONNRESET: StreamCode.REFUSED,
+    errno.ENETUNREACH: StreamCode.NETWORK_UNREACHABLE,
+    errno.ETIMEDOUT: StreamCode.TIMED_OUT,
+    errno.EMFILE: StreamCode.BUSY,
+    errno.ENFILE: StreamCode.BUSY,
+}
+"""What the system says of a connection; all else is a host that cannot be reached."""
+
+_GRAVE: Final = frozenset({StreamCode.NOT_ALLOWED, StreamCode.FORBIDDEN, StreamCode.BROKEN})
+"""Refusals that people want to know of; none of their reasons names an address."""
+
+
+class _Unfit(Exception):
+    """A stream of theirs that is refused: with which code, and why as our log says it."""
+
+    def __init__(self, code: StreamCode, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+@dataclass(eq=False, frozen=True, slots=True)
+class Opened:
+    """A stream that leads to its destination: hand it a socket, or cancel it, within 30 s."""
+
+    stream: Stream
+
+    def splice(self, sock: socket.socket) -> None:
+        """Move what the socket, which is taken over, has to say and to hear; the data plane does."""
+        self.stream.splice(sock.detach())
+
+    async def closed(self) -> Moved:
+        """Wait until it is over: bytes from the socket to the far end, and back."""
+        return await asyncio.shield(self.stream.ended)
+
+    def cancel(self) -> None:
+        """End it at once."""
+        self.stream.cancel()
+
+
+@dataclass(eq=False, frozen=True, slots=True)
+class _Live:
+    """A stream that was judged: from whom to whom, and where to."""
+
+    stream: Stream
+    source: NodeId
+    destination: NodeId
+    port: int
+
+
+@dataclass(slots=True)
+class StreamsService:
+    """Opens streams, and answers those of others."""
+
+    mesh: Mesh
+    streams: Streams
+    premises: Callable[[], Premises]
+    """What this node is, for the judgement of destinations; asked anew for each stream."""
+    resolve: Callable[[str], Awaitable[list[IPAddress]]]
+    connect: Callable[[IPAddress, int], Awaitable[socket.socket]]
+    _live: set[_Live] = field(default_factory=set, init=False)
+    _open: Counter[NodeId] = field(default_factory=Counter, init=False)
+    """By the node at the other end, from the first word to the last."""
+    _quiet_until: float = field(default=0.0, init=False)
+    """No refusal is news before then: a peer could fill the log with them."""
+
+    async def open(self, node: NodeId, destination: Destination, kind: StreamKind) -> Opened:
+        """A stream to a destination as the node sees it; returns once the far side is connected. Raises StreamFailed.
+
+        Cancelled, it gives the stream up.
+        """
+        me = self.mesh.me.node_id
+        code = self._refusal_here(node, destination)
+        if code is None:
+            stream = self.streams.open(node, streamcodes.header(kind, destination))
+            live = self._admit(stream, me, node, destination.port)
+            try:
+                code = streamcodes.code_of(await stream.answered())
+            except asyncio.CancelledError:
+                stream.cancel()
+                raise
+            if not self._may(live):
+                # The rules turned while it was opened.
+                stream.cancel()
+                code = StreamCode.NOT_ALLOWED
+        if code is StreamCode.OK:
+            return Opened(stream)
+        raise self._failed(code, node, destination)
+
+    def changed(self) -> None:
+        """Other rules are in force, or their times turned: what they no longer allow ends now."""
+        for live in [each for each in self._live if not self._may(each)]:
+            log.info("stream cut", extra={"node": _other(live, self.mesh.me.node_id)[:SHORT_ID], "port": live.port})
+            self._live.discard(live)
+            live.stream.cancel()
+
+    def count(self) -> int:
+        """Streams open now."""
+        return self._open.total()
+
+    async def run(self) -> None:
+        """Answer streams of others, until cancelled; then all end."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                while True:
+                    stream = await self.streams.wait_offered()
+                    if self._is_full(stream.node):
+                        stream.refuse(StreamCode.BUSY)
+                        continue
+                    self._count(stream)
+                    tasks.create_task(self._answer(stream))
+        finally:
+            for live in self._live:
+                live.stream.cancel()
+
+    # Details: ours
+
+    def _refusal_here(self, node: NodeId, destination: Destination) -> StreamCode | None:
+        me = self.mesh.me.node_id
+        if node == me:
+            return StreamCode.FORBIDDEN
+        if not self.mesh.may(me, node, TCP, destination.port, _now()):
+            return StreamCode.NOT_ALLOWED
+        return StreamCode.BUSY if self._is_full(node) else None
+
+    def _failed(self, code: StreamCode, node: NodeId, destination: Destination) -> StreamFailed:
+        members, me = self.mesh.members, self.mesh.me.node_id
+        if node == me:
+            text = f"{members.named(me)} is this node itself: {destination} can be reached without pulse"
+            return StreamFailed(text, code, code.word, streamcodes.exit_code(code))
+        return streamcodes.failed(code, members.label_of(me), members.named(node), destination)
+
+    # Details: theirs
+
+    async def _answer(self, stream: Stream) -> None:
+        try:
+            read = streamcodes.read_header(stream.header)
+            kind = streamcodes.kind_of(read)
+            live = _Live(stream, stream.node, self.mesh.me.node_id, read.port)
+            if not self._may(live):
+                raise _Unfit(StreamCode.NOT_ALLOWED, "the rules deny it")
+            connection = await self._connected(read.destination, kind)
+        except ProtocolError as error:
+            return self._refuse(stream, StreamCode.BROKEN, str(error))
+        except _Unfit as unfit:
+            return self._refuse(stream, unfit.code, str(unfit))
+        # The rules may have turned while it was dialled, and the opener may be gone.
+        if stream.ended.done() or not self._may(live):
+            connection.close()
+            return self._refuse(stream, StreamCode.NOT_ALLOWED, "the rules deny it by now")
+        self._keep(live)
+        stream.splice(connection.detach())
+        return None
+
+    async def _connected(self, destination: Destination, kind: StreamKind) -> socket.socket:
+        """A socket connected to the destination. Raises _Unfit."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self._dialled(await self._judged(destination, kind), destination.port)
+        except TimeoutError:
+            raise _Unfit(StreamCode.TIMED_OUT, "no answer") from None
+
+    async def _judged(self, destination: Destination, kind: StreamKind) -> list[IPAddress]:
+        """Every address of the destination, all of which may be dialled."""
+        try:
+            found = await self.resolve(destination.host)
+        except (OSError, UnicodeError) as error:
+            raise _Unfit(StreamCode.NO_NAME, f"no such name: {error}") from error
+        premises = self.premises()
+        addresses = [self._at_home(each, premises) for each in found]
+        for address, written in zip(addresses, found, strict=True):
+            loopback = kind is StreamKind.CONNECT or address != written
+            why = judge(address, destination.port, premises, loopback=loopback, itself=kind is not StreamKind.EXIT)
+            if why:
+                raise _Unfit(StreamCode.FORBIDDEN, why)
+        if not addresses:
+            raise _Unfit(StreamCode.NO_NAME, "no address")
+        return addresses
+
+    def _at_home(self, address: IPAddress, premises: Premises) -> IPAddress:
+        """Our mesh address stands for this node also where no interface has it: then loopback does."""
+        ours = self.mesh.me.addresses
+        if address not in (ours.v4, ours.v6) or address in premises.own:
+            return address
+        return _LOOPBACK[address.version]
+
+    async def _dialled(self, addresses: list[IPAddress], port: int) -> socket.socket:
+        failures: list[_Unfit] = []
+        for address in addresses:
+            try:
+                return await self.connect(address, port)
+            except OSError as error:
+                code = _CODES.get(error.errno or 0, StreamCode.HOST_UNREACHABLE)
+                failures.append(_Unfit(code, str(error)))
+        # Of several, that there is a host and nothing listens says most.
+        raise next((each for each in failures if each.code is StreamCode.REFUSED), failures[0])
+
+    def _refuse(self, stream: Stream, code: StreamCode, why: str) -> None:
+        now = _now()
+        grave = code in _GRAVE and now >= self._quiet_until
+        if grave:
+            self._quiet_until = now + 1.0
+        level = logging.INFO if grave else logging.DEBUG
+        log.log(level, "stream refused", extra={"node": stream.node[:SHORT_ID], "code": code.word, "reason": why})
+        if not stream.ended.done():
+            stream.refuse(code)
+
+    # Details: both
+
+    def _may(self, live: _Live) -> bool:
+        return self.mesh.may(live.source, live.destination, TCP, live.port, _now())
+
+    def _is_full(self, node: NodeId) -> bool:
+        return self._open[node] >= MOST_OF_ONE or self._open.total() >= MOST
+
+    def _admit(self, stream: Stream, source: NodeId, destination: NodeId, port: int) -> _Live:
+        self._count(stream)
+        return self._keep(_Live(stream, source, destination, port))
+
+    def _count(self, stream: Stream) -> None:
+        self._open[stream.node] += 1
+        stream.ended.add_done_callback(lambda _: self._uncount(stream.node))
+
+    def _uncount(self, node: NodeId) -> None:
+        self._open[node] -= 1
+        if not self._open[node]:
+            del self._open[node]
+
+    def _keep(self, live: _Live) -> _Live:
+        self._live.add(live)
+        live.stream.ended.add_done_callback(lambda _: self._live.discard(live))
+        return live
+
+
+def _other(live: _Live, me: NodeId) -> NodeId:
+    return live.destination if live.source == me else live.source
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,167 @@
+"""Streams between two real data planes: both ends judge, the far one dials, and what turns is cut."""
+
+import asyncio
+import contextlib
+from ipaddress import ip_address
+
+import pytest
+
+from pulse.core.network.destinations import Destination, Premises
+from pulse.core.network.policy import Rule
+from pulse.core.network.streamcodes import StreamCode, StreamKind
+from pulse.core.types import NodeId
+from pulse.errors import StreamFailed
+from pulse.services import streams as service
+from pulse.services.streams import Opened
+from tests.loopback import PATIENCE
+from tests.services.streaming import OWN, Two, closed_port, listening, pair, two
+
+
+async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer in capitals, once all was said."""
+    writer.write((await reader.read()).upper())
+    writer.close()
+
+
+async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Say a word and keep the line open."""
+    writer.write(b"word")
+    await reader.read()
+    writer.close()
+
+
+async def opened(two: Two, port: int, host: str = "localhost", kind: StreamKind = StreamKind.CONNECT) -> Opened:
+    async with asyncio.timeout(PATIENCE):
+        return await two.here.service.open(two.there.node.me.node_id, Destination(host, port), kind)
+
+
+async def refused(two: Two, port: int, host: str = "localhost", kind: StreamKind = StreamKind.CONNECT) -> StreamFailed:
+    with pytest.raises(StreamFailed) as raised:
+        await opened(two, port, host, kind)
+    return raised.value
+
+
+async def test_bytes_go_both_ways_an_end_is_passed_on_and_both_are_counted() -> None:
+    loop = asyncio.get_running_loop()
+    async with two() as both, listening(shout) as port, asyncio.timeout(PATIENCE):
+        stream = await opened(both, port)
+        ours, theirs = pair()
+        with ours:
+            stream.splice(theirs)
+            await loop.sock_sendall(ours, b"hello")
+            ours.shutdown(1)
+            assert await loop.sock_recv(ours, 99) == b"HELLO"
+            assert await loop.sock_recv(ours, 99) == b""
+            assert await stream.closed() == (5, 5)
+            await asyncio.sleep(0)
+            assert both.here.service.count() == 0
+
+
+async def test_what_the_rules_deny_is_refused_before_anything_is_sent() -> None:
+    async with two() as both, listening(shout) as port:
+        both.here.ruled(2, Rule("r1", ["*"], ["*"], allow=True, protocols=[6], ports=[(port + 1, port + 1)]))
+        error = await refused(both, port)
+        assert error.code == StreamCode.NOT_ALLOWED
+        here, there = (each.node.me.node_id[:12] for each in (both.here, both.there))
+        assert f"pulse acl explain {here} {there}:{port}" in str(error)
+        assert both.there.service.count() == 0
+
+
+async def test_the_far_end_asks_its_own_rules() -> None:
+    async with two() as both, listening(shout) as port:
+        both.there.ruled(2, Rule("r1", ["*"], ["*"], allow=True, protocols=[17]))
+        assert (await refused(both, port)).code == StreamCode.NOT_ALLOWED
+
+
+async def test_a_rule_that_goes_cuts_the_stream_at_either_end() -> None:
+    loop = asyncio.get_running_loop()
+    async with two() as both, listening(hold) as port, asyncio.timeout(PATIENCE):
+        for cuts in (both.here, both.there):
+            both.ruled()
+            stream = await opened(both, port)
+            ours, theirs = pair()
+            with ours:
+                stream.splice(theirs)
+                assert await loop.sock_recv(ours, 99) == b"word"
+                both.config += 1
+                cuts.ruled(both.config, Rule("r1", ["*"], ["*"], allow=False))
+                with contextlib.suppress(ConnectionResetError):
+                    assert await loop.sock_recv(ours, 99) == b""
+                await stream.closed()
+
+
+@pytest.mark.parametrize(
+    ("host", "kind"),
+    [
+        ("169.254.169.254", StreamKind.CONNECT),
+        ("fe80::1", StreamKind.CONNECT),
+        ("0.0.0.0", StreamKind.CONNECT),  # noqa: S104
+        ("::ffff:127.0.0.1", StreamKind.CONNECT),
+        ("192.0.2.1", StreamKind.CONNECT),
+        ("2130706433", StreamKind.SOCKS),
+        ("localhost", StreamKind.SOCKS),
+        ("both.example", StreamKind.CONNECT),
+        ("127.0.0.1", StreamKind.EXIT),
+    ],
+)
+async def test_the_far_end_dials_nothing_that_is_forbidden(host: str, kind: StreamKind) -> None:
+    async with two() as both, listening(shout) as port:
+        both.there.names["both.example"] = [ip_address("127.0.0.1"), ip_address("169.254.169.254")]
+        error = await refused(both, port, host, kind)
+        assert error.code == StreamCode.FORBIDDEN
+        assert error.exit_code == 3
+
+
+async def test_pulses_own_ports_are_refused_and_the_own_mesh_address_is_the_node_itself() -> None:
+    async with two() as both, listening(shout) as port:
+        theirs = str(both.there.node.me.addresses.v4)
+        (await opened(both, port, theirs, StreamKind.SOCKS)).cancel()
+        both.there.premises = Premises(OWN, frozenset({port}))
+        assert (await refused(both, port, theirs, StreamKind.SOCKS)).code == StreamCode.FORBIDDEN
+
+
+async def test_the_true_reason_comes_back() -> None:
+    async with two() as both:
+        error = await refused(both, closed_port())
+        assert (error.code, error.exit_code) == (StreamCode.REFUSED, 5)
+        both.there.names["nothing.example"] = []
+        assert (await refused(both, 1, "nothing.example")).code == StreamCode.NO_NAME
+        assert (await refused(both, 1, "no-such-host.invalid")).code == StreamCode.NO_NAME
+
+
+async def test_a_node_that_is_away_or_is_ourselves_is_said_so() -> None:
+    async with two() as both:
+        with pytest.raises(StreamFailed, match="is this node itself"):
+            await both.here.service.open(both.here.node.me.node_id, Destination("localhost", 1), StreamKind.CONNECT)
+        with pytest.raises(StreamFailed) as raised:
+            await both.here.service.open(NodeId("ab" * 32), Destination("localhost", 1), StreamKind.CONNECT)
+        assert raised.value.code == StreamCode.NOT_ALLOWED
+
+
+async def test_no_node_opens_more_streams_than_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with two() as both, listening(hold) as port:
+        monkeypatch.setattr(service, "MOST_OF_ONE", 2)
+        held = [await opened(both, port) for _ in range(2)]
+        assert (await refused(both, port)).code == StreamCode.BUSY
+        held.pop().cancel()
+        async with asyncio.timeout(PATIENCE):
+            while both.there.service.count() > 1 or both.here.service.count() > 1:
+                await asyncio.sleep(0.01)
+        (await opened(both, port)).cancel()
+
+
+async def test_an_opener_who_gives_up_leaves_nothing_behind() -> None:
+    async with two() as both, listening(hold) as port:
+        async with asyncio.TaskGroup() as tasks:
+            opening = tasks.create_task(opened(both, port))
+            await asyncio.sleep(0)
+            opening.cancel()
+        async with asyncio.timeout(PATIENCE):
+            while both.there.service.count() or both.here.service.count():
+                await asyncio.sleep(0.01)
+
+
+async def test_a_header_that_makes_no_sense_is_refused() -> None:
+    async with two() as both, asyncio.timeout(PATIENCE):
+        stream = both.here.node.links.streams.open(both.there.node.me.node_id, b"\xc1")
+        assert await stream.answered() == StreamCode.BROKEN

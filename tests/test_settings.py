@@ -302,3 +302,17 @@ def test_settings_survive_the_way_to_our_own_child(peers: list[str], token: str,
     config = NodeConfig(Node(addr="a:1"), Bootstrap(tuple(peers)), Join(token=token), tun=Tun(True, queues=queues))
 
     assert loads(dumps(config)) == config
+
+
+def test_the_tunnel_listener_and_its_token_are_settings(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("0123456789abcdefghijklmnopqrstuv\n")
+    assert load({}, environment={}).tcp_listen is None
+    assert load({"tcp": "off"}, environment={"PULSE_TCP": ":7000"}).tcp_listen is None
+    made = load({}, environment={"PULSE_TCP": ":7000", "PULSE_NODE_TCP_TOKEN_FILE": str(secret)})
+    assert (made.tcp_listen, made.node.tcp_token) == (("", 7000), "0123456789abcdefghijklmnopqrstuv")
+    assert made.node.tcp_token not in repr(made.node)
+    with pytest.raises(ConfigError, match=r"^--tcp: "):
+        load({"tcp": "x"}, environment={})
+    with pytest.raises(ConfigError, match=r"^node\.tcp_token_file: cannot read"):
+        load({}, environment={"PULSE_NODE_TCP_TOKEN_FILE": str(tmp_path / "none")})

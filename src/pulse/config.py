@@ -23,6 +23,8 @@ OFF: Final = "off"
 SERVICE_DATA_DIR: Final = Path("/var/lib/pulse")
 SERVICE_SOCKET: Final = Path("/run/pulse/pulse.sock")
 SOCKET_NAME: Final = "pulse.sock"
+TUNNEL_NAME: Final = "tunnel.sock"
+DEFAULT_TUNNELS: Final = "127.0.0.1:7000"
 
 DAY: Final = 86400.0
 
@@ -31,7 +33,7 @@ HIDDEN: Final = "(hidden)"
 LogLevel = Literal["debug", "info", "warn", "error"]
 LogFormat = Literal["text", "json"]
 
-_SECRETS: Final = frozenset({"token", "invite", "join_token"})
+_SECRETS: Final = frozenset({"token", "invite", "join_token", "tcp_token"})
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,6 +58,14 @@ class Node(Section, frozen=True):
     network_id: str = ""
     log_level: LogLevel = "info"
     log_format: LogFormat = "text"
+    tcp_listen: str = ""
+    """`[host]:port` of the tunnel listener; none if left out, or `off`."""
+    tcp_token: str = ""
+    """What callers of it show; needed where others than this machine can connect."""
+    tcp_token_file: str = ""
+    """Empty once the settings are merged: `tcp_token` has what the file held."""
+    reverse_forwards: bool = False
+    """Listen on loopback for nodes that ask for it (`pulse forward --reverse`), as far as the rules let them."""
 
 
 class Bootstrap(Section, frozen=True):
@@ -215,6 +225,18 @@ class NodeConfig(Section, frozen=True):
         return absolute(self.control.socket) if self.control.socket else socket_in(self.data_dir)
 
     @property
+    def tunnel_socket(self) -> Path:
+        """Where programs of this machine ask for streams."""
+        return tunnel_beside(self.socket)
+
+    @property
+    def tcp_listen(self) -> tuple[str, int] | None:
+        """Host (empty: all addresses) and port of the tunnel listener; None if there is to be none."""
+        if self.node.tcp_listen in ("", OFF):
+            return None
+        return split(self.node.tcp_listen, "node.tcp_listen")
+
+    @property
     def listen(self) -> tuple[str, int]:
         """Host (empty: all addresses) and port to bind: `listen`, else `addr`, whose name may be another machine's."""
         if self.node.listen:
@@ -250,6 +272,11 @@ def socket_in(data_dir: Path) -> Path:
     return SERVICE_SOCKET if data_dir == SERVICE_DATA_DIR else data_dir / SOCKET_NAME
 
 
+def tunnel_beside(control: Path) -> Path:
+    """The socket for tunnels of the node that is controlled there; two nodes never share one."""
+    return control.with_name(TUNNEL_NAME if control.name == SOCKET_NAME else f"{control.stem}.{TUNNEL_NAME}")
+
+
 def split(address: str, path: str) -> tuple[str, int]:
     """Host (may be empty) and port of an address; raises ConfigError that names `path`."""
     try:
@@ -266,8 +293,9 @@ def check(config: NodeConfig, called: Callable[[str], str] = str) -> None:
     split(config.node.addr, called("node.addr"))
     if config.node.listen:
         split(config.node.listen, called("node.listen"))
-    if config.scribe.listen not in ("", OFF):
-        split(config.scribe.listen, called("scribe.listen"))
+    for path, address in (("node.tcp_listen", config.node.tcp_listen), ("scribe.listen", config.scribe.listen)):
+        if address not in ("", OFF):
+            split(address, called(path))
     for host in config.scribe.hosts:
         if not (addresses.is_ip(host) or is_domain(host)):
             raise ConfigError(f'{called("scribe.hosts")}: "{host}" is no host. Write a name like example.com, or an IP')

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from random import SystemRandom
 from typing import Protocol
 
-from pulse import apisockets, clock, member, schemas, underlay, uses
+from pulse import apisockets, clock, member, schemas, streaming, underlay, uses
 from pulse.api.control import Control
 from pulse.apisockets import Sockets
 from pulse.config import NodeConfig
@@ -46,6 +46,7 @@ from pulse.services.tokens import INVITE_TTL
 from pulse.services.traversal import TraversalService
 from pulse.services.trust import TrustService
 from pulse.services.tun import TunService
+from pulse.services.tunnels import Door
 from pulse.store import authority, backup, boot, files
 from pulse.store.identity import Identity
 from pulse.store.netconfig import NetworkStore
@@ -85,10 +86,16 @@ async def run(
 
     Raises PulseError.
     """
-    with _data_dir(config), apisockets.bound(config) as api, uses.bound(config) as doors, _links(config) as links:
+    with (
+        _data_dir(config),
+        apisockets.bound(config) as api,
+        streaming.bound(config) as tunnels,
+        uses.bound(config) as doors,
+        _links(config) as links,
+    ):
         held = member.held(config)
         identity = await (member.lasting(config, links, held, progress) if held else member.enrolled(config, links))
-        node = _build(config, links, identity, api, doors)
+        node = _build(config, links, identity, api, doors, tunnels)
         # Only now: to a neighbour that dials while we start, a WebSocket would look quicker than QUIC.
         sockets = _listen(links, config.listen[0])
         made = held is None and identity.certificate.is_ca
@@ -113,7 +120,14 @@ async def join(config: NodeConfig, progress: Callable[[str], None]) -> schemas.J
 # Composition
 
 
-def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: Sockets, doors: Doors) -> Node:
+def _build(
+    config: NodeConfig,
+    links: DataplaneLinks,
+    identity: Identity,
+    api: Sockets,
+    doors: Doors,
+    tunnels: tuple[Door, ...],
+) -> Node:
     store = NetworkStore(config.data_dir)
     mesh = _mesh(config, identity, store)
     methods: dict[str, Method] = {MethodName.PING: echo}
@@ -126,7 +140,10 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: S
     governance = govern(config, identity, links, meshing, rpc, store, told)
     traversal = TraversalService(links, rpc.call, meshing.tell)
     meshing.punch = traversal.perform
-    meshing.rules_changed = _each(governance.changed, tun.config_changed if tun else None)
+    streams = streaming.compose(config, links, mesh, tunnels)
+    meshing.policy_changed = streams.changed
+    governance.hits.counted = lambda: streams.hits(links.hits())
+    meshing.rules_changed = _each(governance.changed, streams.changed, tun.config_changed if tun else None)
     own_devices = partial(_own_devices, tun)
     portmap = underlay.port_mapping(config, links, identity, meshing, own_devices)
     used = uses.uses(config, doors, mesh, tun, governance.edits.edit)
@@ -147,6 +164,7 @@ def _build(config: NodeConfig, links: DataplaneLinks, identity: Identity, api: S
         *apisockets.services(config, api, control, mesh, governance.keys.judge, VERSION, telling.history),
         tun,
         *used.running,
+        *streams.running,
         *_lasting(config, links, identity, meshing, trust, rpc, governance),
         FecService.offered(links, mesh.routing.routes) if config.tun.fec else None,
     )

@@ -27,6 +27,7 @@ SETTINGS: Final = {
     "network": "node.network_id",
     "name": "node.name",
     "log-level": "node.log_level",
+    "tcp": "node.tcp_listen",
     "join": "join.relay_addr",
     "token": "join.token",
     "token-file": "join.token_file",
@@ -49,6 +50,9 @@ SETTINGS: Final = {
 
 _NO_FLAG: Final = (
     "node.log_format",
+    "node.tcp_token",
+    "node.tcp_token_file",
+    "node.reverse_forwards",
     "bootstrap.peers",
     "bootstrap.dns_domain",
     "scribe.hosts",
@@ -67,6 +71,7 @@ VARIABLES: Final = {f"PULSE_{flag.upper().replace('-', '_')}": path for flag, pa
 
 _SWITCHES: Final = frozenset(
     {
+        "node.reverse_forwards",
         "ca.enabled",
         "ca.force_time",
         "scribe.enabled",
@@ -85,7 +90,6 @@ _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 LATER: Final = {
-    "node.tcp_listen": "the TCP tunnel listener",
     "socks": "the SOCKS5 proxy",
     "exit": "the exit node",
 }
@@ -245,19 +249,25 @@ def _put(values: dict[str, Any], path: str, value: object) -> None:
 def _finish(config: NodeConfig) -> NodeConfig:
     join = config.join
     if join.token_file:
-        join = msgspec.structs.replace(join, token=_read_token(absolute(join.token_file)), token_file="")
+        join = msgspec.structs.replace(
+            join, token=_read_token(absolute(join.token_file), "join.token_file"), token_file=""
+        )
     if join.token.startswith(INVITE_PREFIX):
         join = msgspec.structs.replace(join, invite=join.invite or join.token, token="")
-    return msgspec.structs.replace(config, join=join)
+    node = config.node
+    if node.tcp_token_file:
+        token = _read_token(absolute(node.tcp_token_file), "node.tcp_token_file")
+        node = msgspec.structs.replace(node, tcp_token=token, tcp_token_file="")
+    return msgspec.structs.replace(config, join=join, node=node)
 
 
-def _read_token(file: Path) -> str:
+def _read_token(file: Path, key: str) -> str:
     try:
         with file.open(encoding="utf-8") as stream:
             text = stream.read(TOKEN_FILE_LIMIT).strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ConfigError(f"join.token_file: cannot read {file}: {reason}") from error
+        raise ConfigError(f"{key}: cannot read {file}: {reason}") from error
     if len(text.split()) != 1:
-        raise ConfigError(f"join.token_file: {file} must hold one token and nothing else")
+        raise ConfigError(f"{key}: {file} must hold one token and nothing else")
     return text

@@ -20,7 +20,7 @@ def test_help_lists_every_command(shell: Shell) -> None:
         assert f"  {command}: " in done.out
     assert "detached" not in done.out
     titles = [line for line in done.out.splitlines() if re.fullmatch(r"[A-Z][a-z ]+:", line)]
-    assert titles == ["Run:", "Look:", "Decide:", "Let in:", "Try:", "Help:", "Arguments:", "Parameters:"]
+    assert titles == ["Run:", "Look:", "Use:", "Decide:", "Let in:", "Try:", "Help:", "Arguments:", "Parameters:"]
 
 
 @pytest.mark.parametrize("words", [(), ("acl", "add"), ("ca", "grant"), ("start",)], ids=" ".join)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pulse.cli.argv import revealed, withdraw_secrets
+from pulse.cli.argv import revealed, spelled_out, withdraw_secrets
 from pulse.errors import ConfigError
 
 TOKEN = "-Xr8abcdefghijklmnopqrstuvwxyz0123456789"
@@ -77,3 +77,18 @@ def test_an_empty_standard_input_is_refused(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_other_words_stand_for_themselves() -> None:
     assert revealed("relay.example.com:443") == "relay.example.com:443"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["--tcp"], ["--tcp=127.0.0.1:7000"]),
+        (["start", "--tcp", "--tun"], ["start", "--tcp=127.0.0.1:7000", "--tun"]),
+        (["--tcp", ":7001"], ["--tcp", ":7001"]),
+        (["--tcp", "off"], ["--tcp", "off"]),
+        (["--tcp=[::1]:7001"], ["--tcp=[::1]:7001"]),
+        ([], []),
+    ],
+)
+def test_a_tunnel_listener_without_a_value_has_the_usual_one(typed: list[str], meant: list[str]) -> None:
+    assert spelled_out(typed) == meant

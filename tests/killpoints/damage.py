@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from pulse import apisockets, eventschemas, member, node, policyschemas, schemas, scribeschemas
+from pulse import apisockets, eventschemas, member, node, policyschemas, schemas, scribeschemas, streaming
 from pulse.config import NodeConfig
 from pulse.core.events import Kind
 from pulse.core.trust.members import label
@@ -94,9 +94,14 @@ def settings(data: Path) -> NodeConfig:
 async def started(data: Path) -> AsyncIterator[node.Node]:
     """Start on a data directory, up to serving; raises as a start does."""
     config = settings(data)
-    with node._data_dir(config), apisockets.bound(config) as api, node._links(config, any_port=True) as links:
+    with (
+        node._data_dir(config),
+        apisockets.bound(config) as api,
+        streaming.bound(config) as tunnels,
+        node._links(config, any_port=True) as links,
+    ):
         held = member.held(config)
-        made = node._build(config, links, held or await member.enrolled(config, links), api, Doors(None))
+        made = node._build(config, links, held or await member.enrolled(config, links), api, Doors(None), tunnels)
         try:
             yield made
         finally:

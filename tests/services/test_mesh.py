@@ -10,7 +10,7 @@ import pytest
 
 from pulse import clock
 from pulse.core import facts, messages
-from pulse.core.effects import Effect, Log, PolicyRule, StoreRevocation
+from pulse.core.effects import Effect, Log, PolicyChanged, PolicyRule, StoreRevocation
 from pulse.core.messages import Item, Leaving, ObjectKind, Objects, Observed
 from pulse.core.network.netconfig import Config, Settings, sign_config
 from pulse.core.network.policy import Rule
@@ -364,3 +364,10 @@ async def test_a_beacon_goes_out_when_it_is_time(here: Node) -> None:
         await here.settled()
 
     assert "beacon sent" in here.said
+
+
+async def test_who_judges_by_the_rules_is_told_when_the_data_plane_has_others(here: Node) -> None:
+    told: list[int] = []
+    here.service.policy_changed = lambda: told.append(len(here.links.policy or ()))
+    here.service.perform([PolicyChanged((PolicyRule(True, None, None, (), ()),))])
+    assert told == [1], "after the data plane"

@@ -11,6 +11,7 @@ from pulse.core.network.policy import Rule
 from pulse.core.network.streamcodes import StreamCode, StreamKind
 from pulse.core.types import NodeId
 from pulse.errors import StreamFailed
+from pulse.net.links import RuleHits
 from pulse.services import streams as service
 from pulse.services.streams import Opened
 from tests.loopback import PATIENCE
@@ -71,6 +72,17 @@ async def test_the_far_end_asks_its_own_rules() -> None:
     async with two() as both, listening(shout) as port:
         both.there.ruled(2, Rule("r1", ["*"], ["*"], allow=True, protocols=[17]))
         assert (await refused(both, port)).code == StreamCode.NOT_ALLOWED
+
+
+async def test_each_end_counts_the_rule_that_decided_and_what_none_matched() -> None:
+    async with two() as both, listening(shout) as port:
+        both.ruled(Rule("r1", ["*"], ["*"], allow=True, protocols=[6], ports=[(port, port)]))
+        (await opened(both, port)).cancel()
+        await refused(both, port + 1)
+        both.there.ruled(9, Rule("r2", ["*"], ["*"], allow=False))
+        await refused(both, port)
+        assert both.here.service.hits() == RuleHits({"r1": 1}, 1)
+        assert both.there.service.hits() == RuleHits({"r1": 1, "r2": 1}, 0)
 
 
 async def test_a_rule_that_goes_cuts_the_stream_at_either_end() -> None:

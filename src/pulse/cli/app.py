@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
-from pulse.cli.argv import withdraw_secrets
+from pulse.cli.argv import spelled_out, withdraw_secrets
 from pulse.cli.options import NodeFlags
 from pulse.errors import ConfigError, PulseError
 
@@ -32,6 +32,10 @@ GROUPS = {
         "why": ("pulse.cli.why:why", "Say why a node is reached as it is, from both ends."),
         "events": ("pulse.cli.events:events", "Show what happened in the mesh, as this node saw it."),
         "logs": ("pulse.cli.logs:logs", "Show what the node in the background wrote down."),
+    },
+    "Use": {
+        "connect": ("pulse.cli.connect:connect", "Be a connection to what is behind a node, as ssh's ProxyCommand is."),
+        "forward": ("pulse.cli.forward:forward", "Have ports here lead to what is behind nodes."),
     },
     "Decide": {
         "name": ("pulse.cli.names:name", "Name a node."),
@@ -122,7 +126,7 @@ def _run(arguments: Sequence[str]) -> int:
 
         mistakes.check_peer(arguments[0], COMMANDS)
     try:
-        return app(arguments, exit_on_error=False, print_error=False) or 0
+        return app(spelled_out(arguments), exit_on_error=False, print_error=False) or 0
     except CycloptsError as error:
         from pulse.cli import mistakes
 

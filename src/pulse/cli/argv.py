@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from pulse.config import DEFAULT_TUNNELS, OFF
+from pulse.core.addresses import split
 from pulse.core.types import INVITE_PREFIX
 from pulse.errors import ConfigError
 
@@ -33,6 +35,15 @@ def withdraw_secrets(arguments: Sequence[str]) -> None:
     os.execv(sys.executable, [*started_with, *hidden])
 
 
+def spelled_out(arguments: Sequence[str]) -> list[str]:
+    """The same arguments, `--tcp` with the value it has where none was typed."""
+    following = [*arguments, ""][1:]
+    return [
+        f"{word}={DEFAULT_TUNNELS}" if word == "--tcp" and not _is_address(after) else word
+        for word, after in zip(arguments, following, strict=True)
+    ]
+
+
 def revealed(word: str, flag: str = "") -> str:
     """The secret a word stands for: that of `/dev/fd/N`, a line of standard input for `-`, else the word itself.
 
@@ -54,6 +65,16 @@ def _only_word(text: str, flag: str, source: str) -> str:
     if not text.strip():
         raise ConfigError(f"{flag}: {source} is empty".removeprefix(": "))
     return text.strip()
+
+
+def _is_address(word: str) -> bool:
+    if word == OFF:
+        return True
+    try:
+        split(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _hide(word: str, before: str) -> str:

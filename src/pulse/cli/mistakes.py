@@ -16,14 +16,13 @@ from pulse.errors import ConfigError
 from pulse.settings import LATER
 
 LATER_FLAGS: Final = {
-    "--tcp": "node.tcp_listen",
     "--exit": "exit",
     "--exit-cidrs": "exit",
 }
 """Flags of settings that this version does not have yet."""
 
 LATER_COMMANDS: Final = frozenset({
-    "completion", "connect", "doctor", "forward", "install-service",
+    "completion", "doctor", "install-service",
     "remote-config", "restart", "route", "stats", "top",
 })  # fmt: skip
 """Commands of the design that this version does not have yet."""

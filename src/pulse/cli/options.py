@@ -55,6 +55,9 @@ class NodeFlags:
     socks_listen: Annotated[str | None, Parameter(show=False)] = None
     dns: Annotated[bool | None, Parameter(help="Answer DNS for names under .pulse.")] = None
     dns_listen: Annotated[str | None, Parameter(help="Address of the DNS server, host:port (127.0.0.1:5353).")] = None
+    tcp: Annotated[
+        str | None, Parameter(help="Tunnel listener, [host]:port (off; without a value 127.0.0.1:7000).")
+    ] = None
     beacon: Annotated[
         bool | None, Parameter(negative="--no-beacon", help="Find members on the same LAN by multicast (yes).")
     ] = None

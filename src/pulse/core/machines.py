@@ -11,7 +11,7 @@ from pulse.core.addresses import split
 from pulse.core.effects import Effect, Owner, PolicyChanged, PolicyRule, TablesChanged
 from pulse.core.network.patterns import Subject
 from pulse.core.network.policy import Rule, compile_rules
-from pulse.core.network.rulebook import Rulebook, at
+from pulse.core.network.rulebook import Rulebook, Verdict, at
 from pulse.core.network.sharing import Sharing
 from pulse.core.network.statements import NO_FLOORS, Statements
 from pulse.core.network.timetable import Timetable
@@ -116,14 +116,18 @@ class Machines:
 
         Nothing is allowed before a network config is in force, nor to or from a node we do not know.
         """
+        return self.verdict(source, destination, protocol, port, now).allowed
+
+    def verdict(self, source: NodeId, destination: NodeId, protocol: int, port: int, now: float) -> Verdict:
+        """The same, with the rule that decides."""
         if not self.statements.in_force:
-            return False
+            return Verdict(False)
         known = [self.subject(node) for node in (source, destination)]
         if any(each is None for each in known):
-            return False
+            return Verdict(False)
         self._book = self._book or self.rulebook(now)
         one, other = (each for each in known if each is not None)
-        return self._book.allows(one, other, protocol, port)
+        return self._book.verdict(one, other, protocol, port)
 
     def subjects(self) -> tuple[Subject, ...]:
         """The nodes known now, as rules see them."""

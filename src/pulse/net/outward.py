@@ -7,8 +7,9 @@ import asyncio
 import contextlib
 import resource
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 
 from pulse.core.network.destinations import IPAddress
 
@@ -16,11 +17,21 @@ FILES: Final = 65536
 """Descriptors a node wants at most: one a stream, and most systems start with 1,024."""
 
 
+_resolvers: Final = ThreadPoolExecutor(16, "resolver")
+"""Threads that wait for name servers: names of others never keep those of the rest of the node busy."""
+
+
 async def resolved(host: str) -> list[IPAddress]:
     """All addresses of a name, or the one that is written there, best first. Raises OSError (`socket.gaierror`)."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    # A zone means an interface of this machine, and what has one is link-local: judged by its address alone.
+    with contextlib.suppress(ValueError):
+        # A zone means an interface of this machine, and what has one is link-local: judged by its address alone.
+        return [ip_address(host.partition("%")[0])]
+    found = await asyncio.get_running_loop().run_in_executor(_resolvers, _look_up, host)
     return list(dict.fromkeys(ip_address(str(address[0]).partition("%")[0]) for *_, address in found))
+
+
+def _look_up(host: str) -> list[tuple[Any, ...]]:
+    return [*socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
 
 
 async def connected(address: IPAddress, port: int) -> socket.socket:

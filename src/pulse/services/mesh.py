@@ -76,6 +76,8 @@ class MeshService:
     """Tells the data plane whom to believe from now on."""
     rules_changed: Callable[[], None] = lambda: None
     """Called when other roles or another network config came into force."""
+    policy_changed: Callable[[], None] = lambda: None
+    """Called when the data plane was told other rules: by a config, a node that was met, or the time."""
     fetch_config: Callable[[NodeId], None] = lambda _: None
     """Asks a node for its network config."""
     punch: Callable[[Punching], None] = lambda _: None
@@ -204,6 +206,7 @@ class MeshService:
                 self.links.replace_tables(effect)
             case PolicyChanged(rules):
                 self.links.replace_policy(rules)
+                self.policy_changed()
 
     def _keep(self, stored: Store) -> None:
         """Onto the disk; one that refuses costs a restart the object, which neighbours have too, and not the node."""

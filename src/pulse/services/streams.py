@@ -9,7 +9,7 @@ import errno
 import logging
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
@@ -20,7 +20,7 @@ from pulse.core.network.destinations import Destination, IPAddress, Premises, ju
 from pulse.core.network.streamcodes import StreamCode, StreamKind
 from pulse.core.types import SHORT_ID, NodeId
 from pulse.errors import ProtocolError, StreamFailed
-from pulse.net.links import Moved, Stream, Streams
+from pulse.net.links import Moved, RuleHits, Stream, Streams
 
 log = logging.getLogger(__name__)
 
@@ -98,9 +98,13 @@ class StreamsService:
     """What this node is, for the judgement of destinations; asked anew for each stream."""
     resolve: Callable[[str], Awaitable[list[IPAddress]]]
     connect: Callable[[IPAddress, int], Awaitable[socket.socket]]
+    answers: Mapping[StreamKind, Callable[[NodeId, int], Awaitable[socket.socket]]] = field(default_factory=dict)
+    """Kinds that lead to no destination of their own: what is spliced, by the node and the port."""
     _live: set[_Live] = field(default_factory=set, init=False)
     _open: Counter[NodeId] = field(default_factory=Counter, init=False)
     """By the node at the other end, from the first word to the last."""
+    _decided: Counter[str] = field(default_factory=Counter, init=False)
+    """Streams by the id of the rule that decided on them; under none those that no rule matched."""
     _quiet_until: float = field(default=0.0, init=False)
     """No refusal is news before then: a peer could fill the log with them."""
 
@@ -123,20 +127,34 @@ class StreamsService:
                 # The rules turned while it was opened.
                 stream.cancel()
                 code = StreamCode.NOT_ALLOWED
+        self._tally(me, node, destination.port, opened=code is StreamCode.OK)
         if code is StreamCode.OK:
             return Opened(stream)
         raise self._failed(code, node, destination)
 
+    def check(self, node: NodeId, destination: Destination) -> None:
+        """Raise StreamFailed if this node would not even try."""
+        code = self._refusal_here(node, destination)
+        if code is not None:
+            raise self._failed(code, node, destination)
+
     def changed(self) -> None:
         """Other rules are in force, or their times turned: what they no longer allow ends now."""
-        for live in [each for each in self._live if not self._may(each)]:
-            log.info("stream cut", extra={"node": _other(live, self.mesh.me.node_id)[:SHORT_ID], "port": live.port})
+        denied = [each for each in self._live if not self._may(each)]
+        for live in denied:
             self._live.discard(live)
             live.stream.cancel()
+        if denied:
+            nodes = sorted({each.stream.node[:SHORT_ID] for each in denied})
+            log.info("streams cut", extra={"count": len(denied), "node": nodes[0], "others": len(nodes) - 1})
 
     def count(self) -> int:
         """Streams open now."""
         return self._open.total()
+
+    def hits(self) -> RuleHits:
+        """Streams that each rule decided on here: opened, or denied, each once."""
+        return RuleHits({rule: count for rule, count in self._decided.items() if rule}, self._decided[""])
 
     async def run(self) -> None:
         """Answer streams of others, until cancelled; then all end."""
@@ -165,6 +183,9 @@ class StreamsService:
 
     def _failed(self, code: StreamCode, node: NodeId, destination: Destination) -> StreamFailed:
         members, me = self.mesh.members, self.mesh.me.node_id
+        if code is StreamCode.NOT_ALLOWED and not self.mesh.statements.in_force:
+            text = "nothing may pass yet: this node waits for the network config. See: pulse status"
+            return StreamFailed(text, code, code.word, streamcodes.exit_code(code))
         if node == me:
             text = f"{members.named(me)} is this node itself: {destination} can be reached without pulse"
             return StreamFailed(text, code, code.word, streamcodes.exit_code(code))
@@ -178,8 +199,12 @@ class StreamsService:
             kind = streamcodes.kind_of(read)
             live = _Live(stream, stream.node, self.mesh.me.node_id, read.port)
             if not self._may(live):
+                self._tally(live.source, live.destination, live.port, opened=False)
                 raise _Unfit(StreamCode.NOT_ALLOWED, "the rules deny it")
-            connection = await self._connected(read.destination, kind)
+            answer = self.answers.get(kind)
+            connection = await (answer(stream.node, read.port) if answer else self._connected(read.destination, kind))
+        except StreamFailed as failed:
+            return self._refuse(stream, streamcodes.code_of(failed.code), str(failed))
         except ProtocolError as error:
             return self._refuse(stream, StreamCode.BROKEN, str(error))
         except _Unfit as unfit:
@@ -189,6 +214,7 @@ class StreamsService:
             connection.close()
             return self._refuse(stream, StreamCode.NOT_ALLOWED, "the rules deny it by now")
         self._keep(live)
+        self._tally(live.source, live.destination, live.port, opened=True)
         stream.splice(connection.detach())
         return None
 
@@ -250,6 +276,12 @@ class StreamsService:
     def _may(self, live: _Live) -> bool:
         return self.mesh.may(live.source, live.destination, TCP, live.port, _now())
 
+    def _tally(self, source: NodeId, destination: NodeId, port: int, *, opened: bool) -> None:
+        """Count the rule that decided; none did on a stream that was allowed here and did not open."""
+        allowed, rule = self.mesh.verdict(source, destination, TCP, port, _now())
+        if rule is not None and allowed is opened:
+            self._decided[rule] += 1
+
     def _is_full(self, node: NodeId) -> bool:
         return self._open[node] >= MOST_OF_ONE or self._open.total() >= MOST
 
@@ -270,10 +302,6 @@ class StreamsService:
         self._live.add(live)
         live.stream.ended.add_done_callback(lambda _: self._live.discard(live))
         return live
-
-
-def _other(live: _Live, me: NodeId) -> NodeId:
-    return live.destination if live.source == me else live.source
 
 
 def _now() -> float:

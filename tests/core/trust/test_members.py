@@ -205,3 +205,10 @@ def test_a_node_is_named_with_the_first_digits_of_its_id_met_or_not() -> None:
 
     assert known.named(WEB.node_id) == f"web ({WEB.node_id[:12]})"
     assert known.named(node("stranger")) == f"{node('stranger')[:12]} ({node('stranger')[:12]})"
+
+
+def test_a_name_that_nobody_has_is_answered_with_the_nearest() -> None:
+    with pytest.raises(NotFound, match=r'no node is called "labtop"\. Did you mean laptop\? See the nodes'):
+        members(WEB, LAPTOP).resolve("labtop")
+    with pytest.raises(NotFound, match=r'no node is called "zzzz"\. See the nodes'):
+        members(WEB, LAPTOP).resolve("zzzz")

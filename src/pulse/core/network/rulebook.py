@@ -5,10 +5,19 @@ Invariant: it decides as the data plane does with the compiled rules of the same
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pulse.core.network.hours import Moment
 from pulse.core.network.patterns import NO_GROUPS, Subject, Wearing
 from pulse.core.network.policy import WITH_PORTS, Rule
+
+
+class Verdict(NamedTuple):
+    """What the rules say of a flow."""
+
+    allowed: bool
+    rule: str | None = None
+    """The id of the rule that decides; empty if none matched, None if there was none to ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +75,14 @@ class Rulebook:
 
     def allows(self, source: Subject, destination: Subject, protocol: int, port: int) -> bool:
         """True if the flow is allowed in its own direction."""
+        return self.verdict(source, destination, protocol, port).allowed
+
+    def verdict(self, source: Subject, destination: Subject, protocol: int, port: int) -> Verdict:
+        """Whether it is, and by which rule."""
         if not self.rules:
-            return True
+            return Verdict(True)
         place = self.deciding(source, destination, protocol, port)
-        return place is not None and self.rules[place].allow
+        return Verdict(False, "") if place is None else Verdict(self.rules[place].allow, self.rules[place].id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,10 @@ class StreamKind(IntEnum):
     """A SOCKS client named the node as its destination."""
     EXIT = 3
     """The node is asked as an exit: the destination lies in a range that was approved for it."""
+    LISTEN = 4
+    """The node is to listen on that port of its loopback, for as long as the stream lasts."""
+    BACK = 5
+    """Somebody connected to such a port: the opener knows where it leads."""
 
 
 class StreamCode(IntEnum):

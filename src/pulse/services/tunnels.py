@@ -1,0 +1,258 @@
+"""The tunnel listeners: programs of this machine, or of others that show a token, get streams by one line of JSON.
+
+`tunnel.sock` and `--tcp` are two doors to the same. Invariant: no byte behind the line is read here: the data plane
+moves them, from the caller's own socket or from one that it hands over (SCM_RIGHTS).
+"""
+
+import asyncio
+import contextlib
+import hmac
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from pulse.core.mesh import Mesh
+from pulse.core.network import tunnelline
+from pulse.core.network.destinations import Destination, parse_destination
+from pulse.core.network.streamcodes import StreamKind
+from pulse.core.network.tunnelline import Answered, Asked
+from pulse.core.types import NodeId
+from pulse.errors import ConfigError, PulseError, Refused
+from pulse.net.links import Moved
+
+log = logging.getLogger(__name__)
+
+LINE_DEADLINE: Final = 5.0
+"""Seconds for the line to arrive."""
+
+LAST_WORDS: Final = 1.0
+"""Seconds for a caller that was refused to hear it and hang up."""
+
+MOST_WAITING: Final = 256
+"""Connections whose stream is not open yet; who comes then is hung up on."""
+
+_STREAMS: Final = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
+
+
+class Opened(Protocol):
+    """A stream that leads to its destination."""
+
+    def splice(self, sock: socket.socket) -> None: ...
+    async def closed(self) -> Moved: ...
+    def cancel(self) -> None: ...
+
+
+class Opens(Protocol):
+    """Who opens streams."""
+
+    async def open(self, node: NodeId, destination: Destination, kind: StreamKind) -> Opened: ...
+    def check(self, node: NodeId, destination: Destination) -> None: ...
+
+
+class Leads(Protocol):
+    """Who has other nodes listen for us."""
+
+    async def lead(self, node: NodeId, port: int, destination: Destination) -> Opened: ...
+    def forget(self, node: NodeId, port: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One listening socket, and who may come in."""
+
+    listener: socket.socket
+    refusal: Callable[[socket.socket], str] = lambda _: ""
+    """Why this caller may not; empty if it may."""
+    token: str = ""
+    """What the line has to show; empty for nothing."""
+    takes_sockets: bool = False
+    """Callers may hand over the socket whose bytes are to be moved."""
+
+
+@dataclass(slots=True)
+class TunnelsService:
+    """Serves the doors."""
+
+    mesh: Mesh
+    streams: Opens
+    doors: tuple[Door, ...]
+    reverse: Leads
+    _waiting: int = field(default=0, init=False)
+
+    async def run(self) -> None:
+        """Serve, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for door in self.doors:
+                tasks.create_task(self._accept(door, tasks))
+
+    async def _accept(self, door: Door, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            try:
+                caller, _ = await asyncio.get_running_loop().sock_accept(door.listener)
+            except OSError as error:
+                # No descriptor is left, or the caller is gone already.
+                log.debug("tunnel not taken in", extra={"error": error.strerror})
+                await asyncio.sleep(0.1)
+                continue
+            if self._waiting >= MOST_WAITING:
+                caller.close()
+                continue
+            tasks.create_task(self._serve(door, caller))
+
+    async def _serve(self, door: Door, caller: socket.socket) -> None:
+        """One connection, to its end; whatever becomes of it harms no other."""
+        handed: list[socket.socket] = []
+        with contextlib.ExitStack() as held:
+            held.callback(_close, handed)
+            held.enter_context(caller)
+            try:
+                async with self._admitted():
+                    asked = await self._asked(door, caller, handed)
+                    opened = None if asked.reverse else await self._opened(asked)
+                if asked.reverse:
+                    await self._lead(caller, asked)
+                elif opened is None:
+                    await _say(caller, tunnelline.line_of(Answered(ok=True)))
+                elif handed:
+                    await self._carry(opened, caller, handed.pop())
+                else:
+                    await self._hand_on(opened, caller, asked)
+            except PulseError as error:
+                async with self._admitted():
+                    await _say(caller, tunnelline.refusal(error))
+                    await _hear_out(caller)
+            except OSError:
+                # The caller hung up.
+                return
+
+    @contextlib.asynccontextmanager
+    async def _admitted(self) -> AsyncIterator[None]:
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    async def _asked(self, door: Door, caller: socket.socket, handed: list[socket.socket]) -> Asked:
+        """What the caller asks for, if it may. Raises PulseError, or OSError if it is gone."""
+        if why := door.refusal(caller):
+            raise Refused(why)
+        try:
+            async with asyncio.timeout(LINE_DEADLINE):
+                line = await _line(caller, handed if door.takes_sockets else None)
+        except TimeoutError:
+            raise ConfigError(f"no line came within {LINE_DEADLINE:.0f} seconds. Say: {tunnelline.EXAMPLE}") from None
+        asked = tunnelline.read(line)
+        if door.token and not hmac.compare_digest(asked.token.encode(), door.token.encode()):
+            raise Refused('"token" is not the one of this listener ([node] tcp_token)')
+        return asked
+
+    async def _opened(self, asked: Asked) -> Opened | None:
+        """A stream as it was asked for; None if it was only to be judged."""
+        node = self.mesh.members.resolve(asked.dest_node).node_id
+        destination = parse_destination(asked.dest_addr)
+        if asked.check:
+            self.streams.check(node, destination)
+            return None
+        return await self.streams.open(node, destination, StreamKind.CONNECT)
+
+    async def _lead(self, caller: socket.socket, asked: Asked) -> None:
+        """A port of the node leads to a destination here for as long as the caller stays. Raises PulseError."""
+        node, port = self.mesh.members.resolve(asked.dest_node).node_id, asked.reverse
+        opened = await self.reverse.lead(node, port, parse_destination(asked.dest_addr))
+        try:
+            held, given = socket.socketpair()
+            with held:
+                opened.splice(given)
+                await _say(caller, tunnelline.line_of(Answered(ok=True)))
+                await self._carried(opened, caller)
+        finally:
+            self.reverse.forget(node, port)
+
+    async def _carried(self, opened: Opened, caller: socket.socket) -> None:
+        """Wait for the end of the stream, which the caller's brings about, and tell what was moved."""
+        gone = asyncio.ensure_future(_readable(caller))
+        gone.add_done_callback(lambda _: opened.cancel())
+        try:
+            moved = await opened.closed()
+        finally:
+            gone.cancel()
+        await _say(caller, tunnelline.line_of(Answered(sent=moved.sent, received=moved.received)))
+
+    async def _hand_on(self, opened: Opened, caller: socket.socket, asked: Asked) -> None:
+        """The caller's own connection becomes the stream."""
+        if asked.confirm:
+            await _say(caller, tunnelline.line_of(Answered(ok=True)))
+        opened.splice(caller)
+
+    async def _carry(self, opened: Opened, caller: socket.socket, handed: socket.socket) -> None:
+        """A socket that was handed over becomes the stream, which ends with its caller, who hears what was moved."""
+        opened.splice(handed)
+        await _say(caller, tunnelline.line_of(Answered(ok=True)))
+        await self._carried(opened, caller)
+
+
+async def _line(caller: socket.socket, handed: list[socket.socket] | None) -> bytes:
+    """The first line, and not a byte more. Raises ConfigError for one that is too long or has no end."""
+    line = b""
+    while not line.endswith(b"\n"):
+        await _readable(caller)
+        seen = caller.recv(tunnelline.LIMIT - len(line), socket.MSG_PEEK)
+        length = seen.find(b"\n") + 1 or len(seen)
+        taken = _taken(caller, length, handed)
+        line += taken
+        if not taken or (len(line) >= tunnelline.LIMIT and not line.endswith(b"\n")):
+            raise ConfigError(f"the first line of a tunnel has {tunnelline.LIMIT} bytes at most, and ends")
+    return line
+
+
+def _taken(caller: socket.socket, length: int, handed: list[socket.socket] | None) -> bytes:
+    if handed is None or not length:
+        return caller.recv(length)
+    data, descriptors, _, _ = socket.recv_fds(caller, length, 1, socket.MSG_CMSG_CLOEXEC)
+    received = [socket.socket(fileno=each) for each in descriptors]
+    handed += received
+    if any(each.type != socket.SOCK_STREAM or each.family not in _STREAMS for each in received):
+        raise ConfigError("what is handed over has to be a connected stream socket")
+    return data
+
+
+def _close(sockets: list[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
+
+
+async def _readable(caller: socket.socket) -> None:
+    """Wait until there is something to read, or the end of it."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    # The number is the socket's no longer once the data plane has taken it over.
+    number = caller.fileno()
+    loop.add_reader(number, _done, ready)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(number)
+
+
+def _done(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+async def _hear_out(caller: socket.socket) -> None:
+    """What was said already is read away: left unread it would turn our end, and with it the answer, into a reset."""
+    with contextlib.suppress(OSError, TimeoutError):
+        caller.shutdown(socket.SHUT_WR)
+        async with asyncio.timeout(LAST_WORDS):
+            while await asyncio.get_running_loop().sock_recv(caller, tunnelline.LIMIT):
+                pass
+
+
+async def _say(caller: socket.socket, line: bytes) -> None:
+    """A line is short: who has no room for it is not listening."""
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(LINE_DEADLINE):
+            await asyncio.get_running_loop().sock_sendall(caller, line)

@@ -1,0 +1,120 @@
+"""Composes streams to what is behind other nodes, and the doors to them.
+
+Invariant: nothing is decided here; what others than this machine can reach listens only where somebody asked for it.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from pulse.api.callers import caller, group_id, refusal
+from pulse.api.server import ControlSocket
+from pulse.config import NodeConfig
+from pulse.core import addresses
+from pulse.core.mesh import Mesh
+from pulse.core.network.destinations import Premises
+from pulse.core.network.streamcodes import StreamKind
+from pulse.core.trust.tokens import check_strength
+from pulse.errors import ConfigError, Conflict, Refused, SystemRefused
+from pulse.net import outward
+from pulse.net.dataplane import DataplaneLinks
+from pulse.net.interfaces import own_addresses
+from pulse.net.links import RuleHits
+from pulse.net.sockets import bind_tcp
+from pulse.services.reverse import ReverseService
+from pulse.services.streams import StreamsService
+from pulse.services.tunnels import Door, TunnelsService
+
+BACKLOG = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Streaming:
+    """These services of one node."""
+
+    streams: StreamsService
+    tunnels: TunnelsService
+    reverse: ReverseService
+
+    @property
+    def running(self) -> tuple[StreamsService | TunnelsService | ReverseService, ...]:
+        """Those that run."""
+        return self.streams, self.tunnels, self.reverse
+
+    def hits(self, packets: RuleHits) -> RuleHits:
+        """What each rule decided on: flows of packets, and streams."""
+        streams = self.streams.hits()
+        rules = Counter(packets.rules) + Counter(streams.rules)
+        return RuleHits(dict(rules), packets.unmatched + streams.unmatched)
+
+    def changed(self) -> None:
+        """Other rules are in force, or their times turned."""
+        self.streams.changed()
+
+
+@contextlib.contextmanager
+def bound(config: NodeConfig) -> Iterator[tuple[Door, ...]]:
+    """Listen as the settings say. Raises Conflict, ConfigError, Refused or SystemRefused."""
+    outward.raise_file_limit()
+    with contextlib.closing(ControlSocket(config.tunnel_socket)) as local, contextlib.ExitStack() as held:
+        doors = [Door(local.socket, _stranger, takes_sockets=True)]
+        if config.tcp_listen:
+            listening = held.enter_context(_tunnel_listener(config, *config.tcp_listen))
+            doors.append(Door(listening, token=config.node.tcp_token))
+        yield tuple(doors)
+
+
+def compose(config: NodeConfig, links: DataplaneLinks, mesh: Mesh, doors: tuple[Door, ...]) -> Streaming:
+    """The services."""
+    listening = (
+        config.listen,
+        config.scribe_listen,
+        config.tcp_listen,
+        config.dns_listen if config.dns.enabled else None,
+    )
+    ports = frozenset({links.port, *(each[1] for each in listening if each)})
+    streams = StreamsService(
+        mesh, links.streams, lambda: Premises(own_addresses(), ports), outward.resolved, outward.connected
+    )
+    reverse = ReverseService(mesh, streams, config.node.reverse_forwards, outward.resolved, outward.connected)
+    streams.answers = {StreamKind.LISTEN: reverse.listen, StreamKind.BACK: reverse.back}
+    return Streaming(streams, TunnelsService(mesh, streams, doors, reverse), reverse)
+
+
+def _stranger(connection: socket.socket) -> str:
+    who = caller(connection)
+    return "" if who.may_command(os.geteuid(), group_id()) else refusal(who)
+
+
+def _tunnel_listener(config: NodeConfig, host: str, port: int) -> socket.socket:
+    token, where = config.node.tcp_token, addresses.join(host or "*", port)
+    if token:
+        try:
+            check_strength(token)
+        except Refused as error:
+            raise ConfigError(f"node.tcp_token: {error}") from error
+    elif not _is_loopback(host):
+        raise ConfigError(
+            f"--tcp {where} lets other machines in, and asks for no token.\n"
+            "Give it one: [node] tcp_token_file in the configuration, or listen on 127.0.0.1"
+        )
+    try:
+        made = bind_tcp(host, port, ahead=config.tun.enabled)
+        made.listen(BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise Conflict(
+                f"tunnels cannot listen on {where}: another program has that port. Choose another: --tcp host:port"
+            ) from error
+        raise SystemRefused(f"tunnels cannot listen on {where}: {error.strerror or error}") from error
+    made.setblocking(False)
+    return made
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (addresses.is_ip(host) and ip_address(host).is_loopback)

@@ -1,0 +1,107 @@
+"""Streams to what is behind other nodes, for programs of this machine: one line to the node here, then bytes.
+
+Invariant: after the node's answer the socket is at the first byte of the destination; no event loop is imported.
+"""
+
+import contextlib
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from pulse.client import candidates
+from pulse.config import tunnel_beside
+from pulse.core.network import tunnelline
+from pulse.core.network.tunnelline import Answered, Asked
+from pulse.errors import LinkError, Refused, StreamFailed
+
+PATIENCE: Final = 45.0
+"""Seconds for an answer: a session that has to be made first, and a destination that takes its time."""
+
+
+def reach(node: str, destination: str, data_dir: Path | None = None) -> socket.socket:
+    """A socket that leads to `host:port` as the node sees it.
+
+    Raises StreamFailed, LinkError if no node runs here, or Refused if it is not ours.
+    """
+    return _asked(Asked(node, destination, confirm=True), data_dir)
+
+
+def check(node: str, destination: str, data_dir: Path | None = None) -> None:
+    """Raise the same if the node is not known, or its rules deny it; nothing is opened."""
+    _asked(Asked(node, destination, check=True), data_dir).close()
+
+
+def lead_back(node: str, port: int, destination: str, data_dir: Path | None = None) -> socket.socket:
+    """Have that port of a node's loopback lead to `host:port` as the node here sees it, until the socket is closed.
+
+    Raises the same.
+    """
+    return _asked(Asked(node, destination, reverse=port), data_dir)
+
+
+def hand_over(node: str, destination: str, sock: socket.socket, data_dir: Path | None = None) -> socket.socket:
+    """Have the node here move the bytes of `sock`, which the caller may close.
+
+    What is returned hears `read_answer` once it leads there, and again when it is over; to close it ends that. Raises
+    LinkError or Refused.
+    """
+    asking = _connected(data_dir)
+    try:
+        socket.send_fds(asking, [tunnelline.line_of(Asked(node, destination))], [sock.fileno()])
+    except OSError as error:
+        asking.close()
+        raise LinkError(f"the node here hung up: {error.strerror}") from error
+    return asking
+
+
+def read_answer(asking: socket.socket) -> Answered:
+    """The next line of the node, and not a byte more. Raises StreamFailed."""
+    line = b""
+    try:
+        while not line.endswith(b"\n"):
+            seen = asking.recv(tunnelline.LIMIT, socket.MSG_PEEK)
+            if not seen:
+                break
+            line += asking.recv(seen.find(b"\n") + 1 or len(seen))
+    except TimeoutError as error:
+        raise StreamFailed("the node here gave no answer. See: pulse logs") from error
+    except OSError as error:
+        raise StreamFailed(f"the node here hung up: {error.strerror}") from error
+    return tunnelline.read_answer(line)
+
+
+def _asked(asked: Asked, data_dir: Path | None) -> socket.socket:
+    asking = _connected(data_dir)
+    with contextlib.ExitStack() as held:
+        held.enter_context(asking)
+        asking.settimeout(PATIENCE)
+        with contextlib.suppress(OSError):
+            # A node that refuses at once may have hung up already: its answer says why.
+            asking.sendall(tunnelline.line_of(asked))
+        read_answer(asking)
+        asking.settimeout(None)
+        held.pop_all()
+    return asking
+
+
+def _connected(data_dir: Path | None, environment: Mapping[str, str] = os.environ) -> socket.socket:
+    """The node that runs here; the first that answers, as for every other command."""
+    paths = [tunnel_beside(each) for each in candidates(data_dir, environment)]
+    for path in paths:
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            made.connect(os.fspath(path))
+        except PermissionError as error:
+            made.close()
+            raise Refused(
+                f"the node at {path} is not yours to use.\n"
+                "Use sudo, or become a member of its group: usermod -aG pulse <you>"
+            ) from error
+        except OSError:
+            made.close()
+            continue
+        return made
+    where = ", ".join(map(str, paths))
+    raise LinkError(f"no pulse node is running here (asked {where}).\nStart one: pulse start")

@@ -1,0 +1,252 @@
+"""Streams of real nodes: ssh by ProxyCommand, forwards, and all that has to be refused.
+
+Invariant: the tests run in their order; the last ones leave rules behind, and end the far node.
+"""
+
+import hashlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from pulse import tunnels
+from pulse.errors import StreamFailed
+from pulse.lab.host import Running, wait_until
+from pulse.lab.lab import Lab
+from tests.e2e.exchange import noise
+from tests.e2e.mesh import PATIENCE, Mesh, Node, bring_up_mesh
+from tests.namespace import inside, require_root
+
+SIZE = 100_000_000
+SSH = "ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+SSHD = """
+Port 22
+ListenAddress 127.0.0.1
+HostKey {place}/host
+AuthorizedKeysFile {place}/key.pub
+StrictModes no
+UsePAM no
+PidFile none
+"""
+
+
+@pytest.fixture(scope="module")
+def mesh() -> Iterator[Mesh]:
+    """A is CA and scribe, and asks; b is what is reached."""
+    require_root()
+    with Lab() as lab:
+        made = bring_up_mesh(lab, {"b": "a"})
+        for name in ("a", "b"):
+            made["a"].host.pulse("name", made[name].status().node.id, name)
+        yield made
+        assert made.errors == []
+
+
+@pytest.fixture(scope="module")
+def sshd(mesh: Mesh) -> Iterator[Path]:
+    """A real sshd on b, at loopback alone; where its key is."""
+    host = mesh["b"].host
+    place = host.directory / "ssh"
+    place.mkdir()
+    for name in ("host", "key"):
+        host.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(place / name)])
+    (place / "config").write_text(SSHD.format(place=place), encoding="utf-8")
+    privileged = Path("/run/sshd")
+    ours = not privileged.exists()
+    privileged.mkdir(exist_ok=True)
+    try:
+        running = host.popen(["/usr/sbin/sshd", "-D", "-e", "-f", str(place / "config")])
+        wait_until(lambda: "listening" in running.text(), "sshd listens", PATIENCE)
+        yield place / "key"
+    finally:
+        if ours:
+            privileged.rmdir()
+
+
+def proxied(mesh: Mesh, key: Path, command: str) -> list[str]:
+    proxy = " ".join(mesh["a"].host.pulse_command("connect", "--node", "b", "--dest", "localhost:22"))
+    return [*SSH.split(), "-i", str(key), "-o", f"ProxyCommand={proxy}", "root@b", command]
+
+
+@contextmanager
+def forwarding(node: Node, *flags: str) -> Iterator[Running]:
+    running = node.host.popen(node.host.pulse_command("forward", *flags))
+    wait_until(lambda: "Ctrl-C" in running.text() or running.process.poll() is not None, "it listens", PATIENCE)
+    yield running
+    if running.process.poll() is None:
+        assert running.stop() != 0
+
+
+@contextmanager
+def echoing(node: Node) -> Iterator[int]:
+    """A program on the node's loopback that sends back what it gets; its port."""
+    with inside(node.host.namespace):
+        listener = socket.create_server(("127.0.0.1", 0))
+
+    def echo(caller: socket.socket) -> None:
+        with caller:
+            try:
+                while data := caller.recv(1 << 18):
+                    caller.sendall(data)
+            except OSError:
+                return
+
+    def serve() -> None:
+        while True:
+            try:
+                caller, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=echo, args=(caller,), daemon=True).start()
+
+    serving = threading.Thread(target=serve, daemon=True)
+    serving.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        serving.join(PATIENCE)
+
+
+def call(node: Node, port: int) -> socket.socket:
+    """A connection to a port of the node's own loopback."""
+    with inside(node.host.namespace):
+        made = socket.socket()
+    made.settimeout(PATIENCE)
+    try:
+        made.connect(("127.0.0.1", port))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def is_over(client: socket.socket) -> bool:
+    """True once the connection has ended, in whatever way."""
+    client.settimeout(0.2)
+    try:
+        client.sendall(b"x")
+        return client.recv(64) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+def test_ssh_reaches_a_node_by_proxy_command_and_megabytes_pass_whole(mesh: Mesh, sshd: Path) -> None:
+    host = mesh["a"].host
+    assert host.run(proxied(mesh, sshd, "hostname")).stdout == "b\n"
+    text = noise("ssh", 4_000_000).hex()
+    assert host.run(proxied(mesh, sshd, "cat"), stdin=text).stdout == text
+    assert host.run(proxied(mesh, sshd, "sha256sum"), stdin=text).stdout.split()[0] == (
+        hashlib.sha256(text.encode()).hexdigest()
+    )
+
+
+def test_a_hundred_megabytes_go_through_a_forward_and_come_back_whole(mesh: Mesh) -> None:
+    block = os.urandom(1 << 20)
+    sent, received, count = hashlib.sha256(), hashlib.sha256(), 0
+    with ExitStack() as held:
+        port = held.enter_context(echoing(mesh["b"]))
+        held.enter_context(forwarding(mesh["a"], "--node", "b", "--dest", f":{port}", "--local", ":7777"))
+        client = held.enter_context(closing(call(mesh["a"], 7777)))
+
+        def send() -> None:
+            for _ in range(SIZE // len(block)):
+                sent.update(block)
+                client.sendall(block)
+            client.shutdown(socket.SHUT_WR)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        while data := client.recv(1 << 18):
+            received.update(data)
+            count += len(data)
+        sender.join(PATIENCE)
+    assert (count, received.digest()) == (SIZE // len(block) * len(block), sent.digest())
+
+
+@pytest.mark.parametrize(
+    ("node", "destination", "code", "said"),
+    [
+        ("b", "169.254.169.254:80", 3, "does not connect others to 169.254.169.254:80"),
+        ("b", "[fd00:ec2::254]:80", 3, "does not connect others"),
+        ("b", "[fe80::1]:80", 3, "does not connect others"),
+        ("b", "0.0.0.0:22", 3, "does not connect others"),
+        ("b", "[::ffff:127.0.0.1]:22", 3, "does not connect others"),
+        ("b", "localhost:8443", 3, "pulse's own ports"),
+        ("b", "192.0.2.7:80", 3, "does not connect others"),
+        ("b", "localhost:1", 5, "nothing listens at localhost:1 on b"),
+        ("b", "no-such-host.invalid:1", 4, 'knows no host "no-such-host.invalid"'),
+        ("bb", "localhost:22", 4, "Did you mean b?"),
+        ("b", "localhost", 2, "Write host:port"),
+        ("a", "localhost:22", 3, "is this node itself"),
+    ],
+)
+def test_what_must_be_refused_is_refused_in_words(
+    mesh: Mesh, node: str, destination: str, code: int, said: str
+) -> None:
+    with pytest.raises(StreamFailed) as raised:
+        tunnels.reach(node, destination, mesh["a"].host.data)
+    assert raised.value.exit_code == code
+    assert said in str(raised.value)
+
+
+def test_a_command_ends_with_the_code_and_says_nothing_else(mesh: Mesh) -> None:
+    output = mesh["a"].tries("connect", "--node", "b", "--dest", "localhost:1")
+    assert (output.code, output.stdout) == (5, "")
+    assert output.stderr.startswith("error: nothing listens at localhost:1 on b")
+
+
+def test_a_rule_that_goes_cuts_what_it_allowed_and_its_absence_is_explained(mesh: Mesh) -> None:
+    scribe = mesh["a"]
+    with ExitStack() as held:
+        port = held.enter_context(echoing(mesh["b"]))
+        scribe.host.pulse("acl", "add", "--from", "a", "--to", "b", "--proto", "tcp", "--ports", str(port))
+        wait_until(lambda: mesh["b"].config == scribe.config, "b has the rule", PATIENCE)
+        running = held.enter_context(forwarding(scribe, "--node", "b", "--dest", f":{port}", "--local", ":7778"))
+        client = held.enter_context(closing(call(scribe, 7778)))
+        assert not is_over(client)
+
+        denied = scribe.tries("connect", "--node", "b", "--dest", "localhost:22")
+        assert (denied.code, "pulse acl explain a b:22" in denied.stderr) == (3, True)
+
+        scribe.host.pulse("acl", "add", "--from", "a", "--to", "b", "--deny", "--at", "1")
+        wait_until(lambda: is_over(client), "the stream is cut", PATIENCE)
+        with suppress(ConnectionResetError), closing(call(scribe, 7778)) as later:
+            wait_until(lambda: is_over(later), "no other one opens", PATIENCE)
+        wait_until(lambda: "the rules do not let a reach b" in running.text(), "the reason is said", PATIENCE)
+    assert "streams cut count=1" in scribe.log
+
+
+def allowed(scribe: Node) -> int:
+    """The port of the one rule there is."""
+    return int(scribe.host.pulse("acl", "list").stdout.split("tcp ")[1].split()[0])
+
+
+def test_streams_of_a_node_that_was_killed_end_when_it_is_back(mesh: Mesh) -> None:
+    scribe, far = mesh["a"], mesh["b"]
+    scribe.host.pulse("acl", "remove", "1")
+    wait_until(lambda: far.config == scribe.config, "b has the rules", PATIENCE)
+    port = allowed(scribe)
+    with inside(far.host.namespace):
+        listener = socket.create_server(("127.0.0.1", port))
+    with ExitStack() as held:
+        held.enter_context(listener)
+        held.enter_context(forwarding(scribe, "--node", "b", "--dest", f":{port}", "--local", ":7779"))
+        client = held.enter_context(closing(call(scribe, 7779)))
+        client.sendall(b"x")
+        far.kill()
+        far.start()
+        wait_until(lambda: is_over(client), "the stream ends", PATIENCE)
+
+
+def test_a_node_that_is_away_is_said_so(mesh: Mesh) -> None:
+    mesh["b"].stop()
+    output = mesh["a"].tries("connect", "--node", "b", "--dest", f"localhost:{allowed(mesh['a'])}")
+    assert (output.code, "cannot be reached now. See: pulse status" in output.stderr) == (5, True)

@@ -1,0 +1,273 @@
+"""The doors to streams: one line in, then the caller's socket, or the one it hands over, is the stream."""
+
+import asyncio
+import contextlib
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pulse.core.mesh import Mesh
+from pulse.core.network.destinations import Destination
+from pulse.core.network.streamcodes import StreamCode, StreamKind, failed
+from pulse.core.types import NodeId
+from pulse.net.links import Moved
+from pulse.services import tunnels
+from pulse.services.tunnels import Door, TunnelsService
+from tests.authority import Ca
+from tests.loopback import PATIENCE
+from tests.mint import member, mesh
+
+CA = Ca()
+ME, DB = (member(CA, name, place, host=name) for place, name in enumerate(("me", "db"), 1))
+TOKEN = "a token that is long enough, 0123456789"
+LINE = b'{"dest_node": "db", "dest_addr": "localhost:5432"}\n'
+
+
+@dataclass
+class Opened:
+    """A stream that keeps what it was given."""
+
+    given: socket.socket | None = None
+    cancelled: bool = False
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def splice(self, sock: socket.socket) -> None:
+        self.given = socket.socket(fileno=sock.detach())
+        self.given.setblocking(False)
+
+    async def closed(self) -> Moved:
+        await self.over.wait()
+        return Moved(3, 4)
+
+    def cancel(self) -> None:
+        self.cancelled = True
+        self.over.set()
+
+
+@dataclass
+class World:
+    """A door, and what comes of who comes in."""
+
+    mesh: Mesh = field(default_factory=lambda: mesh(CA, ME))
+    asked: list[tuple[NodeId, str, StreamKind]] = field(default_factory=list)
+    opened: list[Opened] = field(default_factory=list)
+    refusal: StreamCode | None = None
+    led: list[tuple[NodeId, int, str]] = field(default_factory=list)
+    """Ports of nodes that lead here."""
+
+    async def open(self, node: NodeId, destination: Destination, kind: StreamKind) -> Opened:
+        self.check(node, destination)
+        self.asked.append((node, str(destination), kind))
+        self.opened.append(Opened())
+        return self.opened[-1]
+
+    async def lead(self, node: NodeId, port: int, destination: Destination) -> Opened:
+        self.led.append((node, port, str(destination)))
+        self.opened.append(Opened())
+        return self.opened[-1]
+
+    def forget(self, node: NodeId, port: int) -> None:
+        self.led.remove((node, port, "localhost:5432"))
+
+    def check(self, node: NodeId, destination: Destination) -> None:
+        if self.refusal is not None:
+            raise failed(self.refusal, "me", "db", destination)
+
+
+@asynccontextmanager
+async def serving(
+    world: World, *, refusal: Callable[[socket.socket], str] = lambda _: "", token: str = ""
+) -> AsyncIterator[Callable[[], socket.socket]]:
+    """Run the service; makes connections to its door."""
+    world.mesh.peer_restored(DB, [], 1.0)
+    with contextlib.ExitStack() as held:
+        place = Path(held.enter_context(tempfile.TemporaryDirectory())) / "t"
+        listener = held.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(place))
+        listener.listen()
+        listener.setblocking(False)
+
+        def come() -> socket.socket:
+            caller = held.enter_context(socket.socket(socket.AF_UNIX))
+            caller.connect(str(place))
+            caller.setblocking(False)
+            return caller
+
+        doors = (Door(listener, refusal, token, takes_sockets=True),)
+        service = TunnelsService(world.mesh, world, doors, world)
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(service.run())
+            yield come
+            running.cancel()
+
+
+async def said(caller: socket.socket) -> dict[str, object]:
+    """The next line of the answer."""
+    line = await asyncio.get_running_loop().sock_recv(caller, 4096)
+    return msgspec.json.decode(line, type=dict[str, object])
+
+
+async def refused(world: World, line: bytes, code: str, **door: str) -> str:
+    async with serving(world, **door) as come:  # type: ignore[arg-type]
+        caller = come()
+        await asyncio.get_running_loop().sock_sendall(caller, line)
+        answer = await said(caller)
+        assert await asyncio.get_running_loop().sock_recv(caller, 1) == b"", "an end and no reset"
+    assert answer["code"] == code
+    assert world.opened == []
+    return str(answer["error"])
+
+
+async def until(true: Callable[[], object]) -> None:
+    while not true():
+        await asyncio.sleep(0.01)
+
+
+async def test_after_its_line_the_callers_own_connection_is_the_stream_with_every_byte_behind_the_line() -> None:
+    world = World()
+    async with serving(world) as come:
+        caller = come()
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(caller, LINE[:20])
+        await asyncio.sleep(0.01)
+        await loop.sock_sendall(caller, LINE[20:] + b"hello")
+        await until(lambda: world.opened and world.opened[0].given)
+        stream = world.opened[0].given
+        assert stream is not None
+        with stream:
+            assert await loop.sock_recv(stream, 99) == b"hello"
+            await loop.sock_sendall(stream, b"first byte of the destination")
+            assert await loop.sock_recv(caller, 99) == b"first byte of the destination"
+    assert world.asked == [(DB.node_id, "localhost:5432", StreamKind.CONNECT)]
+
+
+async def test_who_asks_to_is_told_that_it_leads_there() -> None:
+    world = World()
+    async with serving(world) as come:
+        caller = come()
+        await asyncio.get_running_loop().sock_sendall(caller, LINE[:-2] + b', "confirm": true}\n')
+        assert await said(caller) == {"ok": True}
+        await until(lambda: world.opened[0].given)
+        world.opened[0].given.close()  # type: ignore[union-attr]
+
+
+async def test_a_socket_that_is_handed_over_is_the_stream_and_ends_with_who_handed_it_over() -> None:
+    world = World()
+    loop = asyncio.get_running_loop()
+    async with serving(world) as come:
+        for leaves in (False, True):
+            ours, theirs = socket.socketpair()
+            ours.setblocking(False)
+            caller = come()
+            with ours, theirs:
+                socket.send_fds(caller, [LINE], [theirs.fileno()])
+                assert await said(caller) == {"ok": True}
+                opened = world.opened[-1]
+                assert opened.given is not None
+                await loop.sock_sendall(opened.given, b"word")
+                assert await loop.sock_recv(ours, 9) == b"word"
+                opened.given.close()
+            if leaves:
+                caller.close()
+                await until(lambda: world.opened[-1].cancelled)
+            else:
+                opened.over.set()
+                assert await said(caller) == {"sent": 3, "received": 4}
+
+
+async def test_what_is_handed_over_has_to_be_a_stream_socket() -> None:
+    world = World()
+    async with serving(world) as come:
+        caller = come()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wrong:
+            socket.send_fds(caller, [LINE], [wrong.fileno()])
+            assert (await said(caller))["code"] == "bad_request"
+    assert world.opened == []
+
+
+async def test_a_port_of_a_node_leads_here_for_as_long_as_the_caller_stays() -> None:
+    world = World()
+    async with serving(world) as come:
+        caller = come()
+        await asyncio.get_running_loop().sock_sendall(caller, LINE[:-2] + b', "reverse": 8080}\n')
+        assert await said(caller) == {"ok": True}
+        assert world.led == [(DB.node_id, 8080, "localhost:5432")]
+        caller.close()
+        await until(lambda: not world.led)
+        assert world.opened[0].cancelled
+        world.opened[0].given.close()  # type: ignore[union-attr]
+
+
+async def test_a_check_opens_nothing() -> None:
+    world = World()
+    async with serving(world) as come:
+        for refusal, answer in ((None, {"ok": True}), (StreamCode.NOT_ALLOWED, "not_allowed")):
+            world.refusal = refusal
+            caller = come()
+            await asyncio.get_running_loop().sock_sendall(caller, LINE[:-2] + b', "check": true}\n')
+            found = await said(caller)
+            assert answer in (found, found.get("code"))
+    assert world.opened == []
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "bad_request"),
+        (b"x" * 5000, "bad_request"),
+        (LINE.replace(b"db", b"dc"), "no_node"),
+        (LINE.replace(b"localhost:5432", b"localhost"), "bad_request"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused_in_one_line(line: bytes, code: str) -> None:
+    assert await refused(World(), line, code)
+
+
+async def test_the_streams_own_refusal_is_passed_on() -> None:
+    assert "connection refused" in await refused(World(refusal=StreamCode.REFUSED), LINE, "refused")
+
+
+async def test_a_stranger_is_refused_whatever_it_says() -> None:
+    assert await refused(World(), LINE, "refused_here", refusal=lambda _: "not yours") == "not yours"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("token", ["", "wrong", TOKEN + "x"])
+async def test_without_the_token_of_the_door_nothing_opens(token: str) -> None:
+    line = LINE[:-2] + f', "token": "{token}"}}\n'.encode()
+    assert "tcp_token" in await refused(World(), line, "refused_here", token=TOKEN)
+
+
+async def test_with_the_token_it_does() -> None:
+    world = World()
+    async with serving(world, token=TOKEN) as come:
+        caller = come()
+        line = LINE[:-2] + f', "confirm": true, "token": "{TOKEN}"}}\n'.encode()
+        await asyncio.get_running_loop().sock_sendall(caller, line)
+        assert await said(caller) == {"ok": True}
+        await until(lambda: world.opened[0].given)
+        world.opened[0].given.close()  # type: ignore[union-attr]
+
+
+async def test_who_says_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tunnels, "LINE_DEADLINE", 0.05)
+    world = World()
+    async with serving(world) as come:
+        caller = come()
+        assert "no line came" in str((await said(caller))["error"])
+
+
+async def test_of_very_many_who_say_nothing_the_last_are_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tunnels, "MOST_WAITING", 2)
+    async with serving(World()) as come:
+        waiting = [come() for _ in range(2)]
+        await asyncio.sleep(0.05)
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.get_running_loop().sock_recv(come(), 1) == b""
+        await asyncio.get_running_loop().sock_sendall(waiting[0], LINE.replace(b"db", b"dc"))
+        assert (await said(waiting[0]))["code"] == "no_node"

@@ -1,0 +1,71 @@
+"""Streams as programs of this machine ask for them."""
+
+import socket
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from pulse import tunnels
+from pulse.core.network.tunnelline import Asked
+from pulse.errors import LinkError, StreamFailed
+from tests.people import NOBODY, run_as
+from tests.tunneling import FakeTunnels, refused, shout, tunnels_at
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def test_what_was_reached_is_at_its_first_byte(data_dir: Path) -> None:
+    def greet(stream: socket.socket) -> None:
+        stream.sendall(b"SSH-2.0")
+
+    with (
+        tunnels_at(data_dir / "tunnel.sock", FakeTunnels(greet)) as fake,
+        tunnels.reach("db", "localhost:22", data_dir) as stream,
+    ):
+        assert stream.recv(99) == b"SSH-2.0"
+        assert stream.gettimeout() is None
+    assert fake.asked == [Asked("db", "localhost:22", confirm=True)]
+
+
+def test_a_refusal_has_the_words_and_the_exit_code_of_the_node(data_dir: Path) -> None:
+    fake = FakeTunnels(answer=refused("the rules do not let it", "not_allowed", 3))
+    with tunnels_at(data_dir / "tunnel.sock", fake), pytest.raises(StreamFailed, match="the rules") as raised:
+        tunnels.check("db", "localhost:22", data_dir)
+    assert (raised.value.word, raised.value.exit_code) == ("not_allowed", 3)
+
+
+def test_a_socket_is_handed_over_and_its_end_told(data_dir: Path) -> None:
+    ours, theirs = socket.socketpair()
+    with tunnels_at(data_dir / "tunnel.sock", FakeTunnels(shout)), ours:
+        asking = tunnels.hand_over("db", "localhost:22", theirs, data_dir)
+        with asking:
+            assert tunnels.read_answer(asking).ok
+            theirs.close()
+            ours.sendall(b"word")
+            ours.shutdown(socket.SHUT_WR)
+            assert (ours.recv(9), ours.recv(9)) == (b"WORD", b"")
+            assert tunnels.read_answer(asking).sent == 1
+
+
+def test_a_node_that_hangs_up_says_nothing_true(data_dir: Path) -> None:
+    with tunnels_at(data_dir / "tunnel.sock", FakeTunnels(answer=b"")), pytest.raises(StreamFailed, match="pulse logs"):
+        tunnels.reach("db", "localhost:22", data_dir).close()
+
+
+def test_without_a_node_the_socket_asked_is_named(data_dir: Path) -> None:
+    with pytest.raises(LinkError, match=str(data_dir / "tunnel.sock")):
+        tunnels.reach("db", "localhost:22", data_dir)
+
+
+def test_the_node_of_somebody_else_is_not_ours() -> None:
+    with tempfile.TemporaryDirectory() as place, tunnels_at(Path(place) / "tunnel.sock", FakeTunnels()):
+        Path(place).chmod(0o755)
+        (Path(place) / "tunnel.sock").chmod(0o600)
+        code = f"tunnels.reach('db', 'localhost:22', pathlib.Path({place!r}))"
+        done = run_as(NOBODY, "import pathlib; from pulse import tunnels", code)
+    assert "Refused" in done.stderr
+    assert "is not yours to use" in done.stderr

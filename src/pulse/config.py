@@ -293,9 +293,7 @@ def check(config: NodeConfig, called: Callable[[str], str] = str) -> None:
     split(config.node.addr, called("node.addr"))
     if config.node.listen:
         split(config.node.listen, called("node.listen"))
-    for path, address in (("node.tcp_listen", config.node.tcp_listen), ("scribe.listen", config.scribe.listen)):
-        if address not in ("", OFF):
-            split(address, called(path))
+    _check_listeners(config, called)
     for host in config.scribe.hosts:
         if not (addresses.is_ip(host) or is_domain(host)):
             raise ConfigError(f'{called("scribe.hosts")}: "{host}" is no host. Write a name like example.com, or an IP')
@@ -322,6 +320,12 @@ def check(config: NodeConfig, called: Callable[[str], str] = str) -> None:
         if host and not addresses.is_ip(host):
             raise ConfigError(f'{called("dns.listen")}: "{host}" is no IP. Write it like 127.0.0.1:5353')
     _check_services(config.dns.service, called("dns.service"))
+
+
+def _check_listeners(config: NodeConfig, called: Callable[[str], str]) -> None:
+    for path, address in (("node.tcp_listen", config.node.tcp_listen), ("scribe.listen", config.scribe.listen)):
+        if address not in ("", OFF):
+            split(address, called(path))
 
 
 def _check_services(services: Sequence[DnsService], path: str) -> None:

@@ -50,6 +50,7 @@ from pulse.services.tunnels import Door
 from pulse.store import authority, backup, boot, files
 from pulse.store.identity import Identity
 from pulse.store.netconfig import NetworkStore
+from pulse.streaming import Streaming
 from pulse.uses import Doors, Uses
 
 log = logging.getLogger(__name__)
@@ -121,12 +122,7 @@ async def join(config: NodeConfig, progress: Callable[[str], None]) -> schemas.J
 
 
 def _build(
-    config: NodeConfig,
-    links: DataplaneLinks,
-    identity: Identity,
-    api: Sockets,
-    doors: Doors,
-    tunnels: tuple[Door, ...],
+    config: NodeConfig, links: DataplaneLinks, identity: Identity, api: Sockets, doors: Doors, tunnels: tuple[Door, ...]
 ) -> Node:
     store = NetworkStore(config.data_dir)
     mesh = _mesh(config, identity, store)
@@ -140,9 +136,7 @@ def _build(
     governance = govern(config, identity, links, meshing, rpc, store, told)
     traversal = TraversalService(links, rpc.call, meshing.tell)
     meshing.punch = traversal.perform
-    streams = streaming.compose(config, links, mesh, tunnels)
-    meshing.policy_changed = streams.changed
-    governance.hits.counted = lambda: streams.hits(links.hits())
+    streams = _streaming(config, links, meshing, governance, tunnels)
     meshing.rules_changed = _each(governance.changed, streams.changed, tun.config_changed if tun else None)
     own_devices = partial(_own_devices, tun)
     portmap = underlay.port_mapping(config, links, identity, meshing, own_devices)
@@ -216,6 +210,16 @@ def _lasting(
     chain = ChainService(links, mesh.statements, meshing.tell, member.known_places(config, identity, mesh))
     meshing.dial_refused = chain.dial_refused
     return trust, renewal, chain, governance.rotation
+
+
+def _streaming(
+    config: NodeConfig, links: DataplaneLinks, meshing: MeshService, governance: Governance, tunnels: tuple[Door, ...]
+) -> Streaming:
+    """Streams, which are judged again as the rules change, and count with the flows that these decide on."""
+    made = streaming.compose(config, links, meshing.mesh, tunnels)
+    meshing.policy_changed = made.changed
+    governance.hits.counted = lambda: made.hits(links.hits())
+    return made
 
 
 def _own_devices(tun: TunService | None) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ Invariant: over TCP it listens only where somebody asked for it, or on loopback,
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pulse.api.app import build
@@ -15,8 +15,8 @@ from pulse.api.stream import EventStream, Feed
 from pulse.api.tcp import PatientProtocol, TcpListener, guarded, hosts_of
 from pulse.config import NodeConfig
 from pulse.core.mesh import Mesh
-from pulse.core.trust.apikeys import Scope
 from pulse.errors import PulseError
+from pulse.services.apikeys import ApiKeysService
 
 log = logging.getLogger(__name__)
 
@@ -60,12 +60,14 @@ def services(
     at: Sockets,
     control: Control,
     mesh: Mesh,
-    judge: Callable[[str], Scope | None],
+    keys: ApiKeysService,
     version: str,
     feed: Feed | None = None,
 ) -> tuple[ApiService, ...]:
-    """What answers there; `judge` says what a key is good for, `feed` what happens, to who wants to follow it."""
+    """What answers there; `keys` says what each is good for, `feed` what happens, to who wants to follow it."""
     stream = EventStream(feed) if feed else None
+    if stream:
+        keys.tell_revoked(stream.keys_changed)
     ending = stream.close if stream else None
     local = ApiService(build(control, version, stream=stream), at.control, ending=ending)
     if at.tcp is None:
@@ -76,7 +78,7 @@ def services(
     def hosts() -> frozenset[str]:
         return hosts_of(listen, config.scribe.hosts, v4, v6, mesh.members.label(mesh.me), mesh.me.node_id)
 
-    keyed = guarded(build(control, version, keyed=True, stream=stream), judge, hosts)
+    keyed = guarded(build(control, version, keyed=True, stream=stream), keys.judge, hosts)
     return local, ApiService(keyed, at.tcp, PatientProtocol, ending)
 
 

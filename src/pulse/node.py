@@ -155,7 +155,7 @@ def _build(
         rpc,
         *governance.running,
         governance.ca or RelayService(links, rpc.call, mesh.ca_nodes),
-        *apisockets.services(config, api, control, mesh, governance.keys.judge, VERSION, telling.history),
+        *apisockets.services(config, api, control, mesh, governance.keys, VERSION, telling.history),
         tun,
         *used.running,
         *streams.running,

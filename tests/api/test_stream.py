@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,9 @@ from pulse.api.stream import EventStream, written
 from pulse.api.tcp import PatientProtocol, TcpListener, guarded
 from pulse.core.trust.apikeys import Scope
 from pulse.eventschemas import EventInfo
+from pulse.scribeschemas import ApiKeyRequest
+from pulse.services.apikeys import ApiKeysService
+from pulse.store.files import open_data_dir
 from tests.api.fake_control import FakeControl, running
 from tests.api.http import Answer, call
 
@@ -56,24 +59,29 @@ def event(number: int, name: str = "cam-7") -> EventInfo:
     return EventInfo(number, 1000.0 + number, "join", "ab", name, {"via": "relay"})
 
 
-def judge(key: str) -> Scope | None:
+def only_ours(key: str) -> Scope | None:
     return Scope.READ if key == KEY else None
 
 
 @contextmanager
-def following(feed: Told) -> Iterator[tuple[str, int]]:
+def following(feed: Told, judge: Callable[[str], Scope | None] = only_ours) -> Iterator[tuple[str, int]]:
     """An API with that feed; its address."""
-    stream, listener = EventStream(feed), TcpListener("127.0.0.1", 0)
-    app = guarded(build(FakeControl(), keyed=True, stream=stream), judge, frozenset)
-    address = listener.socket.getsockname()[:2]
-    with running(ApiService(app, listener, PatientProtocol, stream.close)):
+    service, address = guarding(EventStream(feed), judge)
+    with running(service):
         yield address
 
 
-def reader(address: tuple[str, int]) -> socket.socket:
+def guarding(stream: EventStream, judge: Callable[[str], Scope | None]) -> tuple[ApiService, tuple[str, int]]:
+    """An API that has that stream, for keys that `judge` knows, and its address."""
+    listener = TcpListener("127.0.0.1", 0)
+    app = guarded(build(FakeControl(), keyed=True, stream=stream), judge, frozenset)
+    return ApiService(app, listener, PatientProtocol, stream.close), listener.socket.getsockname()[:2]
+
+
+def reader(address: tuple[str, int], key: str = KEY) -> socket.socket:
     """Somebody who follows."""
     connection = socket.create_connection(address, timeout=20)
-    lines = [*FOLLOW.splitlines(), "Host: localhost", f"Authorization: Bearer {KEY}", "", ""]
+    lines = [*FOLLOW.splitlines(), "Host: localhost", f"Authorization: Bearer {key}", "", ""]
     connection.sendall("\r\n".join(lines).encode())
     return connection
 
@@ -151,6 +159,38 @@ def test_a_reader_who_leaves_gives_its_place_back(monkeypatch: pytest.MonkeyPatc
         with reader(address) as third:
             heard(third, b"id: 1\n")
         readers.pop().close()
+
+
+def test_who_shows_one_key_leaves_places_to_those_who_show_another() -> None:
+    other = "plk_" + "o" * 43
+    with following(Told(), lambda key: Scope.READ if key in (KEY, other) else None) as address:
+        readers = [reader(address) for _ in range(module.PLACES_A_KEY)]
+        for each in readers:
+            heard(each, b"id: 1\n")
+        status, _, said = call(address, FOLLOW, key=KEY)
+        assert (status, "with this key" in str(said)) == (503, True)
+        readers.append(reader(address, other))
+        heard(readers[-1], b"id: 1\n")
+        for each in readers:
+            each.close()
+
+
+async def test_a_revoked_key_ends_the_streams_that_were_opened_with_it_and_no_other(tmp_path: Path) -> None:
+    feed, keys = Told(pace=1000), ApiKeysService.restored(open_data_dir(tmp_path / "data"))
+    stolen, good = [(await keys.create(ApiKeyRequest(name))).key for name in ("stolen", "good")]
+    stream = EventStream(feed)
+    keys.tell_revoked(stream.keys_changed)
+    service, address = guarding(stream, keys.judge)
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(service.run())
+        with reader(address, stolen) as thief, reader(address, good) as reads:
+            for each in (thief, reads):
+                await asyncio.to_thread(heard, each, b": what happens from now on")
+            await keys.revoke("stolen")
+            await asyncio.to_thread(heard, thief, b"0\r\n\r\n")
+            assert feed.subscribers == 1
+            assert (await asyncio.to_thread(call, address, FOLLOW, key=stolen))[0] == 401
+            serving.cancel()
 
 
 def test_a_reader_who_reads_no_more_is_hung_up_on_and_one_who_reads_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ Invariant: without a key nothing is answered but that one is needed, on loopback
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
@@ -12,15 +13,28 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
 from pulse.api.app import GRANTED, problem
-from pulse.core.trust.apikeys import Scope
+from pulse.core.trust.apikeys import Scope, digest
 
 SHOWN: Final = "pulse.shown"
 """Where in a request's ASGI scope stands what to call once it showed a key."""
+
+HOLDER: Final = "pulse.holder"
+"""Where in it the `Holder` stands."""
 
 WANTED: Final = (
     "this API takes a key: send it as Authorization: Bearer plk_…\n"
     "Make one on the node: pulse api-key create <name> --scope read|write"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who showed a key that was good."""
+
+    key: bytes
+    """Hash of the key."""
+    is_good: Callable[[], bool]
+    """False once the key was revoked."""
 
 
 class Keyed:
@@ -32,7 +46,8 @@ class Keyed:
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """One request."""
-        granted = self._granted(Headers(scope=scope).getlist("authorization"))
+        key = _shown(Headers(scope=scope).getlist("authorization"))
+        granted = self._judge(key)
         if granted is None:
             answer = problem(HTTPStatus.UNAUTHORIZED, WANTED, "Refused")
             answer.headers["WWW-Authenticate"] = 'Bearer realm="pulse"'
@@ -42,10 +57,13 @@ class Keyed:
             return
         if shown := scope.get(SHOWN):
             shown()
-        await self._app({**scope, GRANTED: granted}, receive, send)
+        holder = Holder(digest(key), lambda: self._judge(key) is not None)
+        await self._app({**scope, GRANTED: granted, HOLDER: holder}, receive, send)
 
-    def _granted(self, shown: list[str]) -> Scope | None:
-        if len(shown) != 1:
-            return None
-        scheme, _, key = shown[0].partition(" ")
-        return self._judge(key.strip()) if scheme.lower() == "bearer" else None
+
+def _shown(headers: list[str]) -> str:
+    """The key in the one header there may be; nothing if there is none."""
+    if len(headers) != 1:
+        return ""
+    scheme, _, key = headers[0].partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""

@@ -1,11 +1,13 @@
 """`/api/events` as a stream of server-sent events: what happens, told as it happens.
 
 Invariant: a reader costs one of a few places and what the feed keeps for it; who reads slowly sees gaps in the ids.
+Nothing is told under a key that was revoked.
 """
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
@@ -15,10 +17,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from pulse.api.app import STREAM, problem
+from pulse.api.keyed import HOLDER, Holder
 from pulse.eventschemas import EventInfo
 
 PLACES: Final = 8
 """Streams at once: each is a connection that does not end."""
+
+PLACES_A_KEY: Final = 4
+"""Of them, for those who show the same key."""
 
 HEARTBEAT: Final = 15.0
 """Seconds after which a stream that has nothing to tell says so: proxies forget silent connections."""
@@ -45,37 +51,57 @@ class EventStream:
     def __init__(self, feed: Feed) -> None:
         """Tell what `feed` tells."""
         self._feed = feed
-        self._readers = 0
-        self._closed = asyncio.Event()
+        self._readers: dict[asyncio.Event, Holder | None] = {}
+        """What ends each stream, and who reads it; nobody with a key over the control socket."""
+        self._closed = False
 
     def close(self) -> None:
         """End all streams: the node stops."""
-        self._closed.set()
+        self._closed = True
+        for end in self._readers:
+            end.set()
 
-    async def __call__(self, _: Request) -> Response:
+    def keys_changed(self) -> None:
+        """End the streams whose key is good no more."""
+        for end, holder in self._readers.items():
+            if holder and not holder.is_good():
+                end.set()
+
+    async def __call__(self, request: Request) -> Response:
         """The answer to one reader."""
-        if self._readers >= PLACES:
-            return problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{PLACES} readers follow events already", "LinkError")
-        return _Following(self.tell)
+        holder: Holder | None = request.scope.get(HOLDER)
+        if full := self._full(holder):
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, full, "LinkError")
+        return _Following(partial(self.tell, holder))
 
-    async def tell(self, gone: Gone, say: Say) -> None:
-        """Say what happens, until the reader is gone or all streams end."""
-        self._readers += 1
+    def _full(self, holder: Holder | None) -> str:
+        """Why there is no place for one more; nothing if there is."""
+        if len(self._readers) >= PLACES:
+            return f"{PLACES} readers follow events already"
+        same = [each for each in self._readers.values() if holder and each and each.key == holder.key]
+        return f"{PLACES_A_KEY} readers follow events with this key already" if len(same) >= PLACES_A_KEY else ""
+
+    async def tell(self, holder: Holder | None, gone: Gone, say: Say) -> None:
+        """Say what happens, until the reader is gone, its key is, or all streams end."""
+        end = asyncio.Event()
+        if self._closed or (holder and not holder.is_good()):
+            return
+        self._readers[end] = holder
         try:
             with self._feed.subscribe() as happenings:
-                await self._follow(aiter(happenings), gone, say)
+                await self._follow(aiter(happenings), gone, end, say)
         finally:
-            self._readers -= 1
+            del self._readers[end]
 
-    async def _follow(self, coming: AsyncIterator[EventInfo], gone: Gone, say: Say) -> None:
-        ends: list[asyncio.Future[Any]] = [asyncio.ensure_future(gone()), asyncio.ensure_future(self._closed.wait())]
+    async def _follow(self, coming: AsyncIterator[EventInfo], gone: Gone, end: asyncio.Event, say: Say) -> None:
+        ends: list[asyncio.Future[Any]] = [asyncio.ensure_future(gone()), asyncio.ensure_future(end.wait())]
         # Not cancelled by a heartbeat: that would end what it waits for.
         following: asyncio.Future[EventInfo | None] = asyncio.ensure_future(anext(coming, None))
         try:
             await say(b": what happens from now on\n\n")
             while True:
                 await asyncio.wait([following, *ends], timeout=HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
-                if any(each.done() for each in ends):
+                if end.is_set() or any(each.done() for each in ends):
                     return
                 if not following.done():
                     await say(b": still here\n\n")

@@ -6,6 +6,7 @@ nowhere.
 
 import logging
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class ApiKeysService:
 
     data_dir: Path
     _keys: tuple[ApiKey, ...] = field(default=(), init=False)
+    _hearers: list[Callable[[], None]] = field(default_factory=list, init=False)
 
     @classmethod
     def restored(cls, data_dir: Path) -> "ApiKeysService":
@@ -34,6 +36,10 @@ class ApiKeysService:
         if warning:
             log.warning("API keys lost", extra={"error": warning})
         return service
+
+    def tell_revoked(self, whom: Callable[[], None]) -> None:
+        """Call `whom` each time a key was revoked: what it opened may be open still."""
+        self._hearers.append(whom)
 
     def judge(self, text: str) -> Scope | None:
         """What the key `text` is good for; None if it is none of ours."""
@@ -67,6 +73,8 @@ class ApiKeysService:
         """End a key, by its name or the first digits of its id. Raises NotFound, Conflict, or SystemRefused."""
         key = self._meant(named)
         self._keep(tuple(each for each in self._keys if each is not key))
+        for whom in self._hearers:
+            whom()
         return _told(key)
 
     # Details

@@ -7,8 +7,9 @@ python -m tests.killpoints.runs --spread 2      of each story so many points, ev
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 from tests.killpoints.machine import Point
@@ -16,10 +17,10 @@ from tests.killpoints.stories import STORIES, Story, World
 
 
 @contextmanager
-def world(*, renews: bool = False) -> Iterator[World]:
-    """A network of two, gone afterwards."""
+def world(life: int | None = None) -> Iterator[World]:
+    """A network of two, gone afterwards; certificates are good for `life` seconds, if not as long as ever."""
     with tempfile.TemporaryDirectory(prefix="killpoints-") as place:
-        made = World(Path(place), renews)
+        made = World(Path(place), life)
         try:
             yield made
         finally:
@@ -28,7 +29,7 @@ def world(*, renews: bool = False) -> Iterator[World]:
 
 def points(world: World, story: Story) -> list[Point]:
     """Where its victim can be killed: a dry run, after one that makes files and directories there only once."""
-    for _ in range(2):
+    for _ in range(1 if story.once else 2):
         found = story.victim(world).calls_of(story.begin(world))
     assert found, f"{story.name} writes nothing"
     return found
@@ -60,19 +61,24 @@ def main() -> None:
     parser.add_argument("--spread", type=int, default=10_000)
     asked = parser.parse_args()
     stories = [STORIES[name] for name in asked.stories or STORIES]
-    for renews in (False, True):
-        if told := [story for story in stories if story.renews == renews]:
-            with world(renews=renews) as lived:
-                for story in told:
-                    tell(lived, story, asked.spread)
+    for life in sorted({story.life for story in stories if not story.once}, key=str):
+        with world(life) as lived:
+            for story in stories:
+                if story.life == life and not story.once:
+                    tell(lambda: nullcontext(lived), story, asked.spread)
+    for story in stories:
+        if story.once:
+            tell(partial(world, story.life), story, asked.spread)
 
 
-def tell(lived: World, story: Story, most: int) -> None:
+def tell(where: Callable[[], AbstractContextManager[World]], story: Story, most: int) -> None:
     """Kill its victim at `most` of its points, one after the other."""
-    found = points(lived, story)
+    with where() as lived:
+        found = points(lived, story)
     for point in spread(found, most):
         print(f"{story.name}: killed at {point.call} {point.when}", flush=True)
-        lives_through(lived, story, point)
+        with where() as lived:
+            lives_through(lived, story, point)
     print(f"{story.name}: {len(found)} points", flush=True)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from msgspec import json
 
-from pulse import schemas
+from pulse import certschemas, schemas
 from pulse.errors import PulseError
 from pulse.lab.host import wait_until
 from tests.killpoints.invariants import all_certificates_are_journaled, all_is_private_and_whole
@@ -25,8 +25,14 @@ HEARING = 10.0
 
 NETWORK = ("--network", "killed")
 
-SHORT_LIFE = "15"
+SHORT_LIFE = 15
 """Seconds that certificates are good in the stories of their renewal, which comes after two thirds of them."""
+
+SETTLING_LIFE = 30
+"""The same where the CA's key is replaced: all links show the next certificate within 4 s, and nothing else renews."""
+
+KEY_STEPS = ("CA key made", "CA signs with its next key", "CA key of before retired")
+"""What the CA's journal tells of one replacement of its key."""
 
 
 @dataclass
@@ -34,8 +40,8 @@ class World:
     """A CA that is scribe too, and a member that wears names."""
 
     place: Path
-    renews: bool = False
-    """Certificates are good for moments only."""
+    life: int | None = None
+    """Seconds that certificates are good, if not as long as ever."""
     keeper: Machine = field(init=False)
     member: Machine = field(init=False)
     newest: tuple[int, ...] = (0, 0)
@@ -43,7 +49,7 @@ class World:
     revoked: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        settings = {"PULSE_CA_CERT_LIFE": SHORT_LIFE} if self.renews else {}
+        settings = {"PULSE_CA_CERT_LIFE": str(self.life)} if self.life else {}
         self.keeper, self.member = Machine.at(self.place / "keeper", **settings), Machine.at(self.place / "member")
         self.keeper.start("--ca", "--scribe", *NETWORK)
         joined = self.member.pulse("join", self.invite())
@@ -81,9 +87,12 @@ class World:
 
     def issued(self) -> list[str]:
         """Nodes for which certificates are in the journal, in order."""
+        return [str(each.fields["node"]) for each in self.journal() if each.event == "certificate issued"]
+
+    def journal(self) -> list[schemas.JournalEntry]:
+        """The CA's."""
         with self.keeper.client as client:
-            entries = client.ca_log()
-        return [str(each.fields["node"]) for each in entries if each.event == "certificate issued"]
+            return client.ca_log()
 
     def edited(self) -> tuple[int, ...]:
         """Make an edit that is acknowledged; its config must be newer than all that were."""
@@ -121,11 +130,14 @@ class Story:
     """Makes ready what `act` needs, which is what is returned."""
     check: Callable[[World, Done], None]
     """Once the victim runs again; told how `act` ended."""
-    renews: bool = False
-    """It needs a world in which certificates are renewed all the time."""
+    life: int | None = None
+    """Seconds that certificates are good in the world it needs, if not as long as ever."""
+    once: bool = False
+    """It can be lived once in a world."""
 
 
-def _keeper(world: World) -> Machine:
+def keeper(world: World) -> Machine:
+    """The CA, which is scribe too."""
     return world.keeper
 
 
@@ -146,7 +158,7 @@ def _made_token() -> Story:
         if done.code == 0:
             assert made == {json.decode(done.out)["info"]["id"]}
 
-    return Story("token", _keeper, begin, check)
+    return Story("token", keeper, begin, check)
 
 
 def _joined() -> Story:
@@ -171,7 +183,7 @@ def _joined() -> Story:
         issued = world.issued()
         assert len({*issued}) == len(issued)
 
-    return Story("join", _keeper, begin, check)
+    return Story("join", keeper, begin, check)
 
 
 def _named(victim: Callable[[World], Machine], what: str) -> Story:
@@ -218,7 +230,7 @@ def _revoked() -> Story:
         assert "revoked already" in again.err or (done.code != 0 and again.code == 0), (done, again)
         world.revoked.add(asked["node"])
 
-    return Story("revoke", _keeper, begin, check)
+    return Story("revoke", keeper, begin, check)
 
 
 def _granted() -> Story:
@@ -238,7 +250,7 @@ def _granted() -> Story:
         if done.code == 0:
             assert operates(world) is not asked["before"]
 
-    return Story("grant", _keeper, begin, check)
+    return Story("grant", keeper, begin, check)
 
 
 def _made_key() -> Story:
@@ -258,7 +270,7 @@ def _made_key() -> Story:
         made = names(world)
         assert made == {asked["name"]} or (made == set() and done.code != 0), (made, done)
 
-    return Story("key", _keeper, begin, check)
+    return Story("key", keeper, begin, check)
 
 
 def _edited(victim: Callable[[World], Machine], what: str) -> Story:
@@ -303,14 +315,54 @@ def _renewed(victim: Callable[[World], Machine], what: str) -> Story:
 
     def waited(world: World) -> Done:
         with suppress(PulseError):
-            wait_until(lambda: end(world) != asked["before"], "the next certificate, or death", 2 * float(SHORT_LIFE))
+            wait_until(lambda: end(world) != asked["before"], "the next certificate, or death", 2.0 * SHORT_LIFE)
         return Done(0, "", "")
 
     def check(world: World, _: Done) -> None:
         wait_until(lambda: end(world) > asked["before"], "the victim has its next certificate", PATIENCE)
         world.met()
 
-    return Story(what, victim, begin, check, renews=True)
+    return Story(what, victim, begin, check, SHORT_LIFE)
+
+
+def rotated(victim: Callable[[World], Machine], what: str, until: str = "done") -> Story:
+    """Another key for the CA, up to a step of that; a network has few in its life, so each begins with the first."""
+    asked: dict[str, set[bytes]] = {}
+
+    def stands(world: World) -> certschemas.CaRotation:
+        with world.keeper.client as client:
+            return client.ca_rotation()
+
+    def has_come(world: World) -> bool:
+        found = stands(world)
+        return found.number == 1 and found.step in (until, "done")
+
+    def begin(world: World) -> Callable[[], Done]:
+        asked["keys"] = {(world.keeper.data / "ca" / "key").read_bytes()}
+        return lambda: begun(world)
+
+    def begun(world: World) -> Done:
+        done = world.keeper.pulse("ca", "rotate", "--yes")
+        # Whoever is killed later on is killed while it waits for nobody's answer.
+        with suppress(PulseError):
+            wait_until(lambda: not victim(world).is_up() or has_come(world), "the key is another, or death", PATIENCE)
+        return done
+
+    def check(world: World, done: Done) -> None:
+        found = stands(world)
+        assert found.number == 1 or (found.step == "done" and done.code != 0), (found, done)
+        if found.number == 0:
+            again = world.keeper.pulse("ca", "rotate", "--yes")
+            assert again.code == 0, again
+        wait_until(lambda: has_come(world), f"it goes on by itself until {until}", PATIENCE)
+        told = [each.event for each in world.journal() if each.event.startswith("CA ")]
+        assert told == [*KEY_STEPS[: len(told)]], told
+        if until == "done":
+            assert len(told) == len(KEY_STEPS), told
+            assert (world.keeper.data / "ca" / "key").read_bytes() not in asked["keys"]
+            world.met()
+
+    return Story(what, victim, begin, check, SETTLING_LIFE, once=True)
 
 
 STORIES = {
@@ -318,15 +370,18 @@ STORIES = {
     for story in (
         _made_token(),
         _joined(),
-        _named(_keeper, "name"),
+        _named(keeper, "name"),
         _named(_member, "hear"),
         _revoked(),
         _granted(),
         _made_key(),
-        _edited(_keeper, "edit"),
+        _edited(keeper, "edit"),
         _edited(_member, "ask"),
-        _renewed(_keeper, "renew-ca"),
+        _renewed(keeper, "renew-ca"),
         _renewed(_member, "renew"),
+        rotated(keeper, "rotate"),
+        rotated(_member, "believe"),
     )
 }
-"""By name; `hear` kills the member while it takes in what the scribe wrote, `ask` the operator who asks for it."""
+"""By name; `hear` kills the member while it takes in what the scribe wrote, `ask` the operator who asks for it,
+`believe` the member that learns of the CA's next key and renews under it."""

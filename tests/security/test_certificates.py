@@ -22,7 +22,7 @@ FORGED: dict[str, tuple[Forge, str]] = {
     "self-signed": (forgery.self_signed, "not signed by a trusted CA"),
     "foreign CA": (forgery.foreign, "not signed by a trusted CA"),
     "expired": (forgery.expired, "its certificate has expired"),
-    "not yet valid": (forgery.not_yet_valid, "its certificate is not yet valid"),
+    "not yet valid": (forgery.not_yet_valid, "its certificate is not yet valid by our clock"),
     "another network": (forgery.of_another_network, "it belongs to another network"),
     "another first CA": (forgery.of_another_first_ca, "it belongs to another network"),
     "for clients only": (forgery.for_clients_only, "it is not for clients and servers"),
@@ -95,9 +95,13 @@ def test_the_join_port_says_nothing_to_a_certificate_that_is_not_of_its_ca(scene
     told_since(scene.ca, told, "renewal request forged" if kind else "join request unreadable")
 
 
-def test_the_join_port_gives_nothing_for_one_that_is_revoked_or_long_over(scene: Scene, revoked: Wanted) -> None:
+def test_the_join_port_gives_nothing_for_one_that_is_revoked_long_over_or_of_another_time(
+    scene: Scene, revoked: Wanted
+) -> None:
     long_over = replace(bad_member(scene.ca), begins=-90 * DAY, ends=-31 * DAY)
-    for shown, expected in ((revoked, Refusal.NODE_REVOKED), (long_over, Refusal.TOO_LATE)):
+    early = forgery.not_yet_valid(bad_member(scene.ca))
+    refused = ((revoked, Refusal.NODE_REVOKED), (long_over, Refusal.TOO_LATE), (early, Refusal.NOT_YET_VALID))
+    for shown, expected in refused:
         told = len(scene.ca.log)
         said = join(scene, shown)
         assert said != b""

@@ -125,6 +125,10 @@ def test_an_expired_token_tells_the_cas_time() -> None:
     assert "expired (the CA's clock says 2026-09-21 " in refusal_text(Denied(Refusal.EXPIRED, NOW))
 
 
+def test_a_certificate_of_a_later_time_is_told_with_the_cas() -> None:
+    assert "than the CA's clock says it is (2026-09-21 " in refusal_text(Denied(Refusal.NOT_YET_VALID, NOW))
+
+
 def test_a_refusal_of_a_later_release_asks_for_an_upgrade() -> None:
     assert "Upgrade pulse" in refusal_text(Denied(99, NOW))
 

@@ -89,6 +89,15 @@ def test_the_cas_own_node_comes_back_whenever() -> None:
     assert readmitted(ask(register, own, now)).grant.is_ca
 
 
+def test_a_certificate_of_a_time_that_never_was_is_renewed_by_no_ca_but_for_its_own_node() -> None:
+    times = {"not_before": LATE + DAY, "not_after": LATE + 2 * DAY}
+    assert ask(Memory(newest=LATE), CA.certificate("a", **times)) == Dismiss(node("a"), Refusal.NOT_YET_VALID)
+    own = CA.certificate("a", is_ca=True, **times)
+    assert ask(Memory(newest=LATE), own) == Remind(node("a"), own.der)
+    # A clock that was ahead and is right again has seen that time.
+    assert ask(Memory(newest=LATE + DAY), early := CA.certificate("a", **times)) == Remind(node("a"), early.der)
+
+
 def test_a_revoked_node_gets_none_even_if_it_would_be_the_same_again() -> None:
     for now in (NOW + 1, LATE):
         register = known()

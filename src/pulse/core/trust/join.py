@@ -59,6 +59,7 @@ class Refusal(IntEnum):
     ADDRESS_TAKEN = 16
     CA_RECOVERING = 17
     CA_OUTDATED = 18
+    NOT_YET_VALID = 19
 
 
 RETRYABLE: Final = frozenset(
@@ -96,6 +97,8 @@ _TEXTS: Final = {
     "Try again in half a minute. If no other node is left: pulse ca restore --alone, on the CA.",
     Refusal.CA_OUTDATED: "the CA came from a backup older than the network's present key, so it signs nothing.\n"
     "On the CA, put back a newer one: pulse ca restore <file> --force.",
+    Refusal.NOT_YET_VALID: "this machine's certificate is good only from a later time than the CA's clock says it is.\n"
+    "See to the clocks of both: one was ahead when it was signed, or is behind now.",
     Refusal.BUSY: "the node that was asked has too many joins at once.\nTry again in a few seconds.",
 }
 
@@ -230,9 +233,13 @@ def refusal_text(denied: Denied) -> str:
         )
     refusal = Refusal(denied.refusal)
     text = _TEXTS[refusal]
-    if refusal is Refusal.EXPIRED:
-        return text.replace("expired.", f"expired (the CA's clock says {as_utc(denied.time)}).", 1)
-    return text
+    match refusal:
+        case Refusal.EXPIRED:
+            return text.replace("expired.", f"expired (the CA's clock says {as_utc(denied.time)}).", 1)
+        case Refusal.NOT_YET_VALID:
+            return text.replace("says it is.", f"says it is ({as_utc(denied.time)}).", 1)
+        case _:
+            return text
 
 
 def build_showing(authorities: Sequence[bytes], successions: Sequence[bytes] = ()) -> bytes:

@@ -87,8 +87,12 @@ def _refusal(newest: Certificate, serial: int, register: Register, now: float, *
     if register.is_issued(serial):
         return Refusal.REPLAYED
     # The CA's own node is where the CA is: nobody else could let it in again.
-    if now > newest.not_after + GRACE and not newest.is_ca:
-        return Refusal.TOO_LATE
+    if not newest.is_ca:
+        if now > newest.not_after + GRACE:
+            return Refusal.TOO_LATE
+        if newest.not_before > now:
+            # This ledger never saw a time at which it was signed: that clock was another.
+            return Refusal.NOT_YET_VALID
     return None if sound else Refusal.CA_CLOCK
 
 

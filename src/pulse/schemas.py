@@ -57,6 +57,10 @@ class CertificateInfo(View, frozen=True):
     ca_hash: str
     pinned: bool
     """True if the CA was checked against an invite or token at join."""
+    ca_rotating: bool = False
+    """The CA's key is being replaced."""
+    superseded: bool = False
+    """It is not under the CA's newest key, and will be renewed for that."""
 
 
 class PinInfo(View, frozen=True):
@@ -166,6 +170,8 @@ class Status(View, frozen=True):
     portmap: PortMapping | None = None
     beacons: dict[str, int] = {}
     """Nodes on the LANs of this machine, and what came of the datagrams there, by name."""
+    ca_rotating: bool = False
+    """The CA's key is being replaced."""
 
 
 class TokenRequest(Body, frozen=True):

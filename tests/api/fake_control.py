@@ -106,19 +106,22 @@ class FakeNode:
         self.asked = asked
         self.peers = peers
         self.stopped = threading.Event()
+        self.rotating = False
 
     async def status(self) -> scribeschemas.MeshState:
         return scribeschemas.MeshState(
             True, "All well. 2 nodes, 2 direct.", IDENTITY, "0.1.0", 60.0, "0.0.0.0:443", "", 7e6, self.peers, {},
             stats={ID: scribeschemas.Traffic(1, 2)}, revoked_ids=[], node_meta={}, acl_rules=[], scribe_id=ID,
-            network_id="mynet", mesh_cidr="10.100.0.0/16",
+            network_id="mynet", mesh_cidr="10.100.0.0/16", ca_rotating=self.rotating,
         )  # fmt: skip
 
     async def identity(self) -> schemas.NodeIdentity:
         return IDENTITY
 
     async def certificate(self) -> schemas.CertificateInfo:
-        return schemas.CertificateInfo(ID, "relay-01", [], ["10.100.41.7"], "0f", 0.0, 7e6, 7e6, CA_HASH, True)
+        rotating = self.rotating
+        told = (ID, "relay-01", [], ["10.100.41.7"], "0f", 0.0, 7e6, 7e6, CA_HASH, True)
+        return schemas.CertificateInfo(*told, ca_rotating=rotating, superseded=rotating)
 
     async def certificates(self) -> list[certschemas.FleetCertificate]:
         return [

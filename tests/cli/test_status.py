@@ -59,6 +59,15 @@ def test_a_pinned_node_is_marked_and_a_pin_that_is_not_followed_says_why(shell: 
     assert [each["pinned"]["followed"] for each in told] == [True, True, False]
 
 
+def test_that_the_cas_key_is_being_replaced_is_told_with_where_to_look(shell: Shell, control: FakeControl) -> None:
+    assert "CA's key" not in shell.node("status").out + shell.node("cert").out
+
+    control.node.rotating = True
+
+    assert shell.node("status").out.endswith("How far it is: pulse ca rotate --status, on the CA\n")
+    assert "is being replaced; this is under the old one, and renewed by itself" in shell.node("cert").out
+
+
 def test_long_names_are_cut_so_that_a_line_fits(shell: Shell, control: FakeControl) -> None:
     control.node.peers = [peer("database-server-in-frankfurt", link="websocket", via="relay-in-amsterdam-west", hops=2)]
     lines = shell.node("status").out.splitlines()

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 import pytest
 
 from pulse import clock, schemas
+from pulse.core.facts import ChainShown
 from pulse.core.health import DAY
 from pulse.core.mesh import Mesh
 from pulse.core.messages import ObjectKind
 from pulse.core.network.edits import Edits
 from pulse.core.network.netconfig import Config, Settings, SignedConfig, named, sign_config
-from pulse.core.trust.ca import BACKDATED, LEAF_LIFETIME
+from pulse.core.trust.authorities import sign_retirement, sign_succession
+from pulse.core.trust.ca import BACKDATED, LEAF_LIFETIME, make_authority
 from pulse.core.trust.certificates import Certificate
+from pulse.core.trust.identity import public_bytes
 from pulse.core.trust.members import Naming
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import NodeId
@@ -115,6 +118,19 @@ async def test_a_node_tells_its_certificate_and_how_long_it_holds(node: Node, wo
     assert told.left == LEAF_LIFETIME - DAY
     assert told.addresses == [str(ME.addresses.v4), str(ME.addresses.v6)]
     assert told.ca_hash == CA.network.ca_hash
+
+
+async def test_while_the_cas_key_is_replaced_a_node_says_so_and_under_which_it_is(node: Node) -> None:
+    following = make_authority(key("next"), CA.network.name, NOW, 2, CA.network.ca_hash)
+    said = sign_succession(CA.network, CA.key, following)
+    before = await node.service.certificate()
+    node.mesh.happened(ChainShown((said,)), 0.0)
+    during = await node.service.certificate()
+    node.mesh.happened(ChainShown((said, sign_retirement(CA.network, public_bytes(CA.key), key("next")))), 1.0)
+    after = await node.service.certificate()
+
+    told = [(each.ca_rotating, each.superseded) for each in (before, during, after)]
+    assert told == [(False, False), (True, True), (False, True)]
 
 
 async def test_the_fleets_certificates_are_told_as_far_as_this_node_has_seen(node: Node, world: World) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from pulse import clock
 from pulse.core.facts import (
+    ChainShown,
     DialFailed,
     LinkDown,
     LinkSample,
@@ -15,8 +16,10 @@ from pulse.core.facts import (
 )
 from pulse.core.messages import Item, ObjectKind, Objects, encode
 from pulse.core.network.netconfig import Config, Settings, named, sign_config
-from pulse.core.trust.ca import DAY, LEAF_LIFETIME
+from pulse.core.trust.authorities import sign_retirement, sign_succession
+from pulse.core.trust.ca import DAY, LEAF_LIFETIME, make_authority
 from pulse.core.trust.certificates import Certificate
+from pulse.core.trust.identity import public_bytes
 from pulse.core.trust.members import Naming
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import LinkId
@@ -329,6 +332,16 @@ async def test_a_mapped_port_is_shown_and_none_if_there_is_none(node: Node) -> N
     mapping = PortMapping("pcp", "203.0.113.7:8443", NOW + 7200, True)
     for router, shown in ((None, None), (Router(), None), (Router(mapping), mapping)):
         assert replace(node.service, portmap=router).status().portmap == shown
+
+
+async def test_that_the_cas_key_is_being_replaced_is_told_until_the_old_one_is_retired(node: Node) -> None:
+    told = [node.status().ca_rotating]
+    said = sign_succession(CA.network, CA.key, make_authority(key("next"), "mynet", NOW, 2, CA.network.ca_hash))
+    for statements in ((said,), (said, sign_retirement(CA.network, public_bytes(CA.key), key("next")))):
+        node.happened(ChainShown(statements))
+        told.append(node.status().ca_rotating)
+
+    assert told == [False, True, False]
 
 
 async def test_the_first_link_to_a_node_is_told_by_type_and_relay(relayed: Node) -> None:

@@ -61,7 +61,13 @@ def certificate(
         ("valid", f"{day(found.not_before)} to {day(found.not_after)}, {left}"),
         ("tags", " ".join(found.tags) or DASH),
         ("CA", f"{spaced(found.ca_hash)}, {pinned}"),
+        *((("CA key", f"is being replaced; {_key_of(found)}"),) if found.ca_rotating else ()),
     ])  # fmt: skip
+
+
+def _key_of(found: schemas.CertificateInfo) -> str:
+    """Under which of both keys a certificate is."""
+    return "this is under the old one, and renewed by itself" if found.superseded else "this is under the new one"
 
 
 def _show_fleet(found: list[certschemas.FleetCertificate], *, json: bool) -> None:

@@ -75,6 +75,8 @@ def _draw(found: schemas.Status) -> None:
     notes += [
         f"{pin.name}: pinned {'to its own link' if pin.direct else f'over {pin.via}'}; {pin.problem}" for pin in pins
     ]
+    if found.ca_rotating:
+        notes.append("The CA's key is being replaced. How far it is: pulse ca rotate --status, on the CA")
     if notes:
         print("\n" + "\n".join(notes))
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from pulse import certschemas, clock, schemas, scribeschemas
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
+from pulse.core.trust.certificates import Certificate, verify
 from pulse.core.trust.fleet import survey
 from pulse.core.types import NodeId
 from pulse.errors import Refused
@@ -61,7 +62,16 @@ class NodeService:
             left=me.not_after - clock.wall(),
             ca_hash=me.network.ca_hash,
             pinned=self.pinned,
+            ca_rotating=self.mesh.statements.chain.is_turning,
+            superseded=not self._is_under_newest_key(me),
         )
+
+    def _is_under_newest_key(self, certificate: Certificate) -> bool:
+        try:
+            verify(certificate, self.mesh.statements.chain.trusted[:1], None)
+        except Refused:
+            return False
+        return True
 
     async def certificates(self) -> list[certschemas.FleetCertificate]:
         return [

@@ -106,6 +106,7 @@ class StatusService:
             gossip=self.mesh.gossip.statistics(),
             portmap=self.portmap.mapping() if self.portmap else None,
             beacons=self.mesh.beacons.statistics(),
+            ca_rotating=self.mesh.statements.chain.is_turning,
         )
 
     def identity(self) -> schemas.NodeIdentity:

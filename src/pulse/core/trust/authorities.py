@@ -80,6 +80,11 @@ class Chain:
         return len(self.successions)
 
     @property
+    def is_turning(self) -> bool:
+        """True while a key is being replaced: the next one is introduced, and the one before it counts still."""
+        return bool(self.successions) and self.retirement is None
+
+    @property
     def statements(self) -> tuple[bytes, ...]:
         """All that makes another believe the same."""
         return self.successions if self.retirement is None else (*self.successions, self.retirement)

@@ -64,6 +64,9 @@ class CaBackup(View, frozen=True):
     """True if the master token is one of them."""
     peers: int = 0
     """When it was put back: nodes that it knows how to reach."""
+    kept: tuple[str, ...] = ()
+    """When it was put back: directories with what was there before, secret keys among it; nobody needs them any more
+    once this CA runs."""
 
 
 class InstalledCertificate(View, frozen=True):

@@ -105,8 +105,8 @@ def _own(data_dir: Path) -> tuple[NodeId, ...]:
 
 def _told(summary: backup.Summary, file: Path) -> certschemas.CaBackup:
     network = summary.network.partition(".")[0]
-    revoked = summary.tokens_revoked, summary.master_revoked
-    return certschemas.CaBackup(network, str(file), summary.made, summary.entries, *revoked, summary.peers)
+    revoked, kept = (summary.tokens_revoked, summary.master_revoked), tuple(map(str, summary.kept))
+    return certschemas.CaBackup(network, str(file), summary.made, summary.entries, *revoked, summary.peers, kept)
 
 
 def _data_dir(ca_dir: Path) -> Path:

@@ -41,6 +41,11 @@ def test_a_backup_and_its_return_are_told(shell: Shell, tmp_path: Path) -> None:
     assert "pulse start --ca <host:port of any node>" in back.out, "it knew nobody"
     again = shell.pulse("ca", "restore", file, "--data-dir", place)
     assert (again.code, "--force" in again.err) == (Conflict.exit_code, True)
+    by_force = shell.pulse("ca", "restore", file, "--force", "--data-dir", place).out
+    assert "with the CA's private key of then. Once the CA runs well:\n  rm -r /" in by_force
+    removed = by_force.splitlines()[-1].split()[2:]
+    assert sorted(Path(each).name.partition(".")[0] for each in removed) == ["ca", "identity", "network"]
+    assert all((Path(each).stat().st_mode & 0o777) == 0o700 for each in removed)
     assert (
         json.loads(shell.pulse("ca", "restore", file, "--force", "--json", "--data-dir", place).out)["network"]
         == "home"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MEBIBYTES = 16
+PAGE = 4096
 WRITES = ("pwrite64", "fsync", "fdatasync", "rename", "ftruncate")
 """What a broken disk answers with an error."""
 
@@ -24,13 +25,15 @@ class Disk:
     place: Path
 
     @contextmanager
-    def full(self, _: int) -> Iterator[None]:
-        """Not a byte more fits on it."""
+    def full(self, _: int, but_for: int = 0) -> Iterator[None]:
+        """Not a byte more fits on it, `but_for` so many pages."""
         ballast = self.place / "ballast"
-        with ballast.open("wb") as file, suppress(OSError):
-            while True:
-                # By pages, so that not even a small file finds room.
-                os.write(file.fileno(), bytes(4096))
+        with ballast.open("wb") as file:
+            with suppress(OSError):
+                while True:
+                    # By pages, so that not even a small file finds room.
+                    os.write(file.fileno(), bytes(PAGE))
+            file.truncate(max(0, file.tell() - but_for * PAGE))
         try:
             yield
         finally:

@@ -10,8 +10,14 @@ from pathlib import Path
 import pytest
 
 from pulse import schemas, scribeschemas
+from pulse.core.trust.certificates import parse
+from pulse.core.trust.join import build_csr
 from pulse.errors import Conflict, SystemRefused
 from pulse.lab.host import wait_until
+from pulse.store import authority, backup, identity
+from pulse.store.files import open_data_dir
+from pulse.store.identity import Identity
+from tests.authority import MESH, NOW, key
 from tests.killpoints.disk import Disk, disk
 from tests.killpoints.invariants import all_certificates_are_journaled, all_is_private_and_whole
 from tests.killpoints.machine import PATIENCE, Machine, random_node
@@ -21,6 +27,10 @@ pytestmark = pytest.mark.e2e
 
 Fault = Callable[[Disk, int], AbstractContextManager[None]]
 FAULTS: dict[str, Fault] = {"full": Disk.full, "read-only": Disk.read_only, "broken": Disk.broken}
+
+
+BACKUP_PAGES = 40
+"""More than the files of a small CA take, laid out beside their places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,3 +142,39 @@ def test_a_member_whose_disk_fails_goes_on_and_one_that_starts_on_a_full_disk_na
     member.start()
     wait_until(lambda: version(member) == version(scene.keeper), "it is up again and agrees", PATIENCE)
     all_is_private_and_whole(member.data)
+
+
+def _files(place: Path) -> dict[str, bytes]:
+    """All of a directory but its lock and what weighs its disk down."""
+    left_out = {"lock", "ballast"}
+    return {str(path): path.read_bytes() for path in place.rglob("*") if path.is_file() and path.name not in left_out}
+
+
+def test_a_ca_that_finds_no_room_to_be_put_back_leaves_nothing_behind_and_what_was_there_as_it_was(
+    tmp_path: Path,
+) -> None:
+    require_root()
+    made, file = open_data_dir(tmp_path / "made"), tmp_path / "ca.backup"
+    authority.found(made, "mynet", MESH, NOW)
+    issuer = authority.open_issuer(made)
+    with authority.open_ledger(made, issuer) as ledger:
+        der = ledger.enrol_own(issuer, build_csr(key("own")), "box", now=NOW, serial=1)
+    identity.save(made, Identity(key("own"), parse(der), issuer.authorities))
+    backup.save(made, file, NOW)
+    with disk() as small:
+        place = small.place / "data"
+        backup.put_back(place, file, NOW)
+        before, refused = _files(small.place), 0
+        for pages in range(BACKUP_PAGES):
+            with small.full(0, but_for=pages), suppress(SystemRefused):
+                refused += 1
+                backup.put_back(place, file, NOW, force=True)
+                refused -= 1
+            if refused > pages:
+                assert _files(small.place) == before, pages
+        assert 0 < refused < BACKUP_PAGES, "too full at first, and then not"
+        before = _files(small.place)
+        with small.read_only(0), pytest.raises(SystemRefused, match="Read-only file system"):
+            backup.put_back(place, file, NOW + 1, force=True)
+        assert _files(small.place) == before
+        assert backup.put_back(place, file, NOW + 2, force=True).kept

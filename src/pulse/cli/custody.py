@@ -4,6 +4,7 @@ Invariant: what is printed holds no secret; the files that do are closed to othe
 """
 
 import os
+import shlex
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Final
@@ -65,6 +66,9 @@ def restore(
     if not (made.peers or alone):
         print("The backup is of a time when it knew no other node, so it has to be told where one is.")
     print(f"Start it: {start}          The machine it was on must not run it any more.")
+    if made.kept:
+        print("What was there before is moved aside, with the CA's private key of then. Once the CA runs well:")
+        print(f"  rm -r {shlex.join(made.kept)}")
 
 
 def sign(

@@ -33,6 +33,7 @@ from pulse.store.files import (
     read_file,
     sweep_beside,
     sync_directory,
+    translated,
     write_file,
 )
 
@@ -46,6 +47,9 @@ _PLACE = re.compile(
     r"network/[a-z]+(\.[0-9a-f]+)*|peers"
 )
 _STAGE: Final = "putting-back"
+_ASIDE: Final = ".replaced-"
+"""In the name of what was there before."""
+
 _TRIES: Final = 50
 """How often files are read anew because the daemon wrote some of them meanwhile."""
 
@@ -81,6 +85,8 @@ class Summary:
     """True if the master token is one of them: it may have been replaced since."""
     peers: int = 0
     """Nodes that it knows how to reach."""
+    kept: tuple[Path, ...] = ()
+    """Directories in which all is that was moved aside, by this restore and those before; secret as the CA's key."""
 
 
 def save(data_dir: Path, target: Path, now: float) -> Summary:
@@ -105,7 +111,7 @@ def put_back(data_dir: Path, source: Path, now: float, *, force: bool = False, a
     Until it heard from the mesh it signs nothing, unless it is `alone`. Raises Conflict, Refused or Damaged.
     """
     backup = _read(source)
-    with lock(open_data_dir(data_dir)):
+    with lock(open_data_dir(data_dir)), translated(f"cannot put the CA back into {data_dir}"):
         there = [name for name in _DIRECTORIES if (data_dir / name).exists()]
         if there and not force:
             raise Conflict(
@@ -125,8 +131,9 @@ def put_back(data_dir: Path, source: Path, now: float, *, force: bool = False, a
             _replace(data_dir / name, stage / name, now)
         _keep_peers(data_dir, stage)
         shutil.rmtree(stage, ignore_errors=True)
-    masters = any(each.is_master for each in revoked)
-    return Summary(backup.network, backup.made, entries, len(revoked), masters, len(peers.load(data_dir)[0]))
+    masters, known = any(each.is_master for each in revoked), len(peers.load(data_dir)[0])
+    kept = tuple(sorted(data_dir.glob(f"*{_ASIDE}*")))
+    return Summary(backup.network, backup.made, entries, len(revoked), masters, known, kept)
 
 
 def check_whole(data_dir: Path) -> None:
@@ -248,6 +255,9 @@ def _keep_peers(data_dir: Path, stage: Path) -> None:
 
 def _replace(place: Path, fresh: Path, now: float) -> None:
     if place.exists():
-        place.rename(place.with_name(f"{place.name}.replaced-{now:.0f}"))
+        aside = place.with_name(f"{place.name}{_ASIDE}{now:.0f}")
+        while aside.exists():
+            aside = aside.with_name(f"{aside.name}+")
+        place.rename(aside)
     fresh.rename(place)
     sync_directory(place.parent)

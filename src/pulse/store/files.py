@@ -49,7 +49,7 @@ class DataLock:
 
 def open_data_dir(path: Path) -> Path:
     """Make the data directory if need be, and see that it is private and ours; raises Refused or SystemRefused."""
-    with _translated(f"cannot use {path}"):
+    with translated(f"cannot use {path}"):
         if not path.exists() and not path.is_symlink():
             path.mkdir(mode=PRIVATE_DIRECTORY, parents=True)
             path.chmod(PRIVATE_DIRECTORY)
@@ -59,7 +59,7 @@ def open_data_dir(path: Path) -> Path:
 
 def check_directory(path: Path) -> None:
     """Raise NotFound or Refused unless `path` is a real directory of ours that others cannot enter."""
-    with _translated(f"cannot use {path}"):
+    with translated(f"cannot use {path}"):
         found = path.lstat()
     if stat.S_ISLNK(found.st_mode):
         raise Refused(f"{path} is a symbolic link.\nGive --data-dir the directory itself.")
@@ -73,7 +73,7 @@ def check_directory(path: Path) -> None:
 def lock(data_dir: Path) -> DataLock:
     """Take the data directory for this process; raises Conflict that names the process which has it."""
     path = data_dir / _LOCK
-    with _translated(f"cannot lock {path}"):
+    with translated(f"cannot lock {path}"):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE_FILE)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -94,7 +94,7 @@ def lock(data_dir: Path) -> DataLock:
 def write_file(path: Path, data: bytes) -> None:
     """Replace `path` by a private file that holds `data`: durable when this returns, whole at any moment."""
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_NEW}")
-    with _translated(f"cannot write {path}"):
+    with translated(f"cannot write {path}"):
         try:
             _write_new(fresh, data)
             fresh.rename(path)
@@ -106,16 +106,17 @@ def write_file(path: Path, data: bytes) -> None:
 
 def read_file(path: Path, limit: int = STATE_LIMIT) -> bytes:
     """All of a private file of ours; raises NotFound, Refused (link, owner, mode), Damaged (too long)."""
-    with _translated(f"cannot read {path}"), os.fdopen(_open_private(path), "rb") as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
+    with translated(f"cannot read {path}"), os.fdopen(_open_private(path), "rb") as file:
+        # No buffer as long as the limit: most files are far shorter.
+        data = file.read() if os.fstat(file.fileno()).st_size <= limit else None
+    if data is None or len(data) > limit:
         raise Damaged(f"{path} is longer than pulse ever writes it ({limit} bytes).\nPut back a backup, or remove it.")
     return data
 
 
 def check_private(path: Path) -> None:
     """Raise NotFound or Refused unless `path` is a private file of ours, as `read_file` wants it."""
-    with _translated(f"cannot read {path}"):
+    with translated(f"cannot read {path}"):
         os.close(_open_private(path))
 
 
@@ -145,7 +146,7 @@ def new_directory(target: Path) -> Iterator[Path]:
     Raises Conflict if `target` is there already.
     """
     fresh = target.with_name(target.name + _NEW)
-    with _translated(f"cannot write {target}"):
+    with translated(f"cannot write {target}"):
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=PRIVATE_DIRECTORY)
         fresh.chmod(PRIVATE_DIRECTORY)
@@ -166,7 +167,7 @@ def replaced_directory(target: Path) -> Iterator[Path]:
     """Like `new_directory`, but takes the place of a `target` that is there; `finish_replacing` before reading it."""
     fresh, old = _beside(target)
     finish_replacing(target)
-    with _translated(f"cannot write {target}"):
+    with translated(f"cannot write {target}"):
         shutil.rmtree(fresh, ignore_errors=True)
         with new_directory(fresh) as directory:
             yield directory
@@ -180,7 +181,7 @@ def replaced_directory(target: Path) -> Iterator[Path]:
 def finish_replacing(target: Path) -> None:
     """A crash between the two renames of `replaced_directory` left the new one complete: put it in its place."""
     fresh, old = _beside(target)
-    with _translated(f"cannot write {target}"):
+    with translated(f"cannot write {target}"):
         if not target.exists() and old.exists() and fresh.exists():
             fresh.rename(target)
             sync_directory(target.parent)
@@ -245,7 +246,8 @@ def _sweep(data_dir: Path) -> None:
 
 
 @contextmanager
-def _translated(doing: str) -> Iterator[None]:
+def translated(doing: str) -> Iterator[None]:
+    """What the system refuses inside is told as an error of ours that says what was being done."""
     try:
         yield
     except FileNotFoundError as error:

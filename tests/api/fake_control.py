@@ -64,9 +64,13 @@ def peer(name: str = "db-server", **changes: object) -> schemas.PeerRow:
 
 
 def made(wanted: schemas.TokenRequest) -> schemas.TokenInfo:
-    """A token that was wanted so; what a template says is not looked up."""
+    """A token that was wanted so; every template is for one machine called web-1, and for 4 hours."""
     expires = None if wanted.ttl is None else TOKEN.created + wanted.ttl
-    return structs.replace(TOKEN, expires=expires, max_uses=wanted.max_uses, name=wanted.name)
+    token = structs.replace(TOKEN, expires=expires, max_uses=wanted.max_uses, name=wanted.name)
+    if wanted.template is None:
+        return token
+    filled = {"expires": expires or TOKEN.created + 4 * 3600, "name": wanted.name or "web-1"}
+    return structs.replace(token, tags=["web", *wanted.tags], max_uses=wanted.max_uses or 1, **filled)
 
 
 class FakeBulk:

@@ -26,6 +26,18 @@ def test_a_template_is_taken_away(shell: Shell, control: FakeControl) -> None:
     assert shell.node("template", "remove", "gone").code == 4
 
 
+def test_what_a_template_filled_in_is_shown_beside_the_token(shell: Shell, control: FakeControl) -> None:
+    plain = shell.node("token", "create", "--template", "web").err.splitlines()
+    more = shell.node("invite", "--template", "web", "--ttl", "1h", "--tag", "x", "--name", "db").err.splitlines()
+
+    assert plain == [
+        "good for 4 hours and one machine, called web-1",
+        "by template web: tags web, name web-1, ttl 4 hours, uses 1",
+    ]
+    assert more[1] == "by template web: tags web"
+    assert "template" not in shell.node("invite").err
+
+
 def test_what_is_said_goes_before_what_a_template_says(shell: Shell, control: FakeControl) -> None:
     shell.node("token", "create", "--template", "web")
     shell.node("invite", "--template", "web")

@@ -67,7 +67,7 @@ def create(
         print_json(created)
         return
     print(created.token, flush=True)
-    print(_terms(created.info), file=sys.stderr)
+    _show_terms(request, created.info)
 
 
 @app.command(name="list")
@@ -128,7 +128,7 @@ def invite(
         print_json(made)
         return
     print(f"pulse join {made.invite}" if is_terminal() else made.invite, flush=True)
-    print(_terms(made.info), file=sys.stderr)
+    _show_terms(request, made.info)
 
 
 def _request(
@@ -137,6 +137,21 @@ def _request(
     if not 0 <= max_uses <= MOST_USES:
         raise ConfigError(f"--max-uses: {max_uses} is out of range. Write 1 to {MOST_USES}, or 0 for no limit")
     return schemas.TokenRequest(ttl, 1 if name and not max_uses else max_uses, tags or [], name, template)
+
+
+def _show_terms(asked: schemas.TokenRequest, made: schemas.TokenInfo) -> None:
+    """What it is good for; and of that what a template said, which somebody else may have written since."""
+    print(_terms(made), file=sys.stderr)
+    if asked.template is None:
+        return
+    filled = (
+        ("tags", " ".join(tag for tag in made.tags if tag not in asked.tags)),
+        ("name", "" if asked.name else made.name or ""),
+        ("ttl", "" if asked.ttl is not None or made.expires is None else spelled_span(made.expires - made.created)),
+        ("uses", "" if asked.max_uses or not made.max_uses else str(made.max_uses)),
+    )
+    said = ", ".join(f"{what} {value}" for what, value in filled if value) or "nothing"
+    print(f"by template {asked.template}: {said}", file=sys.stderr)
 
 
 def _terms(token: schemas.TokenInfo) -> str:

@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Evaluated when a recipe runs: the Rust may have been installed by the one before.
 WITH_RUST := PATH="$(abspath $(VENV))/bin:$$(tools/setup.sh rust-path)"
 
-.PHONY: setup demo test phases e2e compiled sim-long killpoints lint bench clean lock
+.PHONY: setup demo test phases e2e compiled sim-long killpoints fuzz lint bench clean lock
 .DELETE_ON_ERROR:
 
 setup: $(DATAPLANE)
@@ -76,6 +76,14 @@ killpoints: setup $(STAMPS)/test
 	PYTHONPATH=src:. $(PY) -m tests.killpoints.runs
 	PYTHONPATH=src:. $(PY) -m tests.killpoints.random --kills $(KILLS)
 	PYTHONPATH=src:. $(PY) -m tests.killpoints.damage
+
+# Damaged bytes to everything that reads what others wrote, so many to each; the same seed makes the same ones.
+FUZZ := 100000
+FUZZ_SEED := 20261126
+fuzz: setup $(STAMPS)/test
+	$(WITH_RUST) PULSE_FUZZ_RUNS=$(FUZZ) PULSE_FUZZ_SEED=$(FUZZ_SEED) \
+		cargo test --locked --package pulse-dataplane --lib -- fuzz damaged --nocapture
+	PYTHONPATH=src:. $(PY) -m tests.fuzz.runs --runs $(FUZZ) --seed $(FUZZ_SEED)
 
 lint: setup $(STAMPS)/lint
 	$(VENV)/bin/ruff check

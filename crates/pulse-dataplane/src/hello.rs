@@ -25,6 +25,9 @@ pub const FEATURE_FEC: u64 = 2;
 /// Longest control message.
 pub const MESSAGE_MAX: usize = 64 * 1024;
 
+/// Lists in lists that a message may hold: none of ours has more than three, and a later release has room.
+const DEEPEST: usize = 32;
+
 const TAG: u8 = 1;
 
 /// The last second that a clock can show, as Python has it: of the year 9999.
@@ -59,7 +62,7 @@ impl Hello {
 
     /// The hello in `bytes`; fields a later version appended are ignored.
     pub fn decode(bytes: &[u8]) -> io::Result<Self> {
-        rmp_serde::from_slice(bytes).map_err(|error| malformed(format!("undecodable hello: {error}")))
+        unpack(bytes).map_err(|error| malformed(format!("undecodable hello: {error}")))
     }
 
     /// True if both ends take parity.
@@ -117,6 +120,14 @@ impl<'de> Visitor<'de> for Fields {
 
 fn next<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(fields: &mut A) -> Result<T, A::Error> {
     fields.next_element()?.ok_or_else(|| A::Error::custom("too few fields"))
+}
+
+/// What `bytes` say in msgpack. What they nest more deeply than any message does is none: it would cost stack, and a
+/// stack that is used up ends the process.
+pub(crate) fn unpack<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, rmp_serde::decode::Error> {
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+    deserializer.set_max_depth(DEEPEST);
+    T::deserialize(&mut deserializer)
 }
 
 /// Write one message; longer than `MESSAGE_MAX` is an error.
@@ -211,6 +222,17 @@ mod tests {
         assert!(Hello::decode(&other_tag).is_err());
         let endless = Hello { clock: f64::NAN, ..hello() };
         assert!(Hello::decode(&endless.encode().unwrap()).is_err());
+    }
+
+    #[test]
+    fn what_nests_without_end_is_refused_and_costs_no_stack() {
+        let mut bytes = hello().encode().unwrap();
+        bytes[0] = 0x99;
+        let whole = [&bytes[..], &[0x91; DEEPEST - 2], &[0]].concat();
+        assert!(Hello::decode(&whole).is_ok());
+        for depth in [DEEPEST + 1, MESSAGE_MAX] {
+            assert!(Hello::decode(&[&bytes[..], &vec![0x91; depth], &[0]].concat()).is_err());
+        }
     }
 
     /// As Python judged them (`tests/test_hello_vectors.py`).

@@ -15,6 +15,8 @@ pub mod fec;
 pub mod flow;
 pub mod forward;
 pub mod frame;
+#[cfg(test)]
+mod fuzz;
 pub mod hello;
 pub mod hits;
 pub mod inbox;

@@ -165,6 +165,7 @@ pub fn received(shared: &Shared, datagram: &[u8], from: SocketAddr, answer: impl
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzz::fuzz;
     use crate::vectors::{check, hex, quoted};
 
     const HERE: [u8; 32] = [1; 32];
@@ -187,6 +188,16 @@ mod tests {
         let echo = right.seal(ECHO, seq);
         assert_eq!(left.open(&echo), Some((ECHO, seq)));
         assert_eq!(left.open(&echo), None);
+    }
+
+    #[test]
+    fn damaged_probes_are_refused() {
+        let (left, right) = pair();
+        let asks: Vec<Vec<u8>> = std::iter::from_fn(|| left.ask()).take(8).map(Vec::from).collect();
+        fuzz("punch probes", &asks, |bytes| {
+            let probe: Option<&[u8; LENGTH]> = bytes.first_chunk();
+            is_of(bytes, 7) && probe.is_some_and(|probe| right.open(probe).is_some())
+        });
     }
 
     #[test]

@@ -67,7 +67,9 @@ impl fmt::Display for Refusal {
             Self::Malformed(what) => write!(formatter, "no node certificate: {what}"),
             Self::Chain(what) => write!(formatter, "not signed by a trusted CA: {what}"),
             Self::Expired => formatter.write_str("its certificate has expired"),
-            Self::NotYetValid => formatter.write_str("its certificate is not yet valid by our clock: one of the two is wrong"),
+            Self::NotYetValid => {
+                formatter.write_str("its certificate is not yet valid by our clock: one of the two is wrong")
+            }
             Self::Network(label) => write!(formatter, "it belongs to another network ({})", label.escape_debug()),
             Self::Revoked(node) => write!(formatter, "node {} is revoked", short(node)),
             Self::OtherNode(node) => write!(formatter, "it is another node ({})", short(node)),

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 use serde_bytes::{ByteArray, Bytes};
 
+use crate::hello::unpack;
 use crate::keys::Offer;
 
 const KEYS: u64 = 2;
@@ -37,7 +38,7 @@ impl Message {
 
     /// The message in `bytes`, if it is one.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        rmp_serde::from_slice(bytes).ok()
+        unpack(bytes).ok()
     }
 }
 
@@ -79,6 +80,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::fuzz::fuzz;
 
     #[test]
     fn messages_are_what_msgspec_would_write() {
@@ -110,5 +112,11 @@ mod tests {
         for broken in [&[][..], &[0x90], &[0x91, 0x03], &[0x92, 0x03, 0xff], &[0xff; 40], &short_key] {
             assert_eq!(Message::decode(broken), None);
         }
+    }
+
+    #[test]
+    fn damaged_messages_are_refused() {
+        let seeds = [Message::Keys(Offer { public: [7; 32], index: 9 }).encode(), Message::KeysUsed(1 << 20).encode()];
+        fuzz("messages of a session", &seeds, |bytes| Message::decode(bytes).is_some());
     }
 }

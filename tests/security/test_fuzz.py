@@ -1,0 +1,17 @@
+"""Damaged bytes to everything that reads what others wrote: read or refused, soon. 100,000 for each: `make fuzz`."""
+
+from pathlib import Path
+
+from tests.fuzz.parsers import parsers
+from tests.fuzz.runs import fuzzed
+
+RUNS = 100
+"""Inputs a parser, always the same ones."""
+
+
+def test_no_parser_breaks_or_lingers_over_damaged_bytes(tmp_path: Path) -> None:
+    found = {parser.name: fuzzed(parser, RUNS, seed=0) for parser in parsers(tmp_path)}
+
+    assert len(found) > 100
+    assert all(each.runs == RUNS for each in found.values())
+    assert found["messages of neighbours"].taken

@@ -254,13 +254,23 @@ def test_a_config_of_the_release_before_has_no_rules() -> None:
 
 def test_a_config_of_before_ids_were_counted_is_good_and_the_count_is_signed_with_the_rest() -> None:
     ruled = structs.replace(config(3, 8), acl=RULES, last_rule=7, last_test=2)
-    before = msgspec.msgpack.encode([getattr(ruled, name) for name in Config.__struct_fields__[:-2]])
+    before = msgspec.msgpack.encode([getattr(ruled, name) for name in Config.__struct_fields__[:-4]])
     old = open_config(
         seal(ObjectKind.CONFIG, CA.network, before, SCRIBE), CA.network, [CA.authority], ROLES, public_bytes(SCRIBE)
     ).config
 
     assert (old.acl, old.last_rule, old.last_test) == (RULES, 0, 0)
     assert (opened(ruled).config.last_rule, opened(ruled).config.last_test) == (7, 2)
+
+
+def test_a_config_of_before_ids_without_a_number_were_remembered_is_good() -> None:
+    ruled = structs.replace(config(3, 8), acl=RULES, gone_rules=["ssh"], gone_tests=["no-ssh"])
+    before = msgspec.msgpack.encode([getattr(ruled, name) for name in Config.__struct_fields__[:-2]])
+    sealed = seal(ObjectKind.CONFIG, CA.network, before, SCRIBE)
+    old = open_config(sealed, CA.network, [CA.authority], ROLES, public_bytes(SCRIBE)).config
+
+    assert (old.acl, old.gone_rules, old.gone_tests) == (RULES, [], [])
+    assert opened(ruled).config.gone_rules == ["ssh"]
 
 
 def test_what_a_later_release_appends_to_a_rule_is_left_out() -> None:

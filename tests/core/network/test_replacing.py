@@ -1,5 +1,7 @@
 """Rules, tests and groups replaced as a whole: ids stay with what stays, and words that mean nobody are refused."""
 
+from dataclasses import replace
+
 import pytest
 from msgspec import structs
 
@@ -8,9 +10,10 @@ from pulse.core.network.assertions import Assertion
 from pulse.core.network.draft import Draft
 from pulse.core.network.edits import Edits, read_edits
 from pulse.core.network.naming import NamingReplaced, NodeNamed
+from pulse.core.network.netconfig import GONE_LIMIT
 from pulse.core.network.policy import Rule
 from pulse.core.network.replacing import RulingReplaced
-from pulse.core.network.ruling import AssertionAdded, AssertionRemoved, GroupSet
+from pulse.core.network.ruling import AssertionAdded, AssertionRemoved, GroupSet, RuleRemoved
 from pulse.core.trust.identity import node_bytes
 from pulse.errors import ConfigError, Conflict, NotFound, PulseError, Refused
 from tests.authority import NOW
@@ -39,6 +42,31 @@ def test_what_is_new_gets_an_id_that_nobody_had() -> None:
     made = whole(draft(FIRST, SECOND), rule("db", "web", id=""), structs.replace(SECOND, id=""), rule("*", "*", id=""))
     assert [each.id for each in made.config.acl] == ["r8", "r7", "r9"]
     assert [each.id for each in whole(draft(), rule("db", "web", id="to-web")).config.acl] == ["to-web"]
+
+
+def test_an_id_of_its_own_that_is_gone_is_never_given_again_however_it_went() -> None:
+    ssh = rule("web", "db", id="ssh")
+    other = structs.replace(DENIED, allow=False)
+    stated = Assertion("holds", "web", "db", True, 6, 22)
+    before = whole(draft(), FIRST, ssh, tests=[stated])
+    for gone in (whole(before, FIRST, tests=[other]), after(before, RuleRemoved("ssh"), AssertionRemoved("holds"))):
+        assert (gone.config.gone_rules, gone.config.gone_tests) == (["ssh"], ["holds"])
+        later = after(gone, NodeNamed(node_bytes(CAM), "eye"))
+        for wanted in (RulingReplaced([ssh], [], {}), RulingReplaced([FIRST], [stated], {})):
+            with pytest.raises(Refused, match=r"(rule ssh|test holds): no .* in force has that id: it was another's"):
+                after(later, wanted)
+        assert [each.id for each in whole(later, structs.replace(ssh, id="ssh-2"), tests=[other]).config.acl] == [
+            "ssh-2"
+        ]
+    assert whole(before, FIRST, ssh, tests=[stated]) == before
+
+
+def test_there_are_only_so_many_ids_of_their_own() -> None:
+    before = draft()
+    before = replace(before, config=structs.replace(before.config, gone_rules=[f"old-{n}" for n in range(GONE_LIMIT)]))
+    with pytest.raises(Refused, match="1024 rules with ids of their own are gone"):
+        whole(before, rule("web", "db", id="new"))
+    assert [each.id for each in whole(before, rule("web", "db", id="")).config.acl] == ["r1"]
 
 
 def test_a_rule_that_changes_keeps_the_id_it_is_written_with() -> None:

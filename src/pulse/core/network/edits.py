@@ -92,7 +92,7 @@ def edited(draft: Draft, edits: Edits, wall: float) -> Draft:
                 after = sections.stated(after, edit)
             case _:
                 followed = after = ruling.ruled(_followed(followed, after), edit)
-    after = _followed(followed, after)
+    after = replacing.remembered(draft, _followed(followed, after))
     check_assertions(draft, after, wall)
     if edits.through is not None and not edits.force:
         check_through(draft, after, edits.through, wall)

@@ -41,6 +41,10 @@ Rank = tuple[tuple[int, ...], bytes]
 
 Names = Annotated[dict[Digest, ShortText], msgspec.Meta(max_length=NODES_LIMIT)]
 Worn = Annotated[list[ShortText], msgspec.Meta(max_length=TAGS_LIMIT)]
+GONE_LIMIT: Final = 1024
+"""Ids without a number that are remembered of rules, and of tests: those in force and those that are gone."""
+
+GoneIds = Annotated[list[ShortText], msgspec.Meta(max_length=GONE_LIMIT)]
 Tags = Annotated[dict[Digest, Worn], msgspec.Meta(max_length=NODES_LIMIT)]
 
 
@@ -74,6 +78,10 @@ class Config(Wire, frozen=True):
     last_rule: U53 = 0
     """The highest number that the id of a rule ever had, and none is given again; 0 if nobody kept count yet."""
     last_test: U53 = 0
+    """The same of tests."""
+    gone_rules: GoneIds = msgspec.field(default_factory=list)
+    """Ids without a number that rules had which are gone; they are not given again either."""
+    gone_tests: GoneIds = msgspec.field(default_factory=list)
     """The same of tests."""
 
 

@@ -15,6 +15,7 @@ from msgspec import structs
 from pulse.core.messages import Wire, pack, printable
 from pulse.core.network.assertions import Assertion, Assertions
 from pulse.core.network.draft import Draft
+from pulse.core.network.netconfig import GONE_LIMIT
 from pulse.core.network.patterns import GROUP, Groups
 from pulse.core.network.policy import Rule, Rules, check_rules
 from pulse.core.network.ruletext import check_fit, check_note
@@ -31,6 +32,8 @@ from pulse.core.network.words import Words, check_group_name
 from pulse.errors import Conflict, PulseError, Refused
 
 _ID: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+
+_ANOTHERS: Final = "no {called} in force has that id: it was another's, whose hits and log lines it names. Leave it out"
 
 _Item = TypeVar("_Item", Rule, Assertion)
 
@@ -57,6 +60,8 @@ def replaced(before: Draft, draft: Draft, edit: RulingReplaced) -> Draft:
             check_group_name(name)
             groups[name] = group_members(words, members)
     old = before.config
+    _check_own("rule", config.gone_rules, old.acl, edit.rules)
+    _check_own("test", config.gone_tests, old.tests, edit.tests)
     rules = _numbered(old.acl, edit.rules, "rule", config.last_rule, lambda each: _rule(words, each))
     tests = _numbered(old.tests, edit.tests, "test", config.last_test, lambda each: _test(words, each))
     check_rules(rules)
@@ -64,6 +69,14 @@ def replaced(before: Draft, draft: Draft, edit: RulingReplaced) -> Draft:
     last_test = _counted("t", config.last_test, old.tests, tests)
     changed = structs.replace(config, acl=rules, tests=tests, groups=groups, last_rule=last_rule, last_test=last_test)
     return replace(draft, config=changed)
+
+
+def remembered(before: Draft, after: Draft) -> Draft:
+    """`after`, in which ids without a number that are gone since `before` are kept in mind."""
+    old, new = before.config, after.config
+    rules = _gone("r", new.gone_rules, old.acl, new.acl)
+    tests = _gone("t", new.gone_tests, old.tests, new.tests)
+    return replace(after, config=structs.replace(new, gone_rules=rules, gone_tests=tests))
 
 
 def check_left(before: Draft, edit: RulingReplaced) -> None:
@@ -74,6 +87,12 @@ def check_left(before: Draft, edit: RulingReplaced) -> None:
             raise Refused(
                 f"no {called} are left of {len(old)}{means}. Is the file whole?\nIf it is meant, say so: --force"
             )
+
+
+def _gone(letter: str, known: Sequence[str], old: Sequence[_Item], new: Sequence[_Item]) -> list[str]:
+    left = {each.id for each in new}
+    fresh: list[str] = [each.id for each in old if each.id not in left and number_of(letter, each.id) is None]
+    return [*fresh, *known][:GONE_LIMIT]
 
 
 def _counted(letter: str, last: int, old: Sequence[_Item], new: Sequence[_Item]) -> int:
@@ -169,15 +188,29 @@ def _check_id(text: str, known: Container[str], claimed: set[str]) -> None:
         claimed.add(text)
 
 
+def _check_own(called: str, gone: Sequence[str], old: Sequence[_Item], wanted: Sequence[_Item]) -> None:
+    """Raise Refused for an id without a number that another one had which is gone, or that nobody could remember."""
+    letter = called[0]
+    known = {each.id for each in old}
+    fresh = [each.id for each in wanted if each.id not in known and each.id and number_of(letter, each.id) is None]
+    for text in fresh:
+        if text in gone:
+            raise Refused(f"{called} {printable(text)[:80]}: {_ANOTHERS.format(called=called)}")
+    own = sum(number_of(letter, each) is None for each in known)
+    if fresh and len(gone) + own + len(fresh) > GONE_LIMIT:
+        raise Refused(
+            f"{len(gone)} {called}s with ids of their own are gone, which are never given again, and {GONE_LIMIT} are "
+            "remembered. Leave the ids of new ones out: they are numbered"
+        )
+
+
 def _check_number(called: str, text: str, highest: int) -> None:
     """Raise Refused for a number that another one had which is gone, or that nobody would count up to."""
     number = number_of(called[0], text)
     if number is None:
         return
     if number <= highest:
-        raise Refused(
-            f"no {called} in force has that id: it was another's, whose hits and log lines it names. Leave it out"
-        )
+        raise Refused(_ANOTHERS.format(called=called))
     if number > HIGHEST_NUMBER:
         raise Refused(f"the number of an id goes up to {HIGHEST_NUMBER}. Leave it out")
 

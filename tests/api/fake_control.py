@@ -124,8 +124,9 @@ class FakeNode:
 
     async def certificate(self) -> schemas.CertificateInfo:
         rotating = self.rotating
-        told = (ID, "relay-01", [], ["10.100.41.7"], "0f", 0.0, 7e6, 7e6, CA_HASH, True)
-        return schemas.CertificateInfo(*told, ca_rotating=rotating, superseded=rotating)
+        return schemas.CertificateInfo(
+            ID, "relay-01", [], ["10.100.41.7"], "0f", 0.0, 7e6, 7e6, CA_HASH, True, rotating, rotating
+        )
 
     async def certificates(self) -> list[certschemas.FleetCertificate]:
         return [

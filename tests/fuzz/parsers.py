@@ -47,6 +47,7 @@ from tests.authority import NOW, key, request, secret, token
 from tests.core.meshing import ALICE, BOB, CA, FIRST, ME, ROLES, SCRIBES_CONFIG, Node, revocation
 from tests.core.network.drafts import draft
 from tests.core.network.nodes import rule
+from tests.fuzz.mutation import MOST
 from tests.fuzz.samples import sample, wire_types
 
 JSON_REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, PulseError)
@@ -63,6 +64,8 @@ class Parser:
     seeds: tuple[bytes, ...]
     read: Callable[[bytes], object]
     refusals: tuple[type[Exception], ...] = (ProtocolError, Refused)
+    most: int = MOST
+    """Bytes of an input at most."""
 
 
 def parsers(place: Path) -> list[Parser]:
@@ -275,7 +278,8 @@ def _files(place: Path) -> Iterator[Parser]:
         digest = chained(digest, text)
         entries += segments.written(text, digest)
     path = segments.place(place, 1)
-    yield Parser("files of the journal", (entries,), partial(_segment, path), (PulseError,))
+    # Our own file, which no stranger makes longer: what it costs goes by its lines.
+    yield Parser("files of the journal", (entries,), partial(_segment, path), (PulseError,), most=8192)
 
 
 def _segment(path: Path, data: bytes) -> object:

@@ -27,6 +27,9 @@ LONGEST: Final = 0.1
 MOST_MEMORY: Final = 10_000_000
 """Bytes that none may take."""
 
+SHOWN: Final = 1024
+"""Bytes of an input in the error that tells of it."""
+
 DEAREST: Final = 10
 """Inputs looked at again: those that took longest."""
 
@@ -50,7 +53,7 @@ def fuzzed(parser: Parser, runs: int, seed: int) -> Figures:
     taken = 0
     slowest: list[tuple[float, bytes]] = []
     for number in range(runs):
-        data = mutated(random, parser.seeds)
+        data = mutated(random, parser.seeds)[: parser.most]
         began = time.perf_counter()
         taken += _reads(parser, data)
         took = time.perf_counter() - began
@@ -67,8 +70,13 @@ def _reads(parser: Parser, data: bytes) -> bool:
     except parser.refusals:
         return False
     except BaseException as error:
-        raise AssertionError(f"{parser.name}: {type(error).__name__}: {error}: {data.hex()}") from error
+        raise AssertionError(f"{parser.name}: {type(error).__name__}: {error}: {_shown(data)}") from error
     return True
+
+
+def _shown(data: bytes) -> str:
+    """An input, its beginning if it is long: the seed makes all of it again."""
+    return f"{len(data)} bytes, {data[:SHOWN].hex()}"
 
 
 def _took(parser: Parser, data: bytes) -> float:
@@ -78,7 +86,7 @@ def _took(parser: Parser, data: bytes) -> float:
         began = time.perf_counter()
         _reads(parser, data)
         times.append(time.perf_counter() - began)
-    assert min(times) <= LONGEST, f"{parser.name}: {min(times):.3f} s: {data.hex()}"
+    assert min(times) <= LONGEST, f"{parser.name}: {min(times):.3f} s: {_shown(data)}"
     return min(times)
 
 
@@ -89,7 +97,7 @@ def _memory(parser: Parser, inputs: Sequence[tuple[float, bytes]]) -> int:
         _reads(parser, data)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert peak <= MOST_MEMORY, f"{parser.name}: {peak} bytes: {data.hex()}"
+        assert peak <= MOST_MEMORY, f"{parser.name}: {peak} bytes taken: {_shown(data)}"
         most = max(most, peak)
     return most
 

@@ -105,6 +105,9 @@ def sound(path: Path, lines: Sequence[Line]) -> Sound:
 
 
 def _line(raw: bytes) -> Line:
+    if len(raw) <= _HASH + 1:
+        # Too short for an entry: a file may be full of such, and each complaint of the decoder costs more than this.
+        return Line("", b"", None, len(raw))
     try:
         text, digest = raw[_HASH + 1 : -1].decode(), bytes.fromhex(raw[:_HASH].decode())
         entry = _entries.decode(text)

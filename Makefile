@@ -103,6 +103,7 @@ bench: setup $(STAMPS)/test
 	$(PY) bench/session.py
 	$(PY) bench/idle.py
 	$(PY) bench/spread.py
+	$(PY) bench/revoked.py
 	PYTHONPATH=. $(PY) bench/gossip.py
 
 # After a change of pyproject.toml: hashes of every release, and no word about where they come from.

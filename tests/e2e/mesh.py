@@ -294,9 +294,9 @@ def bring_up_relay(lab: Lab, *flags: str) -> Mesh:
     return bring_up_mesh(lab, {"left": "relay", "right": "relay"}, *flags)
 
 
-def bring_up_two_relays(lab: Lab, rules: Sequence[Rule] = ()) -> Mesh:
+def bring_up_two_relays(lab: Lab, *flags: str, rules: Sequence[Rule] = ()) -> Mesh:
     """The same with a second relay, which is no CA (`topologies.TWO_RELAYS`)."""
-    return bring_up_mesh(lab, {"spare": "relay", "left": "relay", "right": "spare"}, rules=rules)
+    return bring_up_mesh(lab, {"spare": "relay", "left": "relay", "right": "spare"}, *flags, rules=rules)
 
 
 def bring_up_chain(lab: Lab) -> Mesh:

@@ -46,7 +46,7 @@ table inet lossy {
 def mesh() -> Iterator[Mesh]:
     require_root()
     with Lab(TWO_RELAYS) as lab:
-        made = bring_up_two_relays(lab, RULES)
+        made = bring_up_two_relays(lab, rules=RULES)
         wait_spread(made)
         yield made
         assert made.errors == []

@@ -35,10 +35,10 @@ def behind_one() -> Iterator[Mesh]:
 
 @pytest.fixture(scope="module")
 def behind_two() -> Iterator[Mesh]:
-    """Two nodes behind either of two relays, one of them the CA; each test leaves the mesh whole."""
+    """Two nodes behind either of two relays, one of them the CA, that log all; each test leaves the mesh whole."""
     require_root()
     with Lab(TWO_RELAYS) as lab:
-        made = bring_up_two_relays(lab)
+        made = bring_up_two_relays(lab, "--log-level", "debug")
         yield made
         assert made.errors == []
 
@@ -92,9 +92,10 @@ def test_a_relay_that_is_stopped_is_left_before_it_goes_and_nothing_is_lost(behi
     assert (out.lost, back.lost) == (0, 0)
 
 
-def test_with_two_relays_either_may_be_killed_under_traffic(behind_two: Mesh) -> None:
+def test_a_session_goes_from_relay_to_relay_as_either_is_killed_and_on_to_a_direct_path(behind_two: Mesh) -> None:
     left, right = behind_two["left"], behind_two["right"]
     under_way = stream.begin(left.host, right.host, right.v4, mbit=PACE)
+    before = [sessions(left, right), sessions(right, left)]
 
     for name, other, flags in (("relay", "spare", ("--ca", "--scribe")), ("spare", "relay", ())):
         behind_two[name].kill()
@@ -102,8 +103,18 @@ def test_with_two_relays_either_may_be_killed_under_traffic(behind_two: Mesh) ->
         left.wait_relayed(right, behind_two[other])
         behind_two[name].start(*flags)
         behind_two.wait_whole()
+    behind_two.lab.join_network("left", "right")
+    left.wait_direct(right)
+    right.wait_direct(left)
+    under_way.wait_moving()
 
     assert under_way.finish().hash_equal
+    assert [said[-1] for said in before] == ["session up", "session up"]
+    assert [sessions(left, right), sessions(right, left)] == before
+    behind_two.lab.cut("left", "right")
+    left.wait_relayed(right)
+    right.wait_relayed(left)
+    behind_two.wait_whole()
 
 
 def test_a_relay_that_is_there_and_silent_is_gone_round(behind_two: Mesh) -> None:

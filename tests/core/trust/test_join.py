@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulse.core.trust.authorities import sign_succession
+from pulse.core.trust.authorities import sign_retirement, sign_succession
 from pulse.core.trust.ca import LEAF_LIFETIME, Issuer, make_authority
 from pulse.core.trust.identity import public_bytes
 from pulse.core.trust.join import (
@@ -147,6 +147,16 @@ def test_a_pinned_lane_may_show_a_later_ca() -> None:
     assert check_lane(leaf, build_showing([second.der], [statement]), CA.network.ca_hash)
     with pytest.raises(Refused):
         check_lane(leaf, build_showing([second.der]), CA.network.ca_hash)
+
+
+def test_a_pinned_lane_under_a_retired_key_is_refused_as_what_an_old_backup_of_the_ca_is() -> None:
+    second = make_authority(key("second"), "mynet", NOW, 2, first_ca=CA.network.ca_hash)
+    retired = sign_retirement(CA.network, public_bytes(CA.key), key("second"))
+    showing = build_showing([second.der], [sign_succession(CA.network, CA.key, second), retired])
+    with pytest.raises(Refused, match="came from a backup older than the network's key"):
+        check_lane(CA.leaf("ca node"), showing, CA.network.ca_hash)
+    with pytest.raises(Refused, match="the node that answered belongs to"):
+        check_lane(Ca("evil").leaf("ca node"), showing, CA.network.ca_hash)
 
 
 @pytest.mark.parametrize(

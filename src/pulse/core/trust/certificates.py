@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, SignatureAlgorithmOID
 
-from pulse.core.trust.identity import is_tag, mesh_prefix, node_id
+from pulse.core.trust.identity import is_tag, mesh_prefix, node_id, signature_fits
 from pulse.core.types import SHORT_ID, MeshAddresses, Network, NodeId, is_network_name, is_node_name
 from pulse.errors import ProtocolError, Refused
 
@@ -126,6 +126,12 @@ def verify(
         _judge_times(who, certificate.not_before, certificate.not_after, now, floor)
         _judge_times("certificate of its CA", authority.not_before, authority.not_after, now, floor)
     return authority
+
+
+def is_signed_by(certificate: Certificate, public_key: bytes) -> bool:
+    """True if the key behind these 32 bytes signed it, whether or not that key still counts."""
+    leaf = x509.load_der_x509_certificate(certificate.der)
+    return signature_fits(public_key, leaf.signature, leaf.tbs_certificate_bytes)
 
 
 def as_utc(seconds: float) -> str:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from pulse.core.messages import U8, U53, Time, Wire, pack, unpack
 from pulse.core.trust.authorities import CHAIN_LIMIT, chain_of, trusted_authorities
-from pulse.core.trust.certificates import Authority, Certificate, as_utc, parse, reading, verify
+from pulse.core.trust.certificates import Authority, Certificate, as_utc, is_signed_by, parse, reading, verify
 from pulse.core.trust.identity import Signer, x509_key
 from pulse.core.trust.tokens import SELECTOR_BYTES, TokenKeys, Unfit
 from pulse.core.types import Der, Network, NodeId, Nonce, ShortText, spaced
@@ -266,6 +266,13 @@ def check_lane(leaf: bytes, showing: bytes, ca_hash: str, network: str | None = 
             f"{spaced(ca_hash)}.\nNothing was sent to it. Check the address, or make a new invite."
         )
     _check_network_name(certificate.network, network)
+    retired = chain_of(certificate.network, shown.authorities, shown.successions).gone
+    if any(is_signed_by(certificate, each) for each in retired):
+        raise Refused(
+            "the node that answered has its certificate from a CA key that the network has retired.\n"
+            "Ask another node. If that one is the CA, it came from a backup older than the network's key: put back a "
+            "newer one there, pulse ca restore <file> --force"
+        )
     verify(certificate, trusted_authorities(certificate.network, shown.authorities, shown.successions), None)
     return certificate
 

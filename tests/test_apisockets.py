@@ -11,6 +11,7 @@ from pulse.client import Client
 from pulse.errors import Conflict
 from pulse.scribeschemas import ApiKeyRequest
 from tests.api.http import Answer, call
+from tests.api.test_stream import heard, reader
 from tests.loopback import PATIENCE
 from tests.ports import free_port
 from tests.test_node import FOUND, Machine, first, place
@@ -41,7 +42,10 @@ async def test_a_scribe_answers_over_tcp_whoever_shows_a_key_and_stops_when_it_i
         assert (await over_tcp(port, "POST /api/stop HTTP/1.1", key))[0] == 404
     async with first.runs(**flags):
         assert (await over_tcp(port, "GET /api/id HTTP/1.1", key))[0] == 200
-        await first.ask(lambda client: client.revoke_api_key("deploy"))
+        with reader(("127.0.0.1", port), key) as following:
+            await asyncio.to_thread(heard, following, b": what happens from now on")
+            await first.ask(lambda client: client.revoke_api_key("deploy"))
+            await asyncio.to_thread(heard, following, b"0\r\n\r\n")
         assert (await over_tcp(port, "GET /api/id HTTP/1.1", key))[0] == 401
 
     with pytest.raises(ConnectionRefusedError):

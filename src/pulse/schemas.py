@@ -58,7 +58,6 @@ class CertificateInfo(View, frozen=True):
     pinned: bool
     """True if the CA was checked against an invite or token at join."""
     ca_rotating: bool = False
-    """The CA's key is being replaced."""
     superseded: bool = False
     """It is not under the CA's newest key, and will be renewed for that."""
 
@@ -171,7 +170,6 @@ class Status(View, frozen=True):
     beacons: dict[str, int] = {}
     """Nodes on the LANs of this machine, and what came of the datagrams there, by name."""
     ca_rotating: bool = False
-    """The CA's key is being replaced."""
 
 
 class TokenRequest(Body, frozen=True):

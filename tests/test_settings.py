@@ -153,7 +153,9 @@ def test_variables_of_others_are_left_alone() -> None:
         ("[tun]\nname='a/b'", "tun.name: expected str matching regex"),
         ("[bootstrap]\npeers='a:1'", "bootstrap.peers: expected array, got str"),
         ("[bootstrap]\npeers=[1]", "bootstrap.peers[0]: expected str, got int"),
-        ("[socks]\nenabled=true", "[socks]: the SOCKS5 proxy is not in this version"),
+        ("[socks]\nlisten='1080'", "socks.listen: "),
+        ("[socks]\nusr='a'", "unknown key socks.usr. Did you mean: user?"),
+        ("[socks]\npassword='a'\npassword_file='b'", "socks.password and "),
         ("[[dns.service]]\nname='a'", "dns.service[0]: object missing required field port"),
         ("[[dns.service]]\nname='a'\nport=0", "dns.service[0].port: expected int >= 1"),
         ("[[dns.service]]\nname='a'\nport=1\nprio=1", "dns.service[0]: object contains unknown field prio"),
@@ -316,3 +318,39 @@ def test_the_tunnel_listener_and_its_token_are_settings(tmp_path: Path) -> None:
         load({"tcp": "x"}, environment={})
     with pytest.raises(ConfigError, match=r"^node\.tcp_token_file: cannot read"):
         load({}, environment={"PULSE_NODE_TCP_TOKEN_FILE": str(tmp_path / "none")})
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:1080", "127.9.9.9:1080", "[::1]:1080", "localhost:1080"])
+def test_a_proxy_on_loopback_needs_no_login(listen: str) -> None:
+    assert load({"socks": True, "socks-listen": listen}, environment={}).socks.listen == listen
+
+
+@pytest.mark.parametrize("listen", [":1080", "0.0.0.0:1080", "[::]:1080", "10.100.1.2:1080", "example.com:1080"])
+def test_a_proxy_that_other_machines_reach_needs_one(listen: str, file: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"socks\.listen: .* open to other machines.*\n.*password_file"):
+        load({"socks": True, "socks-listen": listen}, environment={})
+    assert load({"socks-listen": listen}, environment={}).socks.enabled is False
+
+    secret = tmp_path / "secret"
+    secret.write_text("correct-horse\n")
+    file.write_text(f"[socks]\nuser = 'ann'\npassword_file = '{secret}'")
+    socks = load({"socks": True, "socks-listen": listen}, file=file, environment={}).socks
+    assert (socks.user, socks.password, socks.password_file) == ("ann", "correct-horse", "")
+    assert "correct-horse" not in repr(socks)
+    shown = load({}, file=file, environment={"PULSE_SOCKS_PASSWORD": "other"}).socks
+    assert (shown.password, shown.password_file) == ("other", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[socks]\nuser='ann'", "socks.user and socks.password go together"),
+        ("[socks]\npassword='a'", "socks.user and socks.password go together"),
+        ("[socks]\nuser='a:b'\npassword='c'", "a user has no colon"),
+        ("[socks]\nuser='ann'\npassword='" + "ü" * 200 + "'", "255 bytes at most"),
+        ("[socks]\npassword_file='/nonexistent'", "socks.password_file: cannot read /nonexistent"),
+    ],
+)
+def test_half_a_login_is_none(file: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        loaded(file, text)

@@ -28,12 +28,15 @@ DEFAULT_TUNNELS: Final = "127.0.0.1:7000"
 
 DAY: Final = 86400.0
 
+LOGIN_LIMIT: Final = 255
+"""Bytes of a user's name, and of a password, in SOCKS5 (RFC 1929)."""
+
 HIDDEN: Final = "(hidden)"
 
 LogLevel = Literal["debug", "info", "warn", "error"]
 LogFormat = Literal["text", "json"]
 
-_SECRETS: Final = frozenset({"token", "invite", "join_token", "tcp_token"})
+_SECRETS: Final = frozenset({"token", "invite", "join_token", "tcp_token", "password"})
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,6 +123,18 @@ class Tun(Section, frozen=True):
     """Send parity where packets get lost, to peers that do so too."""
 
 
+class Socks(Section, frozen=True):
+    """The SOCKS5 and HTTP CONNECT proxy for programs of this machine."""
+
+    enabled: bool = False
+    listen: str = "127.0.0.1:1080"
+    """`[host]:port`; on anything but loopback a login is wanted."""
+    user: Annotated[str, msgspec.Meta(max_length=LOGIN_LIMIT)] = ""
+    password: Annotated[str, msgspec.Meta(max_length=LOGIN_LIMIT)] = ""
+    password_file: str = ""
+    """Empty once the settings are merged: `password` has what the file held."""
+
+
 class DnsService(Section, frozen=True):
     """Something that listens here at a TCP port, by the name it is looked up by."""
 
@@ -183,6 +198,7 @@ class NodeConfig(Section, frozen=True):
     scribe: Scribe = Scribe()
     tun: Tun = Tun()
     dns: Dns = Dns()
+    socks: Socks = Socks()
     portmap: Portmap = Portmap()
     persist: Persist = Persist()
     beacon: Beacon = Beacon()
@@ -250,6 +266,11 @@ class NodeConfig(Section, frozen=True):
         if not self.scribe.enabled or self.scribe.listen == OFF:
             return None
         return split(self.scribe.listen, "scribe.listen") if self.scribe.listen else DEFAULT_API
+
+    @property
+    def socks_listen(self) -> tuple[str, int]:
+        """Host (empty: all addresses) and port of the SOCKS proxy."""
+        return split(self.socks.listen, "socks.listen")
 
     @property
     def dns_listen(self) -> tuple[str, int]:
@@ -326,6 +347,7 @@ def _check_listeners(config: NodeConfig, called: Callable[[str], str]) -> None:
     for path, address in (("node.tcp_listen", config.node.tcp_listen), ("scribe.listen", config.scribe.listen)):
         if address not in ("", OFF):
             split(address, called(path))
+    split(config.socks.listen, called("socks.listen"))
 
 
 def _check_services(services: Sequence[DnsService], path: str) -> None:
@@ -339,6 +361,21 @@ def _check_services(services: Sequence[DnsService], path: str) -> None:
             )
         if (each.name, each.port) in {(other.name, other.port) for other in services[: number - 1]}:
             raise ConfigError(f"{path} {number}: {each.name} at port {each.port} is there twice")
+
+
+def check_whole(config: NodeConfig) -> None:
+    """Judge what several settings come to together, from whatever places they are. Raises ConfigError."""
+    socks = config.socks
+    if bool(socks.user) != bool(socks.password):
+        raise ConfigError("socks.user and socks.password go together. Set both (password_file will do), or neither")
+    if max(len(socks.user.encode()), len(socks.password.encode())) > LOGIN_LIMIT or ":" in socks.user:
+        raise ConfigError(f"socks.user and socks.password have {LOGIN_LIMIT} bytes at most, and a user has no colon")
+    host, _ = config.socks_listen
+    if socks.enabled and not socks.user and not addresses.is_loopback(host):
+        raise ConfigError(
+            f"socks.listen: {socks.listen} is open to other machines, so programs have to log in there.\n"
+            "Set [socks] user and password_file, or listen on loopback: --socks-listen 127.0.0.1:1080"
+        )
 
 
 def _peers(config: NodeConfig) -> Iterator[tuple[str, str]]:

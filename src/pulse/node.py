@@ -8,16 +8,17 @@ import contextlib
 import logging
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from random import SystemRandom
 from typing import Protocol
 
-from pulse import apisockets, clock, member, schemas, streaming, underlay, uses
+from pulse import apisockets, clock, member, schemas, socksdoor, streaming, underlay, uses
 from pulse.api.control import Control
 from pulse.apisockets import Sockets
 from pulse.config import NodeConfig
+from pulse.core import addresses
 from pulse.core.effects import TrustChanged
 from pulse.core.facts import ClockRead
 from pulse.core.mesh import Mesh
@@ -92,11 +93,12 @@ async def run(
         apisockets.bound(config) as api,
         streaming.bound(config) as tunnels,
         uses.bound(config) as doors,
+        socksdoor.bound(config) as socks,
         _links(config) as links,
     ):
         held = member.held(config)
         identity = await (member.lasting(config, links, held, progress) if held else member.enrolled(config, links))
-        node = _build(config, links, identity, api, doors, tunnels)
+        node = _build(config, links, identity, api, replace(doors, socks=socks), tunnels)
         # Only now: to a neighbour that dials while we start, a WebSocket would look quicker than QUIC.
         sockets = _listen(links, config.listen[0])
         made = held is None and identity.certificate.is_ca
@@ -159,6 +161,7 @@ def _build(
         tun,
         *used.running,
         *streams.running,
+        socksdoor.service(config, mesh, streams.streams, doors.socks) if doors.socks else None,
         *_lasting(config, links, identity, meshing, trust, rpc, governance),
         FecService.offered(links, mesh.routing.routes) if config.tun.fec else None,
     )
@@ -361,6 +364,7 @@ def _started(
         api_problem=api.problem,
         dns=doors.dns_address,
         dns_problem=doors.dns_problem,
+        socks=addresses.join(*config.socks_listen) if config.socks.enabled else "",
     )
 
 

@@ -381,6 +381,8 @@ class Started(View, frozen=True):
     """Where the DNS server listens; empty if there is none."""
     dns_problem: str = ""
     """Why it does not listen where it would by default."""
+    socks: str = ""
+    """Where the SOCKS proxy listens; empty if it does not."""
 
 
 class Joined(View, frozen=True):

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pulse.config import NodeConfig, absolute, check, default_data_dir
+from pulse.config import NodeConfig, absolute, check, check_whole, default_data_dir
 from pulse.core.types import INVITE_PREFIX
 from pulse.errors import ConfigError
 
@@ -42,6 +42,8 @@ SETTINGS: Final = {
     "dns": "dns.enabled",
     "dns-listen": "dns.listen",
     "mesh-cidr": "tun.cidr",
+    "socks": "socks.enabled",
+    "socks-listen": "socks.listen",
     "portmap": "portmap.enabled",
     "beacon": "beacon.enabled",
     "birthday": "nat.birthday",
@@ -58,6 +60,9 @@ _NO_FLAG: Final = (
     "scribe.hosts",
     "ca.cert_life",
     "tun.name",
+    "socks.user",
+    "socks.password",
+    "socks.password_file",
     "persist.enabled",
     "persist.interval",
     "control.socket",
@@ -78,6 +83,7 @@ _SWITCHES: Final = frozenset(
         "tun.enabled",
         "tun.fec",
         "dns.enabled",
+        "socks.enabled",
         "portmap.enabled",
         "persist.enabled",
         "beacon.enabled",
@@ -89,8 +95,10 @@ _LISTS: Final = frozenset({"bootstrap.peers", "scribe.hosts"})
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
+_IN_FILES: Final = (("join", "token"), ("node", "tcp_token"), ("socks", "password"))
+"""Secrets that can stand in a file of their own, which a key with `_file` at its end names."""
+
 LATER: Final = {
-    "socks": "the SOCKS5 proxy",
     "exit": "the exit node",
 }
 """Settings of the design that this version does not have yet, and what they are about."""
@@ -230,13 +238,14 @@ def _called(path: str, source: str) -> str:
 
 
 def _lay(merged: dict[str, Any], values: dict[str, Any], source: str) -> None:
-    """Put a layer over those before it; a token and a token file replace each other."""
-    join = values.get("join", {})
-    if join.get("token") and join.get("token_file"):
-        token, file = _called("join.token", source), _called("join.token_file", source)
-        raise ConfigError(f"{token} and {file} exclude each other. Give one")
-    if join.get("token") or join.get("token_file"):
-        merged.get("join", {}).update(token="", token_file="")
+    """Put a layer over those before it; a secret and the file that holds it replace each other."""
+    for section, key in _IN_FILES:
+        inner, file_key = values.get(section, {}), f"{key}_file"
+        if inner.get(key) and inner.get(file_key):
+            one, other = _called(f"{section}.{key}", source), _called(f"{section}.{file_key}", source)
+            raise ConfigError(f"{one} and {other} exclude each other. Give one")
+        if inner.get(key) or inner.get(file_key):
+            merged.get(section, {}).update({key: "", file_key: ""})
     for section, inner in values.items():
         merged.setdefault(section, {}).update(inner)
 
@@ -250,24 +259,30 @@ def _finish(config: NodeConfig) -> NodeConfig:
     join = config.join
     if join.token_file:
         join = msgspec.structs.replace(
-            join, token=_read_token(absolute(join.token_file), "join.token_file"), token_file=""
+            join, token=_read_secret(absolute(join.token_file), "join.token_file", "token"), token_file=""
         )
     if join.token.startswith(INVITE_PREFIX):
         join = msgspec.structs.replace(join, invite=join.invite or join.token, token="")
+    socks = config.socks
+    if socks.password_file:
+        password = _read_secret(absolute(socks.password_file), "socks.password_file", "password")
+        socks = msgspec.structs.replace(socks, password=password, password_file="")
     node = config.node
     if node.tcp_token_file:
-        token = _read_token(absolute(node.tcp_token_file), "node.tcp_token_file")
+        token = _read_secret(absolute(node.tcp_token_file), "node.tcp_token_file", "token")
         node = msgspec.structs.replace(node, tcp_token=token, tcp_token_file="")
-    return msgspec.structs.replace(config, join=join, node=node)
+    finished = msgspec.structs.replace(config, join=join, node=node, socks=socks)
+    check_whole(finished)
+    return finished
 
 
-def _read_token(file: Path, key: str) -> str:
+def _read_secret(file: Path, path: str, what: str) -> str:
     try:
         with file.open(encoding="utf-8") as stream:
             text = stream.read(TOKEN_FILE_LIMIT).strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ConfigError(f"{key}: cannot read {file}: {reason}") from error
+        raise ConfigError(f"{path}: cannot read {file}: {reason}") from error
     if len(text.split()) != 1:
-        raise ConfigError(f"{key}: {file} must hold one token and nothing else")
+        raise ConfigError(f"{path}: {file} must hold one {what} and nothing else")
     return text

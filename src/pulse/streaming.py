@@ -76,6 +76,7 @@ def compose(config: NodeConfig, links: DataplaneLinks, mesh: Mesh, doors: tuple[
         config.scribe_listen,
         config.tcp_listen,
         config.dns_listen if config.dns.enabled else None,
+        config.socks_listen if config.socks.enabled else None,
     )
     ports = frozenset({links.port, *(each[1] for each in listening if each)})
     streams = StreamsService(

@@ -6,6 +6,7 @@ Invariant: nothing is decided here; what the settings switch off is not made.
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -32,6 +33,9 @@ class Doors:
     dns: DnsSockets | None
     dns_problem: str = ""
     """Why the DNS server does not listen, though it would by default: what happened, and what to do."""
+
+    socks: socket.socket | None = None
+    """The SOCKS proxy's, which `socksdoor.py` makes."""
 
     @property
     def dns_address(self) -> str:

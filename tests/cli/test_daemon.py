@@ -215,21 +215,12 @@ def test_a_joiner_may_ask_to_be_the_scribe(shell: Shell) -> None:
     assert told(shell)["scribe"]["enabled"] is True
 
 
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        ("--socks", "--socks is not in this version yet: the node runs without it"),
-        (
-            "--socks --socks-listen :1080",
-            "--socks and --socks-listen are not in this version yet: the node runs without them",
-        ),
-    ],
-)
-def test_flags_of_services_to_come_cost_a_line_and_not_the_start(shell: Shell, flags: str, said: str) -> None:
-    done = shell.node("start", "--ca", "--tun", *flags.split())
+def test_start_says_where_the_proxy_listens(shell: Shell) -> None:
+    done = shell.node("start", "--ca", "--tun", "--socks")
 
-    assert (done.code, done.err) == (0, f"note: {said}\n")
+    assert (done.code, done.err) == (0, "")
     assert told(shell)["tun"]["enabled"] is True
+    assert "socks      127.0.0.1:1080, for SOCKS5 and HTTP CONNECT" in done.out.splitlines()
 
 
 def test_start_without_a_network_makes_nothing(shell: Shell) -> None:

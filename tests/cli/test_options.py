@@ -21,11 +21,11 @@ def test_every_flag_is_a_setting() -> None:
 
 
 def test_flags_of_services_to_come_are_taken_and_decide_nothing() -> None:
+    """There are none in this version."""
     flags = NodeFlags(tun=True, socks=True, socks_listen=":53")
 
-    assert flags.given() == {"tun": True}
-    assert flags.later() == ["--socks", "--socks-listen"]
-    assert NodeFlags(tun=True).later() == []
+    assert flags.given() == {"tun": True, "socks": True, "socks-listen": ":53"}
+    assert flags.later() == []
 
 
 def test_a_flag_of_a_service_to_come_is_no_setting_yet() -> None:

@@ -99,10 +99,8 @@ def test_every_line_typed_does_what_it_says(setup: Setup) -> None:
     assert setup.said["tag infra"].stdout == "relay-01 has the tags infra\n"
 
 
-def test_what_this_version_does_without_is_noted_in_one_line(setup: Setup) -> None:
-    note = "note: --socks is not in this version yet: the node runs without it\n"
-
-    assert setup.said["start"].stderr == note
+def test_there_is_nothing_that_this_version_does_without(setup: Setup) -> None:
+    assert setup.said["start"].stderr == ""
 
 
 def test_both_machines_show_both_nodes_under_their_names(setup: Setup) -> None:

@@ -239,6 +239,8 @@ def _show_started(started: schemas.Started) -> None:
         pairs.append(("api", f"http://{started.api}, with a key: pulse api-key create <name>"))
     if started.api_problem:
         pairs.append(("api", f"none: {started.api_problem}"))
+    if started.socks:
+        pairs.append(("socks", f"{started.socks}, for SOCKS5 and HTTP CONNECT"))
     print_pairs(pairs)
     if started.invite:
         print(f"\nOn the next machine:\n  pulse join {started.invite}        good for 1 hour and one machine")

@@ -19,7 +19,7 @@ Token = Annotated[
 TokenFile = Annotated[str | None, Parameter(help="File that holds the join token, or -.", allow_leading_hyphen=True)]
 LogLevel = Annotated[Literal["debug", "info", "warn", "error"] | None, Parameter(help="How much is logged (info).")]
 
-LATER = ("socks", "socks-listen")
+LATER: tuple[str, ...] = ()
 """Flags of services of later versions that people type today: a node that can do without them runs without them."""
 
 
@@ -51,8 +51,8 @@ class NodeFlags:
     fec: Annotated[bool | None, Parameter(help="Send parity where packets get lost, to peers that have --fec too.")] = (
         None
     )
-    socks: Annotated[bool | None, Parameter(show=False)] = None
-    socks_listen: Annotated[str | None, Parameter(show=False)] = None
+    socks: Annotated[bool | None, Parameter(help="Be a SOCKS5 and HTTP CONNECT proxy for programs here.")] = None
+    socks_listen: Annotated[str | None, Parameter(help="Where it listens, [host]:port (127.0.0.1:1080).")] = None
     dns: Annotated[bool | None, Parameter(help="Answer DNS for names under .pulse.")] = None
     dns_listen: Annotated[str | None, Parameter(help="Address of the DNS server, host:port (127.0.0.1:5353).")] = None
     tcp: Annotated[

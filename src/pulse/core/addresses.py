@@ -32,6 +32,11 @@ def is_ip(host: str) -> bool:
     return True
 
 
+def is_loopback(host: str) -> bool:
+    """True if only this machine reaches `host`, by its address or the name localhost."""
+    return host == "localhost" or (is_ip(host) and ip_address(host).is_loopback)
+
+
 def is_endpoint(text: str) -> bool:
     """True if `text` is `ip:port`."""
     try:

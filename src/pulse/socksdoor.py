@@ -1,0 +1,73 @@
+"""Composes the SOCKS proxy: where it listens, who logs in, and what it knows of where hosts are.
+
+Invariant: nothing is decided here.
+"""
+
+import contextlib
+import errno
+import socket
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from pulse.config import NodeConfig
+from pulse.core import addresses
+from pulse.core.mesh import Mesh
+from pulse.core.network.proxying import Login
+from pulse.core.network.routes import Range
+from pulse.core.network.whereabouts import RangeExits, Whereabouts
+from pulse.core.network.zones import ZoneRecord
+from pulse.core.trust.identity import mesh_prefix
+from pulse.errors import Conflict, SystemRefused
+from pulse.net.sockets import bind_tcp
+from pulse.services.socks import SocksService, Streams
+
+BACKLOG: Final = 1024
+"""Programs open connections by the hundred; the kernel may know less."""
+
+
+@contextlib.contextmanager
+def bound(config: NodeConfig) -> Iterator[socket.socket | None]:
+    """The proxy's socket, if there is to be one. Raises Conflict or SystemRefused."""
+    if not config.socks.enabled:
+        yield None
+        return
+    with listener(config) as made:
+        yield made
+
+
+def listener(config: NodeConfig) -> socket.socket:
+    """A socket that listens where the settings say. Raises Conflict or SystemRefused."""
+    host, port = config.socks_listen
+    where = addresses.join(host or "*", port)
+    try:
+        # The mesh address comes with the device, later than this.
+        made = bind_tcp(host, port, ahead=config.tun.enabled)
+        made.listen(BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise Conflict(
+                f"the SOCKS proxy cannot listen on {where}: another program has that port.\n"
+                f"See which: ss -tlpn 'sport = :{port}'. Or listen elsewhere: --socks-listen 127.0.0.1:<port>"
+            ) from error
+        raise SystemRefused(f"the SOCKS proxy cannot listen on {where}: {error.strerror or error}") from error
+    made.setblocking(False)
+    return made
+
+
+def service(config: NodeConfig, mesh: Mesh, streams: Streams, listening: socket.socket) -> SocksService:
+    """The proxy."""
+    login = Login(config.socks.user.encode(), config.socks.password.encode()) if config.socks.user else None
+    return SocksService(listening, streams, _whereabouts(mesh), login)
+
+
+def _whereabouts(mesh: Mesh) -> Whereabouts:
+    statements, v6 = mesh.statements, mesh_prefix(mesh.me.network)
+
+    def ranges() -> tuple[Range, ...]:
+        v4 = statements.mesh_cidr()
+        return (v4, v6) if v4 else (v6,)
+
+    def zones() -> Sequence[ZoneRecord]:
+        return statements.config.config.zones if statements.config and statements.in_force else ()
+
+    return Whereabouts(mesh.me.node_id, mesh.members, ranges, zones, RangeExits(dict))

@@ -131,8 +131,9 @@ def test_ssh_logs_in_over_netcat_as_its_proxy_command(mesh: Mesh) -> None:
 )
 def test_what_is_refused_is_told_by_code_and_status(mesh: Mesh, url: str, socks: int, status: int) -> None:
     assert code(curl(mesh, *SOCKS, url)) == socks
-    refused = curl(mesh, *HTTP, url)
+    refused = curl(mesh, *HTTP, "-v", url)
     assert (refused.code, f"response {status}" in refused.stderr) == (56, True), refused
+    assert re.search(r'Proxy-Status: pulse; error=\w+; details="[^"]', refused.stderr)
 
 
 def test_a_web_page_that_is_asked_of_the_proxy_is_a_sentence(mesh: Mesh) -> None:

@@ -145,6 +145,16 @@ def test_what_came_of_it_is_told_in_a_sentence(answer: Answer, status: int) -> N
     assert read(http.refused(ProxyRefused(answer, "nothing listens there")))[:2] == (status, "nothing listens there\n")
 
 
+def test_programs_that_show_no_body_have_the_sentence_in_a_header() -> None:
+    http = HttpConnect(None)
+    http.received(connect("db.pulse:22"))
+    _, _, headers = read(http.refused(ProxyRefused(Answer.REFUSED, 'nothing at "a\\b"\nSee: tag:x → y\x7f')))
+
+    assert headers[b"Proxy-Status"] == (
+        rb'pulse; error=connection_refused; details="nothing at \"a\\b\" See: tag:x ? y?"'
+    )
+
+
 @given(st.binary(min_size=1, max_size=2000), st.booleans())
 def test_whatever_comes_is_answered_once_or_awaited(sent: bytes, wants_login: bool) -> None:
     http = HttpConnect(LOGIN if wants_login else None)

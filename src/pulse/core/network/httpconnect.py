@@ -55,7 +55,12 @@ class HttpConnect:
         """Words for: it did not, and why."""
         self.over = True
         body = f"{why}\n".encode()
-        headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", f"{len(body)}")]
+        headers = [
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", f"{len(body)}"),
+            # Of a refused CONNECT programs show headers, and no body (curl -v).
+            ("Proxy-Status", f"pulse; error={why.answer.error}; details={_quoted(str(why))}"),
+        ]
         match why.answer:
             case Answer.LOGIN:
                 headers.append(("Proxy-Authenticate", 'Basic realm="pulse", charset="UTF-8"'))
@@ -81,6 +86,14 @@ class HttpConnect:
         if any(name in (b"content-length", b"transfer-encoding") for name, _ in request.headers):
             raise ProxyRefused(Answer.MALFORMED, "a request to CONNECT has no body")
         return _target(request.target)
+
+
+def _quoted(text: str) -> str:
+    """A string in a structured header (RFC 9651, 3.3.3): one line of ASCII."""
+    line = " ".join(text.encode("ascii", "replace").decode().split())
+    plain = "".join(each if each.isprintable() else "?" for each in line)
+    escaped = plain.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _shown(request: h11.Request) -> tuple[bytes, bytes]:

@@ -14,20 +14,21 @@ from pulse.errors import Refused
 
 
 class Answer(Enum):
-    """Why a client is refused: the code of SOCKS5 (RFC 1928, 6), and the status of HTTP."""
+    """Why a client is refused: the code of SOCKS5 (RFC 1928, 6), the status of HTTP, and the error in its Proxy-Status
+    (RFC 9209, 2.3)."""
 
-    FAILED = 1, 502
-    MALFORMED = 1, 400
-    BUSY = 1, 503
-    NOT_ALLOWED = 2, 403
-    NETWORK_UNREACHABLE = 3, 502
-    HOST_UNREACHABLE = 4, 502
-    TIMED_OUT = 4, 504
-    REFUSED = 5, 502
-    NO_COMMAND = 7, 405
-    NO_ADDRESS = 8, 400
-    LOGIN = 255, 407
-    TOO_LONG = 255, 431
+    FAILED = 1, 502, "connection_terminated"
+    MALFORMED = 1, 400, "http_request_error"
+    BUSY = 1, 503, "connection_limit_reached"
+    NOT_ALLOWED = 2, 403, "http_request_denied"
+    NETWORK_UNREACHABLE = 3, 502, "destination_ip_unroutable"
+    HOST_UNREACHABLE = 4, 502, "destination_unavailable"
+    TIMED_OUT = 4, 504, "connection_timeout"
+    REFUSED = 5, 502, "connection_refused"
+    NO_COMMAND = 7, 405, "http_request_denied"
+    NO_ADDRESS = 8, 400, "http_request_error"
+    LOGIN = 255, 407, "http_request_denied"
+    TOO_LONG = 255, 431, "http_request_error"
 
     @property
     def code(self) -> int:
@@ -38,6 +39,11 @@ class Answer(Enum):
     def status(self) -> int:
         """What HTTP says for it."""
         return self.value[1]
+
+    @property
+    def error(self) -> str:
+        """What Proxy-Status says for it."""
+        return self.value[2]
 
 
 class ProxyRefused(Refused):

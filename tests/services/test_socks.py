@@ -198,6 +198,14 @@ async def test_why_nothing_opened_is_told_by_code_and_in_a_sentence() -> None:
         assert made.service.refused == 2
 
 
+async def test_one_client_that_breaks_something_leaves_the_others_alone(caplog: pytest.LogCaptureFixture) -> None:
+    async with proxy(KeyError("a mistake")) as made:
+        assert await heard(await made.client(HELLO + REQUEST)) == bytes.fromhex("0500")
+        made.streams.error = None
+        assert await (await made.client(HELLO + REQUEST)).readexactly(12) == bytes.fromhex("0500") + GRANTED
+    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == ["SOCKS client broke the proxy"]
+
+
 async def test_what_else_goes_wrong_is_a_general_failure() -> None:
     async with proxy(LinkError("the session is gone")) as made:
         assert await heard(await made.client(HELLO + REQUEST)) == bytes.fromhex("0500") + refusal(1)

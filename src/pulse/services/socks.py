@@ -139,17 +139,23 @@ class SocksService:
 
     async def _serve(self, client: LocalClient) -> None:
         try:
-            async with asyncio.timeout(HANDSHAKE):
-                speech = await _spoken(client, self.login)
-            task = self._half_open.pop(client)
-            opened = await self._granted(client, speech)
-            if opened is None:
-                self.refused += 1
-                self._leaving.take(client, task)
-                await client.hang_up()
-                return
+            await self._attend(client)
         except (OSError, TimeoutError) as error:
             log.debug("SOCKS client left", extra={"error": str(error)})
+        except Exception:
+            # Whatever the words of one program run into, the others are to be served.
+            log.exception("SOCKS client broke the proxy")
+
+    async def _attend(self, client: LocalClient) -> None:
+        """From its first word to the last byte. Raises OSError if it leaves, TimeoutError if it says nothing."""
+        async with asyncio.timeout(HANDSHAKE):
+            speech = await _spoken(client, self.login)
+        task = self._half_open.pop(client)
+        opened = await self._granted(client, speech)
+        if opened is None:
+            self.refused += 1
+            self._leaving.take(client, task)
+            await client.hang_up()
             return
         await self._spliced(opened, client.release())
 

@@ -76,6 +76,40 @@ def test_other_methods_are_answered_with_a_sentence(method: str) -> None:
     assert "curl --socks5-hostname" in text
 
 
+def test_a_head_request_is_answered_without_a_body() -> None:
+    http = HttpConnect(None)
+    said = http.received(b"HEAD http://db.pulse/ HTTP/1.1\r\nHost: db.pulse\r\n\r\n").say
+
+    assert said.startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
+    assert said.endswith(b"\r\n\r\n")
+
+
+WORDS = (
+    *(b"Host: x", b"Content-Length: 5", b"Content-Length: 0", b"Transfer-Encoding: chunked", b"Upgrade: websocket"),
+    *(b"Connection: upgrade", b"Connection: close", b"Expect: 100-continue", GOOD.strip(), b" folded", b"X: \xff"),
+)
+
+
+@given(
+    method=st.sampled_from((b"CONNECT", b"HEAD", b"GET", b"PUT", b"OPTIONS", b"PRI")),
+    target=st.sampled_from((b"db.pulse:22", b"*", b"/", b"http://x/", b"[::1]:2", b":", b"\xff:1")),
+    version=st.sampled_from((b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"HTTP/0.9", b"")),
+    headers=st.lists(st.sampled_from(WORDS), max_size=4),
+    login=st.sampled_from((None, LOGIN)),
+    answer=st.sampled_from(Answer),
+)
+def test_requests_of_every_kind_have_one_answer(
+    method: bytes, target: bytes, version: bytes, headers: list[bytes], login: Login | None, answer: Answer
+) -> None:
+    http = HttpConnect(login)
+    lines = [b" ".join((method, target, version)), b"Host: x", *headers, b"", b"hello"]
+    step = http.received(b"\r\n".join(lines))
+
+    assert http.over == bool(step.say)
+    if http.asked:
+        assert http.refused(ProxyRefused(answer, "no")).startswith(b"HTTP/1.1 %d " % answer.status)
+
+
 @pytest.mark.parametrize(
     ("target", "status"),
     [

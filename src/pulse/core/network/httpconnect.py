@@ -28,6 +28,8 @@ class HttpConnect:
         self.asked: Asked | None = None
         self.over = False
         self._login = login
+        self._is_head = False
+        """What was asked is answered without a body."""
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEADER_LIMIT)
 
     def received(self, data: bytes) -> Step:
@@ -70,11 +72,12 @@ class HttpConnect:
         answer = h11.Response(
             status_code=status, headers=[*headers, ("Connection", "close")], reason=status.phrase.encode()
         )
-        events = (answer, h11.Data(body), h11.EndOfMessage())
+        events = [answer, h11.EndOfMessage()] if self._is_head else [answer, h11.Data(body), h11.EndOfMessage()]
         return b"".join(self._http.send(event) or b"" for event in events)
 
     def _judged(self, request: h11.Request) -> Asked:
         """Where the request wants to go; raises ProxyRefused."""
+        self._is_head = request.method == b"HEAD"
         if request.method != b"CONNECT":
             raise ProxyRefused(
                 Answer.NO_COMMAND,

@@ -1,4 +1,4 @@
-"""Programs reach other nodes over a relay by their node's proxy: curl, ssh, python-socks, and what they are told if not.
+"""Programs reach other nodes over a relay by the proxy of their own: curl, ssh, python-socks, and what they are told.
 
 Invariant: the tests run in their order; the last one stops the far node.
 """

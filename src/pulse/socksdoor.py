@@ -57,7 +57,9 @@ def listener(config: NodeConfig) -> socket.socket:
 def service(config: NodeConfig, mesh: Mesh, streams: Streams, listening: socket.socket) -> SocksService:
     """The proxy."""
     login = Login(config.socks.user.encode(), config.socks.password.encode()) if config.socks.user else None
-    return SocksService(listening, streams, _whereabouts(mesh), login)
+    return SocksService(
+        listening, streams, _whereabouts(mesh), login, lambda node: mesh.routing.path_to(node) is not None
+    )
 
 
 def _whereabouts(mesh: Mesh) -> Whereabouts:

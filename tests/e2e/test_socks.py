@@ -170,3 +170,7 @@ def test_a_node_that_is_gone_is_unreachable_within_seconds(mesh: Mesh) -> None:
     mesh["right"].stop()
 
     assert code(curl(mesh, *SOCKS, "http://right.pulse:22/")) in (1, 4)
+    wait_until(lambda: not mesh["left"].has_path(mesh["right"]), "no path leads there", PATIENCE)
+    away = curl(mesh, *HTTP, "-v", "http://right.pulse:22/")
+    assert "error=destination_unavailable" in away.stderr
+    assert "is away: no path leads there. See: pulse status" in away.stderr

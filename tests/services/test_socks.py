@@ -218,6 +218,24 @@ async def test_a_far_side_that_never_answers_is_given_up(monkeypatch: pytest.Mon
         await made.until(lambda: not made.service._opening)
 
 
+async def test_a_node_to_which_no_path_leads_is_waited_for_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with proxy() as made:
+        paths: list[NodeId] = []
+        made.service.has_path = paths.__contains__
+        reader = await made.client(HELLO + REQUEST)
+        await made.until(lambda: made.service._opening)
+        assert made.streams.asked == []
+        paths.append(VM.node_id)
+        assert await reader.readexactly(12) == bytes.fromhex("0500") + GRANTED
+
+        paths.clear()
+        monkeypatch.setattr(socks, "PATH_WITHIN", 0.0)
+        said = await heard(await made.client(b"CONNECT vm-01.pulse:22 HTTP/1.1\r\nHost: x\r\n\r\n"))
+        assert b"error=destination_unavailable" in said
+        assert said.endswith(b"is away: no path leads there. See: pulse status\n")
+        assert len(made.streams.asked) == 1
+
+
 @pytest.mark.parametrize("limit", ["OPENING", "OPENING_OF_ONE"])
 async def test_who_waits_for_too_many_is_told_that_we_are_busy(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     monkeypatch.setattr(socks, limit, 2)

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import socket
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
@@ -17,7 +18,7 @@ from pulse.core.network.destinations import Destination
 from pulse.core.network.proxying import Answer, Login, ProxyRefused, Speech
 from pulse.core.network.streamcodes import StreamCode, StreamKind
 from pulse.core.network.whereabouts import Place, Whereabouts
-from pulse.core.types import SHORT_ID, NodeId
+from pulse.core.types import NodeId
 from pulse.errors import PulseError, StreamFailed
 from pulse.net.local import LocalClient
 
@@ -43,6 +44,12 @@ HANDSHAKE: Final = 10.0
 
 OPEN_WITHIN: Final = 12.0
 """Seconds for the far side to connect: the 10 s that a node takes to dial at most, and the way there and back."""
+
+PATH_WITHIN: Final = 3.0
+"""Seconds that a client waits for a path to its node, for a node that has just started has none; then it is away."""
+
+LOOKED_AFTER: Final = 0.1
+"""Seconds from one look at whether there is a path to the next."""
 
 PAUSE: Final = 0.5
 """Seconds until the next try to take a connection where there are no descriptors left."""
@@ -88,6 +95,8 @@ class SocksService:
     streams: Streams
     whereabouts: Whereabouts
     login: Login | None = None
+    has_path: Callable[[NodeId], bool] = lambda _: True
+    """Whether any path leads to a node now."""
     active: int = 0
     """Clients that are connected to their far side now."""
     total: int = 0
@@ -198,10 +207,13 @@ class SocksService:
         try:
             async with asyncio.timeout(OPEN_WITHIN) as limit:
                 with client.watched(partial(limit.reschedule, 0.0)):
+                    await self._wait_path(place.node)
                     async with turns:
                         return await self.streams.open(place.node, Destination(place.host, port), kind)
         except TimeoutError:
-            raise ProxyRefused(Answer.TIMED_OUT, f"{place.node[:SHORT_ID]} does not answer in time") from None
+            raise ProxyRefused(Answer.TIMED_OUT, f"{self._named(place.node)} does not answer in time") from None
+        except ProxyRefused:
+            raise
         except StreamFailed as error:
             raise ProxyRefused(answer_to(error), str(error)) from error
         except PulseError as error:
@@ -210,6 +222,19 @@ class SocksService:
             self._opening[place.node] -= 1
             if not self._opening[place.node]:
                 del self._opening[place.node], self._turns[place.node]
+
+    async def _wait_path(self, node: NodeId) -> None:
+        """Raises ProxyRefused: streams to a node that is gone would wait for it as long as its session lives."""
+        now = asyncio.get_running_loop().time
+        end = now() + PATH_WITHIN
+        while not self.has_path(node):
+            if now() >= end:
+                why = f"{self._named(node)} is away: no path leads there. See: pulse status"
+                raise ProxyRefused(Answer.HOST_UNREACHABLE, why)
+            await asyncio.sleep(LOOKED_AFTER)
+
+    def _named(self, node: NodeId) -> str:
+        return self.whereabouts.members.named(node)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from pulse import node, schemas
+from pulse import node, schemas, startschemas
 from pulse.client import Client
 from pulse.config import NodeConfig
 from pulse.errors import Conflict, NotFound, Refused
@@ -64,9 +64,9 @@ class Machine:
                 await asyncio.sleep(0.02)
 
     @asynccontextmanager
-    async def runs(self, *peers: str, **flags: object) -> AsyncIterator[schemas.Started]:
+    async def runs(self, *peers: str, **flags: object) -> AsyncIterator[startschemas.Started]:
         """Its node, from the word that it is up until it stopped because its owner asked."""
-        ready: asyncio.Future[schemas.Started] = asyncio.get_running_loop().create_future()
+        ready: asyncio.Future[startschemas.Started] = asyncio.get_running_loop().create_future()
         running = asyncio.ensure_future(node.run(self.config(*peers, **flags), ready.set_result))
         either: list[asyncio.Future[Any]] = [ready, running]
         try:
@@ -80,7 +80,7 @@ class Machine:
         finally:
             running.cancel()
 
-    async def joins(self, *peers: str, **flags: object) -> schemas.Joined:
+    async def joins(self, *peers: str, **flags: object) -> startschemas.Joined:
         """It becomes a member and runs nothing."""
         async with asyncio.timeout(PATIENCE):
             return await node.join(self.config(*peers, **flags), lambda _: None)
@@ -91,7 +91,7 @@ class Machine:
             await node.run(self.config(*peers, **flags), never_ready)
 
 
-def never_ready(_: schemas.Started) -> None:
+def never_ready(_: startschemas.Started) -> None:
     raise AssertionError("the node is up")
 
 

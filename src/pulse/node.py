@@ -14,7 +14,7 @@ from importlib.metadata import version
 from random import SystemRandom
 from typing import Protocol
 
-from pulse import apisockets, clock, member, schemas, socksdoor, streaming, underlay, uses
+from pulse import apisockets, clock, member, schemas, socksdoor, startschemas, streaming, underlay, uses
 from pulse.api.control import Control
 from pulse.apisockets import Sockets
 from pulse.config import NodeConfig
@@ -82,7 +82,7 @@ class Node:
 
 
 async def run(
-    config: NodeConfig, ready: Callable[[schemas.Started], None], progress: Callable[[str], None] = lambda _: None
+    config: NodeConfig, ready: Callable[[startschemas.Started], None], progress: Callable[[str], None] = lambda _: None
 ) -> None:
     """Run a node until SIGTERM, SIGINT or `pulse stop`; `ready` is told once it is up, `progress` each step till then.
 
@@ -105,7 +105,7 @@ async def run(
         await _serve(node, ready, _started(config, node, sockets, api, doors, made=made))
 
 
-async def join(config: NodeConfig, progress: Callable[[str], None]) -> schemas.Joined:
+async def join(config: NodeConfig, progress: Callable[[str], None]) -> startschemas.Joined:
     """Join a network and write what that brought; `progress` is told each step. Raises PulseError."""
     with _data_dir(config), _links(config, any_port=True) as links:
         if held := member.held(config):
@@ -115,7 +115,7 @@ async def join(config: NodeConfig, progress: Callable[[str], None]) -> schemas.J
             )
         identity = await member.joined(config, links, progress)
     me = identity.certificate
-    return schemas.Joined(
+    return startschemas.Joined(
         identity_of(me), me.not_after, identity.pinned, address=identity.bootstrap[0], data_dir=str(config.data_dir)
     )
 
@@ -331,7 +331,7 @@ def _each(*calls: Callable[[], None] | None) -> Callable[[], None]:
 # Running
 
 
-async def _serve(node: Node, ready: Callable[[schemas.Started], None], started: schemas.Started) -> None:
+async def _serve(node: Node, ready: Callable[[startschemas.Started], None], started: startschemas.Started) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.telling.node.stopping.set)
@@ -348,10 +348,10 @@ async def _serve(node: Node, ready: Callable[[schemas.Started], None], started: 
 
 def _started(
     config: NodeConfig, node: Node, sockets: str, api: Sockets, doors: Doors, *, made: bool
-) -> schemas.Started:
+) -> startschemas.Started:
     told = list(node.advertised())
     invite = node.ca.invite(schemas.TokenRequest(INVITE_TTL, 1))[0] if made and told and node.ca else ""
-    return schemas.Started(
+    return startschemas.Started(
         node=node.telling.status.identity(),
         listen=node.telling.status.listen,
         advertised=told,

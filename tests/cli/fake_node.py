@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 from contextlib import closing
 
-from pulse import schemas, settings
+from pulse import schemas, settings, startschemas
 from pulse.api.app import build
 from pulse.api.server import ApiService, ControlSocket
 from pulse.config import NodeConfig
@@ -28,7 +28,7 @@ class StoppingNode(FakeNode):
         return schemas.Stopping(os.getpid())
 
 
-async def run(config: NodeConfig, ready: Callable[[schemas.Started], None], _: Callable[[str], None]) -> None:
+async def run(config: NodeConfig, ready: Callable[[startschemas.Started], None], _: Callable[[str], None]) -> None:
     match os.environ["FAKE_NODE"]:
         case "refuse":
             raise SystemRefused(NO_TUN)
@@ -46,7 +46,7 @@ async def run(config: NodeConfig, ready: Callable[[schemas.Started], None], _: C
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(ApiService(build(FakeControl(node=StoppingNode)), socket).run())
             ready(
-                schemas.Started(
+                startschemas.Started(
                     IDENTITY, "0.0.0.0:443", ["relay.example.com:443"], "", True, str(config.data_dir), "pls_eyJhQ",
                     socks=config.socks.listen if config.socks.enabled else "",
                     api_problem=TAKEN if os.environ["FAKE_NODE"] == "port taken" else "",
@@ -56,11 +56,13 @@ async def run(config: NodeConfig, ready: Callable[[schemas.Started], None], _: C
             serving.cancel()
 
 
-async def join(config: NodeConfig, progress: Callable[[str], None]) -> schemas.Joined:
+async def join(config: NodeConfig, progress: Callable[[str], None]) -> startschemas.Joined:
     if len(config.join.token) < 32 and not config.join.invite:
         raise Refused(WEAK)
     progress("reached relay.example.com:443 (quic, 23 ms)")
     progress("CA a91f 22c0 77e4 is the one in the invite")
     config.identity_dir.mkdir(mode=0o700, parents=True)
     (config.data_dir / "joined.json").write_bytes(settings.dumps(config))
-    return schemas.Joined(IDENTITY, 7e6, pinned=True, address="relay.example.com:443", data_dir=str(config.data_dir))
+    return startschemas.Joined(
+        IDENTITY, 7e6, pinned=True, address="relay.example.com:443", data_dir=str(config.data_dir)
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pulse import schemas
+from pulse import schemas, startschemas
 from pulse.errors import Conflict, LinkError, PulseError, Refused
 from pulse.lab.host import Output, wait_until
 from pulse.lab.lab import Lab
@@ -153,7 +153,7 @@ def test_a_join_takes_relay_and_token_in_both_orders(pair: Pair, newcomer: Node,
 
 
 def test_an_invite_is_all_it_takes(pair: Pair, newcomer: Node) -> None:
-    joined = msgspec.json.decode(newcomer.host.pulse("join", invite(pair), "--json").stdout, type=schemas.Joined)
+    joined = msgspec.json.decode(newcomer.host.pulse("join", invite(pair), "--json").stdout, type=startschemas.Joined)
 
     assert joined.pinned
     assert joined.node.ca_hash == pair.ca.status().node.ca_hash

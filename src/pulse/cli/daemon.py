@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import msgspec
 from cyclopts import Parameter
 
-from pulse import schemas, settings
+from pulse import settings, startschemas
 from pulse.cli import detached as pipe
 from pulse.cli.argv import revealed
 from pulse.cli.options import Config, LogLevel, Network, NodeDir, NodeFlags, Token, TokenFile
@@ -176,7 +176,7 @@ def _is_member(config: NodeConfig) -> bool:
     return True
 
 
-def _live(config: NodeConfig, step: Callable[[str], None], ready: Callable[[schemas.Started], None]) -> None:
+def _live(config: NodeConfig, step: Callable[[str], None], ready: Callable[[startschemas.Started], None]) -> None:
     """Join if need be, then run the node to its end."""
     import asyncio
 
@@ -192,10 +192,10 @@ def _live(config: NodeConfig, step: Callable[[str], None], ready: Callable[[sche
         listener.stop()
 
 
-def _join(config: NodeConfig, step: Callable[[str], None]) -> schemas.Joined:
+def _join(config: NodeConfig, step: Callable[[str], None]) -> startschemas.Joined:
     import asyncio
 
-    joined: schemas.Joined = asyncio.run(_node().join(config, step))
+    joined: startschemas.Joined = asyncio.run(_node().join(config, step))
     return joined
 
 
@@ -221,7 +221,7 @@ def _wait_gone(pid: int, patience: float) -> bool:
         os.close(descriptor)
 
 
-def _show_started(started: schemas.Started) -> None:
+def _show_started(started: startschemas.Started) -> None:
     node = started.node
     keep = f"made now; CA {spaced(node.ca_hash)}, keep {started.data_dir} safe"
     pairs = [

@@ -18,7 +18,7 @@ from typing import IO, Final
 
 import msgspec
 
-from pulse import errors, schemas, settings
+from pulse import errors, settings, startschemas
 from pulse.config import NodeConfig
 from pulse.errors import PulseError, Refused
 
@@ -35,7 +35,7 @@ class Step(msgspec.Struct, frozen=True, tag="step"):
 class Up(msgspec.Struct, frozen=True, tag="up"):
     """The node runs."""
 
-    started: schemas.Started
+    started: startschemas.Started
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
@@ -60,7 +60,7 @@ class Report:
         """Tell that a step is done."""
         self._tell(Step(text))
 
-    def up(self, started: schemas.Started) -> None:
+    def up(self, started: startschemas.Started) -> None:
         """Tell that the node is up, and hang up."""
         self._tell(Up(started))
         self.close()
@@ -82,7 +82,7 @@ class Report:
                 self._pipe.write(msgspec.json.encode(what) + b"\n")
 
 
-def spawn(config: NodeConfig, step: Callable[[str], None]) -> schemas.Started:
+def spawn(config: NodeConfig, step: Callable[[str], None]) -> startschemas.Started:
     """Start a node with these settings and wait until it is up; raises what it says, or PulseError if it crashed."""
     log = config.data_dir / LOG_NAME
     reader, writer = os.pipe()
@@ -118,7 +118,7 @@ def _hand_over(child: subprocess.Popen[bytes], config: NodeConfig) -> None:
 
 def _wait(
     reports: IO[bytes], child: subprocess.Popen[bytes], log: Path, step: Callable[[str], None]
-) -> schemas.Started:
+) -> startschemas.Started:
     for line in reports:
         match _decoder.decode(line):
             case Step(text):

@@ -1,6 +1,7 @@
 """Settings from four places: what wins, and what is refused, by the name people know it under."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from pulse.config import Bootstrap, Join, Node, NodeConfig, Tun
 from pulse.errors import ConfigError
-from pulse.settings import SETTINGS, VARIABLES, dumps, load, loads
+from pulse.flags import SETTINGS, VARIABLES
+from pulse.settings import dumps, load, loads
 
 TOKEN = "k7Qp2vXz9LmN4rTb8WcY1sDf6GhJ3aE5"
 
@@ -170,7 +172,18 @@ def test_a_mistake_in_the_file_is_told_with_file_and_path(file: Path, text: str,
     with pytest.raises(ConfigError) as refused:
         loaded(file, text)
 
-    assert str(refused.value).startswith(f"{file}: {said}")
+    assert re.match(rf"{re.escape(str(file))}(:\d+)?: {re.escape(said)}", str(refused.value))
+
+
+def test_a_mistake_in_the_file_is_told_with_its_line(file: Path) -> None:
+    for text, line in (
+        ("# a\n[node]\nlisen = ':1'\nlisten = ':1'", 3),
+        ("[tun]\nenabled = true\n\nqueues = 0", 4),
+        ("[node]\naddr = ':1'\n[dsn]\na = 1", 3),
+        ("[tun]\nqueues = 2\n[node]\naddr = 'nowhere'", 4),
+    ):
+        with pytest.raises(ConfigError, match=f"{file}:{line}: "):
+            loaded(file, text)
 
 
 @pytest.mark.parametrize("content", [b"[node", b"a = ", b"\xff\xfe", b"[node]\n[node]"])
@@ -231,7 +244,7 @@ def test_a_peer_that_is_no_address_is_told() -> None:
 
 
 def test_an_address_in_the_file_is_told_with_the_file(file: Path) -> None:
-    with pytest.raises(ConfigError, match=rf'^{file}: node\.addr: "443" is no address'):
+    with pytest.raises(ConfigError, match=rf'^{file}:2: node\.addr: "443" is no address'):
         loaded(file, "[node]\naddr='443'")
 
 

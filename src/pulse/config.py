@@ -4,7 +4,6 @@ Where settings come from is the business of `settings.py`. Invariant: what peopl
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -13,7 +12,6 @@ import msgspec
 
 from pulse.core import addresses
 from pulse.core.network.ranges import mesh_range
-from pulse.core.types import MOST_SERVICES, is_domain, is_network_name, is_node_name, is_service_name
 from pulse.errors import ConfigError
 
 DEFAULT_PORT: Final = 8443
@@ -21,6 +19,7 @@ DEFAULT_API: Final = ("127.0.0.1", 8080)
 DEFAULT_DNS: Final = ("127.0.0.1", 5353)
 OFF: Final = "off"
 SERVICE_DATA_DIR: Final = Path("/var/lib/pulse")
+SERVICE_CONFIG: Final = Path("/etc/pulse-mesh/config.toml")
 SERVICE_SOCKET: Final = Path("/run/pulse/pulse.sock")
 SOCKET_NAME: Final = "pulse.sock"
 TUNNEL_NAME: Final = "tunnel.sock"
@@ -35,6 +34,24 @@ HIDDEN: Final = "(hidden)"
 
 LogLevel = Literal["debug", "info", "warn", "error"]
 LogFormat = Literal["text", "json"]
+
+CHANGED_FROM_AFAR: Final = (
+    "node.log_level",
+    "node.log_format",
+    "node.log_bytes",
+    "node.log_files",
+    "node.addr",
+    "bootstrap.peers",
+    "bootstrap.dns_domain",
+    "tun.fec",
+    "tun.queues",
+    "portmap.enabled",
+    "beacon.enabled",
+    "nat.birthday",
+    "persist.enabled",
+    "persist.interval",
+)
+"""Settings that a node may let operators change: none by which it would get more rights, other files, or be gone."""
 
 _SECRETS: Final = frozenset({"token", "invite", "join_token", "tcp_token", "password"})
 
@@ -69,6 +86,10 @@ class Node(Section, frozen=True):
     """Empty once the settings are merged: `tcp_token` has what the file held."""
     reverse_forwards: bool = False
     """Listen on loopback for nodes that ask for it (`pulse forward --reverse`), as far as the rules let them."""
+    log_bytes: Annotated[int, msgspec.Meta(ge=1_000, le=10_000_000_000)] = 10_000_000
+    """Bytes after which a node in the background begins a new log file."""
+    log_files: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
+    """Log files it keeps, the one it writes among them."""
 
 
 class Bootstrap(Section, frozen=True):
@@ -188,6 +209,14 @@ class Control(Section, frozen=True):
     socket: str = ""
 
 
+class Remote(Section, frozen=True):
+    """What operators may do to this node from another one; nothing, unless it is said here."""
+
+    restart: bool = False
+    config: tuple[str, ...] = ()
+    """Settings they may change, such as `node.log_level`."""
+
+
 class NodeConfig(Section, frozen=True):
     """Every setting of a node."""
 
@@ -204,6 +233,7 @@ class NodeConfig(Section, frozen=True):
     beacon: Beacon = Beacon()
     nat: Nat = Nat()
     control: Control = Control()
+    remote: Remote = Remote()
 
     def __repr__(self) -> str:
         """Names the data directory only: tokens must not reach a log."""
@@ -304,82 +334,6 @@ def split(address: str, path: str) -> tuple[str, int]:
         return addresses.split(address)
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
-
-
-def check(config: NodeConfig, called: Callable[[str], str] = str) -> None:
-    """Judge what types cannot: addresses, the network's name and the range.
-
-    `called` gives a TOML path the name people know it under. Raises ConfigError.
-    """
-    split(config.node.addr, called("node.addr"))
-    if config.node.listen:
-        split(config.node.listen, called("node.listen"))
-    _check_listeners(config, called)
-    for host in config.scribe.hosts:
-        if not (addresses.is_ip(host) or is_domain(host)):
-            raise ConfigError(f'{called("scribe.hosts")}: "{host}" is no host. Write a name like example.com, or an IP')
-    for path, address in (("join.relay_addr", config.join.relay_addr), *_peers(config)):
-        if address and not split(address, called(path))[0]:
-            raise ConfigError(f'{called(path)}: "{address}" names no host. Write host:port')
-    if config.bootstrap.dns_domain and not is_domain(config.bootstrap.dns_domain):
-        raise ConfigError(
-            f'{called("bootstrap.dns_domain")}: "{config.bootstrap.dns_domain}" is no domain. Write it like example.com'
-        )
-    if config.node.network_id and not is_network_name(config.node.network_id):
-        raise ConfigError(
-            f'{called("node.network_id")}: "{config.node.network_id}" cannot name a network: '
-            'lower case letters, digits and "-" inside, at most 63'
-        )
-    if config.node.name and not is_node_name(config.node.name):
-        raise ConfigError(
-            f'node.name: "{config.node.name}" cannot name a node: a DNS label in lower case that reads as no node id'
-        )
-    if config.tun.cidr:
-        mesh_range(config.tun.cidr, called("tun.cidr"))
-    if config.dns.listen:
-        host, _ = split(config.dns.listen, called("dns.listen"))
-        if host and not addresses.is_ip(host):
-            raise ConfigError(f'{called("dns.listen")}: "{host}" is no IP. Write it like 127.0.0.1:5353')
-    _check_services(config.dns.service, called("dns.service"))
-
-
-def _check_listeners(config: NodeConfig, called: Callable[[str], str]) -> None:
-    for path, address in (("node.tcp_listen", config.node.tcp_listen), ("scribe.listen", config.scribe.listen)):
-        if address not in ("", OFF):
-            split(address, called(path))
-    split(config.socks.listen, called("socks.listen"))
-
-
-def _check_services(services: Sequence[DnsService], path: str) -> None:
-    if len(services) > MOST_SERVICES:
-        raise ConfigError(f"{path}: these are {len(services)} services; a node announces {MOST_SERVICES} at most")
-    for number, each in enumerate(services, 1):
-        if not is_service_name(each.name):
-            raise ConfigError(
-                f'{path} {number}: "{each.name}" cannot name a service: lower case letters, digits and inner -, '
-                "15 at most, as in postgres"
-            )
-        if (each.name, each.port) in {(other.name, other.port) for other in services[: number - 1]}:
-            raise ConfigError(f"{path} {number}: {each.name} at port {each.port} is there twice")
-
-
-def check_whole(config: NodeConfig) -> None:
-    """Judge what several settings come to together, from whatever places they are. Raises ConfigError."""
-    socks = config.socks
-    if bool(socks.user) != bool(socks.password):
-        raise ConfigError("socks.user and socks.password go together. Set both (password_file will do), or neither")
-    if max(len(socks.user.encode()), len(socks.password.encode())) > LOGIN_LIMIT or ":" in socks.user:
-        raise ConfigError(f"socks.user and socks.password have {LOGIN_LIMIT} bytes at most, and a user has no colon")
-    host, _ = config.socks_listen
-    if socks.enabled and not socks.user and not addresses.is_loopback(host):
-        raise ConfigError(
-            f"socks.listen: {socks.listen} is open to other machines, so programs have to log in there.\n"
-            "Set [socks] user and password_file, or listen on loopback: --socks-listen 127.0.0.1:1080"
-        )
-
-
-def _peers(config: NodeConfig) -> Iterator[tuple[str, str]]:
-    return (("bootstrap.peers", peer) for peer in config.bootstrap.peers)
 
 
 def absolute(path: str) -> Path:

@@ -16,12 +16,13 @@ from pulse.config import NodeConfig
 from pulse.core.facts import Fact
 from pulse.core.mesh import Mesh
 from pulse.core.network import ranges
+from pulse.core.trust.authorities import Chain, chain_of
 from pulse.core.trust.certificates import as_utc
 from pulse.core.trust.join import FINAL
 from pulse.core.trust.members import label
 from pulse.core.trust.renewal import Renewal
 from pulse.core.types import spaced
-from pulse.errors import LinkError, NotFound
+from pulse.errors import LinkError, NotFound, PulseError
 from pulse.net import relays as zone
 from pulse.net.links import Links, Rpc
 from pulse.services import enrol
@@ -30,6 +31,7 @@ from pulse.services.join import JoinService
 from pulse.services.renewal import RenewalDenied, RenewalService, over_lanes
 from pulse.store import authority, identity, peers
 from pulse.store.identity import Identity
+from pulse.store.netconfig import NetworkStore
 
 log = logging.getLogger(__name__)
 
@@ -169,3 +171,16 @@ async def _published(domain: str, progress: Callable[[str], None]) -> tuple[str,
         raise LinkError(f'_pulse.{domain} names no relay. Its TXT records have to be like "relay.{domain}:443"')
     progress(f"{domain} names {', '.join(found)}")
     return found
+
+
+def chain_known(config: NodeConfig, identity: Identity, store: NetworkStore) -> Chain:
+    """The CA keys that count, as far as this node's disk knows; where the CA is, that knows best."""
+    found = chain_of(identity.certificate.network, identity.authorities, identity.successions)
+    kept, own = store.load_chain(), authority.statements(config.data_dir)
+    if kept.warning:
+        log.warning("stored statements about CA keys damaged", extra={"error": kept.warning})
+    try:
+        return found.merged(kept.statements).merged(own)
+    except PulseError as error:
+        log.warning("stored object left out", extra={"kind": "chain", "error": str(error)})
+        return found

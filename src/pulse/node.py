@@ -24,9 +24,8 @@ from pulse.core.facts import ClockRead
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
 from pulse.core.paths.noderecord import Service as Offered
-from pulse.core.trust.authorities import Chain, chain_of
 from pulse.core.types import SHORT_ID
-from pulse.errors import Conflict, PulseError
+from pulse.errors import Conflict
 from pulse.governance import Governance, govern
 from pulse.insight import Insight, insight
 from pulse.net import proxy
@@ -34,6 +33,7 @@ from pulse.net.advertised import advertised
 from pulse.net.dataplane import DataplaneLinks
 from pulse.net.dialler import Dialler
 from pulse.net.sockets import bind_tcp, bind_udp
+from pulse.operations import Operations, Reread, operations
 from pulse.services.acls import AclService
 from pulse.services.ca import CaService
 from pulse.services.chain import ChainService
@@ -48,7 +48,7 @@ from pulse.services.traversal import TraversalService
 from pulse.services.trust import TrustService
 from pulse.services.tun import TunService
 from pulse.services.tunnels import Door
-from pulse.store import authority, backup, boot, files
+from pulse.store import backup, boot, files
 from pulse.store.identity import Identity
 from pulse.store.netconfig import NetworkStore
 from pulse.streaming import Streaming
@@ -74,6 +74,7 @@ class Node:
     mesh: MeshService
     control: Control
     telling: Insight
+    operating: Operations
     ca: CaService | None
     tun: TunService | None
     advertised: Callable[[], tuple[str, ...]]
@@ -82,10 +83,14 @@ class Node:
 
 
 async def run(
-    config: NodeConfig, ready: Callable[[startschemas.Started], None], progress: Callable[[str], None] = lambda _: None
-) -> None:
-    """Run a node until SIGTERM, SIGINT or `pulse stop`; `ready` is told once it is up, `progress` each step till then.
+    config: NodeConfig,
+    ready: Callable[[startschemas.Started], None],
+    progress: Callable[[str], None] = lambda _: None,
+    reread: Reread = None,
+) -> bool:
+    """Run a node until SIGTERM, SIGINT or `pulse stop`; True if it is to be started anew.
 
+    `ready` is told once it is up, `progress` each step till then; `reread` gives the settings as they are now.
     Raises PulseError.
     """
     with (
@@ -99,10 +104,12 @@ async def run(
         held = member.held(config)
         identity = await (member.lasting(config, links, held, progress) if held else member.enrolled(config, links))
         node = _build(config, links, identity, api, replace(doors, socks=socks), tunnels)
+        node.operating.reload.reread = reread or node.operating.reload.reread
         # Only now: to a neighbour that dials while we start, a WebSocket would look quicker than QUIC.
         sockets = _listen(links, config.listen[0])
         made = held is None and identity.certificate.is_ca
         await _serve(node, ready, _started(config, node, sockets, api, doors, made=made))
+        return node.operating.again
 
 
 async def join(config: NodeConfig, progress: Callable[[str], None]) -> startschemas.Joined:
@@ -146,8 +153,9 @@ def _build(
     telling = insight(
         config, links, meshing, rpc, governance, tun, portmap, used.resolver, VERSION, pinned=identity.pinned
     )
-    methods |= {MethodName.PUNCH: traversal.answer, **telling.methods, **governance.methods}
-    control = _control(governance, telling, used, mesh)
+    operating = operations(config, meshing, rpc, tun, governance, telling, VERSION)
+    methods |= {MethodName.PUNCH: traversal.answer, **telling.methods, **governance.methods, **operating.methods}
+    control = _control(governance, telling, used, operating, mesh)
     services: tuple[Service | None, ...] = (
         meshing,
         telling.events,
@@ -162,16 +170,18 @@ def _build(
         *used.running,
         *streams.running,
         socksdoor.service(config, mesh, streams.streams, doors.socks) if doors.socks else None,
+        *operating.running,
         *_lasting(config, links, identity, meshing, trust, rpc, governance),
         FecService.offered(links, mesh.routing.routes) if config.tun.fec else None,
     )
-    node = Node(meshing, control, telling, governance.ca, tun, told, tuple(each for each in services if each))
+    running = tuple(each for each in services if each)
+    node = Node(meshing, control, telling, operating, governance.ca, tun, told, running)
     _wake(config, identity, node, persist, trust)
     governance.wake()
     return node
 
 
-def _control(governance: Governance, telling: Insight, used: Uses, mesh: Mesh) -> Control:
+def _control(governance: Governance, telling: Insight, used: Uses, operating: Operations, mesh: Mesh) -> Control:
     """All that this node can be asked for."""
     return Control(
         node=telling.node,
@@ -194,6 +204,9 @@ def _control(governance: Governance, telling: Insight, used: Uses, mesh: Mesh) -
         events=telling.history,
         keys=governance.keys,
         resolver=used.resolver,
+        doctor=operating.doctor,
+        reload=operating.reload,
+        remote=operating.remote,
     )
 
 
@@ -264,7 +277,7 @@ def _mesh(config: NodeConfig, identity: Identity, store: NetworkStore) -> Mesh:
     return Mesh(
         me,
         identity.key,
-        _chain(config, identity, store),
+        member.chain_known(config, identity, store),
         SystemRandom(),
         boot=count.count,
         version=VERSION,
@@ -273,19 +286,6 @@ def _mesh(config: NodeConfig, identity: Identity, store: NetworkStore) -> Mesh:
         birthday=config.nat.birthday,
         services=[Offered(each.name, each.port, each.priority) for each in config.dns.service],
     )
-
-
-def _chain(config: NodeConfig, identity: Identity, store: NetworkStore) -> Chain:
-    """The CA keys that count, as far as this node's disk knows; where the CA is, that knows best."""
-    chain = chain_of(identity.certificate.network, identity.authorities, identity.successions)
-    kept, own = store.load_chain(), authority.statements(config.data_dir)
-    if kept.warning:
-        log.warning("stored statements about CA keys damaged", extra={"error": kept.warning})
-    try:
-        return chain.merged(kept.statements).merged(own)
-    except PulseError as error:
-        log.warning("stored object left out", extra={"kind": "chain", "error": str(error)})
-        return chain
 
 
 def _tun(config: NodeConfig, links: DataplaneLinks, mesh: Mesh) -> TunService | None:
@@ -307,7 +307,7 @@ def _listen(links: DataplaneLinks, host: str) -> str:
 
 def _wake(config: NodeConfig, identity: Identity, node: Node, persist: PersistService, trust: TrustService) -> None:
     """Bring back what was known, show ourselves, and begin to dial."""
-    now = _now()
+    now = asyncio.get_running_loop().time()
     restored = persist.restore(now)
     trust.install()
     node.mesh.perform(effect for effect in restored if not isinstance(effect, TrustChanged))
@@ -338,8 +338,10 @@ async def _serve(node: Node, ready: Callable[[startschemas.Started], None], star
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(service.run()) for service in node.services]
         ready(started)
+        node.operating.up(f"up: {started.node.name} {started.node.v4} in {started.node.network}")
         log.info("node up", extra={"node": started.node.id[:SHORT_ID], "listen": started.listen})
         await node.telling.node.stopping.wait()
+        node.operating.leaving()
         await node.mesh.leave()
         for task in running:
             task.cancel()
@@ -383,7 +385,3 @@ def _links(config: NodeConfig, *, any_port: bool = False) -> Iterator[DataplaneL
         yield links
     finally:
         links.close()
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

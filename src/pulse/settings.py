@@ -4,8 +4,8 @@ A setting is known by its TOML path (`tun.enabled`), its flag (`--tun`) and its 
 Invariant: nothing unknown is ignored; an error names the path, where it came from, and the nearest name.
 """
 
-import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -14,89 +14,22 @@ from typing import Any, Final
 
 import msgspec
 
-from pulse.config import NodeConfig, absolute, check, check_whole, default_data_dir
+from pulse import remote, tomllines
+from pulse.checks import check, check_whole, near
+from pulse.config import SERVICE_CONFIG, SERVICE_DATA_DIR, NodeConfig, absolute, default_data_dir
 from pulse.core.types import INVITE_PREFIX
 from pulse.errors import ConfigError
+from pulse.flags import LISTS, NUMBERS, SETTINGS, SWITCHES, VARIABLES
 
 TOKEN_FILE_LIMIT: Final = 4096
 
-SETTINGS: Final = {
-    "addr": "node.addr",
-    "listen": "node.listen",
-    "data-dir": "node.data_dir",
-    "network": "node.network_id",
-    "name": "node.name",
-    "log-level": "node.log_level",
-    "tcp": "node.tcp_listen",
-    "join": "join.relay_addr",
-    "token": "join.token",
-    "token-file": "join.token_file",
-    "ca": "ca.enabled",
-    "ca-token": "ca.join_token",
-    "force-time": "ca.force_time",
-    "scribe": "scribe.enabled",
-    "scribe-listen": "scribe.listen",
-    "tun": "tun.enabled",
-    "tun-queues": "tun.queues",
-    "fec": "tun.fec",
-    "dns": "dns.enabled",
-    "dns-listen": "dns.listen",
-    "mesh-cidr": "tun.cidr",
-    "socks": "socks.enabled",
-    "socks-listen": "socks.listen",
-    "portmap": "portmap.enabled",
-    "beacon": "beacon.enabled",
-    "birthday": "nat.birthday",
-}
-"""Flag (without its dashes) to TOML path; the variable is PULSE_ and the flag in capitals."""
-
-_NO_FLAG: Final = (
-    "node.log_format",
-    "node.tcp_token",
-    "node.tcp_token_file",
-    "node.reverse_forwards",
-    "bootstrap.peers",
-    "bootstrap.dns_domain",
-    "scribe.hosts",
-    "ca.cert_life",
-    "tun.name",
-    "socks.user",
-    "socks.password",
-    "socks.password_file",
-    "persist.enabled",
-    "persist.interval",
-    "control.socket",
-)
-"""Settings without a flag; their variable is PULSE_, section and key: PULSE_TUN_NAME."""
-
-VARIABLES: Final = {f"PULSE_{flag.upper().replace('-', '_')}": path for flag, path in SETTINGS.items()} | {
-    f"PULSE_{path.upper().replace('.', '_')}": path for path in _NO_FLAG
-}
-"""Environment variable to TOML path. Others named PULSE_… are none of ours: PulseAudio has some."""
-
-_SWITCHES: Final = frozenset(
-    {
-        "node.reverse_forwards",
-        "ca.enabled",
-        "ca.force_time",
-        "scribe.enabled",
-        "tun.enabled",
-        "tun.fec",
-        "dns.enabled",
-        "socks.enabled",
-        "portmap.enabled",
-        "persist.enabled",
-        "beacon.enabled",
-        "nat.birthday",
-    }
-)
-_NUMBERS: Final = frozenset({"ca.cert_life", "tun.queues", "persist.interval"})
-_LISTS: Final = frozenset({"bootstrap.peers", "scribe.hosts"})
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 _IN_FILES: Final = (("join", "token"), ("node", "tcp_token"), ("socks", "password"))
 """Secrets that can stand in a file of their own, which a key with `_file` at its end names."""
+
+_JOINING: Final = frozenset({"join.token", "join.token_file", "join.invite"})
 
 LATER: Final = {
     "exit": "the exit node",
@@ -115,18 +48,67 @@ def load(
     Without `file`, PULSE_CONFIG is read, else `config.toml` in the data directory if there is one.
     A peer that begins with pls_ is an invite. Raises ConfigError.
     """
+    return layers(flags, peers, file, environment).merged()
+
+
+class Layers(msgspec.Struct, frozen=True):
+    """Where the settings of a node come from, to be merged again once the file has changed.
+
+    Secrets by which a machine joins may be in it: it goes to our own child alone, as `dumps` does.
+    """
+
+    file: str = ""
+    """Absolute; empty for none."""
+    wanted: bool = False
+    """Somebody named the file, so it has to be there."""
+    environment: dict[str, Any] = {}
+    flags: dict[str, Any] = {}
+
+    def merged(self) -> NodeConfig:
+        """The settings as they are now. Raises ConfigError."""
+        file = read_file(Path(self.file)) if self.file and (self.wanted or os.path.isfile(self.file)) else {}
+        sources = ((self.file, file), ("the environment", self.environment), ("the flags", self.flags))
+        merged: dict[str, Any] = {}
+        for source, values in sources[1:]:
+            _judge(values, source)
+        for source, values in sources:
+            _lay(merged, values, source)
+        config = _converted(merged, "the settings")
+        distant = remote.read(config)
+        if distant:
+            merged = {}
+            for source, values in (sources[0], ("the settings from afar", distant), *sources[1:]):
+                _lay(merged, values, source)
+            config = _converted(merged, "the settings")
+            check(config)
+        return _finish(config)
+
+    def lasting(self, config: NodeConfig) -> "Layers":
+        """The same wherever the process goes from here, without what only a first start takes.
+
+        Paths are those of `config`, which these layers made.
+        """
+        flags = {section: dict(inner) for section, inner in self.flags.items()}
+        environment = {section: dict(inner) for section, inner in self.environment.items()}
+        for values in (flags, environment):
+            for key in ("token", "token_file", "invite"):
+                values.get("join", {}).pop(key, None)
+        _put(flags, "node.data_dir", config.node.data_dir)
+        _put(flags, "control.socket", config.control.socket)
+        return Layers(self.file, self.wanted, environment, flags)
+
+
+def layers(
+    flags: Mapping[str, object],
+    peers: tuple[str, ...] = (),
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Layers:
+    """What `load` merges. Raises ConfigError."""
     variables = os.environ if environment is None else environment
-    named = file or _usual_file(flags, variables)
-    merged: dict[str, Any] = {}
-    for source, values in (
-        (str(named), _read(named) if named else {}),
-        ("the environment", _from_environment(variables)),
-        ("the flags", _from_flags(flags, peers)),
-    ):
-        _refuse_unknown(values, source)
-        check(_converted(values, source), partial(_called, source=source))
-        _lay(merged, values, source)
-    return _finish(_converted(merged, "the settings"))
+    named = file or (Path(variables["PULSE_CONFIG"]) if variables.get("PULSE_CONFIG") else None)
+    place = absolute(str(named)) if named else _usual_file(flags, variables)
+    return Layers(str(place), named is not None, _from_environment(variables), _from_flags(flags, peers))
 
 
 def dumps(config: NodeConfig) -> bytes:
@@ -139,12 +121,41 @@ def loads(data: bytes) -> NodeConfig:
     return msgspec.json.decode(data, type=NodeConfig)
 
 
-def _usual_file(flags: Mapping[str, object], variables: Mapping[str, str]) -> Path | None:
-    if variables.get("PULSE_CONFIG"):
-        return Path(variables["PULSE_CONFIG"])
+def changed(old: NodeConfig, new: NodeConfig) -> list[str]:
+    """Paths of the settings in which two differ, those aside by which a machine joins."""
+    pairs = ((section, getattr(old, section), getattr(new, section)) for section in old.__struct_fields__)
+    return [
+        f"{section}.{key}"
+        for section, ours, theirs in pairs
+        for key in ours.__struct_fields__
+        if getattr(ours, key) != getattr(theirs, key) and f"{section}.{key}" not in _JOINING
+    ]
+
+
+def updated(old: NodeConfig, new: NodeConfig, paths: Iterable[str]) -> NodeConfig:
+    """The old settings, but for those at `paths`, which are as in the new ones."""
+    for path in paths:
+        section, _, key = path.partition(".")
+        value = getattr(getattr(new, section), key)
+        old = msgspec.structs.replace(old, **{section: msgspec.structs.replace(getattr(old, section), **{key: value})})
+    return old
+
+
+def placed(config: NodeConfig) -> NodeConfig:
+    """The settings with absolute paths: the same wherever the node then runs."""
+    return msgspec.structs.replace(
+        config,
+        node=msgspec.structs.replace(config.node, data_dir=str(config.data_dir)),
+        control=msgspec.structs.replace(config.control, socket=str(config.socket)),
+    )
+
+
+def _usual_file(flags: Mapping[str, object], variables: Mapping[str, str]) -> Path:
     data_dir = flags.get("data-dir") or variables.get("PULSE_DATA_DIR") or default_data_dir()
     usual = absolute(str(data_dir)) / "config.toml"
-    return usual if os.path.isfile(usual) else None
+    if absolute(str(data_dir)) == SERVICE_DATA_DIR and not usual.exists() and SERVICE_CONFIG.exists():
+        return SERVICE_CONFIG
+    return usual
 
 
 def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
@@ -172,27 +183,59 @@ def _from_flags(flags: Mapping[str, object], peers: tuple[str, ...]) -> dict[str
 
 
 def _from_text(path: str, variable: str, text: str) -> object:
-    if path in _SWITCHES:
+    if path in SWITCHES:
         if text.lower() in _TRUE | _FALSE:
             return text.lower() in _TRUE
         raise ConfigError(f"{variable}: {text!r} is neither yes nor no")
-    if path in _NUMBERS:
+    if path in NUMBERS:
         try:
             return float(text) if path == "persist.interval" else int(text)
         except ValueError:
             raise ConfigError(f"{variable}: {text!r} is no number") from None
-    return [each.strip() for each in text.split(",")] if path in _LISTS else text
+    return [each.strip() for each in text.split(",")] if path in LISTS else text
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_file(path: Path) -> dict[str, Any]:
+    """What a file says, by section and key. Raises ConfigError, which names file, line and key."""
     try:
-        return tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
+        text = path.expanduser().read_text(encoding="utf-8")
+        values = tomllib.loads(text)
     except FileNotFoundError as error:
         raise ConfigError(f"--config: there is no file {path}") from error
     except OSError as error:
         raise ConfigError(f"--config: cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is no TOML: {error}") from error
+    try:
+        _judge(values, str(path))
+        _lay({}, values, str(path))
+    except ConfigError as error:
+        raise ConfigError(_with_line(str(error), str(path), text)) from error
+    return values
+
+
+def value_of(path: str, text: str) -> object:
+    """A setting as people type it, for the key at `path`. Raises ConfigError."""
+    value = _from_text(path, path, text)
+    values: dict[str, Any] = {}
+    _put(values, path, value)
+    _judge(values, "the settings")
+    return value
+
+
+def _judge(values: dict[str, Any], source: str) -> None:
+    _refuse_unknown(values, source)
+    check(_converted(values, source), partial(_called, source=source))
+
+
+def _with_line(said: str, source: str, text: str) -> str:
+    """The error with the line of the key that it names, where that is certain."""
+    what = said.removeprefix(f"{source}: ")
+    for path, line in sorted(tomllines.lines(text).items(), key=lambda each: -len(each[0])):
+        name = re.escape(".".join(map(str, path)))
+        if re.match(rf"(?:unknown (?:key|section) )?\[?{name}(?!\w|\.\w)", what):
+            return f"{source}:{line}: {what}"
+    return said
 
 
 def _refuse_unknown(values: dict[str, Any], source: str) -> None:
@@ -201,7 +244,7 @@ def _refuse_unknown(values: dict[str, Any], source: str) -> None:
         if section in LATER:
             raise ConfigError(f"{source}: [{section}]: {LATER[section]} is not in this version of pulse. Take it out")
         if section not in sections:
-            raise ConfigError(f"{source}: unknown section [{section}]{_near(section, sections)}")
+            raise ConfigError(f"{source}: unknown section [{section}]{near(section, sections)}")
         if not isinstance(inner, dict):
             raise ConfigError(f"{source}: {section} is a section. Write [{section}] above its keys")
         known = [field.name for field in msgspec.structs.fields(sections[section])]
@@ -209,12 +252,7 @@ def _refuse_unknown(values: dict[str, Any], source: str) -> None:
             if (path := f"{section}.{key}") in LATER:
                 raise ConfigError(f"{source}: {path}: {LATER[path]} is not in this version of pulse. Take it out")
             if key not in known:
-                raise ConfigError(f"{source}: unknown key {path}{_near(key, known)}")
-
-
-def _near(word: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(word, [*known], n=1)
-    return f". Did you mean: {found[0]}?" if found else f". Known are: {', '.join(known)}"
+                raise ConfigError(f"{source}: unknown key {path}{near(key, known)}")
 
 
 def _converted(values: dict[str, Any], source: str) -> NodeConfig:

@@ -18,6 +18,7 @@ from tests.api.fake_acls import FakeAcls, FakeHits
 from tests.api.fake_configs import FakeFile, FakeTemplates
 from tests.api.fake_dns import FakeZones
 from tests.api.fake_journals import FakeCaLog, FakeHistory
+from tests.api.fake_operations import FakeDoctor, FakeOperating
 from tests.api.fake_resolver import FakeResolver
 from tests.api.fake_ways import ID, FakeWays
 
@@ -269,10 +270,11 @@ class FakeControl(Control):
     acls: FakeAcls
     hits: FakeHits
     resolver: FakeResolver
+    doctor: FakeDoctor
 
     def __init__(self, *peers: schemas.PeerRow, node: type[FakeNode] = FakeNode) -> None:
         asked: list[object] = []
-        governance, ways = FakeGovernance(asked), FakeWays(asked)
+        governance, ways, operating = FakeGovernance(asked), FakeWays(asked), FakeOperating(asked)
         super().__init__(
             node=node(asked, [*peers] or [peer()]),
             trace=ways,
@@ -294,6 +296,9 @@ class FakeControl(Control):
             events=FakeHistory(asked),
             keys=FakeKeys(asked),
             resolver=FakeResolver(asked),
+            doctor=FakeDoctor(),
+            reload=operating,
+            remote=operating,
         )
         self.asked = asked
         self.ways = ways

@@ -41,12 +41,17 @@ BODIES = {
     "/api/roles": b'{"node_id":"db-server","role":"operator"}',
     "/api/revoke": b'{"node_id":"cam-7"}',
     "/api/bulk": b'{"pattern":"*","action":"tag","tag":"edge"}',
+    "/api/restart": b'{"node":"laptop"}',
+    "/api/settings": b'{"node":"laptop","settings":{"node.log_level":"debug"}}',
     "/api/keys": b'{"name":"more","scope":"write"}',
 }
 """What each endpoint that hears a body is content with."""
 
 AT_HOME = {
     ("POST", "/api/stop"),
+    ("POST", "/api/reload"),
+    ("POST", "/api/restart"),
+    ("POST", "/api/settings"),
     ("POST", "/api/ca/rotation"),
     ("GET", "/api/tokens/master"),
     ("POST", "/api/roles"),

@@ -28,7 +28,7 @@ class StoppingNode(FakeNode):
         return schemas.Stopping(os.getpid())
 
 
-async def run(config: NodeConfig, ready: Callable[[startschemas.Started], None], _: Callable[[str], None]) -> None:
+async def run(config: NodeConfig, ready: Callable[[startschemas.Started], None], *_: object) -> None:
     match os.environ["FAKE_NODE"]:
         case "refuse":
             raise SystemRefused(NO_TUN)

@@ -5,11 +5,13 @@ import os
 import pty
 import subprocess
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from pulse import configschemas as said
 from pulse.cli import configtext
+from pulse.errors import ConfigError
 from tests.api.fake_configs import FILE
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
@@ -138,3 +140,40 @@ def test_a_person_is_asked(shell: Shell, control: FakeControl, answer: bytes, co
 def test_moments_are_written_as_such(shell: Shell, control: FakeControl) -> None:
     rule = tomllib.loads(shell.node("config", "export").out)["acl"][0]
     assert rule["expires"].timestamp() == FILE.acl[0].expires
+
+
+def test_settings_that_are_understood_are_counted(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text("[tun]\nenabled = true\nqueues = 2\n")
+
+    done = shell.pulse("config", "check", str(file))
+
+    assert (done.code, done.out) == (0, f"{file}: 2 settings of its own, all understood\n")
+    assert json.loads(shell.pulse("config", "check", str(file), "--json").out)["settings"] == [
+        "tun.enabled",
+        "tun.queues",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("# a\n[tun]\nqueuse = 2\n", ":3: unknown key tun.queuse. Did you mean: queues?"),
+        ("[node]\n\nlog_level = 'loud'\n", ":3: node.log_level: invalid enum value 'loud'"),
+        ("[tunn]\n", ":1: unknown section [tunn]. Did you mean: tun?"),
+        ("[node]\naddr = 443\n", ":2: node.addr: expected str, got int"),
+        ("[node\n", " is no TOML: "),
+        ("[settings]\nmesh_cidr = '10.100.0.0/16'\n", "pulse config plan"),
+    ],
+)
+def test_a_mistake_in_settings_names_file_line_key_and_the_nearest_name(
+    shell: Shell, tmp_path: Path, text: str, said: str
+) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text(text)
+
+    done = shell.pulse("config", "check", str(file))
+
+    assert done.code == ConfigError.exit_code
+    assert f"error: {file}" in done.err
+    assert said in done.err

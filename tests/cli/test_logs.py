@@ -1,10 +1,12 @@
 """`pulse logs`: the end of the file, followed into a new one, and nothing in it that moves a terminal."""
 
+import logging
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from pulse.logs import KeptFile
 from tests.cli.shell import Shell
 
 
@@ -54,3 +56,35 @@ def test_without_a_log_it_says_where_it_looked(shell: Shell) -> None:
 
 def test_a_negative_number_of_lines_is_refused(shell: Shell, log: Path) -> None:
     assert shell.node("logs", "--lines=-1").code == 2
+
+
+def test_the_newest_lines_are_shown_over_the_border_of_files(shell: Shell, log: Path) -> None:
+    log.rename(f"{log}.2")
+    Path(f"{log}.1").write_text("middle\n")
+    log.write_text("new\n")
+
+    assert shell.node("logs", "-n", "4").out == "line 99\nline 100\nmiddle\nnew\n"
+    assert shell.node("logs", "-n", "2").out == "middle\nnew\n"
+
+
+def test_follow_misses_no_line_though_files_are_begun_one_after_the_other(shell: Shell) -> None:
+    shell.data_dir.mkdir(mode=0o700)
+    file = KeptFile(shell.data_dir / "pulse.log", 2000, 50)
+    file.setFormatter(logging.Formatter("%(message)s"))
+
+    def write(*numbers: int) -> None:
+        for number in numbers:
+            file.emit(logging.makeLogRecord({"msg": f"line {number:040}"}))
+
+    write(0)
+    command = shell.command("logs", "-f", "-n", "1", "--data-dir", str(shell.data_dir))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=shell.variables()) as following:
+        assert following.stdout is not None
+        assert following.stdout.readline() == f"line {0:040}\n"
+        write(*range(1, 500))
+        lines = [following.stdout.readline() for _ in range(1, 500)]
+        following.terminate()
+    file.close()
+
+    assert lines == [f"line {number:040}\n" for number in range(1, 500)]
+    assert len(list(shell.data_dir.iterdir())) > 5

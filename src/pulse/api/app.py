@@ -23,10 +23,12 @@ from pulse.api import (
     ca,
     config,
     dns,
+    doctor,
     events,
     hits,
     names,
     node,
+    operating,
     pin,
     resolver,
     revoke,
@@ -64,6 +66,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *events.ENDPOINTS,
     *apikeys.ENDPOINTS,
     *resolver.ENDPOINTS,
+    *doctor.ENDPOINTS,
+    *operating.ENDPOINTS,
 )
 
 BODY_LIMIT: Final = 1024 * 1024

@@ -11,6 +11,7 @@ from pulse import (
     configschemas,
     dnsschemas,
     eventschemas,
+    opsschemas,
     pathschemas,
     policyschemas,
     resolverschemas,
@@ -179,6 +180,34 @@ class History(Protocol):
         ...
 
 
+class Doctor(Protocol):
+    """Who tells of this node's own state."""
+
+    async def checkup(self) -> opsschemas.Checkup:
+        """What `pulse doctor` asks."""
+        ...
+
+
+class Reloader(Protocol):
+    """Who reads this node's settings."""
+
+    async def reload(self) -> opsschemas.Reloaded:
+        """Read them again."""
+        ...
+
+
+class Remote(Protocol):
+    """What is asked of other nodes as their operator, and restarts of this one."""
+
+    async def restart(self, wanted: opsschemas.RestartRequest) -> opsschemas.Restarting:
+        """Restart a node."""
+        ...
+
+    async def configure(self, wanted: opsschemas.RemoteSettings) -> opsschemas.Reloaded:
+        """Change settings of another node."""
+        ...
+
+
 class Keys(Protocol):
     """The keys to the API over TCP."""
 
@@ -219,3 +248,6 @@ class Control:
     events: History
     keys: Keys
     resolver: resolverschemas.Resolver
+    doctor: Doctor
+    reload: Reloader
+    remote: Remote

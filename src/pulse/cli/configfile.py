@@ -17,6 +17,7 @@ from pulse.cli.asking import DECLINED, agreed
 from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
+from pulse.config import NodeConfig
 from pulse.errors import ConfigError, PulseError
 from pulse.wording import counted
 
@@ -31,7 +32,7 @@ Output = Annotated[
     Path | None, Parameter(name=("--output", "-o"), help="The file to write, instead of standard output.")
 ]
 
-app = App(name="config", help="The whole network config as one TOML file: write it, plan with it, apply it.")
+app = App(name="config", help="The whole network config as one TOML file; and whether this node's settings are right.")
 
 
 @app.command
@@ -116,6 +117,35 @@ def apply_file(
     elif found.applied:
         print(f"network config {found.version}")
     return 0
+
+
+@app.command
+def check(file: Path | None = None, /, *, json: Json = False, data_dir: DataDir = None) -> None:
+    """Say whether the settings of this node are understood: those of a file, with the PULSE_… variables over them.
+
+    A mistake is told with its file, line and key, and the nearest name.
+
+    Parameters
+    ----------
+    file
+        TOML; the usual one (config.toml in the data directory) if left out.
+    """
+    from pulse import settings
+
+    flags: dict[str, object] = {} if data_dir is None else {"data-dir": str(data_dir)}
+    layers = settings.layers(flags, (), file)
+    try:
+        config = layers.merged()
+    except ConfigError as error:
+        if "unknown section [settings]" in str(error):
+            raise ConfigError(f"{file} is the config of a network, for pulse config plan {file}") from error
+        raise
+    said = settings.changed(NodeConfig(), config)
+    if json:
+        print_json({"file": layers.file, "settings": said})
+    else:
+        there = "" if Path(layers.file).exists() else " (not there)"
+        print(f"{layers.file}{there}: {counted(len(said), 'setting')} of its own, all understood")
 
 
 def _wanted(config: configschemas.ConfigFile, *, ahead: bool, force: bool) -> configschemas.ConfigWanted:

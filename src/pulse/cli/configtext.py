@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pulse.cli import tomllines
+from pulse import tomllines
 from pulse.cli.rulefile import text_of, timed
 from pulse.configschemas import ConfigFile
 from pulse.errors import ConfigError, PulseError

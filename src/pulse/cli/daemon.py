@@ -11,7 +11,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Final
 
-import msgspec
 from cyclopts import Parameter
 
 from pulse import settings, startschemas
@@ -34,10 +33,10 @@ PRIVATE: Final = 0o077
 def run(peers: tuple[str, ...], flags: NodeFlags) -> None:
     """Run a node in the foreground until SIGTERM, SIGINT or `pulse stop`."""
     _note_later(flags)
-    config = _settings(flags.given(), peers, flags.config)
+    config, layers = _settings(flags.given(), peers, flags.config)
     _check_purpose(config)
     os.umask(PRIVATE)
-    _live(config, tick, _show_started)
+    _live(pipe.Handover(config, layers, logged=False), tick, _show_started)
 
 
 def start(*peers: str, flags: NodeFlags | None = None) -> None:
@@ -50,10 +49,10 @@ def start(*peers: str, flags: NodeFlags | None = None) -> None:
     """
     flags = flags or NodeFlags()
     _note_later(flags)
-    config = _settings(flags.given(), peers, flags.config)
+    config, layers = _settings(flags.given(), peers, flags.config)
     _check_purpose(config)
     os.umask(PRIVATE)
-    _show_started(pipe.spawn(config, tick))
+    _show_started(pipe.spawn(config, layers, tick))
 
 
 def detached(descriptor: int, /) -> None:
@@ -61,9 +60,9 @@ def detached(descriptor: int, /) -> None:
     os.umask(PRIVATE)
     report = pipe.Report(descriptor)
     try:
-        config = pipe.receive()
+        told = pipe.receive()
         os.chdir("/")
-        _live(config, report.step, report.up)
+        _live(told, report.step, report.up)
     except PulseError as error:
         report.failed(error)
         raise
@@ -105,7 +104,7 @@ def join(
     door = () if node is None else (revealed(node),)
     if door and not door[0].startswith(INVITE_PREFIX):
         flags["join"], door = door[0], ()
-    wanted = _settings(flags, door, config)
+    wanted, _ = _settings(flags, door, config)
     _check_door(wanted)
     os.umask(PRIVATE)
     joined = _join(wanted, (lambda _: None) if json else tick)
@@ -124,19 +123,18 @@ def _note_later(flags: NodeFlags) -> None:
         print(f"note: {named} {are} not in this version yet: the node runs without {them}", file=sys.stderr)
 
 
-def _settings(flags: dict[str, object], peers: tuple[str, ...], file: Path | None) -> NodeConfig:
-    """The merged settings, secrets read, paths absolute: the same wherever the node then runs."""
+def _settings(
+    flags: dict[str, object], peers: tuple[str, ...], file: Path | None
+) -> tuple[NodeConfig, settings.Layers]:
+    """The merged settings, secrets read, paths absolute: the same wherever the node then runs; and whence they come."""
     for secret in ("token", "ca-token"):
         if isinstance(typed := flags.get(secret), str):
             flags[secret] = revealed(typed, f"--{secret}")
     if flags.get("token-file") == "-":
         flags["token"] = revealed(str(flags.pop("token-file")), "--token-file")
-    config = settings.load(flags, tuple(map(revealed, peers)), file)
-    return msgspec.structs.replace(
-        config,
-        node=msgspec.structs.replace(config.node, data_dir=str(config.data_dir)),
-        control=msgspec.structs.replace(config.control, socket=str(config.socket)),
-    )
+    layers = settings.layers(flags, tuple(map(revealed, peers)), file)
+    config = settings.placed(layers.merged())
+    return config, layers.lasting(config)
 
 
 def _check_purpose(config: NodeConfig) -> None:
@@ -176,20 +174,28 @@ def _is_member(config: NodeConfig) -> bool:
     return True
 
 
-def _live(config: NodeConfig, step: Callable[[str], None], ready: Callable[[startschemas.Started], None]) -> None:
-    """Join if need be, then run the node to its end."""
+def _live(told: pipe.Handover, step: Callable[[str], None], ready: Callable[[startschemas.Started], None]) -> None:
+    """Join if need be, then run the node to its end, and the next one if that is wanted."""
     import asyncio
 
     from pulse import logs
 
-    node = _node()
-    listener = logs.start(config.node.log_level, config.node.log_format)
+    node, config = _node(), told.config
+    kept = None
+    if told.logged:
+        file = config.data_dir / pipe.LOG_NAME
+        kept = logs.KeptFile(file, config.node.log_bytes, config.node.log_files, takes_streams=True)
+    listener = logs.start(config.node.log_level, config.node.log_format, kept)
     try:
         if not config.ca.enabled and not _is_member(config):
             asyncio.run(node.join(config, step))
-        asyncio.run(node.run(config, ready, step))
+        again = asyncio.run(node.run(config, ready, step, told.layers.merged))
+        if again:
+            told = pipe.Handover(settings.placed(told.layers.merged()), told.layers, told.logged)
     finally:
         listener.stop()
+    if again:
+        pipe.become(told)
 
 
 def _join(config: NodeConfig, step: Callable[[str], None]) -> startschemas.Joined:
@@ -222,6 +228,8 @@ def _wait_gone(pid: int, patience: float) -> bool:
 
 
 def _show_started(started: startschemas.Started) -> None:
+    from pulse import logs
+
     node = started.node
     keep = f"made now; CA {spaced(node.ca_hash)}, keep {started.data_dir} safe"
     pairs = [
@@ -242,6 +250,7 @@ def _show_started(started: startschemas.Started) -> None:
     if started.socks:
         pairs.append(("socks", f"{started.socks}, for SOCKS5 and HTTP CONNECT"))
     print_pairs(pairs)
-    if started.invite:
+    if started.invite and not logs.is_journal(os.environ):
+        # A journal is read by more people than may join.
         print(f"\nOn the next machine:\n  pulse join {started.invite}        good for 1 hour and one machine")
     sys.stdout.flush()

@@ -14,16 +14,27 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NoReturn
 
 import msgspec
 
 from pulse import errors, settings, startschemas
 from pulse.config import NodeConfig
 from pulse.errors import PulseError, Refused
+from pulse.flags import VARIABLES
 
 COMMAND: Final = "detached"
 LOG_NAME: Final = "pulse.log"
+
+
+class Handover(msgspec.Struct, frozen=True):
+    """What a process that is to be a node is told on its standard input."""
+
+    config: NodeConfig
+    layers: settings.Layers
+    """Where the settings come from, to be read again."""
+    logged: bool = True
+    """It writes its log to a file, not to standard error."""
 
 
 class Step(msgspec.Struct, frozen=True, tag="step"):
@@ -82,7 +93,7 @@ class Report:
                 self._pipe.write(msgspec.json.encode(what) + b"\n")
 
 
-def spawn(config: NodeConfig, step: Callable[[str], None]) -> startschemas.Started:
+def spawn(config: NodeConfig, layers: settings.Layers, step: Callable[[str], None]) -> startschemas.Started:
     """Start a node with these settings and wait until it is up; raises what it says, or PulseError if it crashed."""
     log = config.data_dir / LOG_NAME
     reader, writer = os.pipe()
@@ -94,26 +105,39 @@ def spawn(config: NodeConfig, step: Callable[[str], None]) -> startschemas.Start
         )  # fmt: skip
         os.close(writer)
         try:
-            _hand_over(child, config)
+            _hand_over(child, Handover(config, layers))
             return _wait(reports, child, log, step)
         except KeyboardInterrupt:
             child.terminate()
             raise
 
 
-def receive() -> NodeConfig:
-    """The settings, as `spawn` wrote them to our standard input."""
-    config = settings.loads(sys.stdin.buffer.read())
+def receive() -> Handover:
+    """The settings, as `spawn` or `become` wrote them to our standard input."""
+    told = msgspec.json.decode(sys.stdin.buffer.read(), type=Handover)
     with open(os.devnull, encoding="utf-8") as nothing:
         os.dup2(nothing.fileno(), sys.stdin.fileno())
-    return config
+    return told
 
 
-def _hand_over(child: subprocess.Popen[bytes], config: NodeConfig) -> None:
+def become(told: Handover) -> NoReturn:
+    """Execute pulse anew in this very process, so that a new release is loaded and whoever watches us sees one node."""
+    given = os.memfd_create("pulse-settings", os.MFD_CLOEXEC)
+    os.write(given, msgspec.json.encode(told))
+    os.lseek(given, 0, os.SEEK_SET)
+    os.dup2(given, sys.stdin.fileno())
+    nobody = os.open(os.devnull, os.O_WRONLY)
+    os.set_inheritable(nobody, True)
+    sys.stdout.flush()
+    command = [sys.executable, "-m", "pulse", COMMAND, str(nobody)]
+    os.execve(sys.executable, command, _environment())
+
+
+def _hand_over(child: subprocess.Popen[bytes], told: Handover) -> None:
     if child.stdin is None:
         raise ValueError("the child was started without a pipe to its standard input")
     with contextlib.suppress(BrokenPipeError), child.stdin as pipe:
-        pipe.write(settings.dumps(config))
+        pipe.write(msgspec.json.encode(told))
 
 
 def _wait(
@@ -135,7 +159,7 @@ def _wait(
 
 def _environment() -> dict[str, str]:
     """Ours without the settings: they are merged already, and some are secret."""
-    ours = {*settings.VARIABLES, "PULSE_CONFIG"}
+    ours = {*VARIABLES, "PULSE_CONFIG"}
     return {name: value for name, value in os.environ.items() if name not in ours}
 
 

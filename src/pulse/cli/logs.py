@@ -3,10 +3,13 @@
 Invariant: the file is read, whether the node runs or not; a file that was begun anew is followed into the new one.
 """
 
+import contextlib
 import os
+import shutil
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import IO, Annotated, Final
 
@@ -17,6 +20,8 @@ from pulse.cli.values import DataDir
 from pulse.config import SERVICE_DATA_DIR, absolute
 from pulse.core.messages import printable
 from pulse.errors import ConfigError, NotFound, Refused
+
+UNIT: Final = "/etc/systemd/system/pulse.service"
 
 EVERY: Final = 0.5
 """Seconds between two looks of --follow."""
@@ -31,22 +36,27 @@ def logs(
     """Show the log of the node in the background, newest line last."""
     if lines < 0:
         raise ConfigError(f"--lines: {lines} is no number of lines")
-    path = _log_of(data_dir, os.environ)
+    path = _log_of(data_dir, os.environ, ["journalctl", "-u", "pulse", "-n", str(lines), *(["-f"] if follow else [])])
     with _opened(path) as file:
-        for line in deque(file, maxlen=lines):
+        for line in _last(path, file, lines):
             _show(line)
         if follow:
             for line in _following(path, file):
                 _show(line)
 
 
-def _log_of(data_dir: Path | None, environment: Mapping[str, str]) -> Path:
-    """The log of the data directory that was named, else of the first usual one that has one."""
+def _log_of(data_dir: Path | None, environment: Mapping[str, str], journal: list[str]) -> Path:
+    """The log of the data directory that was named, else of the first usual one that has one.
+
+    Where a service writes to the system's journal instead, this process becomes the command `journal`.
+    """
     named = data_dir or environment.get("PULSE_DATA_DIR")
     places = [absolute(str(named))] if named else [Path.home() / ".pulse", SERVICE_DATA_DIR]
     for place in places:
         if (place / LOG_NAME).exists():
             return place / LOG_NAME
+    if SERVICE_DATA_DIR in places and Path(UNIT).exists() and shutil.which(journal[0]):
+        os.execvp(journal[0], journal)
     where = ", ".join(str(place / LOG_NAME) for place in places)
     raise NotFound(
         f"no node in the background has written a log here (looked for {where}).\n"
@@ -61,8 +71,28 @@ def _opened(path: Path) -> IO[str]:
         raise Refused(f"cannot read {path}: {error.strerror}.\nUse sudo, or be the node's user.") from error
 
 
+def _last(path: Path, newest: IO[str], lines: int) -> list[str]:
+    """The newest lines, over the border of a file that was just begun; `newest` is read to its end."""
+    found = deque(newest, maxlen=lines)
+    for older in _older(path):
+        if len(found) >= lines:
+            break
+        with _opened(older) as file:
+            found.extendleft(reversed(deque(file, maxlen=lines - len(found))))
+    return [*found]
+
+
+def _older(path: Path) -> Iterator[Path]:
+    """The files before the one that is written, the newest first: `pulse.log.1`, `pulse.log.2`…"""
+    for number in count(1):
+        older = path.with_name(f"{path.name}.{number}")
+        if not older.exists():
+            return
+        yield older
+
+
 def _following(path: Path, file: IO[str]) -> Iterator[str]:
-    """Lines as they are written; a half line waits for its end."""
+    """Lines as they are written, each once, also those of files that came and went; a half line waits for its end."""
     half = ""
     while True:
         for line in file:
@@ -70,15 +100,29 @@ def _following(path: Path, file: IO[str]) -> Iterator[str]:
             if half.endswith("\n"):
                 yield half
                 half = ""
-        time.sleep(EVERY)
-        if path.exists() and _was_begun_anew(path, file):
-            file.close()
-            file, half = _opened(path), ""
+        following = _next(path, file)
+        if following is None:
+            time.sleep(EVERY)
+            continue
+        # What was written between our last look and the turn is in the old file.
+        yield from (half + file.read()).splitlines(keepends=True)
+        file.close()
+        file, half = _opened(following), ""
 
 
-def _was_begun_anew(path: Path, file: IO[str]) -> bool:
-    there, ours = path.stat(), os.fstat(file.fileno())
-    return there.st_ino != ours.st_ino or there.st_size < file.tell()
+def _next(path: Path, file: IO[str]) -> Path | None:
+    """The file after the one we read: itself if it was cut off, None while ours is the newest."""
+    ours = os.fstat(file.fileno())
+    files = [path, *_older(path)]
+    with contextlib.suppress(FileNotFoundError):
+        for place, each in enumerate(files):
+            there = each.stat()
+            if there.st_ino == ours.st_ino:
+                if place:
+                    return files[place - 1]
+                return path if there.st_size < file.tell() else None
+    # It is gone: so many files were begun since that ours is none of those that are kept.
+    return files[-1] if path.exists() else None
 
 
 def _show(line: str) -> None:

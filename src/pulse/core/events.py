@@ -28,6 +28,7 @@ class Kind(StrEnum):
     EDIT = "edit"
     ROLES = "roles"
     REFUSE = "refuse"
+    REMOTE = "remote"
     UP = "up"
     PATH = "path"
     DOWN = "down"

@@ -272,6 +272,10 @@ class MethodName(StrEnum):
     WHY = "why"
     HITS = "hits.report"
     """Of the scribe: how many flows each rule decided on at the caller."""
+    RESTART = "restart"
+    """Of a node that lets operators do so."""
+    SETTINGS = "settings.set"
+    """The same: settings that it lets them change."""
     HITS_SUMMED = "hits.get"
     """Of the scribe: the same of all nodes, for an operator."""
 

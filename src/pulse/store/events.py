@@ -283,6 +283,13 @@ def opened(data_dir: Path, now: float) -> EventJournal | Unkept:
         return Unkept(open_now)
 
 
+def verified(data_dir: Path) -> Verification:
+    """Walk the journal of a node that does not run, changing nothing. Raises PulseError."""
+    directory = data_dir / NAME
+    with _translated(directory):
+        return EventJournal(directory, FILE_BYTES, FILES).verify() if directory.exists() else Verification(0)
+
+
 def _entered(head: Head, happened: Sequence[tuple[float, Event]]) -> tuple[list[Entry], Head, bytes]:
     """The events as entries that follow `head`, the head they lead to, and their lines."""
     entries, lines = [], []

@@ -95,15 +95,18 @@ class Neighbours:
         self._quests.place_named(address)
         return self.tick(now)
 
+    def peer_dropped(self, address: str) -> None:
+        """Nobody names `address` any more."""
+        self._targets.unname(address)
+        self._quests.place_unnamed(address)
+
     def relays_published(self, relays: Collection[str], now: float) -> list[Effect]:
         """A domain names these places: they count like those a person named, for as long as it does."""
         for address in self._published - frozenset(relays):
-            self._targets.unname(address)
-            self._quests.place_unnamed(address)
+            self.peer_dropped(address)
         named = {target.address for target in self._targets if target.configured}
         news = [address for address in relays if address not in named]
-        # What a person named stays named, whatever the domain says later.
-        self._published = frozenset(news) | (self._published & frozenset(relays))
+        self._published = frozenset(news) | (self._published & frozenset(relays))  # what a person named stays so
         return [effect for address in news for effect in self.peer_configured(address, now)]
 
     def peer_learnt(self, node: NodeId, address: str, now: float) -> list[Effect]:

@@ -8,7 +8,7 @@ import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pulse.cli.tomllines import Path, lines
+from pulse.tomllines import Path, lines
 
 TEXT = """\
 # a comment with "quotes" and [brackets]

@@ -1,0 +1,29 @@
+"""`/api/reload`, `/api/restart`, `/api/settings`: a node that is run as a service, here and afar."""
+
+from starlette.requests import Request
+
+from pulse import opsschemas
+from pulse.api.control import Control
+from pulse.api.endpoints import LOCAL, Endpoint
+
+
+async def reload(control: Control, _: Request) -> opsschemas.Reloaded:
+    """Read this node's settings again."""
+    return await control.reload.reload()
+
+
+async def restart(control: Control, _: Request, body: opsschemas.RestartRequest) -> opsschemas.Restarting:
+    """Restart this node, or another one as its operator."""
+    return await control.remote.restart(body)
+
+
+async def remote_config(control: Control, _: Request, body: opsschemas.RemoteSettings) -> opsschemas.Reloaded:
+    """Change settings of another node, as its operator."""
+    return await control.remote.configure(body)
+
+
+ENDPOINTS = (
+    Endpoint("POST", "/api/reload", reload, LOCAL),
+    Endpoint("POST", "/api/restart", restart, LOCAL, status=202),
+    Endpoint("POST", "/api/settings", remote_config, LOCAL),
+)

@@ -1,0 +1,175 @@
+"""`pulse bug-report`: one archive with what helps to find a fault, which its owner can read through and send.
+
+Invariant: no key, token, invite or password gets into it; nothing is sent anywhere.
+"""
+
+import io
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from cyclopts import Parameter
+
+from pulse import eventschemas
+from pulse.cli import doctor
+from pulse.cli.detached import LOG_NAME
+from pulse.cli.output import tick
+from pulse.cli.values import DataDir
+from pulse.client import Client, candidates
+from pulse.config import SERVICE_CONFIG, SERVICE_DATA_DIR, NodeConfig
+from pulse.core.redaction import Redactor, known
+from pulse.errors import Conflict, PulseError, SystemRefused
+
+NAME: Final = "pulse-bug-report"
+LOG_BYTES: Final = 2 << 20
+"""Of each log file, its end."""
+EVENTS: Final = 1000
+PATIENCE: Final = 10.0
+
+COMMANDS: Final = {
+    "interfaces.txt": ("ip", "address"),
+    "routes.txt": ("ip", "route", "show", "table", "all"),
+    "rules.txt": ("ip", "rule"),
+    "firewall.txt": ("nft", "list", "ruleset"),
+    "sockets.txt": ("ss", "-tulpn"),
+    "journal.txt": ("journalctl", "-u", "pulse", "-n", "5000", "--no-pager"),
+}
+"""What the machine is asked, where it has the command."""
+
+
+def bug_report(
+    *,
+    output: Annotated[
+        Path | None, Parameter(name=("--output", "-o"), help="The file to write (pulse-bug-report-….tar.gz here).")
+    ] = None,
+    addresses: Annotated[
+        bool, Parameter(negative="--no-addresses", help="Leave addresses and host names in (yes).")
+    ] = True,
+    data_dir: DataDir = None,
+) -> None:
+    """Pack status, events, log, settings and what the doctor finds into one file, without secrets.
+
+    Keys, tokens, invites and passwords are taken out; with --no-addresses addresses are words that tell them apart.
+    """
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    path = output or Path(f"{NAME}-{stamp}.tar.gz")
+    wanted, problem = doctor.settings_of(None, data_dir)
+    cleaner = _cleaner(wanted, addresses=addresses)
+    parts = {name: cleaner.cleaned(text) for name, text in _parts(wanted, problem, data_dir)}
+    _write(path, f"{NAME}-{stamp}", parts)
+    tick(f"wrote {path} ({path.stat().st_size // 1024 + 1} KiB): {', '.join(sorted(parts))}")
+    print("Look through it before you send it: no secrets are in it that pulse knows of, and names of nodes are.")
+
+
+def _cleaner(config: NodeConfig, *, addresses: bool) -> Redactor:
+    secrets = [config.join.token, config.join.invite, config.ca.join_token]
+    secrets += [os.environ.get(name, "") for name in ("PULSE_TOKEN", "PULSE_CA_TOKEN")]
+    for file in _readable(config.data_dir.rglob, "*.pem"):
+        with suppress(OSError, UnicodeDecodeError):
+            secrets.append(file.read_text("ascii"))
+    named = (each.rpartition(":")[0] for each in (*config.relays, config.node.addr))
+    hosts = {each for each in (*named, platform.node()) if each and not each.startswith("[")}
+    return Redactor(known(secrets), frozenset(hosts), addresses)
+
+
+def _parts(config: NodeConfig, problem: str, data_dir: Path | None) -> Iterator[tuple[str, str]]:
+    """Name and text of each part; what cannot be had says why."""
+    yield "pulse.txt", f"pulse {version('pulse-mesh')}\n{platform.platform()}\nPython {sys.version}\n{problem}\n"
+    found = doctor.diagnose(config, problem, data_dir)
+    yield "doctor.json", msgspec.json.format(msgspec.json.encode(doctor.answer(found))).decode()
+    yield from _of_node(data_dir)
+    ours = [config.data_dir / name for name in ("config.toml", "remote.toml")]
+    for path in (*ours, SERVICE_CONFIG) if config.data_dir == SERVICE_DATA_DIR else ours:
+        if os.path.exists(path):
+            yield f"{path.parent.name}-{path.name}" if path == SERVICE_CONFIG else path.name, _text(path)
+    yield "files.txt", _listing(config.data_dir)
+    for log in _readable(config.data_dir.glob, f"{LOG_NAME}*"):
+        yield log.name, _text(log)
+    for name, command in COMMANDS.items():
+        if program := shutil.which(command[0], path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"):
+            yield name, _output(program, *command[1:])
+
+
+def _of_node(data_dir: Path | None) -> Iterator[tuple[str, str]]:
+    """What the node that runs tells."""
+    for path in candidates(data_dir):
+        try:
+            with Client(path, PATIENCE) as client:
+                asked: dict[str, Callable[[], object]] = {
+                    "status.json": client.status,
+                    "certificate.json": client.certificate,
+                    "policy.json": client.policy,
+                    "events.json": lambda: client.events(eventschemas.EventsQuery(limit=EVENTS)),
+                }
+                for name, ask in asked.items():
+                    yield name, _told(ask)
+                return
+        except PulseError as error:
+            yield "node.txt", f"{path}: {error}\n"
+
+
+def _told(ask: Callable[[], object]) -> str:
+    try:
+        return msgspec.json.format(msgspec.json.encode(ask())).decode()
+    except PulseError as error:
+        return str(error)
+
+
+def _readable(find: Callable[[str], Iterator[Path]], pattern: str) -> list[Path]:
+    """Files that fit and are no links; none in a directory that is closed to us."""
+    try:
+        return sorted(each for each in find(pattern) if each.is_file() and not each.is_symlink())
+    except OSError:
+        return []
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - LOG_BYTES))
+            return file.read(LOG_BYTES).decode(errors="replace")
+    except OSError as error:
+        return f"{path}: {error.strerror}\n"
+
+
+def _listing(data_dir: Path) -> str:
+    lines = []
+    for path in _readable(data_dir.rglob, "*"):
+        with suppress(OSError):
+            it = path.stat()
+            lines.append(f"{it.st_mode:o} {it.st_uid}:{it.st_gid} {it.st_size:>10} {path.relative_to(data_dir)}")
+    return "\n".join(lines) + "\n"
+
+
+def _output(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{command[0]}: {error}\n"
+    return (done.stdout + done.stderr)[-LOG_BYTES:].decode(errors="replace")
+
+
+def _write(path: Path, directory: str, parts: dict[str, str]) -> None:
+    """The archive, for its owner alone; a file that is there stays."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
+            for name, text in sorted(parts.items()):
+                data = text.encode()
+                entry = tarfile.TarInfo(f"{directory}/{name}")
+                entry.size, entry.mode = len(data), 0o600
+                archive.addfile(entry, io.BytesIO(data))
+    except FileExistsError as error:
+        raise Conflict(f"{path} is there already.\nWrite another file: --output") from error
+    except OSError as error:
+        raise SystemRefused(f"cannot write {path}: {error.strerror}.\nWrite it elsewhere: --output") from error

@@ -1,0 +1,103 @@
+"""What `pulse doctor` is told: of the machine, whether a node runs or not, and of the node, if one does.
+
+Invariant: these are facts as they were found; what is wrong with them is for `core/doctor.py` to say.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What anybody can see who may read the node's files. None stands for what could not be seen."""
+
+    data_dir: str
+    version: str = ""
+    """Of the pulse that looks."""
+    closed: str = ""
+    """Why the node's files cannot be looked at at all; empty if they can."""
+    state_problem: str = ""
+    """Why a node would not start on the data directory, in its own words."""
+    member: bool = False
+    config_problem: str = ""
+    holder: int = 0
+    """The process that has the data directory; 0 for none."""
+    silence: str = ""
+    """Why the process that has the data directory does not answer; empty if it does, or nobody has it."""
+    port: int = 0
+    port_problems: Sequence[str] = ()
+    """Why a node would not get its port, each in two lines: what is so, and what to do."""
+    tun_wanted: bool = False
+    tun_problem: str = ""
+    """Why /dev/net/tun cannot be used."""
+    may_configure: bool | None = None
+    """CAP_NET_ADMIN, of the node if one runs, else of whoever looks."""
+    socket_bytes: int | None = None
+    """What the kernel gives a UDP socket at most."""
+    mtus: Mapping[str, int] | None = None
+    """By interface through which others are reached."""
+    unresolved: Sequence[tuple[str, str]] = ()
+    """Names in the settings that have no address, and why."""
+    dropping: Sequence[str] | None = None
+    """Firewall rules that drop UDP on its way to our port."""
+    disk_free: int | None = None
+    """Bytes."""
+    disk_problem: str = ""
+    """Why a file cannot be written to the data directory."""
+    route_conflict: str = ""
+    journal_problem: str = ""
+    wall: float = 0.0
+    """Seconds since 1970."""
+    certificate_from: float | None = None
+    certificate_until: float | None = None
+    open_files: int | None = None
+    """Files that the node may have open at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A place that a person named and that is not reached."""
+
+    address: str
+    name: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """What the node that runs knows of itself."""
+
+    version: str = ""
+    certificate_left: float = 0.0
+    certificate_life: float = 0.0
+    revoked: bool = False
+    clock_offset: float = 0.0
+    """Our clock minus the neighbours' median."""
+    nat: str = "unknown"
+    port_mapped: bool = False
+    links: int = 0
+    udp_links: int = 0
+    missing: Sequence[Missing] = ()
+    cas: Mapping[str, bool] | None = None
+    """Certificate authorities by name, and whether each is reached; None where this node is one."""
+    scribe: str = ""
+    """Name of the scribe; empty if there is none, or this node is it."""
+    scribe_reached: bool = False
+    scribe_problem: str = ""
+    tun_problem: str = ""
+    versions: Mapping[str, str] | None = None
+    """Of other nodes, by name."""
+    alarms: Sequence[str] = ()
+    """Keys, numbers and addresses that were used twice in the last day."""
+    not_kept: str = ""
+    """Why the journal is not written."""
+    log_lost: int = 0
+    """Lines of the log that a slow or full disk cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Symptoms:
+    """All of it."""
+
+    machine: Machine
+    running: Running | None = None

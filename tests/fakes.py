@@ -262,6 +262,10 @@ class FakeLinks:
         """The figures of `peers`."""
         return self.peers
 
+    def sessions(self) -> int:
+        """As many as there are peers."""
+        return len(self.peers)
+
     def drops(self) -> dict[str, int]:
         """Nothing is ever dropped."""
         return {}

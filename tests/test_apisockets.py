@@ -125,3 +125,36 @@ async def test_what_happens_is_followed_as_it_happens(first: Machine) -> None:
     told = msgspec.json.decode(data.removeprefix(b"data: "))
     assert (told["type"], told["node"], told["name"]) == ("edit", started.node.id, "relay-01")
     assert rest.endswith(b"0\r\n\r\n")
+
+
+async def test_metrics_have_a_listener_of_their_own_that_tells_nothing_else(first: Machine) -> None:
+    port = free_port()
+    async with first.runs(ca=True, network=FOUND["network"], **{"metrics-listen": f":{port}"}) as started:
+        assert started.metrics == f"127.0.0.1:{port}"
+        status, headers, text = await over_tcp(port, "GET /metrics HTTP/1.1")
+        assert (status, headers["content-type"].partition(";")[0]) == (200, "text/plain")
+        assert f'pulse_node_info{{node_id="{started.node.id}",network_id="{started.node.network}"}} 1\n' in text
+        assert (await over_tcp(port, "GET /api/status HTTP/1.1"))[0] == 404
+        assert (await over_tcp(port, "POST /api/stop HTTP/1.1"))[0] == 404
+        assert (await over_tcp(port, "GET /metrics HTTP/1.1", host="evil.example"))[0] == 403
+        assert (await over_tcp(port, "GET /metrics HTTP/1.1\nOrigin: http://evil.example"))[0] == 403
+    async with first.runs():
+        with pytest.raises(ConnectionRefusedError):
+            await over_tcp(port, "GET /metrics HTTP/1.1")
+
+
+async def test_metrics_on_any_other_address_take_a_key(first: Machine) -> None:
+    port = free_port()
+    async with first.runs(**FOUND, **{"scribe-listen": "off", "metrics-listen": f"0.0.0.0:{port}"}):
+        assert (await over_tcp(port, "GET /metrics HTTP/1.1"))[0] == 401
+        assert (await over_tcp(port, "GET /other HTTP/1.1"))[0] == 401
+        key = (await first.ask(lambda client: client.create_api_key(ApiKeyRequest("prometheus")))).key
+        assert (await over_tcp(port, "GET /metrics HTTP/1.1", key))[0] == 200
+        assert (await over_tcp(port, "GET /api/status HTTP/1.1", key))[0] == 404
+
+
+async def test_a_port_for_metrics_that_is_taken_stops_the_start(first: Machine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(Conflict, match=r"the metrics listener cannot listen on .*\n.*--metrics-listen off"):
+            await first.start_fails(**FOUND, **{"metrics-listen": where})

@@ -3,7 +3,7 @@
 import pytest
 
 from pulse.checks import check
-from pulse.config import Bootstrap, Join, Node, NodeConfig, Scribe, Tun
+from pulse.config import Bootstrap, Join, Metrics, Node, NodeConfig, Scribe, Tun
 from pulse.errors import ConfigError
 
 
@@ -85,3 +85,26 @@ def test_a_host_of_the_api_is_a_name_or_an_address(host: str) -> None:
 
     with pytest.raises(ConfigError, match=r"scribe\.hosts"):
         check(NodeConfig(scribe=Scribe(hosts=(host,))))
+
+
+@pytest.mark.parametrize(
+    ("listen", "found"),
+    [
+        ("", None),
+        ("off", None),
+        (":9100", ("127.0.0.1", 9100)),
+        ("10.100.41.7:9100", ("10.100.41.7", 9100)),
+        ("[::1]:9100", ("::1", 9100)),
+    ],
+)
+def test_metrics_are_told_on_loopback_unless_said_otherwise(listen: str, found: tuple[str, int] | None) -> None:
+    config = NodeConfig(metrics=Metrics(listen=listen))
+    check(config)
+
+    assert config.metrics_listen == found
+
+
+@pytest.mark.parametrize("listen", ["9100", "on", "http://localhost:9100", "localhost:0"])
+def test_where_nobody_can_ask_for_metrics_is_refused(listen: str) -> None:
+    with pytest.raises(ConfigError, match=r"metrics\.listen"):
+        check(NodeConfig(metrics=Metrics(listen=listen)))

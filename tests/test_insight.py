@@ -22,4 +22,4 @@ async def test_the_start_is_the_first_that_the_journal_has(tmp_path: Path) -> No
 async def test_other_nodes_can_ask_for_traces_and_reasons(tmp_path: Path) -> None:
     enrol.found(open_data_dir(tmp_path / "data"), "harmed", MESH, "first")
     async with started(tmp_path / "data") as made:
-        assert set(made.telling.methods) == {"trace", "why"}
+        assert set(made.telling.methods) == {"trace", "why", "stats.report", "stats.get", "stats.peers"}

@@ -1,20 +1,26 @@
-"""Composes the API of a node: on its control socket, and over TCP if the node is started to be the scribe.
+"""Composes the API of a node: on its control socket, over TCP if the node is started to be the scribe, and its metrics.
 
-Invariant: over TCP it listens only where somebody asked for it, or on loopback, and no key opens it until one was made.
+Invariant: over TCP it listens only where somebody asked for it, or on loopback, and no key opens it until one was made;
+without a key it tells metrics alone, on a listener of their own, on loopback.
 """
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
+from starlette.types import ASGIApp
+
+from pulse.api import metrics
 from pulse.api.app import build
 from pulse.api.control import Control
 from pulse.api.server import ApiService, ControlSocket
+from pulse.api.sites import OwnSites
 from pulse.api.stream import EventStream, Feed
 from pulse.api.tcp import PatientProtocol, TcpListener, guarded, hosts_of
 from pulse.config import NodeConfig
 from pulse.core.mesh import Mesh
+from pulse.core.trust.apikeys import Scope
 from pulse.errors import PulseError
 from pulse.services.apikeys import ApiKeysService
 
@@ -29,6 +35,8 @@ class Sockets:
     tcp: TcpListener | None
     problem: str = ""
     """Why it does not listen over TCP, though it would by default: what happened, and what to do."""
+    metrics: TcpListener | None = None
+    """Where metrics alone are told."""
 
     @property
     def address(self) -> str:
@@ -40,6 +48,9 @@ class Sockets:
 def bound(config: NodeConfig) -> Iterator[Sockets]:
     """Listen as the settings say. Raises Conflict, ConfigError or SystemRefused."""
     with contextlib.closing(ControlSocket(config.socket)) as control, contextlib.ExitStack() as held:
+        own = _metrics(config)
+        if own:
+            held.enter_context(own)
         try:
             tcp = _tcp(config)
         except PulseError as error:
@@ -48,11 +59,11 @@ def bound(config: NodeConfig) -> Iterator[Sockets]:
             # Nobody asked for this port: another program may have it.
             problem = " ".join(str(error).splitlines())
             log.warning("the scribe's API does not listen", extra={"error": problem})
-            yield Sockets(control, None, problem)
+            yield Sockets(control, None, problem, own)
             return
         if tcp:
             held.enter_context(tcp)
-        yield Sockets(control, tcp)
+        yield Sockets(control, tcp, metrics=own)
 
 
 def services(
@@ -69,17 +80,36 @@ def services(
     if stream:
         keys.tell_revoked(stream.keys_changed)
     ending = stream.close if stream else None
-    local = ApiService(build(control, version, stream=stream), at.control, ending=ending)
-    if at.tcp is None:
-        return (local,)
     listen = config.scribe_listen[0] if config.scribe_listen else ""
     v4, v6 = str(mesh.me.addresses.v4), str(mesh.me.addresses.v6)
 
     def hosts() -> frozenset[str]:
         return hosts_of(listen, config.scribe.hosts, v4, v6, mesh.members.label(mesh.me), mesh.me.node_id)
 
-    keyed = guarded(build(control, version, keyed=True, stream=stream), keys.judge, hosts)
-    return local, ApiService(keyed, at.tcp, PatientProtocol, ending)
+    found = [ApiService(build(control, version, stream=stream), at.control, ending=ending)]
+    if at.tcp is not None:
+        keyed = guarded(build(control, version, keyed=True, stream=stream), keys.judge, hosts)
+        found.append(ApiService(keyed, at.tcp, PatientProtocol, ending))
+    if at.metrics is not None:
+        found.append(ApiService(_of_metrics(control, at.metrics, keys.judge, hosts), at.metrics, PatientProtocol))
+    return tuple(found)
+
+
+def _of_metrics(
+    control: Control, listener: TcpListener, judge: Callable[[str], Scope | None], hosts: Callable[[], Collection[str]]
+) -> ASGIApp:
+    """Metrics alone: on loopback to everybody on this machine but web pages, elsewhere to who shows a key."""
+    if listener.is_near:
+        return OwnSites(build(control, endpoints=metrics.ENDPOINTS), hosts)
+    return guarded(build(control, keyed=True, endpoints=metrics.ENDPOINTS), judge, hosts)
+
+
+def _metrics(config: NodeConfig) -> TcpListener | None:
+    if config.metrics_listen is None:
+        return None
+    host, port = config.metrics_listen
+    called, flag = "the metrics listener", "--metrics-listen"
+    return TcpListener(host, port, ahead=config.tun.enabled, called=called, flag=flag)
 
 
 def _tcp(config: NodeConfig) -> TcpListener | None:

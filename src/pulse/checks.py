@@ -52,7 +52,12 @@ def check(config: NodeConfig, called: Callable[[str], str] = str) -> None:
 
 
 def _check_listeners(config: NodeConfig, called: Callable[[str], str]) -> None:
-    for path, address in (("node.tcp_listen", config.node.tcp_listen), ("scribe.listen", config.scribe.listen)):
+    listening = (
+        ("node.tcp_listen", config.node.tcp_listen),
+        ("scribe.listen", config.scribe.listen),
+        ("metrics.listen", config.metrics.listen),
+    )
+    for path, address in listening:
         if address not in ("", OFF):
             split(address, called(path))
     split(config.socks.listen, called("socks.listen"))

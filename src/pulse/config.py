@@ -17,6 +17,7 @@ from pulse.errors import ConfigError
 DEFAULT_PORT: Final = 8443
 DEFAULT_API: Final = ("127.0.0.1", 8080)
 DEFAULT_DNS: Final = ("127.0.0.1", 5353)
+LOOPBACK: Final = "127.0.0.1"
 OFF: Final = "off"
 SERVICE_DATA_DIR: Final = Path("/var/lib/pulse")
 SERVICE_CONFIG: Final = Path("/etc/pulse-mesh/config.toml")
@@ -132,6 +133,13 @@ class Scribe(Section, frozen=True):
     """Further names and addresses by which people reach the API: behind a proxy, or on another machine."""
 
 
+class Metrics(Section, frozen=True):
+    """Metrics for monitoring, on a listener of their own."""
+
+    listen: str = ""
+    """`[host]:port`, without a host on loopback; none if left out or `off`."""
+
+
 class Tun(Section, frozen=True):
     """The TUN device."""
 
@@ -225,6 +233,7 @@ class NodeConfig(Section, frozen=True):
     join: Join = Join()
     ca: Ca = Ca()
     scribe: Scribe = Scribe()
+    metrics: Metrics = Metrics()
     tun: Tun = Tun()
     dns: Dns = Dns()
     socks: Socks = Socks()
@@ -306,6 +315,14 @@ class NodeConfig(Section, frozen=True):
     def dns_listen(self) -> tuple[str, int]:
         """Host (empty: all addresses) and port of the DNS server."""
         return split(self.dns.listen, "dns.listen") if self.dns.listen else DEFAULT_DNS
+
+    @property
+    def metrics_listen(self) -> tuple[str, int] | None:
+        """Host and port of the metrics' own listener; None if there is to be none."""
+        if self.metrics.listen in ("", OFF):
+            return None
+        host, port = split(self.metrics.listen, "metrics.listen")
+        return host or LOOPBACK, port
 
     @property
     def advertised(self) -> tuple[str, int]:

@@ -21,6 +21,7 @@ SETTINGS: Final = {
     "force-time": "ca.force_time",
     "scribe": "scribe.enabled",
     "scribe-listen": "scribe.listen",
+    "metrics-listen": "metrics.listen",
     "tun": "tun.enabled",
     "tun-queues": "tun.queues",
     "fec": "tun.fec",

@@ -19,11 +19,13 @@ from pulse.services.calog import CaLogService
 from pulse.services.events import EventsService
 from pulse.services.history import HistoryService
 from pulse.services.mesh import MeshService
+from pulse.services.metrics import MetricsService
 from pulse.services.node import NodeService
 from pulse.services.pins import PinsService
 from pulse.services.portmap import PortmapService
 from pulse.services.resolver import ResolverService
 from pulse.services.rpc import Method, RpcService
+from pulse.services.stats import StatsService
 from pulse.services.status import StatusService
 from pulse.services.trace import TraceService
 from pulse.services.tun import TunService
@@ -43,11 +45,24 @@ class Insight:
     trace: TraceService
     why: WhyService
     pins: PinsService
+    stats: StatsService
+    metrics: MetricsService
 
     @property
     def methods(self) -> dict[str, Method]:
         """What other nodes can ask of them."""
-        return {MethodName.TRACE: self.trace.answer, MethodName.WHY: self.why.answer}
+        return {
+            MethodName.TRACE: self.trace.answer,
+            MethodName.WHY: self.why.answer,
+            MethodName.STATS: self.stats.report,
+            MethodName.STATS_SUMMED: self.stats.summed,
+            MethodName.STATS_PEERS: self.stats.by_peer,
+        }
+
+    @property
+    def running(self) -> tuple[EventsService | StatsService, ...]:
+        """Those that run beside what they are asked."""
+        return self.events, self.stats
 
 
 def insight(
@@ -75,13 +90,18 @@ def insight(
     links.refused = rpc.refused = events.refused
     meshing.witness, governance.scribe.asked = events.performed, events.edit_asked
     governance.tells(events.issued, events.refused)
+    stats = StatsService.restored(
+        me, mesh.statements, mesh.members, mesh.ca_nodes, links.traffic, rpc.call, config.data_dir
+    )
     return Insight(
         status=status,
-        node=NodeService(mesh, rpc.call, pinned, status, governance.whole),
+        node=NodeService(mesh, rpc.call, pinned, status, governance.whole, stats.by_node),
         events=events,
         history=HistoryService(journal, events, me, mesh.members.label_of),
         calog=CaLogService(mesh.members, governance.ca),
         trace=TraceService(mesh, rpc.call),
         why=WhyService(mesh, rpc.call, lambda node: status.way_to(node).link),
         pins=PinsService(config.data_dir, mesh, meshing.tell, status.pin_of),
+        stats=stats,
+        metrics=MetricsService(mesh, links, meshing.talk, status.status, stats.by_node, governance.tokens.all),
     )

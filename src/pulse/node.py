@@ -158,7 +158,7 @@ def _build(
     control = _control(governance, telling, used, operating, mesh)
     services: tuple[Service | None, ...] = (
         meshing,
-        telling.events,
+        *telling.running,
         traversal,
         *underlay.watchers(config, links, meshing, own_devices),
         portmap,
@@ -202,6 +202,8 @@ def _control(governance: Governance, telling: Insight, used: Uses, operating: Op
         ca=telling.calog,
         rotation=governance.keys_of_ca,
         events=telling.history,
+        stats=telling.stats,
+        metrics=telling.metrics,
         keys=governance.keys,
         resolver=used.resolver,
         doctor=operating.doctor,
@@ -342,6 +344,7 @@ async def _serve(node: Node, ready: Callable[[startschemas.Started], None], star
         log.info("node up", extra={"node": started.node.id[:SHORT_ID], "listen": started.listen})
         await node.telling.node.stopping.wait()
         node.operating.leaving()
+        await node.telling.stats.leave()
         await node.mesh.leave()
         for task in running:
             task.cancel()
@@ -367,6 +370,7 @@ def _started(
         dns=doors.dns_address,
         dns_problem=doors.dns_problem,
         socks=addresses.join(*config.socks_listen) if config.socks.enabled else "",
+        metrics=api.metrics.address if api.metrics else "",
     )
 
 

@@ -37,10 +37,14 @@ class ApiKeyCreated(View, frozen=True):
 
 
 class Traffic(View, frozen=True):
-    """What a node exchanged with all others over the mesh, since it started."""
+    """What a node exchanged with all others over the mesh."""
 
     bytes_in: int
     bytes_out: int
+    active_conns: int = 0
+    """Connections of SOCKS, forwards and tunnels that are open now."""
+    conns: int = 0
+    """All that were opened."""
 
 
 class NodeMeta(View, frozen=True):
@@ -54,7 +58,7 @@ class MeshState(Status, frozen=True, kw_only=True):
     """The status of this node and, beside it, what CA and scribe have said."""
 
     stats: dict[str, Traffic]
-    """By node id; of this node, for others' figures are not reported."""
+    """By node id: at the scribe of all nodes, over all their lives; elsewhere of this node since it started."""
     revoked_ids: list[str]
     node_meta: dict[str, NodeMeta]
     """By node id; of those that the network config names or tags."""

@@ -28,6 +28,8 @@ class Started(View, frozen=True):
     """Where the DNS server listens; empty if there is none."""
     dns_problem: str = ""
     """Why it does not listen where it would by default."""
+    metrics: str = ""
+    """Where metrics alone are told; empty if they are not."""
     socks: str = ""
     """Where the SOCKS proxy listens; empty if it does not."""
 

@@ -55,3 +55,19 @@ def day(at: float) -> str:
 def moment(at: float) -> str:
     """The second, UTC, of seconds since 1970."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+def size(count: float) -> str:
+    """Bytes as `812 B`, `4.1 kB`, `12.0 GB`: powers of a thousand."""
+    if count < 1000:
+        return f"{count:.0f} B"
+    for unit in "kMGT":
+        count /= 1000
+        if count < 999.95:
+            return f"{count:.1f} {unit}B"
+    return f"{count / 1000:.1f} PB"
+
+
+def speed(rate: float | None) -> str:
+    """Bytes a second as `4.1 kB/s`."""
+    return DASH if rate is None else f"{size(rate)}/s"

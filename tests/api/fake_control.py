@@ -20,6 +20,7 @@ from tests.api.fake_dns import FakeZones
 from tests.api.fake_journals import FakeCaLog, FakeHistory
 from tests.api.fake_operations import FakeDoctor, FakeOperating
 from tests.api.fake_resolver import FakeResolver
+from tests.api.fake_stats import FakeMetrics, FakeStats
 from tests.api.fake_ways import ID, FakeWays
 
 CA_HASH = "a91f22c077e4" + "1" * 52
@@ -271,6 +272,7 @@ class FakeControl(Control):
     hits: FakeHits
     resolver: FakeResolver
     doctor: FakeDoctor
+    stats: FakeStats
 
     def __init__(self, *peers: schemas.PeerRow, node: type[FakeNode] = FakeNode) -> None:
         asked: list[object] = []
@@ -294,6 +296,8 @@ class FakeControl(Control):
             ca=FakeCaLog(),
             rotation=FakeRotation(),
             events=FakeHistory(asked),
+            stats=FakeStats(asked),
+            metrics=FakeMetrics(),
             keys=FakeKeys(asked),
             resolver=FakeResolver(asked),
             doctor=FakeDoctor(),

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 Answer = tuple[int, dict[str, str], Any]
-"""Status, headers and decoded JSON."""
+"""Status, headers and decoded JSON, or plain text."""
 
 
 def say(path: Path, head: str, body: bytes = b"") -> Answer:
@@ -39,4 +39,10 @@ def answer(data: bytes) -> Answer:
     top, _, content = data.partition(b"\r\n\r\n")
     first, *rest = top.decode().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in rest)}
-    return int(first.split()[1]), headers, msgspec.json.decode(content) if content else None
+    return int(first.split()[1]), headers, _content(headers, content)
+
+
+def _content(headers: dict[str, str], content: bytes) -> Any:
+    if headers.get("content-type", "").startswith("text/plain"):
+        return content.decode()
+    return msgspec.json.decode(content) if content else None

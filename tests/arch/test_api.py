@@ -7,8 +7,8 @@ from pathlib import Path
 from pulse.api.app import ENDPOINTS
 
 API = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
-ROW = re.compile(r"^\| (?P<endpoints>[A-Z]{3,6}[ ,][^|]*/api/[^|]*) \| (?P<key>[a-z ]+) \|", re.MULTILINE)
-WORD = re.compile(r"(?P<method>\b[A-Z]{3,6}\b)|(?P<path>/api/[a-z/.{}]+)")
+ROW = re.compile(r"^\| (?P<endpoints>[A-Z]{3,6}[ ,][^|]*/(?:api/|metrics)[^|]*) \| (?P<key>[a-z ]+) \|", re.MULTILINE)
+WORD = re.compile(r"(?P<method>\b[A-Z]{3,6}\b)|(?P<path>/(?:api/[a-z/.{}]+|metrics))")
 DOCUMENT = ("GET", "/api/openapi.json", "any")
 """Not one of them: it describes them."""
 

@@ -24,7 +24,7 @@ def script(shell: Shell, name: str, path: Path) -> Path:
 
 
 TYPED = [
-    ("pulse st", {"start", "status", "stop"}),
+    ("pulse st", {"start", "stats", "status", "stop"}),
     ("pulse acl a", {"add"}),
     ("pulse acl add --fr", {"--from"}),
     ("pulse completion z", {"zsh"}),

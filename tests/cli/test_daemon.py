@@ -87,6 +87,12 @@ def test_start_says_that_another_program_has_the_port_of_the_api_and_goes_on(she
     assert f"api        none: {TAKEN}" in done.out.splitlines()
 
 
+def test_start_says_where_metrics_are(shell: Shell) -> None:
+    done = shell.node("start", "--ca", "--metrics-listen", "127.0.0.1:9100")
+
+    assert (done.code, "metrics    http://127.0.0.1:9100/metrics" in done.out.splitlines()) == (0, True), done.out
+
+
 def test_stop_returns_when_the_process_is_gone(shell: Shell) -> None:
     shell.node("start", "--ca")
     (process,) = processes_about(shell)

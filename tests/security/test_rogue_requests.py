@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from pulse.calls.stats import StatsCalls
 from pulse.client import connect
 from pulse.core.messages import Failure, MethodName, Result, Wire, pack
 from pulse.core.network.edits import Edits
@@ -22,6 +23,7 @@ from pulse.core.network.ruling import AT_THE_END, AssertionAdded, GroupSet, Rule
 from pulse.core.network.sections import RecordAdded, RecordsRemoved, RoutesReplaced, TemplateSet, ZonesReplaced
 from pulse.core.network.templates import Template
 from pulse.core.network.zones import ZoneRecord
+from pulse.core.stats import AT_FIRST, FASTEST, Counts, Report, read_rows
 from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.join import Denied, build_csr, build_request, parse_answer, refusal_text
 from pulse.core.trust.renew import build_renewal
@@ -95,6 +97,8 @@ def refused(asked: Asked, method: str, body: bytes) -> Failure:
 NAMED = "config.edit", "is no operator, so the scribe takes no edits of it"
 REVOKED = "revoke", "is no operator here, so it revokes nobody"
 TOKENS = "tokens", "is neither the scribe nor an operator, so the CA shows it no tokens"
+PEERS = "stats.peers", "is no operator, and is told its own traffic alone"
+MOST = 2**53 - 1
 
 
 def privileged(asked: Asked) -> list[tuple[tuple[str, str], bytes]]:
@@ -107,6 +111,7 @@ def privileged(asked: Asked) -> list[tuple[tuple[str, str], bytes]]:
         (REVOKED, encode([node])),
         (REVOKED, encode([node_bytes(asked.link.me_id)])),
         *((TOKENS, encode([what, content])) for what, content in wishes),
+        (PEERS, b""),
     ]
 
 
@@ -117,6 +122,24 @@ def test_without_the_operator_role_nothing_is_done_and_the_way_to_it_is_told(unc
         assert (said.error, words in said.text) == ("Refused", True), said
     told_since(unchanged.ca, told, "request refused", len(privileged(unchanged)))
     assert "pulse ca grant" in refused(unchanged, "config.edit", privileged(unchanged)[0][1]).text
+
+
+def test_a_liar_counts_traffic_for_itself_alone_and_no_more_than_any_node_could(unchanged: Asked) -> None:
+    """However many lives it claims to have had; and of others it is told nothing."""
+    for life in range(20):
+        report = Report(life.to_bytes(16), MOST, Counts(MOST, MOST, MOST, MOST, MOST), 2**32 - 1, 2.0**53, 2.0**53)
+        assert unchanged.session.asks("stats.report", pack(report)) == Result(b"")
+
+    with connect(unchanged.ca.host.data) as client:
+        rows = {row.id: row for row in StatsCalls(client).stats().rows}
+    own = rows.pop(unchanged.link.me_id)
+    assert AT_FIRST <= own.bytes_in < 2 * AT_FIRST
+    assert own.rate_in == FASTEST
+    assert all(row.bytes_in + row.bytes_out < AT_FIRST for row in rows.values())
+    said = unchanged.session.asks("stats.get", b"")
+    assert isinstance(said, Result)
+    told = read_rows(said.body)
+    assert ([row.node.hex() for row in told.rows], told.whole) == ([unchanged.link.me_id], False)
 
 
 def test_who_asks_is_whose_session_it_is_whatever_the_body_says(unchanged: Asked) -> None:

@@ -22,6 +22,7 @@ from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import NodeId
 from pulse.errors import LinkError, NotFound, PulseError, Refused
 from pulse.schemas import PingRequest
+from pulse.scribeschemas import Traffic
 from pulse.services.node import NodeService
 from pulse.services.status import identity_of
 from pulse.services.wholeconfig import WholeConfigService
@@ -64,7 +65,7 @@ class Node:
     @property
     def service(self) -> NodeService:
         whole = WholeConfigService(self.mesh.statements, self.mesh.members, self.edit)
-        return NodeService(self.mesh, self.call, True, Statuses(), whole)
+        return NodeService(self.mesh, self.call, True, Statuses(), whole, lambda: {ME.node_id: Traffic(20, 40)})
 
     async def edit(self, edits: Edits) -> SignedConfig:
         raise Refused(f"{len(edits.edits)} edits: this node is not the scribe")

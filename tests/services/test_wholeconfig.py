@@ -15,6 +15,7 @@ from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.members import Members
 from pulse.errors import ConfigError, Conflict, NotFound, Refused
 from pulse.schemas import PeerRow, Status
+from pulse.scribeschemas import Traffic
 from pulse.services.status import identity_of
 from pulse.services.wholeconfig import WholeConfigService
 from tests.authority import MESH, NOW, key
@@ -136,11 +137,10 @@ async def test_the_state_tells_what_ca_and_scribe_said(desk: Desk) -> None:
     row = PeerRow(CAM.node_id, "eye", "", "", [], "-", "", None, None, None, False, None, "", "", 10, 20)
     status = Status(True, "All well.", identity_of(HOME), "1", 1.0, ":443", "", 1.0, [row, row], {})
 
-    state = desk.service.state(status)
+    state = desk.service.state(status, {HOME.node_id: Traffic(20, 40)})
 
     assert (state.sentence, state.peers) == (status.sentence, status.peers)
-    assert state.stats[HOME.node_id].bytes_in == 20
-    assert state.stats[HOME.node_id].bytes_out == 40
+    assert state.stats == {HOME.node_id: Traffic(20, 40)}
     assert state.revoked_ids == [RELAY.node_id]
     assert {node: (meta.name, meta.tags) for node, meta in state.node_meta.items()} == {CAM.node_id: ("eye", ["infra"])}
     assert (state.scribe_id, state.network_id, state.mesh_cidr) == (HOME.node_id, CA.network.name, str(MESH))

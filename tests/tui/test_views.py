@@ -38,3 +38,13 @@ def test_a_rate_has_a_unit_and_a_picture() -> None:
     assert rate([0.0, 999.0]).endswith(" 999 B/s")
     assert rate([1_200_000.0]).endswith(" 1.2 MB/s")
     assert rate([3.5e9]).endswith(" 3.5 GB/s")
+
+
+def test_traffic_is_shown_as_the_scribe_sums_it(data_dir: Path, control: FakeControl) -> None:
+    (table,) = [each for each in TABLES if each.name == "traffic"]
+    with connect(data_dir) as client:
+        first, second = table.ask(client, Memory(Rates(), Rates()))
+
+    assert [column.title for column in table.columns] == ["NODE", "TX", "TX/S", "RX", "RX/S", "CONNS"]
+    assert first.cells == ("relay-01", "4.1 kB", "1.5 kB/s", "12.0 GB", "0 B/s", "2")
+    assert second.cells == ("db-server", "0 B", DASH, "812 B", DASH, "0")

@@ -1,6 +1,6 @@
 """The control API as a starlette application: endpoints in, problems out.
 
-Invariant: every answer is JSON of `pulse.schemas`, errors included; only this file maps errors to HTTP.
+Invariant: every answer but metrics is JSON of `pulse.schemas`, errors included; only this file maps errors to HTTP.
 """
 
 import logging
@@ -26,6 +26,7 @@ from pulse.api import (
     doctor,
     events,
     hits,
+    metrics,
     names,
     node,
     operating,
@@ -33,13 +34,14 @@ from pulse.api import (
     resolver,
     revoke,
     roles,
+    stats,
     templates,
     tokens,
     trace,
     why,
 )
 from pulse.api.control import Control
-from pulse.api.endpoints import LOCAL, Endpoint, Stamped
+from pulse.api.endpoints import LOCAL, Endpoint, Stamped, Written
 from pulse.api.openapi import document
 from pulse.core import strictjson
 from pulse.core.trust.apikeys import Scope
@@ -64,6 +66,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *revoke.ENDPOINTS,
     *ca.ENDPOINTS,
     *events.ENDPOINTS,
+    *stats.ENDPOINTS,
+    *metrics.ENDPOINTS,
     *apikeys.ENDPOINTS,
     *resolver.ENDPOINTS,
     *doctor.ENDPOINTS,
@@ -87,20 +91,28 @@ _encode = msgspec.json.Encoder().encode
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def build(control: Control, version: str = "0", *, keyed: bool = False, stream: Handler | None = None) -> Starlette:
+def build(
+    control: Control,
+    version: str = "0",
+    *,
+    keyed: bool = False,
+    stream: Handler | None = None,
+    endpoints: Sequence[Endpoint] = ENDPOINTS,
+) -> Starlette:
     """The application that commands `control`: all of it, or if `keyed` what keys are good for, and each request's is.
 
-    `stream` answers who wants to follow events.
+    Of `endpoints` alone, if they are not all there are. `stream` answers who wants to follow events.
     A keyed one must stand behind `pulse.api.keyed`: a request that it did not mark is an error.
     """
     handlers: dict[str, dict[str, Handler]] = {}
-    for endpoint in served(keyed=keyed):
+    there = served(endpoints, keyed=keyed)
+    for endpoint in there:
         handler = _handler(control, endpoint)
         handlers.setdefault(endpoint.path, {})[endpoint.method] = _scoped(endpoint, handler) if keyed else handler
     if stream:
         follow = _scoped(Endpoint("GET", EVENTS, stream, Scope.READ), stream) if keyed else stream
         handlers[EVENTS]["GET"] = _negotiated(follow, handlers[EVENTS]["GET"])
-    described = _encode(document(served(keyed=keyed), version, keyed=keyed))
+    described = _encode(document(there, version, keyed=keyed))
 
     async def describe(_: Request) -> Response:
         return Response(described, media_type="application/json")
@@ -112,9 +124,9 @@ def build(control: Control, version: str = "0", *, keyed: bool = False, stream: 
     return app
 
 
-def served(*, keyed: bool) -> Sequence[Endpoint]:
-    """The endpoints there are: what no key is good for is not there at all."""
-    return [each for each in ENDPOINTS if not keyed or each.scope is not LOCAL]
+def served(endpoints: Sequence[Endpoint] = ENDPOINTS, *, keyed: bool) -> Sequence[Endpoint]:
+    """Those there are: what no key is good for is not there at all."""
+    return [each for each in endpoints if not keyed or each.scope is not LOCAL]
 
 
 def _scoped(endpoint: Endpoint, handler: Handler) -> Handler:
@@ -166,6 +178,8 @@ def _handler(control: Control, endpoint: Endpoint) -> Handler:
 
 def _answer(said: Any, status: int) -> Response:
     headers = {}
+    if isinstance(said, Written):
+        return Response(said.text.encode("utf-8", "replace"), status, media_type=said.kind)
     if isinstance(said, Stamped):
         said, headers = said.said, {"ETag": said.etag}
     return Response(_encode(said), status, headers, media_type="application/json")

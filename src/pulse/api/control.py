@@ -17,6 +17,7 @@ from pulse import (
     resolverschemas,
     schemas,
     scribeschemas,
+    statsschemas,
 )
 
 
@@ -246,6 +247,8 @@ class Control:
     ca: CaLog
     rotation: certschemas.Rotation
     events: History
+    stats: statsschemas.StatsTold
+    metrics: statsschemas.MetricsTold
     keys: Keys
     resolver: resolverschemas.Resolver
     doctor: Doctor

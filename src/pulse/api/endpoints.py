@@ -29,6 +29,15 @@ class Stamped(Generic[_T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """An answer that is no JSON."""
+
+    text: str
+    kind: str
+    """Its media type."""
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """`handler(control, request)`; a third argument named `body` or `query` says what it hears, and where."""
 
@@ -62,6 +71,11 @@ class Endpoint:
         """What it says."""
         said = typing.get_type_hints(self.handler)["return"]
         return typing.get_args(said)[0] if self.is_stamped else said
+
+    @property
+    def is_written(self) -> bool:
+        """True if it says so in plain text."""
+        return self.answer is Written
 
     @property
     def is_stamped(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from pulse import schemas
-from pulse.api.endpoints import Endpoint
+from pulse.api.endpoints import Endpoint, Written
 
 TAG: Final = {"type": "string", "pattern": '^"[0-9]{1,16}[.][0-9]{1,16}"$'}
 IF_MATCH: Final = {
@@ -16,12 +16,13 @@ IF_MATCH: Final = {
     "description": "the ETag of what was looked at, or * for whatever is there",
     "schema": {"anyOf": [{"const": "*"}, {"type": "string"}]},
 }
+WRITTEN: Final = {"description": "done", "content": {"text/plain": {"schema": {"type": "string"}}}}
 KEY: Final = {"type": "http", "scheme": "bearer", "description": "a key (plk_…) of `pulse api-key create`"}
 
 
 def document(endpoints: Sequence[Endpoint], version: str, *, keyed: bool = False) -> dict[str, Any]:
     """The whole document; if `keyed`, each operation says that it takes a key, and of which scope."""
-    types = [kind for each in endpoints for kind in (each.body, each.answer) if kind is not None]
+    types = [kind for each in endpoints for kind in (each.body, each.answer) if kind not in (None, Written)]
     found, components = msgspec.json.schema_components(
         [*types, schemas.Problem], ref_template="#/components/schemas/{name}"
     )
@@ -54,7 +55,7 @@ def _operation(endpoint: Endpoint, named: Any) -> dict[str, Any]:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": next(named)}}}
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     operation["responses"] = {
-        str(endpoint.status): _done(endpoint, next(named)),
+        str(endpoint.status): WRITTEN if endpoint.is_written else _done(endpoint, next(named)),
         "default": {"description": "a problem", "content": problem},
     }
     return operation

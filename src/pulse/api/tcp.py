@@ -5,6 +5,7 @@ Invariant: whoever shows no key costs one of a few connections, for seconds and 
 
 import asyncio
 import errno
+import ipaddress
 import logging
 from collections.abc import Callable, Collection
 from http import HTTPStatus
@@ -42,10 +43,19 @@ _quiet.setLevel(logging.ERROR)
 class TcpListener:
     """The listening socket."""
 
-    def __init__(self, host: str, port: int, *, ahead: bool = False) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        ahead: bool = False,
+        called: str = "the scribe's API",
+        flag: str = "--scribe-listen",
+    ) -> None:
         """Listen; if `ahead`, also at an address that this machine will only have once the mesh is up.
 
-        Raises Conflict if the port is taken, SystemRefused if the system allows it not at all.
+        People know it as what it is `called`, and choose where by `flag`. Raises Conflict if the port is taken,
+        SystemRefused if the system allows it not at all.
         """
         where = addresses.join(host or "*", port)
         try:
@@ -54,16 +64,21 @@ class TcpListener:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise Conflict(
-                    f"the scribe's API cannot listen on {where}: another program has that port.\n"
-                    "Choose another: --scribe-listen 127.0.0.1:<port>, or none: --scribe-listen off"
+                    f"{called} cannot listen on {where}: another program has that port.\n"
+                    f"Choose another: {flag} 127.0.0.1:<port>, or none: {flag} off"
                 ) from error
-            raise SystemRefused(f"the scribe's API cannot listen on {where}: {error.strerror or error}") from error
+            raise SystemRefused(f"{called} cannot listen on {where}: {error.strerror or error}") from error
         self.socket.setblocking(False)
 
     @property
     def address(self) -> str:
         """`host:port` that is listened on."""
         return addresses.join(*self.socket.getsockname()[:2])
+
+    @property
+    def is_near(self) -> bool:
+        """True if programs of this machine alone reach it."""
+        return ipaddress.ip_address(self.socket.getsockname()[0]).is_loopback
 
     def close(self) -> None:
         """Listen no more."""

@@ -37,6 +37,7 @@ GROUPS = {
         "trace": ("pulse.cli.trace:trace", "Show the way frames take to a node, hop by hop."),
         "why": ("pulse.cli.why:why", "Say why a node is reached as it is, from both ends."),
         "doctor": ("pulse.cli.doctor:doctor", "Look for what is wrong here, and say what to do about it."),
+        "stats": ("pulse.cli.stats:stats", "Show how much traffic each node has, and how fast."),
         "events": ("pulse.cli.events:events", "Show what happened in the mesh, as this node saw it."),
         "bug-report": ("pulse.cli.bugreport:bug_report", "Pack what helps to find a fault, without secrets."),
         "logs": ("pulse.cli.logs:logs", "Show what the node in the background wrote down."),

@@ -249,6 +249,8 @@ def _show_started(started: startschemas.Started) -> None:
         pairs.append(("api", f"none: {started.api_problem}"))
     if started.socks:
         pairs.append(("socks", f"{started.socks}, for SOCKS5 and HTTP CONNECT"))
+    if started.metrics:
+        pairs.append(("metrics", f"http://{started.metrics}/metrics"))
     print_pairs(pairs)
     if started.invite and not logs.is_journal(os.environ):
         # A journal is read by more people than may join.

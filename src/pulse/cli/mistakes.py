@@ -23,7 +23,7 @@ LATER_FLAGS: Final = {
 
 LATER_COMMANDS: Final = frozenset({
     "completion", "doctor", "install-service",
-    "remote-config", "restart", "route", "stats", "top",
+    "remote-config", "restart", "route", "top",
 })  # fmt: skip
 """Commands of the design that this version does not have yet."""
 
@@ -67,8 +67,11 @@ def explained(error: CycloptsError) -> str:
 
 
 def nearest(word: str, known: Iterable[str], least: float = LIKE) -> str:
-    """The known word most like `word`, or nothing if none is at least so much alike."""
-    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=least)), "")
+    """The known word most like `word`, or nothing if none is at least so much alike; its very letters go first."""
+    known = list(known)
+    if swapped := next((each for each in known if sorted(each) == sorted(word)), ""):
+        return swapped
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=least)), "")
 
 
 def _inside_groups(word: str) -> list[str]:

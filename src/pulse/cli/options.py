@@ -46,6 +46,9 @@ class NodeFlags:
     scribe_listen: Annotated[
         str | None, Parameter(help="HTTP API of a node with --scribe: host:port, or off (127.0.0.1:8080).")
     ] = None
+    metrics_listen: Annotated[
+        str | None, Parameter(help="Metrics for Prometheus: [host]:port; off loopback they take a key (off).")
+    ] = None
     tun: Annotated[bool | None, Parameter(help="Make a network interface with the mesh addresses (Linux).")] = None
     tun_queues: Annotated[int | None, Parameter(help="Queues of the interface, 1 to 16 (1).")] = None
     fec: Annotated[bool | None, Parameter(help="Send parity where packets get lost, to peers that have --fec too.")] = (

@@ -278,6 +278,12 @@ class MethodName(StrEnum):
     """The same: settings that it lets them change."""
     HITS_SUMMED = "hits.get"
     """Of the scribe: the same of all nodes, for an operator."""
+    STATS = "stats.report"
+    """Of the scribe: what the caller exchanged with others."""
+    STATS_SUMMED = "stats.get"
+    """Of the scribe: the same of all nodes, for an operator; for others of themselves."""
+    STATS_PEERS = "stats.peers"
+    """Of any node: what it exchanged with each other, for an operator."""
 
 
 class Call(Wire, frozen=True):

@@ -276,15 +276,8 @@ class DataplaneLinks:
     def paths(self) -> list[PathSample]:
         return [
             PathSample(
-                _hex(path.node),
-                LinkId(path.link),
-                path.rtt,
-                path.loss,
-                path.suspect,
-                path.reported,
-                path.burst,
-                path.parity,
-                path.duplicate,
+                *(_hex(path.node), LinkId(path.link), path.rtt, path.loss, path.suspect),
+                *(path.reported, path.burst, path.parity, path.duplicate),
             )
             for path in self._dataplane.statistics().paths
         ]
@@ -308,6 +301,9 @@ class DataplaneLinks:
 
     def relayed(self) -> int:
         return sum(link.relayed for link in self._dataplane.statistics().links)
+
+    def sessions(self) -> int:
+        return len(self._dataplane.statistics().sessions)
 
     def drops(self) -> dict[str, int]:
         return dict(self._dataplane.statistics().drops)

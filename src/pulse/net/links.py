@@ -290,6 +290,10 @@ class Links(Protocol):
         """What was exchanged with each node."""
         ...
 
+    def sessions(self) -> int:
+        """How many sessions there are."""
+        ...
+
     def drops(self) -> dict[str, int]:
         """Packets dropped so far, by reason."""
         ...

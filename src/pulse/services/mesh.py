@@ -38,7 +38,7 @@ from pulse.core.effects import (
     TablesChanged,
     TrustChanged,
 )
-from pulse.core.facts import ClockCompared, ClockRead, DialFailed, Fact, LinkUp, Woke
+from pulse.core.facts import ClockCompared, ClockRead, DialFailed, Fact, LinkUp, MessageReceived, Woke
 from pulse.core.mesh import Mesh
 from pulse.core.messages import ObjectKind
 from pulse.core.types import NodeId
@@ -57,6 +57,14 @@ LONGEST_LEAVE = 1.0
 
 LOOK = 0.05
 """Seconds without a frame to pass on after which nobody relies on us any more."""
+
+
+@dataclass(slots=True)
+class Talk:
+    """Bytes of messages on links: records, digests, certificates, and what CA and scribe signed."""
+
+    bytes_in: int = 0
+    bytes_out: int = 0
 
 
 @dataclass(slots=True)
@@ -88,6 +96,8 @@ class MeshService:
     """Sends a datagram to the beacons' group on every LAN."""
     witness: Callable[[Sequence[Effect]], None] = lambda _: None
     """Sees what the core asked for, after it is done."""
+    talk: Talk = field(default_factory=Talk, init=False)
+    """With all neighbours, since the node started."""
     _peers_due: float | None = field(default=None, init=False)
     _trust_due: float | None = field(default=None, init=False)
     _acted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -95,6 +105,8 @@ class MeshService:
 
     def tell(self, fact: Fact) -> None:
         """A fact from another service."""
+        if isinstance(fact, MessageReceived):
+            self.talk.bytes_in += len(fact.payload)
         translated = self.dialler.translate(fact)
         wall = clock.wall()
         if isinstance(translated, LinkUp | Woke):
@@ -197,7 +209,8 @@ class MeshService:
         """By the data plane, at once."""
         match effect:
             case SendMessage(link, payload):
-                self.links.send(link, payload)
+                if self.links.send(link, payload):
+                    self.talk.bytes_out += len(payload)
             case CloseLink(link, reason):
                 self.links.close_link(link, reason)
             case CloseSession(node, reason):

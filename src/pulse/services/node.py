@@ -5,6 +5,7 @@ Invariant: nothing is decided here; all that changes is the stop flag.
 
 import asyncio
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,7 +31,7 @@ class Statuses(Protocol):
 class Describer(Protocol):
     """Who adds what the network config says to a status."""
 
-    def state(self, status: schemas.Status) -> scribeschemas.MeshState: ...
+    def state(self, status: schemas.Status, stats: dict[str, scribeschemas.Traffic]) -> scribeschemas.MeshState: ...
 
 
 @dataclass(slots=True)
@@ -43,6 +44,8 @@ class NodeService:
     """Who joined proved the CA by its hash."""
     statuses: Statuses
     describer: Describer
+    traffic: Callable[[], dict[str, scribeschemas.Traffic]]
+    """By node id, of those whose is known here."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when somebody asked the node to stop."""
 
@@ -88,7 +91,7 @@ class NodeService:
         ]
 
     async def status(self) -> scribeschemas.MeshState:
-        return self.describer.state(self.statuses.status())
+        return self.describer.state(self.statuses.status(), self.traffic())
 
     async def ping(self, wanted: schemas.PingRequest) -> schemas.PingReply:
         node = self.mesh.members.resolve(wanted.node)

@@ -73,17 +73,15 @@ class WholeConfigService:
         await self.edit(Edits([edit], number if base is None else base))
         return await self.get()
 
-    def state(self, status: Status) -> scribeschemas.MeshState:
-        """The status of this node, and what CA and scribe have said."""
+    def state(self, status: Status, stats: dict[str, scribeschemas.Traffic]) -> scribeschemas.MeshState:
+        """The status of this node, what CA and scribe have said, and the traffic that is known here."""
         statements = self.statements
         config = statements.config
         naming, told = statements.naming(), plain(config.config) if config else {}
         named = sorted({*naming.names, *naming.tags} - statements.revoked())
-        moved = [(peer.bytes_in, peer.bytes_out) for peer in status.peers]
-        own = scribeschemas.Traffic(sum(each for each, _ in moved), sum(each for _, each in moved))
         return scribeschemas.MeshState(
             **{name: getattr(status, name) for name in status.__struct_fields__},
-            stats={status.node.id: own},
+            stats=stats,
             revoked_ids=sorted(statements.revoked()),
             node_meta={
                 node: scribeschemas.NodeMeta(naming.names.get(node, ""), list(naming.tags.get(node, ())))

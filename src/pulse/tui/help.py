@@ -3,7 +3,7 @@
 from typing import Final
 
 HELP: Final = """\
-1 … 5        nodes, policy, tokens, certificates, events
+1 … 6        nodes, policy, tokens, certificates, events, traffic
 /            show only lines with these words; Escape shows all again
 s, S         sort by the next column; turn the order round
 d or Enter   details of a line; of a node also why it is reached as it is

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from pulse import schemas
+from pulse.calls.stats import StatsCalls
 from pulse.client import Client
 from pulse.core.types import SHORT_ID
 from pulse.eventschemas import EventsQuery
 from pulse.tui.model import Column, Line, line, number, sparkline, word
 from pulse.tui.rates import Rates
-from pulse.wording import DASH, milliseconds, moment, percent, span
+from pulse.wording import DASH, milliseconds, moment, percent, size, span, speed
 
 NEWEST: Final = 200
 """Events shown."""
@@ -153,7 +154,23 @@ def events(client: Client, _: Memory) -> list[Line]:
     ]
 
 
-_RIGHT = {"RTT", "LOSS", "SEEN", "LEFT", "#"}
+def traffic(client: Client, _: Memory) -> list[Line]:
+    """How much each node moved, as the scribe sums it; where that is not told, this node alone."""
+    return [
+        line(
+            each.id,
+            (each.name, word(each.name)),
+            (size(each.bytes_out), number(each.bytes_out)),
+            (speed(each.rate_out), number(each.rate_out)),
+            (size(each.bytes_in), number(each.bytes_in)),
+            (speed(each.rate_in), number(each.rate_in)),
+            (str(each.active_conns), number(each.active_conns)),
+        )
+        for each in StatsCalls(client).stats().rows
+    ]
+
+
+_RIGHT = {"RTT", "LOSS", "SEEN", "LEFT", "#", "TX/S", "RX/S", "CONNS"}
 
 
 def _columns(*titles: str) -> tuple[Column, ...]:
@@ -181,5 +198,6 @@ TABLES: Final = (
     ),
     Table("certificates", _columns("NODE", "ENDS", "LEFT", "OUTLOOK", "REACHED"), certificates, "none is known"),
     Table("events", _columns("TIME", "TYPE", "NODE", "WHAT"), events, "nothing happened yet"),
+    Table("traffic", _columns("NODE", "TX", "TX/S", "RX", "RX/S", "CONNS"), traffic, "no node has reported yet"),
 )
 """Every view, in the order of their number keys."""

@@ -74,6 +74,7 @@ def compose(config: NodeConfig, links: DataplaneLinks, mesh: Mesh, doors: tuple[
     listening = (
         config.listen,
         config.scribe_listen,
+        config.metrics_listen,
         config.tcp_listen,
         config.dns_listen if config.dns.enabled else None,
         config.socks_listen if config.socks.enabled else None,

@@ -93,6 +93,7 @@ def insight(
     stats = StatsService.restored(
         me, mesh.statements, mesh.members, mesh.ca_nodes, links.traffic, rpc.call, config.data_dir
     )
+    stats.connections = (links.streams,)
     return Insight(
         status=status,
         node=NodeService(mesh, rpc.call, pinned, status, governance.whole, stats.by_node),

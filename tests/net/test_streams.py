@@ -27,10 +27,15 @@ async def test_a_stream_is_offered_answered_spliced_and_told_to_be_over() -> Non
                 far.setblocking(False)
                 await loop.sock_sendall(near, b"hello")
                 assert await loop.sock_recv(far, 9) == b"hello"
+                assert (alice.links.streams.active, bob.links.streams.active) == (1, 1)
                 near.shutdown(socket.SHUT_WR)
                 far.shutdown(socket.SHUT_WR)
                 assert await ours.ended == Moved(5, 0)
                 assert await theirs.ended == Moved(0, 5)
+                await asyncio.sleep(0)
+                told = [(each.links.streams.active, each.links.streams.total) for each in (alice, bob)]
+                assert told == [(0, 1), (0, 1)]
+                assert (alice.links.streams.bytes_out, bob.links.streams.bytes_in) == (5, 5)
 
 
 async def test_a_refusal_comes_with_its_code_and_one_that_is_given_up_ends_at_both() -> None:

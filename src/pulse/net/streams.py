@@ -33,11 +33,14 @@ class DataplaneStream:
     _engine: Engine
     ended: asyncio.Future[Moved] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     answer: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    spliced: bool = False
+    """Bytes can pass: it is a connection."""
 
     async def answered(self) -> int:
         return await asyncio.shield(self.answer)
 
     def splice(self, descriptor: int) -> None:
+        self.spliced = True
         self._engine.splice(self.number, descriptor)
 
     def refuse(self, code: int) -> None:
@@ -63,6 +66,20 @@ class DataplaneStreams:
     _streams: dict[int, DataplaneStream] = field(default_factory=dict)
     _offered: asyncio.Queue[DataplaneStream] = field(default_factory=asyncio.Queue)
     """Bounded by the sessions, which hold at most 256 offers a peer."""
+    bytes_in: int = 0
+    """What came over connections that are over."""
+    bytes_out: int = 0
+    _over: int = 0
+
+    @property
+    def active(self) -> int:
+        """Connections that are open now."""
+        return sum(each.spliced for each in self._streams.values())
+
+    @property
+    def total(self) -> int:
+        """All since the node started."""
+        return self._over + self.active
 
     async def wait_offered(self) -> DataplaneStream:
         return await self._offered.get()
@@ -96,5 +113,11 @@ class DataplaneStreams:
 
     def _keep(self, stream: DataplaneStream) -> DataplaneStream:
         self._streams[stream.number] = stream
-        stream.ended.add_done_callback(lambda _: self._streams.pop(stream.number, None))
+        stream.ended.add_done_callback(lambda ended: self._forget(stream, ended.result()))
         return stream
+
+    def _forget(self, stream: DataplaneStream, moved: Moved) -> None:
+        if self._streams.pop(stream.number, None) and stream.spliced:
+            self._over += 1
+            self.bytes_in += moved.received
+            self.bytes_out += moved.sent

@@ -39,7 +39,7 @@ def test_a_flag_of_a_service_to_come_is_no_setting_yet() -> None:
 
 SAMPLES = {
     "data-dir": "/d", "addr": "a.example.com:1", "listen": ":1", "network": "mynet", "join": "a.example.com:1",
-    "dns-listen": "127.0.0.1:1", "socks-listen": "127.0.0.1:1", "tcp": "127.0.0.1:1",
+    "dns-listen": "127.0.0.1:1", "socks-listen": "127.0.0.1:1", "metrics-listen": ":1", "tcp": "127.0.0.1:1",
     "token": "k" * 32, "ca-token": "k" * 32, "log-level": "debug", "scribe-listen": "127.0.0.1:1",
     "tun-queues": "3", "mesh-cidr": "10.9.0.0/16",
 }  # fmt: skip

@@ -367,3 +367,20 @@ def test_a_proxy_that_other_machines_reach_needs_one(listen: str, file: Path, tm
 def test_half_a_login_is_none(file: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         loaded(file, text)
+
+
+def test_ranges_come_from_flag_and_file_and_what_cannot_be_offered_is_named(tmp_path: Path, file: Path) -> None:
+    ranges = tmp_path / "ranges"
+    ranges.write_text("192.168.7.0/24  # the office\n\n10.9.0.0/16\n")
+
+    config = loaded(file, f'[exit]\nenabled = true\ncidrs = ["0.0.0.0/0"]\nroutes_file = "{ranges}"\n')
+    assert config.exit.cidrs == ("0.0.0.0/0", "192.168.7.0/24", "10.9.0.0/16")
+    assert load({"exit-cidrs": "0.0.0.0/0, ::/0"}, environment={}).exit.cidrs == ("0.0.0.0/0", "::/0")
+
+    with pytest.raises(ConfigError, match=r"--exit-cidrs: 169\.254\.0\.0/16 is never reached"):
+        load({"exit-cidrs": "169.254.0.0/16"}, environment={})
+    ranges.write_text("10.9.0.1/16")
+    with pytest.raises(ConfigError, match=r"exit\.routes_file: .* is no range"):
+        loaded(file, f'[exit]\nroutes_file = "{ranges}"\n')
+    with pytest.raises(ConfigError, match="cannot read"):
+        loaded(file, '[exit]\nroutes_file = "/nowhere"\n')

@@ -11,9 +11,14 @@ import pytest
 
 from pulse import uses
 from pulse.calls.dns import DnsCalls
+from pulse.config import Exit, NodeConfig
 from pulse.dnsschemas import RecordRequest
-from pulse.errors import Conflict
+from pulse.errors import ConfigError, Conflict
+from pulse.services import enrol
 from pulse.settings import load
+from pulse.store.files import open_data_dir
+from tests.authority import MESH
+from tests.killpoints.damage import started
 from tests.ports import free_port
 from tests.test_node import FOUND, Machine, first, place
 
@@ -76,3 +81,18 @@ def test_a_server_on_all_addresses_is_near_and_in_the_mesh(listen: str, servers:
     config = load({"dns": True, "dns-listen": listen}, environment={})
 
     assert uses.name_servers(config, "10.100.7.7") == servers
+
+
+async def test_a_node_without_a_device_has_routes_to_show_and_uses_none(tmp_path: Path) -> None:
+    enrol.found(open_data_dir(tmp_path / "data"), "harmed", MESH, "first")
+    async with started(tmp_path / "data") as made:
+        assert await made.control.routes.all() == []
+        assert made.mesh.prepare(made.mesh.mesh.tables()) == made.mesh.mesh.tables()
+
+
+async def test_an_exit_without_a_device_is_refused(tmp_path: Path) -> None:
+    enrol.found(open_data_dir(tmp_path / "data"), "harmed", MESH, "first")
+    config = NodeConfig(exit=Exit(enabled=True, cidrs=("0.0.0.0/0",)))
+    async with started(tmp_path / "data") as made:
+        with pytest.raises(ConfigError, match="--tun"):
+            uses.uses(config, uses.Doors(None), made.mesh, None, None, None)  # type: ignore[arg-type]

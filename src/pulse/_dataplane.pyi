@@ -295,18 +295,31 @@ class Dataplane:
         neighbour must send over a link of its own to the node, or drop. Sessions that go another way now are kicked.
         """
     def replace_addresses(self, owners: Sequence[tuple[str, bytes, bool, bool]]) -> None:
-        """(prefix, node, may be a destination, may be a source): the whole table.
+        """(prefix, node, may be a destination, may be a source): the whole table, the longest prefix first.
 
-        Each node's mesh addresses come as its first /32 and its first /128; every node needs both.
+        Each node's mesh addresses come as its first /32 and its first /128; every node needs both. Prefixes of our own
+        node are those that others reach through us. A prefix of length 0 is the public Internet alone, and from there
+        only what answers a flow opened here may come.
         """
     def replace_policy(
         self,
         rules: Sequence[
-            tuple[bool, Sequence[str] | None, Sequence[str] | None, Sequence[int], Sequence[tuple[int, int]], bool, str]
+            tuple[
+                bool,
+                Sequence[str] | None,
+                Sequence[str] | None,
+                Sequence[int],
+                Sequence[tuple[int, int]],
+                bool,
+                str,
+                tuple[Sequence[str], Sequence[str]],
+                tuple[Sequence[str], Sequence[str]],
+            ]
         ],
     ) -> None:
-        """(allow, from handles, to handles, IP protocols, port ranges, redundant, id): the whole policy; None or empty
-        is any.
+        """(allow, from handles, to handles, IP protocols, port ranges, redundant, id, from beyond, to beyond): the
+        whole policy; None or empty is any. Beyond are prefixes, and the handles of the nodes that they lie behind: a
+        side fits packets whose own address lies in one, too, and at a relay, if the rule allows, those nodes.
 
         The first rule that matches decides; without rules all is allowed, with any what matches none is not.
         ValueError changes nothing. A rule with ports matches no fragment but the first, whom the others follow, and

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from pulse.config import CHANGED_FROM_AFAR, LOGIN_LIMIT, OFF, DnsService, NodeConfig, split
 from pulse.core import addresses
-from pulse.core.network.ranges import mesh_range
+from pulse.core.network.ranges import NODE_LIMIT, mesh_range, read_range
 from pulse.core.types import MOST_SERVICES, is_domain, is_network_name, is_node_name, is_service_name
-from pulse.errors import ConfigError
+from pulse.errors import ConfigError, Refused
 
 
 def check(config: NodeConfig, called: Callable[[str], str] = str) -> None:
@@ -49,6 +49,7 @@ def check(config: NodeConfig, called: Callable[[str], str] = str) -> None:
             raise ConfigError(f'{called("dns.listen")}: "{host}" is no IP. Write it like 127.0.0.1:5353')
     _check_services(config.dns.service, called("dns.service"))
     _check_allowed(config.remote.config, called("remote.config"))
+    check_offers(config.exit.cidrs, called("exit.cidrs"))
 
 
 def _check_listeners(config: NodeConfig, called: Callable[[str], str]) -> None:
@@ -74,6 +75,17 @@ def _check_services(services: Sequence[DnsService], path: str) -> None:
             )
         if (each.name, each.port) in {(other.name, other.port) for other in services[: number - 1]}:
             raise ConfigError(f"{path} {number}: {each.name} at port {each.port} is there twice")
+
+
+def check_offers(cidrs: Sequence[str], called: str) -> None:
+    """Raise ConfigError for what no node can offer, or too much of it."""
+    for cidr in cidrs:
+        try:
+            read_range(cidr)
+        except Refused as error:
+            raise ConfigError(f"{called}: {error}") from error
+    if len(cidrs) > NODE_LIMIT:
+        raise ConfigError(f"{called}: these are {len(cidrs)} ranges; a node offers {NODE_LIMIT} at most")
 
 
 def check_whole(config: NodeConfig) -> None:

@@ -211,6 +211,18 @@ class Nat(Section, frozen=True):
     """Probe many ports where nothing else opens a hole, with peers that allow it too."""
 
 
+class Exit(Section, frozen=True):
+    """Ranges beyond the mesh that others may reach through this node, and those it reaches through others."""
+
+    enabled: bool = False
+    cidrs: tuple[str, ...] = ()
+    """Ranges offered; nobody uses one before it is approved."""
+    routes_file: str = ""
+    """A file of further ranges to offer, one a line."""
+    use: bool = True
+    """Send what is for approved ranges of others through them, if there is a TUN device."""
+
+
 class Control(Section, frozen=True):
     """The control API."""
 
@@ -241,6 +253,7 @@ class NodeConfig(Section, frozen=True):
     persist: Persist = Persist()
     beacon: Beacon = Beacon()
     nat: Nat = Nat()
+    exit: Exit = Exit()
     control: Control = Control()
     remote: Remote = Remote()
 

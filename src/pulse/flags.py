@@ -33,6 +33,9 @@ SETTINGS: Final = {
     "portmap": "portmap.enabled",
     "beacon": "beacon.enabled",
     "birthday": "nat.birthday",
+    "exit": "exit.enabled",
+    "exit-cidrs": "exit.cidrs",
+    "use-exits": "exit.use",
 }
 """Flag (without its dashes) to TOML path; the variable is PULSE_ and the flag in capitals."""
 
@@ -53,6 +56,7 @@ NO_FLAG: Final = (
     "node.log_files",
     "persist.enabled",
     "persist.interval",
+    "exit.routes_file",
     "control.socket",
     "remote.restart",
     "remote.config",
@@ -78,8 +82,10 @@ SWITCHES: Final = frozenset(
         "persist.enabled",
         "beacon.enabled",
         "nat.birthday",
+        "exit.enabled",
+        "exit.use",
         "remote.restart",
     }
 )
 NUMBERS: Final = frozenset({"ca.cert_life", "tun.queues", "node.log_bytes", "node.log_files", "persist.interval"})
-LISTS: Final = frozenset({"bootstrap.peers", "scribe.hosts", "remote.config"})
+LISTS: Final = frozenset({"bootstrap.peers", "scribe.hosts", "remote.config", "exit.cidrs"})

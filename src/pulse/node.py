@@ -149,7 +149,8 @@ def _build(
     meshing.rules_changed = _each(governance.changed, streams.changed, tun.config_changed if tun else None)
     own_devices = partial(_own_devices, tun)
     portmap = underlay.port_mapping(config, links, identity, meshing, own_devices)
-    used = uses.uses(config, doors, mesh, tun, governance.edits.edit)
+    used = uses.uses(config, doors, meshing, rpc, tun, governance.edits.edit)
+    methods |= used.methods
     telling = insight(
         config, links, meshing, rpc, governance, tun, portmap, used.resolver, VERSION, pinned=identity.pinned
     )
@@ -176,7 +177,9 @@ def _build(
     )
     running = tuple(each for each in services if each)
     node = Node(meshing, control, telling, operating, governance.ca, tun, told, running)
+    used.wake()
     _wake(config, identity, node, persist, trust)
+    used.exits.install()
     governance.wake()
     return node
 
@@ -209,6 +212,7 @@ def _control(governance: Governance, telling: Insight, used: Uses, operating: Op
         doctor=operating.doctor,
         reload=operating.reload,
         remote=operating.remote,
+        routes=used.routes,
     )
 
 
@@ -287,6 +291,8 @@ def _mesh(config: NodeConfig, identity: Identity, store: NetworkStore) -> Mesh:
         time_floor=identity.time_floor,
         birthday=config.nat.birthday,
         services=[Offered(each.name, each.port, each.priority) for each in config.dns.service],
+        offers=config.exit.cidrs if config.exit.enabled else (),
+        uses_exits=config.exit.use,
     )
 
 

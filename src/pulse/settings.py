@@ -15,13 +15,14 @@ from typing import Any, Final
 import msgspec
 
 from pulse import remote, tomllines
-from pulse.checks import check, check_whole, near
-from pulse.config import SERVICE_CONFIG, SERVICE_DATA_DIR, NodeConfig, absolute, default_data_dir
+from pulse.checks import check, check_offers, check_whole, near
+from pulse.config import SERVICE_CONFIG, SERVICE_DATA_DIR, Exit, NodeConfig, absolute, default_data_dir
 from pulse.core.types import INVITE_PREFIX
 from pulse.errors import ConfigError
 from pulse.flags import LISTS, NUMBERS, SETTINGS, SWITCHES, VARIABLES
 
 TOKEN_FILE_LIMIT: Final = 4096
+ROUTES_FILE_LIMIT: Final = 65536
 
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
@@ -30,11 +31,6 @@ _IN_FILES: Final = (("join", "token"), ("node", "tcp_token"), ("socks", "passwor
 """Secrets that can stand in a file of their own, which a key with `_file` at its end names."""
 
 _JOINING: Final = frozenset({"join.token", "join.token_file", "join.invite"})
-
-LATER: Final = {
-    "exit": "the exit node",
-}
-"""Settings of the design that this version does not have yet, and what they are about."""
 
 
 def load(
@@ -170,7 +166,8 @@ def _from_flags(flags: Mapping[str, object], peers: tuple[str, ...]) -> dict[str
     values: dict[str, Any] = {}
     for flag, value in flags.items():
         if value is not None:
-            _put(values, SETTINGS[flag], value)
+            path = SETTINGS[flag]
+            _put(values, path, _listed(value) if path in LISTS else value)
     addresses = [peer for peer in peers if not peer.startswith(INVITE_PREFIX)]
     invites = [peer for peer in peers if peer.startswith(INVITE_PREFIX)]
     if len(invites) > 1:
@@ -192,7 +189,11 @@ def _from_text(path: str, variable: str, text: str) -> object:
             return float(text) if path == "persist.interval" else int(text)
         except ValueError:
             raise ConfigError(f"{variable}: {text!r} is no number") from None
-    return [each.strip() for each in text.split(",")] if path in LISTS else text
+    return _listed(text) if path in LISTS else text
+
+
+def _listed(text: object) -> list[str]:
+    return [each.strip() for each in str(text).split(",")]
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -241,18 +242,14 @@ def _with_line(said: str, source: str, text: str) -> str:
 def _refuse_unknown(values: dict[str, Any], source: str) -> None:
     sections = {field.name: field.type for field in msgspec.structs.fields(NodeConfig)}
     for section, inner in values.items():
-        if section in LATER:
-            raise ConfigError(f"{source}: [{section}]: {LATER[section]} is not in this version of pulse. Take it out")
         if section not in sections:
             raise ConfigError(f"{source}: unknown section [{section}]{near(section, sections)}")
         if not isinstance(inner, dict):
             raise ConfigError(f"{source}: {section} is a section. Write [{section}] above its keys")
         known = [field.name for field in msgspec.structs.fields(sections[section])]
         for key in inner:
-            if (path := f"{section}.{key}") in LATER:
-                raise ConfigError(f"{source}: {path}: {LATER[path]} is not in this version of pulse. Take it out")
             if key not in known:
-                raise ConfigError(f"{source}: unknown key {path}{near(key, known)}")
+                raise ConfigError(f"{source}: unknown key {section}.{key}{near(key, known)}")
 
 
 def _converted(values: dict[str, Any], source: str) -> NodeConfig:
@@ -309,9 +306,26 @@ def _finish(config: NodeConfig) -> NodeConfig:
     if node.tcp_token_file:
         token = _read_secret(absolute(node.tcp_token_file), "node.tcp_token_file", "token")
         node = msgspec.structs.replace(node, tcp_token=token, tcp_token_file="")
-    finished = msgspec.structs.replace(config, join=join, node=node, socks=socks)
+    finished = msgspec.structs.replace(config, join=join, node=node, socks=socks, exit=_offers(config.exit))
     check_whole(finished)
     return finished
+
+
+def _offers(exits: Exit) -> Exit:
+    """With the ranges of its file among the others."""
+    if not exits.routes_file:
+        return exits
+    file = absolute(exits.routes_file)
+    try:
+        with file.open(encoding="utf-8") as stream:
+            text = stream.read(ROUTES_FILE_LIMIT)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConfigError(f"exit.routes_file: cannot read {file}: {reason}") from error
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    cidrs = tuple(dict.fromkeys((*exits.cidrs, *(line for line in lines if line))))
+    check_offers(cidrs, f"exit.routes_file: {file}")
+    return msgspec.structs.replace(exits, cidrs=cidrs, routes_file="")
 
 
 def _read_secret(file: Path, path: str, what: str) -> str:

@@ -13,7 +13,7 @@ from pulse.config import NodeConfig
 from pulse.core import addresses
 from pulse.core.mesh import Mesh
 from pulse.core.network.proxying import Login
-from pulse.core.network.routes import Range
+from pulse.core.network.ranges import Range
 from pulse.core.network.whereabouts import RangeExits, Whereabouts
 from pulse.core.network.zones import ZoneRecord
 from pulse.core.trust.identity import mesh_prefix
@@ -72,4 +72,4 @@ def _whereabouts(mesh: Mesh) -> Whereabouts:
     def zones() -> Sequence[ZoneRecord]:
         return statements.config.config.zones if statements.config and statements.in_force else ()
 
-    return Whereabouts(mesh.me.node_id, mesh.members, ranges, zones, RangeExits(dict))
+    return Whereabouts(mesh.me.node_id, mesh.members, ranges, zones, RangeExits(mesh.beyond.used))

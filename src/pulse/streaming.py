@@ -80,9 +80,12 @@ def compose(config: NodeConfig, links: DataplaneLinks, mesh: Mesh, doors: tuple[
         config.socks_listen if config.socks.enabled else None,
     )
     ports = frozenset({links.port, *(each[1] for each in listening if each)})
-    streams = StreamsService(
-        mesh, links.streams, lambda: Premises(own_addresses(), ports), outward.resolved, outward.connected
-    )
+
+    def premises() -> Premises:
+        own = own_addresses()
+        return Premises(own, ports, lambda address: mesh.beyond.leads_to(address, own))
+
+    streams = StreamsService(mesh, links.streams, premises, outward.resolved, outward.connected)
     reverse = ReverseService(mesh, streams, config.node.reverse_forwards, outward.resolved, outward.connected)
     streams.answers = {StreamKind.LISTEN: reverse.listen, StreamKind.BACK: reverse.back}
     return Streaming(streams, TunnelsService(mesh, streams, doors, reverse), reverse)

@@ -1,4 +1,4 @@
-"""Composes what people use the mesh for: names, and that this machine asks for them.
+"""Composes what people use the mesh for: names, that this machine asks for them, and ranges beyond the mesh.
 
 Invariant: nothing is decided here; what the settings switch off is not made.
 """
@@ -13,13 +13,20 @@ from ipaddress import ip_address
 
 from pulse.config import NodeConfig
 from pulse.core.addresses import join
+from pulse.core.effects import TablesChanged
 from pulse.core.hosts import known_names
 from pulse.core.mesh import Mesh
+from pulse.core.messages import MethodName
 from pulse.core.network.edits import Edits
 from pulse.core.network.netconfig import SignedConfig
-from pulse.errors import PulseError
+from pulse.errors import ConfigError, PulseError
 from pulse.services.dns import Answers, DnsService, DnsSockets
+from pulse.services.exitnode import ExitNodeService
+from pulse.services.exits import ExitsService
+from pulse.services.mesh import MeshService
 from pulse.services.resolver import ResolverService
+from pulse.services.routes import RoutesService
+from pulse.services.rpc import Method, RpcService
 from pulse.services.tun import TunService
 from pulse.services.zones import ZonesService
 
@@ -50,11 +57,25 @@ class Uses:
     dns: DnsService | None
     zones: ZonesService
     resolver: ResolverService
+    routes: RoutesService
+    exits: ExitsService
+    exit_node: ExitNodeService
 
     @property
-    def running(self) -> tuple[DnsService | ResolverService | None, ...]:
+    def methods(self) -> dict[str, Method]:
+        """What other nodes can ask of them."""
+        return {MethodName.EXIT: self.exit_node.answer}
+
+    @property
+    def running(self) -> tuple[DnsService | ResolverService | ExitsService | ExitNodeService | None, ...]:
         """Those that run beside what they are asked."""
-        return (self.dns, self.resolver)
+        return (self.dns, self.resolver, self.exits, self.exit_node)
+
+    def wake(self) -> None:
+        """Before the node remembers anything: what a run before left that does not keep anybody from a leak."""
+        self.exit_node.sweep()
+        if not self.exits.uses:
+            self.exits.remove()
 
 
 @contextlib.contextmanager
@@ -81,15 +102,25 @@ def bound(config: NodeConfig) -> Iterator[Doors]:
 def uses(
     config: NodeConfig,
     doors: Doors,
-    mesh: Mesh,
+    meshing: MeshService,
+    rpc: RpcService,
     tun: TunService | None,
     edit: Callable[[Edits], Awaitable[SignedConfig]],
 ) -> Uses:
-    """The services."""
+    """The services. Raises ConfigError for settings that do not go together."""
+    if config.exit.enabled and tun is None:
+        raise ConfigError("exit.enabled: packets leave an exit by the TUN device. Start it with --tun, too")
+    mesh = meshing.mesh
     servers = name_servers(config, str(mesh.me.addresses.v4)) if doors.dns else ()
-    zones = ZonesService(mesh.statements, mesh.members, edit)
-    resolver = ResolverService(config.data_dir, servers, tun)
-    return Uses(_dns(doors.dns, mesh) if doors.dns else None, zones, resolver)
+    exits, exit_node = _exits(config, meshing, rpc, tun)
+    return Uses(
+        _dns(doors.dns, mesh) if doors.dns else None,
+        ZonesService(mesh.statements, mesh.members, edit),
+        ResolverService(config.data_dir, servers, tun),
+        RoutesService(mesh, edit),
+        exits,
+        exit_node,
+    )
 
 
 def name_servers(config: NodeConfig, v4: str) -> tuple[str, ...]:
@@ -98,6 +129,26 @@ def name_servers(config: NodeConfig, v4: str) -> tuple[str, ...]:
     if host and not ip_address(host).is_unspecified:
         return (join(host, port),)
     return join("127.0.0.1", port), join(v4, port)
+
+
+def _exits(
+    config: NodeConfig, meshing: MeshService, rpc: RpcService, tun: TunService | None
+) -> tuple[ExitsService, ExitNodeService]:
+    def device() -> str:
+        return tun.name if tun and tun.is_there else ""
+
+    mesh = meshing.mesh
+    exits = ExitsService(mesh, rpc.call, meshing.tell, device, config.exit.use and tun is not None)
+    exit_node = ExitNodeService(config.data_dir, mesh.me, mesh.statements.mesh_cidr, lambda: tun.name if tun else "")
+
+    def prepare(tables: TablesChanged) -> TablesChanged:
+        exits.prepare(tables)
+        return exit_node.prepare(tables)
+
+    meshing.prepare = prepare
+    if tun:
+        tun.attached = exits.install
+    return exits, exit_node
 
 
 def _dns(sockets: DnsSockets, mesh: Mesh) -> DnsService:

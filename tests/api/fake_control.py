@@ -20,6 +20,7 @@ from tests.api.fake_dns import FakeZones
 from tests.api.fake_journals import FakeCaLog, FakeHistory
 from tests.api.fake_operations import FakeDoctor, FakeOperating
 from tests.api.fake_resolver import FakeResolver
+from tests.api.fake_routes import FakeRoutes
 from tests.api.fake_stats import FakeMetrics, FakeStats
 from tests.api.fake_ways import ID, FakeWays
 
@@ -303,6 +304,7 @@ class FakeControl(Control):
             doctor=FakeDoctor(),
             reload=operating,
             remote=operating,
+            routes=FakeRoutes(asked),
         )
         self.asked = asked
         self.ways = ways

@@ -43,6 +43,9 @@ BODIES = {
     "/api/bulk": b'{"pattern":"*","action":"tag","tag":"edge"}',
     "/api/restart": b'{"node":"laptop"}',
     "/api/settings": b'{"node":"laptop","settings":{"node.log_level":"debug"}}',
+    "POST /api/routes": b'{"node_id":"db-server","cidr":"192.168.7.0/24"}',
+    "/api/routes/approve": b'{"cidr":"192.168.7.0/24"}',
+    "DELETE /api/routes": b'{"cidr":"192.168.7.0/24"}',
     "/api/keys": b'{"name":"more","scope":"write"}',
 }
 """What each endpoint that hears a body is content with."""

@@ -26,7 +26,6 @@ def test_an_address_and_an_invite_can_be_peers(word: str) -> None:
         ("log", "Did you mean: pulse ca log?"),
         ("create", "Did you mean: pulse token create or pulse api-key create?"),
         ("status", "it goes first, its flags after it (pulse status --help)"),
-        ("top", '"pulse top" is not in this version of pulse'),
     ],
 )
 def test_a_word_is_no_peer(word: str, said: str) -> None:
@@ -48,7 +47,6 @@ def test_nothing_is_near_to_nonsense() -> None:
         ("start --data-dri x", 'pulse start has no flag "--data-dri". Did you mean: --data-dir?'),
         ("token create --tll 1h", 'pulse token create has no flag "--tll". Did you mean: --ttl?'),
         ("status --qqq", 'pulse status has no flag "--qqq". See: pulse status --help'),
-        ("start --exit", "--exit: the exit node is not in this version of pulse. Leave it out"),
         ("token crate", 'no command "token crate". Did you mean: pulse token create?'),
         ("ca lgo", 'no command "ca lgo". Did you mean: pulse ca log?'),
         ("status extra", 'pulse status takes no "extra" here. See: pulse status --help'),

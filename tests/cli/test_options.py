@@ -3,9 +3,8 @@
 from dataclasses import fields
 from pathlib import Path
 
-from pulse.cli.options import LATER, NodeFlags
+from pulse.cli.options import NodeFlags
 from pulse.flags import SETTINGS
-from pulse.settings import LATER as LATER_SETTINGS
 from pulse.settings import load
 
 
@@ -18,23 +17,10 @@ def test_false_and_empty_were_typed() -> None:
 
 
 def test_every_flag_is_a_setting() -> None:
-    flags = {name.replace("_", "-") for name in NodeFlags.__dataclass_fields__} - {"config", *LATER}
+    flags = {name.replace("_", "-") for name in NodeFlags.__dataclass_fields__} - {"config"}
 
     assert flags <= set(SETTINGS)
     assert set(SETTINGS) - flags == {"name"}
-
-
-def test_flags_of_services_to_come_are_taken_and_decide_nothing() -> None:
-    """There are none in this version."""
-    flags = NodeFlags(tun=True, socks=True, socks_listen=":53")
-
-    assert flags.given() == {"tun": True, "socks": True, "socks-listen": ":53"}
-    assert flags.later() == []
-
-
-def test_a_flag_of_a_service_to_come_is_no_setting_yet() -> None:
-    assert {flag.partition("-")[0] for flag in LATER} <= set(LATER_SETTINGS)
-    assert not set(LATER) & set(SETTINGS)
 
 
 SAMPLES = {
@@ -54,7 +40,7 @@ def test_every_flag_has_a_variable(tmp_path: Path) -> None:
     assert load({}, environment={"PULSE_CONFIG": str(file)}) == nothing
     for field in fields(NodeFlags):
         flag = field.name.replace("_", "-")
-        if flag in ("config", *LATER):
+        if flag == "config":
             continue
         text = SAMPLES.get(flag, str(token) if flag == "token-file" else "")
         typed = int(text) if text.isdecimal() else text or (flag not in ("portmap", "beacon"))

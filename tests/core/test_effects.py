@@ -7,7 +7,21 @@ from typing import get_args
 import pytest
 
 from pulse.core import effects
-from pulse.core.effects import DEBUG, ERROR, INFO, WARNING, Attempt, Effect, Hop, Log, Owner, PolicyRule
+from pulse.core.effects import (
+    DEBUG,
+    ERROR,
+    INFO,
+    WARNING,
+    Attempt,
+    Effect,
+    Hop,
+    Log,
+    Owner,
+    PolicyRule,
+    RangesBehind,
+    RangeServed,
+    RangeUse,
+)
 
 
 @pytest.mark.parametrize("kind", get_args(Effect), ids=lambda kind: str(kind.__name__))
@@ -27,7 +41,8 @@ def test_no_effect_is_left_out_of_the_list() -> None:
         each for each in vars(effects).values() if isinstance(each, type) and each.__module__ == effects.__name__
     }
 
-    assert declared - {Attempt, Hop, Owner, PolicyRule} == set(get_args(Effect))
+    parts = {Attempt, Hop, Owner, PolicyRule, RangesBehind, RangeServed, RangeUse}
+    assert declared - parts == set(get_args(Effect))
 
 
 def test_severities_are_those_of_logging() -> None:

@@ -14,6 +14,7 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 
 use crate::punch::{self, Attempt, LENGTH};
+use crate::socket::mark;
 use crate::tables::Shared;
 
 /// Sockets of one attempt beside the listening one.
@@ -85,6 +86,7 @@ fn bind(shared: &Shared) -> io::Result<UdpSocket> {
         IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
     };
     let socket = std::net::UdpSocket::bind((host, 0))?;
+    mark(&socket);
     socket.set_nonblocking(true)?;
     UdpSocket::from_std(socket)
 }

@@ -256,7 +256,7 @@ mod tests {
     fn flow(src: u8, dst: u8, proto: u8, sport: u16) -> Flow {
         let handle = |number| Handle::new(10, 100, 0, number);
         let transport = Transport { proto, sport, dport: 22, fragment: false };
-        Flow { src: handle(src), dst: handle(dst), transport }
+        Flow { src: handle(src), dst: handle(dst), transport, ends: None }
     }
 
     #[test]

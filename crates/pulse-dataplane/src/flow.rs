@@ -3,6 +3,8 @@
 //! Invariant: a packet's protocol and ports come from its first 120 bytes alone, so that the source, which sees a
 //! super-packet's front, and the destination, which sees one packet, read the same.
 
+use std::net::IpAddr;
+
 use crate::Handle;
 use crate::frame::{FRAG, HopHeader, REPLY};
 use crate::offload::MOST_HEADERS;
@@ -281,23 +283,26 @@ pub struct Flow {
     pub dst: Handle,
     /// What they say of themselves; nothing for packets of a session.
     pub transport: Transport,
+    /// Their source and destination, which may lie behind those nodes; none where they cannot be seen, or no rule asks.
+    pub ends: Option<(IpAddr, IpAddr)>,
 }
 
 impl Flow {
     /// All packets of the session between two nodes, one way.
     pub fn session(src: Handle, dst: Handle) -> Self {
-        Self { src, dst, transport: Transport::default() }
+        Self { src, dst, transport: Transport::default(), ends: None }
     }
 
     /// The other direction.
     pub fn swapped(&self) -> Self {
         let Transport { proto, sport, dport, fragment } = self.transport;
-        Self { src: self.dst, dst: self.src, transport: Transport { proto, sport: dport, dport: sport, fragment } }
+        let transport = Transport { proto, sport: dport, dport: sport, fragment };
+        Self { src: self.dst, dst: self.src, transport, ends: self.ends.map(|(source, there)| (there, source)) }
     }
 
     /// The flow that this one would answer: the other direction, and of ICMP the type that asks.
     pub fn question(&self) -> Option<Self> {
-        Some(Self { src: self.dst, dst: self.src, transport: self.transport.question()? })
+        Some(Self { transport: self.transport.question()?, ..self.swapped() })
     }
 
     /// All of it in two numbers: its ends, and what its packets say of themselves.
@@ -319,7 +324,7 @@ impl HopHeader {
     /// The flow of the frame, as its header says.
     pub fn flow(&self) -> Flow {
         let Self { src, dst, proto, sport, dport, flags, .. } = *self;
-        Flow { src, dst, transport: Transport { proto, sport, dport, fragment: flags & FRAG != 0 } }
+        Flow { src, dst, transport: Transport { proto, sport, dport, fragment: flags & FRAG != 0 }, ends: None }
     }
 
     /// The flow that a rule must allow: for an answer, that of the question.

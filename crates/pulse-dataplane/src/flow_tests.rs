@@ -46,7 +46,7 @@ proptest! {
         let (src, dst) = (Handle::new(10, 0, 0, 1), Handle::new(10, 0, 0, 2));
         let transport = Transport::of(&bytes);
         let header = HopHeader::new(src, dst, Kind::Record).describe(transport);
-        prop_assert_eq!(header.flow(), Flow { src, dst, transport });
+        prop_assert_eq!(header.flow(), Flow { src, dst, transport, ends: None });
         prop_assert_eq!(HopHeader { flags: header.flags | REPLY, ..header }.judged_flow(), header.flow().swapped());
         prop_assert_eq!(header.flow().swapped().swapped(), header.flow());
     }

@@ -4,28 +4,53 @@
 //! What cannot be told of a packet (the ports of a fragment, the protocol behind many headers) matches no rule that allows
 //! and every rule that denies, so that nothing passes by hiding what is asked for.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Handle;
 use crate::flow::Flow;
 use crate::hits::{Counters, Hits};
+use crate::tables::contains;
 
-/// A set of nodes.
+/// A set of nodes, each with all that lies behind it; and ranges that lie behind some.
 #[derive(Debug, Clone, Default)]
-pub struct Handles(Box<[Handle]>);
+pub struct Handles {
+    nodes: Box<[Handle]>,
+    ranges: Box<[(IpAddr, u8)]>,
+    /// The nodes that the ranges lie behind.
+    gateways: Box<[Handle]>,
+}
 
 impl FromIterator<Handle> for Handles {
     fn from_iter<I: IntoIterator<Item = Handle>>(handles: I) -> Self {
-        let mut handles: Vec<Handle> = handles.into_iter().collect();
-        handles.sort_unstable();
-        Self(handles.into())
+        Self { nodes: sorted(handles), ..Self::default() }
     }
 }
 
 impl Handles {
-    fn contains(&self, handle: Handle) -> bool {
-        self.0.binary_search(&handle).is_ok()
+    /// These ranges, too, which lie behind those nodes.
+    pub fn beyond(self, ranges: Vec<(IpAddr, u8)>, gateways: impl IntoIterator<Item = Handle>) -> Self {
+        Self { ranges: ranges.into(), gateways: sorted(gateways), ..self }
     }
+
+    /// Who cannot see the address of a packet takes it for one in a range, if that may allow it: the destination decides.
+    fn fits(&self, handle: Handle, address: Option<IpAddr>, allow: bool) -> bool {
+        let behind = || match address {
+            Some(address) => self.ranges.iter().any(|(network, length)| contains(*network, *length, address)),
+            None => allow && has(&self.gateways, handle),
+        };
+        has(&self.nodes, handle) || behind()
+    }
+}
+
+fn sorted(handles: impl IntoIterator<Item = Handle>) -> Box<[Handle]> {
+    let mut handles: Vec<Handle> = handles.into_iter().collect();
+    handles.sort_unstable();
+    handles.into()
+}
+
+fn has(handles: &[Handle], handle: Handle) -> bool {
+    handles.binary_search(&handle).is_ok()
 }
 
 /// One rule.
@@ -49,8 +74,16 @@ pub struct Rule {
 
 impl Rule {
     /// True if some flow between these two could match.
-    fn concerns(&self, src: Handle, dst: Handle) -> bool {
-        self.from.as_ref().is_none_or(|from| from.contains(src)) && self.to.as_ref().is_none_or(|to| to.contains(dst))
+    fn concerns(&self, flow: &Flow) -> bool {
+        let (source, destination) = flow.ends.unzip();
+        let fits = |side: &Option<Handles>, handle, address| {
+            side.as_ref().is_none_or(|side| side.fits(handle, address, self.allow))
+        };
+        fits(&self.from, flow.src, source) && fits(&self.to, flow.dst, destination)
+    }
+
+    fn reads_ranges(&self) -> bool {
+        [&self.from, &self.to].into_iter().flatten().any(|side| !side.ranges.is_empty())
     }
 
     fn ruling(&self, number: usize) -> Ruling {
@@ -58,14 +91,14 @@ impl Rule {
     }
 
     fn matches(&self, flow: &Flow) -> bool {
-        let Flow { src, dst, transport } = flow;
+        let transport = &flow.transport;
         let denies = !self.allow;
         let is_named = self.protocols.contains(&transport.proto) || (denies && transport.hides_protocol());
         let in_range = |(low, high): &(u16, u16)| (*low..=*high).contains(&transport.dport);
         let in_ranges = transport.has_ports() && self.ports.iter().any(in_range);
         let protocol = self.protocols.is_empty() || is_named;
         let port = self.ports.is_empty() || in_ranges || (denies && transport.hides_ports());
-        self.concerns(*src, *dst) && protocol && port
+        self.concerns(flow) && protocol && port
     }
 }
 
@@ -92,6 +125,8 @@ pub struct Policy {
     rules: Vec<Rule>,
     counters: Counters,
     version: u64,
+    /// Some rule asks for addresses.
+    pub reads_ranges: bool,
 }
 
 impl Policy {
@@ -100,7 +135,8 @@ impl Policy {
         // No two policies of a process share a version, so a remembered verdict is never another policy's.
         static VERSION: AtomicU64 = AtomicU64::new(1);
         let counters = hits.counters(rules.iter().map(|rule| &*rule.id));
-        Self { rules, counters, version: VERSION.fetch_add(1, Ordering::Relaxed) }
+        let reads_ranges = rules.iter().any(Rule::reads_ranges);
+        Self { rules, counters, version: VERSION.fetch_add(1, Ordering::Relaxed), reads_ranges }
     }
 
     /// Which policy it is, of all that this process had.
@@ -126,7 +162,8 @@ impl Policy {
     /// True if a flow between these two could be allowed, whichever asks: what errors and fragments need to pass a relay,
     /// which does not know the packets that they belong to.
     pub fn connects(&self, one: Handle, other: Handle) -> bool {
-        let allows = |rule: &Rule| rule.allow && (rule.concerns(one, other) || rule.concerns(other, one));
+        let ways = [Flow::session(one, other), Flow::session(other, one)];
+        let allows = |rule: &Rule| rule.allow && ways.iter().any(|way| rule.concerns(way));
         self.is_open() || self.rules.iter().any(allows)
     }
 

@@ -11,7 +11,7 @@ fn handle(number: u8) -> Handle {
 }
 
 fn flow(src: u8, dst: u8, transport: Transport) -> Flow {
-    Flow { src: handle(src), dst: handle(dst), transport }
+    Flow { src: handle(src), dst: handle(dst), transport, ends: None }
 }
 
 fn tcp(dport: u16) -> Transport {
@@ -149,4 +149,28 @@ fn a_fragment_and_a_protocol_without_ports_match_no_rule_that_allows_ports() {
     assert!(!policy.ruling(&flow(1, 2, Transport { fragment: true, ..tcp(0) })).allows);
     assert!(!policy.ruling(&flow(1, 2, Transport { proto: 47, ..Transport::default() })).allows);
     assert!(!policy.ruling(&flow(1, 2, Transport { proto: 1, sport: 8, ..Transport::default() })).allows);
+}
+
+#[test]
+fn a_range_is_judged_by_the_address_at_the_ends_and_by_its_node_on_the_way() {
+    let lan = (IpAddr::from([192, 168, 7, 0]), 24);
+    let side = || Some(Handles::default().beyond(vec![lan], [handle(2)]));
+    let policy = |allow: bool| {
+        let rest = Rule { to: None, ..rule(!allow) };
+        Policy::new(vec![Rule { to: side(), ..rule(allow) }, rest], &Hits::default())
+    };
+    let at = |address: [u8; 4]| {
+        let ends = Some((IpAddr::from([10, 100, 0, 1]), IpAddr::from(address)));
+        Flow { ends, ..flow(1, 2, tcp(22)) }
+    };
+    let blind = flow(1, 2, tcp(22));
+    for allow in [true, false] {
+        assert_eq!(policy(allow).ruling(&at([192, 168, 7, 9])).allows, allow);
+        assert_eq!(policy(allow).ruling(&at([10, 100, 0, 2])).allows, !allow);
+        // A relay lets pass what any address there could be allowed.
+        assert!(policy(allow).ruling(&blind).allows);
+        assert_eq!(policy(allow).ruling(&flow(1, 3, tcp(22))).allows, !allow);
+    }
+    assert!(policy(true).reads_ranges && policy(true).connects(handle(1), handle(2)));
+    assert!(policy(true).ruling(&at([192, 168, 7, 9]).swapped().swapped()).allows);
 }

@@ -187,17 +187,46 @@ pub struct Addresses {
     pub networks: Vec<(IpAddr, u8, Owner)>,
     /// Each node once.
     pub peers: HashMap<NodeId, Arc<Peer>>,
+    /// Prefixes that others reach through us.
+    pub behind_us: Vec<(IpAddr, u8)>,
 }
 
 impl Addresses {
-    /// The owner of `address`.
-    pub fn owner(&self, address: IpAddr) -> Option<&Owner> {
-        self.hosts.get(&address).or_else(|| {
-            self.networks
-                .iter()
-                .find(|(network, length, _)| contains(*network, *length, address))
-                .map(|(_, _, owner)| owner)
-        })
+    /// Where packets to `address` go: of several owners of one prefix the first that takes them.
+    pub fn destination(&self, address: IpAddr) -> Option<&Owner> {
+        if let Some(owner) = self.hosts.get(&address) {
+            return Some(owner).filter(|owner| owner.destination);
+        }
+        let holds =
+            |(network, length, owner): &&(IpAddr, u8, Owner)| owner.destination && contains(*network, *length, address);
+        self.networks.iter().find(holds).map(|(.., owner)| owner)
+    }
+
+    /// True if `address` is no mesh address, but what lies behind some node.
+    pub fn is_beyond(&self, address: IpAddr) -> bool {
+        !self.networks.is_empty() && !self.hosts.contains_key(&address)
+    }
+
+    /// True if others reach `address` through us. The prefix of length 0 stands for the public Internet alone.
+    pub fn is_behind_us(&self, address: IpAddr) -> bool {
+        let leads = |(network, length): &(IpAddr, u8)| {
+            contains(*network, *length, address) && (*length > 0 || is_public(address))
+        };
+        self.behind_us.iter().any(leads) && !self.hosts.contains_key(&address)
+    }
+
+    /// Bits of the longest prefix that holds `address` and from which packets of `node` may come.
+    pub fn source_of(&self, address: IpAddr, node: &NodeId) -> Option<u8> {
+        if let Some(owner) = self.hosts.get(&address) {
+            return (owner.source && owner.peer.node == *node).then_some(if address.is_ipv4() { 32 } else { 128 });
+        }
+        let may = |(network, length, owner): &&(IpAddr, u8, Owner)| {
+            owner.source
+                && owner.peer.node == *node
+                && contains(*network, *length, address)
+                && (*length > 0 || is_public(address))
+        };
+        self.networks.iter().find(may).map(|(_, length, _)| *length)
     }
 
     /// The peer whose handle is `handle`.
@@ -218,6 +247,20 @@ pub fn contains(network: IpAddr, length: u8, address: IpAddr) -> bool {
             network.to_bits().checked_shr(shift).unwrap_or(0) == address.to_bits().checked_shr(shift).unwrap_or(0)
         }
         _ => false,
+    }
+}
+
+/// True for an address of the public Internet: neither private, shared, link-local, loopback, multicast nor reserved
+/// (RFC 6890); of IPv6 what is assigned for it (RFC 4291 §2.4). `core/network/internet.py` has the same list.
+pub fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [first, second, third, _] = v4.octets();
+            let local = v4.is_private() || v4.is_loopback() || v4.is_link_local();
+            let shared = first == 100 && second & 0xc0 == 64;
+            !local && !shared && first != 0 && first < 224 && [first, second, third] != [192, 0, 0]
+        }
+        IpAddr::V6(v6) => v6.segments()[0] >> 13 == 1,
     }
 }
 

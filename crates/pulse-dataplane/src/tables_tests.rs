@@ -21,7 +21,7 @@ fn routes(hops: Vec<Hop>) -> Routes {
 /// The hash of a flow from this port.
 fn flow(sport: u16) -> u64 {
     let transport = Transport { proto: 6, sport, dport: 443, fragment: false };
-    Flow { src: Handle::new(10, 100, 0, 1), dst: THERE, transport }.hash()
+    Flow { src: Handle::new(10, 100, 0, 1), dst: THERE, transport, ends: None }.hash()
 }
 
 fn picked(routes: &Routes, flow: u64, except: Option<LinkId>) -> Option<LinkId> {

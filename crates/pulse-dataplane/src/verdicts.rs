@@ -118,7 +118,7 @@ mod tests {
 
     fn question() -> Flow {
         let transport = Transport { proto: 6, sport: 40_000, dport: 22, fragment: false };
-        Flow { src: Handle::new(10, 100, 0, 1), dst: Handle::new(10, 100, 0, 2), transport }
+        Flow { src: Handle::new(10, 100, 0, 1), dst: Handle::new(10, 100, 0, 2), transport, ends: None }
     }
 
     fn rule(id: &str, allow: bool) -> Rule {

@@ -33,25 +33,34 @@ pub(crate) fn prefix(text: &str) -> Result<(IpAddr, u8), PyErr> {
 
 /// A rule as Python says it: allow, handles it may come from and go to (none for any), IP protocols, port ranges, whether
 /// what it allows leaves over two ways, and its id.
-pub(crate) type SaidRule = (bool, Option<Vec<String>>, Option<Vec<String>>, Vec<i64>, Vec<(i64, i64)>, bool, String);
+pub(crate) type SaidRule =
+    (bool, Option<Vec<String>>, Option<Vec<String>>, Vec<i64>, Vec<(i64, i64)>, bool, String, SaidBeyond, SaidBeyond);
+
+/// Ranges, and the handles of the nodes that they lie behind.
+type SaidBeyond = (Vec<String>, Vec<String>);
 
 /// That rule for the data plane.
 pub(crate) fn rule(said: SaidRule) -> Result<Rule, PyErr> {
-    let (allow, from, to, protocols, ports, redundant, id) = said;
+    let (allow, from, to, protocols, ports, redundant, id, from_beyond, to_beyond) = said;
     let protocol = |number| number_in(number, "an IP protocol");
     let range = |(low, high)| Ok((number_in(low, "a port")?, number_in(high, "a port")?));
     Ok(Rule {
         id,
         allow,
-        from: from.map(handles).transpose()?,
-        to: to.map(handles).transpose()?,
+        from: from.map(|nodes| side(nodes, from_beyond)).transpose()?,
+        to: to.map(|nodes| side(nodes, to_beyond)).transpose()?,
         protocols: protocols.into_iter().map(protocol).collect::<Result<_, PyErr>>()?,
         ports: ports.into_iter().map(range).collect::<Result<_, PyErr>>()?,
         redundant,
     })
 }
 
-fn handles(texts: Vec<String>) -> Result<Handles, PyErr> {
+fn side(nodes: Vec<String>, (ranges, gateways): SaidBeyond) -> Result<Handles, PyErr> {
+    let ranges = ranges.iter().map(|range| prefix(range)).collect::<Result<_, _>>()?;
+    Ok(handles(nodes)?.into_iter().collect::<Handles>().beyond(ranges, handles(gateways)?))
+}
+
+fn handles(texts: Vec<String>) -> Result<Vec<Handle>, PyErr> {
     let handle =
         |text: String| text.parse::<Handle>().map_err(|_| PyValueError::new_err(format!("{text:?} is no handle")));
     texts.into_iter().map(handle).collect()

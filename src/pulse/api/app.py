@@ -34,6 +34,7 @@ from pulse.api import (
     resolver,
     revoke,
     roles,
+    routes,
     stats,
     templates,
     tokens,
@@ -72,6 +73,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *resolver.ENDPOINTS,
     *doctor.ENDPOINTS,
     *operating.ENDPOINTS,
+    *routes.ENDPOINTS,
 )
 
 BODY_LIMIT: Final = 1024 * 1024
@@ -117,9 +119,9 @@ def build(
     async def describe(_: Request) -> Response:
         return Response(described, media_type="application/json")
 
-    routes = [Route(path, describe) for path in ("/api/openapi.json", "/openapi.json")]
-    routes += [Route(path, _by_method(found), methods=list(found)) for path, found in handlers.items()]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _http_problem})
+    served_at = [Route(path, describe) for path in ("/api/openapi.json", "/openapi.json")]
+    served_at += [Route(path, _by_method(found), methods=list(found)) for path, found in handlers.items()]
+    app = Starlette(routes=served_at, exception_handlers={HTTPException: _http_problem})
     app.router.redirect_slashes = False
     return app
 

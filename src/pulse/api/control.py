@@ -15,6 +15,7 @@ from pulse import (
     pathschemas,
     policyschemas,
     resolverschemas,
+    routeschemas,
     schemas,
     scribeschemas,
     statsschemas,
@@ -254,3 +255,4 @@ class Control:
     doctor: Doctor
     reload: Reloader
     remote: Remote
+    routes: routeschemas.Routes

@@ -53,6 +53,7 @@ GROUPS = {
         "acl": ("pulse.cli.acl:app", "Say who may reach whom, and see what comes of it first."),
         "groups": ("pulse.cli.groups:app", "Name sets of nodes and tags, for rules to go by."),
         "dns": ("pulse.cli.dns:app", "Keep what names under .pulse say besides those of the nodes."),
+        "route": ("pulse.cli.routes:app", "See and approve routes to ranges beyond the mesh."),
         "config": ("pulse.cli.configfile:app", "Keep the whole network config in one file, plan with it and apply it."),
         "remote-config": ("pulse.cli.operating:remote_config", "Change settings of another node, as its operator."),
         "bulk": ("pulse.cli.bulk:bulk", "Tag, untag or revoke all nodes that a pattern fits."),

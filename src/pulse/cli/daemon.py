@@ -32,7 +32,6 @@ PRIVATE: Final = 0o077
 
 def run(peers: tuple[str, ...], flags: NodeFlags) -> None:
     """Run a node in the foreground until SIGTERM, SIGINT or `pulse stop`."""
-    _note_later(flags)
     config, layers = _settings(flags.given(), peers, flags.config)
     _check_purpose(config)
     os.umask(PRIVATE)
@@ -48,7 +47,6 @@ def start(*peers: str, flags: NodeFlags | None = None) -> None:
         Nodes to dial first, host:port; the first start may join by an invite (pls_…).
     """
     flags = flags or NodeFlags()
-    _note_later(flags)
     config, layers = _settings(flags.given(), peers, flags.config)
     _check_purpose(config)
     os.umask(PRIVATE)
@@ -112,15 +110,6 @@ def join(
         print_json(joined)
     else:
         print("Start it: pulse start --tun          (see it: pulse status)")
-
-
-def _note_later(flags: NodeFlags) -> None:
-    """Say of what was typed and is not there yet that the node does without."""
-    later = flags.later()
-    if later:
-        are, them = ("are", "them") if len(later) > 1 else ("is", "it")
-        named = " and ".join(filter(None, (", ".join(later[:-1]), later[-1])))
-        print(f"note: {named} {are} not in this version yet: the node runs without {them}", file=sys.stderr)
 
 
 def _settings(

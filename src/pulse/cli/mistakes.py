@@ -13,19 +13,6 @@ from cyclopts.exceptions import UnknownCommandError
 
 from pulse.core.types import INVITE_PREFIX
 from pulse.errors import ConfigError
-from pulse.settings import LATER
-
-LATER_FLAGS: Final = {
-    "--exit": "exit",
-    "--exit-cidrs": "exit",
-}
-"""Flags of settings that this version does not have yet."""
-
-LATER_COMMANDS: Final = frozenset({
-    "completion", "doctor", "install-service",
-    "remote-config", "restart", "route", "top",
-})  # fmt: skip
-"""Commands of the design that this version does not have yet."""
 
 LIKE: Final = 0.6
 CLOSE: Final = 0.8
@@ -40,8 +27,6 @@ def check_peer(word: str, commands: Iterable[str]) -> None:
         return
     if word in commands:
         raise ConfigError(f'"{word}" is a command: it goes first, its flags after it (pulse {word} --help).')
-    if word in LATER_COMMANDS:
-        raise ConfigError(f'"pulse {word}" is not in this version of pulse. See what is: pulse --help')
     inside = _inside_groups(word)
     near = nearest(word, commands, CLOSE if inside else LIKE)
     meant = [f"pulse {each}" for each in (near, *inside) if each]
@@ -84,8 +69,6 @@ def _inside_groups(word: str) -> list[str]:
 
 def _unknown_flag(error: UnknownOptionError, command: str) -> str:
     flag = (error.token.keyword or error.token.value).partition("=")[0]
-    if flag in LATER_FLAGS:
-        return f"{flag}: {LATER[LATER_FLAGS[flag]]} is not in this version of pulse. Leave it out"
     near = nearest(flag, [name for argument in error.argument_collection for name in argument.names])
     return f'{command} has no flag "{flag}". {f"Did you mean: {near}?" if near else f"See: {command} --help"}'
 

@@ -1,7 +1,6 @@
 """The flags of a node, declared once for `pulse`, `pulse start` and `pulse join`.
 
-Invariant: a flag here is a setting of `pulse.settings`, or of a later version (`LATER`); what was not typed is
-None and decides nothing.
+Invariant: a flag here is a setting of `pulse.flags`; what was not typed is None and decides nothing.
 """
 
 from dataclasses import dataclass, fields
@@ -18,9 +17,6 @@ Token = Annotated[
 ]
 TokenFile = Annotated[str | None, Parameter(help="File that holds the join token, or -.", allow_leading_hyphen=True)]
 LogLevel = Annotated[Literal["debug", "info", "warn", "error"] | None, Parameter(help="How much is logged (info).")]
-
-LATER: tuple[str, ...] = ()
-"""Flags of services of later versions that people type today: a node that can do without them runs without them."""
 
 
 @Parameter(name="*")
@@ -51,6 +47,13 @@ class NodeFlags:
     ] = None
     tun: Annotated[bool | None, Parameter(help="Make a network interface with the mesh addresses (Linux).")] = None
     tun_queues: Annotated[int | None, Parameter(help="Queues of the interface, 1 to 16 (1).")] = None
+    exit: Annotated[bool | None, Parameter(help="Let others reach ranges beyond the mesh through this node.")] = None
+    exit_cidrs: Annotated[
+        str | None, Parameter(help="Those ranges, with commas between (0.0.0.0/0 is the public Internet).")
+    ] = None
+    use_exits: Annotated[
+        bool | None, Parameter(negative="--no-use-exits", help="Reach approved ranges through other nodes (yes).")
+    ] = None
     fec: Annotated[bool | None, Parameter(help="Send parity where packets get lost, to peers that have --fec too.")] = (
         None
     )
@@ -74,12 +77,5 @@ class NodeFlags:
 
     def given(self) -> dict[str, object]:
         """Value by flag, as `settings.load` takes them: only what was typed, without --config."""
-        return {flag: value for flag, value in self._typed().items() if flag not in {"config", *LATER}}
-
-    def later(self) -> list[str]:
-        """Flags that were typed and that this version does nothing about."""
-        return [f"--{flag}" for flag in self._typed() if flag in LATER]
-
-    def _typed(self) -> dict[str, object]:
         values = {field.name.replace("_", "-"): getattr(self, field.name) for field in fields(self)}
-        return {flag: value for flag, value in values.items() if value is not None}
+        return {flag: value for flag, value in values.items() if value is not None and flag != "config"}

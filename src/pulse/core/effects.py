@@ -77,6 +77,22 @@ class Hop(NamedTuple):
     """The neighbour must have a link of its own to the node, and send over that one or drop (header flag LAST)."""
 
 
+class RangeUse(NamedTuple):
+    """An approved range beyond the mesh, and the node through which it is reached."""
+
+    prefix: str
+    node: NodeId | None
+    """None while no exit is healthy: what is sent there is refused."""
+
+
+class RangeServed(NamedTuple):
+    """An approved range that others reach through this node."""
+
+    prefix: str
+    behind: str
+    """As it is behind this node; the same unless it is mapped."""
+
+
 @dataclass(frozen=True, slots=True)
 class TablesChanged:
     """The data plane's tables are these from now on."""
@@ -84,6 +100,16 @@ class TablesChanged:
     routes: Mapping[ipaddress.IPv4Address, tuple[Hop, ...]]
     """Handle of a node to the ways that lead to it, best first."""
     owners: tuple[Owner, ...]
+    ranges: tuple[RangeUse, ...] = ()
+    served: tuple[RangeServed, ...] = ()
+
+
+class RangesBehind(NamedTuple):
+    """Ranges that lie behind nodes, on one side of a rule."""
+
+    ranges: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    """Handles of the nodes that lead there: what relays go by, who cannot see the address of a packet."""
 
 
 class PolicyRule(NamedTuple):
@@ -101,6 +127,8 @@ class PolicyRule(NamedTuple):
     """What it allows leaves over the two best ways at once."""
     id: str = ""
     """What people call it; flows are counted under it."""
+    sources_behind: RangesBehind = RangesBehind()
+    destinations_behind: RangesBehind = RangesBehind()
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,6 +265,14 @@ class ClockRead:
 
 
 @dataclass(frozen=True, slots=True)
+class ExitJudged:
+    """An exit said that it is well, or it did not, or said that it is not."""
+
+    node: NodeId
+    healthy: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LansChanged:
     """Beacons go out to so many LANs from now on, and come in from them; 0 for none."""
 
@@ -313,5 +321,6 @@ Fact = (
     | ClockCompared
     | ClockRead
     | LansChanged
+    | ExitJudged
     | BeaconHeard
 )

@@ -8,9 +8,11 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from pulse.core.addresses import split
+from pulse.core.beyond import Beyond
 from pulse.core.effects import Effect, Owner, PolicyChanged, PolicyRule, TablesChanged
 from pulse.core.network.patterns import Subject
 from pulse.core.network.policy import Rule, compile_rules
+from pulse.core.network.ranges import Range
 from pulse.core.network.rulebook import Rulebook, Verdict, at
 from pulse.core.network.sharing import Sharing
 from pulse.core.network.statements import NO_FLOORS, Statements
@@ -56,6 +58,8 @@ class Machines:
         time_floor: float = 0.0,
         birthday: bool = False,
         services: Sequence[Service] = (),
+        offers: Sequence[str] = (),
+        uses_exits: bool = True,
     ) -> None:
         self.me = me
         self.statements = Statements(chain, self.ca_nodes, self._public_key, floors)
@@ -75,6 +79,7 @@ class Machines:
         self.offers = Offers()
         self.linkstate = LinkState(me.node_id)
         self.routing = Routing(self.linkstate.graph)
+        self.beyond = self._beyond(offers, uses=uses_exits)
         self.unknown_messages = 0
         """Messages of later releases that were skipped."""
         self.tables_stale = False
@@ -97,15 +102,20 @@ class Machines:
         """The data plane's tables, as they should be now."""
         routes = self.routing.routes().items()
         known = ((self.members.get(node), hops) for node, hops in routes)
+        beyond = self.beyond.tables()
         return TablesChanged(
             {each.addresses.v4: hops for each, hops in known if each is not None},
-            tuple(self._owners()),
+            (*self._owners(), *beyond.owners),
+            beyond.used,
+            beyond.served,
         )
 
     def rules(self, now: float) -> tuple[PolicyRule, ...]:
         """The rules in force, for the nodes known and the time that is now."""
         acl = self._acl()
-        return compile_rules(acl, self.subjects(), self.groups(), self.timetable.moment(now)) if acl else ()
+        if not acl:
+            return ()
+        return compile_rules(acl, self.subjects(), self.groups(), self.timetable.moment(now), self._leading())
 
     def rulebook(self, now: float) -> Rulebook:
         """The same, to ask which of them decides."""
@@ -157,6 +167,11 @@ class Machines:
         v4, v6 = map(str, (of.addresses.v4, of.addresses.v6))
         return Subject(of.node_id, v4, self.members.rule_name(of), self.members.tags(of), v6)
 
+    def _leading(self) -> tuple[tuple[str, Range], ...]:
+        """Approved ranges, and the handles of the nodes that lead there."""
+        known = ((self.members.get(node), cidr) for node, cidr in self.beyond.leading())
+        return tuple((str(each.addresses.v4), cidr) for each, cidr in known if each is not None)
+
     def _rules_changed(self, now: float) -> list[Effect]:
         """What to tell the data plane of its rules, if they are others than it was told last."""
         self._book = None
@@ -173,6 +188,14 @@ class Machines:
             if each.node_id != self.me.node_id:
                 for prefix in (f"{each.addresses.v4}/32", f"{each.addresses.v6}/128"):
                     yield Owner(prefix, each.node_id, destination=packets, source=packets)
+
+    def _beyond(self, offers: Sequence[str], *, uses: bool) -> Beyond:
+        def score_of(node: NodeId) -> float | None:
+            path = self.routing.path_to(node)
+            return path.score if path else None
+
+        records = self.gossip.records
+        return Beyond(self.me.node_id, self.statements, self.members, records, score_of, offers, uses=uses)
 
     def _traversal(self, random: "Random", birthdays: Birthdays) -> Traversal:
         sight = self.sight

@@ -26,6 +26,7 @@ from pulse.core.facts import (
     ClockRead,
     ConfigFetched,
     DialFailed,
+    ExitJudged,
     Fact,
     FlowDenied,
     IdentityRenewed,
@@ -62,7 +63,7 @@ from pulse.core.news import (
 )
 from pulse.core.places import places_changed
 from pulse.core.trust.certificates import Certificate, parse
-from pulse.core.types import SHORT_ID
+from pulse.core.types import SHORT_ID, NodeId
 
 
 class Clock(Protocol):
@@ -109,6 +110,8 @@ class Mesh(Machines):
                 return self._clock(fact, now)
             case PunchAsked() | PunchAnswered() | ProbeReceived():
                 return self._punched(fact, now)
+            case ExitJudged(node, healthy):
+                return self._exit_judged(node, healthy=healthy)
             case SessionUp() | SessionDown() | PeerWanted() | NoRoute() | FlowDenied():
                 return self._exchanged(fact, now)
 
@@ -127,7 +130,7 @@ class Mesh(Machines):
     def objects_restored(self, objects: Iterable[tuple[messages.ObjectKind, bytes]], now: float) -> list[Effect]:
         """What CA and scribe said in an earlier run, each object giving the right to the next."""
         restored = [effect for kind, data in objects for effect in self.statements.restored(kind, data)]
-        return self._told([*restored, *trust_changed(self, now), *config_changed(self)], now)
+        return self._told([*restored, *trust_changed(self, now), *config_changed(self, now)], now)
 
     def object_made(self, kind: messages.ObjectKind, data: bytes, now: float) -> list[Effect]:
         """This node signed an object, or was given one by the CA. Raises ProtocolError or Refused."""
@@ -159,7 +162,7 @@ class Mesh(Machines):
             if isinstance(outcome, TrustChanged):
                 waiting.extend(trust_changed(self, now))
             if isinstance(outcome, StoreConfig):
-                waiting.extend(config_changed(self))
+                waiting.extend(config_changed(self, now))
         if self.rules_stale:
             # Before the tables: they may let packets pass that could not until now.
             self.rules_stale = False
@@ -198,6 +201,12 @@ class Mesh(Machines):
             case PinsChanged(vias):
                 chosen = frozenset(vias.values())
                 return [*self.routing.pins_changed(vias, now), *self.wanted.pins_changed(chosen)]
+
+    def _exit_judged(self, node: NodeId, *, healthy: bool) -> Outcomes:
+        if not self.beyond.exits.judged(node, healthy=healthy):
+            return []
+        self.tables_stale = True
+        return [Log("exit healthy" if healthy else "exit failed", INFO, {"node": node[:SHORT_ID]})]
 
     # Sessions and traffic
 

@@ -269,6 +269,8 @@ class MethodName(StrEnum):
     TOKENS = "tokens"
     """Of the CA: what scribe and operators do with join tokens."""
     PUNCH = "punch"
+    EXIT = "exit.health"
+    """Of an exit: whether packets get out there."""
     WHY = "why"
     HITS = "hits.report"
     """Of the scribe: how many flows each rule decided on at the caller."""

@@ -4,6 +4,7 @@ Invariant: nothing is decided here, and what is heard tells more news or effects
 """
 
 from collections.abc import Iterable
+from ipaddress import IPv4Network
 
 from pulse.core.effects import INFO, Effect, Log, StorePeers
 from pulse.core.machines import Machines
@@ -42,6 +43,7 @@ def heard(of: Machines, news: News, now: float) -> Outcomes:
             of.offers.record_accepted(record)
             return [*of.gossip.record_made(record, now), *of.linkstate.record_accepted(record, now)]
         case RecordAccepted(record):
+            _exits_seen(of, record.node, record.exits)
             of.announce.mesh_size(of.members.count())
             of.offers.record_accepted(record)
             claimed = of.me.addresses.v4 in (each.handle for each in record.adjacencies())
@@ -53,6 +55,7 @@ def heard(of: Machines, news: News, now: float) -> Outcomes:
             ]
         case RecordForgotten(node):
             of.offers.record_forgotten(node)
+            _exits_seen(of, node, ())
             return [*of.linkstate.record_forgotten(node), *of.wanted.record_forgotten(node), *_unclaimed(of, node, now)]
         case CertificateAccepted(certificate):
             renewed = of.neighbours.certificate_renewed(certificate.node_id, spread_of(certificate), now)
@@ -71,6 +74,11 @@ def heard(of: Machines, news: News, now: float) -> Outcomes:
             return _found(of, news, now)
         case RoutesChanged() | HoursTurned():
             return _stale(of, news)
+
+
+def _exits_seen(of: Machines, node: NodeId, exits: tuple[str, ...]) -> None:
+    if of.beyond.record_seen(node, exits):
+        of.tables_stale = of.rules_stale = True
 
 
 def _found(of: Machines, news: HoleOpened | NodeHeard, now: float) -> Outcomes:
@@ -133,10 +141,15 @@ def shown_before(of: Machines, certificate: Certificate, now: float) -> Outcomes
     return of.neighbours.old_certificate_shown(certificate.node_id, spread_of(newest), now)
 
 
-def config_changed(of: Machines) -> Outcomes:
+def config_changed(of: Machines, now: float) -> Outcomes:
     """Another network config is in force: packets may pass that could not, in another range, by other rules."""
     of.tables_stale = of.rules_stale = True
     v4 = of.statements.mesh_cidr()
+    offered = of.announce.exits_offered((str(each.announced) for each in of.beyond.offered()), now)
+    return [*offered, *_ranges_known(of, v4)]
+
+
+def _ranges_known(of: Machines, v4: IPv4Network | None) -> Outcomes:
     return of.neighbours.ranges_known((*([v4] if v4 else ()), mesh_prefix(of.me.network)))
 
 

@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from pulse.errors import SystemRefused
+from pulse.net.nlattr import HEADER, aligned, attribute, attributes_in, number, unpack
 
 Interface = IPv4Interface | IPv6Interface
 Prefix = IPv4Network | IPv6Network
@@ -45,7 +46,7 @@ _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_GSO_MAX_SIZE, _IFLA_GSO_IPV4_MAX_SI
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _IFA_F_NODAD = 0x02
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_TABLE = 1, 4, 5, 6, 15
-_RTPROT_PULSE: Final = 112
+RTPROT_PULSE: Final = 112
 _UNICAST = 1
 _ROUTE_TYPES = {_UNICAST: "unicast", 2: "local"}
 _UP: Final = 1
@@ -55,7 +56,6 @@ _NLMSGERR_ATTR_MSG: Final = 1
 _NAME_LIMIT: Final = 15
 _TUNNELS: Final = frozenset({0xFFFE, 512, 768, 769, 776, 778})
 """ARPHRD_NONE (TUN, WireGuard), PPP, TUNNEL, TUNNEL6, SIT, IPGRE of linux/if_arp.h."""
-_HEADER = struct.Struct("=IHHII")
 _DUMPS: Final = 4
 """How often a listing is asked again when the tables change under it."""
 
@@ -71,6 +71,13 @@ _ADVICE = {
 
 class NoInterface(SystemRefused):
     """There is no interface of that name, or not any more."""
+
+
+class AlreadySo(SystemRefused):
+    """What was to be added is there, or what was to be removed is not."""
+
+
+_KINDS: Final = {errno.ENODEV: NoInterface} | dict.fromkeys((errno.EEXIST, errno.ESRCH, errno.ENOENT), AlreadySo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +148,9 @@ class Netlink:
         """Change what is given of interface `name`; sizes are in bytes. Raises SystemRefused."""
         attributes = b""
         if mtu is not None:
-            attributes += _number(_IFLA_MTU, mtu)
+            attributes += number(_IFLA_MTU, mtu)
         if gso_max_size is not None:
-            attributes += _number(_IFLA_GSO_MAX_SIZE, gso_max_size) + _number(_IFLA_GSO_IPV4_MAX_SIZE, gso_max_size)
+            attributes += number(_IFLA_GSO_MAX_SIZE, gso_max_size) + number(_IFLA_GSO_IPV4_MAX_SIZE, gso_max_size)
         flags, mask = (_UP if up else 0), (0 if up is None else _UP)
         header = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, self._index(name), flags, mask)
         self._ask(f"cannot set up interface {name}", _SET_LINK, 0, header + attributes)
@@ -154,9 +161,9 @@ class Netlink:
         Raises SystemRefused.
         """
         host = address.ip.packed
-        header = struct.pack("=BBBBI", _family(address), address.network.prefixlen, 0, 0, self._index(name))
+        header = struct.pack("=BBBBI", family_of(address), address.network.prefixlen, 0, 0, self._index(name))
         # A mesh address is unique by certificate, and an IPv6 one that waits for duplicates cannot be bound meanwhile.
-        attributes = _bytes(_IFA_LOCAL, host) + _bytes(_IFA_ADDRESS, host) + _number(_IFA_FLAGS, _IFA_F_NODAD)
+        attributes = attribute(_IFA_LOCAL, host) + attribute(_IFA_ADDRESS, host) + number(_IFA_FLAGS, _IFA_F_NODAD)
         self._ask(f"cannot give {address} to {name}", _NEW_ADDRESS, _CREATE | _REPLACE, header + attributes)
 
     def add_route(self, destination: Prefix, name: str, table: int = MAIN_TABLE) -> None:
@@ -174,8 +181,8 @@ class Netlink:
         links = self._links()
         found = []
         for body in self._list(_GET_ADDRESS, struct.pack("=BBBBI", 0, 0, 0, 0, 0)):
-            prefix_length, index = body[1], _unpack(body, 4)
-            attributes = _attributes(body, 8)
+            prefix_length, index = body[1], unpack(body, 4)
+            attributes = attributes_in(body, 8)
             host = attributes.get(_IFA_LOCAL) or attributes[_IFA_ADDRESS]
             link = links.get(index, _NO_LINK)
             found.append(HostAddress(link.name, ip_interface((host, prefix_length)), link.tunnel, index, link.lan))
@@ -188,17 +195,17 @@ class Netlink:
         for body in self._list(_GET_ROUTE, struct.pack("=BBBBBBBBI", 0, 0, 0, 0, 0, 0, 0, 0, 0)):
             if (kind := _ROUTE_TYPES.get(body[7])) is None:
                 continue
-            attributes = _attributes(body, 12)
-            interface = links.get(_unpack(attributes.get(_RTA_OIF, bytes(4))), _NO_LINK).name
+            attributes = attributes_in(body, 12)
+            interface = links.get(unpack(attributes.get(_RTA_OIF, bytes(4))), _NO_LINK).name
             gateway = attributes.get(_RTA_GATEWAY)
             found.append(
                 HostRoute(
-                    _destination(body, attributes),
+                    destination_of(body, attributes),
                     interface,
                     kind,
-                    _table(body, attributes),
+                    table_of(body, attributes),
                     ip_address(gateway) if gateway else None,
-                    _unpack(attributes.get(_RTA_PRIORITY, bytes(4))),
+                    unpack(attributes.get(_RTA_PRIORITY, bytes(4))),
                 )
             )
         return found
@@ -208,19 +215,19 @@ class Netlink:
         found = {}
         for body in self._list(_GET_LINK, struct.pack("=BxHiII", 0, 0, 0, 0, 0)):
             (kind,) = struct.unpack_from("=H", body, 2)
-            attributes, flags = _attributes(body, 16), _unpack(body, 8)
+            attributes, flags = attributes_in(body, 16), unpack(body, 8)
             near = flags & (_UP | _RUNNING | _MULTICAST | _LOOPBACK | _POINT_TO_POINT) == _UP | _RUNNING | _MULTICAST
             lan = near and kind not in _TUNNELS and _IFLA_MASTER not in attributes
             name = attributes[_IFLA_IFNAME].rstrip(b"\0").decode()
-            found[_unpack(body, 4)] = _Link(name, kind in _TUNNELS, lan)
+            found[unpack(body, 4)] = _Link(name, kind in _TUNNELS, lan)
         return found
 
     def _index(self, name: str) -> int:
         """Find an interface where this socket is, which need not be where this thread is."""
         if not 0 < len(name.encode()) <= _NAME_LIMIT:
             raise SystemRefused(f'"{name}" cannot name a network interface: 1 to {_NAME_LIMIT} bytes are allowed')
-        named = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + _bytes(_IFLA_IFNAME, name.encode() + b"\0")
-        return _unpack(self._ask(f"there is no network interface {name}", _GET_LINK, 0, named), 4)
+        named = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + attribute(_IFLA_IFNAME, name.encode() + b"\0")
+        return unpack(self._ask(f"there is no network interface {name}", _GET_LINK, 0, named), 4)
 
     def _ask(self, what: str, kind: int, flags: int, body: bytes) -> bytes:
         """Send one request, wait for its acknowledgement and return the object that came before it, if one did."""
@@ -252,7 +259,7 @@ class Netlink:
     def _send(self, kind: int, flags: int, body: bytes) -> None:
         self._sequence += 1
         with _translated():
-            self._socket.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, self._sequence, 0) + body)
+            self._socket.send(HEADER.pack(HEADER.size + len(body), kind, flags, self._sequence, 0) + body)
 
     def _answers(self) -> Iterator[tuple[int, int, bytes]]:
         """Yield `(kind, flags, body)` of what answers the last request, for as long as the caller wants more."""
@@ -260,10 +267,10 @@ class Netlink:
             with _translated():
                 datagram, offset = self._socket.recv(1 << 18), 0
             while offset < len(datagram):
-                length, kind, flags, sequence, _ = _HEADER.unpack_from(datagram, offset)
+                length, kind, flags, sequence, _ = HEADER.unpack_from(datagram, offset)
                 if sequence == self._sequence and kind != _OVERRUN:
-                    yield kind, flags, datagram[offset + _HEADER.size : offset + length]
-                offset += _aligned(length)
+                    yield kind, flags, datagram[offset + HEADER.size : offset + length]
+                offset += aligned(length)
 
 
 @contextmanager
@@ -282,58 +289,34 @@ def _judge(what: str, flags: int, answer: bytes) -> None:
         return
     reason = os.strerror(-code)
     if flags & _ACK_TLVS:
-        echoed = 4 + (_HEADER.size if flags & _CAPPED else _aligned(_unpack(answer, 4)))
-        text = _attributes(answer, echoed).get(_NLMSGERR_ATTR_MSG)
+        echoed = 4 + (HEADER.size if flags & _CAPPED else aligned(unpack(answer, 4)))
+        text = attributes_in(answer, echoed).get(_NLMSGERR_ATTR_MSG)
         reason = f"{reason} ({text.rstrip(bytes(1)).decode()})" if text else reason
-    kind = NoInterface if -code == errno.ENODEV else SystemRefused
-    raise kind(f"{what}: {reason}.\n{_ADVICE.get(-code, 'See ip link, ip address and ip route.')}")
+    raise _KINDS.get(-code, SystemRefused)(
+        f"{what}: {reason}.\n{_ADVICE.get(-code, 'See ip link, ip address and ip route.')}"
+    )
 
 
 def _route(destination: Prefix, index: int, table: int) -> bytes:
     short = table if table < 256 else 0
     scope = 253 if destination.version == 4 else 0  # "link": reached without a gateway; IPv6 has no scopes
-    family, length = _family(destination), destination.prefixlen
-    header = struct.pack("=BBBBBBBBI", family, length, 0, 0, short, _RTPROT_PULSE, scope, _UNICAST, 0)
-    to = _bytes(_RTA_DST, destination.network_address.packed)
-    return header + to + _number(_RTA_OIF, index) + _number(_RTA_TABLE, table)
+    family, length = family_of(destination), destination.prefixlen
+    header = struct.pack("=BBBBBBBBI", family, length, 0, 0, short, RTPROT_PULSE, scope, _UNICAST, 0)
+    to = attribute(_RTA_DST, destination.network_address.packed)
+    return header + to + number(_RTA_OIF, index) + number(_RTA_TABLE, table)
 
 
-def _destination(body: bytes, attributes: Mapping[int, bytes]) -> Prefix:
+def destination_of(body: bytes, attributes: Mapping[int, bytes]) -> Prefix:
+    """Where a route leads, by its message."""
     nothing = bytes(4 if body[0] == socket.AF_INET else 16)
     return ip_network((attributes.get(_RTA_DST, nothing), body[1]))
 
 
-def _table(body: bytes, attributes: Mapping[int, bytes]) -> int:
-    return _unpack(attributes[_RTA_TABLE]) if _RTA_TABLE in attributes else body[4]
+def table_of(body: bytes, attributes: Mapping[int, bytes]) -> int:
+    """The table a route is in, by its message."""
+    return unpack(attributes[_RTA_TABLE]) if _RTA_TABLE in attributes else body[4]
 
 
-def _family(address: Interface | Prefix) -> int:
+def family_of(address: Interface | Prefix) -> int:
+    """The address family of an address or a range."""
     return socket.AF_INET if address.version == 4 else socket.AF_INET6
-
-
-def _aligned(length: int) -> int:
-    return (length + 3) & ~3
-
-
-def _bytes(kind: int, value: bytes) -> bytes:
-    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
-
-
-def _number(kind: int, value: int) -> bytes:
-    return _bytes(kind, struct.pack("=I", value))
-
-
-def _unpack(data: bytes, offset: int = 0) -> int:
-    (number,) = struct.unpack_from("=I", data, offset)
-    return int(number)
-
-
-def _attributes(body: bytes, offset: int) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
-    while offset + 4 <= len(body):
-        length, kind = struct.unpack_from("=HH", body, offset)
-        if length < 4:
-            break
-        found[kind & 0x3FFF] = body[offset + 4 : offset + length]
-        offset += _aligned(length)
-    return found

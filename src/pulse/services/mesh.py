@@ -94,6 +94,8 @@ class MeshService:
     """Told why each dial failed."""
     send_beacon: Callable[[bytes], None] = lambda _: None
     """Sends a datagram to the beacons' group on every LAN."""
+    prepare: Callable[[TablesChanged], TablesChanged] = lambda tables: tables
+    """Makes the host ready for tables; those that it is ready for."""
     witness: Callable[[Sequence[Effect]], None] = lambda _: None
     """Sees what the core asked for, after it is done."""
     talk: Talk = field(default_factory=Talk, init=False)
@@ -216,7 +218,7 @@ class MeshService:
             case CloseSession(node, reason):
                 self.links.close_session(node, reason)
             case TablesChanged():
-                self.links.replace_tables(effect)
+                self.links.replace_tables(self.prepare(effect))
             case PolicyChanged(rules):
                 self.links.replace_policy(rules)
                 self.policy_changed()

@@ -160,6 +160,8 @@ class StatusService:
             roles.append("scribe")
         if certificate.node_id in self.mesh.statements.roles.operators:
             roles.append("operator")
+        if self.mesh.beyond.is_exit(certificate.node_id):
+            roles.append("exit")
         return roles
 
     def _peers(self) -> list[schemas.PeerRow]:

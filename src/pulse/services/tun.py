@@ -38,8 +38,12 @@ class TunService:
     """The range of the network config in force; None before the first one came."""
     name: str = "pulse0"
     queues: int = 1
+    attached: Callable[[], None] = lambda: None
+    """Called whenever the device was made."""
     problem: str = field(default="the device is not made yet", init=False)
     """Why packets cannot pass just now; empty if they can."""
+    is_there: bool = field(default=False, init=False)
+    """The kernel has the device, as far as is known."""
     _ranged: IPv4Network | None = field(default=None, init=False)
 
     def attach(self) -> None:
@@ -49,10 +53,13 @@ class TunService:
         with Netlink() as kernel:
             kernel.set_link(self.name, mtu=MTU, gso_max_size=GSO_MAX, up=True)
             kernel.add_address(self.name, IPv6Interface((self.me.addresses.v6, mesh_prefix(self.me.network).prefixlen)))
+        self.is_there = True
         self._give_range()
+        self.attached()
 
     def detach(self) -> None:
         """Remove the device and all that hangs on it."""
+        self.is_there = False
         self.links.detach_tun()
 
     def config_changed(self) -> None:
@@ -71,7 +78,7 @@ class TunService:
         while True:
             self.problem = await self.links.wait_tun_gone()
             log.warning("tun gone", extra={"device": self.name, "reason": self.problem})
-            self.links.detach_tun()
+            self.detach()
             made = False
             while not made:
                 await asyncio.sleep(RETRY)
@@ -98,6 +105,6 @@ class TunService:
         except PulseError as error:
             self.problem = str(error)
             # Half made, it would be in the way of the next try.
-            self.links.detach_tun()
+            self.detach()
             return False
         return True

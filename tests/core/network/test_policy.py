@@ -1,8 +1,11 @@
 """Rules: whom a pattern fits, and what the data plane is told."""
 
-import pytest
+from ipaddress import ip_network
 
-from pulse.core.effects import PolicyRule
+import pytest
+from msgspec import structs
+
+from pulse.core.effects import PolicyRule, RangesBehind
 from pulse.core.network.hours import Moment, Window
 from pulse.core.network.patterns import Subject
 from pulse.core.network.policy import Rule, check_rules, compile_rules
@@ -42,6 +45,17 @@ def test_a_pattern_fits_nodes_by_id_name_and_tag(patterns: list[str], handles: t
     told = compiled(Rule("r", patterns, ["db"], allow=True))
 
     assert (told.sources, told.destinations) == (handles, (DB.handle,))
+
+
+def test_a_range_is_told_with_the_nodes_that_lead_to_a_part_of_it() -> None:
+    leading = [(DB.handle, ip_network("192.168.7.0/24")), (WEB.handle, ip_network("192.168.9.0/24"))]
+    rule = Rule("r", ["web"], ["cidr:192.168.0.0/21", "db"], allow=True)
+    (told,) = compile_rules([rule], EVERYBODY, behind=leading)
+
+    assert (told.sources_behind, told.destinations) == (RangesBehind(), (DB.handle,))
+    assert told.destinations_behind == RangesBehind(("192.168.0.0/21",), (DB.handle,))
+    (over,) = compile_rules([structs.replace(rule, expires=1.0)], EVERYBODY, moment=Moment(2.0, trusted=True))
+    assert over.destinations_behind == RangesBehind()
 
 
 def test_everything_else_is_told_as_it_was_signed() -> None:

@@ -4,15 +4,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from pulse.core.network.routes import (
-    Route,
-    check_routes,
-    describe_route,
-    is_approved,
-    read_range,
-    written_auto,
-    written_route,
-)
+from pulse.core.network.ranges import read_range
+from pulse.core.network.routes import Route, check_routes, describe_route, is_approved, written_auto, written_route
 from pulse.core.trust.identity import node_bytes
 from pulse.errors import Conflict, Refused
 from tests.authority import MESH, node

@@ -11,6 +11,8 @@ from pulse.core.network.routes import Route
 from pulse.core.network.sections import (
     RecordAdded,
     RecordsRemoved,
+    RouteRemoved,
+    RouteSet,
     RoutesReplaced,
     SectionEdit,
     TemplateRemoved,
@@ -49,6 +51,16 @@ def test_records_and_routes_have_one_form_and_one_order() -> None:
     ]  # fmt: skip
     assert after(made, ZonesReplaced(typed[::-1])) == made
     assert {each.cidr for each in made.config.routes} == {"192.168.7.0/24", "::/0"}
+
+
+def test_a_route_is_set_in_place_of_itself_and_taken_away() -> None:
+    offered = Route(LAN.node, "192.168.7.0/24")
+    made = after(draft(), RouteSet(offered), RouteSet(Route(node_bytes(WEB), "::/0")), RouteSet(LAN))
+
+    assert made.config.routes == sorted([LAN, Route(node_bytes(WEB), "::/0")], key=lambda each: each.node)
+    assert [each.cidr for each in after(made, RouteRemoved(LAN.node, LAN.cidr)).config.routes] == ["::/0"]
+    with pytest.raises(NotFound, match="no route to 10"):
+        after(made, RouteRemoved(LAN.node, "10.0.0.0/8"))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from pulse.core.paths.announce import (
     REACHABLE_FOR,
 )
 from pulse.core.paths.noderecord import (
+    EXIT,
     MOST_CANDIDATES,
     NUMBER_LIMIT,
     REACHABLE,
@@ -65,6 +66,15 @@ def test_the_first_version_says_all_there_is(speaker: Speaker) -> None:
     assert (made.candidates, made.version, made.flags) == ((HOME,), VERSION, 0)
     (neighbour,) = made.adjacencies()
     assert neighbour == (handle(2), 0.01, 0.0)
+
+
+def test_ranges_offered_are_told_with_their_flag_and_taken_back(speaker: Speaker) -> None:
+    speaker.take(speaker.announce.exits_offered(["0.0.0.0/0", "192.168.7.0/24"], speaker.now))
+    speaker.run(1.0)
+    speaker.take(speaker.announce.exits_offered([], speaker.now))
+    speaker.run(1.0)
+
+    assert [(each.exits, each.flags) for each in speaker.made[1:]] == [(("0.0.0.0/0", "192.168.7.0/24"), EXIT), ((), 0)]
 
 
 def test_links_of_one_moment_make_one_version(speaker: Speaker) -> None:

@@ -35,11 +35,14 @@ impl Ownership {
     }
 }
 
-/// A table of these owners, longest prefix first; of two owners of one prefix the first named counts.
-pub(super) fn build(owners: &[Ownership], before: &Addresses) -> Result<Addresses, String> {
-    let peers = peers(owners, before)?;
-    let mut table = Addresses { peers, ..Addresses::default() };
-    for owned in owners {
+/// A table of these owners, longest prefix first; of two owners of one prefix the first named is where packets go. What is
+/// ours, `me`, is what others reach through us.
+pub(super) fn build(owners: &[Ownership], before: &Addresses, me: Option<NodeId>) -> Result<Addresses, String> {
+    let (ours, owners): (Vec<_>, Vec<_>) = owners.iter().copied().partition(|owned| Some(owned.node) == me);
+    let peers = peers(&owners, before)?;
+    let behind_us = ours.iter().map(|owned| (owned.network, owned.length)).collect();
+    let mut table = Addresses { peers, behind_us, ..Addresses::default() };
+    for owned in &owners {
         let Some(peer) = table.peers.get(&owned.node) else { continue };
         let owner = Owner { peer: Arc::clone(peer), destination: owned.destination, source: owned.source };
         if owned.is_host() {
@@ -103,8 +106,8 @@ mod tests {
     #[test]
     fn the_longest_prefix_wins() {
         let behind = [owns("10.0.0.0/8", 1), owns("10.1.0.0/16", 2)];
-        let table = build(&[&mesh()[..], &behind].concat(), &Addresses::default()).unwrap();
-        let owner = |address: &str| table.owner(address.parse().unwrap()).map(|owner| owner.peer.node[0]);
+        let table = build(&[&mesh()[..], &behind].concat(), &Addresses::default(), None).unwrap();
+        let owner = |address: &str| table.destination(address.parse().unwrap()).map(|owner| owner.peer.node[0]);
         assert_eq!(owner("10.100.0.2"), Some(2));
         assert_eq!(owner("10.1.9.9"), Some(2));
         assert_eq!(owner("10.2.9.9"), Some(1));
@@ -112,17 +115,40 @@ mod tests {
     }
 
     #[test]
+    fn an_owner_that_is_no_destination_is_passed_over_for_the_next() {
+        let backup = Ownership { destination: false, ..owns("192.168.7.0/24", 1) };
+        let table = [&mesh()[..], &[backup, owns("192.168.7.0/24", 2)]].concat();
+        let table = build(&table, &Addresses::default(), None).unwrap();
+        let address = "192.168.7.7".parse().unwrap();
+        assert_eq!(table.destination(address).map(|owner| owner.peer.node[0]), Some(2));
+        assert_eq!([1, 2, 3].map(|node| table.source_of(address, &[node; 32])), [Some(24), Some(24), None]);
+    }
+
+    #[test]
+    fn what_is_ours_is_behind_us_and_the_whole_internet_is_the_public_one() {
+        let ours = [owns("0.0.0.0/0", 9), owns("192.168.7.0/24", 9)];
+        let table = build(&[&mesh()[..], &ours].concat(), &Addresses::default(), Some([9; 32])).unwrap();
+        let behind = |address: &str| table.is_behind_us(address.parse().unwrap());
+        assert!(behind("203.0.113.9") && behind("192.168.7.7"));
+        for never in ["192.168.8.7", "169.254.169.254", "127.0.0.1", "100.64.0.1", "10.100.0.2", "10.0.0.1", "fd00::9"]
+        {
+            assert!(!behind(never), "{never}");
+        }
+        assert!(!table.peers.contains_key(&[9; 32]));
+    }
+
+    #[test]
     fn a_node_that_stays_keeps_its_peer() {
-        let before = build(&mesh(), &Addresses::default()).unwrap();
-        let after =
-            build(&[&mesh()[..2], &[owns("10.100.0.9/32", 2), owns("fd00::2/128", 2)]].concat(), &before).unwrap();
+        let before = build(&mesh(), &Addresses::default(), None).unwrap();
+        let after = build(&[&mesh()[..2], &[owns("10.100.0.9/32", 2), owns("fd00::2/128", 2)]].concat(), &before, None)
+            .unwrap();
         assert!(Arc::ptr_eq(&before.peers[&[1; 32]], &after.peers[&[1; 32]]));
         assert!(!Arc::ptr_eq(&before.peers[&[2; 32]], &after.peers[&[2; 32]]));
     }
 
     #[test]
     fn a_node_without_a_mesh_address_of_each_family_is_refused() {
-        let lone = build(&[owns("10.100.0.1/32", 1)], &Addresses::default());
+        let lone = build(&[owns("10.100.0.1/32", 1)], &Addresses::default(), None);
         assert!(lone.unwrap_err().contains("/128"));
     }
 }

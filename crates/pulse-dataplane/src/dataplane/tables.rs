@@ -21,7 +21,8 @@ impl Dataplane {
     /// The whole table of who owns which address. A node's mesh addresses are its first /32 and first /128.
     pub fn replace_addresses(&self, owners: &[Ownership]) -> Result<()> {
         let running = self.running()?;
-        let table = addresses::build(owners, &running.shared.addresses.load()).map_err(Error::Invalid)?;
+        let me = running.shared.me.load().as_ref().map(|me| me.node);
+        let table = addresses::build(owners, &running.shared.addresses.load(), me).map_err(Error::Invalid)?;
         running.shared.addresses.store(Arc::new(table));
         Ok(())
     }

@@ -6,7 +6,7 @@
 
 use crate::conntrack::Conntrack;
 use crate::flow::{Flow, Fragment, Stage, Traits, Transport, is_midstream, quoted};
-use crate::offload::{destination, source};
+use crate::offload::{destination, ends, source};
 use crate::policy::Policy;
 use crate::stats::Drop;
 use crate::verdicts::{Judged, Verdict, Verdicts};
@@ -56,6 +56,35 @@ impl End<'_> {
         Ok(judged)
     }
 
+    /// A packet leaves for what lies behind a node: where there are no rules, too, its answers are told from what nobody
+    /// asked for.
+    pub fn expect(&mut self, flow: &Flow, front: &[u8]) {
+        let (now, Traits { fragment, stage }) = (self.verdicts.second(), Traits::of(front));
+        if !flow.transport.fragment && !flow.transport.is_icmp_error() {
+            self.conntrack.open(flow, now);
+        }
+        if let Some(first) = fragment.filter(|fragment| fragment.leads) {
+            self.conntrack.lead(flow, first.datagram, now);
+        }
+        if stage != Stage::GoesOn {
+            self.conntrack.note(flow, stage);
+        }
+    }
+
+    /// True if a flow was opened here that the packet of `flow` belongs to, whatever else the rules allow.
+    pub fn is_awaited(&mut self, flow: &Flow, front: &[u8]) -> bool {
+        let (now, Traits { fragment, .. }) = (self.verdicts.second(), Traits::of(front));
+        let awaited = match flow.transport {
+            said if said.fragment => return fragment.is_some_and(|fragment| self.is_led(flow, fragment)),
+            said if said.is_icmp_error() => self.concerns_us(flow, front),
+            _ => flow.question().is_some_and(|question| self.conntrack.is_open(&question, now)),
+        };
+        if let Some(first) = fragment.filter(|fragment| awaited && fragment.leads) {
+            self.conntrack.lead(flow, first.datagram, now);
+        }
+        awaited
+    }
+
     /// A flow is counted when it is opened; what nothing answers opens none.
     fn opens(&mut self, flow: &Flow, judged: Judged) {
         let is_new = match flow.transport {
@@ -103,7 +132,8 @@ impl End<'_> {
         let Some(packet) = quoted(front).filter(|packet| told.is_some() && source(packet) == told) else {
             return false;
         };
-        let subject = Flow { src: flow.dst, dst: flow.src, transport: Transport::of(packet) };
+        let addresses = flow.ends.and_then(|_| ends(packet));
+        let subject = Flow { src: flow.dst, dst: flow.src, transport: Transport::of(packet), ends: addresses };
         let now = self.verdicts.second();
         let goes_on = |flow: &Flow| self.verdicts.allows(self.policy, flow) && self.conntrack.is_open(flow, now);
         [Some(subject), subject.question()].iter().flatten().any(goes_on)

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::testing::{INDEX, Node, Pair, bound, eventually, id, link_through, loopback, v4, v6};
-use super::traffic::{icmp, packets, polled, read_packets, tcp, udp6};
+use super::traffic::{icmp, ip_packet, packets, polled, read_packets, tcp, udp6};
 use super::{Arrivals, release_waiting, send_frames};
+use crate::clock;
 use crate::event::Event;
+use crate::flow::{Flow, Transport};
 use crate::frame::{HopHeader, Kind};
 use crate::offload::Vnet;
 use crate::outlet;
@@ -91,10 +93,70 @@ fn a_source_behind_the_sender_passes_if_it_was_approved() -> io::Result<()> {
         hosts: old.hosts.clone(),
         networks,
         peers: old.peers.clone(),
+        behind_us: vec![],
     }));
     send_record(&pair.right, &behind)?;
     assert_eq!(pair.right.read()?.1, behind);
     Ok(())
+}
+
+/// What the right end knows beside its peer: that prefix leads there, and these lie behind itself.
+fn knows(pair: &Pair, network: (IpAddr, u8), behind_us: Vec<(IpAddr, u8)>) {
+    let old = pair.right.shared.addresses.load_full();
+    let Some(owner) = old.hosts.values().next().cloned() else { unreachable!("the peer has addresses") };
+    pair.right.shared.addresses.store(Arc::new(Addresses {
+        hosts: old.hosts.clone(),
+        networks: vec![(network.0, network.1, owner)],
+        peers: old.peers.clone(),
+        behind_us,
+    }));
+}
+
+#[test]
+fn the_whole_internet_may_only_answer_and_is_no_private_network() -> io::Result<()> {
+    let mut pair = Pair::new()?;
+    knows(&pair, (IpAddr::from([0, 0, 0, 0]), 0), vec![]);
+    let (public, us) = (IpAddr::from([203, 0, 113, 9]), IpAddr::from(v4(2)));
+    let (question, answer) = (datagram(us, public, [0, 80, 0, 81]), datagram(public, us, [0, 81, 0, 80]));
+    send_record(&pair.right, &answer)?;
+    assert!(pair.right.dropped(Drop::Unsolicited, 1));
+    send_record(&pair.right, &datagram([192, 168, 7, 7].into(), us, [0, 81, 0, 80]))?;
+    assert!(pair.right.dropped(Drop::SpoofedSource, 1));
+
+    pair.right.write(&Vnet::default(), &question)?;
+    assert!(eventually(|| {
+        let flow = Flow { src: v4(2), dst: v4(1), transport: Transport::of(&question), ends: None };
+        pair.right.shared.conntrack.is_open(&flow, clock::second())
+    }));
+    send_record(&pair.right, &answer)?;
+    assert_eq!(pair.right.read()?.1, answer);
+    send_record(&pair.right, &datagram(public, us, [0, 82, 0, 80]))?;
+    assert!(pair.right.dropped(Drop::Unsolicited, 2));
+    Ok(())
+}
+
+#[test]
+fn what_lies_behind_us_is_for_us_and_nothing_else_is() -> io::Result<()> {
+    let mut pair = Pair::new()?;
+    let behind = datagram(v4(1).into(), [192, 168, 7, 7].into(), [0, 80, 0, 81]);
+    send_record(&pair.right, &behind)?;
+    assert!(pair.right.dropped(Drop::ForeignDestination, 1));
+    knows(&pair, (IpAddr::from([10, 9, 0, 0]), 16), vec![([192, 168, 7, 0].into(), 24), ([0, 0, 0, 0].into(), 0)]);
+    send_record(&pair.right, &behind)?;
+    assert_eq!(pair.right.read()?.1, behind);
+    for never in [[192, 168, 8, 7], [169, 254, 169, 254], [127, 0, 0, 1], [10, 0, 0, 1]] {
+        let dropped = pair.right.shared.drops.get(Drop::ForeignDestination);
+        send_record(&pair.right, &datagram(v4(1).into(), never.into(), [0, 80, 0, 81]))?;
+        assert!(pair.right.dropped(Drop::ForeignDestination, dropped + 1), "{never:?}");
+    }
+    Ok(())
+}
+
+fn datagram(from: IpAddr, to: IpAddr, ports: [u8; 4]) -> Vec<u8> {
+    let mut packet = ip_packet(from, to, 17, 8);
+    packet[20..24].copy_from_slice(&ports);
+    packet[24..28].copy_from_slice(&[0, 8, 0, 0]);
+    packet
 }
 
 #[test]

@@ -268,7 +268,7 @@ fn a_connection_that_ends_is_over_soon_at_both_ends_and_another_goes_on() -> io:
     let now = clock::second();
     let left_open = |node: &Node| {
         let transport = |dport| Transport { proto: 6, sport: 80, dport, fragment: false };
-        let is_open = |dport| Flow { src: v4(1), dst: v4(2), transport: transport(dport) };
+        let is_open = |dport| Flow { src: v4(1), dst: v4(2), transport: transport(dport), ends: None };
         [81, 82, 83].map(|dport| node.shared.conntrack.is_open(&is_open(dport), now + 1000))
     };
     for port in [81, 82, 83] {

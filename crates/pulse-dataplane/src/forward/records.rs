@@ -4,7 +4,6 @@
 //! the frame's header told the hops.
 
 use std::io::IoSlice;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::ends::End;
@@ -23,7 +22,6 @@ use crate::verdicts::Verdicts;
 pub struct Records<'s, 'b> {
     shared: &'s Shared,
     view: &'s View,
-    policed: bool,
     run: Option<Run<'s>>,
     coalescer: Coalescer<'b>,
     /// Counter of the first packet that was joined and not yet written.
@@ -67,7 +65,7 @@ impl<'s, 'b> Records<'s, 'b> {
         let tun = view.tun.as_deref();
         let coalescer = Coalescer::new(tun.is_some_and(|tun| tun.segments_udp));
         let device = Device { tun, drops: &shared.drops };
-        Self { shared, view, policed: !view.policy.is_open(), run: None, coalescer, joined: 0, device }
+        Self { shared, view, run: None, coalescer, joined: 0, device }
     }
 
     /// Take what arrived bare under `index`: records of `stride` bytes, the last may be shorter.
@@ -147,8 +145,7 @@ impl<'s, 'b> Records<'s, 'b> {
         let counter =
             record.get(8..16).and_then(|counter| counter.first_chunk()).copied().map_or(0, u64::from_be_bytes);
         let opened = run.opening.open(record).and_then(|(packet, partial)| {
-            let policed = self.policed.then_some(&mut *verdicts);
-            judge(self.shared, self.view, run.opener, packet, header, policed).map(|()| (packet, partial))
+            judge(self.shared, self.view, run.opener, packet, header, verdicts).map(|()| (packet, partial))
         });
         match opened {
             Ok((packet, partial)) => {
@@ -174,10 +171,10 @@ impl<'s, 'b> Records<'s, 'b> {
     /// Write what parity repairs. A packet that was lost just before those that wait to be joined goes before them, so
     /// that its flow sees no gap.
     fn mend(&mut self, verdicts: &mut Verdicts) {
-        let Self { shared, view, policed, run, coalescer, joined, device } = self;
+        let Self { shared, view, run, coalescer, joined, device } = self;
         let Some(Run { opener, opening, counts }) = run else { return };
         opening.mend(|counter, packet, partial| {
-            if let Err(reason) = judge(shared, view, opener, packet, None, policed.then_some(&mut *verdicts)) {
+            if let Err(reason) = judge(shared, view, opener, packet, None, verdicts) {
                 return shared.drops.count(reason);
             }
             counts.add(packet.len(), false);
@@ -193,33 +190,38 @@ impl<'s, 'b> Records<'s, 'b> {
     }
 }
 
-/// The checks of protocol §5: what the frame said, for us, from an address of the node that sealed it, and allowed.
+/// The checks of protocol §5: what the frame said, for us or what lies behind us, from an address of the node that sealed
+/// it or from behind it, and allowed. From the whole Internet only answers come.
 fn judge(
     shared: &Shared,
     view: &View,
     opener: &RecordOpener,
     packet: &[u8],
     header: Option<&HopHeader>,
-    policed: Option<&mut Verdicts>,
+    verdicts: &mut Verdicts,
 ) -> Result<(), Drop> {
     let (source, destination) = ends(packet).ok_or(Drop::BadPacket)?;
     if header.is_some_and(|header| header.src != opener.v4 || header.flow().transport != Transport::of(packet)) {
         return Err(Drop::HeaderMismatch);
     }
-    let me = view.me.as_deref().filter(|me| destination == me.v4 || destination == me.v6);
-    let me = me.ok_or(Drop::ForeignDestination)?.v4;
-    let its_own = source == opener.v4 || source == opener.v6;
-    if !its_own && !lies_behind(view, opener, source) {
-        return Err(Drop::SpoofedSource);
+    let me = view.me.as_deref().ok_or(Drop::ForeignDestination)?;
+    if destination != me.v4 && destination != me.v6 && !view.addresses.is_behind_us(destination) {
+        return Err(Drop::ForeignDestination);
     }
-    let Some(verdicts) = policed else { return Ok(()) };
-    let flow = Flow { src: opener.v4, dst: me, transport: Transport::of(packet) };
+    let addresses = view.policy.reads_ranges.then_some((source, destination));
+    let flow = Flow { src: opener.v4, dst: me.v4, transport: Transport::of(packet), ends: addresses };
     let mut end = End { conntrack: &shared.conntrack, policy: &view.policy, verdicts };
+    if source != opener.v4 && source != opener.v6 {
+        match view.addresses.source_of(source, &opener.node) {
+            None => return Err(Drop::SpoofedSource),
+            Some(0) if !end.is_awaited(&flow, packet) => return Err(Drop::Unsolicited),
+            Some(_) => {}
+        }
+    }
+    if view.policy.is_open() {
+        return Ok(());
+    }
     end.admit(&flow, packet).map(drop).map_err(|refused| refused.reason)
-}
-
-fn lies_behind(view: &View, opener: &RecordOpener, source: IpAddr) -> bool {
-    view.addresses.owner(source).is_some_and(|owner| owner.source && owner.peer.node == opener.node)
 }
 
 /// Where super-packets go.

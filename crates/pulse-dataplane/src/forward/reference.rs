@@ -271,7 +271,7 @@ impl Real {
 
     fn passes(&mut self, place: Place, step: Step) -> bool {
         let (from, to, packet, _) = step.made();
-        let flow = Flow { src: v4(from), dst: v4(to), transport: Transport::of(&packet) };
+        let flow = Flow { src: v4(from), dst: v4(to), transport: Transport::of(&packet), ends: None };
         let (at, thread) = match place {
             Place::Source => (from, 0),
             Place::Destination => (to, 1),

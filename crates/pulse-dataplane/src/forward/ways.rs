@@ -17,7 +17,7 @@ use crate::conntrack::Conntrack;
 use crate::event::{Bus, Event};
 use crate::flow::{Flow, Traits, Transport};
 use crate::frame::{FRAME_OVERHEAD, HopHeader, Kind, REPLY};
-use crate::offload::destination;
+use crate::offload::{destination, ends};
 use crate::policy::Policy;
 use crate::seal::RECORD_OVERHEAD;
 use crate::stats::Drop;
@@ -45,23 +45,30 @@ impl<'s> Map<'s> {
     }
 
     fn peer(&self, destination: IpAddr) -> Result<&Peer, Missing<'_>> {
-        let owner = self.addresses.owner(destination).filter(|owner| owner.destination);
-        Ok(&owner.ok_or(Missing::Owner)?.peer)
+        Ok(&self.addresses.destination(destination).ok_or(Missing::Owner)?.peer)
     }
 
     /// The way to `peer` of the packet that begins with `front`.
     fn way<'m>(&'m self, peer: &'m Peer, front: &[u8], verdicts: &mut Verdicts) -> Result<Way<'m>, Missing<'m>> {
         let src = self.me.as_deref().ok_or(Missing::Route(peer))?.v4;
         let policed = !self.policy.is_open();
-        let looks = policed || self.routes.divides(peer.handle);
+        let beyond = destination(front).is_some_and(|there| self.addresses.is_beyond(there));
+        let looks = policed || beyond || self.routes.divides(peer.handle);
         let mut transport = looks.then(|| Transport::of(front));
-        let flow = Flow { src, dst: peer.handle, transport: transport.unwrap_or_default() };
+        let addresses = if self.policy.reads_ranges { ends(front) } else { None };
+        let flow = Flow { src, dst: peer.handle, transport: transport.unwrap_or_default(), ends: addresses };
         let judged = match policed {
             true => {
                 let mut end = End { conntrack: self.conntrack, policy: &self.policy, verdicts };
                 end.admit(&flow, front).map_err(|refused| Missing::Leave(peer, flow.transport, refused))?
             }
-            false => Judged::OPEN,
+            false => {
+                if beyond {
+                    let mut end = End { conntrack: self.conntrack, policy: &self.policy, verdicts };
+                    end.expect(&flow, front);
+                }
+                Judged::OPEN
+            }
         };
         let reply = if judged.verdict == Verdict::Reply { REPLY } else { 0 };
         let (hop, second) = self.hops(&flow, judged.redundant).ok_or(Missing::Route(peer))?;
@@ -149,7 +156,7 @@ impl<'m> Way<'m> {
     /// The flow of the packet that begins with `front`.
     pub fn flow(&self, front: &[u8]) -> Flow {
         let transport = self.transport.unwrap_or_else(|| Transport::of(front));
-        Flow { src: self.src, dst: self.peer.handle, transport }
+        Flow { src: self.src, dst: self.peer.handle, transport, ends: None }
     }
 
     /// The header around parity over packets of which the last begins with `front`.

@@ -49,6 +49,7 @@ use crate::event::{Event, Level};
 use crate::forward::Arrivals;
 use crate::hello::MESSAGE_MAX;
 use crate::join::JoinLane;
+use crate::socket::mark;
 use crate::tables::{Hop, Link, Routes, Shared};
 use crate::tls::{Identity, ThrowAway};
 use crate::verify::Trust;
@@ -156,6 +157,7 @@ impl Links {
     pub fn listen(&self, tcp: OwnedFd) -> io::Result<()> {
         let _runtime = self.0.runtime.enter();
         wss::shorten(&tcp);
+        mark(&tcp);
         let listener = std::net::TcpListener::from(tcp);
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;

@@ -28,6 +28,7 @@ use super::gate::Pass;
 use super::knock::{HANDSHAKE_DEADLINE, admitted, certified, identified};
 use super::meeting::welcome;
 use super::websocket::{self, Arrived, HopKeys, Parts, explain, explain_io};
+use crate::socket::mark;
 use crate::tls::{JOIN, JOIN_PINNED, LINK, join_client_tcp, join_server_tcp, link_client_tcp, link_server_tcp};
 use crate::verify::{Certified, Verifier, pinned_name};
 use crate::{NodeId, join};
@@ -108,6 +109,7 @@ async fn connect(address: SocketAddr, proxy: Option<&Proxy>) -> Result<TcpStream
     let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let socket = socket.map_err(|error| explain_io(&error))?;
     shorten(&socket);
+    mark(&socket);
     let connected = timeout(CONNECT_DEADLINE, socket.connect(to)).await;
     let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let mut tcp = connected.map_err(|error| explain_io(&error))?;

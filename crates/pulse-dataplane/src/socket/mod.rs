@@ -6,6 +6,7 @@
 
 mod address;
 mod batch;
+mod mark;
 mod send;
 mod source;
 
@@ -20,6 +21,7 @@ use quinn::udp::{EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 use socket2::SockRef;
 
 pub use batch::{Batch, Received};
+pub use mark::mark;
 pub use source::source_to;
 
 use crate::signal::{Signal, wait};
@@ -142,6 +144,7 @@ impl Bound {
         let state = UdpSocketState::new((&fd).into())?;
         let ipv6 = SockRef::from(&fd).local_addr()?.is_ipv6();
         grow_buffers(&fd);
+        mark(&fd);
         Ok(Self { fd: Arc::new(fd), state, ipv6, gso: AtomicBool::new(true) })
     }
 

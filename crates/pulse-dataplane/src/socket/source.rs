@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use super::address::canonical;
+use super::mark;
 
 /// The address that packets to `remote` would leave from now; none while no route leads there. Nothing is sent: to
 /// connect a datagram socket is to ask for the route.
@@ -10,6 +11,7 @@ pub fn source_to(remote: SocketAddr) -> Option<IpAddr> {
     let remote = canonical(remote, false);
     let any: IpAddr = if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).ok()?;
+    mark(&socket);
     socket.connect(remote).ok()?;
     socket.local_addr().ok().map(|source| source.ip())
 }

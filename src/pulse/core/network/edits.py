@@ -88,6 +88,8 @@ def edited(draft: Draft, edits: Edits, wall: float) -> Draft:
                 | sections.RecordAdded()
                 | sections.RecordsRemoved()
                 | sections.RoutesReplaced()
+                | sections.RouteSet()
+                | sections.RouteRemoved()
             ):
                 after = sections.stated(after, edit)
             case _:

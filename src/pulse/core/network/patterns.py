@@ -1,8 +1,8 @@
 """Whom a pattern of a rule fits.
 
 A pattern is `*`, a whole node id, a name, `tag:x`, `group:x`, or `cidr:` for the nodes that have a mesh address in the
-range, as source and as destination alike. What lies behind a node is not reached in this release, so a range beside the
-mesh fits nobody. Invariant: what cannot be read only ever denies: a pattern of an unknown form, or of a group that is
+range, and for what lies behind nodes there, as source and as destination alike. Whoever fits, fits with all that lies
+behind it. Invariant: what cannot be read only ever denies: a pattern of an unknown form, or of a group that is
 not there or holds such a pattern, is nobody where a rule allows, and everybody where it denies.
 """
 
@@ -13,7 +13,9 @@ from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
+from pulse.core.effects import RangesBehind
 from pulse.core.network.located import Located
+from pulse.core.network.ranges import Range, range_of
 from pulse.core.trust.identity import is_tag
 from pulse.core.types import NodeId, ShortText, is_node_id, is_node_name
 
@@ -61,11 +63,18 @@ class Wearing:
     """Patterns of the groups all of whose members are known."""
     addresses: Sequence[tuple[str, str]] = ()
     """Handle and IPv6 address of each node."""
+    leading: Sequence[tuple[str, Range]] = ()
+    """Approved ranges, and the handles of the nodes that lead there."""
     _located: list[Located] = field(default_factory=list, compare=False, repr=False)
     """By address, once somebody asked for a range: at most one."""
 
     @classmethod
-    def of(cls, subjects: Iterable[Subject], groups: Mapping[str, Sequence[str]] = NO_GROUPS) -> "Wearing":
+    def of(
+        cls,
+        subjects: Iterable[Subject],
+        groups: Mapping[str, Sequence[str]] = NO_GROUPS,
+        leading: Sequence[tuple[str, Range]] = (),
+    ) -> "Wearing":
         """Of these nodes now."""
         found: dict[str, set[str]] = {}
         addresses: list[tuple[str, str]] = []
@@ -78,13 +87,22 @@ class Wearing:
             for name, members in groups.items()
         }
         known = frozenset(GROUP + name for name, members in groups.items() if all(map(_is_member, members)))
-        return cls({pattern: frozenset(handles) for pattern, handles in (found | grouped).items()}, known, addresses)
+        return cls(
+            {pattern: frozenset(handles) for pattern, handles in (found | grouped).items()}, known, addresses, leading
+        )
 
     def handles(self, patterns: Sequence[str], *, allow: bool) -> frozenset[str] | None:
         """The handles that one side of a rule fits; None for everybody."""
         if ANYBODY in patterns or (not allow and not all(map(self._is_known, patterns))):
             return None
         return frozenset[str]().union(*map(self._fitting, patterns))
+
+    def behind(self, patterns: Sequence[str]) -> RangesBehind:
+        """The ranges that one side of a rule names, and who leads to any address in one of them."""
+        texts = [each.removeprefix(CIDR) for each in patterns if each.startswith(CIDR) and is_pattern(each)]
+        named = [found for found in map(range_of, texts) if found is not None]
+        leading = {handle for handle, there in self.leading if any(map(there.overlaps, named))}
+        return RangesBehind(tuple(map(str, named)), tuple(sorted(leading)))
 
     def _fitting(self, pattern: str) -> frozenset[str]:
         if not pattern.startswith(CIDR):

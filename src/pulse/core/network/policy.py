@@ -10,10 +10,11 @@ from typing import Annotated, Final
 
 import msgspec
 
-from pulse.core.effects import PolicyRule
+from pulse.core.effects import PolicyRule, RangesBehind
 from pulse.core.messages import U8, Time, Wire, printable
 from pulse.core.network.hours import Moment, Window
 from pulse.core.network.patterns import NO_GROUPS, Patterns, Subject, Wearing
+from pulse.core.network.ranges import Range
 from pulse.core.types import Port, ShortText
 from pulse.errors import ProtocolError
 
@@ -92,9 +93,13 @@ def compile_rules(
     subjects: Iterable[Subject],
     groups: Mapping[str, Sequence[str]] = NO_GROUPS,
     moment: Moment = ALWAYS,
+    behind: Sequence[tuple[str, Range]] = (),
 ) -> tuple[PolicyRule, ...]:
-    """The rules for the data plane: patterns as the handles of the nodes they fit now."""
-    wearing = Wearing.of(subjects, groups)
+    """The rules for the data plane: patterns as the handles of the nodes they fit now.
+
+    `behind` are the approved ranges with the handles of the nodes that they lie behind.
+    """
+    wearing = Wearing.of(subjects, groups, behind)
     return tuple(_compiled(rule, wearing, applies=rule.applies(moment)) for rule in rules)
 
 
@@ -102,6 +107,9 @@ def _compiled(rule: Rule, wearing: Wearing, *, applies: bool) -> PolicyRule:
     def handles(patterns: Sequence[str]) -> tuple[str, ...] | None:
         found = wearing.handles(patterns, allow=rule.allow) if applies else ()
         return None if found is None else tuple(sorted(found))
+
+    def behind(patterns: Sequence[str]) -> RangesBehind:
+        return wearing.behind(patterns) if applies else RangesBehind()
 
     return PolicyRule(
         rule.allow,
@@ -111,4 +119,6 @@ def _compiled(rule: Rule, wearing: Wearing, *, applies: bool) -> PolicyRule:
         tuple(rule.ports),
         rule.redundant,
         rule.id,
+        behind(rule.sources),
+        behind(rule.destinations),
     )

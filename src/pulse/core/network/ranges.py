@@ -1,12 +1,14 @@
-"""Which IPv4 range a mesh may have: private, and with room for a few nodes.
+"""Which IPv4 range a mesh may have, private and with room for a few nodes; and which ranges a node may lead to.
 
-Invariant: no public address may vanish behind a mesh.
+Invariant: no public address may vanish behind a mesh, and no node leads others to what is each machine's own.
 """
 
-from ipaddress import IPv4Network
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
-from pulse.errors import ConfigError
+from pulse.core.messages import printable
+from pulse.errors import ConfigError, Refused
 
 DEFAULT: Final = IPv4Network("10.100.0.0/16")
 
@@ -15,6 +17,20 @@ _PRIVATE: Final = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.16
 
 _LONGEST_PREFIX: Final = 29
 """The smallest mesh has six addresses."""
+
+NODE_LIMIT: Final = 8
+"""Routes of one node: as many as its record can offer."""
+
+Range = IPv4Network | IPv6Network
+
+_NEVER: Final[Sequence[Range]] = tuple(
+    ip_network(each)
+    for each in (
+        *("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"),
+        *("::/127", "::ffff:0:0/96", "fe80::/10", "ff00::/8", "fd00:ec2::254/128"),
+    )
+)
+"""Loopback, link-local, metadata of clouds, multicast, and what is no address of a machine."""
 
 
 def mesh_range(text: str, called: str = "mesh range") -> IPv4Network:
@@ -29,3 +45,31 @@ def mesh_range(text: str, called: str = "mesh range") -> IPv4Network:
     if found.prefixlen > _LONGEST_PREFIX:
         raise ConfigError(f"{called}: {found} is too small for a mesh. Take /{_LONGEST_PREFIX} or wider")
     return found
+
+
+def read_range(text: str, mesh: Sequence[Range] = ()) -> Range:
+    """The range in `text`; raises Refused for one that no node can lead to."""
+    try:
+        found = ip_network(text.strip())
+    except ValueError as error:
+        raise Refused(f'"{printable(text)[:80]}" is no range. Write it like 192.168.7.0/24') from error
+    if found.prefixlen and any(is_inside(found, each) for each in _NEVER):
+        raise Refused(f"{found} is never reached through another node")
+    if any(is_inside(found, each) for each in mesh):
+        raise Refused(f"{found} is in the mesh itself, where no route is needed")
+    return found
+
+
+def range_of(text: str) -> Range | None:
+    """The range that the text is; None if it is none."""
+    try:
+        return ip_network(text)
+    except ValueError:
+        return None
+
+
+def is_inside(inner: Range, outer: Range) -> bool:
+    """True if all of `inner` is in `outer`."""
+    if isinstance(inner, IPv4Network):
+        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
+    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)

@@ -5,13 +5,14 @@ Invariant: the whole Internet is never approved by a tag.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Final
+from ipaddress import ip_network
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 from msgspec import structs
 
 from pulse.core.messages import Wire, printable
+from pulse.core.network.ranges import NODE_LIMIT, Range, is_inside, range_of, read_range
 from pulse.core.trust.identity import is_tag, node_bytes
 from pulse.core.types import Digest, NodeId, ShortText
 from pulse.errors import Conflict, Refused
@@ -19,22 +20,8 @@ from pulse.errors import Conflict, Refused
 ROUTES_LIMIT: Final = 1024
 """Routes of one config."""
 
-NODE_LIMIT: Final = 8
-"""Routes of one node: as many as its record can offer."""
-
 AUTO_LIMIT: Final = 256
 """Ranges approved by tags."""
-
-Range = IPv4Network | IPv6Network
-
-_NEVER: Final[Sequence[Range]] = tuple(
-    ip_network(each)
-    for each in (
-        *("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"),
-        *("::/127", "::ffff:0:0/96", "fe80::/10", "ff00::/8", "fd00:ec2::254/128"),
-    )
-)
-"""Loopback, link-local, metadata of clouds, multicast, and what is no address of a machine."""
 
 
 class Route(Wire, frozen=True):
@@ -102,19 +89,6 @@ def written_auto(auto: Mapping[str, str], mesh: Sequence[Range]) -> dict[str, st
     return found
 
 
-def read_range(text: str, mesh: Sequence[Range] = ()) -> Range:
-    """The range in `text`; raises Refused for one that no node can lead to."""
-    try:
-        found = ip_network(text.strip())
-    except ValueError as error:
-        raise Refused(f'"{printable(text)[:80]}" is no range. Write it like 192.168.7.0/24') from error
-    if found.prefixlen and any(_is_inside(found, each) for each in _NEVER):
-        raise Refused(f"{found} is never reached through another node")
-    if any(_is_inside(found, each) for each in mesh):
-        raise Refused(f"{found} is in the mesh itself, where no route is needed")
-    return found
-
-
 def is_approved(
     node: NodeId, tags: Iterable[str], offered: Range, routes: Iterable[Route], auto: Mapping[str, str]
 ) -> bool:
@@ -126,6 +100,26 @@ def is_approved(
     return offered.prefixlen > 0 and any(tag in worn and _covers(cidr, offered) for cidr, tag in auto.items())
 
 
+class Served(NamedTuple):
+    """A range that others reach through this node."""
+
+    announced: Range
+    behind: Range
+    """As it is behind this node; the same unless it is mapped."""
+
+
+def announced(node: NodeId, cidrs: Iterable[str], routes: Iterable[Route]) -> tuple[Served, ...]:
+    """What the node offers of these ranges behind it: each as it is, or as the network config maps it."""
+    own = node_bytes(node)
+    mine = [each for each in routes if each.node == own]
+    found: list[Served] = []
+    for text in cidrs:
+        behind = ip_network(text)
+        named = [range_of(each.announced) for each in mine if _same(each.cidr, behind)]
+        found += [Served(each, behind) for each in named or [behind] if each is not None]
+    return tuple(found[:NODE_LIMIT])
+
+
 def describe_route(route: Route) -> str:
     """`192.168.7.0/24 as 10.7.7.0/24, approved`, without its node."""
     mapped = f" as {route.mapped}" if route.mapped else ""
@@ -134,22 +128,9 @@ def describe_route(route: Route) -> str:
 
 def _covers(text: str, inner: Range) -> bool:
     """True if the text is a range, though not the whole Internet, and `inner` is in it."""
-    outer = _range(text)
-    return outer is not None and outer.prefixlen > 0 and _is_inside(inner, outer)
+    outer = range_of(text)
+    return outer is not None and outer.prefixlen > 0 and is_inside(inner, outer)
 
 
 def _same(text: str, offered: Range) -> bool:
-    return _range(text) == offered
-
-
-def _range(text: str) -> Range | None:
-    try:
-        return ip_network(text)
-    except ValueError:
-        return None
-
-
-def _is_inside(inner: Range, outer: Range) -> bool:
-    if isinstance(inner, IPv4Network):
-        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
-    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)
+    return range_of(text) == offered

@@ -9,12 +9,12 @@ from msgspec import structs
 
 from pulse.core.messages import Wire
 from pulse.core.network.draft import Draft
-from pulse.core.network.ranges import mesh_range
-from pulse.core.network.routes import AutoApproval, Range, Route, Routes, check_routes, written_auto, written_route
+from pulse.core.network.ranges import Range, mesh_range
+from pulse.core.network.routes import AutoApproval, Route, Routes, check_routes, written_auto, written_route
 from pulse.core.network.templates import TEMPLATES_LIMIT, Template, Templates, check_template
 from pulse.core.network.zones import ZoneRecord, Zones, check_zones, matching, written
 from pulse.core.trust.identity import mesh_prefix, node_from_bytes
-from pulse.core.types import SHORT_ID, ShortText, Text
+from pulse.core.types import SHORT_ID, Digest, ShortText, Text
 from pulse.errors import NotFound, PulseError, Refused
 
 
@@ -64,8 +64,22 @@ class RecordsRemoved(Wire, frozen=True, tag=31):
     value: Text = ""
 
 
+class RouteSet(Wire, frozen=True, tag=40):
+    """Have this route, in place of one by that node to that range."""
+
+    route: Route
+
+
+class RouteRemoved(Wire, frozen=True, tag=41):
+    """Take a route away: nobody uses the range through the node any more."""
+
+    node: Digest
+    announced: ShortText
+
+
 ZoneEdit = ZonesReplaced | RecordAdded | RecordsRemoved
-SectionEdit = TemplateSet | TemplateRemoved | TemplatesReplaced | ZoneEdit | RoutesReplaced
+RouteEdit = RouteSet | RouteRemoved
+SectionEdit = TemplateSet | TemplateRemoved | TemplatesReplaced | ZoneEdit | RoutesReplaced | RouteEdit
 
 
 def stated(draft: Draft, edit: SectionEdit) -> Draft:
@@ -87,9 +101,10 @@ def stated(draft: Draft, edit: SectionEdit) -> Draft:
         case RoutesReplaced(routes, auto):
             ours = mesh_ranges(draft)
             found = [_route(draft, number, each, ours) for number, each in enumerate(routes, 1)]
-            check_routes(found)
-            found.sort(key=lambda each: (each.node, each.announced))
-            return replace(draft, config=structs.replace(config, routes=found, auto_approve=written_auto(auto, ours)))
+            checked = structs.replace(config, routes=_sorted(found), auto_approve=written_auto(auto, ours))
+            return replace(draft, config=checked)
+        case RouteSet() | RouteRemoved():
+            return replace(draft, config=structs.replace(config, routes=_routes(draft, edit)))
 
 
 def mesh_ranges(draft: Draft) -> list[Range]:
@@ -128,6 +143,26 @@ def _written(records: Zones) -> Zones:
         except Refused as error:
             raise Refused(f"zone record {number}: {error}") from error
     return found
+
+
+def _routes(draft: Draft, edit: RouteEdit) -> list[Route]:
+    """The routes after `edit`."""
+    routes = draft.config.routes
+    match edit:
+        case RouteSet(route):
+            new = _route(draft, len(routes) + 1, route, mesh_ranges(draft))
+            others = [each for each in routes if (each.node, each.announced) != (new.node, new.announced)]
+            return _sorted([*others, new])
+        case RouteRemoved(node, announced):
+            left = [each for each in routes if (each.node, each.announced) != (node, announced)]
+            if len(left) == len(routes):
+                raise NotFound(f"{node.hex()[:SHORT_ID]} has no route to {announced}. See them: pulse route list")
+            return left
+
+
+def _sorted(routes: list[Route]) -> list[Route]:
+    check_routes(routes)
+    return sorted(routes, key=lambda each: (each.node, each.announced))
 
 
 def _route(draft: Draft, number: int, route: Route, ours: list[Range]) -> Route:

@@ -14,7 +14,7 @@ from pulse.core.messages import shortened
 from pulse.core.network.destinations import IPAddress
 from pulse.core.network.hosttext import Host, check_address, is_bare_id
 from pulse.core.network.proxying import Answer, ProxyRefused
-from pulse.core.network.routes import Range
+from pulse.core.network.ranges import Range
 from pulse.core.network.zones import DOMAIN, Kind, ZoneRecord, usable
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.members import Members

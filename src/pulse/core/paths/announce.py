@@ -13,8 +13,10 @@ from typing import Final
 from pulse.core.effects import WARNING, Log, StoreBoot
 from pulse.core.paths.news import Outcome, RecordMade
 from pulse.core.paths.noderecord import (
+    EXIT,
     HUB,
     MOST_CANDIDATES,
+    MOST_EXITS,
     MOST_NEIGHBOURS,
     NUMBER_LIMIT,
     REACHABLE,
@@ -89,6 +91,7 @@ class _Content:
     flags: int
     neighbours: dict[IPv4Address, _Figures]
     chain: int
+    exits: tuple[str, ...] = ()
 
     def says_the_same(self, other: "_Content | None") -> bool:
         """True if it differs from `other` in figures at most."""
@@ -96,7 +99,7 @@ class _Content:
 
     def _shape(self) -> tuple[object, ...]:
         near = {handle: (figures.rtt is None, figures is DENIED) for handle, figures in self.neighbours.items()}
-        return self.certificate.der, self.boot, self.candidates, self.flags, near, self.chain
+        return self.certificate.der, self.boot, self.candidates, self.flags, near, self.chain, self.exits
 
 
 class Announce:
@@ -117,6 +120,7 @@ class Announce:
         """As the settings say; they change with a restart, and that makes a new version by itself."""
         self._boot, self._seq = boot, 0
         self._candidates: tuple[str, ...] = ()
+        self._exits: tuple[str, ...] = ()
         self._links: dict[IPv4Address, _Figures] = {}
         self._told: dict[IPv4Address, _Figures] = {}
         """Figures of all links when the last version was made."""
@@ -198,6 +202,14 @@ class Announce:
         if number == self._chain:
             return []
         self._chain = number
+        return self._changed(now, AT_ONCE)
+
+    def exits_offered(self, cidrs: Iterable[str], now: float) -> list[Outcome]:
+        """Others may reach these ranges through us, once they are approved."""
+        exits = tuple(cidrs)[:MOST_EXITS]
+        if exits == self._exits:
+            return []
+        self._exits = exits
         return self._changed(now, AT_ONCE)
 
     def mesh_size(self, nodes: int) -> list[Outcome]:
@@ -295,8 +307,9 @@ class Announce:
         best = sorted(self._links.items(), key=lambda each: (each[1].cost, each[0]))[: MOST_NEIGHBOURS - len(denied)]
         flags = REACHABLE if self._reachable_until is not None else 0
         flags |= HUB if self._is_hub else 0
+        flags |= EXIT if self._exits else 0
         near = {**dict(sorted(best)), **dict.fromkeys(denied, DENIED)}
-        return _Content(self._me, self._boot, self._candidates, flags, near, self._chain)
+        return _Content(self._me, self._boot, self._candidates, flags, near, self._chain, self._exits)
 
     def _signed(self, content: _Content) -> NodeRecord:
         near = [Adjacency(who, as_measured(each.rtt), each.loss) for who, each in content.neighbours.items()]
@@ -308,6 +321,7 @@ class Announce:
             candidates=content.candidates,
             flags=content.flags,
             services=self._services,
+            exits=content.exits,
             neighbours=near,
             version=self._version,
             chain=content.chain,

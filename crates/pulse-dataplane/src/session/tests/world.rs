@@ -235,7 +235,7 @@ impl Node {
         let owner = Owner { peer: Arc::clone(&peer), destination: true, source: true };
         let hosts = HashMap::from([(IpAddr::V4(address), owner)]);
         let peers = HashMap::from([(other.id, peer)]);
-        self.shared.addresses.store(Arc::new(Addresses { hosts, networks: Vec::new(), peers }));
+        self.shared.addresses.store(Arc::new(Addresses { hosts, peers, ..Addresses::default() }));
     }
 
     fn link(&self, other: &Node, index: u32, secrets: (&[u8; 32], &[u8; 32])) {

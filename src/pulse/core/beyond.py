@@ -1,0 +1,140 @@
+"""What lies beyond the mesh: which ranges this node leads others to, and which it reaches through others.
+
+Invariant: a range counts only while the network config in force approves it, here and at the exit alike.
+"""
+
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, NamedTuple
+
+from pulse.core.effects import Owner, RangeServed, RangeUse
+from pulse.core.network.exits import Exits, Offer, approved_offers
+from pulse.core.network.ranges import Range, range_of
+from pulse.core.network.routes import Served, announced, is_approved
+from pulse.core.network.statements import Statements
+from pulse.core.trust.members import Members
+from pulse.core.types import NodeId
+
+if TYPE_CHECKING:
+    from pulse.core.paths.noderecord import NodeRecord
+
+
+class Tables(NamedTuple):
+    """What the data plane, the routes of this host and its firewall are to know of all this."""
+
+    owners: tuple[Owner, ...]
+    used: tuple[RangeUse, ...]
+    served: tuple[RangeServed, ...]
+
+
+class Beyond:
+    """The ranges of one node."""
+
+    def __init__(
+        self,
+        me: NodeId,
+        statements: Statements,
+        members: Members,
+        records: Callable[[], Iterable["NodeRecord"]],
+        score_of: Callable[[NodeId], float | None],
+        offers: Sequence[str] = (),
+        *,
+        uses: bool = True,
+    ) -> None:
+        """`offers` lie behind this node; `score_of` tells how far a node is, None while nothing leads there."""
+        self.me, self.exits = me, Exits()
+        self._statements, self._members = statements, members
+        self._records, self._score_of = records, score_of
+        self._offers, self._uses = tuple(offers), uses
+        self._seen: dict[NodeId, tuple[str, ...]] = {}
+        """What the records of others offer, of those that offer anything."""
+
+    # Facts
+
+    def record_seen(self, node: NodeId, exits: tuple[str, ...]) -> bool:
+        """A node offers these ranges; True if they are others than before."""
+        if exits == self._seen.get(node, ()):
+            return False
+        self._seen[node] = exits
+        if not exits:
+            del self._seen[node]
+        return True
+
+    # Queries
+
+    def offered(self) -> tuple[Served, ...]:
+        """What this node offers to lead others to."""
+        config = self._statements.config
+        return announced(self.me, self._offers, config.config.routes if config else ())
+
+    def is_exit(self, node: NodeId) -> bool:
+        """True if the node offers anything, approved or not."""
+        return bool(self._offers) if node == self.me else node in self._seen
+
+    def served(self) -> tuple[Served, ...]:
+        """What of that was approved."""
+        config, certificate = self._statements.config, self._members.get(self.me)
+        if config is None or certificate is None:
+            return ()
+        tags, routes, auto = self._members.tags(certificate), config.config.routes, config.config.auto_approve
+        return tuple(each for each in self.offered() if is_approved(self.me, tags, each.announced, routes, auto))
+
+    def offers(self) -> Iterator[Offer]:
+        """What all other nodes offer."""
+        if not self._seen:
+            return
+        for record in self._records():
+            certificate = self._members.get(record.node) if record.exits else None
+            if certificate is None or record.node == self.me:
+                continue
+            score, tags = self._score_of(record.node), self._members.tags(certificate)
+            for cidr in map(range_of, record.exits):
+                if cidr is not None:
+                    yield Offer(record.node, tags, cidr, score)
+
+    def approved(self) -> dict[Range, list[Offer]]:
+        """The ranges this node reaches through others, and who may lead there."""
+        config = self._statements.config
+        if config is None or not self._uses:
+            return {}
+        ours = frozenset(each.announced for each in self.served())
+        routes, auto = config.config.routes, config.config.auto_approve
+        return approved_offers(self.offers(), routes, auto, self._statements.revoked(), ours)
+
+    def used(self) -> dict[Range, NodeId | None]:
+        """The exit in use for each approved range; None while none of it is healthy."""
+        return {cidr: self.exits.user_of(cidr) for cidr in self.approved()}
+
+    def leads_to(self, address: IPv4Address | IPv6Address, own: Container[IPv4Address | IPv6Address]) -> bool:
+        """True for what lies behind this node under its own address, and was approved; `own` are the node's addresses.
+
+        Under the whole Internet is only what is public, and not this machine.
+        """
+        served = (each.announced for each in self.served() if each.announced == each.behind)
+        return any(
+            address in cidr and (cidr.prefixlen > 0 or (address.is_global and address not in own)) for cidr in served
+        )
+
+    def leading(self) -> list[tuple[NodeId, Range]]:
+        """Who leads to which approved range, this node among them, whoever of them is in use."""
+        config = self._statements.config
+        if config is None:
+            return []
+        routes, auto = config.config.routes, config.config.auto_approve
+        found = [(self.me, each.announced) for each in self.served()]
+        found += [
+            (each.node, each.cidr)
+            for each in self.offers()
+            if is_approved(each.node, each.tags, each.cidr, routes, auto)
+        ]
+        return found
+
+    def tables(self) -> Tables:
+        """Everything of it as it should be now: the exits are chosen here."""
+        ranges, served = self.approved(), self.served()
+        used = self.exits.chosen(ranges)
+        owners = [Owner(str(each.announced), self.me, destination=False) for each in served]
+        for cidr, offers in ranges.items():
+            user = self.exits.user_of(cidr)
+            owners += [Owner(str(cidr), each.node, destination=each.node == user) for each in offers]
+        return Tables(tuple(owners), used, tuple(RangeServed(str(each.announced), str(each.behind)) for each in served))

@@ -1,0 +1,117 @@
+"""The firewall of an exit: what may go from the mesh to the networks behind this node, and as what it leaves.
+
+Where it arrives each packet is judged by the address its sender meant. Invariant: what is not for an approved range is
+dropped, whatever else this host forwards; the whole Internet is the public one, and no address of this host.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Final
+
+from pulse.net.nftables import (
+    Chain,
+    Hook,
+    Prefix,
+    Rule,
+    accepts,
+    comes_by,
+    drops,
+    is_answer,
+    is_for,
+    is_for_this_host,
+    is_from,
+    leaves_by,
+    mapped_to,
+    masquerade,
+)
+
+TABLE: Final = "pulse"
+
+_ARRIVE, _MAP, _PASS, _LEAVE = -150, -100, -1, 100
+"""Priorities: after connection tracking, that of destination NAT, just before other filters, that of source NAT."""
+
+_NEVER: Final = tuple(
+    map(
+        ip_network,
+        (
+            *("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"),
+            *("::/127", "::ffff:0:0/96", "fe80::/10", "ff00::/8", "fd00:ec2::254/128"),
+        ),
+    )
+)
+"""Loopback, link-local, metadata of clouds, multicast: as `core/network/ranges.py` has them."""
+
+_NOT_PUBLIC: Final = tuple(
+    map(ip_network, ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "192.0.0.0/24"))
+)
+_PUBLIC_V6: Final = IPv6Network("2000::/3")
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """The mesh as a firewall sees it."""
+
+    device: str
+    v4: IPv4Network
+    v6: IPv6Network
+    ours: tuple[Prefix, Prefix]
+    """This node's own mesh addresses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """An approved range: as others know it, and as it is behind this node."""
+
+    announced: Prefix
+    behind: Prefix
+
+
+def chains(mesh: Mesh, served: Iterable[Range]) -> tuple[Chain, ...]:
+    """The chains for these ranges."""
+    ranges = tuple(served)
+    return (
+        Chain("arriving", "filter", Hook.PREROUTING, _ARRIVE, _arriving(mesh, ranges)),
+        Chain("mapping", "nat", Hook.PREROUTING, _MAP, _mapping(mesh, ranges)),
+        Chain("passing", "filter", Hook.FORWARD, _PASS, _passing(mesh)),
+        Chain("leaving", "nat", Hook.POSTROUTING, _LEAVE, _leaving(mesh, ranges)),
+    )
+
+
+def _arriving(mesh: Mesh, ranges: tuple[Range, ...]) -> list[Rule]:
+    rules: list[Rule] = [[*comes_by(mesh.device, other=True), accepts()]]
+    rules += [[*is_for(each), accepts()] for each in mesh.ours]
+    rules += [[*is_from(each, other=True), drops()] for each in (mesh.v4, mesh.v6)]
+    rules += [[*is_for(each), drops()] for each in (*_NEVER, mesh.v4, mesh.v6)]
+    rules += [[*is_for(each.announced), accepts()] for each in ranges if each.announced.prefixlen]
+    whole = [each.announced for each in ranges if not each.announced.prefixlen]
+    if whole:
+        rules += [[*is_for_this_host(), drops()], *([*is_for(each), drops()] for each in _NOT_PUBLIC)]
+        rules.append([*is_for(_PUBLIC_V6, other=True), drops()])
+    rules += [[*is_for(each), accepts()] for each in whole]
+    return [*rules, [drops()]]
+
+
+def _mapping(mesh: Mesh, ranges: tuple[Range, ...]) -> list[Rule]:
+    return [
+        [*comes_by(mesh.device), *is_for(each.announced), *mapped_to(each.behind)]
+        for each in ranges
+        if each.announced != each.behind
+    ]
+
+
+def _passing(mesh: Mesh) -> list[Rule]:
+    """From one node to another nothing passes here, for relays carry that; and nobody behind us begins anything."""
+    return [
+        [*comes_by(mesh.device), *leaves_by(mesh.device), drops()],
+        [*leaves_by(mesh.device), *is_answer(), accepts()],
+        [*leaves_by(mesh.device), drops()],
+    ]
+
+
+def _leaving(mesh: Mesh, ranges: tuple[Range, ...]) -> list[Rule]:
+    ours: dict[int, Prefix] = {4: mesh.v4, 6: mesh.v6}
+    return [
+        [*is_from(ours[each.behind.version]), *is_for(each.behind), *leaves_by(mesh.device, other=True), masquerade()]
+        for each in ranges
+    ]

@@ -1,0 +1,40 @@
+"""Settings of the kernel under /proc/sys.
+
+Invariant: what the system refuses is raised as SystemRefused, which names the setting.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from pulse.errors import SystemRefused
+
+_ROOT: Final = Path("/proc/sys")
+
+
+def read(name: str) -> str | None:
+    """The value of a setting such as `net/ipv4/ip_forward`; None if this kernel has none of that name."""
+    try:
+        return (_ROOT / name).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def write(name: str, value: str) -> None:
+    """Change a setting. Raises SystemRefused."""
+    try:
+        (_ROOT / name).write_text(value, encoding="ascii")
+    except OSError as error:
+        dotted = name.replace("/", ".")
+        raise SystemRefused(
+            f"cannot set {dotted} to {value}: {error.strerror or error}.\n"
+            f"It takes CAP_NET_ADMIN and a writable /proc/sys. Or set it yourself: sysctl -w {dotted}={value}"
+        ) from error
+
+
+def interfaces(family: str) -> list[str]:
+    """The interfaces that have settings of their own; `family` is `ipv4` or `ipv6`."""
+    try:
+        found = [each.name for each in (_ROOT / "net" / family / "conf").iterdir()]
+    except OSError:
+        return []
+    return sorted(each for each in found if each not in ("all", "default"))

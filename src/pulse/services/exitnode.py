@@ -1,0 +1,184 @@
+"""Lets others out through this host: forwarding is turned on, and a firewall of our own stands in the way.
+
+Invariant: the data plane hears of a served range only after the firewall for it is there, and everything that was
+changed is put back at the end, or at the next start.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Network, ip_network
+from pathlib import Path
+
+from pulse.core.effects import RangeServed, TablesChanged
+from pulse.core.trust.certificates import Certificate
+from pulse.core.trust.identity import mesh_prefix
+from pulse.core.types import NodeId
+from pulse.errors import PulseError, SystemRefused
+from pulse.net import sysctl
+from pulse.net.exitrules import TABLE, Mesh, Range, chains
+from pulse.net.nftables import Nftables
+from pulse.net.policyrouting import MARK
+from pulse.store import hostsettings
+from pulse.store.hostsettings import Changed
+
+log = logging.getLogger(__name__)
+
+WATCH = 2.0
+"""Seconds between two looks whether the firewall is still there."""
+
+WELL, ILL = b"\x01", b"\x00"
+
+_FIREWALL = "nftables"
+"""What the journal calls our table."""
+
+_FORWARD_V4 = "net/ipv4/ip_forward"
+_FORWARD_V6 = "net/ipv6/conf/all/forwarding"
+
+
+@dataclass(slots=True)
+class ExitNodeService:
+    """The exit's side."""
+
+    data_dir: Path
+    me: Certificate
+    mesh_cidr: Callable[[], IPv4Network | None]
+    device: Callable[[], str]
+    problem: str = field(default="", init=False)
+    """Why nobody gets out just now; empty if they do, or nobody may."""
+    _served: tuple[RangeServed, ...] = field(default=(), init=False)
+    _installed: tuple[RangeServed, ...] = field(default=(), init=False)
+
+    def sweep(self) -> None:
+        """Put back what a run before left, if one did. Told if that fails."""
+        try:
+            self._restore()
+        except PulseError as error:
+            log.warning("left of an earlier exit", extra={"error": str(error)})
+
+    def prepare(self, tables: TablesChanged) -> TablesChanged:
+        """The tables that may be installed: ours without what this host cannot serve safely."""
+        if tables.served != self._installed:
+            self._served = tables.served
+            self._install()
+        if self._installed == tables.served:
+            return tables
+        return replace(tables, owners=tuple(each for each in tables.owners if each.node != self.me.node_id))
+
+    async def run(self) -> None:
+        """See that the firewall stays, until cancelled; then everything is as it was before."""
+        try:
+            while True:
+                await asyncio.sleep(WATCH)
+                if self._served and not self._stands():
+                    log.warning("firewall of the exit gone", extra={"table": TABLE})
+                    self._install()
+        finally:
+            self._served = ()
+            self._install()
+
+    async def answer(self, _: NodeId, __: bytes) -> bytes:
+        """The RPC `exit.health`: whether packets get out of here, for every range that is approved."""
+        well = bool(self._served) and self._served == self._installed and all(map(_leads_out, self._served))
+        return WELL if well else ILL
+
+    # Details
+
+    def _install(self) -> None:
+        try:
+            if self._served:
+                self._close_in()
+            else:
+                self._restore()
+        except PulseError as error:
+            self._installed = ()
+            if str(error) != self.problem:
+                log.error("exit closed", extra={"error": str(error)})
+            self.problem = str(error)
+            return
+        if self._served != self._installed:
+            log.info("exit open" if self._served else "exit shut", extra={"ranges": len(self._served)})
+        self._installed, self.problem = self._served, ""
+
+    def _close_in(self) -> None:
+        """The firewall first, then forwarding. Raises SystemRefused."""
+        self._note(Changed(_FIREWALL, "", TABLE))
+        with closing(Nftables(TABLE)) as firewall:
+            firewall.replace(chains(self._mesh(), [_range(each) for each in self._served]))
+        self._forward()
+
+    def _stands(self) -> bool:
+        try:
+            with closing(Nftables(TABLE)) as firewall:
+                return firewall.is_there()
+        except PulseError:
+            return False
+
+    def _mesh(self) -> Mesh:
+        v4, addresses = self.mesh_cidr(), self.me.addresses
+        if v4 is None:
+            raise SystemRefused("nobody gets out before the network's config has come")
+        ours = ip_network(f"{addresses.v4}/32"), ip_network(f"{addresses.v6}/128")
+        return Mesh(self.device(), v4, mesh_prefix(self.me.network), ours)
+
+    def _forward(self) -> None:
+        """Have the kernel forward what these ranges need. Raises SystemRefused."""
+        versions = {ip_network(each.behind).version for each in self._served}
+        if 4 in versions:
+            self._set(_FORWARD_V4, "1")
+        if 6 in versions:
+            # A host that forwards hears no router advertisements unless it is told to: it would lose its own way out.
+            for name in sysctl.interfaces("ipv6"):
+                if sysctl.read(f"net/ipv6/conf/{name}/accept_ra") == "1":
+                    self._set(f"net/ipv6/conf/{name}/accept_ra", "2")
+            self._set(_FORWARD_V6, "1")
+
+    def _set(self, name: str, value: str) -> None:
+        before = sysctl.read(name)
+        if before in (value, None):
+            return
+        self._note(Changed(name, before or "", value))
+        sysctl.write(name, value)
+
+    def _note(self, changed: Changed) -> None:
+        """On disk, before it is done; what was there before the first time is what is put back."""
+        kept, _ = hostsettings.load(self.data_dir)
+        if all(each.name != changed.name for each in kept):
+            hostsettings.save(self.data_dir, [*kept, changed])
+
+    def _restore(self) -> None:
+        changed, warning = hostsettings.load(self.data_dir)
+        if warning:
+            log.warning("left of an earlier exit", extra={"error": warning})
+        for each in reversed(changed):
+            if each.name == _FIREWALL:
+                with closing(Nftables(each.ours)) as firewall:
+                    firewall.remove()
+            elif sysctl.read(each.name) == each.ours:
+                sysctl.write(each.name, each.before)
+        if changed:
+            hostsettings.save(self.data_dir, [])
+
+
+def _range(served: RangeServed) -> Range:
+    return Range(ip_network(served.prefix), ip_network(served.behind))
+
+
+def _leads_out(served: RangeServed) -> bool:
+    """True if the host has a route there; nothing is sent: to connect a datagram socket is to ask for the route."""
+    behind = ip_network(served.behind)
+    if not behind.prefixlen:
+        there = "192.88.99.1" if behind.version == 4 else "2001:4860:4860::8888"
+    else:
+        there = str(behind.network_address + (1 if behind.num_addresses > 1 else 0))
+    family = socket.AF_INET if behind.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
+            probe.connect((there, 9))
+        except OSError:
+            return False
+    return True

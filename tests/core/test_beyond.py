@@ -1,0 +1,89 @@
+"""Ranges beyond the mesh on one node: offered, approved, used; and never before all three."""
+
+from ipaddress import ip_address
+
+from pulse.core.beyond import Beyond
+from pulse.core.effects import Owner, RangeServed, RangeUse
+from pulse.core.network.edits import Edits
+from pulse.core.network.routes import Route
+from pulse.core.network.sections import RoutesReplaced
+from pulse.core.paths.noderecord import sign_record
+from pulse.core.trust.identity import node_bytes
+from tests.authority import key
+from tests.core.meshing import ALICE, ME
+from tests.services.test_acls import Desk
+
+LAN = "192.168.7.0/24"
+
+
+def beyond(desk: Desk, *offers: str, theirs: tuple[str, ...] = (), uses: bool = True) -> Beyond:
+    mesh = desk.node.mesh
+    record = sign_record(key("alice"), ALICE, boot=1, seq=1, exits=theirs)
+    made = Beyond(ME.node_id, mesh.statements, mesh.members, lambda: [record], lambda _: 1.0, offers, uses=uses)
+    made.record_seen(ALICE.node_id, theirs)
+    return made
+
+
+def approve(desk: Desk, *routes: Route) -> None:
+    desk.write(Edits([RoutesReplaced(list(routes), {})]))
+
+
+def test_what_another_offers_is_used_once_it_is_approved() -> None:
+    desk = Desk()
+    found = beyond(desk, theirs=(LAN,))
+    assert found.tables() == ((), (), ())
+
+    approve(desk, Route(node_bytes(ALICE.node_id), LAN, approved=True))
+    assert found.tables() == ((Owner(LAN, ALICE.node_id),), (RangeUse(LAN, ALICE.node_id),), ())
+
+
+def test_an_exit_that_failed_may_still_send_and_gets_nothing() -> None:
+    desk = Desk()
+    approve(desk, Route(node_bytes(ALICE.node_id), LAN, approved=True))
+    found = beyond(desk, theirs=(LAN,))
+    found.exits.judged(ALICE.node_id, healthy=False)
+
+    assert found.tables() == ((Owner(LAN, ALICE.node_id, destination=False),), (RangeUse(LAN, None),), ())
+
+
+def test_who_does_not_use_exits_uses_none() -> None:
+    desk = Desk()
+    approve(desk, Route(node_bytes(ALICE.node_id), LAN, approved=True))
+
+    assert beyond(desk, theirs=(LAN,), uses=False).tables() == ((), (), ())
+
+
+def test_what_is_behind_this_node_is_served_as_the_config_maps_it() -> None:
+    desk = Desk()
+    found = beyond(desk, LAN)
+    assert [str(each.announced) for each in found.offered()] == [LAN]
+    assert found.served() == ()
+
+    approve(desk, Route(node_bytes(ME.node_id), LAN, "10.7.7.0/24", approved=True))
+    assert [str(each.announced) for each in found.offered()] == ["10.7.7.0/24"]
+    assert found.tables().served == (RangeServed("10.7.7.0/24", LAN),)
+
+
+def test_only_other_ranges_than_before_are_news() -> None:
+    found = beyond(Desk(), theirs=(LAN,))
+
+    assert not found.record_seen(ALICE.node_id, (LAN,))
+    assert found.is_exit(ALICE.node_id)
+    assert not found.is_exit(ME.node_id)
+    assert found.record_seen(ALICE.node_id, ())
+    assert not found.is_exit(ALICE.node_id)
+    assert not found.record_seen(ALICE.node_id, ())
+
+
+def test_a_stream_is_led_to_what_was_approved_and_under_the_whole_internet_to_what_is_public() -> None:
+    desk = Desk()
+    found = beyond(desk, LAN, "0.0.0.0/0")
+    own = {ip_address("8.8.4.4")}
+    assert not found.leads_to(ip_address("192.168.7.9"), own), "not approved yet"
+
+    approve(desk, *(Route(node_bytes(ME.node_id), cidr, approved=True) for cidr in (LAN, "0.0.0.0/0")))
+
+    assert found.leads_to(ip_address("192.168.7.9"), own)
+    assert found.leads_to(ip_address("8.8.8.8"), own)
+    for never in ("8.8.4.4", "192.168.8.9", "10.100.1.1", "100.64.0.1", "169.254.169.254", "2001:4860:4860::8888"):
+        assert not found.leads_to(ip_address(never), own), never

@@ -1,0 +1,266 @@
+"""Exits with real kernels: who gets out, as whom, where to, and that nothing ever goes past the tunnel.
+
+The tests of this module follow one another in one lab. The public host and the host behind the exits are no members.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pulse import routeschemas
+from pulse.calls.routes import RouteCalls
+from pulse.client import connect
+from pulse.lab.host import Host, wait_until
+from pulse.lab.lab import Lab
+from pulse.lab.topologies import joined
+from tests.e2e.mesh import PATIENCE, Mesh, Node, errors_of
+from tests.e2e.mesh import PORT as MESH_PORT
+from tests.namespace import require_root
+
+PLAN = joined(("relay", "client"), ("relay", "exit1", "exit2", "public"), ("exit1", "exit2", "inside"))
+INTERNET, LAN, MAPPED = "0.0.0.0/0", "192.168.77.0/24", "10.77.7.0/24"
+LAN_V6 = "fd18:0:0:2::/64"
+"""The plan's own range for the network behind the exits."""
+
+METADATA = "169.254.169.254"
+PUBLIC_V6 = "2001:db8:2::9"
+PORT = 7
+
+ECHO = f"""
+import socket
+door = socket.create_server(("::", {PORT}), family=socket.AF_INET6, dualstack_ipv6=True)
+while True:
+    sock, peer = door.accept()
+    sock.sendall(peer[0].removeprefix("::ffff:").encode())
+    sock.close()
+"""
+"""Tells each who comes at which address it is seen."""
+
+ASK = f"""
+import socket, sys
+sock = socket.create_connection((sys.argv[1], {PORT}), timeout=1.5)
+print(sock.recv(64).decode())
+"""
+
+
+@dataclass(frozen=True)
+class World:
+    """A client whose only way is a cable to the relay, two exits on the Internet, and two hosts that are no members."""
+
+    lab: Lab
+    mesh: Mesh
+
+    def __getitem__(self, name: str) -> Node:
+        return self.mesh[name]
+
+    @property
+    def public(self) -> str:
+        """The public host."""
+        return str(self.lab["public"].v4.ip)
+
+    def seen_at(self, address: str) -> str:
+        """At which address a host sees the client; empty if it does not."""
+        asked = self.lab["client"].run([sys.executable, "-c", ASK, address], check=False)
+        return asked.stdout.strip() if asked.code == 0 else ""
+
+    def exits_by(self, name: str) -> bool:
+        """True if the public host sees the client at that exit's address."""
+        return self.seen_at(self.public) == str(self.lab[name].v4.ip)
+
+    def leaked(self) -> int:
+        """Packets for the public host that came out of the client's cable, outside the tunnel."""
+        listed = self.lab["relay"].run(["nft", "-y", "list", "counter", "inet", "watch", "leaks"]).stdout
+        return int(listed.split("packets")[1].split()[0])
+
+    def shouts(self) -> None:
+        """The client sends to the public host, over both families, and waits for nothing."""
+        for address in (self.public, PUBLIC_V6):
+            self.lab["client"].run(["ping", "-q", "-c", "3", "-i", "0.02", "-W", "0.1", address], check=False)
+
+    def states(self, name: str) -> dict[tuple[str, str], str]:
+        """By range and exit, as that node sees it."""
+        with connect(self[name].host.data) as client:
+            return {(each.cidr, each.name): each.state for each in RouteCalls(client).all()}
+
+    def approve(self, cidr: str, node: str = "") -> None:
+        with connect(self["relay"].host.data) as client:
+            RouteCalls(client).approve(routeschemas.RouteRef(cidr, node))
+
+
+def ip(host: Host, *arguments: str) -> None:
+    host.run(["ip", *arguments])
+
+
+def furnish(lab: Lab) -> None:
+    """Addresses and routes beyond the plan: a private network behind the exits, and a default route past the tunnel."""
+    for place, name in enumerate(("exit1", "exit2", "inside"), 1):
+        port = lab[name].ports[-1].interface
+        ip(lab[name], "address", "add", f"192.168.77.{place}/24", "dev", port)
+    relay = lab["relay"].ports[0]
+    ip(lab["client"], "route", "add", "default", "via", str(relay.v4.ip))
+    ip(lab["client"], "-6", "route", "add", "default", "via", str(relay.v6.ip))
+    for name in ("exit1", "exit2"):
+        ip(lab[name], "route", "add", "default", "via", str(lab["public"].v4.ip))
+    ip(lab["public"], "address", "add", f"{METADATA}/32", "dev", "lo")
+    wanted = f"ip daddr {lab['public'].v4.ip} counter name leaks; ip6 daddr {PUBLIC_V6} counter name leaks;"
+    chain = f"chain in {{ type filter hook prerouting priority -300; {wanted} }}"
+    rules = f"table inet watch {{ counter leaks {{}}\n{chain}\n}}"
+    lab["relay"].run(["nft", "-f", "-"], stdin=rules)
+    for name in ("public", "inside"):
+        lab[name].popen([sys.executable, "-c", ECHO])
+
+
+def starts_watched(node: Node, *flags: str) -> None:
+    """Start the daemon with one capability, under the eyes of strace, which notes every program that is run."""
+    command = node.host.pulse_command("--tun", "--addr", f":{MESH_PORT}", "--listen", f":{MESH_PORT}", *flags)
+    rights = ["setpriv", "--bounding-set", "-all,+net_admin", "--inh-caps", "-all,+net_admin"]
+    watch = ["strace", "-f", "--seccomp-bpf", "-o", str(trace_of(node)), "-e", "trace=execve,execveat"]
+    node.host.popen([*watch, *rights, *command])
+
+
+def forwards(node: Node) -> bool:
+    """True if the kernel there forwards anything."""
+    settings = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
+    return "1" in node.host.run(["sysctl", "-n", *settings]).stdout
+
+
+def trace_of(node: Node) -> Path:
+    return node.host.directory / "strace"
+
+
+def programs(node: Node) -> list[str]:
+    """Names of the programs that were run."""
+    lines = trace_of(node).read_text().splitlines()
+    return [line.split('"')[1].rpartition("/")[2] for line in lines if "execve" in line]
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    require_root()
+    with Lab(PLAN) as lab:
+        furnish(lab)
+        nodes = {name: Node(lab[name]) for name in ("relay", "client", "exit1", "exit2")}
+        relay = nodes["relay"]
+        relay.start("--ca", "--scribe", "--network", "test", "--no-use-exits")
+        for name in ("client", "exit1", "exit2"):
+            nodes[name].join(relay, relay.token("--max-uses", "1"))
+        nodes["client"].start()
+        nodes["exit1"].start("--exit", "--exit-cidrs", f"{INTERNET},{LAN},{LAN_V6}")
+        starts_watched(nodes["exit2"], "--exit", "--exit-cidrs", INTERNET)
+        mesh = Mesh(lab, nodes)
+        mesh.wait_whole()
+        yield World(lab, mesh)
+        assert errors_of(nodes.values()) == []
+
+
+def test_nobody_gets_out_before_it_is_approved(world: World) -> None:
+    offers = {(INTERNET, "exit1"), (INTERNET, "exit2"), (LAN, "exit1"), (LAN_V6, "exit1")}
+    wait_until(lambda: world.states("client").keys() == offers, "the client hears the offers", PATIENCE)
+
+    assert {*world.states("client").values()} == {"offered"}
+    world.shouts()
+    assert world.leaked() > 0
+    assert world.seen_at(world.public) == ""
+    assert world["exit1"].host.run(["nft", "list", "tables"]).stdout == ""
+
+
+def test_once_approved_the_public_host_sees_the_exit_and_the_lan_stays_closed(world: World) -> None:
+    world.approve(INTERNET, "exit1")
+    wait_until(lambda: world.exits_by("exit1"), "the client gets out by exit1", PATIENCE)
+
+    assert world.states("client")[(INTERNET, "exit1")] == "in use"
+    assert world.seen_at("192.168.77.3") == ""
+    assert world.seen_at("192.168.77.1") == ""
+    assert world.seen_at(METADATA) == ""
+    assert world.seen_at(str(world.lab["inside"].v6.ip)) == ""
+    world.approve(LAN)
+    world.approve(LAN_V6)
+    wait_until(lambda: world.seen_at("192.168.77.3") == "192.168.77.1", "the LAN is reached", PATIENCE)
+    assert world.seen_at(METADATA) == ""
+    there, here = (str(world.lab[name].ports[-1].v6.ip) for name in ("inside", "exit1"))
+    wait_until(lambda: world.seen_at(there) == here, "the LAN is reached over IPv6", PATIENCE)
+
+
+def test_from_then_on_nothing_goes_past_and_ipv6_is_blocked(world: World) -> None:
+    before = world.leaked()
+    world.shouts()
+
+    assert world.lab["client"].run(["ping", "-c", "1", "-W", "1", PUBLIC_V6], check=False).code != 0
+    assert world.leaked() == before
+
+
+def test_the_second_exit_takes_over_and_without_any_nothing_goes_past(world: World) -> None:
+    world.approve(INTERNET, "exit2")
+    wait_until(lambda: world.states("client")[(INTERNET, "exit2")] == "ready", "exit2 stands by", PATIENCE)
+    assert world.exits_by("exit1")
+    before = world.leaked()
+
+    world["exit1"].kill()
+    wait_until(lambda: world.exits_by("exit2"), "the client gets out by exit2", PATIENCE)
+    world["exit2"].kill()
+    assert programs(world["exit2"]) == ["setpriv", Path(sys.executable).name]
+    wait_until(lambda: world.states("client")[(INTERNET, "exit2")] == "failed", "exit2 has failed", PATIENCE)
+    world.shouts()
+
+    assert world.seen_at(world.public) == ""
+    assert world.leaked() == before
+
+
+def test_what_a_killed_exit_left_is_gone_once_it_starts_again(world: World) -> None:
+    exits = world["exit1"], world["exit2"]
+    for each in exits:
+        assert "pulse" in each.host.run(["nft", "list", "tables"]).stdout
+        assert forwards(each)
+    with connect(world["relay"].host.data) as client:
+        RouteCalls(client).remove(routeschemas.RouteRef(LAN))
+    exits[0].start("--exit", "--exit-cidrs", LAN)
+    exits[1].start("--exit", "--exit-cidrs", INTERNET)
+
+    assert exits[0].host.run(["nft", "list", "tables"]).stdout == ""
+    assert not forwards(exits[0])
+    wait_until(lambda: world.exits_by("exit2"), "the client gets out by exit2", PATIENCE)
+
+
+def test_a_range_is_reached_under_another_one_and_not_under_its_own(world: World) -> None:
+    with connect(world["relay"].host.data) as client:
+        RouteCalls(client).add(routeschemas.RouteRequest("exit1", LAN, MAPPED))
+
+    wait_until(lambda: world.seen_at("10.77.7.3") == "192.168.77.1", "the LAN is reached as another", PATIENCE)
+    assert world.seen_at("192.168.77.3") == ""
+
+
+def test_a_rule_for_a_range_opens_that_range_and_nothing_else_behind_nodes(world: World) -> None:
+    relay = world["relay"].host
+    relay.pulse("acl", "add", "--from", "*", "--to", f"cidr:{MAPPED}", "--ports", str(PORT))
+
+    wait_until(lambda: not world.exits_by("exit2"), "the Internet is closed", PATIENCE)
+    assert world.seen_at("10.77.7.3") == "192.168.77.1"
+    assert world["client"].host.run(["ping", "-c", "1", "-W", "1", "10.77.7.3"], check=False).code != 0
+    relay.pulse("acl", "remove", "1")
+    wait_until(lambda: world.exits_by("exit2"), "the Internet is open again", PATIENCE)
+
+
+def test_a_stopped_exit_leaves_nothing(world: World) -> None:
+    world["exit1"].stop()
+
+    host = world["exit1"].host
+    assert host.run(["nft", "list", "tables"]).stdout == ""
+    assert not forwards(world["exit1"])
+
+
+def test_a_client_that_is_killed_lets_nothing_past_until_it_is_stopped(world: World) -> None:
+    client, before = world["client"], world.leaked()
+    client.kill()
+    world.shouts()
+    client.start()
+    world.shouts()
+    wait_until(lambda: world.exits_by("exit2"), "the client gets out again", PATIENCE)
+    assert world.leaked() == before
+
+    client.stop()
+    rules = client.host.run(["ip", "rule"]).stdout + client.host.run(["ip", "-6", "rule"]).stdout
+    table = client.host.run(["ip", "route", "show", "table", "28789"], check=False).stdout
+    assert ("28789" in rules, table) == (False, "")

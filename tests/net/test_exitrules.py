@@ -1,0 +1,68 @@
+"""The firewall of an exit, as `nft` reads it."""
+
+import subprocess
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from pulse.net.exitrules import Mesh, Range, chains
+from pulse.net.nftables import Nftables
+from tests.namespace import inside, namespace
+
+MESH = Mesh(
+    "pulse0",
+    IPv4Network("10.100.0.0/16"),
+    IPv6Network("fd7a::/48"),
+    (ip_network("10.100.0.1/32"), ip_network("fd7a::1/128")),
+)
+
+
+def ruleset(*ranges: tuple[str, str]) -> list[str]:
+    """The lines of the table for these ranges."""
+    with namespace() as name:
+        with inside(name):
+            table = Nftables("pulse")
+        table.replace(chains(MESH, [Range(ip_network(one), ip_network(other)) for one, other in ranges]))
+        table.close()
+        done = subprocess.run(["ip", "netns", "exec", name, "nft", "list", "ruleset"], check=True, capture_output=True)
+    return [line.strip() for line in done.stdout.decode().splitlines()]
+
+
+def test_the_whole_internet_is_the_public_one_and_no_address_of_the_exit() -> None:
+    rules = ruleset(("0.0.0.0/0", "0.0.0.0/0"))
+
+    allowed = rules.index("meta nfproto ipv4 accept")
+    for closed in (
+        "fib daddr type local drop",
+        "ip daddr 10.0.0.0/8 drop",
+        "ip daddr 192.168.0.0/16 drop",
+        "ip daddr 100.64.0.0/10 drop",
+        "ip daddr 169.254.0.0/16 drop",
+        "ip6 daddr fd00:ec2::254 drop",
+        "ip saddr != 10.100.0.0/16 drop",
+    ):
+        assert rules.index(closed) < allowed, closed
+    assert rules[allowed + 1] == "drop"
+    assert 'ip saddr 10.100.0.0/16 meta nfproto ipv4 oifname != "pulse0" masquerade' in rules
+
+
+def test_a_range_of_its_own_goes_before_what_is_private_and_after_what_never_passes() -> None:
+    rules = ruleset(("192.168.7.0/24", "192.168.7.0/24"), ("0.0.0.0/0", "0.0.0.0/0"))
+
+    own = rules.index("ip daddr 192.168.7.0/24 accept")
+    assert rules.index("ip daddr 169.254.0.0/16 drop") < own < rules.index("fib daddr type local drop")
+
+
+def test_only_the_mapped_range_is_open_and_leads_to_the_other_one() -> None:
+    rules = ruleset(("10.7.7.0/24", "192.168.7.0/24"))
+
+    assert 'iifname "pulse0" ip daddr 10.7.7.0/24 dnat ip prefix to 192.168.7.0/24' in rules
+    assert "ip daddr 10.7.7.0/24 accept" in rules
+    assert "ip daddr 192.168.7.0/24 accept" not in rules
+    assert "meta nfproto ipv4 accept" not in rules
+
+
+def test_nobody_behind_the_exit_begins_anything_and_no_chain_is_called_fwd() -> None:
+    rules = ruleset(("fd18:9::/64", "fd18:9::/64"))
+
+    passing = rules.index('oifname "pulse0" ct state established,related accept')
+    assert rules[passing + 1] == 'oifname "pulse0" drop'
+    assert not any("fwd" in line for line in rules)

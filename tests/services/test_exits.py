@@ -1,0 +1,109 @@
+"""The client's side of exits: the host's routes follow the tables, and an exit that gives no answer is told."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from pulse.core.effects import RangeUse, TablesChanged
+from pulse.core.facts import ExitJudged, Fact
+from pulse.core.network.exits import Offer
+from pulse.core.network.ranges import range_of
+from pulse.core.types import NodeId
+from pulse.errors import LinkError
+from pulse.services import exits
+from pulse.services.exits import WELL, ExitsService
+from tests.core.meshing import ALICE
+from tests.namespace import inside, ip, namespace
+from tests.services.test_acls import Desk
+
+INTERNET = "0.0.0.0/0"
+TABLE = ("route", "show", "table", "28789")
+
+
+@dataclass
+class World:
+    """A client with a device in a namespace, and one exit."""
+
+    host: str
+    answer: bytes | None = WELL
+    told: list[Fact] = field(default_factory=list)
+    device: str = "pulse0"
+
+    def service(self, *, uses: bool = True) -> ExitsService:
+        mesh = Desk().node.mesh
+        cidr = range_of(INTERNET)
+        assert cidr is not None
+        offers = {cidr: [Offer(ALICE.node_id, (), cidr, 1.0)]}
+        mesh.beyond.approved = lambda: offers  # type: ignore[method-assign]
+        return ExitsService(mesh, self.call, self.told.append, lambda: self.device, uses)
+
+    async def call(self, node: NodeId, _: str, __: bytes, ___: float) -> bytes:
+        if self.answer is None:
+            raise LinkError(f"{node} did not answer")
+        return self.answer
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with namespace() as name:
+        ip(name, "tuntap", "add", "pulse0", "mode", "tun")
+        ip(name, "link", "set", "pulse0", "up")
+        with inside(name):
+            yield World(name)
+
+
+def tables(*ranges: RangeUse) -> TablesChanged:
+    return TablesChanged({}, (), ranges)
+
+
+def test_routes_follow_the_tables_and_all_are_taken_away(world: World) -> None:
+    service = world.service()
+    service.prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
+    assert "default dev pulse0" in ip(world.host, *TABLE)
+
+    service.prepare(tables(RangeUse(INTERNET, None)))
+    assert ip(world.host, *TABLE).split("\n")[0].startswith("unreachable default")
+    service.remove()
+    assert "28789" not in ip(world.host, "rule")
+
+
+def test_a_device_that_comes_later_carries_what_was_refused_until_then(world: World) -> None:
+    world.device = ""
+    service = world.service()
+    service.prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
+    assert "pulse0" not in ip(world.host, *TABLE)
+
+    world.device = "pulse0"
+    service.install()
+    assert "default dev pulse0" in ip(world.host, *TABLE)
+    world.device = "pulse9"
+    service.install()
+    assert service.problem
+    service.remove()
+
+
+def test_a_node_that_uses_none_removes_what_a_run_before_left(world: World) -> None:
+    world.service().prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
+
+    world.service(uses=False).remove()
+    assert "28789" not in ip(world.host, "rule")
+
+
+@pytest.mark.parametrize(("answer", "well"), [(None, False), (b"\x00", False), (WELL, True)])
+async def test_an_exit_that_gives_no_good_answer_twice_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch, answer: bytes | None, well: bool
+) -> None:
+    monkeypatch.setattr(exits, "PACE", 0.02)
+    world.answer = answer
+    service = world.service()
+    service.prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(service.run())
+        while not world.told:
+            await asyncio.sleep(0.01)
+        running.cancel()
+
+    assert world.told[0] == ExitJudged(ALICE.node_id, healthy=well)
+    assert "28789" not in ip(world.host, "rule")

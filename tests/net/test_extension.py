@@ -105,10 +105,22 @@ def test_no_more_events_are_drained_than_asked_for_and_the_rest_keeps_the_descri
         (lambda raw: raw.request(NODE, bytes(1024 * 1024 + 1), 1.0), "longer than 1 MiB"),
         (lambda raw: raw.request(NODE, b"", -1.0), "timeout -1"),
         (lambda raw: raw.replace_addresses([("10.0.0.0/33", NODE, True, True)]), "is no prefix"),
-        (lambda raw: raw.replace_policy([(True, ["10.0.0.256"], None, [], [], False, "")]), "is no handle"),
-        (lambda raw: raw.replace_policy([(True, None, None, [256], [], False, "")]), "256 is not an IP protocol"),
-        (lambda raw: raw.replace_policy([(True, None, None, [], [(0, 65536)], False, "")]), "65536 is not a port"),
-        (lambda raw: raw.replace_policy([(True, None, None, [], [(9, 8)], False, "")]), "ports 9-8 are no range"),
+        (
+            lambda raw: raw.replace_policy([(True, ["10.0.0.256"], None, [], [], False, "", ((), ()), ((), ()))]),
+            "is no handle",
+        ),
+        (
+            lambda raw: raw.replace_policy([(True, None, None, [256], [], False, "", ((), ()), ((), ()))]),
+            "256 is not an IP protocol",
+        ),
+        (
+            lambda raw: raw.replace_policy([(True, None, None, [], [(0, 65536)], False, "", ((), ()), ((), ()))]),
+            "65536 is not a port",
+        ),
+        (
+            lambda raw: raw.replace_policy([(True, None, None, [], [(9, 8)], False, "", ((), ()), ((), ()))]),
+            "ports 9-8 are no range",
+        ),
         (lambda raw: raw.set_fec([(NODE, 1, 9, False)]), "9 parity packets are more than 8"),
         (lambda raw: raw.set_fec([(b"short", 1, 2, False)]), "a node id has 32 bytes, not 5"),
         (lambda raw: raw.install_identity([CA.leaf("alice")], key_der("bob")), "do not fit"),

@@ -41,7 +41,7 @@ from pulse.services.fec import FecService
 from pulse.services.mesh import MeshService
 from pulse.services.persist import PersistService
 from pulse.services.relay import RelayService
-from pulse.services.rpc import Method, RpcService, echo
+from pulse.services.rpc import RpcService, echo
 from pulse.services.status import identity_of
 from pulse.services.tokens import INVITE_TTL
 from pulse.services.traversal import TraversalService
@@ -150,12 +150,12 @@ def _build(
     own_devices = partial(_own_devices, tun)
     portmap = underlay.port_mapping(config, links, identity, meshing, own_devices)
     used = uses.uses(config, doors, meshing, rpc, tun, governance.edits.edit)
-    methods |= used.methods
     telling = insight(
         config, links, meshing, rpc, governance, tun, portmap, used.resolver, VERSION, pinned=identity.pinned
     )
     operating = operations(config, meshing, rpc, tun, governance, telling, VERSION)
-    methods |= {MethodName.PUNCH: traversal.answer, **telling.methods, **governance.methods, **operating.methods}
+    methods |= {MethodName.PUNCH: traversal.answer}
+    methods |= telling.methods | governance.methods | used.methods | operating.methods
     control = _control(governance, telling, used, operating, mesh)
     services: tuple[Service | None, ...] = (
         meshing,
@@ -175,11 +175,9 @@ def _build(
         *_lasting(config, links, identity, meshing, trust, rpc, governance),
         FecService.offered(links, mesh.routing.routes) if config.tun.fec else None,
     )
-    running = tuple(each for each in services if each)
-    node = Node(meshing, control, telling, operating, governance.ca, tun, told, running)
+    node = Node(meshing, control, telling, operating, governance.ca, tun, told, tuple(filter(None, services)))
     used.wake()
     _wake(config, identity, node, persist, trust)
-    used.exits.install()
     governance.wake()
     return node
 

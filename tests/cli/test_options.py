@@ -27,7 +27,7 @@ SAMPLES = {
     "data-dir": "/d", "addr": "a.example.com:1", "listen": ":1", "network": "mynet", "join": "a.example.com:1",
     "dns-listen": "127.0.0.1:1", "socks-listen": "127.0.0.1:1", "metrics-listen": ":1", "tcp": "127.0.0.1:1",
     "token": "k" * 32, "ca-token": "k" * 32, "log-level": "debug", "scribe-listen": "127.0.0.1:1",
-    "tun-queues": "3", "mesh-cidr": "10.9.0.0/16",
+    "tun-queues": "3", "exit-cidrs": "10.9.0.0/16", "mesh-cidr": "10.9.0.0/16",
 }  # fmt: skip
 """What can be typed for each flag that is no switch."""
 
@@ -43,7 +43,7 @@ def test_every_flag_has_a_variable(tmp_path: Path) -> None:
         if flag == "config":
             continue
         text = SAMPLES.get(flag, str(token) if flag == "token-file" else "")
-        typed = int(text) if text.isdecimal() else text or (flag not in ("portmap", "beacon"))
+        typed = int(text) if text.isdecimal() else text or (flag not in ("portmap", "beacon", "use-exits"))
         variable = f"PULSE_{field.name.upper()}"
         said = {variable: text or ("yes" if typed else "no")}
 

@@ -89,6 +89,9 @@ class ExitsService:
 
     async def run(self) -> None:
         """Ask and watch, until cancelled; then the kernel is as it was before."""
+        if self.uses:
+            # What a run before left there keeps packets in until now, and is not what this one wants.
+            self.install()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch())

@@ -41,7 +41,7 @@ from pulse.services.fec import FecService
 from pulse.services.mesh import MeshService
 from pulse.services.persist import PersistService
 from pulse.services.relay import RelayService
-from pulse.services.rpc import RpcService, echo
+from pulse.services.rpc import Method, RpcService, echo
 from pulse.services.status import identity_of
 from pulse.services.tokens import INVITE_TTL
 from pulse.services.traversal import TraversalService

@@ -66,6 +66,20 @@ class World:
         asked = self.lab["client"].run([sys.executable, "-c", ASK, address], check=False)
         return asked.stdout.strip() if asked.code == 0 else ""
 
+    def by_proxy(self, host: str) -> str:
+        """At which address a host sees a program that asks the client's SOCKS proxy; empty if it does not."""
+        command = [
+            "curl",
+            "-s",
+            "-m",
+            "20",
+            "--http0.9",
+            "--socks5-hostname",
+            "127.0.0.1:1080",
+            f"telnet://{host}:{PORT}",
+        ]
+        return self.lab["client"].run(command, check=False).stdout.strip()
+
     def exits_by(self, name: str) -> bool:
         """True if the public host sees the client at that exit's address."""
         return self.seen_at(self.public) == str(self.lab[name].v4.ip)
@@ -147,7 +161,7 @@ def world() -> Iterator[World]:
         relay.start("--ca", "--scribe", "--network", "test", "--no-use-exits")
         for name in ("client", "exit1", "exit2"):
             nodes[name].join(relay, relay.token("--max-uses", "1"))
-        nodes["client"].start()
+        nodes["client"].start("--socks")
         nodes["exit1"].start("--exit", "--exit-cidrs", f"{INTERNET},{LAN},{LAN_V6}")
         starts_watched(nodes["exit2"], "--exit", "--exit-cidrs", INTERNET)
         mesh = Mesh(lab, nodes)
@@ -182,6 +196,13 @@ def test_once_approved_the_public_host_sees_the_exit_and_the_lan_stays_closed(wo
     assert world.seen_at(METADATA) == ""
     there, here = (str(world.lab[name].ports[-1].v6.ip) for name in ("inside", "exit1"))
     wait_until(lambda: world.seen_at(there) == here, "the LAN is reached over IPv6", PATIENCE)
+
+
+def test_programs_get_out_by_the_proxy_too_and_no_further_than_packets(world: World) -> None:
+    """As the reference has it: `curl --socks5`; the exit dials, and judges each address as it judges packets."""
+    assert world.by_proxy(world.public).endswith(str(world.lab["exit1"].v4.ip))
+    assert world.by_proxy("192.168.77.3") == "192.168.77.1"
+    assert world.by_proxy("localhost") == world.by_proxy(METADATA) == world.by_proxy("192.168.78.1") == ""
 
 
 def test_from_then_on_nothing_goes_past_and_ipv6_is_blocked(world: World) -> None:

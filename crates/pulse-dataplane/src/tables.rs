@@ -251,7 +251,7 @@ pub fn contains(network: IpAddr, length: u8, address: IpAddr) -> bool {
 }
 
 /// True for an address of the public Internet: neither private, shared, link-local, loopback, multicast nor reserved
-/// (RFC 6890); of IPv6 what is assigned for it (RFC 4291 §2.4). `core/network/internet.py` has the same list.
+/// (RFC 6890); of IPv6 what is assigned for it (RFC 4291 §2.4). `core/network/ranges.py` has the same list.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {

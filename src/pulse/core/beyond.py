@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pulse.core.effects import Owner, RangeServed, RangeUse
 from pulse.core.network.exits import Exits, Offer, approved_offers
-from pulse.core.network.ranges import Range, range_of
+from pulse.core.network.ranges import Range, is_public, range_of
 from pulse.core.network.routes import Served, announced, is_approved
 from pulse.core.network.statements import Statements
 from pulse.core.trust.members import Members
@@ -112,7 +112,7 @@ class Beyond:
         """
         served = (each.announced for each in self.served() if each.announced == each.behind)
         return any(
-            address in cidr and (cidr.prefixlen > 0 or (address.is_global and address not in own)) for cidr in served
+            address in cidr and (cidr.prefixlen > 0 or (is_public(address) and address not in own)) for cidr in served
         )
 
     def leading(self) -> list[tuple[NodeId, Range]]:

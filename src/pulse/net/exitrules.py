@@ -6,9 +6,10 @@ dropped, whatever else this host forwards; the whole Internet is the public one,
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
+from pulse.core.network.ranges import NEVER, NOT_PUBLIC, PUBLIC_V6
 from pulse.net.nftables import (
     Chain,
     Hook,
@@ -30,22 +31,6 @@ TABLE: Final = "pulse"
 
 _ARRIVE, _MAP, _PASS, _LEAVE = -150, -100, -1, 100
 """Priorities: after connection tracking, that of destination NAT, just before other filters, that of source NAT."""
-
-_NEVER: Final = tuple(
-    map(
-        ip_network,
-        (
-            *("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"),
-            *("::/127", "::ffff:0:0/96", "fe80::/10", "ff00::/8", "fd00:ec2::254/128"),
-        ),
-    )
-)
-"""Loopback, link-local, metadata of clouds, multicast: as `core/network/ranges.py` has them."""
-
-_NOT_PUBLIC: Final = tuple(
-    map(ip_network, ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "192.0.0.0/24"))
-)
-_PUBLIC_V6: Final = IPv6Network("2000::/3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +67,12 @@ def _arriving(mesh: Mesh, ranges: tuple[Range, ...]) -> list[Rule]:
     rules: list[Rule] = [[*comes_by(mesh.device, other=True), accepts()]]
     rules += [[*is_for(each), accepts()] for each in mesh.ours]
     rules += [[*is_from(each, other=True), drops()] for each in (mesh.v4, mesh.v6)]
-    rules += [[*is_for(each), drops()] for each in (*_NEVER, mesh.v4, mesh.v6)]
+    rules += [[*is_for(each), drops()] for each in (*NEVER, mesh.v4, mesh.v6)]
     rules += [[*is_for(each.announced), accepts()] for each in ranges if each.announced.prefixlen]
     whole = [each.announced for each in ranges if not each.announced.prefixlen]
     if whole:
-        rules += [[*is_for_this_host(), drops()], *([*is_for(each), drops()] for each in _NOT_PUBLIC)]
-        rules.append([*is_for(_PUBLIC_V6, other=True), drops()])
+        rules += [[*is_for_this_host(), drops()], *([*is_for(each), drops()] for each in NOT_PUBLIC)]
+        rules.append([*is_for(PUBLIC_V6, other=True), drops()])
     rules += [[*is_for(each), accepts()] for each in whole]
     return [*rules, [drops()]]
 

@@ -1,8 +1,10 @@
 """Ranges: what a mesh may be, and what it may not hide."""
 
+from ipaddress import ip_address
+
 import pytest
 
-from pulse.core.network.ranges import mesh_range
+from pulse.core.network.ranges import is_public, mesh_range
 from pulse.errors import ConfigError
 
 
@@ -32,3 +34,12 @@ def test_other_ranges_are_refused_by_name(text: str, complaint: str) -> None:
 def test_the_error_begins_with_what_people_typed() -> None:
     with pytest.raises(ConfigError, match=r"^--mesh-cidr: "):
         mesh_range("8.8.8.0/24", "--mesh-cidr")
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [("8.8.8.8", True), ("198.18.0.9", True), ("2001:db8::1", True), ("10.0.0.1", False), ("100.64.0.1", False)]
+    + [("169.254.169.254", False), ("192.0.0.8", False), ("224.0.0.1", False), ("fd00::1", False), ("::1", False)],
+)
+def test_the_internet_is_what_is_neither_private_nor_of_a_machine_alone(address: str, public: bool) -> None:
+    assert is_public(ip_address(address)) is public

@@ -4,7 +4,7 @@ Invariant: no public address may vanish behind a mesh, and no node leads others 
 """
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final
 
 from pulse.core.messages import printable
@@ -23,7 +23,7 @@ NODE_LIMIT: Final = 8
 
 Range = IPv4Network | IPv6Network
 
-_NEVER: Final[Sequence[Range]] = tuple(
+NEVER: Final[Sequence[Range]] = tuple(
     ip_network(each)
     for each in (
         *("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"),
@@ -31,6 +31,12 @@ _NEVER: Final[Sequence[Range]] = tuple(
     )
 )
 """Loopback, link-local, metadata of clouds, multicast, and what is no address of a machine."""
+
+NOT_PUBLIC: Final = (*_PRIVATE, IPv4Network("192.0.0.0/24"))
+"""Ranges that are in 0.0.0.0/0 and not in the Internet, beside those above (RFC 6890)."""
+
+PUBLIC_V6: Final = IPv6Network("2000::/3")
+"""What is assigned for the Internet (RFC 4291, 2.4)."""
 
 
 def mesh_range(text: str, called: str = "mesh range") -> IPv4Network:
@@ -53,7 +59,7 @@ def read_range(text: str, mesh: Sequence[Range] = ()) -> Range:
         found = ip_network(text.strip())
     except ValueError as error:
         raise Refused(f'"{printable(text)[:80]}" is no range. Write it like 192.168.7.0/24') from error
-    if found.prefixlen and any(is_inside(found, each) for each in _NEVER):
+    if found.prefixlen and any(is_inside(found, each) for each in NEVER):
         raise Refused(f"{found} is never reached through another node")
     if any(is_inside(found, each) for each in mesh):
         raise Refused(f"{found} is in the mesh itself, where no route is needed")
@@ -66,6 +72,13 @@ def range_of(text: str) -> Range | None:
         return ip_network(text)
     except ValueError:
         return None
+
+
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """True for an address of the Internet; the data plane judges packets alike (`tables.rs`)."""
+    if isinstance(address, IPv6Address):
+        return address in PUBLIC_V6
+    return not any(address in each for each in (*NOT_PUBLIC, *NEVER))
 
 
 def is_inside(inner: Range, outer: Range) -> bool:

@@ -38,8 +38,11 @@ def test_the_error_begins_with_what_people_typed() -> None:
 
 @pytest.mark.parametrize(
     ("address", "public"),
-    [("8.8.8.8", True), ("198.18.0.9", True), ("2001:db8::1", True), ("10.0.0.1", False), ("100.64.0.1", False)]
-    + [("169.254.169.254", False), ("192.0.0.8", False), ("224.0.0.1", False), ("fd00::1", False), ("::1", False)],
+    [
+        *((each, True) for each in ("8.8.8.8", "198.18.0.9", "2001:db8::1")),
+        *((each, False) for each in ("10.0.0.1", "100.64.0.1", "192.0.0.8", "169.254.169.254", "224.0.0.1")),
+        *((each, False) for each in ("fd00::1", "fe80::1", "::1")),
+    ],
 )
 def test_the_internet_is_what_is_neither_private_nor_of_a_machine_alone(address: str, public: bool) -> None:
     assert is_public(ip_address(address)) is public

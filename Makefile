@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Evaluated when a recipe runs: the Rust may have been installed by the one before.
 WITH_RUST := PATH="$(abspath $(VENV))/bin:$$(tools/setup.sh rust-path)"
 
-.PHONY: setup demo test phases e2e compiled sim-long killpoints fuzz lint bench clean lock
+.PHONY: setup demo test phases e2e compiled sim-long killpoints fuzz lint bench clean lock reference
 .DELETE_ON_ERROR:
 
 setup: $(DATAPLANE)
@@ -107,6 +107,9 @@ bench: setup $(STAMPS)/test
 	PYTHONPATH=. $(PY) bench/gossip.py
 
 # After a change of pyproject.toml: hashes of every release, and no word about where they come from.
+reference: setup
+	$(PY) tools/reference.py
+
 lock:
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --quiet --output-file requirements.lock

@@ -157,7 +157,7 @@ def test_a_pin_is_followed_shown_and_taken_back(mesh: Mesh) -> None:
 @pytest.mark.parametrize(
     ("typed", "code", "said"),
     [
-        ("pin rihgt spare", 4, 'no node is called "rihgt". See the nodes: pulse status'),
+        ("pin rihgt spare", 4, 'no node is called "rihgt". Did you mean right? See the nodes: pulse status'),
         ("pin right left", 3, "left is this node itself. For its own link to right: pulse pin right --direct"),
         ("pin right", 2, "pulse pin wants one way: pulse pin right <via>, or pulse pin right --direct."),
         ("pni right spare", 2, "Did you mean: pulse pin?"),

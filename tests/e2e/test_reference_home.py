@@ -13,6 +13,7 @@ from pulse.lab.host import Output, Running, wait_until
 from pulse.lab.lab import Lab
 from pulse.lab.topologies import joined
 from tests.e2e.mesh import PATIENCE, Node, errors_of
+from tests.e2e.typed import serves, types
 from tests.namespace import require_root
 
 SERVE = "pulse --ca --addr relay.example.com:443 --listen :443 --network home --token $(openssl rand -hex 32)"
@@ -25,19 +26,6 @@ Shown = tuple[str, list[str], list[str]]
 SERVER: Shown = ("relay-01", ["ca"], ["infra"])
 DESKTOP: Shown = ("home-desktop", ["scribe"], [])
 """Name, roles and tags of the two."""
-
-
-def types(node: Node, line: str) -> Output:
-    """What a command line came to."""
-    return node.host.run(["sh", "-c", line], check=False)
-
-
-def serves(node: Node, line: str) -> Running:
-    """Type a command line that stays in the foreground, and wait until its node is up."""
-    server = node.host.popen(["sh", "-c", f"exec {line}"])
-    wait_until(lambda: "listening" in server.text() or server.process.poll() is not None, "it is up", PATIENCE)
-    assert server.process.poll() is None, server.text()
-    return server
 
 
 @dataclass(slots=True)

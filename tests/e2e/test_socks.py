@@ -9,7 +9,6 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from pathlib import Path
 
 import pytest
 from python_socks.sync import Proxy
@@ -19,6 +18,7 @@ from pulse.lab.lab import Lab
 from pulse.lab.topologies import RELAY
 from tests.e2e.exchange import noise
 from tests.e2e.mesh import PATIENCE, Mesh, bring_up_relay
+from tests.e2e.sshd import sshd
 from tests.namespace import inside, require_root
 
 PROXY = "127.0.0.1:1080"
@@ -94,26 +94,12 @@ def test_python_socks_is_let_through(mesh: Mesh, scheme: str) -> None:
 
 
 def test_ssh_logs_in_over_netcat_as_its_proxy_command(mesh: Mesh) -> None:
-    far, near = mesh["right"].host, mesh["left"].host
-    for key in (far.directory / "host_key", near.directory / "user_key"):
-        near.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)])
-    Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    config = far.directory / "sshd_config"
-    config.write_text(
-        f"Port {SSH}\nHostKey {far.directory}/host_key\nAuthorizedKeysFile {near.directory}/user_key.pub\n"
-        "StrictModes no\nPermitRootLogin yes\nPidFile none\n"
-    )
-    daemon = far.popen(["/usr/sbin/sshd", "-D", "-e", "-f", str(config)])
-    wait_until(lambda: "Server listening" in daemon.text(), "sshd listens", PATIENCE)
-    settings = (f"ProxyCommand=nc -X 5 -x {PROXY} %h %p", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null")
-    options = [word for each in settings for word in ("-o", each)]
-    ssh = ["ssh", "-F", "none", *options, "-i", str(near.directory / "user_key"), "-p", str(SSH), "root@right.pulse"]
+    command = "hostname; head -c 1000000 /dev/zero | md5sum"
+    with sshd(mesh["right"].host, SSH) as far:
+        typed = far.command("root@right.pulse", command, proxy=f"nc -X 5 -x {PROXY} %h %p")
+        said = mesh["left"].host.run(typed).stdout.split()
 
-    assert near.run([*ssh, "hostname; head -c 1000000 /dev/zero | md5sum"]).stdout.split() == [
-        "right",
-        hashlib.md5(bytes(1_000_000)).hexdigest(),  # noqa: S324 (as md5sum has it)
-        "-",
-    ]
+    assert said == ["right", hashlib.md5(bytes(1_000_000)).hexdigest(), "-"]  # noqa: S324 (as md5sum has it)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from pathlib import Path
 
 import pytest
 
@@ -19,19 +18,10 @@ from pulse.lab.host import Running, wait_until
 from pulse.lab.lab import Lab
 from tests.e2e.exchange import noise
 from tests.e2e.mesh import PATIENCE, Mesh, Node, bring_up_mesh
+from tests.e2e.sshd import Sshd, sshd
 from tests.namespace import inside, require_root
 
 SIZE = 100_000_000
-SSH = "ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
-SSHD = """
-Port 22
-ListenAddress 127.0.0.1
-HostKey {place}/host
-AuthorizedKeysFile {place}/key.pub
-StrictModes no
-UsePAM no
-PidFile none
-"""
 
 
 @pytest.fixture(scope="module")
@@ -47,29 +37,15 @@ def mesh() -> Iterator[Mesh]:
 
 
 @pytest.fixture(scope="module")
-def sshd(mesh: Mesh) -> Iterator[Path]:
-    """A real sshd on b, at loopback alone; where its key is."""
-    host = mesh["b"].host
-    place = host.directory / "ssh"
-    place.mkdir()
-    for name in ("host", "key"):
-        host.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(place / name)])
-    (place / "config").write_text(SSHD.format(place=place), encoding="utf-8")
-    privileged = Path("/run/sshd")
-    ours = not privileged.exists()
-    privileged.mkdir(exist_ok=True)
-    try:
-        running = host.popen(["/usr/sbin/sshd", "-D", "-e", "-f", str(place / "config")])
-        wait_until(lambda: "listening" in running.text(), "sshd listens", PATIENCE)
-        yield place / "key"
-    finally:
-        if ours:
-            privileged.rmdir()
+def there(mesh: Mesh) -> Iterator[Sshd]:
+    """A real sshd on b, at loopback alone."""
+    with sshd(mesh["b"].host, address="127.0.0.1") as running:
+        yield running
 
 
-def proxied(mesh: Mesh, key: Path, command: str) -> list[str]:
+def proxied(mesh: Mesh, there: Sshd, command: str) -> list[str]:
     proxy = " ".join(mesh["a"].host.pulse_command("connect", "--node", "b", "--dest", "localhost:22"))
-    return [*SSH.split(), "-i", str(key), "-o", f"ProxyCommand={proxy}", "root@b", command]
+    return there.command("root@b", command, proxy=proxy)
 
 
 @contextmanager
@@ -138,12 +114,12 @@ def is_over(client: socket.socket) -> bool:
         return True
 
 
-def test_ssh_reaches_a_node_by_proxy_command_and_megabytes_pass_whole(mesh: Mesh, sshd: Path) -> None:
+def test_ssh_reaches_a_node_by_proxy_command_and_megabytes_pass_whole(mesh: Mesh, there: Sshd) -> None:
     host = mesh["a"].host
-    assert host.run(proxied(mesh, sshd, "hostname")).stdout == "b\n"
+    assert host.run(proxied(mesh, there, "hostname")).stdout == "b\n"
     text = noise("ssh", 4_000_000).hex()
-    assert host.run(proxied(mesh, sshd, "cat"), stdin=text).stdout == text
-    assert host.run(proxied(mesh, sshd, "sha256sum"), stdin=text).stdout.split()[0] == (
+    assert host.run(proxied(mesh, there, "cat"), stdin=text).stdout == text
+    assert host.run(proxied(mesh, there, "sha256sum"), stdin=text).stdout.split()[0] == (
         hashlib.sha256(text.encode()).hexdigest()
     )
 

@@ -371,3 +371,18 @@ async def test_who_judges_by_the_rules_is_told_when_the_data_plane_has_others(he
     here.service.policy_changed = lambda: told.append(len(here.links.policy or ()))
     here.service.perform([PolicyChanged((PolicyRule(True, None, None, (), ()),))])
     assert told == [1], "after the data plane"
+
+
+async def test_a_machine_that_should_long_have_been_woken_is(here: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that counts from the start of the machine 0.0 is long past, and no absence of a time."""
+    woken = asyncio.Event()
+    monkeypatch.setattr(type(here.service.mesh), "deadline", lambda _: None if woken.is_set() else 0.0)
+
+    def tick(*_: object) -> list[Effect]:
+        woken.set()
+        return []
+
+    monkeypatch.setattr(type(here.service.mesh), "tick", tick)
+
+    async with running(here), asyncio.timeout(30):
+        await woken.wait()

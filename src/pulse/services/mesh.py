@@ -251,7 +251,9 @@ class MeshService:
                 self.store_boot(boot)
 
     def _deadline(self) -> float | None:
-        return min((due for due in (self.mesh.deadline(), self._peers_due, self._trust_due) if due), default=None)
+        """The first of them; 0.0 is a time like others, and long past."""
+        wanted = (self.mesh.deadline(), self._peers_due, self._trust_due)
+        return min((due for due in wanted if due is not None), default=None)
 
     def _change_trust(self) -> None:
         """At once, unless a neighbour is out now: the revocation it is sent is its own, and needs its link."""

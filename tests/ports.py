@@ -7,13 +7,17 @@ from random import SystemRandom
 
 LOWEST, HIGHEST = 20_000, 32_000
 
+_given: set[int] = set()
+"""By this process: who was given one may not have begun to listen."""
+
 
 def free_port() -> int:
     """A port nobody has, neither for UDP nor for TCP."""
     random = SystemRandom()
     while True:
         port = random.randrange(LOWEST, HIGHEST)
-        if all(_is_free(port, kind) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)):
+        if port not in _given and all(_is_free(port, kind) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)):
+            _given.add(port)
             return port
 
 

@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
+import socket
 from ipaddress import ip_address
 
 import pytest
 
-from pulse.core.network.destinations import Destination, Premises
+from pulse.core.network.destinations import Destination, IPAddress, Premises
 from pulse.core.network.policy import Rule
 from pulse.core.network.streamcodes import StreamCode, StreamKind
 from pulse.core.types import NodeId
 from pulse.errors import StreamFailed
+from pulse.net import outward
 from pulse.net.links import RuleHits
 from pulse.services import streams as service
 from pulse.services.streams import Opened
@@ -122,6 +124,32 @@ async def test_the_far_end_dials_nothing_that_is_forbidden(host: str, kind: Stre
         error = await refused(both, port, host, kind)
         assert error.code == StreamCode.FORBIDDEN
         assert error.exit_code == 3
+
+
+BEHIND, NAME = "192.0.2.9", "inside.example"
+
+
+async def test_what_is_dialled_behind_a_node_is_judged_by_its_own_address_too() -> None:
+    """As packets are: `cidr:` rules name what lies behind nodes, and of a name the exit alone knows the address."""
+
+    async def connect(_: IPAddress, port: int) -> socket.socket:
+        return await outward.connected(ip_address("127.0.0.1"), port)
+
+    async with two() as both, listening(hold) as port, asyncio.timeout(PATIENCE):
+        both.there.premises = Premises(OWN, leads_to=lambda _: True)
+        both.there.service.connect = connect
+        both.there.names[NAME] = [ip_address(BEHIND)]
+        closed = Rule("r1", ["*"], ["cidr:192.0.2.0/24"], allow=False)
+        both.ruled(closed, Rule("r2", ["*"], ["*"], allow=True))
+        for host, kind in ((BEHIND, StreamKind.EXIT), (NAME, StreamKind.EXIT), (NAME, StreamKind.CONNECT)):
+            assert (await refused(both, port, host, kind)).code == StreamCode.NOT_ALLOWED, (host, kind)
+        (await opened(both, port, "198.51.100.1", StreamKind.EXIT)).cancel()
+
+        both.ruled(Rule("r3", ["*"], ["cidr:192.0.2.0/24"], allow=True, protocols=[6], ports=[(port, port)]))
+        stream = await opened(both, port, BEHIND, StreamKind.EXIT)
+        assert (await refused(both, port, "198.51.100.1", StreamKind.EXIT)).code == StreamCode.NOT_ALLOWED
+        both.there.ruled(99, closed)
+        await stream.closed()
 
 
 async def test_pulses_own_ports_are_refused_and_the_own_mesh_address_is_the_node_itself() -> None:

@@ -83,6 +83,8 @@ async def test_a_filter_shows_what_fits_and_escape_shows_all(data_dir: Path, man
         assert "filter: db" in shown.text("note")
         await shown.types("escape")
         assert len(shown.rows) == 3
+        await shown.types("slash", "w", "e", "escape")
+        assert len(shown.rows) == 3, "also while it is typed"
 
 
 async def test_s_sorts_by_the_next_column_and_shift_s_turns_it_round(data_dir: Path, many: FakeControl) -> None:

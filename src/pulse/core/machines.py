@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pulse.core.addresses import split
 from pulse.core.beyond import Beyond
 from pulse.core.effects import Effect, Owner, PolicyChanged, PolicyRule, TablesChanged
+from pulse.core.network.destinations import IPAddress
 from pulse.core.network.patterns import Subject
 from pulse.core.network.policy import Rule, compile_rules
 from pulse.core.network.ranges import Range
@@ -121,14 +122,31 @@ class Machines:
         """The same, to ask which of them decides."""
         return Rulebook(self._acl(), self.subjects(), self.groups(), at(self.timetable.moment(now)))
 
-    def may(self, source: NodeId, destination: NodeId, protocol: int, port: int, now: float) -> bool:
+    def may(
+        self,
+        source: NodeId,
+        destination: NodeId,
+        protocol: int,
+        port: int,
+        now: float,
+        beyond: IPAddress | None = None,
+    ) -> bool:
         """True if the rules in force allow the flow in its own direction; port 0 for a protocol without.
 
+        `beyond` is an address behind the destination, to which that node leads.
         Nothing is allowed before a network config is in force, nor to or from a node we do not know.
         """
-        return self.verdict(source, destination, protocol, port, now).allowed
+        return self.verdict(source, destination, protocol, port, now, beyond).allowed
 
-    def verdict(self, source: NodeId, destination: NodeId, protocol: int, port: int, now: float) -> Verdict:
+    def verdict(
+        self,
+        source: NodeId,
+        destination: NodeId,
+        protocol: int,
+        port: int,
+        now: float,
+        beyond: IPAddress | None = None,
+    ) -> Verdict:
         """The same, with the rule that decides."""
         if not self.statements.in_force:
             return Verdict(False)
@@ -137,7 +155,7 @@ class Machines:
             return Verdict(False)
         self._book = self._book or self.rulebook(now)
         one, other = (each for each in known if each is not None)
-        return self._book.verdict(one, other, protocol, port)
+        return self._book.verdict(one, other, protocol, port, beyond)
 
     def subjects(self) -> tuple[Subject, ...]:
         """The nodes known now, as rules see them."""

@@ -10,13 +10,13 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Final
 
 from pulse.core.mesh import Mesh
 from pulse.core.network import streamcodes
-from pulse.core.network.destinations import Destination, IPAddress, Premises, judge
+from pulse.core.network.destinations import Destination, IPAddress, Premises, address_of, judge
 from pulse.core.network.streamcodes import StreamCode, StreamKind
 from pulse.core.types import SHORT_ID, NodeId
 from pulse.errors import ProtocolError, StreamFailed
@@ -86,6 +86,8 @@ class _Live:
     source: NodeId
     destination: NodeId
     port: int
+    beyond: IPAddress | None = None
+    """What is dialled behind the destination, as far as this end knows; rules may name its range."""
 
 
 @dataclass(slots=True)
@@ -114,10 +116,12 @@ class StreamsService:
         Cancelled, it gives the stream up.
         """
         me = self.mesh.me.node_id
-        code = self._refusal_here(node, destination)
+        beyond = self._beyond(destination, kind)
+        code = self._refusal_here(node, destination, beyond)
         if code is None:
             stream = self.streams.open(node, streamcodes.header(kind, destination))
-            live = self._admit(stream, me, node, destination.port)
+            self._count(stream)
+            live = self._keep(_Live(stream, me, node, destination.port, beyond))
             try:
                 code = streamcodes.code_of(await stream.answered())
             except asyncio.CancelledError:
@@ -127,7 +131,7 @@ class StreamsService:
                 # The rules turned while it was opened.
                 stream.cancel()
                 code = StreamCode.NOT_ALLOWED
-        self._tally(me, node, destination.port, opened=code is StreamCode.OK)
+        self._tally(me, node, destination.port, beyond, opened=code is StreamCode.OK)
         if code is StreamCode.OK:
             return Opened(stream)
         raise self._failed(code, node, destination)
@@ -173,11 +177,17 @@ class StreamsService:
 
     # Details: ours
 
-    def _refusal_here(self, node: NodeId, destination: Destination) -> StreamCode | None:
+    def _beyond(self, destination: Destination, kind: StreamKind) -> IPAddress | None:
+        """What an exit is asked for by its address; behind which address a name is it alone finds out."""
+        return address_of(destination.host) if kind is StreamKind.EXIT else None
+
+    def _refusal_here(
+        self, node: NodeId, destination: Destination, beyond: IPAddress | None = None
+    ) -> StreamCode | None:
         me = self.mesh.me.node_id
         if node == me:
             return StreamCode.FORBIDDEN
-        if not self.mesh.may(me, node, TCP, destination.port, _now()):
+        if not self.mesh.may(me, node, TCP, destination.port, _now(), beyond):
             return StreamCode.NOT_ALLOWED
         return StreamCode.BUSY if self._is_full(node) else None
 
@@ -197,12 +207,13 @@ class StreamsService:
         try:
             read = streamcodes.read_header(stream.header)
             kind = streamcodes.kind_of(read)
-            live = _Live(stream, stream.node, self.mesh.me.node_id, read.port)
-            if not self._may(live):
-                self._tally(live.source, live.destination, live.port, opened=False)
-                raise _Unfit(StreamCode.NOT_ALLOWED, "the rules deny it")
+            live = _Live(stream, stream.node, self.mesh.me.node_id, read.port, self._beyond(read.destination, kind))
+            self._check(live)
             answer = self.answers.get(kind)
-            connection = await (answer(stream.node, read.port) if answer else self._connected(read.destination, kind))
+            if answer:
+                connection = await answer(stream.node, read.port)
+            else:
+                connection, live = await self._connected(live, read.destination, kind)
         except StreamFailed as failed:
             return self._refuse(stream, streamcodes.code_of(failed.code), str(failed))
         except ProtocolError as error:
@@ -214,20 +225,31 @@ class StreamsService:
             connection.close()
             return self._refuse(stream, StreamCode.NOT_ALLOWED, "the rules deny it by now")
         self._keep(live)
-        self._tally(live.source, live.destination, live.port, opened=True)
+        self._tally(live.source, live.destination, live.port, live.beyond, opened=True)
         stream.splice(connection.detach())
         return None
 
-    async def _connected(self, destination: Destination, kind: StreamKind) -> socket.socket:
-        """A socket connected to the destination. Raises _Unfit."""
+    def _check(self, live: _Live) -> None:
+        """Raise _Unfit if the rules deny it."""
+        if not self._may(live):
+            self._tally(live.source, live.destination, live.port, live.beyond, opened=False)
+            raise _Unfit(StreamCode.NOT_ALLOWED, "the rules deny it")
+
+    async def _connected(self, live: _Live, destination: Destination, kind: StreamKind) -> tuple[socket.socket, _Live]:
+        """A socket connected to the destination, and what it then is to the rules. Raises _Unfit."""
         try:
             async with asyncio.timeout(PATIENCE):
-                return await self._dialled(await self._judged(destination, kind), destination.port)
+                addresses, own = await self._judged(destination, kind)
+                ways = {each: replace(live, beyond=_behind(each, own)) for each in addresses}
+                for way in ways.values():
+                    self._check(way)
+                connection, address = await self._dialled(addresses, destination.port)
+                return connection, ways[address]
         except TimeoutError:
             raise _Unfit(StreamCode.TIMED_OUT, "no answer") from None
 
-    async def _judged(self, destination: Destination, kind: StreamKind) -> list[IPAddress]:
-        """Every address of the destination, all of which may be dialled."""
+    async def _judged(self, destination: Destination, kind: StreamKind) -> tuple[list[IPAddress], frozenset[IPAddress]]:
+        """Every address of the destination, all of which may be dialled; and the addresses of this node itself."""
         try:
             found = await self.resolve(destination.host)
         except (OSError, UnicodeError) as error:
@@ -241,7 +263,7 @@ class StreamsService:
                 raise _Unfit(StreamCode.FORBIDDEN, why)
         if not addresses:
             raise _Unfit(StreamCode.NO_NAME, "no address")
-        return addresses
+        return addresses, premises.own
 
     def _at_home(self, address: IPAddress, premises: Premises) -> IPAddress:
         """Our mesh address stands for this node also where no interface has it: then loopback does."""
@@ -250,11 +272,11 @@ class StreamsService:
             return address
         return _LOOPBACK[address.version]
 
-    async def _dialled(self, addresses: list[IPAddress], port: int) -> socket.socket:
+    async def _dialled(self, addresses: list[IPAddress], port: int) -> tuple[socket.socket, IPAddress]:
         failures: list[_Unfit] = []
         for address in addresses:
             try:
-                return await self.connect(address, port)
+                return await self.connect(address, port), address
             except OSError as error:
                 code = _CODES.get(error.errno or 0, StreamCode.HOST_UNREACHABLE)
                 failures.append(_Unfit(code, str(error)))
@@ -274,20 +296,16 @@ class StreamsService:
     # Details: both
 
     def _may(self, live: _Live) -> bool:
-        return self.mesh.may(live.source, live.destination, TCP, live.port, _now())
+        return self.mesh.may(live.source, live.destination, TCP, live.port, _now(), live.beyond)
 
-    def _tally(self, source: NodeId, destination: NodeId, port: int, *, opened: bool) -> None:
+    def _tally(self, source: NodeId, destination: NodeId, port: int, beyond: IPAddress | None, *, opened: bool) -> None:
         """Count the rule that decided; none did on a stream that was allowed here and did not open."""
-        allowed, rule = self.mesh.verdict(source, destination, TCP, port, _now())
+        allowed, rule = self.mesh.verdict(source, destination, TCP, port, _now(), beyond)
         if rule is not None and allowed is opened:
             self._decided[rule] += 1
 
     def _is_full(self, node: NodeId) -> bool:
         return self._open[node] >= MOST_OF_ONE or self._open.total() >= MOST
-
-    def _admit(self, stream: Stream, source: NodeId, destination: NodeId, port: int) -> _Live:
-        self._count(stream)
-        return self._keep(_Live(stream, source, destination, port))
 
     def _count(self, stream: Stream) -> None:
         self._open[stream.node] += 1
@@ -302,6 +320,11 @@ class StreamsService:
         self._live.add(live)
         live.stream.ended.add_done_callback(lambda _: self._live.discard(live))
         return live
+
+
+def _behind(address: IPAddress, own: frozenset[IPAddress]) -> IPAddress | None:
+    """The address, unless it is the node's own."""
+    return None if address in own or address.is_loopback else address
 
 
 def _now() -> float:

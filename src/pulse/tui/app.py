@@ -224,7 +224,7 @@ class TopApp(App[None]):
     def action_leave(self) -> None:
         """Close the line, or forget the filter."""
         line = self.query_one("#line", Input)
-        if not line.display or line.name == FILTER:
+        if not line.display or self.purpose == FILTER:
             self.wanted = ""
         self._close_line()
         self._draw()

@@ -22,7 +22,7 @@ FINAL: Final = (
 )
 """Commands that are asked about."""
 
-ALONE: Final = frozenset({"top", "demo", "lab", "detached", "start", "join"})
+ALONE: Final = frozenset({"top", "demo", "lab", "detached", "start", "join", "forward", "connect"})
 """Commands that take a terminal, or are not about this node."""
 
 ENDLESS: Final = frozenset({"-f", "--follow", "--watch"})

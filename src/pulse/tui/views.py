@@ -42,14 +42,7 @@ class Table:
 
 def rate(values: Sequence[float]) -> str:
     """Bytes a second as `1.2 MB/s`, behind the last few of them drawn."""
-    if not values:
-        return DASH
-    speed = values[-1]
-    for unit in ("B/s", "kB/s", "MB/s"):
-        if speed < 1000:
-            return f"{sparkline(values)} {speed:.{0 if unit == 'B/s' else 1}f} {unit}"
-        speed /= 1000
-    return f"{sparkline(values)} {speed:.1f} GB/s"
+    return f"{sparkline(values)} {speed(values[-1])}" if values else DASH
 
 
 def nodes(client: Client, memory: Memory) -> list[Line]:

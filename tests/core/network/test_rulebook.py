@@ -1,5 +1,7 @@
 """Rulebooks: who decides a flow, as a naive reader and the data plane's compiled rules say."""
 
+from ipaddress import ip_address
+
 from hypothesis import given
 
 from pulse.core.effects import PolicyRule
@@ -49,6 +51,18 @@ def test_it_decides_as_the_data_plane_does(
     place = next((place for place, each in enumerate(told) if matches(each)), None)
 
     assert Rulebook(rules, EVERYBODY, GROUPS).deciding(source, destination, protocol, port) == place
+
+
+def test_of_an_address_behind_a_node_rules_that_name_its_range_decide_too() -> None:
+    rules = [rule("web", "cidr:192.168.7.0/24", allow=False), rule("web", "db"), rule("*", "cidr:10.9.0.0/16")]
+    book = Rulebook(rules, EVERYBODY, GROUPS)
+
+    def place(address: str | None) -> int | None:
+        return book.deciding(WEB, DB, 6, 22, ip_address(address) if address else None)
+
+    assert [place(each) for each in (None, "192.168.7.3", "192.168.8.3", "10.9.1.1")] == [1, 0, 1, 1]
+    assert Rulebook(rules[2:], EVERYBODY, GROUPS).deciding(WEB, DB, 6, 22) is None
+    assert Rulebook(rules[2:], EVERYBODY, GROUPS).deciding(WEB, DB, 6, 22, ip_address("10.9.1.1")) == 0
 
 
 def test_rules_count_by_their_times_or_as_if_those_were_now_or_never() -> None:

@@ -66,6 +66,14 @@ def parse_destination(text: str) -> Destination:
     return Destination(host or "localhost", port)
 
 
+def address_of(host: str) -> IPAddress | None:
+    """The address that a host is; None if it is a name."""
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
 def judge(address: IPAddress, port: int, premises: Premises, *, loopback: bool, itself: bool = True) -> str | None:
     """Why this address is not dialled for another node; None if it is.
 

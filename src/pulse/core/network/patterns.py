@@ -14,6 +14,7 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 
 from pulse.core.effects import RangesBehind
+from pulse.core.network.destinations import IPAddress
 from pulse.core.network.located import Located
 from pulse.core.network.ranges import Range, range_of
 from pulse.core.trust.identity import is_tag
@@ -116,6 +117,12 @@ class Wearing:
     def _is_known(self, pattern: str) -> bool:
         """True if it is certain whom the pattern fits."""
         return pattern in self.groups if pattern.startswith(GROUP) else is_pattern(pattern)
+
+
+def names_address(patterns: Sequence[str], address: IPAddress) -> bool:
+    """True if one of them is a range with that address in it."""
+    texts = (each.removeprefix(CIDR) for each in patterns if each.startswith(CIDR) and is_pattern(each))
+    return any(found is not None and address in found for found in map(range_of, texts))
 
 
 def is_pattern(pattern: str) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pulse.core.network.destinations import IPAddress
 from pulse.core.network.hours import Moment
-from pulse.core.network.patterns import NO_GROUPS, Subject, Wearing
+from pulse.core.network.patterns import NO_GROUPS, Subject, Wearing, names_address
 from pulse.core.network.policy import WITH_PORTS, Rule
 
 
@@ -42,9 +43,19 @@ class Rulebook:
         object.__setattr__(self, "_sources", _Bits.of(sources))
         object.__setattr__(self, "_destinations", _Bits.of(destinations))
 
-    def fitting(self, source: Subject, destination: Subject) -> int:
-        """The rules whose two sides fit these nodes, a bit each, the first one lowest."""
-        return self._sources.get(source) & self._destinations.get(destination)
+    def fitting(self, source: Subject, destination: Subject, beyond: IPAddress | None = None) -> int:
+        """The rules whose two sides fit these nodes, a bit each, the first one lowest.
+
+        Of an address `beyond` the destination, to which that node leads, also those that name a range with it.
+        """
+        there = self._destinations.get(destination)
+        if beyond is not None:
+            there |= sum(
+                1 << place
+                for place, rule in enumerate(self.rules)
+                if self.applies(rule) and names_address(rule.destinations, beyond)
+            )
+        return self._sources.get(source) & there
 
     def sides(self, subject: Subject) -> tuple[int, int]:
         """The rules that fit it as a source, and those that fit it as a destination."""
@@ -66,9 +77,11 @@ class Rulebook:
             yield lowest.bit_length() - 1
             fitting ^= lowest
 
-    def deciding(self, source: Subject, destination: Subject, protocol: int, port: int) -> int | None:
+    def deciding(
+        self, source: Subject, destination: Subject, protocol: int, port: int, beyond: IPAddress | None = None
+    ) -> int | None:
         """The place of the rule that decides the flow; None if none matches."""
-        for place in self.in_order(self.fitting(source, destination)):
+        for place in self.in_order(self.fitting(source, destination, beyond)):
             if covers(self.rules[place], protocol, port):
                 return place
         return None
@@ -77,11 +90,13 @@ class Rulebook:
         """True if the flow is allowed in its own direction."""
         return self.verdict(source, destination, protocol, port).allowed
 
-    def verdict(self, source: Subject, destination: Subject, protocol: int, port: int) -> Verdict:
+    def verdict(
+        self, source: Subject, destination: Subject, protocol: int, port: int, beyond: IPAddress | None = None
+    ) -> Verdict:
         """Whether it is, and by which rule."""
         if not self.rules:
             return Verdict(True)
-        place = self.deciding(source, destination, protocol, port)
+        place = self.deciding(source, destination, protocol, port, beyond)
         return Verdict(False, "") if place is None else Verdict(self.rules[place].allow, self.rules[place].id)
 
 

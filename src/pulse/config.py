@@ -41,7 +41,6 @@ CHANGED_FROM_AFAR: Final = (
     "node.log_format",
     "node.log_bytes",
     "node.log_files",
-    "node.addr",
     "bootstrap.peers",
     "bootstrap.dns_domain",
     "tun.fec",

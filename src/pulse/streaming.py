@@ -10,7 +10,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from pulse.api.callers import caller, group_id, refusal
 from pulse.api.server import ControlSocket
@@ -19,6 +19,7 @@ from pulse.core import addresses
 from pulse.core.mesh import Mesh
 from pulse.core.network.destinations import Premises
 from pulse.core.network.streamcodes import StreamKind
+from pulse.core.trust.identity import mesh_prefix
 from pulse.core.trust.tokens import check_strength
 from pulse.errors import ConfigError, Conflict, Refused, SystemRefused
 from pulse.net import outward
@@ -83,7 +84,10 @@ def compose(config: NodeConfig, links: DataplaneLinks, mesh: Mesh, doors: tuple[
 
     def premises() -> Premises:
         own = own_addresses()
-        return Premises(own, ports, lambda address: mesh.beyond.leads_to(address, own))
+        v4 = mesh.statements.mesh_cidr()
+        ranges: list[IPv4Network | IPv6Network] = [mesh_prefix(mesh.me.network)]
+        ranges += [v4] if v4 else []
+        return Premises(own, ports, lambda address: mesh.beyond.leads_to(address, own), ranges)
 
     streams = StreamsService(mesh, links.streams, premises, outward.resolved, outward.connected)
     reverse = ReverseService(mesh, streams, config.node.reverse_forwards, outward.resolved, outward.connected)

@@ -27,6 +27,11 @@ PEM = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIH9\nabc\n-----END PRIVA
         ("Authorization: Bearer abcdef.ghij", "abcdef.ghij"),
         ("https_proxy=http://me:pw12@proxy:3128", "pw12"),
         (f"something {TOKEN} bare", TOKEN),
+        ('password = "20261126"', "20261126"),
+        ("password = 1234", "1234"),
+        ('tcp_token = """abcDEF123456789"""', "abcDEF123456789"),
+        ('password = """\nhunter2hunter2"""', "hunter2hunter2"),
+        ("password = (x)secret99", "secret99"),
     ],
 )
 def test_a_secret_goes_by_its_shape_or_its_name(text: str, secret: str) -> None:

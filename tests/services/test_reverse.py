@@ -1,12 +1,14 @@
 """Reverse forwards between two real data planes: only where a node allows it, and only as long as it is wanted."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 
 import pytest
 
-from pulse.core.network.destinations import Destination
+from pulse.core.network.destinations import Destination, IPAddress
 from pulse.core.network.policy import Rule
 from pulse.core.network.streamcodes import StreamCode, StreamKind
 from pulse.errors import StreamFailed
@@ -124,3 +126,23 @@ async def test_one_port_leads_to_one_place_and_is_free_after_a_failure() -> None
         ours.forget(both.there.node.me.node_id, port)
         stream.cancel()
         await stream.closed()
+
+
+async def test_every_address_of_the_destination_is_tried_and_a_name_that_is_none_is_refused() -> None:
+    async with leading() as (both, ours), listening(shout) as to:
+
+        async def resolve(host: str) -> list[IPAddress]:
+            return [ip_address("::1"), ip_address("127.0.0.1")] if host == "localhost" else await outward.resolved(host)
+
+        ours.resolve = resolve
+        port, other = closed_port(), closed_port()
+        stream = await lead(both, ours, port, to)
+        held, given = pair()
+        stream.splice(given)
+        with held:
+            assert await exchange(port) == b"WORD", "nothing listens at ::1"
+        await stream.closed()
+        odd = await ours.lead(both.there.node.me.node_id, other, Destination("a..b", to))
+        with contextlib.suppress(ConnectionResetError):
+            assert await exchange(other) == b""
+        odd.cancel()

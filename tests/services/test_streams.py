@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 
 import pytest
@@ -11,7 +12,7 @@ from pulse.core.network.destinations import Destination, IPAddress, Premises
 from pulse.core.network.policy import Rule
 from pulse.core.network.streamcodes import StreamCode, StreamKind
 from pulse.core.types import NodeId
-from pulse.errors import StreamFailed
+from pulse.errors import StreamFailed, SystemRefused
 from pulse.net import outward
 from pulse.net.links import RuleHits
 from pulse.services import streams as service
@@ -150,6 +151,43 @@ async def test_what_is_dialled_behind_a_node_is_judged_by_its_own_address_too() 
         assert (await refused(both, port, "198.51.100.1", StreamKind.EXIT)).code == StreamCode.NOT_ALLOWED
         both.there.ruled(99, closed)
         await stream.closed()
+
+
+async def test_of_a_name_what_was_not_approved_is_left_out() -> None:
+    """Where the Internet was approved for IPv4 alone, names have IPv6 addresses all the same."""
+
+    async def connect(address: IPAddress, port: int) -> socket.socket:
+        assert address == ip_address(BEHIND)
+        return await outward.connected(ip_address("127.0.0.1"), port)
+
+    async with two() as both, listening(hold) as port:
+        both.there.premises = Premises(OWN, leads_to=lambda address: address == ip_address(BEHIND))
+        both.there.service.connect = connect
+        both.there.names = {NAME: [ip_address("2001:db8::9"), ip_address(BEHIND)], "bad": [ip_address("fe80::1")]}
+        both.there.names["worse"] = [*both.there.names[NAME], ip_address("169.254.169.254")]
+        (await opened(both, port, NAME, StreamKind.EXIT)).cancel()
+        for name in ("bad", "worse"):
+            assert (await refused(both, port, name, StreamKind.EXIT)).code == StreamCode.FORBIDDEN
+
+
+def failing(error: Exception) -> Callable[[str], Awaitable[list[IPAddress]]]:
+    async def resolve(_: str) -> list[IPAddress]:
+        raise error
+
+    return resolve
+
+
+async def test_a_fault_ends_one_stream_and_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    faults = ((SystemRefused("no more descriptors"), StreamCode.BUSY), (KeyError("x"), StreamCode.BROKEN))
+    async with two() as both, listening(hold) as port:
+        held, wanted = await opened(both, port), both.there.service.resolve
+        for error, code in faults:
+            both.there.service.resolve = failing(error)
+            assert (await refused(both, port)).code == code
+        both.there.service.resolve = wanted
+        (await opened(both, port)).cancel()
+        held.cancel()
+    assert "stream not answered" in caplog.text
 
 
 async def test_pulses_own_ports_are_refused_and_the_own_mesh_address_is_the_node_itself() -> None:

@@ -1,10 +1,11 @@
 """What is to be put back: on disk before it is set, and told by name if that is damaged."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pulse.store import undo
+from pulse.store import hostsettings, resolver, stats, undo
 from pulse.store.files import open_data_dir
 from pulse.store.undo import MOST, Undo
 
@@ -49,3 +50,11 @@ def test_a_damaged_list_is_empty_and_says_where_to_look(data_dir: Path) -> None:
     assert warning is not None
     assert "undo is damaged" in warning
     assert "resolvectl status" in warning
+
+
+@pytest.mark.parametrize("store", [undo, resolver, stats, hostsettings], ids=lambda store: str(store.__name__))
+def test_what_the_disk_does_not_give_is_a_warning_and_keeps_no_node_from_starting(data_dir: Path, store: Any) -> None:
+    """As where it belongs to somebody else, or the disk fails: here a directory stands in its place."""
+    (data_dir / store.__name__.rpartition(".")[2]).mkdir()
+    _, warning = store.load(data_dir)
+    assert str(data_dir) in warning

@@ -72,8 +72,15 @@ def bug_report(
 
 
 def _cleaner(config: NodeConfig, *, addresses: bool) -> Redactor:
-    secrets = [config.join.token, config.join.invite, config.ca.join_token]
-    secrets += [os.environ.get(name, "") for name in ("PULSE_TOKEN", "PULSE_CA_TOKEN")]
+    secrets = [
+        config.join.token,
+        config.join.invite,
+        config.ca.join_token,
+        config.node.tcp_token,
+        config.socks.password,
+    ]
+    variables = ("PULSE_TOKEN", "PULSE_CA_TOKEN", "PULSE_NODE_TCP_TOKEN", "PULSE_SOCKS_PASSWORD")
+    secrets += [os.environ.get(name, "") for name in variables]
     for file in _readable(config.data_dir.rglob, "*.pem"):
         with suppress(OSError, UnicodeDecodeError):
             secrets.append(file.read_text("ascii"))

@@ -15,7 +15,10 @@ LEAST: Final = 8
 """Characters of a secret that is looked for as it is: shorter ones stand in words."""
 
 _NAMES: Final = r"(?:[a-z_]*token|[a-z_]*secret|[a-z_]*password|passwd|invite|private_key|psk|api[_-]?key)"
-_NAMED = re.compile(rf"(?i)\b({_NAMES})(\"?'?\s*[=:]\s*)(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,}}\]]+)")
+_LONG_TEXT: Final = r"\"{3}.*?\"{3}|'{3}.*?'{3}"
+_NAMED = re.compile(rf"(?is)\b({_NAMES})(\"?'?\s*[=:]\s*)({_LONG_TEXT}|\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,}}\]]+)")
+_ALWAYS = re.compile(r"(?i)secret|passw|psk|private_key")
+"""Names of what is a secret whatever it looks like."""
 _FLAG = re.compile(r"(?i)(--[a-z-]*(?:token|secret|password|invite|key))([= ]+)(\S+)")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/_=.-]{8,}")
 _PEM = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL)
@@ -58,7 +61,8 @@ class Redactor:
         quote = found[3][0] if found[3][:1] in "\"'" else ""
         # Numbers, switches and what is empty are no secrets, and tell something.
         plain = found[3].strip("\"'")
-        if not plain or plain in ("true", "false", "null", "None") or plain.isdecimal() or plain.startswith("("):
+        tells = plain in ("", "true", "false", "null", "None", HIDDEN)
+        if tells or (plain.isdecimal() and len(plain) < LEAST and not _ALWAYS.search(found[1])):
             return found[0]
         return f"{found[1]}{found[2]}{quote}{HIDDEN}{quote}"
 

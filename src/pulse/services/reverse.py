@@ -139,10 +139,12 @@ class ReverseService:
             raise _failed(StreamCode.FORBIDDEN, "no port of that node leads here")
         try:
             async with asyncio.timeout(PATIENCE):
-                found = await self.resolve(destination.host)
-                return await self.connect(found[0], destination.port)
-        except (OSError, TimeoutError, IndexError) as error:
+                for address in await self.resolve(destination.host):
+                    with contextlib.suppress(ConnectionRefusedError):
+                        return await self.connect(address, destination.port)
+        except (OSError, TimeoutError, UnicodeError) as error:
             raise _failed(StreamCode.REFUSED, "the destination does not answer") from error
+        raise _failed(StreamCode.REFUSED, "nothing listens at the destination")
 
     # Details
 

@@ -11,15 +11,16 @@ import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from ipaddress import ip_address
 from typing import Final
 
 from pulse.core.mesh import Mesh
 from pulse.core.network import streamcodes
-from pulse.core.network.destinations import Destination, IPAddress, Premises, address_of, judge
+from pulse.core.network.destinations import NOT_APPROVED, Destination, IPAddress, Premises, address_of, judge
 from pulse.core.network.streamcodes import StreamCode, StreamKind
 from pulse.core.types import SHORT_ID, NodeId
-from pulse.errors import ProtocolError, StreamFailed
+from pulse.errors import ProtocolError, PulseError, StreamFailed
 from pulse.net.links import Moved, RuleHits, Stream, Streams
 
 log = logging.getLogger(__name__)
@@ -170,7 +171,9 @@ class StreamsService:
                         stream.refuse(StreamCode.BUSY)
                         continue
                     self._count(stream)
-                    tasks.create_task(self._answer(stream))
+                    answering = tasks.create_task(self._guarded(stream))
+                    # Once it has ended its place is free again, so nothing of it may go on.
+                    stream.ended.add_done_callback(partial(_cancel, answering))
         finally:
             for live in self._live:
                 live.stream.cancel()
@@ -202,6 +205,16 @@ class StreamsService:
         return streamcodes.failed(code, members.label_of(me), members.named(node), destination)
 
     # Details: theirs
+
+    async def _guarded(self, stream: Stream) -> None:
+        """Answer it; whatever goes wrong with one stream ends that one."""
+        try:
+            await self._answer(stream)
+        except (OSError, PulseError) as error:
+            self._refuse(stream, StreamCode.BUSY, str(error))
+        except Exception:
+            log.exception("stream not answered", extra={"node": stream.node[:SHORT_ID]})
+            self._refuse(stream, StreamCode.BROKEN, "a fault of this node")
 
     async def _answer(self, stream: Stream) -> None:
         try:
@@ -239,8 +252,8 @@ class StreamsService:
         """A socket connected to the destination, and what it then is to the rules. Raises _Unfit."""
         try:
             async with asyncio.timeout(PATIENCE):
-                addresses, own = await self._judged(destination, kind)
-                ways = {each: replace(live, beyond=_behind(each, own)) for each in addresses}
+                addresses, premises = await self._judged(destination, kind)
+                ways = {each: replace(live, beyond=_behind(each, premises)) for each in addresses}
                 for way in ways.values():
                     self._check(way)
                 connection, address = await self._dialled(addresses, destination.port)
@@ -248,22 +261,28 @@ class StreamsService:
         except TimeoutError:
             raise _Unfit(StreamCode.TIMED_OUT, "no answer") from None
 
-    async def _judged(self, destination: Destination, kind: StreamKind) -> tuple[list[IPAddress], frozenset[IPAddress]]:
-        """Every address of the destination, all of which may be dialled; and the addresses of this node itself."""
+    async def _judged(self, destination: Destination, kind: StreamKind) -> tuple[list[IPAddress], Premises]:
+        """The addresses of the destination that may be dialled, and what they were judged by. Raises _Unfit.
+
+        One that never may be spoils the name; one that was only not approved is left out, as the IPv6 address of a
+        name is where the Internet was approved for IPv4 alone.
+        """
         try:
             found = await self.resolve(destination.host)
         except (OSError, UnicodeError) as error:
             raise _Unfit(StreamCode.NO_NAME, f"no such name: {error}") from error
         premises = self.premises()
-        addresses = [self._at_home(each, premises) for each in found]
-        for address, written in zip(addresses, found, strict=True):
+        fit: list[IPAddress] = []
+        for written in found:
+            address = self._at_home(written, premises)
             loopback = kind is StreamKind.CONNECT or address != written
             why = judge(address, destination.port, premises, loopback=loopback, itself=kind is not StreamKind.EXIT)
-            if why:
+            if why and why != NOT_APPROVED:
                 raise _Unfit(StreamCode.FORBIDDEN, why)
-        if not addresses:
-            raise _Unfit(StreamCode.NO_NAME, "no address")
-        return addresses, premises.own
+            fit += [] if why else [address]
+        if not fit:
+            raise _Unfit(StreamCode.FORBIDDEN, NOT_APPROVED) if found else _Unfit(StreamCode.NO_NAME, "no address")
+        return fit, premises
 
     def _at_home(self, address: IPAddress, premises: Premises) -> IPAddress:
         """Our mesh address stands for this node also where no interface has it: then loopback does."""
@@ -322,9 +341,13 @@ class StreamsService:
         return live
 
 
-def _behind(address: IPAddress, own: frozenset[IPAddress]) -> IPAddress | None:
-    """The address, unless it is the node's own."""
-    return None if address in own or address.is_loopback else address
+def _cancel(answering: asyncio.Task[None], _: object) -> None:
+    answering.cancel()
+
+
+def _behind(address: IPAddress, premises: Premises) -> IPAddress | None:
+    """The address as rules with ranges see it; None for one of the mesh, which stands for the node itself."""
+    return None if address.is_loopback or premises.is_of_mesh(address) else address
 
 
 def _now() -> float:

@@ -10,7 +10,7 @@ import msgspec
 
 from pulse.core.messages import Wire, pack
 from pulse.core.types import ShortText
-from pulse.errors import Damaged, NotFound
+from pulse.errors import NotFound, PulseError
 from pulse.store.files import read_checked, write_checked
 
 _FILE: Final = "hostsettings"
@@ -41,7 +41,7 @@ def load(data_dir: Path) -> tuple[list[Changed], str | None]:
         return _decoder.decode(read_checked(data_dir / _FILE, _FILE, _NEXT_STEP)).changed, None
     except NotFound:
         return [], None
-    except (Damaged, msgspec.DecodeError) as error:
+    except (PulseError, msgspec.DecodeError) as error:
         return [], str(error)
 
 

@@ -6,7 +6,7 @@ Invariant: `save` returns only when it is durable; a bad file counts as no, and 
 from pathlib import Path
 from typing import Final
 
-from pulse.errors import Damaged, NotFound
+from pulse.errors import NotFound, PulseError
 from pulse.store.files import read_checked, write_checked
 
 _FILE: Final = "resolver"
@@ -26,5 +26,5 @@ def load(data_dir: Path) -> tuple[bool, str | None]:
         return read_checked(data_dir / _FILE, _FILE, _NEXT_STEP) == _ON, None
     except NotFound:
         return False, None
-    except Damaged as error:
+    except PulseError as error:
         return False, str(error)

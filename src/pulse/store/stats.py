@@ -10,7 +10,7 @@ import msgspec
 
 from pulse.core.messages import pack
 from pulse.core.stats import Book, Totals
-from pulse.errors import Damaged, NotFound
+from pulse.errors import NotFound, PulseError
 from pulse.store.files import read_checked, write_checked
 
 _FILE: Final = "stats"
@@ -31,7 +31,7 @@ def load(data_dir: Path) -> tuple[Totals, str | None]:
         return Totals.of(_decoder.decode(read_checked(path, _FILE, _NEXT_STEP))), None
     except NotFound:
         return Totals(), None
-    except Damaged as error:
+    except PulseError as error:
         return Totals(), str(error)
     except msgspec.DecodeError as error:
         return Totals(), f"{path} cannot be read: {error}.\n{_NEXT_STEP}"

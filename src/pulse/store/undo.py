@@ -11,7 +11,7 @@ import msgspec
 
 from pulse.core.messages import Wire, pack
 from pulse.core.types import ShortText
-from pulse.errors import Damaged, NotFound
+from pulse.errors import NotFound, PulseError
 from pulse.store.files import read_checked, write_checked
 
 MOST: Final = 64
@@ -55,7 +55,7 @@ def load(data_dir: Path) -> tuple[list[Undo], str | None]:
         return _decoder.decode(read_checked(path, _FILE, _NEXT_STEP)).entries, None
     except NotFound:
         return [], None
-    except Damaged as error:
+    except PulseError as error:
         return [], str(error)
     except msgspec.DecodeError as error:
         return [], f"{path} cannot be read: {error}.\n{_NEXT_STEP}"

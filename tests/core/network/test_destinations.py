@@ -1,6 +1,6 @@
 """Destinations: what a node dials for others, and what it never does."""
 
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 import pytest
 
@@ -71,3 +71,13 @@ def test_pulses_own_ports_are_closed_to_others(address: str) -> None:
 def test_an_exit_leads_away_from_the_node() -> None:
     assert judge(ip_address("192.168.1.2"), 22, HERE, loopback=False, itself=False)
     assert judge(ip_address("192.0.2.9"), 22, HERE, loopback=False, itself=False) is None
+
+
+def test_no_node_lends_another_its_right_to_reach_a_third_one() -> None:
+    """Also where it leads to a range that the mesh is in."""
+    here = Premises(OWN, leads_to=lambda _: True, mesh=(IPv4Network("10.100.0.0/16"), IPv6Network("fd7a::/48")))
+    for third in ("10.100.0.9", "fd7a::9"):
+        for kind in (True, False):
+            assert judge(ip_address(third), 22, here, loopback=True, itself=kind) == "another node of the mesh"
+    assert judge(ip_address("10.99.0.9"), 22, here, loopback=False, itself=False) is None
+    assert judge(ip_address("10.100.0.1"), 22, here, loopback=False) is None, "its own"

@@ -4,7 +4,7 @@ Names are resolved where the connection is made, and every address of a name is 
 that is public now and 127.0.0.1 the next moment opens nothing. Invariant: what is dialled was judged, as an address.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
@@ -27,6 +27,8 @@ _EMBEDDING: Final = tuple(
     map(IPv6Network, ("::ffff:0:0/96", "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
 )
 """IPv6 addresses with an IPv4 one inside: mapped, compatible, NAT64, 6to4, Teredo. Written plainly it can be judged."""
+
+NOT_APPROVED: Final = "not this node, and not approved for it"
 
 _THIS_NETWORK: Final = IPv4Network("0.0.0.0/8")
 
@@ -53,6 +55,12 @@ class Premises:
     """Where pulse itself listens."""
     leads_to: Callable[[IPAddress], bool] = lambda _: False
     """True for what lies behind it and was approved for it."""
+    mesh: Sequence[IPv4Network | IPv6Network] = ()
+    """The mesh's own ranges: whoever is there is asked, and no node lends another its right to reach a third one."""
+
+    def is_of_mesh(self, address: IPAddress) -> bool:
+        """True for a mesh address."""
+        return any(address in each for each in self.mesh)
 
 
 def parse_destination(text: str) -> Destination:
@@ -87,7 +95,11 @@ def judge(address: IPAddress, port: int, premises: Premises, *, loopback: bool, 
         return "a port of pulse itself"
     if address.is_loopback:
         return None if loopback else "loopback"
-    return None if (ours and itself) or premises.leads_to(address) else "not this node, and not approved for it"
+    if ours and itself:
+        return None
+    if not ours and premises.is_of_mesh(address):
+        return "another node of the mesh"
+    return None if premises.leads_to(address) else NOT_APPROVED
 
 
 def _never(address: IPAddress) -> str | None:

@@ -14,7 +14,6 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 
 from pulse.core.effects import RangesBehind
-from pulse.core.network.destinations import IPAddress
 from pulse.core.network.located import Located
 from pulse.core.network.ranges import Range, range_of
 from pulse.core.trust.identity import is_tag
@@ -100,8 +99,7 @@ class Wearing:
 
     def behind(self, patterns: Sequence[str]) -> RangesBehind:
         """The ranges that one side of a rule names, and who leads to any address in one of them."""
-        texts = [each.removeprefix(CIDR) for each in patterns if each.startswith(CIDR) and is_pattern(each)]
-        named = [found for found in map(range_of, texts) if found is not None]
+        named = ranges_named(patterns)
         leading = {handle for handle, there in self.leading if any(map(there.overlaps, named))}
         return RangesBehind(tuple(map(str, named)), tuple(sorted(leading)))
 
@@ -119,10 +117,10 @@ class Wearing:
         return pattern in self.groups if pattern.startswith(GROUP) else is_pattern(pattern)
 
 
-def names_address(patterns: Sequence[str], address: IPAddress) -> bool:
-    """True if one of them is a range with that address in it."""
+def ranges_named(patterns: Sequence[str]) -> tuple[Range, ...]:
+    """The ranges among them."""
     texts = (each.removeprefix(CIDR) for each in patterns if each.startswith(CIDR) and is_pattern(each))
-    return any(found is not None and address in found for found in map(range_of, texts))
+    return tuple(found for found in map(range_of, texts) if found is not None)
 
 
 def is_pattern(pattern: str) -> bool:

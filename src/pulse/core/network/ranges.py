@@ -27,7 +27,8 @@ NEVER: Final[Sequence[Range]] = tuple(
     ip_network(each)
     for each in (
         *("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"),
-        *("::/127", "::ffff:0:0/96", "fe80::/10", "ff00::/8", "fd00:ec2::254/128"),
+        *("::/127", "::ffff:0:0/96", "fe80::/10", "ff00::/8"),
+        *("100.100.100.200/32", "168.63.129.16/32", "fd00:ec2::254/128", "fd20:ce::254/128"),
     )
 )
 """Loopback, link-local, metadata of clouds, multicast, and what is no address of a machine."""

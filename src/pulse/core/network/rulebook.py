@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from pulse.core.network.destinations import IPAddress
 from pulse.core.network.hours import Moment
-from pulse.core.network.patterns import NO_GROUPS, Subject, Wearing, names_address
+from pulse.core.network.patterns import NO_GROUPS, Subject, Wearing, ranges_named
 from pulse.core.network.policy import WITH_PORTS, Rule
+from pulse.core.network.ranges import Range
 
 
 class Verdict(NamedTuple):
@@ -33,12 +34,16 @@ class Rulebook:
     _wearing: Wearing = field(init=False, repr=False, compare=False)
     _sources: "_Bits" = field(init=False, repr=False, compare=False)
     _destinations: "_Bits" = field(init=False, repr=False, compare=False)
+    _ranges: tuple[tuple[int, tuple[Range, ...]], ...] = field(init=False, repr=False, compare=False)
+    """Which rules name ranges as their destinations, and which."""
 
     def __post_init__(self) -> None:
         wearing = Wearing.of(self.subjects, self.groups)
         counting = [(place, rule) for place, rule in enumerate(self.rules) if self.applies(rule)]
         sources = [(place, wearing.handles(rule.sources, allow=rule.allow)) for place, rule in counting]
         destinations = [(place, wearing.handles(rule.destinations, allow=rule.allow)) for place, rule in counting]
+        named = ((place, ranges_named(rule.destinations)) for place, rule in counting)
+        object.__setattr__(self, "_ranges", tuple(each for each in named if each[1]))
         object.__setattr__(self, "_wearing", wearing)
         object.__setattr__(self, "_sources", _Bits.of(sources))
         object.__setattr__(self, "_destinations", _Bits.of(destinations))
@@ -50,11 +55,7 @@ class Rulebook:
         """
         there = self._destinations.get(destination)
         if beyond is not None:
-            there |= sum(
-                1 << place
-                for place, rule in enumerate(self.rules)
-                if self.applies(rule) and names_address(rule.destinations, beyond)
-            )
+            there |= sum(1 << place for place, named in self._ranges if any(beyond in each for each in named))
         return self._sources.get(source) & there
 
     def sides(self, subject: Subject) -> tuple[int, int]:

@@ -140,7 +140,7 @@ class ReverseService:
         try:
             async with asyncio.timeout(PATIENCE):
                 for address in await self.resolve(destination.host):
-                    with contextlib.suppress(ConnectionRefusedError):
+                    with contextlib.suppress(OSError):
                         return await self.connect(address, destination.port)
         except (OSError, TimeoutError, UnicodeError) as error:
             raise _failed(StreamCode.REFUSED, "the destination does not answer") from error

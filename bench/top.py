@@ -64,6 +64,7 @@ async def watch(data_dir: Path, seconds: float) -> tuple[float, float, int]:
         draw(*told)
         looked.set()
 
+    # Counts looks where they are drawn.
     app._seen = seen  # type: ignore[method-assign, assignment]
     async with app.run_test(size=(160, 48)):
         await looked.wait()

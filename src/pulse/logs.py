@@ -62,7 +62,7 @@ class KeptFile(RotatingFileHandler):
             for descriptor in (1, 2):
                 os.dup2(self.stream.fileno(), descriptor)
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 (logging's face)
         """Count the line: to complain on standard error would be to write to the same disk."""
         self.refused += 1
 

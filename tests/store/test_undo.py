@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pulse.store import hostsettings, resolver, stats, undo
+from pulse.store import hits, hostsettings, resolver, stats, undo
 from pulse.store.files import open_data_dir
 from pulse.store.undo import MOST, Undo
 
@@ -52,7 +52,7 @@ def test_a_damaged_list_is_empty_and_says_where_to_look(data_dir: Path) -> None:
     assert "resolvectl status" in warning
 
 
-@pytest.mark.parametrize("store", [undo, resolver, stats, hostsettings], ids=lambda store: str(store.__name__))
+@pytest.mark.parametrize("store", [undo, resolver, stats, hits, hostsettings], ids=lambda store: str(store.__name__))
 def test_what_the_disk_does_not_give_is_a_warning_and_keeps_no_node_from_starting(data_dir: Path, store: Any) -> None:
     """As where it belongs to somebody else, or the disk fails: here a directory stands in its place."""
     (data_dir / store.__name__.rpartition(".")[2]).mkdir()

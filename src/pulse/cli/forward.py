@@ -137,6 +137,7 @@ class _Switch:
             self._selector.register(listener, selectors.EVENT_READ, wanted)
         while True:
             for key, _ in self._selector.select():
+                # Only sockets are registered here; the selector's types have descriptors, too.
                 match key.data:
                     case Forward() as wanted:
                         self._take_in(key.fileobj, wanted)  # type: ignore[arg-type]

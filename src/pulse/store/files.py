@@ -13,12 +13,14 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
-from pulse.errors import Conflict, Damaged, NotFound, Refused, SystemRefused
+import msgspec
+
+from pulse.errors import Conflict, Damaged, NotFound, PulseError, Refused, SystemRefused
 
 PRIVATE_FILE: Final = 0o600
 PRIVATE_DIRECTORY: Final = 0o700
@@ -26,6 +28,8 @@ STATE_LIMIT: Final = 64 * 1024 * 1024
 _NEW: Final = ".new"
 _LOCK: Final = "lock"
 _OTHERS: Final = 0o077
+
+_T = TypeVar("_T")
 
 
 class DataLock:
@@ -132,6 +136,21 @@ def read_checked(path: Path, kind: str, next_step: str) -> bytes:
     if data != checked(kind, body):
         raise Damaged(f"{path} is damaged: it is not what pulse wrote.\n{next_step}")
     return body
+
+
+def read_kept(path: Path, kind: str, next_step: str, decode: Callable[[bytes], _T]) -> tuple[_T | None, str | None]:
+    """What `decode` makes of a file of `write_checked`; else None and, unless there is no such file, a warning to log.
+
+    For what a node can do without: nothing that the disk does not give keeps it from starting.
+    """
+    try:
+        return decode(read_checked(path, kind, next_step)), None
+    except NotFound:
+        return None, None
+    except PulseError as error:
+        return None, str(error)
+    except msgspec.DecodeError as error:
+        return None, f"{path} cannot be read: {error}.\n{next_step}"
 
 
 def checked(kind: str, body: bytes) -> bytes:

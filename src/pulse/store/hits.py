@@ -10,8 +10,7 @@ import msgspec
 
 from pulse.core.messages import pack
 from pulse.core.network.tally import Ledgered, Tally
-from pulse.errors import Damaged, NotFound
-from pulse.store.files import read_checked, write_checked
+from pulse.store.files import read_kept, write_checked
 
 _FILE: Final = "hits"
 _NEXT_STEP: Final = "Hits are summed anew; nodes that run tell again what they counted since they started"
@@ -26,12 +25,5 @@ def save(data_dir: Path, tally: Tally) -> None:
 
 def load(data_dir: Path) -> tuple[Tally, str | None]:
     """The tally kept, and a warning to log if there was one that could not be read."""
-    path = data_dir / _FILE
-    try:
-        return Tally.of(_decoder.decode(read_checked(path, _FILE, _NEXT_STEP))), None
-    except NotFound:
-        return Tally(), None
-    except Damaged as error:
-        return Tally(), str(error)
-    except msgspec.DecodeError as error:
-        return Tally(), f"{path} cannot be read: {error}.\n{_NEXT_STEP}"
+    found, warning = read_kept(data_dir / _FILE, _FILE, _NEXT_STEP, _decoder.decode)
+    return Tally.of(found) if found else Tally(), warning

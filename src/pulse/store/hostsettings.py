@@ -10,8 +10,7 @@ import msgspec
 
 from pulse.core.messages import Wire, pack
 from pulse.core.types import ShortText
-from pulse.errors import NotFound, PulseError
-from pulse.store.files import read_checked, write_checked
+from pulse.store.files import read_kept, write_checked
 
 _FILE: Final = "hostsettings"
 _NEXT_STEP: Final = "What a run before changed stays: see sysctl net.ipv4.ip_forward"
@@ -37,12 +36,8 @@ _decoder = msgspec.msgpack.Decoder(_Journal)
 
 def load(data_dir: Path) -> tuple[list[Changed], str | None]:
     """What is to be put back, in the order in which it was changed, and a warning to log if it cannot be read."""
-    try:
-        return _decoder.decode(read_checked(data_dir / _FILE, _FILE, _NEXT_STEP)).changed, None
-    except NotFound:
-        return [], None
-    except (PulseError, msgspec.DecodeError) as error:
-        return [], str(error)
+    found, warning = read_kept(data_dir / _FILE, _FILE, _NEXT_STEP, _decoder.decode)
+    return found.changed if found else [], warning
 
 
 def save(data_dir: Path, changed: list[Changed]) -> None:

@@ -6,8 +6,7 @@ Invariant: `save` returns only when it is durable; a bad file counts as no, and 
 from pathlib import Path
 from typing import Final
 
-from pulse.errors import NotFound, PulseError
-from pulse.store.files import read_checked, write_checked
+from pulse.store.files import read_kept, write_checked
 
 _FILE: Final = "resolver"
 _ON: Final = b"on\n"
@@ -22,9 +21,5 @@ def save(data_dir: Path, *, wanted: bool) -> None:
 
 def load(data_dir: Path) -> tuple[bool, str | None]:
     """The choice kept, and a warning to log if there was one that could not be read."""
-    try:
-        return read_checked(data_dir / _FILE, _FILE, _NEXT_STEP) == _ON, None
-    except NotFound:
-        return False, None
-    except PulseError as error:
-        return False, str(error)
+    found, warning = read_kept(data_dir / _FILE, _FILE, _NEXT_STEP, bytes)
+    return found == _ON, warning

@@ -10,8 +10,7 @@ import msgspec
 
 from pulse.core.messages import pack
 from pulse.core.stats import Book, Totals
-from pulse.errors import NotFound, PulseError
-from pulse.store.files import read_checked, write_checked
+from pulse.store.files import read_kept, write_checked
 
 _FILE: Final = "stats"
 _NEXT_STEP: Final = "Traffic is summed anew; nodes that run tell again what they counted since they started"
@@ -26,12 +25,5 @@ def save(data_dir: Path, totals: Totals) -> None:
 
 def load(data_dir: Path) -> tuple[Totals, str | None]:
     """The totals kept, and a warning to log if there were some that could not be read."""
-    path = data_dir / _FILE
-    try:
-        return Totals.of(_decoder.decode(read_checked(path, _FILE, _NEXT_STEP))), None
-    except NotFound:
-        return Totals(), None
-    except PulseError as error:
-        return Totals(), str(error)
-    except msgspec.DecodeError as error:
-        return Totals(), f"{path} cannot be read: {error}.\n{_NEXT_STEP}"
+    found, warning = read_kept(data_dir / _FILE, _FILE, _NEXT_STEP, _decoder.decode)
+    return Totals.of(found) if found else Totals(), warning

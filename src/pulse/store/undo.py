@@ -11,8 +11,7 @@ import msgspec
 
 from pulse.core.messages import Wire, pack
 from pulse.core.types import ShortText
-from pulse.errors import NotFound, PulseError
-from pulse.store.files import read_checked, write_checked
+from pulse.store.files import read_kept, write_checked
 
 MOST: Final = 64
 
@@ -50,15 +49,8 @@ def remove(data_dir: Path, entry: Undo) -> None:
 
 def load(data_dir: Path) -> tuple[list[Undo], str | None]:
     """The list, and a warning to log if there was one that could not be read."""
-    path = data_dir / _FILE
-    try:
-        return _decoder.decode(read_checked(path, _FILE, _NEXT_STEP)).entries, None
-    except NotFound:
-        return [], None
-    except PulseError as error:
-        return [], str(error)
-    except msgspec.DecodeError as error:
-        return [], f"{path} cannot be read: {error}.\n{_NEXT_STEP}"
+    found, warning = read_kept(data_dir / _FILE, _FILE, _NEXT_STEP, _decoder.decode)
+    return found.entries if found else [], warning
 
 
 def _save(data_dir: Path, entries: Iterable[Undo]) -> None:

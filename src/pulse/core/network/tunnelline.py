@@ -6,7 +6,7 @@
 On request (`confirm`) the bytes come after `{"ok": true}`. Invariant: what is no such line opens nothing.
 """
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -89,9 +89,9 @@ def refusal(error: PulseError) -> bytes:
 def read_answer(line: bytes) -> Answered:
     """An answer of the node; raises StreamFailed if it says no, or is none."""
     try:
-        answer: Any = _answered.decode(line)
+        answer = _answered.decode(line)
     except msgspec.DecodeError as error:
         raise StreamFailed("the node ended the connection without a word of why. See: pulse logs") from error
     if answer.error:
         raise StreamFailed(answer.error, word=answer.code, exit_code=answer.exit_code or StreamFailed.exit_code)
-    return answer  # type: ignore[no-any-return]
+    return answer

@@ -153,6 +153,23 @@ async def test_what_is_dialled_behind_a_node_is_judged_by_its_own_address_too() 
         await stream.closed()
 
 
+async def test_a_stream_ends_with_the_approval_of_what_it_leads_to() -> None:
+    async def connect(_: IPAddress, port: int) -> socket.socket:
+        return await outward.connected(ip_address("127.0.0.1"), port)
+
+    async with two() as both, listening(hold) as port, asyncio.timeout(PATIENCE):
+        both.there.premises = Premises(OWN, leads_to=lambda _: True)
+        both.there.service.connect = connect
+        stream, own = await opened(both, port, BEHIND, StreamKind.EXIT), await opened(both, port)
+        both.ruled()
+        assert both.there.service.count() == 2
+        both.there.premises = Premises(OWN)
+        both.ruled()
+        await stream.closed()
+        assert both.there.service.count() == 1
+        own.cancel()
+
+
 async def test_of_a_name_what_was_not_approved_is_left_out() -> None:
     """Where the Internet was approved for IPv4 alone, names have IPv6 addresses all the same."""
 

@@ -144,8 +144,9 @@ class StreamsService:
             raise self._failed(code, node, destination)
 
     def changed(self) -> None:
-        """Other rules are in force, or their times turned: what they no longer allow ends now."""
-        denied = [each for each in self._live if not self._may(each)]
+        """Other rules or approvals are in force, or times turned: what they no longer allow ends now."""
+        withdrawn = self._withdrawn()
+        denied = [each for each in self._live if each in withdrawn or not self._may(each)]
         for live in denied:
             self._live.discard(live)
             live.stream.cancel()
@@ -311,6 +312,16 @@ class StreamsService:
         log.log(level, "stream refused", extra={"node": stream.node[:SHORT_ID], "code": code.word, "reason": why})
         if not stream.ended.done():
             stream.refuse(code)
+
+    def _withdrawn(self) -> set[_Live]:
+        """Streams of theirs to what this node was approved to lead to, and no longer is."""
+        led = [each for each in self._live if each.beyond and each.destination == self.mesh.me.node_id]
+        try:
+            here = self.premises() if led else Premises(frozenset())
+        except PulseError as error:
+            log.warning("streams not judged again", extra={"error": str(error)})
+            return set()
+        return {each for each in led if each.beyond and each.beyond not in here.own and not here.leads_to(each.beyond)}
 
     # Details: both
 

@@ -9,6 +9,7 @@ from pulse.net import sockets
 from pulse.net.sockets import bind_beside, bind_both, bind_tcp, bind_udp, is_ours
 from tests.namespace import inside, namespace
 from tests.people import NOBODY, run_as
+from tests.ports import free_port
 
 BIND = """
 import sys
@@ -110,9 +111,9 @@ def test_any_other_refusal_comes_with_the_systems_own_words(monkeypatch: pytest.
 
 @pytest.mark.parametrize("host", ["", "127.0.0.1"])
 def test_a_tcp_socket_has_the_port_of_the_udp_one_and_lets_nobody_in_before_it_listens(host: str) -> None:
-    with bind_udp(host, 0) as udp, bind_tcp(host, udp.getsockname()[1]) as tcp:
-        assert tcp.getsockname()[1] == udp.getsockname()[1]
-        there = ("127.0.0.1", tcp.getsockname()[1])
+    port = free_port()
+    with bind_udp(host, port), bind_tcp(host, port) as tcp:
+        there = ("127.0.0.1", port)
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(there, timeout=10)
         tcp.listen()
@@ -136,23 +137,23 @@ def test_a_tcp_port_that_others_have_is_an_error_to_say() -> None:
 def test_another_socket_takes_the_port_on_every_address_of_the_family_and_gives_it_back(
     host: str, every: str, family: socket.AddressFamily
 ) -> None:
-    with bind_udp(host, 0) as old:
-        port = old.getsockname()[1]
-        with bind_beside(old, "") as fresh:
-            old.close()
-            assert fresh.getsockname()[:2] == (every, port)
-            assert say(fresh, host, family) == b"hello"
-            with bind_beside(fresh, host) as again:
-                assert again.getsockname()[:2] == (host, port)
+    port = free_port()
+    with bind_udp(host, port) as old, bind_beside(old, "") as fresh:
+        old.close()
+        assert fresh.getsockname()[:2] == (every, port)
+        assert say(fresh, host, family) == b"hello"
+        with bind_beside(fresh, host) as again:
+            assert again.getsockname()[:2] == (host, port)
 
 
 def test_nobody_else_can_take_the_port_of_the_socket_that_replaced_another() -> None:
-    with bind_udp("127.0.0.1", 0) as old, bind_beside(old, "") as fresh:
+    port = free_port()
+    with bind_udp("127.0.0.1", port) as old, bind_beside(old, ""):
         old.close()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
             thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with pytest.raises(OSError, match="in use"):
-                thief.bind(("127.0.0.1", fresh.getsockname()[1]))
+                thief.bind(("127.0.0.1", port))
 
 
 def test_no_socket_is_made_on_an_address_of_another_machine() -> None:
@@ -177,7 +178,7 @@ def test_of_a_name_that_means_nothing_just_now_nothing_is_concluded(monkeypatch:
 
 
 def test_both_have_one_port_and_hear_what_is_said_there() -> None:
-    udp, tcp = bind_both("127.0.0.1", 0)
+    udp, tcp = bind_both("127.0.0.1", free_port())
     with udp, tcp:
         assert udp.getsockname() == tcp.getsockname()
         assert say(udp, "127.0.0.1", socket.AF_INET) == b"hello"
@@ -186,11 +187,11 @@ def test_both_have_one_port_and_hear_what_is_said_there() -> None:
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
 def test_if_one_of_both_is_taken_neither_is_held(kind: socket.SocketKind) -> None:
+    port = free_port()
     with socket.socket(socket.AF_INET, kind) as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind(("127.0.0.1", port))
         if kind is socket.SOCK_STREAM:
             taken.listen()
-        port = taken.getsockname()[1]
         with pytest.raises(OSError, match="in use"):
             bind_both("127.0.0.1", port)
     for each in bind_both("127.0.0.1", port):

@@ -16,6 +16,7 @@ from pulse.services import dns as module
 from pulse.services.dns import CONNECTIONS, Answers, DnsService, DnsSockets
 from tests.core.network.test_directory import known
 from tests.namespace import inside, ip, namespace
+from tests.ports import free_port
 
 PATIENCE = 30.0
 LONG = [ZoneRecord("long.pulse", "TXT", f"{number:03} " + "x" * 240) for number in range(100)]
@@ -40,7 +41,7 @@ class Names:
 
 @asynccontextmanager
 async def running(names: Names | None = None) -> AsyncIterator[DnsService]:
-    with DnsSockets("127.0.0.1", 0) as sockets:
+    with DnsSockets("127.0.0.1", free_port()) as sockets:
         service = DnsService(sockets, (names or Names()).answers())
         async with asyncio.TaskGroup() as tasks:
             task = tasks.create_task(service.run())
@@ -283,11 +284,11 @@ def test_what_is_not_known_yet_is_worked_out_so_often_and_what_is_known_always_t
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
 def test_a_port_that_is_taken_is_told_with_the_flag(kind: socket.SocketKind) -> None:
+    number = free_port()
     with socket.socket(socket.AF_INET, kind) as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind(("127.0.0.1", number))
         if kind is socket.SOCK_STREAM:
             taken.listen()
-        number = taken.getsockname()[1]
         with pytest.raises(Conflict, match=f"cannot listen on 127.0.0.1:{number}: another program(.|\n)*--dns-listen"):
             DnsSockets("127.0.0.1", number)
 

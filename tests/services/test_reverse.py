@@ -17,7 +17,8 @@ from pulse.services import reverse as service
 from pulse.services.reverse import ReverseService
 from pulse.services.streams import Opened
 from tests.loopback import PATIENCE
-from tests.services.streaming import End, Two, closed_port, listening, pair, two
+from tests.ports import free_port
+from tests.services.streaming import End, Two, listening, pair, two
 
 
 async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -61,7 +62,7 @@ async def exchange(port: int) -> bytes:
 
 async def test_a_port_there_leads_here_until_it_is_wanted_no_more() -> None:
     async with leading() as (both, ours), listening(shout) as to:
-        port = closed_port()
+        port = free_port()
         stream = await lead(both, ours, port, to)
         held, given = pair()
         stream.splice(given)
@@ -79,13 +80,13 @@ async def test_a_port_there_leads_here_until_it_is_wanted_no_more() -> None:
 async def test_a_node_that_was_not_told_to_listens_for_nobody() -> None:
     async with leading(allowed=False) as (both, ours):
         with pytest.raises(StreamFailed) as raised:
-            await lead(both, ours, closed_port(), 1)
+            await lead(both, ours, free_port(), 1)
         assert raised.value.code == StreamCode.FORBIDDEN
 
 
 async def test_the_rules_have_to_allow_both_directions() -> None:
     async with leading() as (both, ours):
-        port = closed_port()
+        port = free_port()
         here, there = (each.node.me.node_id for each in (both.here, both.there))
         for source, destination in ((here, there), (there, here)):
             both.ruled(Rule("r1", [source], [destination], allow=True))
@@ -98,8 +99,8 @@ async def test_roots_ports_taken_ones_and_more_than_a_few_are_refused(monkeypatc
     monkeypatch.setattr(service, "MOST_OF_ONE", 1)
     async with leading() as (both, ours), listening(shout) as taken:
         codes = []
-        first = await lead(both, ours, closed_port(), 1)
-        for port in (1023, closed_port()):
+        first = await lead(both, ours, free_port(), 1)
+        for port in (1023, free_port()):
             with pytest.raises(StreamFailed) as raised:
                 await lead(both, ours, port, 1)
             codes.append(raised.value.code)
@@ -119,7 +120,7 @@ async def test_nothing_comes_back_by_a_port_that_nobody_here_asked_for() -> None
 
 async def test_one_port_leads_to_one_place_and_is_free_after_a_failure() -> None:
     async with leading() as (both, ours):
-        port = closed_port()
+        port = free_port()
         stream = await lead(both, ours, port, 1)
         with pytest.raises(StreamFailed, match="already"):
             await lead(both, ours, port, 2)
@@ -135,7 +136,7 @@ async def test_every_address_of_the_destination_is_tried_and_a_name_that_is_none
             return [ip_address("::1"), ip_address("127.0.0.1")] if host == "localhost" else await outward.resolved(host)
 
         ours.resolve = resolve
-        port, other = closed_port(), closed_port()
+        port, other = free_port(), free_port()
         stream = await lead(both, ours, port, to)
         held, given = pair()
         stream.splice(given)

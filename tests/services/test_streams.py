@@ -18,7 +18,8 @@ from pulse.net.links import RuleHits
 from pulse.services import streams as service
 from pulse.services.streams import Opened
 from tests.loopback import PATIENCE
-from tests.services.streaming import OWN, Two, closed_port, listening, pair, two
+from tests.ports import free_port
+from tests.services.streaming import OWN, Two, listening, pair, two
 
 
 async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -217,7 +218,7 @@ async def test_pulses_own_ports_are_refused_and_the_own_mesh_address_is_the_node
 
 async def test_the_true_reason_comes_back() -> None:
     async with two() as both:
-        error = await refused(both, closed_port())
+        error = await refused(both, free_port())
         assert (error.code, error.exit_code) == (StreamCode.REFUSED, 5)
         both.there.names["nothing.example"] = []
         assert (await refused(both, 1, "nothing.example")).code == StreamCode.NO_NAME

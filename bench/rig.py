@@ -20,12 +20,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pulse import clock, schemas
+from pulse import clock
 from pulse.client import connect
 from pulse.core.types import SHORT_ID
 from pulse.errors import PulseError
 from pulse.lab.host import Host, Running, wait_until
 from pulse.lab.namespaces import inside
+from pulse.schemas.node import PeerRow, Status
 
 PORT = 8443
 WARM_UP = 1.0
@@ -82,13 +83,13 @@ def start(host: Host) -> None:
     host.pulse("start", "--tun", "--listen", f":{PORT}")
 
 
-def status(host: Host) -> schemas.Status:
+def status(host: Host) -> Status:
     """What the node says of the mesh; a process of its own for each look would disturb what is measured."""
     with connect(host.data) as client:
         return client.status()
 
 
-def row(host: Host, other: str) -> schemas.PeerRow | None:
+def row(host: Host, other: str) -> PeerRow | None:
     """How the node of a host sees another, if it knows it."""
     return next((peer for peer in status(host).peers if peer.name == other), None)
 

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pulse import certschemas, clock, custody
+from pulse import clock, custody
 from pulse.core.trust.admission import CLOCK_LEAP
 from pulse.core.trust.authorities import parse_authority
 from pulse.core.trust.certificates import parse, verify
@@ -17,6 +17,7 @@ from pulse.core.trust.join import build_csr
 from pulse.core.trust.revocation import sign_revocation
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.errors import Conflict, Damaged, NotFound, Refused
+from pulse.schemas.cert import SignedCertificate
 from pulse.store import authority, backup, identity
 from pulse.store.files import lock, open_data_dir
 from pulse.store.identity import Identity
@@ -45,7 +46,7 @@ def csr(tmp_path: Path) -> Path:
     return path
 
 
-def signed(data_dir: Path, csr: Path, name: str | None = "db", *tags: str) -> certschemas.SignedCertificate:
+def signed(data_dir: Path, csr: Path, name: str | None = "db", *tags: str) -> SignedCertificate:
     return custody.sign(data_dir, csr, name=name, tags=tags, force_time=False)
 
 

@@ -12,10 +12,13 @@ from typing import Any, TypeVar
 
 import pytest
 
-from pulse import node, schemas, startschemas
+from pulse import node
+from pulse.calls.tokens import TokenCalls
 from pulse.client import Client
 from pulse.config import NodeConfig
 from pulse.errors import Conflict, NotFound, Refused
+from pulse.schemas.node import PeerRow
+from pulse.schemas.start import Joined, Started
 from pulse.settings import load
 from pulse.store.files import open_data_dir
 from tests.loopback import PATIENCE
@@ -54,7 +57,7 @@ class Machine:
 
         return await asyncio.to_thread(asked)
 
-    async def linked_with(self, other: "Machine", transport: str = "") -> schemas.PeerRow:
+    async def linked_with(self, other: "Machine", transport: str = "") -> PeerRow:
         """Wait until its node has a link with another, of any kind or of that one; how it sees that one."""
         async with asyncio.timeout(PATIENCE):
             while True:
@@ -64,9 +67,9 @@ class Machine:
                 await asyncio.sleep(0.02)
 
     @asynccontextmanager
-    async def runs(self, *peers: str, **flags: object) -> AsyncIterator[startschemas.Started]:
+    async def runs(self, *peers: str, **flags: object) -> AsyncIterator[Started]:
         """Its node, from the word that it is up until it stopped because its owner asked."""
-        ready: asyncio.Future[startschemas.Started] = asyncio.get_running_loop().create_future()
+        ready: asyncio.Future[Started] = asyncio.get_running_loop().create_future()
         running = asyncio.ensure_future(node.run(self.config(*peers, **flags), ready.set_result))
         either: list[asyncio.Future[Any]] = [ready, running]
         try:
@@ -80,7 +83,7 @@ class Machine:
         finally:
             running.cancel()
 
-    async def joins(self, *peers: str, **flags: object) -> startschemas.Joined:
+    async def joins(self, *peers: str, **flags: object) -> Joined:
         """It becomes a member and runs nothing."""
         async with asyncio.timeout(PATIENCE):
             return await node.join(self.config(*peers, **flags), lambda _: None)
@@ -91,7 +94,7 @@ class Machine:
             await node.run(self.config(*peers, **flags), never_ready)
 
 
-def never_ready(_: startschemas.Started) -> None:
+def never_ready(_: Started) -> None:
     raise AssertionError("the node is up")
 
 
@@ -116,7 +119,7 @@ def second(place: Path) -> Machine:
 
 async def test_the_first_node_makes_the_network_and_has_an_invite(first: Machine) -> None:
     async with first.runs(**FOUND) as started:
-        tokens = await first.ask(Client.list_tokens)
+        tokens = await first.ask(lambda client: TokenCalls(client).list_tokens())
 
     assert (started.made, started.tun, started.advertised) == (True, "", [f"127.0.0.1:{first.port}"])
     assert (started.node.name, started.node.network, started.node.roles) == ("first", NETWORK, ["ca", "scribe"])
@@ -130,7 +133,7 @@ async def test_a_second_node_joins_by_the_invite_and_both_are_linked(first: Mach
         met = await second.linked_with(first)
         certificate = await second.ask(Client.certificate)
         pong = await second.ask(lambda client: client.ping("first"))
-        used = await first.ask(Client.list_tokens)
+        used = await first.ask(lambda client: TokenCalls(client).list_tokens())
 
     assert (other.made, other.invite, other.node.network) == (False, "", NETWORK)
     assert (seen.id, seen.roles) == (other.node.id, [])

@@ -7,9 +7,10 @@ import socket
 
 import pytest
 
-from pulse import node, schemas
-from pulse.client import Client
+from pulse import node
+from pulse.calls.tokens import TokenCalls
 from pulse.errors import Conflict, LinkError, Refused
+from pulse.schemas.tokens import TokenRequest
 from tests.loopback import PATIENCE
 from tests.ports import free_port
 from tests.test_node import FOUND, NETWORK, Machine, first, place, second
@@ -29,7 +30,7 @@ def address(of: Machine) -> str:
 
 
 async def new_token(ca: Machine) -> str:
-    return (await ca.ask(lambda client: client.create_token(schemas.TokenRequest()))).token
+    return (await ca.ask(lambda client: TokenCalls(client).create_token(TokenRequest()))).token
 
 
 async def test_a_third_node_joins_by_a_member_that_is_not_the_ca(
@@ -94,7 +95,7 @@ async def test_a_founding_given_up_leaves_no_ca_at_work_beside_another_network(f
         (second.place / "second" / "identity").rename(second.place / "given up")
         async with second.runs(started.invite) as joined:
             with pytest.raises(Refused, match="tokens live on the CA"):
-                await second.ask(Client.list_tokens)
+                await second.ask(lambda client: TokenCalls(client).list_tokens())
 
     assert joined.node.network == NETWORK
 

@@ -6,13 +6,16 @@ from collections.abc import Callable
 import pytest
 from msgspec import structs
 
-from pulse import schemas
+from pulse.calls.acls import AclCalls
+from pulse.calls.tokens import TokenCalls
 from pulse.client import Client
-from pulse.configschemas import ConfigWanted, TemplateRequest
 from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused
-from pulse.policyschemas import RuleRequest
-from pulse.schemas import RoleRequest
-from pulse.scribeschemas import BulkRequest
+from pulse.schemas.config import ConfigWanted, TemplateRequest
+from pulse.schemas.node import Status
+from pulse.schemas.policy import RuleRequest
+from pulse.schemas.roles import RoleRequest
+from pulse.schemas.scribe import BulkRequest
+from pulse.schemas.tokens import TokenRequest
 from tests.loopback import PATIENCE
 from tests.ports import free_port
 from tests.test_node import Machine, first, place, second
@@ -29,7 +32,7 @@ def third(second: Machine) -> Machine:
     return Machine("third", second.place, free_port())
 
 
-async def shows(machine: Machine, so: Callable[[schemas.Status], bool]) -> schemas.Status:
+async def shows(machine: Machine, so: Callable[[Status], bool]) -> Status:
     """Wait until the status of a machine's node is so."""
     async with asyncio.timeout(PATIENCE):
         while not so(status := await machine.ask(Client.status)):
@@ -153,8 +156,8 @@ async def test_an_operator_edits_and_revokes_from_where_it_is(first: Machine, se
         seen = (await second.ask(Client.status)).peers
         with pytest.raises(Conflict, match="guest is the name of"):
             await second.ask(lambda client: client.set_name("first", "guest"))
-        ruled = await second.ask(lambda client: client.add_rule(RuleRequest(source="guest", destination="*")))
-        policy = await first.ask(Client.policy)
+        ruled = await second.ask(lambda client: AclCalls(client).add_rule(RuleRequest(source="guest", destination="*")))
+        policy = await first.ask(lambda client: AclCalls(client).policy())
         whole = ConfigWanted(await second.ask(Client.config_file))
         planned = await second.ask(lambda client: client.plan_config(whole))
         without = ConfigWanted(structs.replace(whole.file, acl=[]), force=True)
@@ -164,7 +167,7 @@ async def test_an_operator_edits_and_revokes_from_where_it_is(first: Machine, se
             await second.ask(lambda client: client.apply_config(without, "1.1"))
         applied = await second.ask(lambda client: client.apply_config(without, planned.version))
         await second.ask(lambda client: client.set_template(TemplateRequest("web", ["web"], "web-*", "4h")))
-        minted = await second.ask(lambda client: client.create_token(schemas.TokenRequest(template="web")))
+        minted = await second.ask(lambda client: TokenCalls(client).create_token(TokenRequest(template="web")))
         told = await second.ask(lambda client: client.revoke("guest"))
         await shows(first, lambda status: guest.node.id not in [row.id for row in status.peers])
         await first.ask(lambda client: client.ungrant("second", "operator"))

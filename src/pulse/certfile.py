@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pulse import certschemas, clock
+from pulse import clock
 from pulse.core.trust.authorities import chain_of
 from pulse.core.trust.certificates import Certificate, parse, verify
 from pulse.core.trust.identity import public_bytes
@@ -25,6 +25,7 @@ from pulse.core.trust.join import build_csr
 from pulse.core.trust.members import label
 from pulse.core.types import SHORT_ID, spaced
 from pulse.errors import Conflict, NotFound, ProtocolError, Refused
+from pulse.schemas.cert import InstalledCertificate
 from pulse.store import identity
 from pulse.store.files import lock, open_data_dir
 from pulse.store.identity import Identity
@@ -60,7 +61,7 @@ def request(data_dir: Path) -> bytes:
         return x509.load_der_x509_csr(build_csr(_key(data_dir)[0])).public_bytes(Encoding.PEM)
 
 
-def install(data_dir: Path, source: Path) -> certschemas.InstalledCertificate:
+def install(data_dir: Path, source: Path) -> InstalledCertificate:
     """Make the certificate in the file `source` this machine's. Raises PulseError, Refused if it does not fit."""
     brought = _read(source)
     with lock(open_data_dir(data_dir)):
@@ -73,7 +74,7 @@ def install(data_dir: Path, source: Path) -> certschemas.InstalledCertificate:
         made = _identity(data_dir, key, held, brought)
         identity.save(data_dir, made)
     me = made.certificate
-    return certschemas.InstalledCertificate(
+    return InstalledCertificate(
         me.node_id, label(me), str(me.addresses.v4), me.not_after, me.network.name, me.network.ca_hash, held is None
     )
 

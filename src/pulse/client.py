@@ -16,9 +16,20 @@ from urllib.parse import quote, urlencode
 import h11
 import msgspec
 
-from pulse import certschemas, configschemas, eventschemas, pathschemas, policyschemas, schemas, scribeschemas
 from pulse.config import SERVICE_SOCKET, SOCKET_NAME, absolute, socket_in
-from pulse.errors import ConfigError, LinkError, NotFound, PulseError, Refused
+from pulse.errors import ConfigError, LinkError, PulseError, Refused
+from pulse.schemas.cert import CaRotation, FleetCertificate
+from pulse.schemas.config import ConfigFile, ConfigPlan, ConfigWanted, TemplateRef, TemplateRequest, TemplateView
+from pulse.schemas.events import Events, EventsQuery, Moment
+from pulse.schemas.journal import JournalCheck, JournalEntry
+from pulse.schemas.names import NameRequest, NodeNaming, TagRequest
+from pulse.schemas.node import CertificateInfo, NodeIdentity, PingReply, PingRequest, Status, Stopping
+from pulse.schemas.paths import Trace, TraceRequest, Why, WhyRequest
+from pulse.schemas.pin import PinInfo, PinRequest, UnpinRequest
+from pulse.schemas.revoke import Revoked, RevokeRequest
+from pulse.schemas.roles import GivenRole, RoleRequest, RolesInfo
+from pulse.schemas.scribe import ApiKeyCreated, ApiKeyInfo, ApiKeyRequest, BulkDone, BulkRequest
+from pulse.schemas.structs import Body, Problem
 
 TIMEOUT: Final = 10.0
 """Seconds a node has to answer; it is on this machine."""
@@ -109,226 +120,155 @@ class Client:
         credentials = self._channel.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
         return int(struct.unpack("3i", credentials)[0])
 
-    def status(self) -> schemas.Status:
+    def status(self) -> Status:
         """The state of the mesh."""
-        return self._get("/api/status", schemas.Status)
+        return self.get("/api/status", Status)
 
-    def identity(self) -> schemas.NodeIdentity:
+    def identity(self) -> NodeIdentity:
         """Who the node is."""
-        return self._get("/api/id", schemas.NodeIdentity)
+        return self.get("/api/id", NodeIdentity)
 
-    def certificate(self) -> schemas.CertificateInfo:
+    def certificate(self) -> CertificateInfo:
         """The node's certificate."""
-        return self._get("/api/cert", schemas.CertificateInfo)
+        return self.get("/api/cert", CertificateInfo)
 
-    def certificates(self) -> list[certschemas.FleetCertificate]:
+    def certificates(self) -> list[FleetCertificate]:
         """The certificates of all nodes that the node knows."""
-        return self._get("/api/certs", list[certschemas.FleetCertificate])
+        return self.get("/api/certs", list[FleetCertificate])
 
-    def stop(self) -> schemas.Stopping:
+    def stop(self) -> Stopping:
         """Ask the node to stop; it is still there when this returns."""
-        return self.call("POST", "/api/stop", schemas.Stopping)
+        return self.call("POST", "/api/stop", Stopping)
 
-    def create_token(self, request: schemas.TokenRequest) -> schemas.TokenCreated:
-        """Make a token."""
-        return self.call("POST", "/api/tokens", schemas.TokenCreated, request)
-
-    def list_tokens(self) -> list[schemas.TokenInfo]:
-        """Every token of the CA, oldest first."""
-        return self._get("/api/tokens", list[schemas.TokenInfo])
-
-    def revoke_token(self, prefix: str) -> schemas.TokenInfo:
-        """End the token whose id begins with `prefix`."""
-        if not prefix.isalnum():
-            raise NotFound(
-                f'"{prefix}" begins no token\'s id: those are digits and letters a to f.\nSee them: pulse token list'
-            )
-        return self.call("DELETE", f"/api/tokens/{quote(prefix)}", schemas.TokenInfo)
-
-    def master_token(self) -> schemas.MasterToken:
-        """The token the CA always accepts."""
-        return self._get("/api/tokens/master", schemas.MasterToken)
-
-    def invite(self, request: schemas.TokenRequest) -> schemas.Invite:
-        """Make an invite."""
-        return self.call("POST", "/api/invite", schemas.Invite, request)
-
-    def set_name(self, node: str, name: str) -> schemas.NodeNaming:
+    def set_name(self, node: str, name: str) -> NodeNaming:
         """Name a node, on the scribe, the CA or an operator."""
-        return self._renamed("PUT", "/api/name", schemas.NameRequest(node, name))
+        return self._renamed("PUT", "/api/name", NameRequest(node, name))
 
-    def add_tag(self, node: str, tag: str) -> schemas.NodeNaming:
+    def add_tag(self, node: str, tag: str) -> NodeNaming:
         """Give a node a tag, on the scribe, the CA or an operator."""
-        return self._renamed("POST", "/api/tags", schemas.TagRequest(node, tag))
+        return self._renamed("POST", "/api/tags", TagRequest(node, tag))
 
-    def remove_tag(self, node: str, tag: str) -> schemas.NodeNaming:
+    def remove_tag(self, node: str, tag: str) -> NodeNaming:
         """Take a tag from a node, on the scribe, the CA or an operator."""
-        return self._renamed("DELETE", "/api/tags", schemas.TagRequest(node, tag))
+        return self._renamed("DELETE", "/api/tags", TagRequest(node, tag))
 
-    def roles(self) -> schemas.RolesInfo:
+    def roles(self) -> RolesInfo:
         """Who has which role."""
-        return self._get("/api/roles", schemas.RolesInfo)
+        return self.get("/api/roles", RolesInfo)
 
-    def grant(self, wanted: schemas.RoleRequest) -> schemas.RolesInfo:
+    def grant(self, wanted: RoleRequest) -> RolesInfo:
         """Give a node a role, on the CA."""
-        return self.call("POST", "/api/roles", schemas.RolesInfo, wanted)
+        return self.call("POST", "/api/roles", RolesInfo, wanted)
 
-    def ungrant(self, node: str, role: schemas.GivenRole) -> schemas.RolesInfo:
+    def ungrant(self, node: str, role: GivenRole) -> RolesInfo:
         """Take a role from a node, on the CA."""
-        return self.call("DELETE", "/api/roles", schemas.RolesInfo, schemas.RoleRequest(node, role))
+        return self.call("DELETE", "/api/roles", RolesInfo, RoleRequest(node, role))
 
-    def policy(self) -> policyschemas.Policy:
-        """Rules, tests and groups in force."""
-        return self._get("/api/acls", policyschemas.Policy)
-
-    def add_rule(self, request: policyschemas.RuleRequest) -> policyschemas.PolicyChange:
-        """Add a rule."""
-        return self._change("POST", "/api/acls", request)
-
-    def remove_rule(self, request: policyschemas.RuleRef) -> policyschemas.PolicyChange:
-        """Take a rule away."""
-        return self._change("DELETE", "/api/acls", request)
-
-    def move_rule(self, request: policyschemas.RuleMove) -> policyschemas.PolicyChange:
-        """Put a rule elsewhere."""
-        return self._change("POST", "/api/acls/move", request)
-
-    def explain(self, request: policyschemas.FlowRequest) -> policyschemas.FlowVerdict:
-        """Whether a flow is allowed, and why."""
-        return self.call("POST", "/api/acls/explain", policyschemas.FlowVerdict, request)
-
-    def diff_rules(self, request: policyschemas.RuleFile) -> policyschemas.PolicyChange:
-        """What would come of these rules in place of those in force."""
-        return self._change("POST", "/api/acls/diff", request)
-
-    def add_test(self, request: policyschemas.AssertionRequest) -> policyschemas.PolicyChange:
-        """State what rules must always let pass, or never."""
-        return self._change("POST", "/api/acls/test", request)
-
-    def remove_test(self, request: policyschemas.AssertionRef) -> policyschemas.PolicyChange:
-        """State it no more."""
-        return self._change("DELETE", "/api/acls/test", request)
-
-    def set_group(self, request: policyschemas.GroupRequest) -> policyschemas.PolicyChange:
-        """Say who is in a group."""
-        return self._change("PUT", "/api/groups", request)
-
-    def remove_group(self, request: policyschemas.GroupRef) -> policyschemas.PolicyChange:
-        """Take a group away."""
-        return self._change("DELETE", "/api/groups", request)
-
-    def hits(self, wanted: policyschemas.HitsQuery) -> policyschemas.Hits:
-        """Flows by rule: of all nodes, or of this one."""
-        return self._get(f"/api/acls/hits?here={str(wanted.here).lower()}", policyschemas.Hits)
-
-    def bulk(self, request: scribeschemas.BulkRequest) -> scribeschemas.BulkDone:
+    def bulk(self, request: BulkRequest) -> BulkDone:
         """Change many nodes."""
-        return self.call("POST", "/api/bulk", scribeschemas.BulkDone, request, patience=60.0)
+        return self.call("POST", "/api/bulk", BulkDone, request, patience=60.0)
 
-    def config_file(self) -> configschemas.ConfigFile:
+    def config_file(self) -> ConfigFile:
         """The whole network config in force, as a file has it."""
-        return self._get("/api/config/file", configschemas.ConfigFile)
+        return self.get("/api/config/file", ConfigFile)
 
-    def plan_config(self, wanted: configschemas.ConfigWanted) -> configschemas.ConfigPlan:
+    def plan_config(self, wanted: ConfigWanted) -> ConfigPlan:
         """What a file of the whole network would change."""
-        return self.call("POST", "/api/config/plan", configschemas.ConfigPlan, wanted, patience=SCRIBE_PATIENCE)
+        return self.call("POST", "/api/config/plan", ConfigPlan, wanted, patience=SCRIBE_PATIENCE)
 
-    def apply_config(self, wanted: configschemas.ConfigWanted, planned: str) -> configschemas.ConfigPlan:
+    def apply_config(self, wanted: ConfigWanted, planned: str) -> ConfigPlan:
         """Put a file in place of what is in force, if that is still the version it was planned on."""
-        kind = configschemas.ConfigPlan
+        kind = ConfigPlan
         return self.call("PUT", "/api/config/file", kind, wanted, patience=SCRIBE_PATIENCE, seen=planned)
 
-    def templates(self) -> list[configschemas.TemplateView]:
+    def templates(self) -> list[TemplateView]:
         """Every template, by name."""
-        return self._get("/api/templates", list[configschemas.TemplateView])
+        return self.get("/api/templates", list[TemplateView])
 
-    def set_template(self, request: configschemas.TemplateRequest) -> configschemas.TemplateView:
+    def set_template(self, request: TemplateRequest) -> TemplateView:
         """Have a template."""
         return self._template("PUT", request)
 
-    def remove_template(self, name: str) -> configschemas.TemplateView:
+    def remove_template(self, name: str) -> TemplateView:
         """Take a template away."""
-        return self._template("DELETE", configschemas.TemplateRef(name))
+        return self._template("DELETE", TemplateRef(name))
 
-    def pin(self, node: str, via: str = "", *, direct: bool = False) -> schemas.PinInfo:
+    def pin(self, node: str, via: str = "", *, direct: bool = False) -> PinInfo:
         """Reach a node by the neighbour `via`, or by its own link."""
-        return self.call("PUT", "/api/pins", schemas.PinInfo, schemas.PinRequest(node, via, direct))
+        return self.call("PUT", "/api/pins", PinInfo, PinRequest(node, via, direct))
 
-    def unpin(self, node: str) -> schemas.PinInfo:
+    def unpin(self, node: str) -> PinInfo:
         """Reach a node by the best path again."""
-        return self.call("DELETE", "/api/pins", schemas.PinInfo, schemas.UnpinRequest(node))
+        return self.call("DELETE", "/api/pins", PinInfo, UnpinRequest(node))
 
-    def revoke(self, node: str, *, force: bool = False) -> schemas.Revoked:
+    def revoke(self, node: str, *, force: bool = False) -> Revoked:
         """Shut a node out for good, on the scribe, the CA or an operator; `force` for the last CA or scribe."""
-        return self.call("POST", "/api/revoke", schemas.Revoked, schemas.RevokeRequest(node, force))
+        return self.call("POST", "/api/revoke", Revoked, RevokeRequest(node, force))
 
-    def create_api_key(self, request: scribeschemas.ApiKeyRequest) -> scribeschemas.ApiKeyCreated:
+    def create_api_key(self, request: ApiKeyRequest) -> ApiKeyCreated:
         """Make a key to the HTTP API."""
-        return self.call("POST", "/api/keys", scribeschemas.ApiKeyCreated, request)
+        return self.call("POST", "/api/keys", ApiKeyCreated, request)
 
-    def list_api_keys(self) -> list[scribeschemas.ApiKeyInfo]:
+    def list_api_keys(self) -> list[ApiKeyInfo]:
         """Every key to the HTTP API, oldest first."""
-        return self._get("/api/keys", list[scribeschemas.ApiKeyInfo])
+        return self.get("/api/keys", list[ApiKeyInfo])
 
-    def revoke_api_key(self, named: str) -> scribeschemas.ApiKeyInfo:
+    def revoke_api_key(self, named: str) -> ApiKeyInfo:
         """End the key of that name, or whose id begins so."""
-        return self.call("DELETE", f"/api/keys/{quote(named or '-', safe='')}", scribeschemas.ApiKeyInfo)
+        return self.call("DELETE", f"/api/keys/{quote(named or '-', safe='')}", ApiKeyInfo)
 
-    def ca_log(self, after: int = 0, limit: int = 1000) -> list[schemas.JournalEntry]:
+    def ca_log(self, after: int = 0, limit: int = 1000) -> list[JournalEntry]:
         """At most `limit` (≤ 1000) entries of the CA's journal after number `after`, oldest first."""
-        return self._get(f"/api/ca/log?after={after}&limit={limit}", list[schemas.JournalEntry])
+        return self.get(f"/api/ca/log?after={after}&limit={limit}", list[JournalEntry])
 
-    def ca_verify(self) -> schemas.JournalCheck:
+    def ca_verify(self) -> JournalCheck:
         """Check the CA's journal from its first entry."""
-        return self._get("/api/ca/verify", schemas.JournalCheck)
+        return self.get("/api/ca/verify", JournalCheck)
 
-    def ca_rotation(self) -> certschemas.CaRotation:
+    def ca_rotation(self) -> CaRotation:
         """How far the replacement of the CA's key is."""
-        return self._get("/api/ca/rotation", certschemas.CaRotation)
+        return self.get("/api/ca/rotation", CaRotation)
 
-    def ca_rotate(self) -> certschemas.CaRotation:
+    def ca_rotate(self) -> CaRotation:
         """Begin to replace the CA's key."""
-        return self.call("POST", "/api/ca/rotation", certschemas.CaRotation)
+        return self.call("POST", "/api/ca/rotation", CaRotation)
 
-    def events(self, wanted: eventschemas.EventsQuery) -> eventschemas.Events:
+    def events(self, wanted: EventsQuery) -> Events:
         """Entries of the node's journal: the newest that fit, or those after a number; oldest first."""
         given = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value not in ("", None)}
-        return self._get(f"/api/events?{urlencode(given)}", eventschemas.Events)
+        return self.get(f"/api/events?{urlencode(given)}", Events)
 
-    def events_verify(self) -> schemas.JournalCheck:
+    def events_verify(self) -> JournalCheck:
         """Check the node's journal from its oldest entry."""
-        return self._get("/api/events/verify", schemas.JournalCheck)
+        return self.get("/api/events/verify", JournalCheck)
 
-    def events_at(self, time: float) -> eventschemas.Moment:
+    def events_at(self, time: float) -> Moment:
         """The mesh as the node saw it at `time`, seconds since 1970."""
-        return self._get(f"/api/events/at?{urlencode({'time': time})}", eventschemas.Moment)
+        return self.get(f"/api/events/at?{urlencode({'time': time})}", Moment)
 
-    def ping(self, node: str, timeout: float = 5.0) -> schemas.PingReply:
+    def ping(self, node: str, timeout: float = 5.0) -> PingReply:
         """One echo; raises LinkError if none comes within `timeout` seconds (at most 60)."""
-        request = schemas.PingRequest(node, timeout)
-        return self.call("POST", "/api/ping", schemas.PingReply, request, patience=timeout)
+        request = PingRequest(node, timeout)
+        return self.call("POST", "/api/ping", PingReply, request, patience=timeout)
 
-    def trace(self, node: str, timeout: float = 3.0) -> pathschemas.Trace:
+    def trace(self, node: str, timeout: float = 3.0) -> Trace:
         """The way frames take; each hop has `timeout` seconds (at most 10) to answer."""
-        request = pathschemas.TraceRequest(node, timeout)
-        return self.call("POST", "/api/trace", pathschemas.Trace, request, patience=timeout * _MOST_QUESTIONS)
+        request = TraceRequest(node, timeout)
+        return self.call("POST", "/api/trace", Trace, request, patience=timeout * _MOST_QUESTIONS)
 
-    def why(self, node: str, source: str = "", timeout: float = 5.0) -> pathschemas.Why:
+    def why(self, node: str, source: str = "", timeout: float = 5.0) -> Why:
         """Why a node is reached as it is, from here or from `source`; each end has `timeout` seconds (at most 10)."""
-        request = pathschemas.WhyRequest(node, source, timeout)
-        return self.call("POST", "/api/why", pathschemas.Why, request, patience=timeout)
+        request = WhyRequest(node, source, timeout)
+        return self.call("POST", "/api/why", Why, request, patience=timeout)
 
-    def _change(self, method: str, path: str, body: schemas.Body) -> policyschemas.PolicyChange:
-        """An edit: the scribe has time to answer, and its config to come back here."""
-        return self.call(method, path, policyschemas.PolicyChange, body, patience=SCRIBE_PATIENCE)
+    def _renamed(self, method: str, path: str, body: Body) -> NodeNaming:
+        return self.call(method, path, NodeNaming, body, patience=SCRIBE_PATIENCE)
 
-    def _renamed(self, method: str, path: str, body: schemas.Body) -> schemas.NodeNaming:
-        return self.call(method, path, schemas.NodeNaming, body, patience=SCRIBE_PATIENCE)
+    def _template(self, method: str, body: Body) -> TemplateView:
+        return self.call(method, "/api/templates", TemplateView, body, patience=SCRIBE_PATIENCE)
 
-    def _template(self, method: str, body: schemas.Body) -> configschemas.TemplateView:
-        return self.call(method, "/api/templates", configschemas.TemplateView, body, patience=SCRIBE_PATIENCE)
-
-    def _get(self, path: str, kind: type[_T]) -> _T:
+    def get(self, path: str, kind: type[_T]) -> _T:
+        """What the node says at `path`. Raises PulseError."""
         return self.call("GET", path, kind)
 
     def call(
@@ -336,7 +276,7 @@ class Client:
         method: str,
         path: str,
         kind: type[_T],
-        body: schemas.Body | None = None,
+        body: Body | None = None,
         *,
         patience: float = 0.0,
         seen: str = "",
@@ -390,7 +330,7 @@ def _owner(path: Path) -> str:
 
 def _error(data: bytes, status: int) -> PulseError:
     try:
-        problem = msgspec.json.decode(data, type=schemas.Problem)
+        problem = msgspec.json.decode(data, type=Problem)
     except msgspec.DecodeError:
         return PulseError(f"the node answered with HTTP status {status} and no word of why")
     return _ERRORS.get(problem.error, PulseError)(problem.detail or problem.title)

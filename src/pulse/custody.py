@@ -10,7 +10,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pulse import certschemas, clock, settings
+from pulse import clock, settings
 from pulse.certfile import bundle
 from pulse.core.trust.ca import SERIAL_BITS, Issuer
 from pulse.core.trust.certificates import parse
@@ -21,6 +21,7 @@ from pulse.core.trust.revocation import RevocationSet, open_revocation
 from pulse.core.trust.roles import Roles, open_roles
 from pulse.core.types import NodeId
 from pulse.errors import Damaged, NotFound, ProtocolError, Refused
+from pulse.schemas.cert import CaBackup, SignedCertificate
 from pulse.store import authority, backup, identity
 from pulse.store.files import lock
 from pulse.store.ledger import Ledger
@@ -29,19 +30,17 @@ from pulse.store.netconfig import NetworkStore
 CSR_LIMIT = 64 * 1024
 
 
-def save(data_dir: Path, target: Path) -> certschemas.CaBackup:
+def save(data_dir: Path, target: Path) -> CaBackup:
     """Write the CA of `data_dir` into the new file `target`; a daemon may run beside. Raises PulseError."""
     return _told(backup.save(data_dir, target, clock.wall()), target)
 
 
-def put_back(data_dir: Path, source: Path, *, force: bool, alone: bool) -> certschemas.CaBackup:
+def put_back(data_dir: Path, source: Path, *, force: bool, alone: bool) -> CaBackup:
     """Put the CA in `source` into `data_dir`, where no daemon may run. Raises PulseError."""
     return _told(backup.put_back(data_dir, source, clock.wall(), force=force, alone=alone), source)
 
 
-def sign(
-    ca_dir: Path, csr: Path, *, name: str | None, tags: tuple[str, ...], force_time: bool
-) -> certschemas.SignedCertificate:
+def sign(ca_dir: Path, csr: Path, *, name: str | None, tags: tuple[str, ...], force_time: bool) -> SignedCertificate:
     """Sign the request in the file `csr` with the CA in `ca_dir`, beside which no daemon may run. Raises PulseError."""
     if name is not None:
         check_name(name)
@@ -65,7 +64,7 @@ def sign(
                 raise Refused(f"{csr} proves no Ed25519 key: {error}.") from error
     certificate = parse(der)
     pem = bundle(der, [each.der for each in issuer.trusted], issuer.successions)
-    return certschemas.SignedCertificate(
+    return SignedCertificate(
         certificate.node_id, label(certificate), str(certificate.addresses.v4), certificate.not_after, pem
     )
 
@@ -103,10 +102,10 @@ def _own(data_dir: Path) -> tuple[NodeId, ...]:
         return ()
 
 
-def _told(summary: backup.Summary, file: Path) -> certschemas.CaBackup:
+def _told(summary: backup.Summary, file: Path) -> CaBackup:
     network = summary.network.partition(".")[0]
     revoked, kept = (summary.tokens_revoked, summary.master_revoked), tuple(map(str, summary.kept))
-    return certschemas.CaBackup(network, str(file), summary.made, summary.entries, *revoked, summary.peers, kept)
+    return CaBackup(network, str(file), summary.made, summary.entries, *revoked, summary.peers, kept)
 
 
 def _data_dir(ca_dir: Path) -> Path:

@@ -30,7 +30,7 @@ from pulse.errors import Conflict, NotFound, PulseError
 from pulse.net import interfaces
 from pulse.net.netlink import Netlink
 from pulse.net.sockets import bind_tcp, bind_udp
-from pulse.opsschemas import Checkup
+from pulse.schemas.operating import Checkup
 from pulse.store import backup, events, files
 from pulse.store.identity import DIRECTORY, Identity, read
 from pulse.store.netconfig import DIRECTORY as NETWORK

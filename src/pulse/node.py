@@ -14,9 +14,15 @@ from importlib.metadata import version
 from random import SystemRandom
 from typing import Protocol
 
-from pulse import apisockets, clock, member, schemas, socksdoor, startschemas, streaming, underlay, uses
+from pulse import clock
 from pulse.api.control import Control
-from pulse.apisockets import Sockets
+from pulse.assembly import apisockets, member, socksdoor, streaming, underlay, uses
+from pulse.assembly.apisockets import Sockets
+from pulse.assembly.governance import Governance, govern
+from pulse.assembly.insight import Insight, insight
+from pulse.assembly.operations import Operations, Reread, operations
+from pulse.assembly.streaming import Streaming
+from pulse.assembly.uses import Doors, Uses
 from pulse.config import NodeConfig
 from pulse.core import addresses
 from pulse.core.effects import TrustChanged
@@ -26,14 +32,13 @@ from pulse.core.messages import MethodName
 from pulse.core.paths.noderecord import Service as Offered
 from pulse.core.types import SHORT_ID
 from pulse.errors import Conflict
-from pulse.governance import Governance, govern
-from pulse.insight import Insight, insight
 from pulse.net import proxy
 from pulse.net.advertised import advertised
 from pulse.net.dataplane import DataplaneLinks
 from pulse.net.dialler import Dialler
 from pulse.net.sockets import bind_tcp, bind_udp
-from pulse.operations import Operations, Reread, operations
+from pulse.schemas.start import Joined, Started
+from pulse.schemas.tokens import TokenRequest
 from pulse.services.acls import AclService
 from pulse.services.ca import CaService
 from pulse.services.chain import ChainService
@@ -51,8 +56,6 @@ from pulse.services.tunnels import Door
 from pulse.store import backup, boot, files
 from pulse.store.identity import Identity
 from pulse.store.netconfig import NetworkStore
-from pulse.streaming import Streaming
-from pulse.uses import Doors, Uses
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +87,7 @@ class Node:
 
 async def run(
     config: NodeConfig,
-    ready: Callable[[startschemas.Started], None],
+    ready: Callable[[Started], None],
     progress: Callable[[str], None] = lambda _: None,
     reread: Reread = None,
 ) -> bool:
@@ -112,7 +115,7 @@ async def run(
         return node.operating.again
 
 
-async def join(config: NodeConfig, progress: Callable[[str], None]) -> startschemas.Joined:
+async def join(config: NodeConfig, progress: Callable[[str], None]) -> Joined:
     """Join a network and write what that brought; `progress` is told each step. Raises PulseError."""
     with _data_dir(config), _links(config, any_port=True) as links:
         if held := member.held(config):
@@ -122,7 +125,7 @@ async def join(config: NodeConfig, progress: Callable[[str], None]) -> startsche
             )
         identity = await member.joined(config, links, progress)
     me = identity.certificate
-    return startschemas.Joined(
+    return Joined(
         identity_of(me), me.not_after, identity.pinned, address=identity.bootstrap[0], data_dir=str(config.data_dir)
     )
 
@@ -337,7 +340,7 @@ def _each(*calls: Callable[[], None] | None) -> Callable[[], None]:
 # Running
 
 
-async def _serve(node: Node, ready: Callable[[startschemas.Started], None], started: startschemas.Started) -> None:
+async def _serve(node: Node, ready: Callable[[Started], None], started: Started) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.telling.node.stopping.set)
@@ -355,12 +358,10 @@ async def _serve(node: Node, ready: Callable[[startschemas.Started], None], star
     log.info("node stopped")
 
 
-def _started(
-    config: NodeConfig, node: Node, sockets: str, api: Sockets, doors: Doors, *, made: bool
-) -> startschemas.Started:
+def _started(config: NodeConfig, node: Node, sockets: str, api: Sockets, doors: Doors, *, made: bool) -> Started:
     told = list(node.advertised())
-    invite = node.ca.invite(schemas.TokenRequest(INVITE_TTL, 1))[0] if made and told and node.ca else ""
-    return startschemas.Started(
+    invite = node.ca.invite(TokenRequest(INVITE_TTL, 1))[0] if made and told and node.ca else ""
+    return Started(
         node=node.telling.status.identity(),
         listen=node.telling.status.listen,
         advertised=told,

@@ -9,11 +9,26 @@ from typing import Any
 
 from msgspec import structs
 
-from pulse import certschemas, schemas, scribeschemas
 from pulse.api.app import build
 from pulse.api.control import Control
 from pulse.api.server import ApiService, ControlSocket
 from pulse.errors import Conflict, LinkError, NotFound, Refused
+from pulse.schemas.cert import AwaitedNode, CaRotation, FleetCertificate
+from pulse.schemas.names import NameRequest, NodeNaming, TagRequest
+from pulse.schemas.node import CertificateInfo, NodeIdentity, PeerRow, PingReply, PingRequest, Stopping
+from pulse.schemas.revoke import Revoked, RevokeRequest
+from pulse.schemas.roles import NodeRole, RoleRequest, RolesInfo
+from pulse.schemas.scribe import (
+    ApiKeyCreated,
+    ApiKeyInfo,
+    ApiKeyRequest,
+    BulkDone,
+    BulkNode,
+    BulkRequest,
+    MeshState,
+    Traffic,
+)
+from pulse.schemas.tokens import Invite, MasterToken, TokenCreated, TokenInfo, TokenRequest
 from tests.api.fake_acls import FakeAcls, FakeHits
 from tests.api.fake_configs import FakeFile, FakeTemplates
 from tests.api.fake_dns import FakeZones
@@ -39,34 +54,32 @@ LAST = (
     "If that is meant: pulse revoke --node 4be27a3391c0 --force"
 )
 
-IDENTITY = schemas.NodeIdentity(
-    ID, "relay-01", "mynet", CA_HASH, "10.100.41.7", "fd7a::33", ["ca", "scribe"], ["infra"]
-)
-KEY = scribeschemas.ApiKeyInfo("c0ffee123456", "grafana", "read", 1000.0)
-TOKEN = schemas.TokenInfo("ab" * 16, 1000.0, None, 1, 0, ["db"], None, False, "good")
+IDENTITY = NodeIdentity(ID, "relay-01", "mynet", CA_HASH, "10.100.41.7", "fd7a::33", ["ca", "scribe"], ["infra"])
+KEY = ApiKeyInfo("c0ffee123456", "grafana", "read", 1000.0)
+TOKEN = TokenInfo("ab" * 16, 1000.0, None, 1, 0, ["db"], None, False, "good")
 
 KEPT = "a network keeps its scribe until another node takes its place.\nName that one: pulse ca grant <node> scribe"
-ROLES = schemas.RolesInfo(
+ROLES = RolesInfo(
     2,
     1,
     [
-        schemas.NodeRole(ID, "relay-01", "ca", ""),
-        schemas.NodeRole("9" * 64, "db-server", "scribe", ""),
-        schemas.NodeRole("7" * 64, "laptop", "operator", "revoked"),
+        NodeRole(ID, "relay-01", "ca", ""),
+        NodeRole("9" * 64, "db-server", "scribe", ""),
+        NodeRole("7" * 64, "laptop", "operator", "revoked"),
     ],
 )
 
 
-def peer(name: str = "db-server", **changes: object) -> schemas.PeerRow:
+def peer(name: str = "db-server", **changes: object) -> PeerRow:
     values: dict[str, object] = {
         "id": "9" * 64, "name": name, "v4": "10.100.87.53", "v6": "fd7a::9", "roles": [], "link": "quic", "via": "",
         "rtt": 0.0228, "jitter": 0.001, "loss": 0.0, "suspect": False, "seen": 0.0, "address": "198.51.100.4:443",
         "last_error": "", "bytes_in": 1, "bytes_out": 2,
     }  # fmt: skip
-    return schemas.PeerRow(**(values | changes))  # type: ignore[arg-type]
+    return PeerRow(**(values | changes))  # type: ignore[arg-type]
 
 
-def made(wanted: schemas.TokenRequest) -> schemas.TokenInfo:
+def made(wanted: TokenRequest) -> TokenInfo:
     """A token that was wanted so; every template is for one machine called web-1, and for 4 hours."""
     expires = None if wanted.ttl is None else TOKEN.created + wanted.ttl
     token = structs.replace(TOKEN, expires=expires, max_uses=wanted.max_uses, name=wanted.name)
@@ -82,73 +95,73 @@ class FakeBulk:
     def __init__(self, asked: list[object]) -> None:
         self.asked = asked
 
-    async def change(self, wanted: scribeschemas.BulkRequest) -> scribeschemas.BulkDone:
+    async def change(self, wanted: BulkRequest) -> BulkDone:
         self.asked.append(wanted)
         if wanted.pattern == "nobody":
             raise NotFound('no node is called "nobody". See the nodes: pulse status')
-        return scribeschemas.BulkDone([scribeschemas.BulkNode(ID, "relay-01", ["edge"])], done=not wanted.dry_run)
+        return BulkDone([BulkNode(ID, "relay-01", ["edge"])], done=not wanted.dry_run)
 
 
 class FakeRotation:
     """A CA whose key can be replaced once, for which it waits for one node."""
 
     def __init__(self) -> None:
-        self.told = certschemas.CaRotation("done", 0, CA_HASH, None, [], 0, "nothing")
+        self.told = CaRotation("done", 0, CA_HASH, None, [], 0, "nothing")
 
-    async def status(self) -> certschemas.CaRotation:
+    async def status(self) -> CaRotation:
         return self.told
 
-    async def rotate(self) -> certschemas.CaRotation:
+    async def rotate(self) -> CaRotation:
         if self.told.step != "done":
             raise Conflict("the CA's key is being replaced already")
-        awaited = certschemas.AwaitedNode("9" * 64, "laptop", False, 2000.0)
-        self.told = certschemas.CaRotation("renewing", 1, "b" * 64, 1000.0, [awaited], 2, "it is retired")
+        awaited = AwaitedNode("9" * 64, "laptop", False, 2000.0)
+        self.told = CaRotation("renewing", 1, "b" * 64, 1000.0, [awaited], 2, "it is retired")
         return self.told
 
 
 class FakeNode:
     """A node with these peers; `stopped` tells that it was asked to stop."""
 
-    def __init__(self, asked: list[object], peers: list[schemas.PeerRow]) -> None:
+    def __init__(self, asked: list[object], peers: list[PeerRow]) -> None:
         self.asked = asked
         self.peers = peers
         self.stopped = threading.Event()
         self.rotating = False
 
-    async def status(self) -> scribeschemas.MeshState:
-        return scribeschemas.MeshState(
+    async def status(self) -> MeshState:
+        return MeshState(
             True, "All well. 2 nodes, 2 direct.", IDENTITY, "0.1.0", 60.0, "0.0.0.0:443", "", 7e6, self.peers, {},
-            stats={ID: scribeschemas.Traffic(1, 2)}, revoked_ids=[], node_meta={}, acl_rules=[], scribe_id=ID,
+            stats={ID: Traffic(1, 2)}, revoked_ids=[], node_meta={}, acl_rules=[], scribe_id=ID,
             network_id="mynet", mesh_cidr="10.100.0.0/16", ca_rotating=self.rotating,
         )  # fmt: skip
 
-    async def identity(self) -> schemas.NodeIdentity:
+    async def identity(self) -> NodeIdentity:
         return IDENTITY
 
-    async def certificate(self) -> schemas.CertificateInfo:
+    async def certificate(self) -> CertificateInfo:
         rotating = self.rotating
-        return schemas.CertificateInfo(
+        return CertificateInfo(
             ID, "relay-01", [], ["10.100.41.7"], "0f", 0.0, 7e6, 7e6, CA_HASH, True, rotating, rotating
         )
 
-    async def certificates(self) -> list[certschemas.FleetCertificate]:
+    async def certificates(self) -> list[FleetCertificate]:
         return [
-            certschemas.FleetCertificate("c" * 64, "cam-7", 0.0, 1e6, -5.0, "ended", False),
-            certschemas.FleetCertificate("d" * 64, "db", 0.0, 6e6, 6 * 86400.0, "late", True),
-            certschemas.FleetCertificate(ID, "relay-01", 0.0, 7e6, 7e6, "good", True),
+            FleetCertificate("c" * 64, "cam-7", 0.0, 1e6, -5.0, "ended", False),
+            FleetCertificate("d" * 64, "db", 0.0, 6e6, 6 * 86400.0, "late", True),
+            FleetCertificate(ID, "relay-01", 0.0, 7e6, 7e6, "good", True),
         ]
 
-    async def ping(self, wanted: schemas.PingRequest) -> schemas.PingReply:
+    async def ping(self, wanted: PingRequest) -> PingReply:
         self.asked.append(wanted)
         if wanted.node == "cam-7":
             raise LinkError("cam-7 did not answer within 1 s")
         if wanted.node == "bug":
             raise ZeroDivisionError("a detail that stays in the log")
-        return schemas.PingReply(ID, "db-server", "10.100.87.53", 0.0228, "quic", "")
+        return PingReply(ID, "db-server", "10.100.87.53", 0.0228, "quic", "")
 
-    async def stop(self) -> schemas.Stopping:
+    async def stop(self) -> Stopping:
         self.stopped.set()
-        return schemas.Stopping(4711)
+        return Stopping(4711)
 
 
 class FakeTokens:
@@ -157,27 +170,27 @@ class FakeTokens:
     def __init__(self, asked: list[object]) -> None:
         self.asked = asked
 
-    async def create(self, wanted: schemas.TokenRequest) -> schemas.TokenCreated:
+    async def create(self, wanted: TokenRequest) -> TokenCreated:
         self.asked.append(wanted)
         if wanted.name == "abc":
             raise Refused(WEAK)
-        return schemas.TokenCreated("s" * 43 + "." + CA_HASH, made(wanted))
+        return TokenCreated("s" * 43 + "." + CA_HASH, made(wanted))
 
-    async def invite(self, wanted: schemas.TokenRequest) -> schemas.Invite:
+    async def invite(self, wanted: TokenRequest) -> Invite:
         self.asked.append(wanted)
-        return schemas.Invite("pls_eyJh", ["relay.example.com:443"], made(wanted))
+        return Invite("pls_eyJh", ["relay.example.com:443"], made(wanted))
 
-    async def all(self) -> list[schemas.TokenInfo]:
+    async def all(self) -> list[TokenInfo]:
         return [TOKEN]
 
-    async def revoke(self, prefix: str) -> schemas.TokenInfo:
+    async def revoke(self, prefix: str) -> TokenInfo:
         self.asked.append(prefix)
         if not TOKEN.id.startswith(prefix):
             raise NotFound(f'no token begins with "{prefix}". See them: pulse token list')
         return TOKEN
 
-    async def master(self) -> schemas.MasterToken:
-        return schemas.MasterToken("m" * 43)
+    async def master(self) -> MasterToken:
+        return MasterToken("m" * 43)
 
 
 class FakeConfig:
@@ -202,41 +215,41 @@ class FakeGovernance:
     def __init__(self, asked: list[object]) -> None:
         self.asked = asked
 
-    async def set_name(self, wanted: schemas.NameRequest) -> schemas.NodeNaming:
+    async def set_name(self, wanted: NameRequest) -> NodeNaming:
         self.asked.append(wanted)
         if wanted.name == "db-server":
             raise Conflict(TAKEN)
-        return schemas.NodeNaming(ID, wanted.name, ["edge"], "1.7")
+        return NodeNaming(ID, wanted.name, ["edge"], "1.7")
 
-    async def add_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming:
+    async def add_tag(self, wanted: TagRequest) -> NodeNaming:
         self.asked.append(wanted)
-        return schemas.NodeNaming(ID, "relay-01", ["edge", wanted.tag], "1.7")
+        return NodeNaming(ID, "relay-01", ["edge", wanted.tag], "1.7")
 
-    async def remove_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming:
+    async def remove_tag(self, wanted: TagRequest) -> NodeNaming:
         self.asked.append(wanted)
         if wanted.tag != "edge":
             raise NotFound(f'relay-01 has no tag "{wanted.tag}" (it has: edge)')
-        return schemas.NodeNaming(ID, "relay-01", [], "1.7")
+        return NodeNaming(ID, "relay-01", [], "1.7")
 
-    async def roles(self) -> schemas.RolesInfo:
+    async def roles(self) -> RolesInfo:
         return ROLES
 
-    async def grant(self, wanted: schemas.RoleRequest) -> schemas.RolesInfo:
+    async def grant(self, wanted: RoleRequest) -> RolesInfo:
         self.asked.append(wanted)
         return ROLES
 
-    async def ungrant(self, wanted: schemas.RoleRequest) -> schemas.RolesInfo:
+    async def ungrant(self, wanted: RoleRequest) -> RolesInfo:
         self.asked.append(wanted)
         if wanted.role == "scribe":
             raise Refused(KEPT)
         return ROLES
 
-    async def revoke(self, wanted: schemas.RevokeRequest) -> schemas.Revoked:
+    async def revoke(self, wanted: RevokeRequest) -> Revoked:
         self.asked.append(wanted)
         if wanted.node_id == "relay-01" and not wanted.force:
             raise Refused(LAST)
         name = ID[:12] if wanted.node_id == ID else wanted.node_id
-        return schemas.Revoked(ID, name, "ca")
+        return Revoked(ID, name, "ca")
 
 
 class FakeKeys:
@@ -245,14 +258,14 @@ class FakeKeys:
     def __init__(self, asked: list[object]) -> None:
         self.asked = asked
 
-    async def create(self, wanted: scribeschemas.ApiKeyRequest) -> scribeschemas.ApiKeyCreated:
+    async def create(self, wanted: ApiKeyRequest) -> ApiKeyCreated:
         self.asked.append(wanted)
-        return scribeschemas.ApiKeyCreated("plk_" + "k" * 43, KEY)
+        return ApiKeyCreated("plk_" + "k" * 43, KEY)
 
-    async def all(self) -> list[scribeschemas.ApiKeyInfo]:
+    async def all(self) -> list[ApiKeyInfo]:
         return [KEY]
 
-    async def revoke(self, named: str) -> scribeschemas.ApiKeyInfo:
+    async def revoke(self, named: str) -> ApiKeyInfo:
         self.asked.append(named)
         if named not in (KEY.name, KEY.id[:4]):
             raise NotFound(f'no key is named "{named}" or begins so. See them: pulse api-key list')
@@ -275,7 +288,7 @@ class FakeControl(Control):
     doctor: FakeDoctor
     stats: FakeStats
 
-    def __init__(self, *peers: schemas.PeerRow, node: type[FakeNode] = FakeNode) -> None:
+    def __init__(self, *peers: PeerRow, node: type[FakeNode] = FakeNode) -> None:
         asked: list[object] = []
         governance, ways, operating = FakeGovernance(asked), FakeWays(asked), FakeOperating(asked)
         super().__init__(

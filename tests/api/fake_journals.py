@@ -1,16 +1,15 @@
 """Journals, answered from memory: the CA's, and the node's own."""
 
-from pulse import eventschemas, schemas
 from pulse.errors import ConfigError
+from pulse.schemas.events import EventInfo, Events, EventsQuery, Moment, MomentQuery, PastPeer
+from pulse.schemas.journal import JournalCheck, JournalEntry
 
-JOINED = eventschemas.EventInfo(3, 1000.0, "join", "9" * 64, "laptop", {"v4": "10.100.9.140"})
-ROAMED = eventschemas.EventInfo(
-    4, 1007.0, "path", "9" * 64, "laptop", {"link": "websocket", "via": "relay-01", "was": ""}
-)
-MOMENT = eventschemas.Moment(
+JOINED = EventInfo(3, 1000.0, "join", "9" * 64, "laptop", {"v4": "10.100.9.140"})
+ROAMED = EventInfo(4, 1007.0, "path", "9" * 64, "laptop", {"link": "websocket", "via": "relay-01", "was": ""})
+MOMENT = Moment(
     1010.0, "db-server", "running", 1007.0, 1020.0, "1.7",
-    [eventschemas.PastPeer("9" * 64, "laptop", "10.100.9.140", "websocket", "relay-01", 1007.0, ["scribe"]),
-     eventschemas.PastPeer("8" * 64, "cam-7", "10.100.77.2", "-", "", None, [])],
+    [PastPeer("9" * 64, "laptop", "10.100.9.140", "websocket", "relay-01", 1007.0, ["scribe"]),
+     PastPeer("8" * 64, "cam-7", "10.100.77.2", "-", "", None, [])],
     ["cam-1"],
 )  # fmt: skip
 
@@ -19,13 +18,13 @@ class FakeCaLog:
     """The journal of a CA that made many tokens."""
 
     def __init__(self) -> None:
-        self.kept = [schemas.JournalEntry(n, 1000.0 + n, "token created", {"id": str(n)}) for n in range(1, 2501)]
+        self.kept = [JournalEntry(n, 1000.0 + n, "token created", {"id": str(n)}) for n in range(1, 2501)]
 
-    async def entries(self, after: int, limit: int) -> list[schemas.JournalEntry]:
+    async def entries(self, after: int, limit: int) -> list[JournalEntry]:
         return [entry for entry in self.kept if entry.seq > after][:limit]
 
-    async def verify(self) -> schemas.JournalCheck:
-        return schemas.JournalCheck(len(self.kept), None, "")
+    async def verify(self) -> JournalCheck:
+        return JournalCheck(len(self.kept), None, "")
 
 
 class FakeHistory:
@@ -37,17 +36,17 @@ class FakeHistory:
         self.trouble = ""
         self.moment = MOMENT
 
-    async def events(self, wanted: eventschemas.EventsQuery) -> eventschemas.Events:
+    async def events(self, wanted: EventsQuery) -> Events:
         self.asked.append(wanted)
         if wanted.type == "foo":
             raise ConfigError('"foo" is no type of event. There are: start, join')
         found = [each for each in self.kept if wanted.after is None or each.seq > wanted.after]
         found = found[: wanted.limit] if wanted.after is not None else found[-wanted.limit :]
-        return eventschemas.Events(found, self.trouble, 3 if self.trouble else 0)
+        return Events(found, self.trouble, 3 if self.trouble else 0)
 
-    async def verify(self) -> schemas.JournalCheck:
-        return schemas.JournalCheck(2, None, "")
+    async def verify(self) -> JournalCheck:
+        return JournalCheck(2, None, "")
 
-    async def at(self, wanted: eventschemas.MomentQuery) -> eventschemas.Moment:
+    async def at(self, wanted: MomentQuery) -> Moment:
         self.asked.append(wanted)
         return self.moment

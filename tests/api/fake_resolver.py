@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from pulse.errors import NotFound, PulseError
-from pulse.resolverschemas import ResolverInfo
+from pulse.schemas.resolver import ResolverInfo
 
 UNTOLD = ResolverInfo(False, "", "pulse0", "127.0.0.1:5353", "")
 TOLD = ResolverInfo(True, "systemd-resolved", "pulse0", "127.0.0.1:5353", "")

@@ -1,7 +1,7 @@
 """A scribe that tells the traffic of two nodes."""
 
 from pulse.errors import Refused
-from pulse.statsschemas import Family, Stats, StatsQuery, TrafficRow
+from pulse.schemas.stats import Family, Stats, StatsQuery, TrafficRow
 from tests.api.fake_ways import ID
 
 DB = "9" * 64

@@ -4,22 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from pulse import scribeschemas
 from pulse.client import Client
 from pulse.errors import NotFound
+from pulse.schemas.scribe import BulkDone, BulkNode, BulkRequest
 from tests.api.fake_control import FakeControl
 from tests.api.fake_ways import ID
 from tests.api.http import say
 
 
 def test_a_change_for_many_reaches_the_node(place: Path, control: FakeControl) -> None:
-    wanted = scribeschemas.BulkRequest("tag:edge", "tag", "infra")
+    wanted = BulkRequest("tag:edge", "tag", "infra")
     with Client(place) as client:
-        assert client.bulk(wanted) == scribeschemas.BulkDone(
-            [scribeschemas.BulkNode(ID, "relay-01", ["edge"])], done=True
-        )
+        assert client.bulk(wanted) == BulkDone([BulkNode(ID, "relay-01", ["edge"])], done=True)
         with pytest.raises(NotFound, match="nobody"):
-            client.bulk(scribeschemas.BulkRequest("nobody", "revoke"))
+            client.bulk(BulkRequest("nobody", "revoke"))
 
     assert control.asked[0] == wanted
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pulse.configschemas import ConfigFile, ConfigWanted, FileSettings
+from pulse.schemas.config import ConfigFile, ConfigWanted, FileSettings
 from tests.api.fake_control import FakeControl
 from tests.api.http import say
 

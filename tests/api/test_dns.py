@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pulse import dnsschemas as said
+from pulse.schemas.dns import RecordRef, RecordRequest
 from tests.api.fake_control import FakeControl
 from tests.api.http import say
 
@@ -18,7 +18,7 @@ def test_records_are_listed_added_and_taken_away(place: Path, control: FakeContr
     status, _, body = say(place, f"POST /api/dns {JSON}", b'{"name":"lan","type":"A","value":"10.9.0.1","ttl":300}')
     assert (status, body["version"], body["records"][0]["ttl"]) == (200, "1.8", 300)
     assert say(place, f"DELETE /api/dns {JSON}", b'{"name":"db.pulse","type":"CNAME"}')[0] == 200
-    assert control.asked == [said.RecordRequest("lan", "A", "10.9.0.1", 300), said.RecordRef("db.pulse", "CNAME")]
+    assert control.asked == [RecordRequest("lan", "A", "10.9.0.1", 300), RecordRef("db.pulse", "CNAME")]
 
 
 @pytest.mark.parametrize(

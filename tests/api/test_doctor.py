@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pulse.client import Client
-from pulse.opsschemas import Checkup
+from pulse.schemas.operating import Checkup
 from tests.api.fake_control import FakeControl
 
 

@@ -2,12 +2,12 @@
 
 from starlette.requests import Request
 
-from pulse import schemas
 from pulse.api.control import Control
 from pulse.api.endpoints import Endpoint
+from pulse.schemas.node import PingReply, PingRequest
 
 
-async def shout(control: Control, _: Request, body: schemas.PingRequest) -> schemas.PingReply:
+async def shout(control: Control, _: Request, body: PingRequest) -> PingReply:
     """Ask loudly."""
     return await control.node.ping(body)
 
@@ -15,6 +15,6 @@ async def shout(control: Control, _: Request, body: schemas.PingRequest) -> sche
 def test_types_and_summary_are_read_off_the_handler() -> None:
     endpoint = Endpoint("POST", "/api/shout", shout)
 
-    assert endpoint.body is schemas.PingRequest
-    assert endpoint.answer is schemas.PingReply
+    assert endpoint.body is PingRequest
+    assert endpoint.answer is PingReply
     assert endpoint.summary == "Ask loudly."

@@ -6,7 +6,7 @@ import pytest
 
 from pulse.client import Client
 from pulse.errors import ConfigError
-from pulse.eventschemas import EventsQuery, MomentQuery
+from pulse.schemas.events import EventsQuery, MomentQuery
 from tests.api.fake_control import FakeControl
 from tests.api.fake_journals import JOINED, MOMENT, ROAMED
 from tests.api.http import say

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from pulse.calls.acls import AclCalls
 from pulse.client import Client
-from pulse.policyschemas import HitsQuery
+from pulse.schemas.policy import HitsQuery
 from tests.api.fake_acls import OWN, SUMMED
 from tests.api.fake_control import FakeControl
 from tests.api.http import say
@@ -11,7 +12,7 @@ from tests.api.http import say
 
 def test_hits_of_all_and_of_this_node_are_told(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
-        assert (client.hits(HitsQuery()), client.hits(HitsQuery(here=True))) == (SUMMED, OWN)
+        assert (AclCalls(client).hits(HitsQuery()), AclCalls(client).hits(HitsQuery(here=True))) == (SUMMED, OWN)
 
 
 def test_whose_hits_is_yes_or_no(place: Path, control: FakeControl) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from pulse.api.metrics import KIND, exposition
-from pulse.statsschemas import Family
+from pulse.schemas.stats import Family
 from tests.api.doors import Doors, doors
 from tests.api.fake_stats import DB, EVIL
 from tests.api.fake_ways import ID

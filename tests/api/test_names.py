@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pulse import schemas
 from pulse.client import Client
 from pulse.errors import Conflict, NotFound
+from pulse.schemas.names import NameRequest, NodeNaming, TagRequest
 from tests.api.fake_control import TAKEN, FakeControl
 from tests.api.fake_ways import ID
 from tests.api.http import say
@@ -16,13 +16,13 @@ JSON = "Content-Type: application/json"
 
 def test_names_and_tags_reach_the_node(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
-        assert client.set_name("4be2", "relay-01") == schemas.NodeNaming(ID, "relay-01", ["edge"], "1.7")
+        assert client.set_name("4be2", "relay-01") == NodeNaming(ID, "relay-01", ["edge"], "1.7")
         assert client.add_tag("4be2", "infra").tags == ["edge", "infra"]
         assert client.remove_tag("4be2", "edge").tags == []
 
     name, tag, untag = (
-        schemas.NameRequest("4be2", "relay-01"),
-        *(schemas.TagRequest("4be2", t) for t in ("infra", "edge")),
+        NameRequest("4be2", "relay-01"),
+        *(TagRequest("4be2", t) for t in ("infra", "edge")),
     )
     assert control.asked == [name, tag, untag]
 

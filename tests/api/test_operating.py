@@ -8,7 +8,7 @@ from pulse.api.endpoints import LOCAL
 from pulse.api.operating import ENDPOINTS
 from pulse.client import Client
 from pulse.errors import Refused
-from pulse.opsschemas import Reloaded, RemoteSettings, Restarting, RestartRequest
+from pulse.schemas.operating import Reloaded, RemoteSettings, Restarting, RestartRequest
 from tests.api.fake_control import FakeControl
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pulse import schemas
 from pulse.client import Client
 from pulse.errors import NotFound
+from pulse.schemas.pin import PinRequest, UnpinRequest
 from tests.api.fake_control import FakeControl
 from tests.api.fake_ways import pinned
 from tests.api.http import say
@@ -21,9 +21,9 @@ def test_pins_reach_the_node(place: Path, control: FakeControl) -> None:
         assert client.unpin("db-server").via == ""
 
     assert control.asked == [
-        schemas.PinRequest("9999", "relay-01"),
-        schemas.PinRequest("db-server", direct=True),
-        schemas.UnpinRequest("db-server"),
+        PinRequest("9999", "relay-01"),
+        PinRequest("db-server", direct=True),
+        UnpinRequest("db-server"),
     ]
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pulse import schemas
 from pulse.client import Client
 from pulse.errors import Refused
+from pulse.schemas.revoke import Revoked, RevokeRequest
 from tests.api.fake_control import LAST, FakeControl
 from tests.api.fake_ways import ID
 from tests.api.http import say
@@ -16,10 +16,10 @@ JSON = "Content-Type: application/json"
 
 def test_a_node_to_revoke_reaches_the_node(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
-        assert client.revoke("cam-7") == schemas.Revoked(ID, "cam-7", "ca")
+        assert client.revoke("cam-7") == Revoked(ID, "cam-7", "ca")
         client.revoke("relay-01", force=True)
 
-    assert control.asked == [schemas.RevokeRequest("cam-7"), schemas.RevokeRequest("relay-01", force=True)]
+    assert control.asked == [RevokeRequest("cam-7"), RevokeRequest("relay-01", force=True)]
 
 
 def test_the_last_ca_is_refused_in_the_words_of_the_node(place: Path, control: FakeControl) -> None:

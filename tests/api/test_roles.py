@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pulse import schemas
 from pulse.client import Client
 from pulse.errors import Refused
+from pulse.schemas.roles import RoleRequest
 from tests.api.fake_control import KEPT, ROLES, FakeControl
 from tests.api.http import say
 
@@ -15,10 +15,10 @@ JSON = "Content-Type: application/json"
 
 def test_roles_are_told_given_and_taken(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
-        granted = client.grant(schemas.RoleRequest("laptop", "operator"))
+        granted = client.grant(RoleRequest("laptop", "operator"))
         assert client.roles() == granted == client.ungrant("laptop", "operator") == ROLES
 
-    assert control.asked == [schemas.RoleRequest("laptop", "operator")] * 2
+    assert control.asked == [RoleRequest("laptop", "operator")] * 2
 
 
 def test_a_refusal_arrives_in_the_words_of_the_node(place: Path, control: FakeControl) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pulse import configschemas as said
+from pulse.schemas.config import TemplateRef, TemplateRequest
 from tests.api.fake_control import FakeControl
 from tests.api.http import say
 
@@ -17,7 +17,7 @@ def test_templates_are_listed_set_and_taken_away(place: Path, control: FakeContr
 
     assert say(place, f"PUT /api/templates {JSON}", b'{"name":"db","tags":["db"],"ttl":"4h"}')[0] == 200
     assert say(place, f"DELETE /api/templates {JSON}", b'{"name":"web"}')[0] == 200
-    assert control.asked == [said.TemplateRequest("db", ["db"], "", "4h"), said.TemplateRef("web")]
+    assert control.asked == [TemplateRequest("db", ["db"], "", "4h"), TemplateRef("web")]
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"name":"web","uses":1}', b'{"name":"web","ttl":"soon"}'])

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pulse import pathschemas
 from pulse.client import Client
+from pulse.schemas.paths import TraceRequest
 from tests.api.fake_control import FakeControl
 
 
@@ -11,4 +11,4 @@ def test_a_trace_arrives_whole(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
         assert client.trace("laptop", 1.5) == control.ways.way
 
-    assert control.asked == [pathschemas.TraceRequest("laptop", 1.5)]
+    assert control.asked == [TraceRequest("laptop", 1.5)]

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pulse import pathschemas
 from pulse.client import Client
+from pulse.schemas.paths import WhyRequest
 from tests.api.fake_control import FakeControl
 
 
@@ -11,4 +11,4 @@ def test_a_reason_arrives_whole(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
         assert client.why("laptop", "db-server", 1.5) == control.ways.reason
 
-    assert control.asked == [pathschemas.WhyRequest("laptop", "db-server", 1.5)]
+    assert control.asked == [WhyRequest("laptop", "db-server", 1.5)]

@@ -21,6 +21,10 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "core/facts.py": "declarations",
     "core/effects.py": "declarations",
     "core/paths/news.py": "declarations",
+    **{
+        f"schemas/{each}.py": "declarations: tests/schemas/test_schemas.py reads all that is said and heard"
+        for each in ("structs", "journal", "names", "node", "pin", "revoke", "roles", "tokens")
+    },
     "net/links.py": "a protocol: the fakes and net/dataplane.py implement it",
 }
 

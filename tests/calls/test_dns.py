@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pulse import dnsschemas as said
 from pulse.calls.dns import DnsCalls
 from pulse.client import Client
+from pulse.schemas.dns import RecordRef, RecordRequest
 from tests.api.fake_control import FakeControl, serving
 
 
@@ -12,6 +12,6 @@ def test_every_call_says_what_is_wanted_and_reads_what_comes(tmp_path: Path) -> 
     with serving(tmp_path / "s", FakeControl()) as control, Client(tmp_path / "s") as client:
         calls = DnsCalls(client)
         assert [each.name for each in calls.records()] == ["db.pulse"]
-        assert calls.add(said.RecordRequest("lan", "A", "10.9.0.1")).version == "1.8"
-        assert calls.remove(said.RecordRef("db.pulse", "CNAME")).records == calls.records()
-    assert control.asked == [said.RecordRequest("lan", "A", "10.9.0.1"), said.RecordRef("db.pulse", "CNAME")]
+        assert calls.add(RecordRequest("lan", "A", "10.9.0.1")).version == "1.8"
+        assert calls.remove(RecordRef("db.pulse", "CNAME")).records == calls.records()
+    assert control.asked == [RecordRequest("lan", "A", "10.9.0.1"), RecordRef("db.pulse", "CNAME")]

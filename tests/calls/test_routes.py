@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pulse import routeschemas
 from pulse.calls.routes import RouteCalls
 from pulse.client import Client
 from pulse.errors import ConfigError, NotFound
+from pulse.schemas.routes import RouteRef, RouteRequest
 from tests.api.fake_control import FakeControl
 from tests.api.fake_routes import ROUTE
 
@@ -21,8 +21,8 @@ def client(place: Path, control: FakeControl) -> Iterator[Client]:
 
 
 def test_routes_are_listed_stated_approved_and_taken_away(client: Client, control: FakeControl) -> None:
-    wanted = routeschemas.RouteRequest("db-server", "192.168.7.0/24", "10.7.7.0/24")
-    named = routeschemas.RouteRef("0.0.0.0/0", "relay-01")
+    wanted = RouteRequest("db-server", "192.168.7.0/24", "10.7.7.0/24")
+    named = RouteRef("0.0.0.0/0", "relay-01")
 
     assert RouteCalls(client).all() == [ROUTE]
     assert RouteCalls(client).add(wanted).cidr == "10.7.7.0/24"
@@ -33,6 +33,6 @@ def test_routes_are_listed_stated_approved_and_taken_away(client: Client, contro
 
 def test_an_unknown_range_is_not_found(client: Client) -> None:
     with pytest.raises(NotFound, match="no node offers"):
-        RouteCalls(client).approve(routeschemas.RouteRef("10.0.0.0/8"))
+        RouteCalls(client).approve(RouteRef("10.0.0.0/8"))
     with pytest.raises(ConfigError, match="does not fit"):
-        RouteCalls(client).approve(routeschemas.RouteRef("1" * 65))
+        RouteCalls(client).approve(RouteRef("1" * 65))

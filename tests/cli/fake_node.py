@@ -6,11 +6,13 @@ import signal
 from collections.abc import Callable
 from contextlib import closing
 
-from pulse import schemas, settings, startschemas
+from pulse import settings
 from pulse.api.app import build
 from pulse.api.server import ApiService, ControlSocket
 from pulse.config import NodeConfig
 from pulse.errors import Refused, SystemRefused
+from pulse.schemas.node import Stopping
+from pulse.schemas.start import Joined, Started
 from tests.api.fake_control import IDENTITY, WEAK, FakeControl, FakeNode
 
 NO_TUN = "cannot create pulse0: this user lacks CAP_NET_ADMIN.\nRun it with sudo, or without --tun"
@@ -23,12 +25,12 @@ TAKEN = (
 class StoppingNode(FakeNode):
     """Stops the process when asked to."""
 
-    async def stop(self) -> schemas.Stopping:
+    async def stop(self) -> Stopping:
         asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGTERM)
-        return schemas.Stopping(os.getpid())
+        return Stopping(os.getpid())
 
 
-async def run(config: NodeConfig, ready: Callable[[startschemas.Started], None], *_: object) -> None:
+async def run(config: NodeConfig, ready: Callable[[Started], None], *_: object) -> None:
     match os.environ["FAKE_NODE"]:
         case "refuse":
             raise SystemRefused(NO_TUN)
@@ -46,7 +48,7 @@ async def run(config: NodeConfig, ready: Callable[[startschemas.Started], None],
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(ApiService(build(FakeControl(node=StoppingNode)), socket).run())
             ready(
-                startschemas.Started(
+                Started(
                     IDENTITY, "0.0.0.0:443", ["relay.example.com:443"], "", True, str(config.data_dir), "pls_eyJhQ",
                     socks=config.socks.listen if config.socks.enabled else "",
                     api_problem=TAKEN if os.environ["FAKE_NODE"] == "port taken" else "",
@@ -57,13 +59,11 @@ async def run(config: NodeConfig, ready: Callable[[startschemas.Started], None],
             serving.cancel()
 
 
-async def join(config: NodeConfig, progress: Callable[[str], None]) -> startschemas.Joined:
+async def join(config: NodeConfig, progress: Callable[[str], None]) -> Joined:
     if len(config.join.token) < 32 and not config.join.invite:
         raise Refused(WEAK)
     progress("reached relay.example.com:443 (quic, 23 ms)")
     progress("CA a91f 22c0 77e4 is the one in the invite")
     config.identity_dir.mkdir(mode=0o700, parents=True)
     (config.data_dir / "joined.json").write_bytes(settings.dumps(config))
-    return startschemas.Joined(
-        IDENTITY, 7e6, pinned=True, address="relay.example.com:443", data_dir=str(config.data_dir)
-    )
+    return Joined(IDENTITY, 7e6, pinned=True, address="relay.example.com:443", data_dir=str(config.data_dir))

@@ -4,7 +4,16 @@ import json
 
 import pytest
 
-from pulse import policyschemas as said
+from pulse.schemas.policy import (
+    AssertionRef,
+    AssertionRequest,
+    Connection,
+    FlowRequest,
+    RuleFile,
+    RuleMove,
+    RuleRef,
+    RuleRequest,
+)
 from tests.api.fake_acls import CLOSES, MISTYPED, OPEN
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
@@ -61,7 +70,7 @@ def test_an_explanation_names_verdict_nearest_rule_way_out_and_who_enforces_it(
         "to allow: pulse tag laptop backend",
         "enforced: by laptop before sending; relay-01; db-server",
     ]
-    assert control.asked == [said.FlowRequest("laptop", "db-server", "", 5432)]
+    assert control.asked == [FlowRequest("laptop", "db-server", "", 5432)]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +83,7 @@ def test_a_destination_is_a_node_with_or_without_a_port(
 ) -> None:
     shell.node("acl", "explain", "laptop", typed)
 
-    assert control.asked == [said.FlowRequest("laptop", node, "", port)]
+    assert control.asked == [FlowRequest("laptop", node, "", port)]
 
 
 def test_unknown_nodes_and_ports_are_refused_with_the_next_step(shell: Shell, control: FakeControl) -> None:
@@ -97,7 +106,7 @@ def test_a_rule_is_added_as_it_was_typed_and_gains_and_losses_are_told(shell: Sh
     )  # fmt: skip
 
     assert control.asked == [
-        said.RuleRequest(
+        RuleRequest(
             source=["web", "tag:x", "a3f2*"], destination=["*"], action="deny", ports=["22", "8000-8100"],
             proto=["tcp", "udp"], ttl=14400.0, window="mon-fri,09:00-18:00", note="why", place=1, redundant=True,
             ahead=True,
@@ -137,8 +146,8 @@ def test_what_closes_the_ssh_connection_needs_force(shell: Shell, control: FakeC
 
     assert (refused.code, refused.err, forced.code) == (3, f"error: {CLOSES}\n", 0)
     first = control.asked[0]
-    assert isinstance(first, said.RuleRequest)
-    assert first.through == said.Connection("10.100.0.2", "10.100.0.1", 22)
+    assert isinstance(first, RuleRequest)
+    assert first.through == Connection("10.100.0.2", "10.100.0.1", 22)
 
 
 def test_rules_are_removed_and_moved_by_number_or_id(shell: Shell, control: FakeControl) -> None:
@@ -147,9 +156,9 @@ def test_rules_are_removed_and_moved_by_number_or_id(shell: Shell, control: Fake
     moved = shell.node("acl", "move", "2", "1")
 
     assert control.asked == [
-        said.RuleRef(index=1),
-        said.RuleRef(id="r7", dry_run=True),
-        said.RuleMove(index=2, place=1),
+        RuleRef(index=1),
+        RuleRef(id="r7", dry_run=True),
+        RuleMove(index=2, place=1),
     ]
     assert removed.out.splitlines() == [
         "removed rule 1 (r1): allow tag:backend → tag:db tcp 5432",
@@ -181,8 +190,8 @@ def test_tests_come_and_go(shell: Shell, control: FakeControl) -> None:
     line = "test t1: tag:dev → tag:prod tcp 22 must be denied"
     assert done.out == f"added {line}. The rules see to it, and no edit may break it.\n"
     assert removed.out == f"removed {line}\n"
-    asked = said.AssertionRequest(source="tag:dev", destination="tag:prod", expect="deny", port=22)
-    assert control.asked == [asked, said.AssertionRef(id="t1")]
+    asked = AssertionRequest(source="tag:dev", destination="tag:prod", expect="deny", port=22)
+    assert control.asked == [asked, AssertionRef(id="t1")]
     assert json.loads(shell.node("acl", "test", "add", "--from", "a", "--to", "b", "--json").out)["test"]["id"] == "t1"
 
 
@@ -227,7 +236,7 @@ def test_a_file_is_compared_with_the_rules_in_force(shell: Shell, control: FakeC
 
     assert done.out.splitlines()[0] == "gained  laptop → db-server  tcp 5432"
     (asked,) = control.asked
-    assert isinstance(asked, said.RuleFile)
+    assert isinstance(asked, RuleFile)
     assert [each.action for each in asked.rules] == ["allow", "deny"]
 
 

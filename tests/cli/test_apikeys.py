@@ -2,7 +2,7 @@
 
 import json
 
-from pulse.scribeschemas import ApiKeyRequest
+from pulse.schemas.scribe import ApiKeyRequest
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
 

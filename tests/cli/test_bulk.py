@@ -2,7 +2,7 @@
 
 import json
 
-from pulse import scribeschemas
+from pulse.schemas.scribe import BulkRequest
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
 
@@ -11,7 +11,7 @@ def test_those_a_pattern_fits_are_tagged_and_shown(shell: Shell, control: FakeCo
     done = shell.node("bulk", "tag:edge", "tag", "infra")
 
     assert (done.code, done.out) == (0, "4be27a3391c0  relay-01  edge\n1 node tagged\n")
-    assert control.asked == [scribeschemas.BulkRequest("tag:edge", "tag", "infra")]
+    assert control.asked == [BulkRequest("tag:edge", "tag", "infra")]
 
 
 def test_a_dry_run_only_says_to_whom(shell: Shell, control: FakeControl) -> None:
@@ -24,7 +24,7 @@ def test_nobody_is_revoked_in_numbers_without_a_yes(shell: Shell, control: FakeC
 
     assert (done.code, done.out) == (2, "4be27a3391c0  relay-01  edge\n")
     assert "pulse bulk 'tag:edge' revoke --yes" in done.err
-    assert control.asked == [scribeschemas.BulkRequest("tag:edge", "revoke", dry_run=True)]
+    assert control.asked == [BulkRequest("tag:edge", "revoke", dry_run=True)]
     assert shell.node("bulk", "tag:edge", "revoke", "--yes").out.endswith("1 node revoked\n")
 
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from pulse import schemas
+from pulse.schemas.journal import JournalCheck, JournalEntry
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
 
@@ -34,8 +34,8 @@ def test_a_journal_that_holds_is_said_to(shell: Shell, control: FakeControl) -> 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]])
 def test_a_broken_journal_is_an_error(shell: Shell, control: FakeControl, flags: list[str]) -> None:
-    async def verify() -> schemas.JournalCheck:
-        return schemas.JournalCheck(16, 17, "its hash does not fit", 1000.0)
+    async def verify() -> JournalCheck:
+        return JournalCheck(16, 17, "its hash does not fit", 1000.0)
 
     control.ca.verify = verify  # type: ignore[method-assign]
     done = shell.node("ca", "log", "--verify", *flags)
@@ -52,7 +52,7 @@ def test_follow_goes_on_with_what_is_new(shell: Shell, control: FakeControl) -> 
     looked = threading.Event()
     answer = control.ca.entries
 
-    async def entries(after: int, limit: int) -> list[schemas.JournalEntry]:
+    async def entries(after: int, limit: int) -> list[JournalEntry]:
         if after == 2500:
             looked.set()
         return await answer(after, limit)
@@ -62,7 +62,7 @@ def test_follow_goes_on_with_what_is_new(shell: Shell, control: FakeControl) -> 
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=shell.variables()) as following:
         assert following.stdout is not None
         assert looked.wait(30)
-        control.ca.kept.append(schemas.JournalEntry(2501, 9.0, "token revoked", {}))
+        control.ca.kept.append(JournalEntry(2501, 9.0, "token revoked", {}))
         line = following.stdout.readline()
         following.terminate()
 

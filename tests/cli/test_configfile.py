@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from pulse import configschemas as said
 from pulse.cli import configtext
 from pulse.errors import ConfigError
+from pulse.schemas.config import ConfigFile, ConfigWanted, FileSettings
 from tests.api.fake_configs import FILE
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
 
 OTHER = '[settings]\nmesh_cidr = "10.100.0.0/16"\n'
 RULE = OTHER + "[[acl]]\nfrom = '*'\nto = '*'\n"
-WANTED = said.ConfigWanted(said.ConfigFile(settings=said.FileSettings("10.100.0.0/16")))
+WANTED = ConfigWanted(ConfigFile(settings=FileSettings("10.100.0.0/16")))
 
 
 def typed(shell: Shell, text: str) -> str:
@@ -106,7 +106,7 @@ def test_with_nothing_to_do_nothing_is_applied(shell: Shell, control: FakeContro
     done = shell.node("config", "apply", text)
 
     assert done.code == 0
-    assert [type(each) for each in control.asked] == [said.ConfigWanted]
+    assert [type(each) for each in control.asked] == [ConfigWanted]
 
 
 @pytest.mark.parametrize(

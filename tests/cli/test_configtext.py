@@ -6,16 +6,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pulse import configschemas as said
 from pulse.cli import configtext
 from pulse.errors import ConfigError, NotFound
+from pulse.schemas.config import ConfigFile, FileAssertion, FileRecord, FileRoute, FileRule, FileSettings, FileTemplate
 
 OTHER = '[settings]\nmesh_cidr = "10.100.0.0/16"\n'
 RULE = OTHER + "[[acl]]\nfrom = '*'\nto = '*'\n"
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 rules = st.builds(
-    said.FileRule,
+    FileRule,
     id=words,
     source=st.lists(words, max_size=2),
     destination=st.lists(words, max_size=2),
@@ -26,23 +26,21 @@ rules = st.builds(
     note=words,
 )
 files = st.builds(
-    said.ConfigFile,
-    settings=st.builds(said.FileSettings, words),
+    ConfigFile,
+    settings=st.builds(FileSettings, words),
     names=st.dictionaries(words, words, max_size=2),
     tags=st.dictionaries(words, st.lists(words, max_size=2), max_size=2),
     acl=st.lists(rules, max_size=2),
-    tests=st.lists(st.builds(said.FileAssertion, source=words, destination=words), max_size=2),
-    templates=st.dictionaries(
-        words, st.builds(said.FileTemplate, name=words, ttl=st.none() | st.just("4h")), max_size=2
-    ),
-    zones=st.lists(st.builds(said.FileRecord, words, words, words), max_size=2),
-    routes=st.lists(st.builds(said.FileRoute, words, words, approved=st.booleans()), max_size=2),
+    tests=st.lists(st.builds(FileAssertion, source=words, destination=words), max_size=2),
+    templates=st.dictionaries(words, st.builds(FileTemplate, name=words, ttl=st.none() | st.just("4h")), max_size=2),
+    zones=st.lists(st.builds(FileRecord, words, words, words), max_size=2),
+    routes=st.lists(st.builds(FileRoute, words, words, approved=st.booleans()), max_size=2),
 )
 
 
 @given(file=files)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_written_is_read_as_the_same(tmp_path: Path, file: said.ConfigFile) -> None:
+def test_what_is_written_is_read_as_the_same(tmp_path: Path, file: ConfigFile) -> None:
     path = tmp_path / "mesh.toml"
     path.write_text(configtext.written(file), encoding="utf-8")
 
@@ -50,11 +48,9 @@ def test_what_is_written_is_read_as_the_same(tmp_path: Path, file: said.ConfigFi
 
 
 def test_a_file_is_written_for_people_and_for_differences() -> None:
-    rules = [said.FileRule(id=each, source=["web"], destination=["tag:db"], expires=1_790_000_000.0) for each in "ab"]
+    rules = [FileRule(id=each, source=["web"], destination=["tag:db"], expires=1_790_000_000.0) for each in "ab"]
     tags = {"web": [f"tag-{number}" for number in range(20)], "a b": ["x"]}
-    file = said.ConfigFile(
-        settings=said.FileSettings("10.0.0.0/8"), tags=tags, acl=rules, templates={"w": said.FileTemplate()}
-    )
+    file = ConfigFile(settings=FileSettings("10.0.0.0/8"), tags=tags, acl=rules, templates={"w": FileTemplate()})
     lines = configtext.written(file).splitlines()
 
     assert lines[lines.index("[[acl]]") :] == [

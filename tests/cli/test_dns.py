@@ -2,7 +2,7 @@
 
 import json
 
-from pulse import dnsschemas as said
+from pulse.schemas.dns import RecordRef, RecordRequest
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
 
@@ -19,7 +19,7 @@ def test_records_are_listed(shell: Shell, control: FakeControl) -> None:
 def test_a_record_is_added(shell: Shell, control: FakeControl) -> None:
     done = shell.node("dns", "add", "lan", "A", "10.9.0.1", "--ttl", "300")
     assert (done.out, done.err) == ("added lan A 10.9.0.1, ttl 300 s\nnetwork config 1.8\n", "")
-    assert control.asked == [said.RecordRequest("lan", "A", "10.9.0.1", 300)]
+    assert control.asked == [RecordRequest("lan", "A", "10.9.0.1", 300)]
     done = shell.node("dns", "add", "_pg._tcp.db", "SRV", "0 0 5432 vm-1.pulse", "--json")
     assert json.loads(done.out)["note"].startswith("nothing is called vm-1.pulse")
 
@@ -33,7 +33,7 @@ def test_records_are_taken_away(shell: Shell, control: FakeControl) -> None:
     done = shell.node("dns", "remove", "db.pulse", "CNAME")
     assert done.out == "removed db.pulse CNAME vm-01.pulse, ttl 60 s\nnetwork config 1.8\n"
     shell.node("dns", "remove", "db.pulse", "CNAME", "vm-01.pulse")
-    assert control.asked == [said.RecordRef("db.pulse", "CNAME"), said.RecordRef("db.pulse", "CNAME", "vm-01.pulse")]
+    assert control.asked == [RecordRef("db.pulse", "CNAME"), RecordRef("db.pulse", "CNAME", "vm-01.pulse")]
 
 
 def test_no_is_said_in_words(shell: Shell, control: FakeControl) -> None:

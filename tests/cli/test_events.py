@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from pulse import eventschemas, schemas
-from pulse.eventschemas import EventInfo, EventsQuery
+from pulse.schemas.events import EventInfo, Events, EventsQuery
+from pulse.schemas.journal import JournalCheck
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
 
@@ -59,8 +59,8 @@ def test_a_journal_that_holds_is_said_to(shell: Shell, control: FakeControl) -> 
 def test_a_broken_journal_is_an_error_that_names_number_and_time(
     shell: Shell, control: FakeControl, flags: list[str]
 ) -> None:
-    async def verify() -> schemas.JournalCheck:
-        return schemas.JournalCheck(16, 17, "entry 17 was changed", 1000.0)
+    async def verify() -> JournalCheck:
+        return JournalCheck(16, 17, "entry 17 was changed", 1000.0)
 
     control.events.verify = verify  # type: ignore[method-assign]
     done = shell.node("events", "--verify", *flags)
@@ -77,7 +77,7 @@ def test_follow_goes_on_with_what_is_new(shell: Shell, control: FakeControl) -> 
     looked = threading.Event()
     answer = control.events.events
 
-    async def events(wanted: EventsQuery) -> eventschemas.Events:
+    async def events(wanted: EventsQuery) -> Events:
         if wanted.after == 4:
             looked.set()
         return await answer(wanted)

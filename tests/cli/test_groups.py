@@ -2,7 +2,7 @@
 
 import json
 
-from pulse import policyschemas as said
+from pulse.schemas.policy import GroupRequest
 from tests.api.fake_acls import OPEN
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
@@ -22,7 +22,7 @@ def test_a_group_is_set_whole_and_what_comes_of_it_is_told(shell: Shell, control
     done = shell.node("groups", "set", "ops", "laptop", "tag:admin", "--dry-run")
 
     assert done.out.startswith("would have set group ops\ngained  laptop → db-server")
-    assert control.asked == [said.GroupRequest("ops", ["laptop", "tag:admin"], dry_run=True)]
+    assert control.asked == [GroupRequest("ops", ["laptop", "tag:admin"], dry_run=True)]
     assert shell.node("groups", "set", "ops").code == 2
 
 

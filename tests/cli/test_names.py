@@ -2,7 +2,7 @@
 
 import json
 
-from pulse import schemas
+from pulse.schemas.names import NameRequest
 from tests.api.fake_control import TAKEN, FakeControl
 from tests.api.fake_ways import ID
 from tests.cli.shell import Shell
@@ -12,7 +12,7 @@ def test_a_name_is_given_and_said(shell: Shell, control: FakeControl) -> None:
     done = shell.node("name", "4be2", "relay-01")
 
     assert (done.code, done.out) == (0, "4be27a3391c0 is relay-01 from now on\n")
-    assert control.asked == [schemas.NameRequest("4be2", "relay-01")]
+    assert control.asked == [NameRequest("4be2", "relay-01")]
 
 
 def test_a_name_that_is_taken_names_its_holder_and_the_next_step(shell: Shell, control: FakeControl) -> None:

@@ -2,8 +2,8 @@
 
 import json
 
-from pulse import schemas
 from pulse.errors import LinkError
+from pulse.schemas.node import PingRequest
 from tests.api.fake_control import CA_HASH, FakeControl
 from tests.api.fake_ways import ID
 from tests.cli.shell import Shell
@@ -30,7 +30,7 @@ def test_ping_says_who_answered_how_fast_and_by_what_way(shell: Shell, control: 
     done = shell.node("ping", "db-server", "-c", "1")
 
     assert (done.code, done.out) == (0, "db-server (10.100.87.53) answered in 22.8 ms by quic\n")
-    assert control.asked == [schemas.PingRequest("db-server", 5.0)]
+    assert control.asked == [PingRequest("db-server", 5.0)]
 
 
 def test_several_pings_are_summed_up(shell: Shell, control: FakeControl) -> None:

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from pulse import opsschemas
 from pulse.errors import ConfigError, Refused
+from pulse.schemas.operating import RemoteSettings, RestartRequest
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
 
@@ -21,7 +21,7 @@ def test_a_reload_says_what_is_in_force_and_what_waits(shell: Shell) -> None:
 
 def test_another_node_is_restarted(shell: Shell, control: FakeControl) -> None:
     assert shell.node("restart", "laptop").out == "laptop restarts: pulse ping laptop\n"
-    assert control.asked == [opsschemas.RestartRequest("laptop")]
+    assert control.asked == [RestartRequest("laptop")]
 
     refused = shell.node("restart", "cam-7")
     assert refused.code == Refused.exit_code
@@ -33,7 +33,7 @@ def test_settings_of_another_node_are_changed(shell: Shell, control: FakeControl
 
     assert done.out == "in force now: node.log_level, tun.queues\n"
     wanted = {"node.log_level": "debug", "tun.queues": "2"}
-    assert control.asked == [opsschemas.RemoteSettings("laptop", wanted)]
+    assert control.asked == [RemoteSettings("laptop", wanted)]
 
 
 @pytest.mark.parametrize(

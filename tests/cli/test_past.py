@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
-from pulse.eventschemas import MomentQuery
+from pulse.schemas.events import MomentQuery
 from pulse.wording import DASH
 from tests.api.fake_control import FakeControl
 from tests.api.fake_journals import MOMENT

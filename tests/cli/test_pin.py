@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pulse import schemas
+from pulse.schemas.pin import PinRequest
 from tests.api.fake_control import FakeControl
 from tests.api.fake_ways import AWAY
 from tests.cli.shell import Shell
@@ -15,14 +15,14 @@ def test_a_node_is_pinned_to_a_neighbour(shell: Shell, control: FakeControl, wor
     done = shell.node("pin", *words)
 
     assert (done.code, done.out) == (0, "db-server is pinned over relay-01\n")
-    assert control.asked == [schemas.PinRequest("db-server", "relay-01")]
+    assert control.asked == [PinRequest("db-server", "relay-01")]
 
 
 def test_a_node_is_pinned_to_its_own_link(shell: Shell, control: FakeControl) -> None:
     done = shell.node("pin", "db-server", "--direct")
 
     assert (done.code, done.out) == (0, "db-server is pinned to its own link\n")
-    assert control.asked == [schemas.PinRequest("db-server", direct=True)]
+    assert control.asked == [PinRequest("db-server", direct=True)]
 
 
 def test_a_pin_that_cannot_be_followed_now_is_kept_and_says_so(shell: Shell, control: FakeControl) -> None:

@@ -2,7 +2,7 @@
 
 import json
 
-from pulse import schemas
+from pulse.schemas.revoke import RevokeRequest
 from tests.api.fake_control import LAST, FakeControl
 from tests.api.fake_ways import ID
 from tests.cli.shell import Shell
@@ -14,12 +14,12 @@ def test_a_node_is_revoked_and_the_way_back_named(shell: Shell, control: FakeCon
     assert done.code == 0
     assert done.out.splitlines()[0] == "revoked cam-7 (4be27a3391c0)"
     assert "only with a new key" in done.out
-    assert control.asked == [schemas.RevokeRequest("cam-7")]
+    assert control.asked == [RevokeRequest("cam-7")]
 
 
 def test_the_flag_may_be_left_out(shell: Shell, control: FakeControl) -> None:
     assert shell.node("revoke", "cam-7").code == 0
-    assert control.asked == [schemas.RevokeRequest("cam-7")]
+    assert control.asked == [RevokeRequest("cam-7")]
 
 
 def test_a_node_without_a_name_is_said_once(shell: Shell, control: FakeControl) -> None:

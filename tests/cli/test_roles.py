@@ -2,7 +2,7 @@
 
 import json
 
-from pulse import schemas
+from pulse.schemas.roles import RoleRequest
 from pulse.wording import DASH
 from tests.api.fake_control import KEPT, FakeControl
 from tests.cli.shell import Shell
@@ -23,7 +23,7 @@ def test_roles_are_a_table(shell: Shell, control: FakeControl) -> None:
 def test_a_role_is_given_and_taken(shell: Shell, control: FakeControl) -> None:
     assert shell.node("ca", "grant", "laptop", "operator").code == 0
     assert json.loads(shell.node("ca", "ungrant", "laptop", "operator", "--json").out)["scribe_epoch"] == 1
-    assert control.asked == [schemas.RoleRequest("laptop", "operator")] * 2
+    assert control.asked == [RoleRequest("laptop", "operator")] * 2
 
 
 def test_what_is_refused_says_why(shell: Shell, control: FakeControl) -> None:

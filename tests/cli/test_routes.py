@@ -3,7 +3,7 @@
 from msgspec import json
 
 from pulse.errors import NotFound
-from pulse.routeschemas import RouteRef, RouteRequest
+from pulse.schemas.routes import RouteRef, RouteRequest
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
 

@@ -6,7 +6,7 @@ import pytest
 
 from pulse.cli import rulefile
 from pulse.errors import ConfigError
-from pulse.policyschemas import RuleText
+from pulse.schemas.policy import RuleText
 
 
 def written(place: Path, content: bytes) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pulse.cli.ssh import connection
-from pulse.policyschemas import Connection
+from pulse.schemas.policy import Connection
 
 
 def test_it_is_told_by_the_environment() -> None:

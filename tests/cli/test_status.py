@@ -9,7 +9,7 @@ import subprocess
 import msgspec
 import pytest
 
-from pulse import scribeschemas
+from pulse.schemas.scribe import MeshState
 from pulse.wording import DASH
 from tests.api.fake_control import FakeControl, peer
 from tests.api.fake_ways import AWAY, pinned
@@ -97,7 +97,7 @@ def test_json_is_the_whole_answer(shell: Shell, control: FakeControl) -> None:
 def test_only_check_makes_ill_an_exit_code(shell: Shell, control: FakeControl) -> None:
     well = control.node.status
 
-    async def status() -> scribeschemas.MeshState:
+    async def status() -> MeshState:
         return msgspec.structs.replace(await well(), well=False, sentence="1 thing to see to: cam-7 is not reached.")
 
     control.node.status = status  # type: ignore[method-assign]

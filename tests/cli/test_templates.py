@@ -1,7 +1,7 @@
 """`pulse template`, and tokens made from one, against a control socket."""
 
-from pulse import configschemas as said
-from pulse import schemas
+from pulse.schemas.config import TemplateRequest
+from pulse.schemas.tokens import TokenRequest
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
 
@@ -18,7 +18,7 @@ def test_a_template_is_set(shell: Shell, control: FakeControl) -> None:
     done = shell.node("template", "set", "db", "--tag", "db", "--tag", "prod", "--name", "db-*", "--ttl", "4h")
 
     assert done.out == "set template db; use it: pulse invite --template db\n"
-    assert control.asked == [said.TemplateRequest("db", ["db", "prod"], "db-*", 14400.0)]
+    assert control.asked == [TemplateRequest("db", ["db", "prod"], "db-*", 14400.0)]
 
 
 def test_a_template_is_taken_away(shell: Shell, control: FakeControl) -> None:
@@ -45,8 +45,8 @@ def test_what_is_said_goes_before_what_a_template_says(shell: Shell, control: Fa
     shell.node("invite")
 
     assert control.asked == [
-        schemas.TokenRequest(template="web"),
-        schemas.TokenRequest(template="web"),
-        schemas.TokenRequest(3600.0, 0, ["x"], template="web"),
-        schemas.TokenRequest(3600.0, 1),
+        TokenRequest(template="web"),
+        TokenRequest(template="web"),
+        TokenRequest(3600.0, 0, ["x"], template="web"),
+        TokenRequest(3600.0, 1),
     ]

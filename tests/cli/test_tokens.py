@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pulse import schemas
+from pulse.schemas.tokens import TokenRequest
 from pulse.wording import DASH
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
@@ -23,20 +23,20 @@ def test_a_new_token_is_all_that_goes_to_standard_output(shell: Shell, control: 
     assert done.out.startswith(TOKEN)
     assert len(done.out.splitlines()) == 1
     assert done.err == "good for 1 hour and one machine\n"
-    assert control.asked == [schemas.TokenRequest(3600.0, 1, ["db", "prod"], None)]
+    assert control.asked == [TokenRequest(3600.0, 1, ["db", "prod"], None)]
 
 
 def test_a_token_without_terms_is_good_until_revoked(shell: Shell, control: FakeControl) -> None:
     done = shell.node("token", "create")
 
     assert done.err == "good until it is revoked and any number of machines\n"
-    assert control.asked == [schemas.TokenRequest()]
+    assert control.asked == [TokenRequest()]
 
 
 def test_a_named_token_is_for_one_machine(shell: Shell, control: FakeControl) -> None:
     shell.node("token", "create", "--name", "db-server")
 
-    assert control.asked == [schemas.TokenRequest(None, 1, [], "db-server")]
+    assert control.asked == [TokenRequest(None, 1, [], "db-server")]
 
 
 @pytest.mark.parametrize("uses", ["-1", "1000001"])
@@ -71,11 +71,11 @@ def test_an_invite_is_for_an_hour_and_one_machine(shell: Shell, control: FakeCon
 
     assert done.out == "pls_eyJh\n"
     assert done.err == "good for 1 hour and one machine\n"
-    assert control.asked == [schemas.TokenRequest(3600.0, 1)]
+    assert control.asked == [TokenRequest(3600.0, 1)]
 
 
 def test_an_invite_takes_terms(shell: Shell, control: FakeControl) -> None:
     done = shell.node("invite", "--ttl", "7d", "--max-uses", "3", "--tag", "cam", "--json")
 
     assert json.loads(done.out)["invite"] == "pls_eyJh"
-    assert control.asked == [schemas.TokenRequest(604800.0, 3, ["cam"])]
+    assert control.asked == [TokenRequest(604800.0, 3, ["cam"])]

@@ -4,8 +4,8 @@ import json
 
 import msgspec
 
-from pulse import pathschemas
 from pulse.errors import ConfigError, LinkError, NotFound
+from pulse.schemas.paths import Trace, TraceHop, TraceRequest
 from pulse.wording import DASH
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
@@ -20,7 +20,7 @@ def test_every_hop_is_a_line_under_what_was_measured(shell: Shell, control: Fake
     assert header.split() == ["HOP", "NODE", "ADDRESS", "LINK", "RTT", "TOTAL", "LOSS"]
     assert relay.split() == ["1", "relay-01", "10.100.41.7", "quic", "22.8", "ms", "22.8", "ms", "0", "%"]
     assert laptop.split() == ["2", "laptop", "10.100.9.140", "websocket", "38.0", "ms", "60.8", "ms", "0.4", "%"]
-    assert control.asked == [pathschemas.TraceRequest("laptop", 3.0)]
+    assert control.asked == [TraceRequest("laptop", 3.0)]
 
 
 def test_a_way_that_ends_is_shown_so_far_and_why_and_is_an_error(shell: Shell, control: FakeControl) -> None:
@@ -37,7 +37,7 @@ def test_a_way_that_ends_is_shown_so_far_and_why_and_is_an_error(shell: Shell, c
 
 
 def test_what_a_hop_does_not_know_is_a_dash(shell: Shell, control: FakeControl) -> None:
-    unknown = pathschemas.TraceHop("7" * 64, "777777777777", "", "quic", None, 0.0, None)
+    unknown = TraceHop("7" * 64, "777777777777", "", "quic", None, 0.0, None)
     control.ways.way = msgspec.structs.replace(control.ways.way, hops=[unknown])
 
     assert shell.node("trace", "laptop").out.splitlines()[3].split() == [
@@ -48,7 +48,7 @@ def test_what_a_hop_does_not_know_is_a_dash(shell: Shell, control: FakeControl) 
 def test_json_is_the_whole_answer(shell: Shell, control: FakeControl) -> None:
     answer = json.loads(shell.node("trace", "laptop", "--json").out)
 
-    assert msgspec.convert(answer, pathschemas.Trace) == control.ways.way
+    assert msgspec.convert(answer, Trace) == control.ways.way
 
 
 def test_nobody_is_not_found(shell: Shell, control: FakeControl) -> None:

@@ -5,8 +5,8 @@ import json
 import msgspec
 import pytest
 
-from pulse import pathschemas
 from pulse.errors import ConfigError, NotFound
+from pulse.schemas.paths import Why, WhyRequest
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
 
@@ -25,13 +25,13 @@ def test_the_sentence_comes_first_then_what_each_end_tried(shell: Shell, control
         "next try         in 17 seconds; at once if an address changes\n"
         "what would help  let the router of laptop map a port\n"
     )
-    assert control.asked == [pathschemas.WhyRequest("laptop", "", 5.0)]
+    assert control.asked == [WhyRequest("laptop", "", 5.0)]
 
 
 def test_two_names_are_the_two_ends(shell: Shell, control: FakeControl) -> None:
     shell.node("why", "laptop", "cam-7")
 
-    assert control.asked == [pathschemas.WhyRequest("cam-7", "laptop", 5.0)]
+    assert control.asked == [WhyRequest("cam-7", "laptop", 5.0)]
 
 
 def test_an_end_that_was_not_asked_says_so(shell: Shell, control: FakeControl) -> None:
@@ -44,7 +44,7 @@ def test_an_end_that_was_not_asked_says_so(shell: Shell, control: FakeControl) -
 def test_json_is_the_whole_answer(shell: Shell, control: FakeControl) -> None:
     answer = json.loads(shell.node("why", "laptop", "--json").out)
 
-    assert msgspec.convert(answer, pathschemas.Why) == control.ways.reason
+    assert msgspec.convert(answer, Why) == control.ways.reason
 
 
 @pytest.mark.usefixtures("control")

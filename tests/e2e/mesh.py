@@ -8,7 +8,7 @@ from functools import partial
 
 from msgspec import structs
 
-from pulse import pathschemas, schemas
+from pulse.calls.acls import AclCalls
 from pulse.client import connect
 from pulse.core.network.netconfig import open_config, sign_config
 from pulse.core.network.policy import Rule
@@ -19,6 +19,8 @@ from pulse.lab.host import Host, Output, wait_until
 from pulse.lab.lab import Lab
 from pulse.lab.plan import HostPlan, NetworkPlan, Plan
 from pulse.lab.state import identify
+from pulse.schemas.node import PeerRow, Status
+from pulse.schemas.paths import Trace
 from pulse.store import identity
 from pulse.store.netconfig import NetworkStore
 
@@ -97,7 +99,7 @@ class Node:
         node = other.status().node
         return all(self.pings(address).code == 0 for address in (node.v4, node.v6))
 
-    def status(self) -> schemas.Status:
+    def status(self) -> Status:
         """What it says of the mesh."""
         with connect(self.host.data) as client:
             return client.status()
@@ -106,7 +108,7 @@ class Node:
     def config(self) -> str:
         """The number of the network config in force there."""
         with connect(self.host.data) as client:
-            return client.policy().version
+            return AclCalls(client).policy().version
 
     @property
     def v4(self) -> str:
@@ -145,7 +147,7 @@ class Node:
 
     # Paths
 
-    def sees(self, other: "Node") -> schemas.PeerRow:
+    def sees(self, other: "Node") -> PeerRow:
         """How it sees another node. Raises NotFound if it knows none of that name."""
         for row in self.status().peers:
             if row.name == other.host.name:
@@ -186,7 +188,7 @@ class Node:
         over = f" over {via.host.name}" if via else " over others"
         self._wait(lambda: self.is_relayed(other, via), f"has a path to {other.host.name}{over}")
 
-    def trace(self, other: "Node") -> pathschemas.Trace:
+    def trace(self, other: "Node") -> Trace:
         """The way frames take to the other."""
         with connect(self.host.data) as client:
             return client.trace(other.host.name)

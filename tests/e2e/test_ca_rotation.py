@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from pulse import certschemas, clock
+from pulse import clock
 from pulse.client import connect
 from pulse.lab.host import wait_until
 from pulse.lab.lab import Lab
 from pulse.lab.plan import HostPlan, NetworkPlan, Plan
+from pulse.schemas.cert import CaRotation
 from pulse.store import identity
 from tests.e2e.mesh import PATIENCE, Mesh, Node, bring_up_mesh
 from tests.namespace import require_root
@@ -34,12 +35,12 @@ def settle(data_dir: Path) -> None:
     (data_dir / "config.toml").write_text(f"[ca]\ncert_life = {LIFE}\n", encoding="utf-8")
 
 
-def rotation(ca: Node) -> certschemas.CaRotation:
+def rotation(ca: Node) -> CaRotation:
     with connect(ca.host.data) as client:
         return client.ca_rotation()
 
 
-def wait_step(ca: Node, step: str) -> certschemas.CaRotation:
+def wait_step(ca: Node, step: str) -> CaRotation:
     wait_until(lambda: rotation(ca).step == step, f"the CA is {step}", PATIENCE)
     return rotation(ca)
 

@@ -15,10 +15,10 @@ import pytest
 
 from pulse.calls.dns import DnsCalls
 from pulse.client import connect
-from pulse.dnsschemas import RecordRequest
 from pulse.lab.host import wait_until
 from pulse.lab.lab import Lab
 from pulse.lab.namespaces import inside
+from pulse.schemas.dns import RecordRequest
 from tests.e2e.mesh import PATIENCE, Mesh, Node, bring_up_mesh
 from tests.namespace import require_root
 

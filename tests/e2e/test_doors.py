@@ -10,10 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pulse import schemas, startschemas
 from pulse.errors import Conflict, LinkError, PulseError, Refused
 from pulse.lab.host import Output, wait_until
 from pulse.lab.lab import Lab
+from pulse.schemas.start import Joined
+from pulse.schemas.tokens import TokenInfo
 from tests.e2e.mesh import PATIENCE, Node, Pair
 
 HARMLESS = {"lock", "join.key", "pulse.log"}
@@ -61,10 +62,10 @@ def revoked(pair: Pair) -> str:
     return token
 
 
-def newest_token(pair: Pair) -> schemas.TokenInfo:
+def newest_token(pair: Pair) -> TokenInfo:
     """The token made last."""
     listed = pair.ca.host.pulse("token", "list", "--json").stdout
-    return max(msgspec.json.decode(listed, type=list[schemas.TokenInfo]), key=lambda token: token.created)
+    return max(msgspec.json.decode(listed, type=list[TokenInfo]), key=lambda token: token.created)
 
 
 def invite(pair: Pair) -> str:
@@ -153,7 +154,7 @@ def test_a_join_takes_relay_and_token_in_both_orders(pair: Pair, newcomer: Node,
 
 
 def test_an_invite_is_all_it_takes(pair: Pair, newcomer: Node) -> None:
-    joined = msgspec.json.decode(newcomer.host.pulse("join", invite(pair), "--json").stdout, type=startschemas.Joined)
+    joined = msgspec.json.decode(newcomer.host.pulse("join", invite(pair), "--json").stdout, type=Joined)
 
     assert joined.pinned
     assert joined.node.ca_hash == pair.ca.status().node.ca_hash

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from pulse import routeschemas
 from pulse.calls.routes import RouteCalls
 from pulse.client import connect
 from pulse.lab.host import Host, wait_until
 from pulse.lab.lab import Lab
 from pulse.lab.topologies import joined
+from pulse.schemas.routes import RouteRef, RouteRequest
 from tests.e2e.mesh import PATIENCE, Mesh, Node, errors_of
 from tests.e2e.mesh import PORT as MESH_PORT
 from tests.namespace import require_root
@@ -101,7 +101,7 @@ class World:
 
     def approve(self, cidr: str, node: str = "") -> None:
         with connect(self["relay"].host.data) as client:
-            RouteCalls(client).approve(routeschemas.RouteRef(cidr, node))
+            RouteCalls(client).approve(RouteRef(cidr, node))
 
 
 def ip(host: Host, *arguments: str) -> None:
@@ -236,7 +236,7 @@ def test_what_a_killed_exit_left_is_gone_once_it_starts_again(world: World) -> N
         assert "pulse" in each.host.run(["nft", "list", "tables"]).stdout
         assert forwards(each)
     with connect(world["relay"].host.data) as client:
-        RouteCalls(client).remove(routeschemas.RouteRef(LAN))
+        RouteCalls(client).remove(RouteRef(LAN))
     exits[0].start("--exit", "--exit-cidrs", LAN)
     exits[1].start("--exit", "--exit-cidrs", INTERNET)
 
@@ -247,7 +247,7 @@ def test_what_a_killed_exit_left_is_gone_once_it_starts_again(world: World) -> N
 
 def test_a_range_is_reached_under_another_one_and_not_under_its_own(world: World) -> None:
     with connect(world["relay"].host.data) as client:
-        RouteCalls(client).add(routeschemas.RouteRequest("exit1", LAN, MAPPED))
+        RouteCalls(client).add(RouteRequest("exit1", LAN, MAPPED))
 
     wait_until(lambda: world.seen_at("10.77.7.3") == "192.168.77.1", "the LAN is reached as another", PATIENCE)
     assert world.seen_at("192.168.77.3") == ""

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from pulse import schemas
 from pulse.lab import stream
 from pulse.lab.host import wait_until
 from pulse.lab.impairment import Impairment
 from pulse.lab.lab import Lab
 from pulse.lab.transfer import measure
+from pulse.schemas.node import FecInfo
 from tests.e2e.mesh import PATIENCE, Node, Pair, bring_up
 from tests.namespace import require_root
 
@@ -31,7 +31,7 @@ def lossy() -> Iterator[Pair]:
         assert pair.errors == []
 
 
-def fec(node: Node, other: Node) -> schemas.FecInfo:
+def fec(node: Node, other: Node) -> FecInfo:
     """What a node tells of the packets it exchanges with another."""
     told = node.sees(other).fec
     assert told is not None

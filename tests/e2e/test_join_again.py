@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pulse import schemas
 from pulse.lab.host import Output
+from pulse.schemas.tokens import TokenInfo
 from tests.e2e.mesh import Node, Pair
 
 RENAMES = 7
@@ -28,7 +28,7 @@ def killed_at(renames: int, joiner: Node, *arguments: str) -> Output:
 def uses(pair: Pair) -> int:
     """How often the token made last was used."""
     listed = pair.ca.host.pulse("token", "list", "--json").stdout
-    return max(msgspec.json.decode(listed, type=list[schemas.TokenInfo]), key=lambda token: token.created).uses
+    return max(msgspec.json.decode(listed, type=list[TokenInfo]), key=lambda token: token.created).uses
 
 
 @pytest.mark.parametrize("renames", range(1, RENAMES + 1))

@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pulse import schemas
 from pulse.lab.host import Host, wait_until
 from pulse.lab.lab import Lab
+from pulse.schemas.journal import JournalEntry
 from tests.e2e.mesh import PATIENCE, PORT, Node, Pair, bring_up, is_alive
 from tests.namespace import ip_json
 
@@ -194,7 +194,7 @@ def issued(ca: Node) -> Counter[object]:
     return Counter(entry.fields["token"] for entry in journal(ca) if entry.event == "certificate issued")
 
 
-def journal(ca: Node) -> list[schemas.JournalEntry]:
+def journal(ca: Node) -> list[JournalEntry]:
     """All the CA's journal has."""
     lines = ca.host.pulse("ca", "log", "--json").stdout.splitlines()
-    return [msgspec.json.decode(line, type=schemas.JournalEntry) for line in lines]
+    return [msgspec.json.decode(line, type=JournalEntry) for line in lines]

@@ -10,13 +10,13 @@ from typing import Final
 
 import pytest
 
-from pulse import pathschemas
 from pulse.client import connect
 from pulse.core.why import Code
 from pulse.lab import topologies
 from pulse.lab.host import wait_until
 from pulse.lab.lab import Lab
 from pulse.lab.plan import Firewall, Nat, Plan
+from pulse.schemas.paths import Why
 from tests.e2e.mesh import PATIENCE, Node, errors_of
 from tests.namespace import require_root
 
@@ -50,12 +50,12 @@ class Homes:
         wait_until(lambda: self.a.has_path(self.b) and self.b.has_path(self.a), "a path", PATIENCE)
         assert self.a.pings(self.b.v4).code == 0
 
-    def why(self) -> pathschemas.Why:
+    def why(self) -> Why:
         """What a says of its way to b."""
         with connect(self.a.host.data) as client:
             return client.why(self.b.host.name)
 
-    def wait_verdict(self, code: Code, patience: float = PATIENCE) -> pathschemas.Why:
+    def wait_verdict(self, code: Code, patience: float = PATIENCE) -> Why:
         """Wait until that is why."""
         wait_until(lambda: self.why().code == code, f"why is {code}", patience)
         return self.why()

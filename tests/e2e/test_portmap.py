@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from pulse import schemas
 from pulse.lab import topologies
 from pulse.lab.host import Host, wait_until
 from pulse.lab.lab import Lab
 from pulse.lab.plan import Nat
+from pulse.schemas.node import PortMapping
 from tests.e2e.home_router import HomeRouter
 from tests.e2e.mesh import PATIENCE, PORT, Node, errors_of, is_alive
 from tests.namespace import require_root
@@ -60,11 +60,11 @@ class Homes:
         return (self.home.host.data / "lock").exists() and is_alive(self.home.pid)
 
     @property
-    def mapping(self) -> schemas.PortMapping | None:
+    def mapping(self) -> PortMapping | None:
         """What the node behind the router says of it."""
         return self.home.status().portmap
 
-    def wait_mapped(self) -> schemas.PortMapping:
+    def wait_mapped(self) -> PortMapping:
         """Wait until it says that its port is mapped."""
         wait_until(lambda: self.mapping, "the port is mapped", PATIENCE)
         mapping = self.mapping

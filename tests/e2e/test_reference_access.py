@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pulse.calls.tokens import TokenCalls
 from pulse.client import connect
 from pulse.errors import Refused
 from pulse.lab.host import Output, wait_until
@@ -58,7 +59,7 @@ def test_an_invite_of_an_hour_and_one_use_destroys_itself(mesh: Mesh, tmp_path: 
     ops = mesh["ops"]
     token = ops.host.run(["sh", "-c", INVITE]).stdout.split()[-1]
     with connect(ops.host.data) as client:
-        listed = client.list_tokens()
+        listed = TokenCalls(client).list_tokens()
     assert all(each.max_uses == 1 and each.expires == pytest.approx(each.created + HOUR) for each in listed), listed
     first, second = (Node(replace(mesh["laptop"].host, directory=tmp_path / name)) for name in ("first", "second"))
 

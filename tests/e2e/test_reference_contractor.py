@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pulse.calls.tokens import TokenCalls
 from pulse.client import connect
 from pulse.lab.host import wait_until
 from pulse.lab.lab import Lab
@@ -52,7 +53,7 @@ def test_a_contractor_gets_to_port_22_of_staging_and_nowhere_else(mesh: Mesh, tm
     typed(mesh, "acl", "add", *RULE, "--ahead")
     token = ops.host.pulse(*TOKEN).stdout.split()[-1]
     with connect(ops.host.data) as client:
-        listed = client.list_tokens()
+        listed = TokenCalls(client).list_tokens()
     assert any(each.max_uses == 1 and each.expires == pytest.approx(each.created + HOURS) for each in listed)
 
     contractor.join(ops, token)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pulse import eventschemas
 from pulse.client import connect
 from pulse.lab.host import Running, wait_until
 from pulse.lab.lab import Lab
+from pulse.schemas.events import EventsQuery
 from tests.e2e.mesh import PATIENCE, PORT, Node
 from tests.namespace import require_root
 
@@ -50,7 +50,7 @@ class Site:
     def asked(self, node: Node) -> list[tuple[str, str]]:
         """Orders of which the node has an event, and what came of each."""
         with connect(node.host.data) as client:
-            told = client.events(eventschemas.EventsQuery(type="remote")).events
+            told = client.events(EventsQuery(type="remote")).events
         return [
             (str(each.fields.get("asked") or each.fields.get("wanted")), str(each.fields["outcome"])) for each in told
         ]

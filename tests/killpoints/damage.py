@@ -22,16 +22,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from pulse import apisockets, eventschemas, member, node, policyschemas, schemas, scribeschemas, streaming
+from pulse import node
+from pulse.assembly import apisockets, member, streaming
+from pulse.assembly.uses import Doors
 from pulse.config import NodeConfig
 from pulse.core.events import Kind
 from pulse.core.trust.members import label
 from pulse.core.types import NodeId
 from pulse.errors import PulseError
+from pulse.schemas.events import EventsQuery
+from pulse.schemas.policy import GroupRequest
+from pulse.schemas.revoke import RevokeRequest
+from pulse.schemas.roles import RoleRequest
+from pulse.schemas.scribe import ApiKeyRequest
+from pulse.schemas.tokens import TokenRequest
 from pulse.services.events import EventsService
 from pulse.settings import load
 from pulse.store import peers, pins
-from pulse.uses import Doors
 from tests.authority import Ca
 from tests.mint import member as minted
 
@@ -123,7 +130,7 @@ async def believed(data: Path) -> State:
             config = statements.config
             assert config is not None, "no config"
             journal = await made.control.events.verify()
-            noted = await made.control.events.events(eventschemas.EventsQuery(type=Kind.DAMAGE))
+            noted = await made.control.events.events(EventsQuery(type=Kind.DAMAGE))
             told = f"{said.text}{data / 'events'} is damaged" if journal.broken or noted.events else said.text
             return State(statements.roles.epoch, config.number, statements.revoked(), told)
     finally:
@@ -135,11 +142,11 @@ async def fill(data: Path) -> None:
     async with started(data) as made:
         control = made.control
         for number in range(EDITS):
-            await control.acls.set_group(policyschemas.GroupRequest(f"g{number}", ["tag:any"], ahead=True))
-        await control.tokens.create(schemas.TokenRequest(max_uses=1))
-        await control.revoke.revoke(schemas.RevokeRequest(REVOKED))
-        await control.roles.grant(schemas.RoleRequest(made.mesh.mesh.me.node_id, "operator"))
-        await control.keys.create(scribeschemas.ApiKeyRequest("program"))
+            await control.acls.set_group(GroupRequest(f"g{number}", ["tag:any"], ahead=True))
+        await control.tokens.create(TokenRequest(max_uses=1))
+        await control.revoke.revoke(RevokeRequest(REVOKED))
+        await control.roles.grant(RoleRequest(made.mesh.mesh.me.node_id, "operator"))
+        await control.keys.create(ApiKeyRequest("program"))
     other = minted(Ca(), "b", 2)
     peers.save(data, [peers.KnownPeer(other.node_id, label(other), ["192.0.2.1:1"], other.der)])
     pins.save(data, {other.node_id: other.node_id})

@@ -11,9 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from pulse import policyschemas, schemas
+from pulse.calls.acls import AclCalls
+from pulse.calls.tokens import TokenCalls
 from pulse.client import connect
 from pulse.errors import PulseError
+from pulse.schemas.policy import GroupRef, GroupRequest
+from pulse.schemas.tokens import TokenRequest
 from tests.e2e.mesh import Node
 
 MOST_GROUPS = 12
@@ -69,7 +72,7 @@ class Load:
 
     def _token(self) -> None:
         with connect(self.ca.host.data) as client:
-            self.tokens.add(client.create_token(schemas.TokenRequest(max_uses=1)).info.id)
+            self.tokens.add(TokenCalls(client).create_token(TokenRequest(max_uses=1)).info.id)
 
     def _revoke(self) -> None:
         node = secrets.token_hex(32)
@@ -83,7 +86,7 @@ class Load:
         name = f"g-{secrets.token_hex(4)}"
         self.groups[name] = {True, False}
         with connect(self.operator.host.data) as client:
-            self._acknowledged(client.set_group(policyschemas.GroupRequest(name, MEMBERS, ahead=True)).version)
+            self._acknowledged(AclCalls(client).set_group(GroupRequest(name, MEMBERS, ahead=True)).version)
         self.groups[name] = {True}
 
     def _remove_group(self) -> None:
@@ -92,8 +95,8 @@ class Load:
         name = self.random.choice(sorted(self.groups))
         self.groups[name] = {True, False}
         with connect(self.operator.host.data) as client:
-            if name in {each.name for each in client.policy().groups}:
-                self._acknowledged(client.remove_group(policyschemas.GroupRef(name)).version)
+            if name in {each.name for each in AclCalls(client).policy().groups}:
+                self._acknowledged(AclCalls(client).remove_group(GroupRef(name)).version)
                 self.gone.add(name)
         del self.groups[name]
 

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from random import Random
 from statistics import quantiles
 
+from pulse.calls.acls import AclCalls
+from pulse.calls.tokens import TokenCalls
 from pulse.client import connect
 from pulse.errors import PulseError
 from pulse.lab.host import wait_until
@@ -98,7 +100,7 @@ class Scene:
         all_certificates_are_journaled(ca.host.data)
         with connect(ca.host.data) as client:
             assert client.ca_verify().broken is None
-            tokens = {each.id for each in client.list_tokens()}
+            tokens = {each.id for each in TokenCalls(client).list_tokens()}
         assert self.load.tokens <= tokens, self.load.tokens - tokens
         kept = {path.name.removeprefix("revoked.") for path in (ca.host.data / "network").glob("revoked.*")}
         assert self.load.revoked <= kept, self.load.revoked - kept
@@ -106,7 +108,7 @@ class Scene:
     def look_at_scribe(self) -> None:
         """Edits: those acknowledged are made, of the others all or nothing, and the number never falls."""
         with connect(self.nodes["scribe"].host.data) as client:
-            policy = client.policy()
+            policy = AclCalls(client).policy()
         assert tuple(map(int, policy.version.split("."))) >= self.load.newest, (policy.version, self.load.newest)
         assert all(each.members == MEMBERS for each in policy.groups), policy.groups
         there = {each.name for each in policy.groups}
@@ -146,7 +148,7 @@ def version(node: Node) -> str:
     """Of the network config it holds; nothing if it does not say."""
     try:
         with connect(node.host.data) as client:
-            return client.policy().version
+            return AclCalls(client).policy().version
     except PulseError:
         return ""
 

@@ -14,9 +14,12 @@ from pathlib import Path
 
 from msgspec import json
 
-from pulse import certschemas, schemas
+from pulse.calls.acls import AclCalls
 from pulse.errors import PulseError
 from pulse.lab.host import wait_until
+from pulse.schemas.cert import CaRotation
+from pulse.schemas.journal import JournalEntry
+from pulse.schemas.tokens import TokenInfo
 from tests.killpoints.invariants import all_certificates_are_journaled, all_is_private_and_whole
 from tests.killpoints.machine import PATIENCE, Done, Machine, random_node
 
@@ -80,16 +83,16 @@ class World:
         with self.member.client as client:
             return client.identity().id
 
-    def tokens(self) -> dict[str, schemas.TokenInfo]:
+    def tokens(self) -> dict[str, TokenInfo]:
         """The CA's tokens by their ids."""
         listed = self.keeper.pulse("token", "list", "--json").out
-        return {each.id: each for each in json.decode(listed, type=list[schemas.TokenInfo])}
+        return {each.id: each for each in json.decode(listed, type=list[TokenInfo])}
 
     def issued(self) -> list[str]:
         """Nodes for which certificates are in the journal, in order."""
         return [str(each.fields["node"]) for each in self.journal() if each.event == "certificate issued"]
 
-    def journal(self) -> list[schemas.JournalEntry]:
+    def journal(self) -> list[JournalEntry]:
         """The CA's."""
         with self.keeper.client as client:
             return client.ca_log()
@@ -279,7 +282,7 @@ def _edited(victim: Callable[[World], Machine], what: str) -> Story:
 
     def groups(machine: Machine) -> set[str]:
         with machine.client as client:
-            return {each.name for each in client.policy().groups}
+            return {each.name for each in AclCalls(client).policy().groups}
 
     def begin(world: World) -> Callable[[], Done]:
         for each in groups(world.keeper):
@@ -329,7 +332,7 @@ def rotated(victim: Callable[[World], Machine], what: str, until: str = "done") 
     """Another key for the CA, up to a step of that; a network has few in its life, so each begins with the first."""
     asked: dict[str, set[bytes]] = {}
 
-    def stands(world: World) -> certschemas.CaRotation:
+    def stands(world: World) -> CaRotation:
         with world.keeper.client as client:
             return client.ca_rotation()
 

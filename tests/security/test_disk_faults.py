@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from pulse import schemas, scribeschemas
+from pulse.calls.acls import AclCalls
+from pulse.calls.tokens import TokenCalls
 from pulse.core.trust.certificates import parse
 from pulse.core.trust.join import build_csr
 from pulse.errors import Conflict, SystemRefused
 from pulse.lab.host import wait_until
+from pulse.schemas.scribe import ApiKeyRequest
+from pulse.schemas.tokens import TokenRequest
 from pulse.store import authority, backup, identity
 from pulse.store.files import open_data_dir
 from pulse.store.identity import Identity
@@ -71,12 +74,12 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 def version(machine: Machine) -> str:
     with machine.client as client:
-        return client.policy().version
+        return AclCalls(client).policy().version
 
 
 def tokens(machine: Machine) -> dict[str, int]:
     with machine.client as client:
-        return {each.id: each.uses for each in client.list_tokens()}
+        return {each.id: each.uses for each in TokenCalls(client).list_tokens()}
 
 
 def refusal(act: Callable[[], object]) -> str:
@@ -90,7 +93,7 @@ def refusal(act: Callable[[], object]) -> str:
 def test_a_ca_and_scribe_whose_disk_fails_acknowledges_and_publishes_nothing(scene: Scene, fault: str) -> None:
     keeper = scene.keeper
     with keeper.client as client:
-        made = client.create_token(schemas.TokenRequest(max_uses=1))
+        made = TokenCalls(client).create_token(TokenRequest(max_uses=1))
     node = random_node()
     wait_until(lambda: version(scene.member) == version(keeper), "the two agree", PATIENCE)
     before, config = tokens(keeper), version(keeper)
@@ -98,7 +101,10 @@ def test_a_ca_and_scribe_whose_disk_fails_acknowledges_and_publishes_nothing(sce
     with FAULTS[fault](scene.keepers, keeper.pid):
         said = [refusal(lambda: scene.tag(f"t-{fault}"))]
         with keeper.client as client:
-            said += [refusal(lambda: client.create_token(schemas.TokenRequest())), refusal(lambda: client.revoke(node))]
+            said += [
+                refusal(lambda: TokenCalls(client).create_token(TokenRequest())),
+                refusal(lambda: client.revoke(node)),
+            ]
         code, told = scene.joins(f"early-{fault}", made.token)
         # The ledger is open, so on a disk that is read-only by now it can still be written, and its journal's head not:
         # what was refused for that is done, and asking again says so.
@@ -127,7 +133,7 @@ def test_a_member_whose_disk_fails_goes_on_and_one_that_starts_on_a_full_disk_na
             scene.tag(f"m-{name}")
             wait_until(lambda: version(member) == version(scene.keeper), "it hears and follows all the same", PATIENCE)
             with member.client as client:
-                wanted = scribeschemas.ApiKeyRequest(f"k-{name}")
+                wanted = ApiKeyRequest(f"k-{name}")
                 said = refusal(lambda wanted=wanted, client=client: client.create_api_key(wanted))  # type: ignore[misc]  # defaults hide its type
                 assert client.list_api_keys() == []
             assert str(member.data) in said

@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pulse.calls.stats import StatsCalls
+from pulse.calls.tokens import TokenCalls
 from pulse.client import connect
 from pulse.core.messages import Failure, MethodName, Result, Wire, pack
 from pulse.core.network.edits import Edits
@@ -83,7 +84,7 @@ def unchanged(asked: Asked) -> Iterator[Asked]:
 def kept(asked: Asked) -> list[object]:
     """What others could want to change."""
     with connect(asked.ca.host.data) as client:
-        return [state(asked.ca), client.ca_log(), client.list_tokens()]
+        return [state(asked.ca), client.ca_log(), TokenCalls(client).list_tokens()]
 
 
 def refused(asked: Asked, method: str, body: bytes) -> Failure:
@@ -200,7 +201,7 @@ def test_a_machine_that_would_be_called_so_gets_no_certificate_and_costs_the_tok
     with pytest.raises((Refused, ProtocolError)):
         raise_refusal(said.body, request, token)
     with connect(asked.ca.host.data) as client:
-        assert client.list_tokens()[-1].uses == 0
+        assert TokenCalls(client).list_tokens()[-1].uses == 0
 
 
 def raise_refusal(answer: bytes, request: bytes, token: Token) -> None:

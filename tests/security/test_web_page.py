@@ -8,13 +8,16 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from pulse import schemas
 from pulse.api.app import GRANTED, build
 from pulse.api.server import ApiService
 from pulse.api.tcp import PatientProtocol, TcpListener
+from pulse.calls.tokens import TokenCalls
 from pulse.client import Client
 from pulse.core.trust.apikeys import Scope
-from pulse.scribeschemas import ApiKeyRequest
+from pulse.schemas.names import NameRequest, TagRequest
+from pulse.schemas.node import NodeIdentity
+from pulse.schemas.scribe import ApiKeyRequest
+from pulse.schemas.tokens import TokenInfo, TokenRequest
 from tests.api.fake_control import FakeControl, running
 from tests.api.fake_ways import ID
 from tests.ports import free_port
@@ -38,11 +41,11 @@ class Victim:
         """Its owner visits the page."""
         return await asyncio.to_thread(visit, ("127.0.0.1", self.port), self.key, self.node, flags, host)
 
-    async def state(self) -> tuple[schemas.NodeIdentity, list[schemas.TokenInfo]]:
+    async def state(self) -> tuple[NodeIdentity, list[TokenInfo]]:
         """What the page would change."""
 
-        def asked(client: Client) -> tuple[schemas.NodeIdentity, list[schemas.TokenInfo]]:
-            return client.identity(), client.list_tokens()
+        def asked(client: Client) -> tuple[NodeIdentity, list[TokenInfo]]:
+            return client.identity(), TokenCalls(client).list_tokens()
 
         return await self.machine.ask(asked)
 
@@ -90,4 +93,4 @@ def test_the_same_page_gets_all_it_wants_where_nobody_is_kept_out() -> None:
 
     wanted = {"fetch", "fetch with a key", "post json", "put with a key", "xhr with a key", "frame"}
     assert wanted <= set(read(server.report))
-    assert {type(each) for each in control.asked} >= {schemas.TagRequest, schemas.NameRequest, schemas.TokenRequest}
+    assert {type(each) for each in control.asked} >= {TagRequest, NameRequest, TokenRequest}

@@ -11,7 +11,7 @@ from pulse.core.mesh import Mesh
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import LinkId
 from pulse.net.links import RuleHits
-from pulse.schemas import PeerRow, PortMapping, Status
+from pulse.schemas.node import PeerRow, PortMapping, Status
 from pulse.services.status import StatusService
 from tests.authority import Ca
 from tests.fakes import FakeLinks

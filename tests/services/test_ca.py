@@ -21,7 +21,7 @@ from pulse.core.trust.revocation import sign_revocation
 from pulse.core.trust.tokens import TokenRecord, parse_token
 from pulse.errors import NotFound, Refused, SystemRefused
 from pulse.net.links import JoinOffer
-from pulse.schemas import TokenRequest
+from pulse.schemas.tokens import TokenRequest
 from pulse.services import ca as module
 from pulse.services.ca import CaService
 from pulse.store.authority import HeldCa

@@ -9,7 +9,6 @@ import pytest
 from msgspec import structs
 
 from pulse import clock
-from pulse import configschemas as said
 from pulse.cli import configtext
 from pulse.core.network.edits import Edit, Edits
 from pulse.core.network.hours import Window
@@ -24,7 +23,17 @@ from pulse.core.network.zones import ZoneRecord
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.identity import node_bytes
 from pulse.errors import ConfigError, Conflict, NotFound, Refused
-from pulse.policyschemas import Connection
+from pulse.schemas.config import (
+    ConfigFile,
+    ConfigWanted,
+    FileAssertion,
+    FileRecord,
+    FileRoute,
+    FileRule,
+    FileSettings,
+    FileTemplate,
+)
+from pulse.schemas.policy import Connection
 from pulse.services.configfile import ConfigFileService
 from tests.authority import MESH, NOW, key
 from tests.services.office import CA, CAM, HOME, RELAY, Office
@@ -86,9 +95,9 @@ class Desk:
         self.office.publish.config(signed)
         return signed
 
-    async def file(self, **changes: Any) -> said.ConfigWanted:
+    async def file(self, **changes: Any) -> ConfigWanted:
         """The config in force, with other sections."""
-        return said.ConfigWanted(structs.replace((await self.service.export())[1], **changes))
+        return ConfigWanted(structs.replace((await self.service.export())[1], **changes))
 
 
 @pytest.fixture
@@ -99,15 +108,15 @@ async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     return found
 
 
-def empty() -> said.ConfigFile:
-    return said.ConfigFile(settings=said.FileSettings(str(MESH), CA.network.label))
+def empty() -> ConfigFile:
+    return ConfigFile(settings=FileSettings(str(MESH), CA.network.label))
 
 
 async def test_what_is_written_out_changes_nothing(desk: Desk) -> None:
     number, file = await desk.service.export()
     before = desk.config()
 
-    plan = await desk.service.apply(said.ConfigWanted(file), number)
+    plan = await desk.service.apply(ConfigWanted(file), number)
 
     assert (plan.changes, plan.applied, plan.version, desk.config()) == ([], False, before.version, before)
 
@@ -120,12 +129,12 @@ async def test_a_file_is_written_the_same_each_time_and_by_people(desk: Desk) ->
     assert file.acl[1].expires == int(NOW + 60)
     assert [(each.node, each.mapped) for each in file.routes if each.mapped] == [(CAM.node_id, "10.8.8.0/24")]
     assert file.templates["web"].ttl == "1h30m"
-    assert msgspec.json.decode(msgspec.json.encode(file), type=said.ConfigFile) == file
+    assert msgspec.json.decode(msgspec.json.encode(file), type=ConfigFile) == file
 
 
 async def test_a_plan_tells_all_and_changes_nothing(desk: Desk) -> None:
     before = desk.config()
-    plan = await desk.service.plan(said.ConfigWanted(empty(), force=True))
+    plan = await desk.service.plan(ConfigWanted(empty(), force=True))
 
     assert [each.section for each in plan.changes if each.change == "removed"] == (
         ["names"] * 2 + ["tags"] * 2 + ["groups"] + ["acl"] * 3 + ["tests"] * 2 + ["templates"] + ["zones"] * 2
@@ -136,7 +145,7 @@ async def test_a_plan_tells_all_and_changes_nothing(desk: Desk) -> None:
 
 
 async def test_a_file_is_put_in_place_in_one_config_and_then_there_is_nothing_to_do(desk: Desk) -> None:
-    wanted = said.ConfigWanted(empty(), force=True)
+    wanted = ConfigWanted(empty(), force=True)
     plan = await desk.service.apply(wanted, None)
 
     assert (plan.applied, plan.version, desk.made) == (True, "1.3", 2)
@@ -150,7 +159,7 @@ async def test_names_digits_and_hosts_stand_for_nodes(desk: Desk) -> None:
         names={"desk": "table", RELAY.node_id[:6]: "relay"},
         tags={"cam-7": ["eye"], "table": ["new"], "relay": ["edge"]},
         groups={"ops": ["table", "tag:edge"]},
-        acl=[said.FileRule(source="table", destination=[f"{CAM.node_id[:8]}*"])],
+        acl=[FileRule(source="table", destination=[f"{CAM.node_id[:8]}*"])],
         tests=[],
     )
     await desk.service.apply(structs.replace(wanted, force=True), None)
@@ -164,9 +173,9 @@ async def test_names_digits_and_hosts_stand_for_nodes(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "said_of_it"),
     [
-        ({"settings": said.FileSettings("10.0.0.0/8")}, Refused, "range of a mesh never changes"),
-        ({"settings": said.FileSettings(str(MESH))}, Refused, "says no network"),
-        ({"settings": said.FileSettings(str(MESH), OTHER)}, Refused, f"is of the network {OTHER}"),
+        ({"settings": FileSettings("10.0.0.0/8")}, Refused, "range of a mesh never changes"),
+        ({"settings": FileSettings(str(MESH))}, Refused, "says no network"),
+        ({"settings": FileSettings(str(MESH), OTHER)}, Refused, f"is of the network {OTHER}"),
         ({"acl": [], "tests": []}, Refused, "no rules are left of 3: .*\n.*--force"),
         ({"tests": []}, Refused, "no tests are left of 2.*\n.*--force"),
         ({"names": {"nobody": "x"}}, NotFound, 'names: no node is called "nobody"'),
@@ -175,14 +184,14 @@ async def test_names_digits_and_hosts_stand_for_nodes(desk: Desk) -> None:
         ({"names": {"f" * 64: "ghost"}}, NotFound, "no node ffffffffffff"),
         ({"names": {HOME.node_id: "x"}, "tags": {"desk": []}}, NotFound, "desk is called x in this file"),
         ({"tags": {"relay": ["no tag"]}}, Refused, "cannot be a tag"),
-        ({"acl": [said.FileRule(source="*", destination="dsek")]}, NotFound, "rule 1: .*Did you mean desk"),
-        ({"acl": [said.FileRule(source="*", destination="*", ports=["x"])]}, ConfigError, "rule 1: .*no port"),
-        ({"acl": [said.FileRule(source="*", destination="*", window="never")]}, ConfigError, "rule 1: "),
-        ({"tests": [said.FileAssertion(source="*", destination="*", proto="x")]}, ConfigError, "test 1: .*no protocol"),
-        ({"acl": [said.FileRule(source="tag:eye", destination="*")]}, Refused, "test t1 would fail"),
-        ({"templates": {"web": said.FileTemplate(ttl="1.5s")}}, Refused, "template web: .*whole seconds"),
-        ({"zones": [said.FileRecord("db", "A", "::1")]}, Refused, "zone record 1"),
-        ({"routes": [said.FileRoute("nobody", "::/0")]}, NotFound, "route 1: no node"),
+        ({"acl": [FileRule(source="*", destination="dsek")]}, NotFound, "rule 1: .*Did you mean desk"),
+        ({"acl": [FileRule(source="*", destination="*", ports=["x"])]}, ConfigError, "rule 1: .*no port"),
+        ({"acl": [FileRule(source="*", destination="*", window="never")]}, ConfigError, "rule 1: "),
+        ({"tests": [FileAssertion(source="*", destination="*", proto="x")]}, ConfigError, "test 1: .*no protocol"),
+        ({"acl": [FileRule(source="tag:eye", destination="*")]}, Refused, "test t1 would fail"),
+        ({"templates": {"web": FileTemplate(ttl="1.5s")}}, Refused, "template web: .*whole seconds"),
+        ({"zones": [FileRecord("db", "A", "::1")]}, Refused, "zone record 1"),
+        ({"routes": [FileRoute("nobody", "::/0")]}, NotFound, "route 1: no node"),
         ({"auto_approve": {"0.0.0.0/0": "site"}}, Refused, "whole Internet"),
     ],
 )  # fmt: skip
@@ -209,8 +218,8 @@ async def test_a_plan_for_another_config_is_not_applied(desk: Desk) -> None:
 
 async def test_the_connection_it_is_typed_through_is_closed_by_force_alone(desk: Desk) -> None:
     ssh = Connection(str(RELAY.addresses.v4), str(HOME.addresses.v4), 22)
-    shut = said.FileRule(source="*", destination="*", action="deny")
-    never = said.FileAssertion(source="*", destination="*", expect="deny", proto="tcp", port=22)
+    shut = FileRule(source="*", destination="*", action="deny")
+    never = FileAssertion(source="*", destination="*", expect="deny", proto="tcp", port=22)
     closing = structs.replace(await desk.file(acl=[shut], tests=[never]), through=ssh)
     with pytest.raises(Refused, match="would close the connection"):
         await desk.service.apply(closing, None)
@@ -221,8 +230,8 @@ async def test_a_newcomer_that_asks_for_a_name_that_was_given_changes_nothing(de
     number, file = await desk.service.export()
     taken = {**file.names, CAM.node_id: "keeper"}
     with pytest.raises(Conflict, match="keeper would be the name of"):
-        await desk.service.plan(said.ConfigWanted(structs.replace(file, names=taken)))
-    assert (await desk.service.apply(said.ConfigWanted(file), number)).changes == []
+        await desk.service.plan(ConfigWanted(structs.replace(file, names=taken)))
+    assert (await desk.service.apply(ConfigWanted(file), number)).changes == []
 
 
 async def test_a_revoked_node_is_in_no_file(desk: Desk) -> None:
@@ -230,7 +239,7 @@ async def test_a_revoked_node_is_in_no_file(desk: Desk) -> None:
     number, file = await desk.service.export()
 
     assert "relay" not in {*file.names.values(), *file.tags, *(each.node for each in file.routes)}
-    assert (await desk.service.apply(said.ConfigWanted(file), number)).changes == []
+    assert (await desk.service.apply(ConfigWanted(file), number)).changes == []
 
 
 async def test_a_file_that_was_cut_off_opens_nothing(desk: Desk, tmp_path: Path) -> None:
@@ -241,6 +250,6 @@ async def test_a_file_that_was_cut_off_opens_nothing(desk: Desk, tmp_path: Path)
         path.write_text(text[: text.index(section)], encoding="utf-8")
         cut = configtext.read(str(path)).config
         with pytest.raises(Refused, match=r"are left of .*Is the file whole\?"):
-            await desk.service.apply(said.ConfigWanted(cut), None)
+            await desk.service.apply(ConfigWanted(cut), None)
     assert (desk.config(), desk.made) == (before, 1)
-    assert (await desk.service.apply(said.ConfigWanted(cut, force=True), None)).applied
+    assert (await desk.service.apply(ConfigWanted(cut, force=True), None)).applied

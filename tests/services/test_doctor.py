@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from pulse import eventschemas
 from pulse.config import Join, Node, NodeConfig
 from pulse.core.mesh import Mesh
+from pulse.schemas.events import EventInfo, Events, EventsQuery
 from pulse.services.doctor import DoctorService
 from tests.authority import Ca
 from tests.mint import link_up, member, mesh
 
 CA = Ca()
 ME, ALICE = (member(CA, name, place, host=name) for place, name in enumerate(("me", "alice"), 1))
-ALARM = eventschemas.EventInfo(7, 1000.0, "clone", ALICE.node_id, "alice", {"why": "two records under one number"})
+ALARM = EventInfo(7, 1000.0, "clone", ALICE.node_id, "alice", {"why": "two records under one number"})
 
 
 class Office:
@@ -23,17 +23,17 @@ class Device:
     problem = "no range yet"
 
 
-def service(tmp_path: Path, world: Mesh, asked: list[eventschemas.EventsQuery]) -> DoctorService:
-    async def events(wanted: eventschemas.EventsQuery) -> eventschemas.Events:
+def service(tmp_path: Path, world: Mesh, asked: list[EventsQuery]) -> DoctorService:
+    async def events(wanted: EventsQuery) -> Events:
         asked.append(wanted)
-        return eventschemas.Events([ALARM], "disk full", 0)
+        return Events([ALARM], "disk full", 0)
 
     config = NodeConfig(Node(data_dir=str(tmp_path), addr="a.example.com:443"), join=Join(relay_addr="r.example.com:1"))
     return DoctorService(config, world, Device(), Office(), "1.2.3", events)
 
 
 async def test_a_node_tells_what_it_knows(tmp_path: Path) -> None:
-    world, asked = mesh(CA, ME), list[eventschemas.EventsQuery]()
+    world, asked = mesh(CA, ME), list[EventsQuery]()
     world.happened(link_up(ALICE.node_id, 1, certificate=ALICE.der), 1.0)
     world.peer_configured("192.0.2.77:443", 1.0)
 

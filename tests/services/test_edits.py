@@ -14,7 +14,7 @@ from pulse.core.network.scribe import Scribe
 from pulse.core.trust.identity import node_bytes
 from pulse.core.types import NodeId
 from pulse.errors import Conflict, LinkError, ProtocolError, Refused
-from pulse.schemas import NameRequest, NodeNaming, TagRequest
+from pulse.schemas.names import NameRequest, NodeNaming, TagRequest
 from pulse.services import edits as module
 from pulse.services.edits import EditsService
 from tests.authority import NOW, key

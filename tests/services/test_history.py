@@ -11,7 +11,7 @@ from pulse import clock
 from pulse.core.events import Event, Kind
 from pulse.core.types import NodeId
 from pulse.errors import ConfigError, NotFound
-from pulse.eventschemas import EventsQuery, MomentQuery, PastPeer
+from pulse.schemas.events import EventsQuery, MomentQuery, PastPeer
 from pulse.services.history import TYPES, HistoryService
 from pulse.store.events import EventJournal
 from pulse.store.files import open_data_dir

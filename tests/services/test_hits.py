@@ -18,7 +18,7 @@ from pulse.core.trust.certificates import Certificate
 from pulse.core.types import NodeId
 from pulse.errors import LinkError, ProtocolError, Refused
 from pulse.net.links import RuleHits
-from pulse.policyschemas import HitsQuery, NodeHits
+from pulse.schemas.policy import HitsQuery, NodeHits
 from pulse.services import hits as module
 from pulse.services.hits import HitsService
 from pulse.store import hits as store

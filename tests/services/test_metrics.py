@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pulse import clock, schemas
+from pulse import clock
 from pulse.core.messages import ObjectKind
 from pulse.core.network.netconfig import Config, Settings, sign_config
 from pulse.core.network.policy import Rule
@@ -14,7 +14,8 @@ from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import LinkId, NodeId
 from pulse.errors import LinkError
 from pulse.net.links import PathSample, PeerTraffic
-from pulse.scribeschemas import Traffic
+from pulse.schemas.scribe import Traffic
+from pulse.schemas.tokens import TokenInfo
 from pulse.services import metrics as module
 from pulse.services.mesh import Talk
 from pulse.services.metrics import FAMILIES, MetricsService
@@ -22,7 +23,7 @@ from tests.authority import MESH, NOW, key
 from tests.services.shown import ALICE, BOB, CA, ME, Node
 
 GOOD, OLD = (
-    schemas.TokenInfo(f"{number:032x}", 0.0, None, 0, 0, [], None, False, state)
+    TokenInfo(f"{number:032x}", 0.0, None, 0, 0, [], None, False, state)
     for number, state in enumerate(("good", "expired"))
 )
 
@@ -31,12 +32,12 @@ GOOD, OLD = (
 class Office:
     """Where tokens are kept."""
 
-    tokens: list[schemas.TokenInfo] = field(default_factory=lambda: [GOOD, OLD, GOOD])
+    tokens: list[TokenInfo] = field(default_factory=lambda: [GOOD, OLD, GOOD])
     asked: int = 0
     silent: bool = False
     gone: bool = False
 
-    async def all(self) -> Sequence[schemas.TokenInfo]:
+    async def all(self) -> Sequence[TokenInfo]:
         self.asked += 1
         if self.silent:
             await asyncio.sleep(3600)

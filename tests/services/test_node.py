@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pulse import clock, schemas
+from pulse import clock
 from pulse.core.facts import ChainShown
 from pulse.core.health import DAY
 from pulse.core.mesh import Mesh
@@ -21,8 +21,8 @@ from pulse.core.trust.members import Naming
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import NodeId
 from pulse.errors import LinkError, NotFound, PulseError, Refused
-from pulse.schemas import PingRequest
-from pulse.scribeschemas import Traffic
+from pulse.schemas.node import NodeIdentity, PingRequest, Status
+from pulse.schemas.scribe import Traffic
 from pulse.services.node import NodeService
 from pulse.services.status import identity_of
 from pulse.services.wholeconfig import WholeConfigService
@@ -32,9 +32,7 @@ from tests.mint import member, mesh
 CA = Ca()
 ME, ALICE = (member(CA, name, place, host=name) for place, name in enumerate(("me", "alice"), 1))
 
-STATUS = schemas.Status(
-    True, "All well.", identity_of(ME, ["scribe"]), "1.2.3", 60.0, ":443", "", LEAF_LIFETIME, [], {}
-)
+STATUS = Status(True, "All well.", identity_of(ME, ["scribe"]), "1.2.3", 60.0, ":443", "", LEAF_LIFETIME, [], {})
 
 
 class Statuses:
@@ -42,10 +40,10 @@ class Statuses:
 
     way = ("quic", "keeper")
 
-    def status(self) -> schemas.Status:
+    def status(self) -> Status:
         return STATUS
 
-    def identity(self) -> schemas.NodeIdentity:
+    def identity(self) -> NodeIdentity:
         return STATUS.node
 
     def way_to(self, node: NodeId) -> tuple[str, str]:

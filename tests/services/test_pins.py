@@ -11,7 +11,7 @@ from pulse.core.paths.pins import MOST_PINS
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import LinkId
 from pulse.errors import NotFound, PulseError, Refused, SystemRefused
-from pulse.schemas import PinInfo, PinRequest, UnpinRequest
+from pulse.schemas.pin import PinInfo, PinRequest, UnpinRequest
 from pulse.services.pins import PinsService
 from pulse.store import files, pins
 from tests.authority import NOW, node

@@ -12,7 +12,7 @@ from pulse.core.events import Event
 from pulse.core.messages import MethodName
 from pulse.core.types import NodeId
 from pulse.errors import ConfigError, Refused
-from pulse.opsschemas import Reloaded, RemoteSettings, RestartRequest
+from pulse.schemas.operating import Reloaded, RemoteSettings, RestartRequest
 from pulse.services.remote import RemoteService
 from pulse.settings import load
 from tests.authority import Ca

@@ -12,7 +12,7 @@ from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.revocation import BY_CA, sign_revocation
 from pulse.core.types import NodeId
 from pulse.errors import Conflict, LinkError, NotFound, ProtocolError, Refused, SystemRefused
-from pulse.schemas import Revoked, RevokeRequest
+from pulse.schemas.revoke import Revoked, RevokeRequest
 from pulse.services.revoke import RevokeService
 from pulse.store.authority import HeldCa
 from pulse.store.files import open_data_dir

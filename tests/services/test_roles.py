@@ -14,7 +14,8 @@ from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.roles import Role, Roles, SignedRoles, open_roles, sign_roles
 from pulse.core.types import NodeId
 from pulse.errors import NotFound, Refused, SystemRefused
-from pulse.schemas import GivenRole, NodeRole, Revoked, RoleRequest
+from pulse.schemas.revoke import Revoked
+from pulse.schemas.roles import GivenRole, NodeRole, RoleRequest
 from pulse.services.roles import RolesService
 from pulse.store.authority import HeldCa
 from pulse.store.files import open_data_dir

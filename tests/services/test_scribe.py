@@ -14,7 +14,7 @@ from pulse.core.network.scribe import Scribe
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import NodeId
 from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused, SystemRefused
-from pulse.schemas import NameRequest, NodeNaming, TagRequest
+from pulse.schemas.names import NameRequest, NodeNaming, TagRequest
 from pulse.services import scribe as module
 from pulse.services.edits import EditsService
 from pulse.services.scribe import PATIENCE, ScribeService

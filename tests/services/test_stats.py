@@ -16,10 +16,10 @@ from pulse.core.trust.certificates import Certificate
 from pulse.core.types import NodeId
 from pulse.errors import LinkError, NotFound, ProtocolError, Refused
 from pulse.net.links import PeerTraffic
-from pulse.scribeschemas import Traffic
+from pulse.schemas.scribe import Traffic
+from pulse.schemas.stats import Stats, StatsQuery
 from pulse.services import stats as module
 from pulse.services.stats import StatsService
-from pulse.statsschemas import Stats, StatsQuery
 from pulse.store import stats as store
 from tests.authority import MESH, NOW, key
 from tests.services.office import CA, CAM, HOME, KEEPER, RELAY, Office, fill_disk

@@ -24,7 +24,7 @@ from pulse.core.trust.members import Naming
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import LinkId
 from pulse.net.links import PathSample, PeerTraffic
-from pulse.schemas import FecInfo, PortMapping
+from pulse.schemas.node import FecInfo, PortMapping
 from pulse.services.status import identity_of
 from tests.authority import MESH, NOW, key
 from tests.mint import member

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from pulse import configschemas as said
 from pulse.core.network.edits import Edits
 from pulse.core.network.netconfig import SignedConfig
 from pulse.core.network.scribe import Scribe
 from pulse.errors import ConfigError, NotFound, Refused
+from pulse.schemas.config import TemplateRef, TemplateRequest
 from pulse.services.templates import TemplatesService
 from tests.authority import NOW, key
 from tests.services.office import HOME, Office
 
-WEB = said.TemplateRequest("web", ["web"], "web-*", "1h30m", 1)
+WEB = TemplateRequest("web", ["web"], "web-*", "1h30m", 1)
 
 
 @dataclass
@@ -42,27 +42,27 @@ def service(tmp_path: Path) -> TemplatesService:
 
 async def test_a_template_is_told_as_it_was_set_and_gone_when_it_is_taken_away(service: TemplatesService) -> None:
     made = await service.set(WEB)
-    await service.set(said.TemplateRequest("db"))
+    await service.set(TemplateRequest("db"))
 
     assert (made.node_name, made.ttl, made.max_uses) == ("web-*", 5400.0, 1)
     assert [each.name for each in await service.all()] == ["db", "web"]
-    assert await service.remove(said.TemplateRef("web")) == made
+    assert await service.remove(TemplateRef("web")) == made
     with pytest.raises(NotFound, match="no template"):
-        await service.remove(said.TemplateRef("web"))
+        await service.remove(TemplateRef("web"))
 
 
 @pytest.mark.parametrize(
     ("wanted", "error"),
     [
-        (said.TemplateRequest("Web"), Refused),
-        (said.TemplateRequest("web", ["no tag"]), Refused),
-        (said.TemplateRequest("web", ttl="0h"), ConfigError),
-        (said.TemplateRequest("web", ttl=0.5), Refused),
-        (said.TemplateRequest("web", node_name="web-*", max_uses=3), Refused),
+        (TemplateRequest("Web"), Refused),
+        (TemplateRequest("web", ["no tag"]), Refused),
+        (TemplateRequest("web", ttl="0h"), ConfigError),
+        (TemplateRequest("web", ttl=0.5), Refused),
+        (TemplateRequest("web", node_name="web-*", max_uses=3), Refused),
     ],
 )
 async def test_what_is_no_template_changes_nothing(
-    service: TemplatesService, wanted: said.TemplateRequest, error: type[Exception]
+    service: TemplatesService, wanted: TemplateRequest, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         await service.set(wanted)

@@ -15,7 +15,7 @@ from pulse.core.trust.join import Floors
 from pulse.core.trust.tokens import parse_token
 from pulse.core.types import NodeId
 from pulse.errors import LinkError, NotFound, ProtocolError, Refused
-from pulse.schemas import TokenRequest
+from pulse.schemas.tokens import TokenRequest
 from pulse.services.ca import CaService
 from pulse.services.tokens import INVITE_TTL, TokensService
 from pulse.store.authority import HeldCa

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from pulse import pathschemas
 from pulse.core import messages
 from pulse.core.facts import LinkDown, LinkSample, LinksSampled, PinsChanged
 from pulse.core.mesh import Mesh
@@ -18,6 +17,7 @@ from pulse.core.trust.members import Naming
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import SHORT_ID, LinkId, NodeId
 from pulse.errors import Conflict, LinkError, NotFound, ProtocolError, PulseError, Refused
+from pulse.schemas.paths import Trace, TraceRequest
 from pulse.services.trace import MOST_HOPS, Step, TraceService
 from tests.authority import MESH, Ca, key
 from tests.mint import link_up, links_told, member, mesh
@@ -57,8 +57,8 @@ class World:
     def service(self) -> TraceService:
         return TraceService(self.mesh, self.call)
 
-    async def trace(self, node: str = "far") -> pathschemas.Trace:
-        return await self.service.trace(pathschemas.TraceRequest(node, 2.0))
+    async def trace(self, node: str = "far") -> Trace:
+        return await self.service.trace(TraceRequest(node, 2.0))
 
     def says(self, who: Certificate, onward: Certificate | None, rtt: float | None = 0.02) -> None:
         """A hop's next one."""

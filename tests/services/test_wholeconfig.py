@@ -14,8 +14,8 @@ from pulse.core.network.statements import Statements
 from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.members import Members
 from pulse.errors import ConfigError, Conflict, NotFound, Refused
-from pulse.schemas import PeerRow, Status
-from pulse.scribeschemas import Traffic
+from pulse.schemas.node import PeerRow, Status
+from pulse.schemas.scribe import Traffic
 from pulse.services.status import identity_of
 from pulse.services.wholeconfig import WholeConfigService
 from tests.authority import MESH, NOW, key

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from pulse import pathschemas
 from pulse.core import messages
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
 from pulse.core.types import NodeId
 from pulse.core.why import Account, Code, Place
 from pulse.errors import LinkError, NotFound, PulseError, Refused
+from pulse.schemas.paths import WhyPlace, WhyRequest
 from pulse.services.why import WhyService
 from tests.authority import Ca
 from tests.mint import link_up, member, mesh
@@ -56,10 +56,10 @@ async def test_both_ends_are_asked_and_joined_for_a_pair_of_others(world: World)
         has_udp=True, has_links=True, is_wanted=True, attempts=1, observers=2, next_try=17.0))  # fmt: skip
     world.answers[BOB.node_id] = messages.pack(RELAYED)
 
-    told = await world.service.why(pathschemas.WhyRequest("bob", "alice", 2.0))
+    told = await world.service.why(WhyRequest("bob", "alice", 2.0))
 
     assert (told.code, told.source.name, told.node.name) == (Code.UNANSWERED, "alice", "bob")
-    assert told.source.places == [pathschemas.WhyPlace("203.0.113.1:443", 11, 0, 0, "")]
+    assert told.source.places == [WhyPlace("203.0.113.1:443", 11, 0, 0, "")]
     assert (told.source.nat, told.source.observers, told.source.next_try, told.source.via) == ("cone", 2, 17.0, "bob")
     assert sorted(world.asked) == sorted([
         (ALICE.node_id, MethodName.WHY, bytes.fromhex(BOB.node_id), 2.0),
@@ -68,14 +68,14 @@ async def test_both_ends_are_asked_and_joined_for_a_pair_of_others(world: World)
 
 
 async def test_an_end_that_does_not_answer_costs_its_half(world: World) -> None:
-    told = await world.service.why(pathschemas.WhyRequest("alice"))
+    told = await world.service.why(WhyRequest("alice"))
 
     assert told.sentence == "alice is reached directly by quic."
     assert (told.source.asked, told.node.asked, told.node.problem) == (True, False, "no answer")
 
 
 async def test_without_the_first_end_there_is_no_verdict(world: World) -> None:
-    told = await world.service.why(pathschemas.WhyRequest("bob", "alice"))
+    told = await world.service.why(WhyRequest("bob", "alice"))
 
     assert (told.code, told.sentence) == (Code.NO_PATH, "alice cannot be asked: no answer.")
 
@@ -84,14 +84,14 @@ async def test_without_the_first_end_there_is_no_verdict(world: World) -> None:
 async def test_an_account_that_cannot_be_read_is_none(world: World, answer: bytes) -> None:
     world.answers[ALICE.node_id] = answer
 
-    told = await world.service.why(pathschemas.WhyRequest("alice"))
+    told = await world.service.why(WhyRequest("alice"))
     assert "undecodable account" in told.node.problem
 
 
 async def test_what_an_end_says_cannot_move_a_terminals_cursor(world: World) -> None:
     world.answers[ALICE.node_id] = messages.pack(Account(nat="\x1b[2J", places=(Place("\x1b[1m", error="\x1b"),)))
 
-    told = await world.service.why(pathschemas.WhyRequest("alice"))
+    told = await world.service.why(WhyRequest("alice"))
     assert "\x1b" not in repr([told.node.nat, told.node.places]).replace("\\x1b", "\x1b")
 
 
@@ -108,9 +108,9 @@ async def test_a_question_about_no_node_is_refused(world: World) -> None:
 
 async def test_a_node_and_itself_have_no_path(world: World) -> None:
     with pytest.raises(Refused, match="alice is one node"):
-        await world.service.why(pathschemas.WhyRequest("alice", "alice"))
+        await world.service.why(WhyRequest("alice", "alice"))
 
 
 async def test_nobody_is_not_found(world: World) -> None:
     with pytest.raises(NotFound):
-        await world.service.why(pathschemas.WhyRequest("nobody"))
+        await world.service.why(WhyRequest("nobody"))

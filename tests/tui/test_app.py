@@ -9,7 +9,8 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Static
 
-from pulse import schemas
+from pulse.schemas.names import TagRequest
+from pulse.schemas.revoke import RevokeRequest
 from pulse.tui.app import TopApp
 from pulse.tui.pane import Pane
 from tests.api.fake_control import FakeControl, peer
@@ -119,7 +120,7 @@ async def test_a_tag_is_given_by_its_key(data_dir: Path, many: FakeControl) -> N
     async with screen(data_dir, 3) as shown:
         await shown.types("t", *"prod", "enter")
         await shown.wait(lambda: "has the tags edge prod" in shown.text("note"))
-        assert schemas.TagRequest("web", "prod") in many.asked
+        assert TagRequest("web", "prod") in many.asked
 
 
 async def test_a_revocation_is_asked_about_and_no_means_no(data_dir: Path, many: FakeControl) -> None:
@@ -128,9 +129,9 @@ async def test_a_revocation_is_asked_about_and_no_means_no(data_dir: Path, many:
         await shown.wait(lambda: shown.text("note") == "pulse revoke web: sure?")
         await shown.types("n", "enter")
         assert shown.text("note") == "nothing is changed"
-        assert not [each for each in many.asked if isinstance(each, schemas.RevokeRequest)]
+        assert not [each for each in many.asked if isinstance(each, RevokeRequest)]
         await shown.types("R", "enter", "y", "enter")
-        await shown.wait(lambda: any(isinstance(each, schemas.RevokeRequest) for each in many.asked))
+        await shown.wait(lambda: any(isinstance(each, RevokeRequest) for each in many.asked))
 
 
 async def test_an_error_is_shown_where_it_happened(data_dir: Path, many: FakeControl) -> None:

@@ -2,58 +2,71 @@
 
 from starlette.requests import Request
 
-from pulse import policyschemas
 from pulse.api.control import Control
 from pulse.api.endpoints import Endpoint
 from pulse.core.trust.apikeys import Scope
+from pulse.schemas.policy import (
+    AssertionRef,
+    AssertionRequest,
+    FlowRequest,
+    FlowVerdict,
+    GroupRef,
+    GroupRequest,
+    Policy,
+    PolicyChange,
+    RuleFile,
+    RuleMove,
+    RuleRef,
+    RuleRequest,
+)
 
 
-async def policy(control: Control, _: Request) -> policyschemas.Policy:
+async def policy(control: Control, _: Request) -> Policy:
     """Rules, tests and groups in force."""
     return await control.acls.policy()
 
 
-async def add_rule(control: Control, _: Request, body: policyschemas.RuleRequest) -> policyschemas.PolicyChange:
+async def add_rule(control: Control, _: Request, body: RuleRequest) -> PolicyChange:
     """Add a rule; the first one closes the network to all it does not allow."""
     return await control.acls.add(body)
 
 
-async def remove_rule(control: Control, _: Request, body: policyschemas.RuleRef) -> policyschemas.PolicyChange:
+async def remove_rule(control: Control, _: Request, body: RuleRef) -> PolicyChange:
     """Take a rule away."""
     return await control.acls.remove(body)
 
 
-async def move_rule(control: Control, _: Request, body: policyschemas.RuleMove) -> policyschemas.PolicyChange:
+async def move_rule(control: Control, _: Request, body: RuleMove) -> PolicyChange:
     """Put a rule elsewhere."""
     return await control.acls.move(body)
 
 
-async def explain(control: Control, _: Request, body: policyschemas.FlowRequest) -> policyschemas.FlowVerdict:
+async def explain(control: Control, _: Request, body: FlowRequest) -> FlowVerdict:
     """Whether a flow is allowed, by which rule, or what comes nearest to allowing it."""
     return await control.acls.explain(body)
 
 
-async def diff_rules(control: Control, _: Request, body: policyschemas.RuleFile) -> policyschemas.PolicyChange:
+async def diff_rules(control: Control, _: Request, body: RuleFile) -> PolicyChange:
     """What would come of these rules in place of those in force."""
     return await control.acls.diff(body)
 
 
-async def add_test(control: Control, _: Request, body: policyschemas.AssertionRequest) -> policyschemas.PolicyChange:
+async def add_test(control: Control, _: Request, body: AssertionRequest) -> PolicyChange:
     """State what rules must always let pass, or never: no edit may break it."""
     return await control.acls.add_test(body)
 
 
-async def remove_test(control: Control, _: Request, body: policyschemas.AssertionRef) -> policyschemas.PolicyChange:
+async def remove_test(control: Control, _: Request, body: AssertionRef) -> PolicyChange:
     """State it no more."""
     return await control.acls.remove_test(body)
 
 
-async def set_group(control: Control, _: Request, body: policyschemas.GroupRequest) -> policyschemas.PolicyChange:
+async def set_group(control: Control, _: Request, body: GroupRequest) -> PolicyChange:
     """Say who is in a group, all of them."""
     return await control.acls.set_group(body)
 
 
-async def remove_group(control: Control, _: Request, body: policyschemas.GroupRef) -> policyschemas.PolicyChange:
+async def remove_group(control: Control, _: Request, body: GroupRef) -> PolicyChange:
     """Take a group away, if nothing uses it."""
     return await control.acls.remove_group(body)
 

@@ -2,24 +2,22 @@
 
 from starlette.requests import Request
 
-from pulse import scribeschemas
 from pulse.api.control import Control
 from pulse.api.endpoints import LOCAL, Endpoint
+from pulse.schemas.scribe import ApiKeyCreated, ApiKeyInfo, ApiKeyRequest
 
 
-async def list_api_keys(control: Control, _: Request) -> list[scribeschemas.ApiKeyInfo]:
+async def list_api_keys(control: Control, _: Request) -> list[ApiKeyInfo]:
     """Every key, oldest first."""
     return await control.keys.all()
 
 
-async def create_api_key(
-    control: Control, _: Request, body: scribeschemas.ApiKeyRequest
-) -> scribeschemas.ApiKeyCreated:
+async def create_api_key(control: Control, _: Request, body: ApiKeyRequest) -> ApiKeyCreated:
     """Make a key; it is shown this once."""
     return await control.keys.create(body)
 
 
-async def revoke_api_key(control: Control, request: Request) -> scribeschemas.ApiKeyInfo:
+async def revoke_api_key(control: Control, request: Request) -> ApiKeyInfo:
     """End the key of that name, or whose id begins so."""
     return await control.keys.revoke(request.path_params["key"])
 

@@ -15,7 +15,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pulse import schemas
 from pulse.api import (
     acls,
     apikeys,
@@ -47,6 +46,7 @@ from pulse.api.openapi import document
 from pulse.core import strictjson
 from pulse.core.trust.apikeys import Scope
 from pulse.errors import ConfigError, PulseError
+from pulse.schemas.structs import Problem
 
 log = logging.getLogger(__name__)
 
@@ -246,5 +246,5 @@ def _broken(request: Request, error: Exception) -> Response:
 
 def problem(status: HTTPStatus, detail: str, error: str) -> Response:
     """An error as RFC 9457 has it; `error` names a class of `pulse.errors`."""
-    said = schemas.Problem(status.phrase, status.value, detail, error)
+    said = Problem(status.phrase, status.value, detail, error)
     return Response(_encode(said), status.value, media_type="application/problem+json")

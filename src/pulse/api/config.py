@@ -10,10 +10,10 @@ from typing import Any, Final
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from pulse import configschemas
 from pulse.api.control import Control
 from pulse.api.endpoints import Endpoint, Stamped
 from pulse.core.trust.apikeys import Scope
+from pulse.schemas.config import ConfigFile, ConfigPlan, ConfigWanted
 
 ANY: Final = "*"
 _ETAG: Final = re.compile(r'"(\d{1,16})\.(\d{1,16})"')
@@ -33,20 +33,18 @@ async def put_config(control: Control, request: Request, body: dict[str, Any]) -
     return Stamped(told, etag(number))
 
 
-async def get_file(control: Control, _: Request) -> Stamped[configschemas.ConfigFile]:
+async def get_file(control: Control, _: Request) -> Stamped[ConfigFile]:
     """The network config in force as a file has it: all of it, in the words of people."""
     number, told = await control.file.export()
     return Stamped(told, etag(number))
 
 
-async def plan_file(control: Control, _: Request, body: configschemas.ConfigWanted) -> configschemas.ConfigPlan:
+async def plan_file(control: Control, _: Request, body: ConfigWanted) -> ConfigPlan:
     """What a file of the whole network would change."""
     return await control.file.plan(body)
 
 
-async def put_file(
-    control: Control, request: Request, body: configschemas.ConfigWanted
-) -> Stamped[configschemas.ConfigPlan]:
+async def put_file(control: Control, request: Request, body: ConfigWanted) -> Stamped[ConfigPlan]:
     """Put a file of the whole network in place of what is in force, all of it or nothing; what is left out is none."""
     told = await control.file.apply(body, await _base(control, request))
     return Stamped(told, f'"{told.version}"')

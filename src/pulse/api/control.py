@@ -6,46 +6,50 @@ Invariant: a resource is a service of `pulse.services`, or stands for one elsewh
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pulse import (
-    certschemas,
-    configschemas,
-    dnsschemas,
-    eventschemas,
-    opsschemas,
-    pathschemas,
-    policyschemas,
-    resolverschemas,
-    routeschemas,
-    schemas,
-    scribeschemas,
-    statsschemas,
-)
+from pulse.schemas.cert import FleetCertificate, Rotation
+from pulse.schemas.config import TemplateStore, WholeFile
+from pulse.schemas.dns import ZoneStore
+from pulse.schemas.events import Events, EventsQuery, Moment, MomentQuery
+from pulse.schemas.journal import JournalCheck, JournalEntry
+from pulse.schemas.names import NameRequest, NodeNaming, TagRequest
+from pulse.schemas.node import CertificateInfo, NodeIdentity, PingReply, PingRequest, Stopping
+from pulse.schemas.operating import Checkup, Reloaded, RemoteSettings, Restarting, RestartRequest
+from pulse.schemas.paths import Trace, TraceRequest, Why, WhyRequest
+from pulse.schemas.pin import PinInfo, PinRequest, UnpinRequest
+from pulse.schemas.policy import Acls, HitCounts
+from pulse.schemas.resolver import Resolver
+from pulse.schemas.revoke import Revoked, RevokeRequest
+from pulse.schemas.roles import RoleRequest, RolesInfo
+from pulse.schemas.routes import Routes
+from pulse.schemas.scribe import ApiKeyCreated, ApiKeyInfo, ApiKeyRequest, Bulk, MeshState
+from pulse.schemas.stats import MetricsTold, StatsTold
+from pulse.schemas.tokens import Invite, MasterToken, TokenCreated, TokenInfo, TokenRequest
 
 
 class Node(Protocol):
     """This node, and what it sees."""
 
-    async def identity(self) -> schemas.NodeIdentity:
+    async def identity(self) -> NodeIdentity:
         """Who this node is."""
         ...
 
-    async def certificate(self) -> schemas.CertificateInfo:
+    async def certificate(self) -> CertificateInfo:
         """This node's certificate."""
         ...
 
-    async def certificates(self) -> list[certschemas.FleetCertificate]:
+    async def certificates(self) -> list[FleetCertificate]:
         """The certificates of all nodes known here, the one that ends first first."""
         ...
 
-    async def status(self) -> scribeschemas.MeshState:
+    async def status(self) -> MeshState:
         """The mesh as this node sees it."""
         ...
 
-    async def ping(self, wanted: schemas.PingRequest) -> schemas.PingReply:
+    async def ping(self, wanted: PingRequest) -> PingReply:
         """Ask another node and measure."""
         ...
 
-    async def stop(self) -> schemas.Stopping:
+    async def stop(self) -> Stopping:
         """Take leave."""
         ...
 
@@ -53,7 +57,7 @@ class Node(Protocol):
 class Tracer(Protocol):
     """Who finds the way frames take."""
 
-    async def trace(self, wanted: pathschemas.TraceRequest) -> pathschemas.Trace:
+    async def trace(self, wanted: TraceRequest) -> Trace:
         """Find the way to another node."""
         ...
 
@@ -61,7 +65,7 @@ class Tracer(Protocol):
 class Explainer(Protocol):
     """Who says why a path is what it is."""
 
-    async def why(self, wanted: pathschemas.WhyRequest) -> pathschemas.Why:
+    async def why(self, wanted: WhyRequest) -> Why:
         """Say why another node is reached as it is."""
         ...
 
@@ -69,11 +73,11 @@ class Explainer(Protocol):
 class Pins(Protocol):
     """Which nodes are reached by a way of our choice."""
 
-    async def pin(self, wanted: schemas.PinRequest) -> schemas.PinInfo:
+    async def pin(self, wanted: PinRequest) -> PinInfo:
         """Reach a node by one neighbour."""
         ...
 
-    async def unpin(self, wanted: schemas.UnpinRequest) -> schemas.PinInfo:
+    async def unpin(self, wanted: UnpinRequest) -> PinInfo:
         """Reach a node by the best path again."""
         ...
 
@@ -81,23 +85,23 @@ class Pins(Protocol):
 class Tokens(Protocol):
     """Join tokens, where they are kept."""
 
-    async def create(self, wanted: schemas.TokenRequest) -> schemas.TokenCreated:
+    async def create(self, wanted: TokenRequest) -> TokenCreated:
         """Make one."""
         ...
 
-    async def invite(self, wanted: schemas.TokenRequest) -> schemas.Invite:
+    async def invite(self, wanted: TokenRequest) -> Invite:
         """Make a line to paste on the next machine."""
         ...
 
-    async def all(self) -> list[schemas.TokenInfo]:
+    async def all(self) -> list[TokenInfo]:
         """Every token, oldest first."""
         ...
 
-    async def revoke(self, prefix: str) -> schemas.TokenInfo:
+    async def revoke(self, prefix: str) -> TokenInfo:
         """End one."""
         ...
 
-    async def master(self) -> schemas.MasterToken:
+    async def master(self) -> MasterToken:
         """The token this CA always accepts."""
         ...
 
@@ -105,15 +109,15 @@ class Tokens(Protocol):
 class Names(Protocol):
     """Names and tags of nodes."""
 
-    async def set_name(self, wanted: schemas.NameRequest) -> schemas.NodeNaming:
+    async def set_name(self, wanted: NameRequest) -> NodeNaming:
         """Name a node."""
         ...
 
-    async def add_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming:
+    async def add_tag(self, wanted: TagRequest) -> NodeNaming:
         """Give a node a tag."""
         ...
 
-    async def remove_tag(self, wanted: schemas.TagRequest) -> schemas.NodeNaming:
+    async def remove_tag(self, wanted: TagRequest) -> NodeNaming:
         """Take a tag from a node."""
         ...
 
@@ -121,15 +125,15 @@ class Names(Protocol):
 class Roles(Protocol):
     """Who may do what for the network."""
 
-    async def roles(self) -> schemas.RolesInfo:
+    async def roles(self) -> RolesInfo:
         """Who has which role."""
         ...
 
-    async def grant(self, wanted: schemas.RoleRequest) -> schemas.RolesInfo:
+    async def grant(self, wanted: RoleRequest) -> RolesInfo:
         """Give a node a role."""
         ...
 
-    async def ungrant(self, wanted: schemas.RoleRequest) -> schemas.RolesInfo:
+    async def ungrant(self, wanted: RoleRequest) -> RolesInfo:
         """Take a role from a node."""
         ...
 
@@ -137,7 +141,7 @@ class Roles(Protocol):
 class Revoker(Protocol):
     """Who shuts nodes out."""
 
-    async def revoke(self, wanted: schemas.RevokeRequest) -> schemas.Revoked:
+    async def revoke(self, wanted: RevokeRequest) -> Revoked:
         """Shut a node out for good."""
         ...
 
@@ -157,11 +161,11 @@ class WholeConfig(Protocol):
 class CaLog(Protocol):
     """The CA's journal."""
 
-    async def entries(self, after: int, limit: int) -> list[schemas.JournalEntry]:
+    async def entries(self, after: int, limit: int) -> list[JournalEntry]:
         """Entries after number `after`, oldest first."""
         ...
 
-    async def verify(self) -> schemas.JournalCheck:
+    async def verify(self) -> JournalCheck:
         """Walk its hash chain."""
         ...
 
@@ -169,15 +173,15 @@ class CaLog(Protocol):
 class History(Protocol):
     """This node's journal."""
 
-    async def events(self, wanted: eventschemas.EventsQuery) -> eventschemas.Events:
+    async def events(self, wanted: EventsQuery) -> Events:
         """Entries of it."""
         ...
 
-    async def verify(self) -> schemas.JournalCheck:
+    async def verify(self) -> JournalCheck:
         """Walk its hash chain."""
         ...
 
-    async def at(self, wanted: eventschemas.MomentQuery) -> eventschemas.Moment:
+    async def at(self, wanted: MomentQuery) -> Moment:
         """The mesh as it was at a time."""
         ...
 
@@ -185,7 +189,7 @@ class History(Protocol):
 class Doctor(Protocol):
     """Who tells of this node's own state."""
 
-    async def checkup(self) -> opsschemas.Checkup:
+    async def checkup(self) -> Checkup:
         """What `pulse doctor` asks."""
         ...
 
@@ -193,7 +197,7 @@ class Doctor(Protocol):
 class Reloader(Protocol):
     """Who reads this node's settings."""
 
-    async def reload(self) -> opsschemas.Reloaded:
+    async def reload(self) -> Reloaded:
         """Read them again."""
         ...
 
@@ -201,11 +205,11 @@ class Reloader(Protocol):
 class Remote(Protocol):
     """What is asked of other nodes as their operator, and restarts of this one."""
 
-    async def restart(self, wanted: opsschemas.RestartRequest) -> opsschemas.Restarting:
+    async def restart(self, wanted: RestartRequest) -> Restarting:
         """Restart a node."""
         ...
 
-    async def configure(self, wanted: opsschemas.RemoteSettings) -> opsschemas.Reloaded:
+    async def configure(self, wanted: RemoteSettings) -> Reloaded:
         """Change settings of another node."""
         ...
 
@@ -213,15 +217,15 @@ class Remote(Protocol):
 class Keys(Protocol):
     """The keys to the API over TCP."""
 
-    async def create(self, wanted: scribeschemas.ApiKeyRequest) -> scribeschemas.ApiKeyCreated:
+    async def create(self, wanted: ApiKeyRequest) -> ApiKeyCreated:
         """Make one."""
         ...
 
-    async def all(self) -> list[scribeschemas.ApiKeyInfo]:
+    async def all(self) -> list[ApiKeyInfo]:
         """Every key, oldest first."""
         ...
 
-    async def revoke(self, named: str) -> scribeschemas.ApiKeyInfo:
+    async def revoke(self, named: str) -> ApiKeyInfo:
         """End one."""
         ...
 
@@ -235,24 +239,24 @@ class Control:
     why: Explainer
     pins: Pins
     tokens: Tokens
-    templates: configschemas.TemplateStore
+    templates: TemplateStore
     config: WholeConfig
-    file: configschemas.WholeFile
+    file: WholeFile
     names: Names
-    dns: dnsschemas.ZoneStore
-    acls: policyschemas.Acls
-    hits: policyschemas.HitCounts
-    bulk: scribeschemas.Bulk
+    dns: ZoneStore
+    acls: Acls
+    hits: HitCounts
+    bulk: Bulk
     roles: Roles
     revoke: Revoker
     ca: CaLog
-    rotation: certschemas.Rotation
+    rotation: Rotation
     events: History
-    stats: statsschemas.StatsTold
-    metrics: statsschemas.MetricsTold
+    stats: StatsTold
+    metrics: MetricsTold
     keys: Keys
-    resolver: resolverschemas.Resolver
+    resolver: Resolver
     doctor: Doctor
     reload: Reloader
     remote: Remote
-    routes: routeschemas.Routes
+    routes: Routes

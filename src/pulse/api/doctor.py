@@ -2,13 +2,13 @@
 
 from starlette.requests import Request
 
-from pulse import opsschemas
 from pulse.api.control import Control
 from pulse.api.endpoints import Endpoint
 from pulse.core.trust.apikeys import Scope
+from pulse.schemas.operating import Checkup
 
 
-async def checkup(control: Control, _: Request) -> opsschemas.Checkup:
+async def checkup(control: Control, _: Request) -> Checkup:
     """What `pulse doctor` asks: certificate, clock, links, who is missing, alarms."""
     return await control.doctor.checkup()
 

@@ -2,11 +2,11 @@
 
 from starlette.requests import Request
 
-from pulse import schemas
 from pulse.api.control import Control
 from pulse.api.endpoints import Endpoint
 from pulse.core.trust.apikeys import Scope
-from pulse.eventschemas import Events, EventsQuery, Moment, MomentQuery
+from pulse.schemas.events import Events, EventsQuery, Moment, MomentQuery
+from pulse.schemas.journal import JournalCheck
 
 
 async def events(control: Control, _: Request, query: EventsQuery) -> Events:
@@ -14,7 +14,7 @@ async def events(control: Control, _: Request, query: EventsQuery) -> Events:
     return await control.events.events(query)
 
 
-async def verify(control: Control, _: Request) -> schemas.JournalCheck:
+async def verify(control: Control, _: Request) -> JournalCheck:
     """Walk the hash chain of this node's journal."""
     return await control.events.verify()
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from pulse.api.control import Control
 from pulse.api.endpoints import Endpoint, Written
 from pulse.core.trust.apikeys import Scope
-from pulse.statsschemas import Family, Samples
+from pulse.schemas.stats import Family, Samples
 
 KIND: Final = "text/plain; version=0.0.4; charset=utf-8"
 

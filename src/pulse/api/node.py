@@ -2,43 +2,45 @@
 
 from starlette.requests import Request
 
-from pulse import certschemas, schemas, scribeschemas
 from pulse.api.control import Control
 from pulse.api.endpoints import LOCAL, Endpoint
 from pulse.core.trust.apikeys import Scope
+from pulse.schemas.cert import FleetCertificate
+from pulse.schemas.node import CertificateInfo, NodeIdentity, PeerRow, PingReply, PingRequest, Stopping
+from pulse.schemas.scribe import MeshState
 
 
-async def status(control: Control, _: Request) -> scribeschemas.MeshState:
+async def status(control: Control, _: Request) -> MeshState:
     """The mesh as this node sees it."""
     return await control.node.status()
 
 
-async def nodes(control: Control, _: Request) -> list[schemas.PeerRow]:
+async def nodes(control: Control, _: Request) -> list[PeerRow]:
     """The other nodes of the mesh, as this node sees them."""
     return (await control.node.status()).peers
 
 
-async def identity(control: Control, _: Request) -> schemas.NodeIdentity:
+async def identity(control: Control, _: Request) -> NodeIdentity:
     """Who this node is."""
     return await control.node.identity()
 
 
-async def certificate(control: Control, _: Request) -> schemas.CertificateInfo:
+async def certificate(control: Control, _: Request) -> CertificateInfo:
     """This node's certificate."""
     return await control.node.certificate()
 
 
-async def certificates(control: Control, _: Request) -> list[certschemas.FleetCertificate]:
+async def certificates(control: Control, _: Request) -> list[FleetCertificate]:
     """The certificates of all nodes known here, the one that ends first first."""
     return await control.node.certificates()
 
 
-async def ping(control: Control, _: Request, body: schemas.PingRequest) -> schemas.PingReply:
+async def ping(control: Control, _: Request, body: PingRequest) -> PingReply:
     """Ask another node over its session and measure."""
     return await control.node.ping(body)
 
 
-async def stop(control: Control, _: Request) -> schemas.Stopping:
+async def stop(control: Control, _: Request) -> Stopping:
     """Stop this node."""
     return await control.node.stop()
 

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
-from pulse import schemas
 from pulse.api.endpoints import Endpoint, Written
+from pulse.schemas.structs import Problem
 
 TAG: Final = {"type": "string", "pattern": '^"[0-9]{1,16}[.][0-9]{1,16}"$'}
 IF_MATCH: Final = {
@@ -23,9 +23,7 @@ KEY: Final = {"type": "http", "scheme": "bearer", "description": "a key (plk_…
 def document(endpoints: Sequence[Endpoint], version: str, *, keyed: bool = False) -> dict[str, Any]:
     """The whole document; if `keyed`, each operation says that it takes a key, and of which scope."""
     types = [kind for each in endpoints for kind in (each.body, each.answer) if kind not in (None, Written)]
-    found, components = msgspec.json.schema_components(
-        [*types, schemas.Problem], ref_template="#/components/schemas/{name}"
-    )
+    found, components = msgspec.json.schema_components([*types, Problem], ref_template="#/components/schemas/{name}")
     named = iter(found)
     paths: dict[str, Any] = {}
     for endpoint in endpoints:

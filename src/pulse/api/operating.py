@@ -2,22 +2,22 @@
 
 from starlette.requests import Request
 
-from pulse import opsschemas
 from pulse.api.control import Control
 from pulse.api.endpoints import LOCAL, Endpoint
+from pulse.schemas.operating import Reloaded, RemoteSettings, Restarting, RestartRequest
 
 
-async def reload(control: Control, _: Request) -> opsschemas.Reloaded:
+async def reload(control: Control, _: Request) -> Reloaded:
     """Read this node's settings again."""
     return await control.reload.reload()
 
 
-async def restart(control: Control, _: Request, body: opsschemas.RestartRequest) -> opsschemas.Restarting:
+async def restart(control: Control, _: Request, body: RestartRequest) -> Restarting:
     """Restart this node, or another one as its operator."""
     return await control.remote.restart(body)
 
 
-async def remote_config(control: Control, _: Request, body: opsschemas.RemoteSettings) -> opsschemas.Reloaded:
+async def remote_config(control: Control, _: Request, body: RemoteSettings) -> Reloaded:
     """Change settings of another node, as its operator."""
     return await control.remote.configure(body)
 

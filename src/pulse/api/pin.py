@@ -2,18 +2,18 @@
 
 from starlette.requests import Request
 
-from pulse import schemas
 from pulse.api.control import Control
 from pulse.api.endpoints import Endpoint
 from pulse.core.trust.apikeys import Scope
+from pulse.schemas.pin import PinInfo, PinRequest, UnpinRequest
 
 
-async def pin(control: Control, _: Request, body: schemas.PinRequest) -> schemas.PinInfo:
+async def pin(control: Control, _: Request, body: PinRequest) -> PinInfo:
     """Reach a node by one neighbour, whatever the scores say."""
     return await control.pins.pin(body)
 
 
-async def unpin(control: Control, _: Request, body: schemas.UnpinRequest) -> schemas.PinInfo:
+async def unpin(control: Control, _: Request, body: UnpinRequest) -> PinInfo:
     """Reach a node by the best path again."""
     return await control.pins.unpin(body)
 

@@ -5,7 +5,7 @@ from starlette.requests import Request
 from pulse.api.control import Control
 from pulse.api.endpoints import LOCAL, Endpoint
 from pulse.core.trust.apikeys import Scope
-from pulse.resolverschemas import ResolverInfo
+from pulse.schemas.resolver import ResolverInfo
 
 
 async def state(control: Control, _: Request) -> ResolverInfo:

@@ -2,23 +2,23 @@
 
 from starlette.requests import Request
 
-from pulse import schemas
 from pulse.api.control import Control
 from pulse.api.endpoints import LOCAL, Endpoint
 from pulse.core.trust.apikeys import Scope
+from pulse.schemas.roles import RoleRequest, RolesInfo
 
 
-async def roles(control: Control, _: Request) -> schemas.RolesInfo:
+async def roles(control: Control, _: Request) -> RolesInfo:
     """Who has which role."""
     return await control.roles.roles()
 
 
-async def grant(control: Control, _: Request, body: schemas.RoleRequest) -> schemas.RolesInfo:
+async def grant(control: Control, _: Request, body: RoleRequest) -> RolesInfo:
     """Give a node a role; a new scribe takes the place of the old one."""
     return await control.roles.grant(body)
 
 
-async def ungrant(control: Control, _: Request, body: schemas.RoleRequest) -> schemas.RolesInfo:
+async def ungrant(control: Control, _: Request, body: RoleRequest) -> RolesInfo:
     """Take the role of operator from a node."""
     return await control.roles.ungrant(body)
 

@@ -2,28 +2,28 @@
 
 from starlette.requests import Request
 
-from pulse import routeschemas
 from pulse.api.control import Control
 from pulse.api.endpoints import Endpoint
 from pulse.core.trust.apikeys import Scope
+from pulse.schemas.routes import RouteChange, RouteRef, RouteRequest, RouteView
 
 
-async def routes(control: Control, _: Request) -> list[routeschemas.RouteView]:
+async def routes(control: Control, _: Request) -> list[RouteView]:
     """Every range that a node offers or the network config approves, and which exit is in use here."""
     return await control.routes.all()
 
 
-async def add(control: Control, _: Request, body: routeschemas.RouteRequest) -> routeschemas.RouteChange:
+async def add(control: Control, _: Request, body: RouteRequest) -> RouteChange:
     """State and approve a route."""
     return await control.routes.add(body)
 
 
-async def approve(control: Control, _: Request, body: routeschemas.RouteRef) -> routeschemas.RouteChange:
+async def approve(control: Control, _: Request, body: RouteRef) -> RouteChange:
     """Approve a range that a node offers: from then on the others use it."""
     return await control.routes.approve(body)
 
 
-async def remove(control: Control, _: Request, body: routeschemas.RouteRef) -> routeschemas.RouteChange:
+async def remove(control: Control, _: Request, body: RouteRef) -> RouteChange:
     """Take a route away: nobody uses the range through that node any more."""
     return await control.routes.remove(body)
 

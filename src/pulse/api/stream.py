@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from pulse.api.app import STREAM, problem
 from pulse.api.keyed import HOLDER, Holder
-from pulse.eventschemas import EventInfo
+from pulse.schemas.events import EventInfo
 
 PLACES: Final = 8
 """Streams at once: each is a connection that does not end."""

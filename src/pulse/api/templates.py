@@ -2,23 +2,23 @@
 
 from starlette.requests import Request
 
-from pulse import configschemas
 from pulse.api.control import Control
 from pulse.api.endpoints import Endpoint
 from pulse.core.trust.apikeys import Scope
+from pulse.schemas.config import TemplateRef, TemplateRequest, TemplateView
 
 
-async def list_templates(control: Control, _: Request) -> list[configschemas.TemplateView]:
+async def list_templates(control: Control, _: Request) -> list[TemplateView]:
     """Every template, by name."""
     return await control.templates.all()
 
 
-async def set_template(control: Control, _: Request, body: configschemas.TemplateRequest) -> configschemas.TemplateView:
+async def set_template(control: Control, _: Request, body: TemplateRequest) -> TemplateView:
     """Have a template; the one of that name gives way."""
     return await control.templates.set(body)
 
 
-async def remove_template(control: Control, _: Request, body: configschemas.TemplateRef) -> configschemas.TemplateView:
+async def remove_template(control: Control, _: Request, body: TemplateRef) -> TemplateView:
     """Take a template away; tokens made from it stay what they are."""
     return await control.templates.remove(body)
 

@@ -2,13 +2,13 @@
 
 from starlette.requests import Request
 
-from pulse import pathschemas
 from pulse.api.control import Control
 from pulse.api.endpoints import Endpoint
 from pulse.core.trust.apikeys import Scope
+from pulse.schemas.paths import Why, WhyRequest
 
 
-async def why(control: Control, _: Request, body: pathschemas.WhyRequest) -> pathschemas.Why:
+async def why(control: Control, _: Request, body: WhyRequest) -> Why:
     """Ask both ends of a path for their accounts and join them into one verdict."""
     return await control.why.why(body)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pulse.client import SCRIBE_PATIENCE, Client
-from pulse.dnsschemas import RecordRef, RecordRequest, RecordView, ZoneChange
+from pulse.schemas.dns import RecordRef, RecordRequest, RecordView, ZoneChange
 
 
 @dataclass(frozen=True, slots=True)

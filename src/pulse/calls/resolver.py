@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pulse.client import Client
-from pulse.resolverschemas import ResolverInfo
+from pulse.schemas.resolver import ResolverInfo
 
 PATIENCE: Final = 60.0
 """Seconds more than other calls: the node waits for programs of the machine."""

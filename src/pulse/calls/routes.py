@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pulse.client import SCRIBE_PATIENCE, Client
-from pulse.routeschemas import RouteChange, RouteRef, RouteRequest, RouteView
+from pulse.schemas.routes import RouteChange, RouteRef, RouteRequest, RouteView
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from pulse.client import SCRIBE_PATIENCE, Client
-from pulse.statsschemas import Stats
+from pulse.schemas.stats import Stats
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import App, Parameter
 
-from pulse import clock, policyschemas
+from pulse import clock
+from pulse.calls.acls import AclCalls
 from pulse.cli import changes, rulefile, ssh
 from pulse.cli.hits import hits
 from pulse.cli.output import print_json, print_table
@@ -16,7 +17,20 @@ from pulse.cli.values import DataDir, Duration, Json
 from pulse.client import connect
 from pulse.core.types import SHORT_ID
 from pulse.errors import ConfigError, PulseError
-from pulse.policyschemas import ALLOW, DENY, RuleView
+from pulse.schemas.policy import (
+    ALLOW,
+    DENY,
+    AssertionRef,
+    AssertionRequest,
+    FlowRequest,
+    FlowVerdict,
+    PolicyChange,
+    RuleMove,
+    RuleRef,
+    RuleRequest,
+    RuleText,
+    RuleView,
+)
 from pulse.wording import DASH, counted, moment
 
 if TYPE_CHECKING:
@@ -55,7 +69,7 @@ app.command(tests)
 def list_rules(*, json: Json = False, data_dir: DataDir = None) -> None:
     """List the rules in force, in their order."""
     with connect(data_dir) as client:
-        found = client.policy()
+        found = AclCalls(client).policy()
     if json:
         print_json(found)
     elif found.open:
@@ -88,7 +102,7 @@ def add(
     who, whom = _words(sources), _words(destinations)
     if not (who and whom):
         raise ConfigError(f"a rule needs somebody on each side. Write {PATTERNS}")
-    request = policyschemas.RuleRequest(
+    request = RuleRequest(
         source=who,
         destination=whom,
         action=DENY if deny else ALLOW,
@@ -105,7 +119,7 @@ def add(
         through=ssh.connection(),
     )
     with connect(data_dir) as client:
-        change = client.add_rule(request)
+        change = AclCalls(client).add_rule(request)
     changes.show(change, _done("added", change), json=json)
 
 
@@ -121,9 +135,9 @@ def remove(
         Its number in `pulse acl list`, or its id (r7).
     """
     index, name = _meant(rule)
-    request = policyschemas.RuleRef(index=index, id=name, dry_run=dry_run, force=force, through=ssh.connection())
+    request = RuleRef(index=index, id=name, dry_run=dry_run, force=force, through=ssh.connection())
     with connect(data_dir) as client:
-        change = client.remove_rule(request)
+        change = AclCalls(client).remove_rule(request)
     changes.show(change, _done("removed", change), json=json)
 
 
@@ -148,11 +162,11 @@ def move(
         The number it is to have; 0 for the end.
     """
     index, name = _meant(rule)
-    request = policyschemas.RuleMove(
+    request = RuleMove(
         index=index, id=name, place=_place(place), dry_run=dry_run, force=force, through=ssh.connection()
     )
     with connect(data_dir) as client:
-        change = client.move_rule(request)
+        change = AclCalls(client).move_rule(request)
     changes.show(change, _done("moved", change), json=json)
 
 
@@ -171,7 +185,7 @@ def explain(source: str, destination: str, /, *, proto: str = "", json: Json = F
     """
     node, port = _split(destination)
     with connect(data_dir) as client:
-        found = client.explain(policyschemas.FlowRequest(source, node, proto, port))
+        found = AclCalls(client).explain(FlowRequest(source, node, proto, port))
     if json:
         print_json(found)
     else:
@@ -192,7 +206,7 @@ def diff(file: File, /, *, json: Json = False, data_dir: DataDir = None) -> None
     """
     rules = rulefile.read(file)
     with connect(data_dir) as client:
-        change = client.diff_rules(rules)
+        change = AclCalls(client).diff_rules(rules)
     changes.show(change, "", json=json)
 
 
@@ -218,7 +232,7 @@ def check(file: File, /, *, json: Json = False) -> None:
 def list_tests(*, json: Json = False, data_dir: DataDir = None) -> int:
     """Say whether all tests hold; the exit code is 1 if one does not."""
     with connect(data_dir) as client:
-        found = client.policy().tests
+        found = AclCalls(client).policy().tests
     if json:
         print_json(found)
     elif found:
@@ -250,9 +264,9 @@ def add_test(
         tcp if there is a port, unless said otherwise.
     """
     expect: Literal["allow", "deny"] = "deny" if deny else "allow"
-    request = policyschemas.AssertionRequest(source, destination, expect, proto, _port(str(port)))
+    request = AssertionRequest(source, destination, expect, proto, _port(str(port)))
     with connect(data_dir) as client:
-        change = client.add_test(request)
+        change = AclCalls(client).add_test(request)
     if json:
         print_json(change)
     else:
@@ -269,7 +283,7 @@ def remove_test(test: str, /, *, json: Json = False, data_dir: DataDir = None) -
         Its id, as `pulse acl test` shows it.
     """
     with connect(data_dir) as client:
-        change = client.remove_test(policyschemas.AssertionRef(id=test))
+        change = AclCalls(client).remove_test(AssertionRef(id=test))
     if json:
         print_json(change)
     else:
@@ -279,7 +293,7 @@ def remove_test(test: str, /, *, json: Json = False, data_dir: DataDir = None) -
 # Details
 
 
-def _read(file: str, number: int, rule: policyschemas.RuleText) -> "RuleAdded":
+def _read(file: str, number: int, rule: RuleText) -> "RuleAdded":
     from pulse.core.network.typed import check_form, typed_rule
 
     sources, destinations = ([each] if isinstance(each, str) else each for each in (rule.source, rule.destination))
@@ -324,7 +338,7 @@ def _time(rule: RuleView) -> str:
     return " ".join([*ends, *([rule.window] if rule.window else [])]) + state
 
 
-def _explained(found: policyschemas.FlowVerdict) -> list[str]:
+def _explained(found: FlowVerdict) -> list[str]:
     told = [found.sentence]
     if found.nearest:
         near = found.nearest
@@ -336,12 +350,12 @@ def _explained(found: policyschemas.FlowVerdict) -> list[str]:
     return [*told, f"enforced: {'; '.join([f'by {source} before sending', *between, destination])}"]
 
 
-def _done(word: str, change: policyschemas.PolicyChange) -> str:
+def _done(word: str, change: PolicyChange) -> str:
     rule = change.rule
     return f"{word} rule {rule.index} ({rule.id}): {rule.line}" if rule else f"{word} the rule"
 
 
-def _stated(word: str, change: policyschemas.PolicyChange) -> str:
+def _stated(word: str, change: PolicyChange) -> str:
     test = change.test
     return f"{word} test {test.id}: {test.line}" if test else f"{word} the test"
 

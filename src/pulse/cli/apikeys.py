@@ -8,13 +8,14 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from pulse import clock, scribeschemas
+from pulse import clock
 from pulse.cli.output import print_json, print_table
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
+from pulse.schemas.scribe import ApiKeyRequest, KeyScope
 from pulse.wording import span
 
-Scope = Annotated[scribeschemas.KeyScope, Parameter(help="What it is good for: read, or write, which reads too.")]
+Scope = Annotated[KeyScope, Parameter(help="What it is good for: read, or write, which reads too.")]
 
 app = App(name="api-key", help="Make, list and revoke keys to the HTTP API.")
 
@@ -29,7 +30,7 @@ def create(name: str, /, *, scope: Scope = "read", json: Json = False, data_dir:
         What uses it, such as grafana or deploy.
     """
     with connect(data_dir) as client:
-        made = client.create_api_key(scribeschemas.ApiKeyRequest(name, scope))
+        made = client.create_api_key(ApiKeyRequest(name, scope))
     if json:
         print_json(made)
         return

@@ -20,7 +20,7 @@ from typing import Annotated, Final
 import msgspec
 from cyclopts import Parameter
 
-from pulse import eventschemas
+from pulse.calls.acls import AclCalls
 from pulse.cli import doctor
 from pulse.cli.detached import LOG_NAME
 from pulse.cli.output import tick
@@ -29,6 +29,7 @@ from pulse.client import Client, candidates
 from pulse.config import SERVICE_CONFIG, SERVICE_DATA_DIR, NodeConfig
 from pulse.core.redaction import Redactor, known
 from pulse.errors import Conflict, PulseError, SystemRefused
+from pulse.schemas.events import EventsQuery
 
 NAME: Final = "pulse-bug-report"
 LOG_BYTES: Final = 2 << 20
@@ -115,8 +116,8 @@ def _of_node(data_dir: Path | None) -> Iterator[tuple[str, str]]:
                 asked: dict[str, Callable[[], object]] = {
                     "status.json": client.status,
                     "certificate.json": client.certificate,
-                    "policy.json": client.policy,
-                    "events.json": lambda: client.events(eventschemas.EventsQuery(limit=EVENTS)),
+                    "policy.json": AclCalls(client).policy,
+                    "events.json": lambda: client.events(EventsQuery(limit=EVENTS)),
                 }
                 for name, ask in asked.items():
                     yield name, _told(ask)

@@ -8,22 +8,22 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from pulse import scribeschemas
 from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.core.types import SHORT_ID
 from pulse.errors import ConfigError, Refused
+from pulse.schemas.scribe import BulkAction, BulkRequest
 from pulse.wording import counted
 
 Yes = Annotated[bool, Parameter(help="Revoke them without being asked again.")]
 
-_VERBS: Final[Mapping[scribeschemas.BulkAction, str]] = {"tag": "tagged", "untag": "untagged", "revoke": "revoked"}
+_VERBS: Final[Mapping[BulkAction, str]] = {"tag": "tagged", "untag": "untagged", "revoke": "revoked"}
 
 
 def bulk(
     pattern: str,
-    action: scribeschemas.BulkAction,
+    action: BulkAction,
     tag: str = "",
     /,
     *,
@@ -46,7 +46,7 @@ def bulk(
         Only say to whom it would happen.
     """
     asks = action == "revoke" and not yes
-    request = scribeschemas.BulkRequest(pattern, action, tag, dry_run=dry_run or asks)
+    request = BulkRequest(pattern, action, tag, dry_run=dry_run or asks)
     with connect(data_dir) as client:
         done = client.bulk(request)
     if json:

@@ -9,11 +9,11 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from pulse import schemas
 from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json
 from pulse.client import Client, connect
 from pulse.errors import ConfigError, Damaged
+from pulse.schemas.journal import JournalCheck, JournalEntry
 from pulse.wording import moment
 
 EVERY: Final = 1.0
@@ -53,9 +53,9 @@ def log(
             newest = _show(client.ca_log(newest), json=json) or newest
 
 
-def tail_of(client: Client, count: int) -> list[schemas.JournalEntry]:
+def tail_of(client: Client, count: int) -> list[JournalEntry]:
     """The newest `count` entries of the CA's journal, oldest first."""
-    newest: deque[schemas.JournalEntry] = deque(maxlen=count)
+    newest: deque[JournalEntry] = deque(maxlen=count)
     after = 0
     while page := client.ca_log(after):
         newest.extend(page)
@@ -63,7 +63,7 @@ def tail_of(client: Client, count: int) -> list[schemas.JournalEntry]:
     return [*newest]
 
 
-def _show_check(found: schemas.JournalCheck, *, json: bool) -> None:
+def _show_check(found: JournalCheck, *, json: bool) -> None:
     if json:
         print_json(found)
     if found.broken is not None:
@@ -76,7 +76,7 @@ def _show_check(found: schemas.JournalCheck, *, json: bool) -> None:
         print(f"all {found.entries} entries hold")
 
 
-def _show(entries: list[schemas.JournalEntry], *, json: bool) -> int:
+def _show(entries: list[JournalEntry], *, json: bool) -> int:
     """Number of the last entry shown, 0 if there was none."""
     for entry in entries:
         if json:
@@ -86,6 +86,6 @@ def _show(entries: list[schemas.JournalEntry], *, json: bool) -> int:
     return entries[-1].seq if entries else 0
 
 
-def _line(entry: schemas.JournalEntry) -> str:
+def _line(entry: JournalEntry) -> str:
     fields = "  ".join(f"{name}={value}" for name, value in entry.fields.items() if value is not None)
     return f"{entry.seq:>5}  {moment(entry.time)}  {entry.event:<18}  {fields}".rstrip()

@@ -5,15 +5,16 @@ Invariant: what is lost is told as plainly as what is gained.
 
 from typing import Final
 
-from pulse import configschemas, policyschemas
 from pulse.cli.output import plain_lines, print_json
+from pulse.schemas.config import ConfigPlan
+from pulse.schemas.policy import PairChange, PolicyChange
 from pulse.wording import counted
 
 SHOWN: Final = 20
 """Pairs of nodes shown of each kind."""
 
 
-def show(change: policyschemas.PolicyChange, done: str, *, json: bool) -> None:
+def show(change: PolicyChange, done: str, *, json: bool) -> None:
     """Print it; `done` says what was done, or would be."""
     if json:
         print_json(change)
@@ -21,7 +22,7 @@ def show(change: policyschemas.PolicyChange, done: str, *, json: bool) -> None:
     print("\n".join(lines(change, done)))
 
 
-def lines(change: policyschemas.PolicyChange, done: str) -> list[str]:
+def lines(change: PolicyChange, done: str) -> list[str]:
     """What people read."""
     told = [f"{'would have ' if change.dry_run else ''}{done}" if done else ""]
     told += reach(change)
@@ -29,7 +30,7 @@ def lines(change: policyschemas.PolicyChange, done: str) -> list[str]:
     return [line for line in told if line]
 
 
-def reach(change: policyschemas.PolicyChange | configschemas.ConfigPlan) -> list[str]:
+def reach(change: PolicyChange | ConfigPlan) -> list[str]:
     """Who gains and who loses by it."""
     told = _pairs("gained", change.gained, change.gained_pairs)
     told += _pairs("lost", change.lost, change.lost_pairs)
@@ -42,7 +43,7 @@ def reach(change: policyschemas.PolicyChange | configschemas.ConfigPlan) -> list
     return told
 
 
-def _pairs(word: str, changes: list[policyschemas.PairChange], pairs: int) -> list[str]:
+def _pairs(word: str, changes: list[PairChange], pairs: int) -> list[str]:
     rows = [(word, f"{each.source} → {each.destination}", each.flows) for each in changes[:SHOWN]]
     told = plain_lines(("", "", ""), rows)[1:] if rows else []
     if pairs > len(rows):

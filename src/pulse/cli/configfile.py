@@ -11,7 +11,6 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from pulse import configschemas
 from pulse.cli import changes, ssh
 from pulse.cli.asking import DECLINED, agreed
 from pulse.cli.output import print_json
@@ -19,6 +18,7 @@ from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.config import NodeConfig
 from pulse.errors import ConfigError, PulseError
+from pulse.schemas.config import ConfigChange, ConfigFile, ConfigPlan, ConfigWanted
 from pulse.wording import counted
 
 CHANGES: Final = 2
@@ -148,11 +148,11 @@ def check(file: Path | None = None, /, *, json: Json = False, data_dir: DataDir 
         print(f"{layers.file}{there}: {counted(len(said), 'setting')} of its own, all understood")
 
 
-def _wanted(config: configschemas.ConfigFile, *, ahead: bool, force: bool) -> configschemas.ConfigWanted:
-    return configschemas.ConfigWanted(config, ahead, force, ssh.connection())
+def _wanted(config: ConfigFile, *, ahead: bool, force: bool) -> ConfigWanted:
+    return ConfigWanted(config, ahead, force, ssh.connection())
 
 
-def _lines(plan: configschemas.ConfigPlan) -> list[str]:
+def _lines(plan: ConfigPlan) -> list[str]:
     """What people read."""
     if not plan.changes:
         return [f"nothing to do: the file says what network config {plan.version} does"]
@@ -162,7 +162,7 @@ def _lines(plan: configschemas.ConfigPlan) -> list[str]:
     return [*told, "", *changes.reach(plan), f"{counted(len(plan.changes), 'change')} to network config {plan.version}"]
 
 
-def _items(found: Iterable[configschemas.ConfigChange]) -> list[str]:
+def _items(found: Iterable[ConfigChange]) -> list[str]:
     told: list[str] = []
     for each in found:
         told.append(f"  {each.change:<7}  {each.line}")

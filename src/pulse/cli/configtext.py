@@ -16,8 +16,8 @@ import msgspec
 
 from pulse import tomllines
 from pulse.cli.rulefile import text_of, timed
-from pulse.configschemas import ConfigFile
 from pulse.errors import ConfigError, PulseError
+from pulse.schemas.config import ConfigFile
 
 HEADER: Final = """\
 # The whole network config, as pulse config export writes it.

@@ -11,12 +11,12 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from pulse import certschemas
 from pulse.cli.output import print_json, tick
 from pulse.cli.values import DataDir, Json
 from pulse.config import default_data_dir
 from pulse.core.types import SHORT_ID
 from pulse.errors import SystemRefused
+from pulse.schemas.cert import CaBackup
 from pulse.wording import day, moment
 
 PRIVATE: Final = 0o077
@@ -35,10 +35,10 @@ def backup(file: Path, /, *, json: Json = False, data_dir: DataDir = None) -> No
     print("Keep it where only you can read it, and take another after machines have joined.")
 
 
-def written(data_dir: Path, file: Path) -> certschemas.CaBackup:
+def written(data_dir: Path, file: Path) -> CaBackup:
     """A backup in the new file, closed to others. Raises PulseError."""
     os.umask(PRIVATE)
-    made: certschemas.CaBackup = _custody().save(data_dir, file)
+    made: CaBackup = _custody().save(data_dir, file)
     return made
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from pulse import settings, startschemas
+from pulse import settings
 from pulse.cli import detached as pipe
 from pulse.cli.argv import revealed
 from pulse.cli.options import Config, LogLevel, Network, NodeDir, NodeFlags, Token, TokenFile
@@ -23,6 +23,7 @@ from pulse.client import connect
 from pulse.config import NodeConfig
 from pulse.core.types import INVITE_PREFIX, SHORT_ID, spaced
 from pulse.errors import ConfigError, NotFound, PulseError, SystemRefused
+from pulse.schemas.start import Joined, Started
 
 PATIENCE: Final = 15.0
 """Seconds a node has to take its leave."""
@@ -163,7 +164,7 @@ def _is_member(config: NodeConfig) -> bool:
     return True
 
 
-def _live(told: pipe.Handover, step: Callable[[str], None], ready: Callable[[startschemas.Started], None]) -> None:
+def _live(told: pipe.Handover, step: Callable[[str], None], ready: Callable[[Started], None]) -> None:
     """Join if need be, then run the node to its end, and the next one if that is wanted."""
     import asyncio
 
@@ -187,10 +188,10 @@ def _live(told: pipe.Handover, step: Callable[[str], None], ready: Callable[[sta
         pipe.become(told)
 
 
-def _join(config: NodeConfig, step: Callable[[str], None]) -> startschemas.Joined:
+def _join(config: NodeConfig, step: Callable[[str], None]) -> Joined:
     import asyncio
 
-    joined: startschemas.Joined = asyncio.run(_node().join(config, step))
+    joined: Joined = asyncio.run(_node().join(config, step))
     return joined
 
 
@@ -216,7 +217,7 @@ def _wait_gone(pid: int, patience: float) -> bool:
         os.close(descriptor)
 
 
-def _show_started(started: startschemas.Started) -> None:
+def _show_started(started: Started) -> None:
     from pulse import logs
 
     node = started.node

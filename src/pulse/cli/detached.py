@@ -18,10 +18,11 @@ from typing import IO, Final, NoReturn
 
 import msgspec
 
-from pulse import errors, settings, startschemas
+from pulse import errors, settings
 from pulse.config import NodeConfig
 from pulse.errors import PulseError, Refused
 from pulse.flags import VARIABLES
+from pulse.schemas.start import Started
 
 COMMAND: Final = "detached"
 LOG_NAME: Final = "pulse.log"
@@ -46,7 +47,7 @@ class Step(msgspec.Struct, frozen=True, tag="step"):
 class Up(msgspec.Struct, frozen=True, tag="up"):
     """The node runs."""
 
-    started: startschemas.Started
+    started: Started
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
@@ -71,7 +72,7 @@ class Report:
         """Tell that a step is done."""
         self._tell(Step(text))
 
-    def up(self, started: startschemas.Started) -> None:
+    def up(self, started: Started) -> None:
         """Tell that the node is up, and hang up."""
         self._tell(Up(started))
         self.close()
@@ -93,7 +94,7 @@ class Report:
                 self._pipe.write(msgspec.json.encode(what) + b"\n")
 
 
-def spawn(config: NodeConfig, layers: settings.Layers, step: Callable[[str], None]) -> startschemas.Started:
+def spawn(config: NodeConfig, layers: settings.Layers, step: Callable[[str], None]) -> Started:
     """Start a node with these settings and wait until it is up; raises what it says, or PulseError if it crashed."""
     log = config.data_dir / LOG_NAME
     reader, writer = os.pipe()
@@ -140,9 +141,7 @@ def _hand_over(child: subprocess.Popen[bytes], told: Handover) -> None:
         pipe.write(msgspec.json.encode(told))
 
 
-def _wait(
-    reports: IO[bytes], child: subprocess.Popen[bytes], log: Path, step: Callable[[str], None]
-) -> startschemas.Started:
+def _wait(reports: IO[bytes], child: subprocess.Popen[bytes], log: Path, step: Callable[[str], None]) -> Started:
     for line in reports:
         match _decoder.decode(line):
             case Step(text):

@@ -8,11 +8,11 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from pulse import dnsschemas
 from pulse.calls.dns import DnsCalls
 from pulse.cli.output import print_json, print_table
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
+from pulse.schemas.dns import RecordRef, RecordRequest, RecordView, ZoneChange
 
 app = App(name="dns", help="Keep what names under .pulse say besides those of the nodes.")
 
@@ -56,7 +56,7 @@ def add(
         An address, a name, a text; for SRV priority, weight, port and name: '0 0 5432 db.pulse'.
     """
     with connect(data_dir) as client:
-        done = DnsCalls(client).add(dnsschemas.RecordRequest(name, type_, value, ttl))
+        done = DnsCalls(client).add(RecordRequest(name, type_, value, ttl))
     _show(done, "added", json=json)
 
 
@@ -82,11 +82,11 @@ def remove(
         Of the one that is meant, if there are several.
     """
     with connect(data_dir) as client:
-        done = DnsCalls(client).remove(dnsschemas.RecordRef(name, type_, value))
+        done = DnsCalls(client).remove(RecordRef(name, type_, value))
     _show(done, "removed", json=json)
 
 
-def _show(done: dnsschemas.ZoneChange, what: str, *, json: bool) -> None:
+def _show(done: ZoneChange, what: str, *, json: bool) -> None:
     if json:
         print_json(done)
         return
@@ -97,5 +97,5 @@ def _show(done: dnsschemas.ZoneChange, what: str, *, json: bool) -> None:
         print(f"note: {done.note}", file=sys.stderr)
 
 
-def _row(record: dnsschemas.RecordView) -> tuple[str, ...]:
+def _row(record: RecordView) -> tuple[str, ...]:
     return record.name, record.type, record.value, str(record.ttl)

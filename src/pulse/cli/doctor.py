@@ -19,7 +19,7 @@ from pulse.config import NodeConfig
 from pulse.core.doctor import CHECKS, Diagnosis, Finding, Gravity, examine
 from pulse.core.symptoms import Symptoms
 from pulse.errors import ConfigError, LinkError, PulseError
-from pulse.opsschemas import Checkup
+from pulse.schemas.operating import Checkup
 from pulse.wording import counted
 
 PATIENCE: Final = 4.0

@@ -9,14 +9,14 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from pulse import schemas
 from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json, When
 from pulse.client import Client, connect
 from pulse.core.messages import printable
 from pulse.core.types import SHORT_ID
 from pulse.errors import ConfigError, Damaged
-from pulse.eventschemas import EventInfo, Events, EventsQuery
+from pulse.schemas.events import EventInfo, Events, EventsQuery
+from pulse.schemas.journal import JournalCheck
 from pulse.wording import DASH, counted, moment
 
 EVERY: Final = 1.0
@@ -67,7 +67,7 @@ def _note(found: Events) -> None:
         print(f"note: there was no room for {counted(found.lost, 'event')} since the node started", file=sys.stderr)
 
 
-def _show_check(found: schemas.JournalCheck, *, json: bool) -> None:
+def _show_check(found: JournalCheck, *, json: bool) -> None:
     if json:
         print_json(found)
     if found.broken is not None:

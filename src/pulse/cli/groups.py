@@ -5,12 +5,13 @@ Invariant: parse, one call, print.
 
 from cyclopts import App
 
-from pulse import policyschemas
+from pulse.calls.acls import AclCalls
 from pulse.cli import changes, ssh
 from pulse.cli.output import print_json, print_table
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.errors import ConfigError
+from pulse.schemas.policy import GroupRef, GroupRequest
 
 app = App(name="groups", help="Name sets of nodes and tags; rules use them as group:x.")
 
@@ -20,7 +21,7 @@ app = App(name="groups", help="Name sets of nodes and tags; rules use them as gr
 def list_groups(*, json: Json = False, data_dir: DataDir = None) -> None:
     """List the groups and who is in them."""
     with connect(data_dir) as client:
-        found = client.policy().groups
+        found = AclCalls(client).policy().groups
     if json:
         print_json(found)
     elif found:
@@ -58,11 +59,9 @@ def set_group(
     """
     if not members:
         raise ConfigError(f"a group has members: pulse groups set {name} laptop tag:admin (or remove it)")
-    request = policyschemas.GroupRequest(
-        name, [*members], ahead, dry_run=dry_run, force=force, through=ssh.connection()
-    )
+    request = GroupRequest(name, [*members], ahead, dry_run=dry_run, force=force, through=ssh.connection())
     with connect(data_dir) as client:
-        change = client.set_group(request)
+        change = AclCalls(client).set_group(request)
     changes.show(change, f"set group {name}", json=json)
 
 
@@ -70,5 +69,5 @@ def set_group(
 def remove(name: str, /, *, json: Json = False, data_dir: DataDir = None) -> None:
     """Take a group away, if no rule and no test uses it."""
     with connect(data_dir) as client:
-        change = client.remove_group(policyschemas.GroupRef(name))
+        change = AclCalls(client).remove_group(GroupRef(name))
     changes.show(change, f"removed group {name}", json=json)

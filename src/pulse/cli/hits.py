@@ -5,10 +5,11 @@ Invariant: what is shown says who counted it.
 
 from typing import Final
 
+from pulse.calls.acls import AclCalls
 from pulse.cli.output import print_json, print_table
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
-from pulse.policyschemas import HitsQuery, RuleHits
+from pulse.schemas.policy import HitsQuery, RuleHits
 from pulse.wording import DASH, moment
 
 
@@ -23,7 +24,7 @@ def hits(*, here: bool = False, json: Json = False, data_dir: DataDir = None) ->
         Only those of this node, since it started.
     """
     with connect(data_dir) as client:
-        found = client.hits(HitsQuery(here))
+        found = AclCalls(client).hits(HitsQuery(here))
     if json:
         print_json(found)
         return

@@ -3,11 +3,11 @@
 Invariant: parse, one call, print.
 """
 
-from pulse import schemas
 from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.core.types import SHORT_ID
+from pulse.schemas.names import NodeNaming
 
 
 def name(node: str, name: str, /, *, json: Json = False, data_dir: DataDir = None) -> None:
@@ -56,7 +56,7 @@ def untag(node: str, tag: str, /, *, json: Json = False, data_dir: DataDir = Non
     _show(told, json=json)
 
 
-def _show(told: schemas.NodeNaming, *, json: bool) -> None:
+def _show(told: NodeNaming, *, json: bool) -> None:
     if json:
         print_json(told)
     else:

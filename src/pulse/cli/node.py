@@ -8,12 +8,13 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from pulse import certschemas, schemas
 from pulse.cli.output import print_json, print_pairs, print_table
 from pulse.cli.values import DataDir, Json
 from pulse.client import Client, connect
 from pulse.core.types import SHORT_ID, spaced
 from pulse.errors import ConfigError, LinkError
+from pulse.schemas.cert import FleetCertificate
+from pulse.schemas.node import CertificateInfo, PingReply
 from pulse.wording import DASH, day, milliseconds, span
 
 PAUSE: Final = 1.0
@@ -65,12 +66,12 @@ def certificate(
     ])  # fmt: skip
 
 
-def _key_of(found: schemas.CertificateInfo) -> str:
+def _key_of(found: CertificateInfo) -> str:
     """Under which of both keys a certificate is."""
     return "this is under the old one, and renewed by itself" if found.superseded else "this is under the new one"
 
 
-def _show_fleet(found: list[certschemas.FleetCertificate], *, json: bool) -> None:
+def _show_fleet(found: list[FleetCertificate], *, json: bool) -> None:
     """Who ends first comes first; what is to be done stands beside it."""
     if json:
         print_json(found)
@@ -91,7 +92,7 @@ def _show_fleet(found: list[certschemas.FleetCertificate], *, json: bool) -> Non
         print(f"{needy} of {len(found)} to see to; the others renew by themselves.")
 
 
-def _advice(each: certschemas.FleetCertificate) -> str:
+def _advice(each: FleetCertificate) -> str:
     if each.outlook == "good":
         return ""
     if not each.reached:
@@ -150,6 +151,6 @@ def _ask(client: Client, node: str, timeout: float, *, json: bool, last: bool) -
     return [reply.rtt]
 
 
-def _told(reply: schemas.PingReply) -> str:
+def _told(reply: PingReply) -> str:
     way = f"{reply.link} over {reply.via}" if reply.via else reply.link
     return f"{reply.name or reply.id[:SHORT_ID]} ({reply.v4}) answered in {milliseconds(reply.rtt)} by {way}"

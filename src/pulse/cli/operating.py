@@ -15,7 +15,7 @@ from pulse.cli.values import DataDir, Json
 from pulse.client import SCRIBE_PATIENCE, connect
 from pulse.errors import ConfigError, LinkError, PulseError
 from pulse.flags import SETTINGS, VARIABLES
-from pulse.opsschemas import Reloaded, RemoteSettings, Restarting, RestartRequest
+from pulse.schemas.operating import Reloaded, RemoteSettings, Restarting, RestartRequest
 
 PATIENCE: Final = 20.0
 """Seconds for this node to come back."""

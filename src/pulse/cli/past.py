@@ -10,7 +10,7 @@ from pulse.cli.output import print_json, print_table
 from pulse.client import connect
 from pulse.core.messages import printable
 from pulse.core.types import SHORT_ID
-from pulse.eventschemas import Moment, PastPeer
+from pulse.schemas.events import Moment, PastPeer
 from pulse.wording import DASH, counted, moment
 
 HEADER: Final = ("NODE", "ADDRESS", "LINK", "VIA", "SINCE", "ROLES")

@@ -3,11 +3,12 @@
 Invariant: parse, one call, print.
 """
 
-from pulse import schemas
 from pulse.cli.output import print_json, print_table
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.core.types import SHORT_ID
+from pulse.schemas.revoke import Revoked
+from pulse.schemas.roles import GivenRole, RoleRequest, RolesInfo
 from pulse.wording import DASH
 
 
@@ -20,7 +21,7 @@ def roles(*, json: Json = False, data_dir: DataDir = None) -> None:
 
 def grant(
     node: str,
-    role: schemas.GivenRole,
+    role: GivenRole,
     /,
     *,
     reinstate: tuple[str, ...] = (),
@@ -46,11 +47,11 @@ def grant(
         Even if this CA is cut off, and may not know what the scribe that is replaced wrote and revoked last.
     """
     with connect(data_dir) as client:
-        found = client.grant(schemas.RoleRequest(node, role, force, list(reinstate), keep_revoked))
+        found = client.grant(RoleRequest(node, role, force, list(reinstate), keep_revoked))
     _show(found, json=json)
 
 
-def ungrant(node: str, role: schemas.GivenRole, /, *, json: Json = False, data_dir: DataDir = None) -> None:
+def ungrant(node: str, role: GivenRole, /, *, json: Json = False, data_dir: DataDir = None) -> None:
     """Take the role of operator from a node, on the CA.
 
     Parameters
@@ -65,7 +66,7 @@ def ungrant(node: str, role: schemas.GivenRole, /, *, json: Json = False, data_d
     _show(found, json=json)
 
 
-def _show(found: schemas.RolesInfo, *, json: bool) -> None:
+def _show(found: RolesInfo, *, json: bool) -> None:
     if json:
         print_json(found)
         return
@@ -75,5 +76,5 @@ def _show(found: schemas.RolesInfo, *, json: bool) -> None:
         print(f"revoked by the scribe: {', '.join(map(_named, found.revoked_by_scribe))}")
 
 
-def _named(node: schemas.Revoked) -> str:
+def _named(node: Revoked) -> str:
     return f"{node.name} ({node.id[:SHORT_ID]})"

@@ -9,7 +9,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from pulse import certschemas
 from pulse.cli.asking import DECLINED, agreed
 from pulse.cli.custody import written
 from pulse.cli.output import print_json, print_pairs, print_table
@@ -18,6 +17,7 @@ from pulse.client import connect
 from pulse.config import default_data_dir
 from pulse.core.types import SHORT_ID, spaced
 from pulse.errors import ConfigError, PulseError
+from pulse.schemas.cert import CaRotation
 from pulse.wording import DASH, day, moment
 
 _STEPS = {
@@ -75,7 +75,7 @@ def _save(data_dir: Path, backup: Path) -> None:
         ) from error
 
 
-def _show_awaited(found: certschemas.CaRotation) -> None:
+def _show_awaited(found: CaRotation) -> None:
     if not found.awaited:
         return
     rows = [

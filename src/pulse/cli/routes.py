@@ -5,11 +5,11 @@ Invariant: parse, one call, print.
 
 from cyclopts import App
 
-from pulse import routeschemas
 from pulse.calls.routes import RouteCalls
 from pulse.cli.output import print_json, print_table
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
+from pulse.schemas.routes import RouteChange, RouteRef, RouteRequest
 
 app = App(name="route", help="See, approve and take away routes to ranges beyond the mesh.")
 
@@ -43,7 +43,7 @@ def add(node: str, cidr: str, /, *, mapped: str = "", json: Json = False, data_d
         A range of the same size that the mesh knows it by: for sites that have the same addresses.
     """
     with connect(data_dir) as client:
-        change = RouteCalls(client).add(routeschemas.RouteRequest(node, cidr, mapped))
+        change = RouteCalls(client).add(RouteRequest(node, cidr, mapped))
     _show(change, "routed", json=json)
 
 
@@ -59,7 +59,7 @@ def approve(cidr: str, /, *, node: str = "", json: Json = False, data_dir: DataD
         Which node, if several offer the range.
     """
     with connect(data_dir) as client:
-        change = RouteCalls(client).approve(routeschemas.RouteRef(cidr, node))
+        change = RouteCalls(client).approve(RouteRef(cidr, node))
     _show(change, "approved", json=json)
 
 
@@ -75,11 +75,11 @@ def remove(cidr: str, /, *, node: str = "", json: Json = False, data_dir: DataDi
         Which node, if several lead there.
     """
     with connect(data_dir) as client:
-        change = RouteCalls(client).remove(routeschemas.RouteRef(cidr, node))
+        change = RouteCalls(client).remove(RouteRef(cidr, node))
     _show(change, "removed", json=json)
 
 
-def _show(change: routeschemas.RouteChange, done: str, *, json: bool) -> None:
+def _show(change: RouteChange, done: str, *, json: bool) -> None:
     if json:
         print_json(change)
     else:

@@ -20,7 +20,7 @@ import msgspec
 
 from pulse.core import strictjson
 from pulse.errors import ConfigError
-from pulse.policyschemas import RuleFile
+from pulse.schemas.policy import RuleFile
 
 LIMIT = 1024 * 1024
 """Bytes of a file."""

@@ -13,7 +13,7 @@ from pulse.cli.output import print_json, tick
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.errors import Conflict
-from pulse.resolverschemas import ResolverInfo
+from pulse.schemas.resolver import ResolverInfo
 
 app = App(name="setup", help="Have this machine use the node: its names.")
 

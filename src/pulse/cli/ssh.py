@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from pulse.policyschemas import Connection
+from pulse.schemas.policy import Connection
 
 VARIABLE: Final = "SSH_CONNECTION"
 DEEPEST: Final = 16

@@ -13,7 +13,7 @@ from pulse.cli.output import clear_screen, is_terminal, print_json, print_table
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.core.types import SHORT_ID
-from pulse.statsschemas import Stats, TrafficRow
+from pulse.schemas.stats import Stats, TrafficRow
 from pulse.wording import size, speed
 
 EVERY: Final = 1.0

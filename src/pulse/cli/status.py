@@ -8,12 +8,12 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from pulse import schemas
 from pulse.cli.output import beside, clear_screen, is_terminal, print_json, print_table
 from pulse.cli.values import DataDir, Json, When
 from pulse.client import Client, connect
 from pulse.core.types import SHORT_ID
 from pulse.errors import ConfigError
+from pulse.schemas.node import PeerRow, Status
 from pulse.wording import DASH, MINUTE, milliseconds, percent, span
 
 EVERY: Final = 1.0
@@ -50,12 +50,12 @@ def status(
     return 1 if check and not found.well else 0
 
 
-def _later(client: Client) -> schemas.Status:
+def _later(client: Client) -> Status:
     time.sleep(EVERY)
     return client.status()
 
 
-def _show(found: schemas.Status, *, json: bool, fresh: bool) -> None:
+def _show(found: Status, *, json: bool, fresh: bool) -> None:
     if json:
         print_json(found)
     else:
@@ -64,7 +64,7 @@ def _show(found: schemas.Status, *, json: bool, fresh: bool) -> None:
         _draw(found)
 
 
-def _draw(found: schemas.Status) -> None:
+def _draw(found: Status) -> None:
     node = found.node
     print(beside(found.sentence, f"{node.network} · {node.name} {node.v4} · up {span(found.uptime)}"))
     if found.peers:
@@ -81,7 +81,7 @@ def _draw(found: schemas.Status) -> None:
         print("\n" + "\n".join(notes))
 
 
-def _row(peer: schemas.PeerRow) -> tuple[str, ...]:
+def _row(peer: PeerRow) -> tuple[str, ...]:
     linked = peer.link != "-"
     return (
         peer.name or peer.id[:SHORT_ID],
@@ -95,7 +95,7 @@ def _row(peer: schemas.PeerRow) -> tuple[str, ...]:
     )
 
 
-def _way(peer: schemas.PeerRow) -> str:
+def _way(peer: PeerRow) -> str:
     if peer.pinned and peer.pinned.followed:
         return f"{'direct' if peer.pinned.direct else peer.pinned.via} (pinned)"
     return peer.via or DASH

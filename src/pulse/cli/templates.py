@@ -7,10 +7,10 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from pulse import configschemas
 from pulse.cli.output import print_json, print_table
 from pulse.cli.values import DataDir, Duration, Json
 from pulse.client import connect
+from pulse.schemas.config import TemplateRequest, TemplateView
 from pulse.wording import DASH, counted, spelled_span
 
 app = App(name="template", help="Say what new nodes of a kind get; tokens and invites are made from it.")
@@ -56,7 +56,7 @@ def set_template(
     template
         What it is called: lower case letters, digits and inner -
     """
-    request = configschemas.TemplateRequest(template, tag or [], called, ttl, max_uses)
+    request = TemplateRequest(template, tag or [], called, ttl, max_uses)
     with connect(data_dir) as client:
         found = client.set_template(request)
     if json:
@@ -76,7 +76,7 @@ def remove(template: str, /, *, json: Json = False, data_dir: DataDir = None) ->
         print(f"removed template {found.name}")
 
 
-def _row(template: configschemas.TemplateView) -> tuple[str, ...]:
+def _row(template: TemplateView) -> tuple[str, ...]:
     return (
         template.name,
         " ".join(template.tags) or DASH,

@@ -8,12 +8,14 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from pulse import clock, schemas
+from pulse import clock
+from pulse.calls.tokens import TokenCalls
 from pulse.cli.output import is_terminal, print_json, print_table
 from pulse.cli.values import DataDir, Duration, Json
 from pulse.client import connect
 from pulse.core.types import SHORT_ID
 from pulse.errors import ConfigError
+from pulse.schemas.tokens import TokenInfo, TokenRequest
 from pulse.wording import DASH, HOUR, counted, span, spelled_span
 
 MOST_USES: Final = 1_000_000
@@ -35,7 +37,7 @@ app = App(name="token", help="Show the CA's master token; make, list and revoke 
 def master(*, json: Json = False, data_dir: DataDir = None) -> None:
     """Show the token the CA accepts from any machine at any time."""
     with connect(data_dir) as client:
-        found = client.master_token()
+        found = TokenCalls(client).master_token()
     if json:
         print_json(found)
     else:
@@ -62,7 +64,7 @@ def create(
     """
     request = _request(ttl, max_uses, tag, name, template)
     with connect(data_dir) as client:
-        created = client.create_token(request)
+        created = TokenCalls(client).create_token(request)
     if json:
         print_json(created)
         return
@@ -74,7 +76,7 @@ def create(
 def list_tokens(*, json: Json = False, data_dir: DataDir = None) -> None:
     """List the CA's tokens: everything but their secrets."""
     with connect(data_dir) as client:
-        found = client.list_tokens()
+        found = TokenCalls(client).list_tokens()
     if json:
         print_json(found)
     elif found:
@@ -95,7 +97,7 @@ def revoke(token: str, /, *, json: Json = False, data_dir: DataDir = None) -> No
         The first digits of its id, as `pulse token list` shows it.
     """
     with connect(data_dir) as client:
-        found = client.revoke_token(token)
+        found = TokenCalls(client).revoke_token(token)
     if json:
         print_json(found)
     else:
@@ -123,7 +125,7 @@ def invite(
         ttl, max_uses = HOUR if ttl is None else ttl, 1 if max_uses is None else max_uses
     request = _request(ttl, max_uses or 0, tag, name, template)
     with connect(data_dir) as client:
-        made = client.invite(request)
+        made = TokenCalls(client).invite(request)
     if json:
         print_json(made)
         return
@@ -133,13 +135,13 @@ def invite(
 
 def _request(
     ttl: float | None, max_uses: int, tags: list[str] | None, name: str | None, template: str | None
-) -> schemas.TokenRequest:
+) -> TokenRequest:
     if not 0 <= max_uses <= MOST_USES:
         raise ConfigError(f"--max-uses: {max_uses} is out of range. Write 1 to {MOST_USES}, or 0 for no limit")
-    return schemas.TokenRequest(ttl, 1 if name and not max_uses else max_uses, tags or [], name, template)
+    return TokenRequest(ttl, 1 if name and not max_uses else max_uses, tags or [], name, template)
 
 
-def _show_terms(asked: schemas.TokenRequest, made: schemas.TokenInfo) -> None:
+def _show_terms(asked: TokenRequest, made: TokenInfo) -> None:
     """What it is good for; and of that what a template said, which somebody else may have written since."""
     print(_terms(made), file=sys.stderr)
     if asked.template is None:
@@ -154,7 +156,7 @@ def _show_terms(asked: schemas.TokenRequest, made: schemas.TokenInfo) -> None:
     print(f"by template {asked.template}: {said}", file=sys.stderr)
 
 
-def _terms(token: schemas.TokenInfo) -> str:
+def _terms(token: TokenInfo) -> str:
     time = "until it is revoked" if token.expires is None else f"for {spelled_span(token.expires - token.created)}"
     machines = "any number of machines" if not token.max_uses else _machines(token.max_uses)
     return f"good {time} and {machines}{f', called {token.name}' if token.name else ''}"
@@ -164,7 +166,7 @@ def _machines(count: int) -> str:
     return "one machine" if count == 1 else f"{count} machines"
 
 
-def _row(token: schemas.TokenInfo, now: float) -> tuple[str, ...]:
+def _row(token: TokenInfo, now: float) -> tuple[str, ...]:
     return (
         token.id[:SHORT_ID],
         token.state.replace("_", " ") + (" (master)" if token.master else ""),

@@ -4,12 +4,12 @@ Invariant: parse, one call, print; a way that could not be followed to its end i
 an error to programs.
 """
 
-from pulse import pathschemas
 from pulse.cli.output import print_json, print_table
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.core.types import SHORT_ID
 from pulse.errors import ConfigError, LinkError
+from pulse.schemas.paths import Trace, TraceHop
 from pulse.wording import DASH, counted, milliseconds, percent
 
 HEADER = ("HOP", "NODE", "ADDRESS", "LINK", "RTT", "TOTAL", "LOSS")
@@ -38,7 +38,7 @@ def trace(node: str, /, *, timeout: float = 3.0, json: Json = False, data_dir: D
     return LinkError.exit_code if found.problem else 0
 
 
-def _draw(found: pathschemas.Trace) -> None:
+def _draw(found: Trace) -> None:
     away = f"{found.name or found.id[:SHORT_ID]} ({found.v4}) "
     if found.hops and found.hops[-1].id == found.id:
         away += f"is {counted(len(found.hops), 'hop')} away and "
@@ -50,7 +50,7 @@ def _draw(found: pathschemas.Trace) -> None:
         print(f"\n{found.problem}")
 
 
-def _row(number: int, hop: pathschemas.TraceHop) -> tuple[str, ...]:
+def _row(number: int, hop: TraceHop) -> tuple[str, ...]:
     return (
         str(number),
         hop.name or hop.id[:SHORT_ID],

@@ -5,11 +5,11 @@ Invariant: parse, one call, print; a verdict is an answer, so the exit code is 0
 
 from typing import Final
 
-from pulse import pathschemas
 from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.errors import ConfigError
+from pulse.schemas.paths import Why, WhyEnd, WhyPlace
 from pulse.wording import counted, spelled_span
 
 SHOWN: Final = 4
@@ -39,7 +39,7 @@ def why(node: str, other: str = "", /, *, timeout: float = 5.0, json: Json = Fal
         print("\n".join(_lines(found)))
 
 
-def _lines(found: pathschemas.Why) -> list[str]:
+def _lines(found: Why) -> list[str]:
     rows = [
         row for end, other in ((found.source, found.node), (found.node, found.source)) for row in _tried(end, other)
     ]
@@ -53,7 +53,7 @@ def _lines(found: pathschemas.Why) -> list[str]:
     return [found.sentence, "", *(f"{label.ljust(wide)}  {text}".rstrip() for label, text in rows)]
 
 
-def _tried(end: pathschemas.WhyEnd, other: pathschemas.WhyEnd) -> list[tuple[str, str]]:
+def _tried(end: WhyEnd, other: WhyEnd) -> list[tuple[str, str]]:
     """What was tried from one end, a line a place."""
     label = f"from {end.name}"
     if not end.asked:
@@ -64,14 +64,14 @@ def _tried(end: pathschemas.WhyEnd, other: pathschemas.WhyEnd) -> list[tuple[str
     return [(label if number == 0 else "", _place(each)) for number, each in enumerate(places)]
 
 
-def _place(place: pathschemas.WhyPlace) -> str:
+def _place(place: WhyPlace) -> str:
     if not (place.sent or place.heard or place.answered):
         return f"{place.address}: {place.error or 'not tried'}"
     heard = f", {counted(place.heard, 'probe')} of its own" if place.heard else ""
     return f"{counted(place.sent, 'probe')} to {place.address}, {counted(place.answered, 'answer')}{heard}"
 
 
-def _nat(end: pathschemas.WhyEnd) -> str:
+def _nat(end: WhyEnd) -> str:
     agree = {0: "nobody saw it", 1: "1 observer"}.get(end.observers, f"{end.observers} observers")
     at = f" at {end.seen[0]}" if end.seen else ""
     return f"{'no NAT' if end.nat == 'none' else end.nat}{at} ({agree})"

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from msgspec import structs
 
 from pulse import clock
-from pulse import policyschemas as said
 from pulse.core.mesh import Mesh
 from pulse.core.messages import printable
 from pulse.core.network import ruling
@@ -35,6 +34,30 @@ from pulse.core.network.ruling import (
 from pulse.core.network.typed import typed_assertion, typed_flow, typed_rule
 from pulse.core.types import NodeId
 from pulse.errors import ConfigError, Conflict, NotFound, Refused
+from pulse.schemas.policy import (
+    ALLOW,
+    DENY,
+    AssertionRef,
+    AssertionRequest,
+    AssertionView,
+    Connection,
+    FlowRequest,
+    FlowVerdict,
+    GroupRef,
+    GroupRequest,
+    GroupView,
+    Judged,
+    Missed,
+    PairChange,
+    Policy,
+    PolicyChange,
+    RuleFile,
+    RuleMove,
+    RuleRef,
+    RuleRequest,
+    RuleText,
+    RuleView,
+)
 
 Making = Callable[[Draft], Edit]
 """The edit that is wanted of a draft."""
@@ -50,11 +73,11 @@ class AclService:
 
     # Looking
 
-    async def policy(self) -> said.Policy:
+    async def policy(self) -> Policy:
         """Rules, tests and groups in force. Raises Refused before a network config is."""
         config = self.mesh.statements.config_in_force()
         acl, groups = config.config.acl, config.config.groups
-        return said.Policy(
+        return Policy(
             version=config.version,
             open=not acl,
             rules=[self._rule(acl, place) for place in range(len(acl))],
@@ -62,7 +85,7 @@ class AclService:
             groups=[_group(name, members) for name, members in sorted(groups.items())],
         )
 
-    async def explain(self, wanted: said.FlowRequest) -> said.FlowVerdict:
+    async def explain(self, wanted: FlowRequest) -> FlowVerdict:
         """Whether a flow is allowed, and why. Raises NotFound, Conflict, ConfigError or Refused."""
         config, members = self.mesh.statements.config_in_force(), self.mesh.members
         ends = [members.resolve(each).node_id for each in (wanted.source, wanted.destination)]
@@ -74,7 +97,7 @@ class AclService:
         moment = self.mesh.timetable.moment(now)
         found = explain(self.mesh.rulebook(now), Flow(source, destination, protocol, port), moment)
         enforced, known = self._enforced(*ends)
-        return said.FlowVerdict(
+        return FlowVerdict(
             source=members.label_of(ends[0]),
             destination=members.label_of(ends[1]),
             proto=protocols_text([protocol]),
@@ -88,7 +111,7 @@ class AclService:
             relays_known=known,
         )
 
-    async def diff(self, wanted: said.RuleFile) -> said.PolicyChange:
+    async def diff(self, wanted: RuleFile) -> PolicyChange:
         """What would come of the rules of a file in place of those in force."""
         config = self.mesh.statements.config_in_force()
         before = self._draft(config)
@@ -100,7 +123,7 @@ class AclService:
 
     # Edits
 
-    async def add(self, wanted: said.RuleRequest) -> said.PolicyChange:
+    async def add(self, wanted: RuleRequest) -> PolicyChange:
         """Add a rule. Raises what reading and judging it raises, and what the scribe does."""
         if wanted.ttl is not None and not self.mesh.timetable.moment(_now()).trusted:
             raise Refused(
@@ -110,37 +133,37 @@ class AclService:
         edit = _typed(wanted, wanted.place, ahead=wanted.ahead)
         return await self._make(lambda _: edit, wanted, by_number=wanted.place > 0)
 
-    async def remove(self, wanted: said.RuleRef) -> said.PolicyChange:
+    async def remove(self, wanted: RuleRef) -> PolicyChange:
         """Take a rule away."""
         return await self._make(
             lambda draft: RuleRemoved(_meant(draft, wanted)), wanted, by_number=wanted.index is not None
         )
 
-    async def move(self, wanted: said.RuleMove) -> said.PolicyChange:
+    async def move(self, wanted: RuleMove) -> PolicyChange:
         """Put a rule elsewhere."""
         return await self._make(lambda draft: RuleMoved(_meant(draft, wanted), wanted.place), wanted, by_number=True)
 
-    async def add_test(self, wanted: said.AssertionRequest) -> said.PolicyChange:
+    async def add_test(self, wanted: AssertionRequest) -> PolicyChange:
         """State what rules must always let pass, or never."""
         edit = typed_assertion(
             wanted.source,
             wanted.destination,
-            allow=wanted.expect == said.ALLOW,
+            allow=wanted.expect == ALLOW,
             proto=wanted.proto,
             port=wanted.port,
         )
         return await self._make(lambda _: edit, wanted)
 
-    async def remove_test(self, wanted: said.AssertionRef) -> said.PolicyChange:
+    async def remove_test(self, wanted: AssertionRef) -> PolicyChange:
         """State it no more."""
         return await self._make(lambda _: AssertionRemoved(wanted.id), wanted)
 
-    async def set_group(self, wanted: said.GroupRequest) -> said.PolicyChange:
+    async def set_group(self, wanted: GroupRequest) -> PolicyChange:
         """Say who is in a group, all of them."""
         edit = GroupSet(wanted.name, list(wanted.members), wanted.ahead)
         return await self._make(lambda _: edit, wanted)
 
-    async def remove_group(self, wanted: said.GroupRef) -> said.PolicyChange:
+    async def remove_group(self, wanted: GroupRef) -> PolicyChange:
         """Take a group away."""
         return await self._make(lambda _: GroupRemoved(wanted.name), wanted)
 
@@ -149,9 +172,7 @@ class AclService:
     def _draft(self, config: SignedConfig) -> Draft:
         return Draft.of(config, self.mesh.members, self.mesh.statements.revoked())
 
-    async def _make(
-        self, making: Making, wanted: said.Judged | said.RuleRequest, *, by_number: bool = False
-    ) -> said.PolicyChange:
+    async def _make(self, making: Making, wanted: Judged | RuleRequest, *, by_number: bool = False) -> PolicyChange:
         """Make an edit on the config in force here; on a newer one if that came meanwhile.
 
         Where it says a number it is not made on a newer one: that may be another rule's by now.
@@ -172,9 +193,9 @@ class AclService:
 
     def _told(
         self, before: Draft, after: Draft, config: SignedConfig, edit: Edit | None, *, dry_run: bool
-    ) -> said.PolicyChange:
+    ) -> PolicyChange:
         found = difference(before, after, clock.wall())
-        return said.PolicyChange(
+        return PolicyChange(
             version=config.version,
             dry_run=dry_run,
             opens=bool(before.config.acl) and not after.config.acl,
@@ -187,7 +208,7 @@ class AclService:
             test=self._stated(before, after, edit),
         )
 
-    def _edited(self, before: Draft, after: Draft, edit: Edit | None) -> said.RuleView | None:
+    def _edited(self, before: Draft, after: Draft, edit: Edit | None) -> RuleView | None:
         """The rule an edit was about: as it stands now, or stood last."""
         old, new = before.config.acl, after.config.acl
         match edit:
@@ -200,7 +221,7 @@ class AclService:
             case _:
                 return None
 
-    def _stated(self, before: Draft, after: Draft, edit: Edit | None) -> said.AssertionView | None:
+    def _stated(self, before: Draft, after: Draft, edit: Edit | None) -> AssertionView | None:
         """The test an edit was about: as it stands now, or stood last."""
         if not isinstance(edit, AssertionAdded | AssertionRemoved):
             return None
@@ -208,16 +229,16 @@ class AclService:
         elsewhere = {printable(each.id) for each in other.config.tests}
         return next((each for each in self._tests(one) if each.id not in elsewhere), None)
 
-    def _pair(self, change: Change) -> said.PairChange:
+    def _pair(self, change: Change) -> PairChange:
         label = self.mesh.members.label_of
-        return said.PairChange(label(change.source.node), label(change.destination.node), flows_text(change.flows))
+        return PairChange(label(change.source.node), label(change.destination.node), flows_text(change.flows))
 
-    def _rule(self, rules: Sequence[Rule], place: int) -> said.RuleView:
+    def _rule(self, rules: Sequence[Rule], place: int) -> RuleView:
         rule = rules[place]
-        return said.RuleView(
+        return RuleView(
             index=place + 1,
             id=printable(rule.id),
-            action=said.ALLOW if rule.allow else said.DENY,
+            action=ALLOW if rule.allow else DENY,
             source=[printable(each) for each in rule.sources],
             destination=[printable(each) for each in rule.destinations],
             proto=list(filter(None, protocols_text(rule.protocols).split(","))),
@@ -238,18 +259,18 @@ class AclService:
             return "unsure"
         return "over" if rule.expires is not None and moment.wall >= rule.expires else "closed"
 
-    def _tests(self, draft: Draft) -> list[said.AssertionView]:
+    def _tests(self, draft: Draft) -> list[AssertionView]:
         config = draft.config
         found = (
             breaches(config.tests, config.acl, draft.roll.subjects, config.groups, clock.wall()) if config.tests else []
         )
         broken = {each.assertion.id: f"{called(each.source)} → {called(each.destination)}" for each in found}
         return [
-            said.AssertionView(
+            AssertionView(
                 id=printable(each.id),
                 source=printable(each.source),
                 destination=printable(each.destination),
-                expect=said.ALLOW if each.allow else said.DENY,
+                expect=ALLOW if each.allow else DENY,
                 proto=protocols_text([each.protocol]),
                 port=each.port,
                 holds=each.id not in broken,
@@ -259,9 +280,9 @@ class AclService:
             for each in config.tests
         ]
 
-    def _missed(self, found: Explanation, rules: Sequence[Rule]) -> said.Missed | None:
+    def _missed(self, found: Explanation, rules: Sequence[Rule]) -> Missed | None:
         near = found.nearest
-        return near and said.Missed(self._rule(rules, near.place), [each.text for each in near.lacks])
+        return near and Missed(self._rule(rules, near.place), [each.text for each in near.lacks])
 
     def _enforced(self, source: NodeId, destination: NodeId) -> tuple[list[str], bool]:
         """Who judges packets on the way, as far as it is known here."""
@@ -269,18 +290,18 @@ class AclService:
         relays = path.hops[:-1] if path else ()
         return [self.mesh.members.label_of(each) for each in (source, *relays, destination)], path is not None
 
-    def _through(self, connection: said.Connection | None) -> Through | None:
+    def _through(self, connection: Connection | None) -> Through | None:
         """The connection somebody types through, if both its ends are in the mesh."""
         if connection is None:
             return None
         return through(self.mesh.members, connection.client, connection.server, connection.port)
 
 
-def _typed(text: said.RuleText, place: int, *, ahead: bool) -> RuleAdded:
+def _typed(text: RuleText, place: int, *, ahead: bool) -> RuleAdded:
     return typed_rule(
         _side(text.source),
         _side(text.destination),
-        allow=text.action == said.ALLOW,
+        allow=text.action == ALLOW,
         protocols=map(str, text.proto),
         ports=map(str, text.ports),
         expires=text.expires if text.ttl is None else clock.wall() + text.ttl,
@@ -292,15 +313,15 @@ def _typed(text: said.RuleText, place: int, *, ahead: bool) -> RuleAdded:
     )
 
 
-def _group(name: str, members: Sequence[str]) -> said.GroupView:
-    return said.GroupView(printable(name), [printable(each) for each in members])
+def _group(name: str, members: Sequence[str]) -> GroupView:
+    return GroupView(printable(name), [printable(each) for each in members])
 
 
 def _side(words: str | list[str]) -> list[str]:
     return [words] if isinstance(words, str) else words
 
 
-def _meant(draft: Draft, wanted: said.RuleRef) -> str:
+def _meant(draft: Draft, wanted: RuleRef) -> str:
     """The id of the rule that is named by number or id."""
     rules = draft.config.acl
     if wanted.id is not None:

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pulse import clock, scribeschemas
+from pulse import clock
 from pulse.core.messages import printable
 from pulse.core.trust.apikeys import MOST_KEYS, ApiKey, Scope, digest, find, is_key_name, key_from
 from pulse.core.trust.tokens import SECRET_BYTES
 from pulse.errors import Conflict, NotFound, Refused
+from pulse.schemas.scribe import ApiKeyCreated, ApiKeyInfo, ApiKeyRequest
 from pulse.store import apikeys
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class ApiKeysService:
         key = find(self._keys, text)
         return key.scope if key else None
 
-    async def create(self, wanted: scribeschemas.ApiKeyRequest) -> scribeschemas.ApiKeyCreated:
+    async def create(self, wanted: ApiKeyRequest) -> ApiKeyCreated:
         """Make a key. Raises Refused, Conflict, or SystemRefused for a disk that refuses."""
         if not is_key_name(wanted.name):
             raise Refused(
@@ -63,13 +64,13 @@ class ApiKeysService:
         text = key_from(secrets.token_bytes(SECRET_BYTES))
         made = ApiKey(digest(text), wanted.name, Scope(wanted.scope), clock.wall())
         self._keep((*self._keys, made))
-        return scribeschemas.ApiKeyCreated(text, _told(made))
+        return ApiKeyCreated(text, _told(made))
 
-    async def all(self) -> list[scribeschemas.ApiKeyInfo]:
+    async def all(self) -> list[ApiKeyInfo]:
         """Every key, oldest first."""
         return [_told(key) for key in self._keys]
 
-    async def revoke(self, named: str) -> scribeschemas.ApiKeyInfo:
+    async def revoke(self, named: str) -> ApiKeyInfo:
         """End a key, by its name or the first digits of its id. Raises NotFound, Conflict, or SystemRefused."""
         key = self._meant(named)
         self._keep(tuple(each for each in self._keys if each is not key))
@@ -95,5 +96,5 @@ class ApiKeysService:
         self._keys = keys
 
 
-def _told(key: ApiKey) -> scribeschemas.ApiKeyInfo:
-    return scribeschemas.ApiKeyInfo(key.key_id, key.name, key.scope.value, key.created)
+def _told(key: ApiKey) -> ApiKeyInfo:
+    return ApiKeyInfo(key.key_id, key.name, key.scope.value, key.created)

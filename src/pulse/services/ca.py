@@ -19,7 +19,7 @@ from pulse.core.trust.tokens import SECRET_BYTES, TokenRecord, new_token, print_
 from pulse.core.types import SHORT_ID, NodeId
 from pulse.errors import ProtocolError, PulseError, Refused
 from pulse.net.links import Links
-from pulse.schemas import TokenRequest
+from pulse.schemas.tokens import TokenRequest
 from pulse.store.authority import HeldCa
 from pulse.store.journal import Entry, Verification
 from pulse.store.ledger import Admission

@@ -6,9 +6,9 @@ Invariant: nothing is written here.
 from dataclasses import dataclass
 from typing import Protocol
 
-from pulse import schemas
 from pulse.core.trust.members import Members
 from pulse.errors import Refused
+from pulse.schemas.journal import JournalCheck, JournalEntry
 from pulse.store.journal import Entry, Verification
 
 
@@ -27,13 +27,13 @@ class CaLogService:
     ca: Journal | None
     """On the CA."""
 
-    async def entries(self, after: int, limit: int) -> list[schemas.JournalEntry]:
+    async def entries(self, after: int, limit: int) -> list[JournalEntry]:
         found = self._journal().entries(after, limit)
-        return [schemas.JournalEntry(each.seq, each.time, each.event, each.fields) for each in found]
+        return [JournalEntry(each.seq, each.time, each.event, each.fields) for each in found]
 
-    async def verify(self) -> schemas.JournalCheck:
+    async def verify(self) -> JournalCheck:
         found = self._journal().verify()
-        return schemas.JournalCheck(found.entries, found.broken, found.reason, found.time)
+        return JournalCheck(found.entries, found.broken, found.reason, found.time)
 
     def _journal(self) -> Journal:
         if self.ca is None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pulse import clock
-from pulse import configschemas as said
 from pulse.core.durations import duration_text
 from pulse.core.messages import printable
 from pulse.core.network.assertions import Assertion
@@ -32,33 +31,46 @@ from pulse.core.trust.identity import node_bytes, node_from_bytes
 from pulse.core.trust.members import Members
 from pulse.core.types import LEAST_PREFIX, SHORT_ID, NodeId, is_node_id
 from pulse.errors import Conflict, NotFound, PulseError, Refused
-from pulse.policyschemas import ALLOW, DENY, PairChange
+from pulse.schemas.config import (
+    ConfigChange,
+    ConfigFile,
+    ConfigPlan,
+    ConfigWanted,
+    FileAssertion,
+    FileRecord,
+    FileRoute,
+    FileRule,
+    FileSettings,
+    FileTemplate,
+    Version,
+)
+from pulse.schemas.policy import ALLOW, DENY, PairChange
 
 _Said = TypeVar("_Said")
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigFileService:
-    """One node as a place to work on the whole config from; implements `pulse.configschemas.WholeFile`."""
+    """One node as a place to work on the whole config from; implements `pulse.schemas.config.WholeFile`."""
 
     statements: Statements
     members: Members
     edit: Callable[[Edits], Awaitable[SignedConfig]]
     """Has edits made, here or by the scribe."""
 
-    async def export(self) -> tuple[said.Version, said.ConfigFile]:
+    async def export(self) -> tuple[Version, ConfigFile]:
         """Number and content of the config in force, without revoked nodes. Raises Refused before one is."""
         config = self.statements.config_in_force()
         return config.number, _written(self._draft(config), self.statements.network.label)
 
-    async def plan(self, wanted: said.ConfigWanted) -> said.ConfigPlan:
+    async def plan(self, wanted: ConfigWanted) -> ConfigPlan:
         """What applying the file would change. Raises what an edit of it would."""
         config = self.statements.config_in_force()
         before = self._draft(config)
         after = edited(before, self._edits(before, config, wanted), clock.wall())
         return self._told(before, after, config.version, applied=False)
 
-    async def apply(self, wanted: said.ConfigWanted, base: said.Version | None) -> said.ConfigPlan:
+    async def apply(self, wanted: ConfigWanted, base: Version | None) -> ConfigPlan:
         """Put the file in place of the config in force, all of it or nothing; `base` is the config that was planned on.
 
         Raises Conflict if another one is in force, and what an edit raises.
@@ -82,20 +94,19 @@ class ConfigFileService:
     def _draft(self, config: SignedConfig) -> Draft:
         return Draft.of(config, self.members, self.statements.revoked())
 
-    def _edits(self, before: Draft, config: SignedConfig, wanted: said.ConfigWanted) -> Edits:
+    def _edits(self, before: Draft, config: SignedConfig, wanted: ConfigWanted) -> Edits:
         typed = wanted.through
         connection = through(self.members, typed.client, typed.server, typed.port) if typed else None
         _check_settings(wanted.file.settings, before, self.statements.network.label)
         return Edits(_read(wanted.file, before, ahead=wanted.ahead), config.number, wanted.force, connection)
 
-    def _told(self, before: Draft, after: Draft, version: str, *, applied: bool) -> said.ConfigPlan:
+    def _told(self, before: Draft, after: Draft, version: str, *, applied: bool) -> ConfigPlan:
         found = difference(before, after, clock.wall())
-        return said.ConfigPlan(
+        return ConfigPlan(
             version=version,
             applied=applied,
             changes=[
-                said.ConfigChange(each.section, each.change.value, each.line, each.was)
-                for each in compared(before, after)
+                ConfigChange(each.section, each.change.value, each.line, each.was) for each in compared(before, after)
             ],
             opens=bool(before.config.acl) and not after.config.acl,
             gained=[self._pair(each) for each in found.gained],
@@ -113,26 +124,26 @@ class ConfigFileService:
 # Writing
 
 
-def _written(draft: Draft, network: str) -> said.ConfigFile:
+def _written(draft: Draft, network: str) -> ConfigFile:
     """The config as a file has it: sections and what is in them in an order that stays."""
     config, names, tags = draft.config, draft.naming.names, draft.naming.tags
     worn = {names.get(node, node): list(tags[node]) for node in tags}
-    return said.ConfigFile(
-        settings=said.FileSettings(config.settings.mesh_cidr, network),
+    return ConfigFile(
+        settings=FileSettings(config.settings.mesh_cidr, network),
         names=dict(sorted(names.items(), key=lambda each: each[1])),
         tags=dict(sorted(worn.items())),
         groups={name: list(members) for name, members in sorted(config.groups.items())},
         acl=[_rule_text(each) for each in config.acl],
         tests=[_test_text(each) for each in config.tests],
         templates={name: _template_text(each) for name, each in sorted(config.templates.items())},
-        zones=[said.FileRecord(each.name, each.kind, each.value, each.ttl) for each in config.zones],
+        zones=[FileRecord(each.name, each.kind, each.value, each.ttl) for each in config.zones],
         routes=[_route_text(each, names) for each in config.routes],
         auto_approve=dict(sorted(config.auto_approve.items())),
     )
 
 
-def _rule_text(rule: Rule) -> said.FileRule:
-    return said.FileRule(
+def _rule_text(rule: Rule) -> FileRule:
+    return FileRule(
         id=rule.id,
         action=ALLOW if rule.allow else DENY,
         source=list(rule.sources),
@@ -146,8 +157,8 @@ def _rule_text(rule: Rule) -> said.FileRule:
     )
 
 
-def _test_text(test: Assertion) -> said.FileAssertion:
-    return said.FileAssertion(
+def _test_text(test: Assertion) -> FileAssertion:
+    return FileAssertion(
         id=test.id,
         source=test.source,
         destination=test.destination,
@@ -158,20 +169,20 @@ def _test_text(test: Assertion) -> said.FileAssertion:
     )
 
 
-def _template_text(template: Template) -> said.FileTemplate:
+def _template_text(template: Template) -> FileTemplate:
     ttl = None if template.ttl is None else duration_text(template.ttl)
-    return said.FileTemplate(list(template.tags), template.name, ttl, template.uses)
+    return FileTemplate(list(template.tags), template.name, ttl, template.uses)
 
 
-def _route_text(route: Route, names: Mapping[NodeId, str]) -> said.FileRoute:
+def _route_text(route: Route, names: Mapping[NodeId, str]) -> FileRoute:
     node = node_from_bytes(route.node)
-    return said.FileRoute(names.get(node, node), route.cidr, route.mapped, route.approved)
+    return FileRoute(names.get(node, node), route.cidr, route.mapped, route.approved)
 
 
 # Reading
 
 
-def _check_settings(settings: said.FileSettings, before: Draft, network: str) -> None:
+def _check_settings(settings: FileSettings, before: Draft, network: str) -> None:
     """Raise Refused for a file of another network, also if it has the same range."""
     cidr = before.config.settings.mesh_cidr
     if settings.mesh_cidr != cidr:
@@ -181,7 +192,7 @@ def _check_settings(settings: said.FileSettings, before: Draft, network: str) ->
         raise Refused(f'settings: this file {theirs}.\nIf it is meant for this one, write: network = "{network}"')
 
 
-def _read(file: said.ConfigFile, before: Draft, *, ahead: bool) -> list[Edit]:
+def _read(file: ConfigFile, before: Draft, *, ahead: bool) -> list[Edit]:
     """The edits that make the config in force what the file says. Raises ConfigError, Refused, NotFound, Conflict."""
     nodes = _Nodes.of(file, before)
     tags = nodes.keyed("tags", file.tags.items())
@@ -218,7 +229,7 @@ class _Nodes:
     holders: Mapping[str, NodeId]
 
     @classmethod
-    def of(cls, file: said.ConfigFile, before: Draft) -> "_Nodes":
+    def of(cls, file: ConfigFile, before: Draft) -> "_Nodes":
         unnamed = cls(before.members, {}, {})
         names = unnamed.keyed("names", file.names.items())
         return cls(before.members, names, {name: node for node, name in names.items()})
@@ -249,7 +260,7 @@ class _Nodes:
         return found
 
 
-def _rule(number: int, text: said.FileRule) -> Rule:
+def _rule(number: int, text: FileRule) -> Rule:
     try:
         read = typed_rule(
             _side(text.source),
@@ -278,7 +289,7 @@ def _rule(number: int, text: said.FileRule) -> Rule:
     )
 
 
-def _test(number: int, text: said.FileAssertion) -> Assertion:
+def _test(number: int, text: FileAssertion) -> Assertion:
     try:
         read = typed_assertion(
             text.source, text.destination, allow=text.expect == ALLOW, proto=text.proto, port=text.port
@@ -288,7 +299,7 @@ def _test(number: int, text: said.FileAssertion) -> Assertion:
     return Assertion(text.id, read.source, read.destination, read.allow, read.protocol, read.port)
 
 
-def _template(name: str, text: said.FileTemplate) -> Template:
+def _template(name: str, text: FileTemplate) -> Template:
     try:
         return Template(list(text.tags), text.name, whole_seconds(text.ttl), text.max_uses)
     except PulseError as error:

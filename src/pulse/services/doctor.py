@@ -16,8 +16,8 @@ from pulse.core.paths.neighbours import Unreached
 from pulse.core.paths.transports import WEBSOCKET
 from pulse.core.symptoms import Missing, Running
 from pulse.core.types import NodeId
-from pulse.eventschemas import Events, EventsQuery
-from pulse.opsschemas import Checkup
+from pulse.schemas.events import Events, EventsQuery
+from pulse.schemas.operating import Checkup
 
 LATELY: Final = 86400.0
 """Seconds back to which alarms are told."""

@@ -17,7 +17,7 @@ from pulse.core.trust.members import Members
 from pulse.core.types import SHORT_ID, NodeId
 from pulse.errors import LinkError, Refused
 from pulse.net.links import Rpc
-from pulse.schemas import NameRequest, NodeNaming, TagRequest
+from pulse.schemas.names import NameRequest, NodeNaming, TagRequest
 
 PATIENCE = 8.0
 """Seconds for the scribe to answer, and as many for its config to come here: together less than the client waits."""

@@ -10,11 +10,12 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from pulse import clock, schemas
+from pulse import clock
 from pulse.core.events import BOOKKEEPING, NO_PATH, Kind, Past
 from pulse.core.types import LEAST_PREFIX, SHORT_ID, NodeId, is_node_id
 from pulse.errors import ConfigError
-from pulse.eventschemas import EventInfo, Events, EventsQuery, Moment, MomentQuery, PastPeer
+from pulse.schemas.events import EventInfo, Events, EventsQuery, Moment, MomentQuery, PastPeer
+from pulse.schemas.journal import JournalCheck
 from pulse.store import events as store
 from pulse.store.journal import Entry, Verification
 
@@ -61,10 +62,10 @@ class HistoryService:
             found = await self.pen.ask(partial(self.journal.after, wanted.after, wanted.limit, fits))
         return Events([self._shown(entry) for entry in found], self.pen.problem, self.pen.lost)
 
-    async def verify(self) -> schemas.JournalCheck:
+    async def verify(self) -> JournalCheck:
         """Walk the journal's chain."""
         found = await self.pen.ask(self.journal.verify)
-        return schemas.JournalCheck(found.entries, found.broken, found.reason, found.time)
+        return JournalCheck(found.entries, found.broken, found.reason, found.time)
 
     async def at(self, wanted: MomentQuery) -> Moment:
         """The mesh as it was. Raises NotFound for a time before the journal begins, ConfigError for one to come."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from random import Random, SystemRandom
 
 from pulse import clock
-from pulse import policyschemas as said
 from pulse.core.messages import MethodName, pack, printable
 from pulse.core.network.netconfig import SignedConfig
 from pulse.core.network.ruletext import describe
@@ -35,6 +34,7 @@ from pulse.core.trust.members import Members
 from pulse.core.types import SHORT_ID, NodeId
 from pulse.errors import LinkError, PulseError, Refused
 from pulse.net.links import Rpc, RuleHits
+from pulse.schemas import policy as said
 from pulse.store import hits as store
 
 log = logging.getLogger(__name__)

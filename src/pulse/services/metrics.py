@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Protocol
 
-from pulse import clock, schemas
+from pulse import clock
 from pulse.core.mesh import Mesh
 from pulse.core.types import NodeId
 from pulse.errors import PulseError
 from pulse.net.links import PathSample
-from pulse.scribeschemas import Traffic
-from pulse.statsschemas import Family
+from pulse.schemas.node import Status
+from pulse.schemas.scribe import Traffic
+from pulse.schemas.stats import Family
+from pulse.schemas.tokens import TokenInfo
 
 MOST: Final = 1_000
 """Nodes, peers and paths that are told, of each; in meshes with more the rest is a number."""
@@ -106,10 +108,10 @@ class MetricsService:
     mesh: Mesh
     links: DataPlane
     talk: Talk
-    status: Callable[[], schemas.Status]
+    status: Callable[[], Status]
     traffic: Callable[[], Mapping[str, Traffic]]
     """By node id, of those whose is known here."""
-    tokens: Callable[[], Awaitable[Sequence[schemas.TokenInfo]]]
+    tokens: Callable[[], Awaitable[Sequence[TokenInfo]]]
     _valid: int | None = field(default=None, init=False)
     """Tokens that were good when they were last looked at."""
     _looked: float | None = field(default=None, init=False)
@@ -126,7 +128,7 @@ class MetricsService:
 
     # Details
 
-    def _node(self, status: schemas.Status) -> Iterator[Sample]:
+    def _node(self, status: Status) -> Iterator[Sample]:
         node = status.node
         yield "pulse_node_info", (node.id, node.network), 1
         yield "pulse_build_info", (status.version,), 1
@@ -143,7 +145,7 @@ class MetricsService:
         if self._valid is not None:
             yield "pulse_tokens_valid", (), self._valid
 
-    def _peers(self, status: schemas.Status) -> Iterator[Sample]:
+    def _peers(self, status: Status) -> Iterator[Sample]:
         """Those that are reached come first, so they are the last to be left out."""
         for peer in status.peers[:MOST]:
             labels = (peer.id, peer.name)
@@ -189,7 +191,7 @@ class MetricsService:
             yield "pulse_node_stats_active_conns", (node,), moved.active_conns
         yield "pulse_series_omitted", ("nodes",), max(0, len(traffic) - MOST)
 
-    def _counters(self, status: schemas.Status) -> Iterator[Sample]:
+    def _counters(self, status: Status) -> Iterator[Sample]:
         for reason, count in self.links.drops().items():
             yield "pulse_drops_total", (reason,), count
         config = self.mesh.statements.config

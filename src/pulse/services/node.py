@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pulse import certschemas, clock, schemas, scribeschemas
+from pulse import clock
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
 from pulse.core.trust.certificates import Certificate, verify
@@ -17,13 +17,16 @@ from pulse.core.trust.fleet import survey
 from pulse.core.types import NodeId
 from pulse.errors import Refused
 from pulse.net.links import Rpc
+from pulse.schemas.cert import FleetCertificate
+from pulse.schemas.node import CertificateInfo, NodeIdentity, PingReply, PingRequest, Status, Stopping
+from pulse.schemas.scribe import MeshState, Traffic
 
 
 class Statuses(Protocol):
     """Who tells how the mesh looks from here."""
 
-    def status(self) -> schemas.Status: ...
-    def identity(self) -> schemas.NodeIdentity: ...
+    def status(self) -> Status: ...
+    def identity(self) -> NodeIdentity: ...
     def way_to(self, node: NodeId) -> tuple[str, str]:
         """Link type and name of the first relay."""
 
@@ -31,7 +34,7 @@ class Statuses(Protocol):
 class Describer(Protocol):
     """Who adds what the network config says to a status."""
 
-    def state(self, status: schemas.Status, stats: dict[str, scribeschemas.Traffic]) -> scribeschemas.MeshState: ...
+    def state(self, status: Status, stats: dict[str, Traffic]) -> MeshState: ...
 
 
 @dataclass(slots=True)
@@ -44,17 +47,17 @@ class NodeService:
     """Who joined proved the CA by its hash."""
     statuses: Statuses
     describer: Describer
-    traffic: Callable[[], dict[str, scribeschemas.Traffic]]
+    traffic: Callable[[], dict[str, Traffic]]
     """By node id, of those whose is known here."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when somebody asked the node to stop."""
 
-    async def identity(self) -> schemas.NodeIdentity:
+    async def identity(self) -> NodeIdentity:
         return self.statuses.identity()
 
-    async def certificate(self) -> schemas.CertificateInfo:
+    async def certificate(self) -> CertificateInfo:
         me = self.mesh.me
-        return schemas.CertificateInfo(
+        return CertificateInfo(
             id=me.node_id,
             name=self.mesh.members.label(me),
             tags=list(me.tags),
@@ -76,9 +79,9 @@ class NodeService:
             return False
         return True
 
-    async def certificates(self) -> list[certschemas.FleetCertificate]:
+    async def certificates(self) -> list[FleetCertificate]:
         return [
-            certschemas.FleetCertificate(
+            FleetCertificate(
                 id=each.certificate.node_id,
                 name=self.mesh.members.label(each.certificate),
                 not_before=each.certificate.not_before,
@@ -90,10 +93,10 @@ class NodeService:
             for each in survey(self.mesh.members.all(), clock.wall())
         ]
 
-    async def status(self) -> scribeschemas.MeshState:
+    async def status(self) -> MeshState:
         return self.describer.state(self.statuses.status(), self.traffic())
 
-    async def ping(self, wanted: schemas.PingRequest) -> schemas.PingReply:
+    async def ping(self, wanted: PingRequest) -> PingReply:
         node = self.mesh.members.resolve(wanted.node)
         if node.node_id == self.mesh.me.node_id:
             raise Refused(f"{self.mesh.members.label(node)} is this node itself. Name another: pulse status")
@@ -101,11 +104,11 @@ class NodeService:
         await self.call(node.node_id, MethodName.PING, b"", wanted.timeout)
         rtt = self._now() - sent
         link, via = self.statuses.way_to(node.node_id)
-        return schemas.PingReply(node.node_id, self.mesh.members.label(node), str(node.addresses.v4), rtt, link, via)
+        return PingReply(node.node_id, self.mesh.members.label(node), str(node.addresses.v4), rtt, link, via)
 
-    async def stop(self) -> schemas.Stopping:
+    async def stop(self) -> Stopping:
         self.stopping.set()
-        return schemas.Stopping(os.getpid())
+        return Stopping(os.getpid())
 
     def _is_reached(self, node: NodeId) -> bool:
         return node == self.mesh.me.node_id or self.mesh.routing.path_to(node) is not None

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pulse import schemas
 from pulse.core.facts import Fact, PinsChanged
 from pulse.core.mesh import Mesh
 from pulse.core.paths.pins import MOST_PINS
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import LEAST_PREFIX, NodeId
 from pulse.errors import NotFound, Refused
+from pulse.schemas.pin import PinInfo, PinRequest, UnpinRequest
 from pulse.store import pins
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class PinsService:
     data_dir: Path
     mesh: Mesh
     tell: Callable[[Fact], None]
-    pin_of: Callable[[NodeId], schemas.PinInfo | None]
+    pin_of: Callable[[NodeId], PinInfo | None]
     """How a node is pinned, in schemas."""
     _vias: dict[NodeId, NodeId] = field(default_factory=dict, init=False)
 
@@ -39,7 +39,7 @@ class PinsService:
         if self._vias:
             self.tell(PinsChanged(dict(self._vias)))
 
-    async def pin(self, wanted: schemas.PinRequest) -> schemas.PinInfo:
+    async def pin(self, wanted: PinRequest) -> PinInfo:
         """Reach a node by one neighbour from now on. Raises NotFound, Conflict, Refused, or SystemRefused."""
         node = self._other(wanted.node_id)
         via = self._via(node, wanted)
@@ -48,7 +48,7 @@ class PinsService:
         self._keep({**self._vias, node.node_id: via})
         return self._told(node.node_id)
 
-    async def unpin(self, wanted: schemas.UnpinRequest) -> schemas.PinInfo:
+    async def unpin(self, wanted: UnpinRequest) -> PinInfo:
         """Reach a node by the best path again. Raises NotFound, Conflict, or SystemRefused."""
         node = self._pinned(wanted.node_id)
         if node not in self._vias:
@@ -69,7 +69,7 @@ class PinsService:
             )
         return node
 
-    def _via(self, node: Certificate, wanted: schemas.PinRequest) -> NodeId:
+    def _via(self, node: Certificate, wanted: PinRequest) -> NodeId:
         name = self._name(node.node_id)
         if bool(wanted.via) is wanted.direct:
             raise Refused(f"say which way: pulse pin {name} <via>, or pulse pin {name} --direct")
@@ -97,8 +97,8 @@ class PinsService:
         self._vias = vias
         self.tell(PinsChanged(dict(vias)))
 
-    def _told(self, node: NodeId) -> schemas.PinInfo:
-        unpinned = schemas.PinInfo(node, self._name(node), "", "", direct=False, followed=False, problem="")
+    def _told(self, node: NodeId) -> PinInfo:
+        unpinned = PinInfo(node, self._name(node), "", "", direct=False, followed=False, problem="")
         return self.pin_of(node) or unpinned
 
     def _name(self, node: NodeId) -> str:

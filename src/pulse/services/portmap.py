@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
-from pulse import clock, schemas
+from pulse import clock
 from pulse.core.effects import Log
 from pulse.core.facts import Fact, PortMapped
 from pulse.core.paths.portmap import AskRouter, Effect, Gateway, GiveBack, LookAtRouter, PortMap, PortRefused
@@ -18,6 +18,7 @@ from pulse.errors import LinkError, ProtocolError, SystemRefused
 from pulse.net.portmap.announcements import REPEATED, Announcements
 from pulse.net.portmap.router import Router
 from pulse.net.watch import NetworkWatch
+from pulse.schemas.node import PortMapping
 
 log = logging.getLogger(__name__)
 
@@ -57,13 +58,13 @@ class PortmapService:
         finally:
             await self._leave()
 
-    def mapping(self) -> schemas.PortMapping | None:
+    def mapping(self) -> PortMapping | None:
         """Say what is mapped now."""
         held = self.machine.held
         if held is None:
             return None
         until = clock.wall() + held.until - _now()
-        return schemas.PortMapping(held.grant.mapper.value, held.address, until, held.grant.tcp)
+        return PortMapping(held.grant.mapper.value, held.address, until, held.grant.tcp)
 
     # What happens
 

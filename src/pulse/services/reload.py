@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from pulse import settings
 from pulse.config import NodeConfig
 from pulse.errors import PulseError
-from pulse.opsschemas import Reloaded
+from pulse.schemas.operating import Reloaded
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from pulse.core.messages import MethodName, Wire
 from pulse.core.types import SHORT_ID, NodeId, ShortText
 from pulse.errors import ConfigError, PulseError, Refused
 from pulse.net.links import Rpc
-from pulse.opsschemas import Reloaded, RemoteSettings, Restarting, RestartRequest, Value
+from pulse.schemas.operating import Reloaded, RemoteSettings, Restarting, RestartRequest, Value
 from pulse.store import files
 
 PATIENCE: Final = 8.0

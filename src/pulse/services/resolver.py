@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from pulse.errors import Conflict, NotFound, PulseError
 from pulse.net import resolver as system
 from pulse.net.resolver import Resolver, Standing
-from pulse.resolverschemas import ResolverInfo
+from pulse.schemas.resolver import ResolverInfo
 from pulse.store import resolver as choice
 from pulse.store import undo
 from pulse.store.undo import Undo
@@ -36,7 +36,7 @@ class Device(Protocol):
 
 @dataclass(slots=True)
 class ResolverService:
-    """The resolver of this machine, as far as it is told of this node; implements `resolverschemas.Resolver`."""
+    """The resolver of this machine, as far as it is told of this node; implements `pulse.schemas.resolver.Resolver`."""
 
     data_dir: Path
     servers: Sequence[str]

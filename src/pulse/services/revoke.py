@@ -19,7 +19,7 @@ from pulse.core.trust.revocation import BY_CA, Revocation, check_revocable, sign
 from pulse.core.types import LEAST_PREFIX, Digest, NodeId, is_node_id
 from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused
 from pulse.net.links import Rpc
-from pulse.schemas import Revoked, RevokeRequest
+from pulse.schemas.revoke import Revoked, RevokeRequest
 from pulse.store.authority import HeldCa
 
 log = logging.getLogger(__name__)

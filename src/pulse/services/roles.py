@@ -18,7 +18,8 @@ from pulse.core.trust.members import Members
 from pulse.core.trust.roles import Role, Roles, SignedRoles, sign_roles
 from pulse.core.types import LEAST_PREFIX, SHORT_ID, NodeId
 from pulse.errors import NotFound, Refused
-from pulse.schemas import NodeRole, Revoked, RoleRequest, RolesInfo
+from pulse.schemas.revoke import Revoked
+from pulse.schemas.roles import NodeRole, RoleRequest, RolesInfo
 from pulse.store.authority import HeldCa
 from pulse.store.ledger import Ledger
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from pulse import certschemas, clock
+from pulse import clock
 from pulse.core.facts import ChainShown, Fact
 from pulse.core.mesh import Mesh
 from pulse.core.trust.authorities import chain_of
@@ -21,6 +21,7 @@ from pulse.core.trust.renewal import spread_of
 from pulse.core.trust.rotation import Rotation, Standing, Step
 from pulse.core.types import NodeId
 from pulse.errors import Conflict, PulseError, Refused
+from pulse.schemas.cert import AwaitedNode, CaRotation
 from pulse.store import authority, succession
 from pulse.store.authority import HeldCa
 from pulse.store.succession import Succession
@@ -88,10 +89,10 @@ class RotationService:
 
     # What a person asks
 
-    async def status(self) -> certschemas.CaRotation:
+    async def status(self) -> CaRotation:
         """Where the replacement stands, and who keeps it from the next step."""
         awaited = self._machine.awaited(self._standings(), clock.wall())
-        return certschemas.CaRotation(
+        return CaRotation(
             step=self._held.step.value,
             number=self.mesh.statements.chain.number,
             key=self.ca.issuer.authority.ca_hash,
@@ -101,7 +102,7 @@ class RotationService:
             following=self._following(awaited),
         )
 
-    async def rotate(self) -> certschemas.CaRotation:
+    async def rotate(self) -> CaRotation:
         """Begin to replace the CA's key. Raises Conflict while one is being replaced, Refused, or SystemRefused."""
         self.check()
         if self._held.step is not Step.DONE:
@@ -230,9 +231,9 @@ class RotationService:
 
     # In words
 
-    def _told(self, each: Standing) -> certschemas.AwaitedNode:
+    def _told(self, each: Standing) -> AwaitedNode:
         name = self.mesh.members.label_of(each.node)
-        return certschemas.AwaitedNode(each.node, name, each.reached, each.until if each.until else None)
+        return AwaitedNode(each.node, name, each.reached, each.until if each.until else None)
 
     def _following(self, awaited: list[Standing]) -> str:
         match self._held.step:
@@ -257,11 +258,11 @@ class RotationElsewhere:
     members: Members
     ca_nodes: Callable[[], frozenset[NodeId]]
 
-    async def status(self) -> certschemas.CaRotation:
+    async def status(self) -> CaRotation:
         """Raises Refused."""
         raise self._refused()
 
-    async def rotate(self) -> certschemas.CaRotation:
+    async def rotate(self) -> CaRotation:
         """Raises Refused."""
         raise self._refused()
 

@@ -6,7 +6,6 @@ Invariant: nothing is approved here; an edit of the network config does it, on t
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from pulse import routeschemas as said
 from pulse.core.mesh import Mesh
 from pulse.core.network.edits import Edits
 from pulse.core.network.exits import Offer
@@ -17,6 +16,7 @@ from pulse.core.network.sections import RouteEdit, RouteRemoved, RouteSet
 from pulse.core.trust.identity import node_bytes, node_from_bytes
 from pulse.core.types import NodeId
 from pulse.errors import Conflict, NotFound
+from pulse.schemas.routes import RouteChange, RouteRef, RouteRequest, RouteState, RouteView
 
 Named = tuple[NodeId, Range]
 
@@ -25,27 +25,27 @@ NOT_OFFERED = "no node offers {}. See what they offer: pulse route list"
 
 @dataclass(frozen=True, slots=True)
 class RoutesService:
-    """One node as a place to look at routes, and to edit them from; implements `pulse.routeschemas.Routes`."""
+    """One node as a place to look at routes, and to edit them from; implements `pulse.schemas.routes.Routes`."""
 
     mesh: Mesh
     edit: Callable[[Edits], Awaitable[SignedConfig]]
     """Has edits made, here or by the scribe."""
 
-    async def all(self) -> list[said.RouteView]:
+    async def all(self) -> list[RouteView]:
         """Every range offered or approved. Raises Refused before a network config is in force."""
         offers = {(each.node, each.cidr): each for each in self._offers()}
         stated = {(node, cidr): each for each in self._stated() for node, cidr in self._name(each)}
         named = sorted({*offers, *stated}, key=lambda each: (each[1].version, each[1], each[0]))
         return [self._view(each, offers.get(each), stated.get(each)) for each in named]
 
-    async def add(self, wanted: said.RouteRequest) -> said.RouteChange:
+    async def add(self, wanted: RouteRequest) -> RouteChange:
         """State and approve a route. Raises NotFound, and what an edit raises."""
         node = self.mesh.members.resolve(wanted.node_id).node_id
         cidr, mapped = read_range(wanted.cidr), read_range(wanted.mapped) if wanted.mapped else None
         route = Route(node_bytes(node), str(cidr), str(mapped or ""), approved=True)
         return await self._edited(node, route.announced, RouteSet(route))
 
-    async def approve(self, wanted: said.RouteRef) -> said.RouteChange:
+    async def approve(self, wanted: RouteRef) -> RouteChange:
         """Approve a range that a node offers. Raises NotFound, Conflict, and what an edit raises."""
         offered = [(each.node, each.cidr) for each in self._offers()]
         stated = [each for route in self._stated() for each in self._name(route)]
@@ -55,7 +55,7 @@ class RoutesService:
         route = Route(before.node, before.cidr, before.mapped, approved=True)
         return await self._edited(node, str(cidr), RouteSet(route))
 
-    async def remove(self, wanted: said.RouteRef) -> said.RouteChange:
+    async def remove(self, wanted: RouteRef) -> RouteChange:
         """Take a route away, and its approval with it. Raises the same."""
         stated = {each for route in self._stated() for each in self._name(route)}
         node, cidr = self._meant(wanted, stated, "no route to {} is stated. See them: pulse route list")
@@ -78,7 +78,7 @@ class RoutesService:
         cidr = range_of(route.announced)
         return [(node_from_bytes(route.node), cidr)] if cidr is not None else []
 
-    def _meant(self, wanted: said.RouteRef, known: Iterable[Named], missing: str) -> Named:
+    def _meant(self, wanted: RouteRef, known: Iterable[Named], missing: str) -> Named:
         cidr = read_range(wanted.cidr)
         node = self.mesh.members.resolve(wanted.node_id).node_id if wanted.node_id else None
         found = [each for each in known if each[1] == cidr and node in (None, each[0])]
@@ -89,11 +89,11 @@ class RoutesService:
             raise Conflict(f"several nodes lead to {cidr}: {names}. Say which: --node NAME")
         return found[0]
 
-    async def _edited(self, node: NodeId, cidr: str, edit: RouteEdit) -> said.RouteChange:
+    async def _edited(self, node: NodeId, cidr: str, edit: RouteEdit) -> RouteChange:
         signed = await self.edit(Edits([edit]))
-        return said.RouteChange(node, self.mesh.members.label_of(node), cidr, signed.version)
+        return RouteChange(node, self.mesh.members.label_of(node), cidr, signed.version)
 
-    def _view(self, named: Named, offer: Offer | None, route: Route | None) -> said.RouteView:
+    def _view(self, named: Named, offer: Offer | None, route: Route | None) -> RouteView:
         (node, cidr), mesh = named, self.mesh
         config = mesh.statements.config_in_force().config
         by = ""
@@ -103,7 +103,7 @@ class RoutesService:
             worn = (tag for text, tag in config.auto_approve.items() if tag in offer.tags and _holds(text, cidr))
             by = f"tag:{next(worn, '')}"
         used = mesh.beyond.exits.user_of(cidr)
-        return said.RouteView(
+        return RouteView(
             id=node,
             name=mesh.members.label_of(node),
             cidr=str(cidr),
@@ -115,7 +115,7 @@ class RoutesService:
             through=mesh.members.label_of(used) if used else "",
         )
 
-    def _state(self, node: NodeId, offer: Offer | None, *, approved: bool, used: NodeId | None) -> said.RouteState:
+    def _state(self, node: NodeId, offer: Offer | None, *, approved: bool, used: NodeId | None) -> RouteState:
         if not approved:
             return "offered"
         if offer is None:

@@ -17,7 +17,6 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from pulse import clock
-from pulse import statsschemas as said
 from pulse.core.messages import MethodName, pack
 from pulse.core.network.statements import Statements
 from pulse.core.stats import (
@@ -37,7 +36,8 @@ from pulse.core.trust.members import Members
 from pulse.core.types import SHORT_ID, NodeId
 from pulse.errors import LinkError, PulseError, Refused
 from pulse.net.links import PeerTraffic, Rpc
-from pulse.scribeschemas import Traffic
+from pulse.schemas.scribe import Traffic
+from pulse.schemas.stats import Stats, StatsQuery, TrafficRow
 from pulse.store import stats as store
 
 log = logging.getLogger(__name__)
@@ -176,7 +176,7 @@ class StatsService:
 
     # Asked by people
 
-    async def stats(self, wanted: said.StatsQuery) -> said.Stats:
+    async def stats(self, wanted: StatsQuery) -> Stats:
         """Traffic by node, or of one node by peer.
 
         Raises NotFound or Conflict for a node that nobody knows; Refused if this node may not know of it, or
@@ -188,7 +188,7 @@ class StatsService:
         rows = self._rows_by_peer() if node == self.me else await self._asked_for_peers(node)
         label, shown = self.members.label_of(node), map(self._shown, rows)
         named = [replace(row, name=CONNECTIONS) if row.id == node else row for row in shown]
-        return said.Stats(label, label, True, "", named)
+        return Stats(label, label, True, "", named)
 
     def by_node(self) -> dict[str, Traffic]:
         """What each node exchanged, by its id: of all at the scribe; elsewhere of this node since it started."""
@@ -303,7 +303,7 @@ class StatsService:
 
     # Details: what people see
 
-    async def _of_all(self) -> said.Stats:
+    async def _of_all(self) -> Stats:
         scribe = self.statements.roles.scribe
         if scribe is None:
             return self._alone("nobody is the scribe, who would sum the traffic of all nodes")
@@ -332,20 +332,20 @@ class StatsService:
             told.seq, told.report, told.at = report.seq, report, _now()
         return self.totals.rows(clock.wall())
 
-    def _alone(self, problem: str) -> said.Stats:
+    def _alone(self, problem: str) -> Stats:
         label = self.members.label_of(self.me)
-        return said.Stats("", label, False, problem, [self._shown(self._own_row())])
+        return Stats("", label, False, problem, [self._shown(self._own_row())])
 
-    def _summed_by(self, who: NodeId, rows: Iterable[Row], problem: str = "") -> said.Stats:
+    def _summed_by(self, who: NodeId, rows: Iterable[Row], problem: str = "") -> Stats:
         shown = [self._shown(row) for row in rows]
-        return said.Stats("", self.members.label_of(who), not problem, problem, shown)
+        return Stats("", self.members.label_of(who), not problem, problem, shown)
 
     async def _asked_for_peers(self, node: NodeId) -> list[Row]:
         return read_rows(await self.call(node, MethodName.STATS_PEERS, b"", PATIENCE)).rows
 
-    def _shown(self, row: Row) -> said.TrafficRow:
+    def _shown(self, row: Row) -> TrafficRow:
         node, counts = node_from_bytes(row.node), row.counts
-        return said.TrafficRow(
+        return TrafficRow(
             id=node,
             name=self.members.label_of(node),
             bytes_in=counts.bytes_in,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from pulse import clock, schemas
+from pulse import clock
 from pulse.core.health import Health, PeerHealth, Vitals, judge
 from pulse.core.mesh import Mesh
 from pulse.core.paths.neighbours import Unreached
@@ -19,6 +19,8 @@ from pulse.core.trust.fleet import Outlook, survey
 from pulse.core.trust.members import label
 from pulse.core.types import NodeId
 from pulse.net.links import Links, PathSample, PeerTraffic
+from pulse.schemas.node import FecInfo, NodeIdentity, PeerRow, PortMapping, Status
+from pulse.schemas.pin import PinInfo
 
 NO_PATH = "-"
 QUIC, DIRECT_QUIC = "quic", "direct_quic"
@@ -36,7 +38,7 @@ class Device(Protocol):
 class Mapping(Protocol):
     """What this service asks of the port mapping."""
 
-    def mapping(self) -> schemas.PortMapping | None:
+    def mapping(self) -> PortMapping | None:
         """What is mapped now."""
         ...
 
@@ -86,11 +88,11 @@ class StatusService:
     """Parity is sent where packets get lost."""
     resolver: Names | None = None
 
-    def status(self) -> schemas.Status:
+    def status(self) -> Status:
         """The mesh as this node sees it."""
         peers = self._peers()
         health, hits = self._health(peers), self.links.hits()
-        return schemas.Status(
+        return Status(
             well=health.well,
             sentence=health.sentence,
             node=self.identity(),
@@ -109,7 +111,7 @@ class StatusService:
             ca_rotating=self.mesh.statements.chain.is_turning,
         )
 
-    def identity(self) -> schemas.NodeIdentity:
+    def identity(self) -> NodeIdentity:
         """Who this node is."""
         me = self.mesh.me
         members = self.mesh.members
@@ -124,13 +126,13 @@ class StatusService:
         path = self._path_to(node)
         return self._way(path).link, (path.via if path and path.via else NodeId(""))
 
-    def pin_of(self, node: NodeId) -> schemas.PinInfo | None:
+    def pin_of(self, node: NodeId) -> PinInfo | None:
         """To which way a person pinned `node`, and whether it is the one in use."""
         pin = self.mesh.routing.pin_of(node)
         if pin is None:
             return None
         name, via = (self.mesh.members.label_of(each) for each in (node, pin.via))
-        return schemas.PinInfo(
+        return PinInfo(
             id=node,
             name=name,
             via=via,
@@ -164,7 +166,7 @@ class StatusService:
             roles.append("exit")
         return roles
 
-    def _peers(self) -> list[schemas.PeerRow]:
+    def _peers(self) -> list[PeerRow]:
         traffic = {each.node: each for each in self.links.traffic()}
         samples = {(each.node, each.link): each for each in self.links.paths()}
         # Of several places where a node was tried the first is shown: one that a person named.
@@ -186,11 +188,11 @@ class StatusService:
         sample: PathSample | None,
         traffic: PeerTraffic,
         lost: Unreached | None,
-    ) -> schemas.PeerRow:
+    ) -> PeerRow:
         way = self._way(path)
         figures = self._figures(path, sample)
         record = self.mesh.gossip.record(peer.node_id)
-        return schemas.PeerRow(
+        return PeerRow(
             id=peer.node_id,
             name=self.mesh.members.label(peer),
             v4=str(peer.addresses.v4),
@@ -240,7 +242,7 @@ class StatusService:
         moments = [each for each in last if each is not None]
         return _now() - max(moments) if moments else None
 
-    def _health(self, peers: Sequence[schemas.PeerRow]) -> Health:
+    def _health(self, peers: Sequence[PeerRow]) -> Health:
         lost = self.mesh.neighbours.unreached()
         wanted = {each.node for each in lost if each.configured and each.node is not None}
         known = [
@@ -268,7 +270,7 @@ class StatusService:
         )
         return judge(vitals)
 
-    def _late(self, peers: Sequence[schemas.PeerRow]) -> list[tuple[str, float]]:
+    def _late(self, peers: Sequence[PeerRow]) -> list[tuple[str, float]]:
         """Nodes that should have renewed: where the CA is all of them, elsewhere those that are reached."""
         reached = {row.id for row in peers if row.link != NO_PATH}
         return [
@@ -280,8 +282,8 @@ class StatusService:
         ]
 
 
-def _protection(sample: PathSample | None, traffic: PeerTraffic) -> schemas.FecInfo:
-    return schemas.FecInfo(
+def _protection(sample: PathSample | None, traffic: PeerTraffic) -> FecInfo:
+    return FecInfo(
         parity=sample.parity if sample else 0,
         duplicate=sample.duplicate if sample else False,
         parity_out=traffic.parity_out,
@@ -293,9 +295,9 @@ def _protection(sample: PathSample | None, traffic: PeerTraffic) -> schemas.FecI
 
 def identity_of(
     certificate: Certificate, roles: Sequence[str] = (), name: str = "", tags: Sequence[str] | None = None
-) -> schemas.NodeIdentity:
+) -> NodeIdentity:
     """A node as its certificate tells of it, but under the name and with the tags people gave it, if they did."""
-    return schemas.NodeIdentity(
+    return NodeIdentity(
         id=certificate.node_id,
         name=name or label(certificate),
         network=certificate.network.name,

@@ -10,7 +10,7 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from pulse import clock, schemas
+from pulse import clock
 from pulse.core.messages import MethodName, Wire, pack, printable, unpack
 from pulse.core.network.statements import Statements
 from pulse.core.network.templates import free_name
@@ -19,7 +19,7 @@ from pulse.core.trust.tokens import TokenRecord, Unfit
 from pulse.core.types import SHORT_ID, NodeId, ShortText
 from pulse.errors import LinkError, NotFound, ProtocolError, Refused
 from pulse.net.links import Rpc
-from pulse.schemas import TokenRequest
+from pulse.schemas.tokens import Invite, MasterToken, TokenCreated, TokenInfo, TokenRequest
 
 log = logging.getLogger(__name__)
 
@@ -71,49 +71,49 @@ class TokensService:
     """On the CA."""
     call: Rpc
 
-    async def create(self, wanted: TokenRequest) -> schemas.TokenCreated:
+    async def create(self, wanted: TokenRequest) -> TokenCreated:
         """Make a token.
 
         Raises Refused, Conflict, SystemRefused for the CA's disk, or LinkError if the CA is out of reach.
         """
         if self.ca is None:
-            return await self._ask("create", wanted, schemas.TokenCreated)
+            return await self._ask("create", wanted, TokenCreated)
         text, record = self.ca.create_token(self._filled(wanted, self.ca))
-        return schemas.TokenCreated(text, self._info(record))
+        return TokenCreated(text, self._info(record))
 
-    async def invite(self, wanted: TokenRequest) -> schemas.Invite:
+    async def invite(self, wanted: TokenRequest) -> Invite:
         """Make an invite, which names the CA's addresses. Raises the same."""
         if self.ca is None:
-            return await self._ask("invite", wanted, schemas.Invite)
+            return await self._ask("invite", wanted, Invite)
         wanted = self._filled(wanted, self.ca)
         ttl = INVITE_TTL if wanted.ttl is None else wanted.ttl
         text, record = self.ca.invite(TokenRequest(ttl, wanted.max_uses or 1, wanted.tags, wanted.name))
-        return schemas.Invite(text, list(self.ca.invite_addresses()), self._info(record))
+        return Invite(text, list(self.ca.invite_addresses()), self._info(record))
 
-    async def all(self) -> list[schemas.TokenInfo]:
+    async def all(self) -> list[TokenInfo]:
         """Every token, oldest first. Raises the same."""
         if self.ca is None:
-            return await self._ask("list", None, list[schemas.TokenInfo])
+            return await self._ask("list", None, list[TokenInfo])
         users = self.ca.token_users()
         return [self._info(record, users.get(record.token_id, ())) for record in self.ca.tokens()]
 
-    async def revoke(self, prefix: str) -> schemas.TokenInfo:
+    async def revoke(self, prefix: str) -> TokenInfo:
         """End a token. Raises NotFound, or the same."""
         if self.ca is None:
-            return await self._ask("revoke", prefix, schemas.TokenInfo)
+            return await self._ask("revoke", prefix, TokenInfo)
         record = self.ca.revoke_token(prefix)
         return self._info(record, self.ca.token_users().get(record.token_id, ()))
 
-    async def master(self) -> schemas.MasterToken:
+    async def master(self) -> MasterToken:
         """The token the CA always accepts. Raises NotFound if it has none, or the same."""
         if self.ca is None:
-            return await self._ask("master", None, schemas.MasterToken)
+            return await self._ask("master", None, MasterToken)
         token = self.ca.master_token()
         if token is None:
             raise NotFound(
                 "this CA has no master token. Make a token for the next machine: pulse token create --ttl 1h"
             )
-        return schemas.MasterToken(token)
+        return MasterToken(token)
 
     async def answer(self, caller: NodeId, body: bytes) -> bytes:
         """The RPC `tokens`, on the CA, for scribe and operators. Raises what the methods raise, or ProtocolError."""
@@ -182,8 +182,8 @@ class TokensService:
             ) from error
         return _read(answer, kind)
 
-    def _info(self, record: TokenRecord, users: Sequence[NodeId] = ()) -> schemas.TokenInfo:
-        return schemas.TokenInfo(
+    def _info(self, record: TokenRecord, users: Sequence[NodeId] = ()) -> TokenInfo:
+        return TokenInfo(
             id=record.token_id,
             created=record.created,
             expires=record.expires,

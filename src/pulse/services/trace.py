@@ -9,7 +9,6 @@ from typing import Annotated, Final
 
 import msgspec
 
-from pulse import pathschemas
 from pulse.core import messages
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName, Wire
@@ -17,6 +16,7 @@ from pulse.core.trust.certificates import Certificate
 from pulse.core.types import NodeId, ShortText
 from pulse.errors import LinkError, ProtocolError, PulseError, Refused
 from pulse.net.links import Rpc
+from pulse.schemas.paths import Trace, TraceHop, TraceRequest
 
 MOST_HOPS: Final = 16
 """Hops a frame lives."""
@@ -58,7 +58,7 @@ class TraceService:
             raise Refused(f"a trace names a node by the 32 bytes of its id, not by {len(body)}")
         return messages.pack(self._step(NodeId(node.hex()), last=bool(last)))
 
-    async def trace(self, wanted: pathschemas.TraceRequest) -> pathschemas.Trace:
+    async def trace(self, wanted: TraceRequest) -> Trace:
         """The way to a node, and its measured round trip. Raises NotFound, Conflict, Refused or LinkError."""
         target = self.mesh.members.resolve(wanted.node)
         if target.node_id == self.mesh.me.node_id:
@@ -67,7 +67,7 @@ class TraceService:
             raise LinkError(f"no path leads to {self._name(target.node_id)} now. What is known of it: pulse status")
         hops, problem = await self._walk(target, wanted.timeout)
         rtt, silence = await self._ping(target, wanted.timeout)
-        return pathschemas.Trace(
+        return Trace(
             id=target.node_id,
             name=self._name(target.node_id),
             v4=str(target.addresses.v4),
@@ -78,9 +78,9 @@ class TraceService:
 
     # Details
 
-    async def _walk(self, target: Certificate, timeout: float) -> tuple[list[pathschemas.TraceHop], str]:
+    async def _walk(self, target: Certificate, timeout: float) -> tuple[list[TraceHop], str]:
         """Go from hop to hop; the hops, and why there are no more of them if the target is not the last."""
-        hops: list[pathschemas.TraceHop] = []
+        hops: list[TraceHop] = []
         at, passed, last = self.mesh.me.node_id, set[NodeId](), False
         while at != target.node_id:
             passed.add(at)
@@ -118,9 +118,9 @@ class TraceService:
         onward = path is not None and path.last
         return Step(bytes.fromhex(neighbour.node), neighbour.transport, quality.rtt, quality.loss, last=onward)
 
-    def _hop(self, node: NodeId, step: Step, before: float | None) -> pathschemas.TraceHop:
+    def _hop(self, node: NodeId, step: Step, before: float | None) -> TraceHop:
         known = self.mesh.members.get(node)
-        return pathschemas.TraceHop(
+        return TraceHop(
             id=node,
             name=self._name(node),
             v4=str(known.addresses.v4) if known else "",

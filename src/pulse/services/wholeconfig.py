@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from pulse import scribeschemas
 from pulse.core.messages import printable
 from pulse.core.network.draft import Draft
 from pulse.core.network.edits import Edits
@@ -23,7 +22,8 @@ from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.members import Members
 from pulse.core.types import NodeId, ShortText
 from pulse.errors import ConfigError, Refused
-from pulse.schemas import Status
+from pulse.schemas.node import Status
+from pulse.schemas.scribe import MeshState, NodeMeta, Traffic
 
 NUMBERS: Final = frozenset({"scribe_epoch", "generation"})
 """What every config has of its own; an edit may say them, and they decide nothing."""
@@ -73,20 +73,17 @@ class WholeConfigService:
         await self.edit(Edits([edit], number if base is None else base))
         return await self.get()
 
-    def state(self, status: Status, stats: dict[str, scribeschemas.Traffic]) -> scribeschemas.MeshState:
+    def state(self, status: Status, stats: dict[str, Traffic]) -> MeshState:
         """The status of this node, what CA and scribe have said, and the traffic that is known here."""
         statements = self.statements
         config = statements.config
         naming, told = statements.naming(), plain(config.config) if config else {}
         named = sorted({*naming.names, *naming.tags} - statements.revoked())
-        return scribeschemas.MeshState(
+        return MeshState(
             **{name: getattr(status, name) for name in status.__struct_fields__},
             stats=stats,
             revoked_ids=sorted(statements.revoked()),
-            node_meta={
-                node: scribeschemas.NodeMeta(naming.names.get(node, ""), list(naming.tags.get(node, ())))
-                for node in named
-            },
+            node_meta={node: NodeMeta(naming.names.get(node, ""), list(naming.tags.get(node, ()))) for node in named},
             acl_rules=told.get("acl", []),
             scribe_id=statements.roles.scribe or "",
             network_id=status.node.network,

@@ -10,7 +10,6 @@ from typing import Final
 
 import msgspec
 
-from pulse import pathschemas
 from pulse.core import messages, why
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
@@ -18,6 +17,7 @@ from pulse.core.types import NodeId
 from pulse.core.why import Account, End, Place
 from pulse.errors import PulseError, Refused
 from pulse.net.links import Rpc
+from pulse.schemas.paths import Why, WhyEnd, WhyPlace, WhyRequest
 
 _ID_BYTES: Final = 32
 
@@ -39,7 +39,7 @@ class WhyService:
             raise Refused(f"a node is named by the 32 bytes of its id, not by {len(body)}")
         return messages.pack(self._account(NodeId(body.hex())))
 
-    async def why(self, wanted: pathschemas.WhyRequest) -> pathschemas.Why:
+    async def why(self, wanted: WhyRequest) -> Why:
         """Both accounts, joined. Raises NotFound, Conflict or Refused."""
         there = self.mesh.members.resolve(wanted.node).node_id
         here = self.mesh.members.resolve(wanted.source).node_id if wanted.source else self.mesh.me.node_id
@@ -53,7 +53,7 @@ class WhyService:
         verdict = why.judge(End(self._name(here), ours), End(self._name(there), theirs), self._name(via) if via else "")
         if ours is None:
             verdict = why.Verdict(why.Code.NO_PATH, f"{self._name(here)} cannot be asked: {silence}.")
-        return pathschemas.Why(
+        return Why(
             code=verdict.code,
             sentence=messages.printable(verdict.sentence),
             help=verdict.help,
@@ -109,9 +109,9 @@ class WhyService:
         places += [Place(address[:64], error=error[:255]) for address, error in errors.items()]
         return tuple(places[: why.MOST_PLACES])
 
-    def _end(self, node: NodeId, account: Account | None, silence: str) -> pathschemas.WhyEnd:
+    def _end(self, node: NodeId, account: Account | None, silence: str) -> WhyEnd:
         said = account or Account()
-        return pathschemas.WhyEnd(
+        return WhyEnd(
             id=node,
             name=self._name(node),
             asked=account is not None,
@@ -134,6 +134,6 @@ class WhyService:
         return self.mesh.members.label_of(node)
 
 
-def _shown(place: Place) -> pathschemas.WhyPlace:
+def _shown(place: Place) -> WhyPlace:
     address, error = messages.printable(place.address), messages.printable(place.error)
-    return pathschemas.WhyPlace(address, place.sent, place.answered, place.heard, error)
+    return WhyPlace(address, place.sent, place.answered, place.heard, error)

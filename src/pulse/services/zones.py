@@ -6,7 +6,6 @@ Invariant: what is told of an edit is in force on this node by then.
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from pulse import dnsschemas as said
 from pulse.core.messages import printable
 from pulse.core.network.edits import Edits
 from pulse.core.network.netconfig import SignedConfig
@@ -15,24 +14,25 @@ from pulse.core.network.statements import Statements
 from pulse.core.network.zones import DOMAIN, TTL, Kind, ZoneRecord, matching, near_name, written
 from pulse.core.trust.members import Members
 from pulse.errors import Conflict, NotFound
+from pulse.schemas.dns import RecordRef, RecordRequest, RecordView, ZoneChange
 
 _ADDRESSES = (Kind.A, Kind.AAAA, Kind.CNAME)
 
 
 @dataclass(frozen=True, slots=True)
 class ZonesService:
-    """One node as a place to work on zone records from; implements `pulse.dnsschemas.ZoneStore`."""
+    """One node as a place to work on zone records from; implements `pulse.schemas.dns.ZoneStore`."""
 
     statements: Statements
     members: Members
     edit: Callable[[Edits], Awaitable[SignedConfig]]
     """Has edits made, here or by the scribe."""
 
-    async def all(self) -> list[said.RecordView]:
+    async def all(self) -> list[RecordView]:
         """Every record, by name. Raises Refused before a network config is in force."""
         return _views(self.statements.config_in_force().config.zones)
 
-    async def add(self, wanted: said.RecordRequest) -> said.ZoneChange:
+    async def add(self, wanted: RecordRequest) -> ZoneChange:
         """Have a record beside the others. Raises Refused for what is none, and what an edit raises."""
         record = written(ZoneRecord(wanted.name, wanted.type, wanted.value, wanted.ttl or TTL))
         known = self.statements.config_in_force().config.zones
@@ -40,13 +40,13 @@ class ZonesService:
             alike = (each.ttl for each in known if (each.name, each.kind) == (record.name, record.kind))
             record = written(ZoneRecord(record.name, record.kind, record.value, next(alike, TTL)))
         signed = await self.edit(Edits([RecordAdded(record)]))
-        return said.ZoneChange(version=signed.version, records=_views([record]), note=self._note(record, known))
+        return ZoneChange(version=signed.version, records=_views([record]), note=self._note(record, known))
 
-    async def remove(self, wanted: said.RecordRef) -> said.ZoneChange:
+    async def remove(self, wanted: RecordRef) -> ZoneChange:
         """Take records away. Raises NotFound, and what an edit raises."""
         gone = matching(self.statements.config_in_force().config.zones, wanted.name, wanted.type, wanted.value)
         signed = await self.edit(Edits([RecordsRemoved(wanted.name, wanted.type, wanted.value)]))
-        return said.ZoneChange(version=signed.version, records=_views(gone))
+        return ZoneChange(version=signed.version, records=_views(gone))
 
     # Details
 
@@ -71,8 +71,6 @@ class ZonesService:
         return True
 
 
-def _views(records: Iterable[ZoneRecord]) -> list[said.RecordView]:
+def _views(records: Iterable[ZoneRecord]) -> list[RecordView]:
     """As people read them: what a later release wrote may have anything in it."""
-    return [
-        said.RecordView(printable(each.name), printable(each.kind), printable(each.value), each.ttl) for each in records
-    ]
+    return [RecordView(printable(each.name), printable(each.kind), printable(each.value), each.ttl) for each in records]

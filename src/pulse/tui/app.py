@@ -15,10 +15,10 @@ from textual.containers import Horizontal
 from textual.widgets import DataTable, Input, Static
 from textual.worker import get_current_worker
 
-from pulse import schemas
 from pulse.client import connect
 from pulse.core.messages import printable
 from pulse.errors import PulseError
+from pulse.schemas.node import Status
 from pulse.tui import commands
 from pulse.tui.help import HELP
 from pulse.tui.model import Line, Sorting, arranged, update
@@ -168,7 +168,7 @@ class TopApp(App[None]):
             while not worker.is_cancelled and time.monotonic() < end:
                 time.sleep(0.05)
 
-    def _seen(self, table: Table, status: schemas.Status, lines: list[Line]) -> None:
+    def _seen(self, table: Table, status: Status, lines: list[Line]) -> None:
         if table is not self.table:
             return
         node = status.node

@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pulse import schemas
+from pulse.calls.acls import AclCalls
 from pulse.calls.stats import StatsCalls
+from pulse.calls.tokens import TokenCalls
 from pulse.client import Client
 from pulse.core.types import SHORT_ID
-from pulse.eventschemas import EventsQuery
+from pulse.schemas.events import EventsQuery
+from pulse.schemas.node import PeerRow
 from pulse.tui.model import Column, Line, line, number, sparkline, word
 from pulse.tui.rates import Rates
 from pulse.wording import DASH, milliseconds, moment, percent, size, span, speed
@@ -53,7 +55,7 @@ def nodes(client: Client, memory: Memory) -> list[Line]:
     return [_node(peer, memory) for peer in peers]
 
 
-def _node(peer: schemas.PeerRow, memory: Memory) -> Line:
+def _node(peer: PeerRow, memory: Memory) -> Line:
     linked = peer.link != "-"
     coming, going = memory.rates_in.of(peer.id), memory.rates_out.of(peer.id)
     seen = "now" if peer.seen is not None and peer.seen < 5 else DASH if peer.seen is None else span(peer.seen)
@@ -110,7 +112,7 @@ def policy(client: Client, _: Memory) -> list[Line]:
             (moment(rule.expires) if rule.expires else DASH, number(rule.expires)),
             (rule.note or DASH, word(rule.note)),
         )
-        for rule in client.policy().rules
+        for rule in AclCalls(client).policy().rules
     ]
 
 
@@ -127,7 +129,7 @@ def tokens(client: Client, _: Memory) -> list[Line]:
             (" ".join(each.tags) or DASH, word(" ".join(each.tags))),
             (" ".join(each.used_by) or DASH, word(" ".join(each.used_by))),
         )
-        for each in client.list_tokens()
+        for each in TokenCalls(client).list_tokens()
     ]
 
 

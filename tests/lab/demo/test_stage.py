@@ -6,16 +6,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pulse import schemas
 from pulse.errors import NotFound, PulseError
 from pulse.lab.demo import stage
 from pulse.lab.host import Host, Output
 from pulse.lab.lab import Lab
 from pulse.lab.state import Record, StateFile
+from pulse.schemas.node import Status
 from tests.api.fake_control import IDENTITY, peer
 from tests.namespace import require_root
 
-STATUS = schemas.Status(
+STATUS = Status(
     True, "All well.", IDENTITY, "1", 1.0, ":443", "pulse0", 7e6, [peer("laptop"), peer("cam", link="-")], {}
 )
 

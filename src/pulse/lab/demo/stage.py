@@ -9,11 +9,11 @@ from typing import Final, Protocol
 
 import msgspec
 
-from pulse import schemas
 from pulse.errors import NotFound
 from pulse.lab.host import Host
 from pulse.lab.lab import Lab
 from pulse.lab.stream import Stream
+from pulse.schemas.node import PeerRow, Status
 
 PORT: Final = 8443
 
@@ -90,12 +90,12 @@ class Step:
     act: Callable[[Scene], tuple[str, str]]
 
 
-def status(host: Host) -> schemas.Status:
+def status(host: Host) -> Status:
     """What the node of a host says of the mesh."""
-    return msgspec.json.decode(host.pulse("status", "--json").stdout, type=schemas.Status)
+    return msgspec.json.decode(host.pulse("status", "--json").stdout, type=Status)
 
 
-def seen_by(host: Host, name: str) -> schemas.PeerRow:
+def seen_by(host: Host, name: str) -> PeerRow:
     """How the node of a host sees another. Raises NotFound."""
     for row in status(host).peers:
         if row.name == name:

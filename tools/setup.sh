@@ -89,7 +89,7 @@ prefer_versioned_rust() { # Ubuntu's rustc-1.85 is not on PATH as rustc
 # program:package of everything a test calls
 test_programs="nft:nftables iptables:iptables ethtool:ethtool conntrack:conntrack iperf3:iperf3 tcpdump:tcpdump
     strace:strace systemd-analyze:systemd tmux:tmux gcore:gdb miniupnpd:miniupnpd-nftables zsh:zsh fish:fish
-    dbus-daemon:dbus-daemon ssh:openssh-client sshd:openssh-server curl:curl nc:netcat-openbsd"
+    mandoc:mandoc dbus-daemon:dbus-daemon ssh:openssh-client sshd:openssh-server curl:curl nc:netcat-openbsd"
 
 # Packages that would take over the DNS of whatever machine they are installed on: tests run them where they are unpacked.
 unpacked=.venv/unpacked

@@ -78,6 +78,7 @@ class Node(Section, frozen=True):
     network_id: str = ""
     log_level: LogLevel = "info"
     log_format: LogFormat = "text"
+    """text or json."""
     tcp_listen: str = ""
     """`[host]:port` of the tunnel listener; none if left out, or `off`."""
     tcp_token: str = ""
@@ -96,6 +97,7 @@ class Bootstrap(Section, frozen=True):
     """Whom to dial first."""
 
     peers: tuple[str, ...] = ()
+    """`host:port` each; the same as the words after the flags."""
     dns_domain: str = ""
     """Its TXT records of `_pulse.<domain>` name relays."""
 
@@ -144,6 +146,7 @@ class Tun(Section, frozen=True):
 
     enabled: bool = False
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,15}$")] = "pulse0"
+    """What the interface is called."""
     cidr: str = ""
     """Mesh range, chosen where the network is made."""
     queues: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
@@ -158,7 +161,9 @@ class Socks(Section, frozen=True):
     listen: str = "127.0.0.1:1080"
     """`[host]:port`; on anything but loopback a login is wanted."""
     user: Annotated[str, msgspec.Meta(max_length=LOGIN_LIMIT)] = ""
+    """Login that programs have to show; none is wanted if left out."""
     password: Annotated[str, msgspec.Meta(max_length=LOGIN_LIMIT)] = ""
+    """Of that login."""
     password_file: str = ""
     """Empty once the settings are merged: `password` has what the file held."""
 
@@ -193,6 +198,7 @@ class Persist(Section, frozen=True):
     """The table of known peers, kept for a quick restart."""
 
     enabled: bool = True
+    """Keep it on disk."""
     interval: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 2.0
     """Seconds that a change may wait for others before it is written, so that a mass join writes once."""
 
@@ -226,12 +232,14 @@ class Control(Section, frozen=True):
     """The control API."""
 
     socket: str = ""
+    """Where it listens; `pulse.sock` in the data directory, of a service /run/pulse/pulse.sock."""
 
 
 class Remote(Section, frozen=True):
     """What operators may do to this node from another one; nothing, unless it is said here."""
 
     restart: bool = False
+    """Let operators restart this node."""
     config: tuple[str, ...] = ()
     """Settings they may change, such as `node.log_level`."""
 

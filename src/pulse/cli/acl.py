@@ -258,6 +258,8 @@ def add_test(
 
     Parameters
     ----------
+    deny
+        Never, instead of always.
     port
         At the destination; without one pings are meant.
     proto

@@ -18,7 +18,7 @@ GROUPS = {
         "start": ("pulse.cli.daemon:start", "Start a node in the background."),
         "stop": ("pulse.cli.daemon:stop", "Stop the node and wait until it is gone."),
         "join": ("pulse.cli.daemon:join", "Make this machine a member of a network, once."),
-        "setup": ("pulse.cli.setup:app", "Have this machine use the node: its names."),
+        "setup": ("pulse.cli.setup:app", "Have this machine ask its node for names under .pulse."),
         "restart": ("pulse.cli.operating:restart", "Restart this node, or another one as its operator."),
         "reload": ("pulse.cli.operating:reload", "Read the settings again, without a restart as far as that goes."),
         "install-service": (
@@ -43,7 +43,10 @@ GROUPS = {
         "logs": ("pulse.cli.logs:logs", "Show what the node in the background wrote down."),
     },
     "Use": {
-        "connect": ("pulse.cli.connect:connect", "Be a connection to what is behind a node, as ssh's ProxyCommand is."),
+        "connect": (
+            "pulse.cli.connect:connect",
+            "Connect stdin and stdout to what is behind a node, as a ProxyCommand.",
+        ),
         "forward": ("pulse.cli.forward:forward", "Have ports here lead to what is behind nodes."),
     },
     "Decide": {
@@ -53,7 +56,7 @@ GROUPS = {
         "acl": ("pulse.cli.acl:app", "Say who may reach whom, and see what comes of it first."),
         "groups": ("pulse.cli.groups:app", "Name sets of nodes and tags, for rules to go by."),
         "dns": ("pulse.cli.dns:app", "Keep what names under .pulse say besides those of the nodes."),
-        "route": ("pulse.cli.routes:app", "See and approve routes to ranges beyond the mesh."),
+        "route": ("pulse.cli.routes:app", "See and approve ranges beyond the mesh, and the nodes that lead there."),
         "config": ("pulse.cli.configfile:app", "Keep the whole network config in one file, plan with it and apply it."),
         "remote-config": ("pulse.cli.operating:remote_config", "Change settings of another node, as its operator."),
         "bulk": ("pulse.cli.bulk:bulk", "Tag, untag or revoke all nodes that a pattern fits."),
@@ -66,11 +69,14 @@ GROUPS = {
         "token": ("pulse.cli.tokens:app", "Show the CA's master token; make, list and revoke others."),
         "template": ("pulse.cli.templates:app", "Say what new nodes of a kind get, for invites and tokens."),
         "api-key": ("pulse.cli.apikeys:app", "Make, list and revoke keys to the HTTP API."),
-        "ca": ("pulse.cli.ca:app", "The certificate authority."),
+        "ca": ("pulse.cli.ca:app", "Run the certificate authority: its roles, key and journal."),
     },
     "Try": {
-        "lab": ("pulse.cli.lab:app", "Hosts and cables on this machine, to try a mesh on."),
+        "lab": ("pulse.cli.lab:app", "Build hosts and cables on this machine, to try a mesh on."),
         "demo": ("pulse.cli.demo:app", "Show on this machine what pulse does."),
+    },
+    "Help": {
+        "help": ("pulse.cli.help:tell", "Tell about a topic, such as policy, or about a command."),
     },
 }
 """What the overview shows together; where each command lives, and what is said of it."""
@@ -86,8 +92,8 @@ app = App(
     name="pulse",
     version_flags=[],
     help_format="plaintext",
-    group_arguments=Group("Arguments", sort_key=len(GROUPS) + 1),
-    group_parameters=Group("Parameters", sort_key=len(GROUPS) + 2),
+    group_arguments=Group("Arguments", sort_key=len(GROUPS)),
+    group_parameters=Group("Parameters", sort_key=len(GROUPS) + 1),
     result_action="return_value",
     suppress_keyboard_interrupt=False,
     default_parameter=Parameter(negative="", show_default=False),
@@ -96,7 +102,7 @@ for _number, (_title, _commands) in enumerate(GROUPS.items()):
     _group = Group(_title, sort_key=_number)
     for _place_in_it, (_name, (_place, _help)) in enumerate(_commands.items()):
         app.command(_place, name=_name, help=_help, group=_group, sort_key=_place_in_it)
-app["--help"].group = Group("Help", sort_key=len(GROUPS))
+app["--help"].group = _group
 app.command("pulse.cli.version:version", name="--version", show=False)
 app.command("pulse.cli.daemon:detached", name="detached", show=False)
 
@@ -130,7 +136,7 @@ def main() -> None:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    if not sys.stdout.isatty() and {"--help", "-h"} & {*arguments}:
+    if not sys.stdout.isatty() and ({"--help", "-h"} & {*arguments} or arguments[:1] == ["help"]):
         _plain_help()
     if arguments and arguments[0] not in app:
         from pulse.cli import mistakes

@@ -19,12 +19,20 @@ from pulse.wording import moment
 EVERY: Final = 1.0
 """Seconds between two looks of --follow."""
 
-app = App(name="ca", help="The certificate authority.")
+app = App(name="ca", help="Run the certificate authority: its roles, key and journal.")
 app.command("pulse.cli.roles:roles", name="roles", help="Show who has which role.")
 app.command("pulse.cli.roles:grant", name="grant", help="Make a node scribe or operator.")
-app.command("pulse.cli.custody:backup", name="backup", help="Write the CA into one file.")
-app.command("pulse.cli.custody:restore", name="restore", help="Put a CA back from a backup.")
-app.command("pulse.cli.custody:sign", name="sign", help="Sign a certificate without a network.")
+app.command(
+    "pulse.cli.custody:backup",
+    name="backup",
+    help="Write the CA into one file, as secret as its key. Its node may go on running.",
+)
+app.command(
+    "pulse.cli.custody:restore",
+    name="restore",
+    help="Put a CA back from a backup. It hears from the mesh whom it let in since, and signs from then on.",
+)
+app.command("pulse.cli.custody:sign", name="sign", help="Sign a certificate without a network, where no node runs.")
 app.command("pulse.cli.rotation:rotate", name="rotate", help="Replace the CA's key while the mesh goes on.")
 app.command("pulse.cli.roles:ungrant", name="ungrant", help="Take the role of operator from a node.")
 

@@ -45,7 +45,13 @@ def request(
 
 @app.command
 def install(file: Path, /, *, json: Json = False, data_dir: DataDir = None) -> None:
-    """Make the certificate that `pulse ca sign` wrote into a file this machine's; no node may run here."""
+    """Make the certificate that `pulse ca sign` wrote into a file this machine's; no node may run here.
+
+    Parameters
+    ----------
+    file
+        The certificate, with the CA's below it.
+    """
     os.umask(PRIVATE)
     made = _certfile().install(data_dir or default_data_dir(), file)
     if json:

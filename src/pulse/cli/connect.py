@@ -25,7 +25,7 @@ CHUNK: Final = 1 << 20
 
 def connect(
     *,
-    node: Annotated[str, Parameter(help="The node: its name, a mesh address, or the first digits of its id.")],
+    node: Annotated[str, Parameter(help="The node: its name, its mesh address, or the first digits of its id.")],
     dest: Annotated[str, Parameter(help="host:port as that node sees it, such as localhost:22.")],
     data_dir: DataDir = None,
 ) -> None:

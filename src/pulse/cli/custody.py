@@ -26,6 +26,11 @@ def backup(file: Path, /, *, json: Json = False, data_dir: DataDir = None) -> No
     """Write the CA, its ledger and its node's identity into one new file; the node may go on running.
 
     The file is as secret as the CA's key: who has it can make members of the network.
+
+    Parameters
+    ----------
+    file
+        The file to write; one that is there is never written over.
     """
     made = written(data_dir or default_data_dir(), file)
     if json:
@@ -51,7 +56,13 @@ def restore(
     json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Put a CA back from a backup; started, it hears from the mesh whom it let in since, and signs from then on."""
+    """Put a CA back from a backup; started, it hears from the mesh whom it let in since, and signs from then on.
+
+    Parameters
+    ----------
+    file
+        A backup that `pulse ca backup` wrote.
+    """
     os.umask(PRIVATE)
     made = _custody().put_back(data_dir or default_data_dir(), file, force=force, alone=alone)
     if json:
@@ -77,7 +88,7 @@ def sign(
     csr: Annotated[Path, Parameter(help="Certificate request for an Ed25519 key, PEM or DER.")],
     out: Annotated[Path | None, Parameter(help="File for the certificate and the CA's; else they are printed.")] = None,
     name: Annotated[str | None, Parameter(help="Name that rules may use.")] = None,
-    tag: Annotated[tuple[str, ...], Parameter(help="Tag that rules may use; can be given more than once.")] = (),
+    tag: Annotated[tuple[str, ...], Parameter(help="Tag that rules may use; may be repeated.")] = (),
     force_time: Annotated[bool, Parameter(help="Sign although the clock leapt.")] = False,
     json: Json = False,
 ) -> None:

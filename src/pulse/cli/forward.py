@@ -27,7 +27,7 @@ HERE: Final = "127.0.0.1"
 MOST: Final = 512
 """Connections at once; who comes then is turned away."""
 
-Nodes = Annotated[list[str], Parameter(help="The node: its name, a mesh address, or the first digits of its id.")]
+Nodes = Annotated[list[str], Parameter(help="The node: its name, its mesh address, or the first digits of its id.")]
 Destinations = Annotated[list[str], Parameter(help="host:port as that node sees it, such as localhost:5432.")]
 Locals = Annotated[
     list[str] | None, Parameter(help="[host]:port to listen on here (127.0.0.1 and the destination's port).")

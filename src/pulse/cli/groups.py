@@ -67,7 +67,13 @@ def set_group(
 
 @app.command
 def remove(name: str, /, *, json: Json = False, data_dir: DataDir = None) -> None:
-    """Take a group away, if no rule and no test uses it."""
+    """Take a group away, if no rule and no test uses it.
+
+    Parameters
+    ----------
+    name
+        The group, as `pulse groups list` shows it.
+    """
     with connect(data_dir) as client:
         change = AclCalls(client).remove_group(GroupRef(name))
     changes.show(change, f"removed group {name}", json=json)

@@ -50,6 +50,8 @@ def untag(node: str, tag: str, /, *, json: Json = False, data_dir: DataDir = Non
     ----------
     node
         Its name, its mesh address, or the first digits of its id.
+    tag
+        One that it has.
     """
     with connect(data_dir) as client:
         told = client.remove_tag(node, tag)

@@ -33,12 +33,12 @@ class NodeFlags:
     token: Token = None
     token_file: TokenFile = None
     log_level: LogLevel = None
-    ca: Annotated[bool | None, Parameter(help="Be the certificate authority; makes the network at first.")] = None
+    ca: Annotated[bool | None, Parameter(help="Be the CA, which lets machines in; makes the network at first.")] = None
     ca_token: Annotated[
         str | None, Parameter(help="Token the CA accepts from everybody (--token).", allow_leading_hyphen=True)
     ] = None
     force_time: Annotated[bool | None, Parameter(help="Let the CA sign although its clock leapt.")] = None
-    scribe: Annotated[bool | None, Parameter(help="Be the network config authority.")] = None
+    scribe: Annotated[bool | None, Parameter(help="Be the scribe, which signs the network config.")] = None
     scribe_listen: Annotated[
         str | None, Parameter(help="HTTP API of a node with --scribe: host:port, or off (127.0.0.1:8080).")
     ] = None

@@ -39,8 +39,8 @@ def grant(
     role
         scribe: it keeps names, tags and rules; operator: the scribe takes its edits.
     reinstate
-        A node, by the first digits of its id, that a thief revoked with the scribe which is replaced; can be given
-        more than once. The CA stands by the other revocations.
+        A node, by the first digits of its id, that a thief revoked with the scribe which is replaced; may be
+        repeated. The CA stands by the other revocations.
     keep_revoked
         The CA stands by all that the scribe which is replaced revoked.
     force

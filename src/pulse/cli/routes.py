@@ -36,7 +36,7 @@ def add(node: str, cidr: str, /, *, mapped: str = "", json: Json = False, data_d
     Parameters
     ----------
     node
-        The node: name, id or its first digits.
+        Its name, its mesh address, or the first digits of its id.
     cidr
         The range as it is behind the node, such as 192.168.7.0/24.
     mapped

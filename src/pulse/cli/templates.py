@@ -67,7 +67,13 @@ def set_template(
 
 @app.command
 def remove(template: str, /, *, json: Json = False, data_dir: DataDir = None) -> None:
-    """Take a template away; tokens made from it stay what they are."""
+    """Take a template away; tokens made from it stay what they are.
+
+    Parameters
+    ----------
+    template
+        The template, as `pulse template list` shows it.
+    """
     with connect(data_dir) as client:
         found = client.remove_template(template)
     if json:

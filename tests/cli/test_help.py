@@ -1,0 +1,32 @@
+"""`pulse help`: topics, commands, and words that are neither."""
+
+from pulse.cli.help import TOPICS, text_of
+from tests.cli.shell import Shell
+
+
+def test_without_a_word_it_lists_the_topics(shell: Shell) -> None:
+    done = shell.pulse("help")
+
+    assert done.code == 0
+    assert [line.split()[0] for line in done.out.splitlines()[1 : len(TOPICS) + 1]] == list(TOPICS)
+    assert "pulse help policy" in done.out
+
+
+def test_a_topic_is_told_as_it_is_written(shell: Shell) -> None:
+    assert shell.pulse("help", "exit-codes").out == text_of("exit-codes")
+
+
+def test_a_command_is_told_as_by_its_help(shell: Shell) -> None:
+    assert shell.pulse("help", "acl", "add").out == shell.pulse("acl", "add", "--help").out
+
+
+def test_what_is_neither_is_refused_with_the_nearest(shell: Shell) -> None:
+    done = shell.pulse("help", "poliy")
+    assert (done.code, done.out) == (4, "")
+    assert done.err == 'error: no help on "poliy". Did you mean: pulse help policy?\n'
+
+    done = shell.pulse("help", "acl", "ad")
+    assert done.err == 'error: no help on "acl ad". Did you mean: pulse help acl add?\n'
+
+    done = shell.pulse("help", "zzzzzz")
+    assert done.err == 'error: no help on "zzzzzz". See: pulse help\n'

@@ -14,7 +14,8 @@ from pulse.errors import PulseError
 
 _FENCE = re.compile(r"^```[a-z]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`(pulse [^`\n]*)`")
-_ENDS = {"|", "&&", ";", ">", ">>", "&", "||"}
+_PROMPT = re.compile(r"^([a-z][a-z0-9-]*)?[$#] ")
+_ENDS = {"<", "|", "&&", ";", ">", ">>", "&", "||"}
 _SYNOPSIS = re.compile(r"[\[\]]|\w\\?\|\w|\w …$")
 """Choices and what may be left out: said of a command, and no line to type."""
 
@@ -28,7 +29,7 @@ def in_fences(markdown: str) -> Iterator[str]:
 def typed(text: str) -> Iterator[str]:
     """Lines that a person would type, without the prompt and what is said of them beside."""
     for line in text.splitlines():
-        words = line.strip().removeprefix("$ ").removeprefix("# ").removeprefix("sudo ")
+        words = _PROMPT.sub("", line.strip()).removeprefix("sudo ")
         if words.startswith("pulse ") and not re.match(r"pulse \d", words) and not _SYNOPSIS.search(words):
             yield re.split(r"\s{2,}|\s#\s", words)[0]
 

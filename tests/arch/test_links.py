@@ -45,3 +45,12 @@ def test_a_link_that_leads_nowhere_is_found() -> None:
         "[a](docs/none.md) [b](SECURITY.md) [c](SECURITY.md#nothing) [d](SECURITY.md#security) [e](https://x.example)"
     )
     assert broken(ROOT / "README.md", text) == ["docs/none.md", "SECURITY.md#nothing"]
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in (ROOT / "docs").rglob("*.md") if "decisions" not in path.parts], ids=name
+)
+def test_a_page_is_found_from_the_way_in(path: Path) -> None:
+    way_in = ROOT / "docs" / "README.md"
+    linked = {(way_in.parent / link.partition("#")[0]).resolve() for link in LINK.findall(way_in.read_text())}
+    assert path == way_in or path in linked

@@ -351,7 +351,7 @@ async def _serve(node: Node, ready: Callable[[Started], None], started: Started)
         log.info("node up", extra={"node": started.node.id[:SHORT_ID], "listen": started.listen})
         await node.telling.node.stopping.wait()
         node.operating.leaving()
-        await node.telling.stats.leave()
+        await node.telling.tally.leave()
         await node.mesh.leave()
         for task in running:
             task.cancel()

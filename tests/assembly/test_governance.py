@@ -36,8 +36,6 @@ def governance(ca: Any, calls: list[str]) -> Governance:
             join=name,
             renew=name,
             changed=lambda: calls.append(name),
-            report=name,
-            summed=name,
             get=NETCONFIG.get,
         )
 
@@ -50,20 +48,20 @@ def governance(ca: Any, calls: list[str]) -> Governance:
 
 def test_joins_and_claims_are_answered_on_the_ca_alone() -> None:
     member, keeper = (set(governance(ca, []).methods) for ca in (False, True))
-    assert member == {"config.get", "config.edit", "revoke", "hits.report", "hits.get"}
+    assert member == {"config.get", "config.edit", "revoke"}
     assert keeper - member == {"join", "renew", "roles.claim", "tokens"}
 
 
 def test_what_is_in_force_is_told_to_who_writes_and_who_waits() -> None:
     calls: list[str] = []
     governance(None, calls).changed()
-    assert calls == ["scribe", "edits", "hits"]
+    assert calls == ["scribe", "edits"]
 
 
 def test_at_the_start_the_ledger_speaks_before_what_is_in_force_is_told() -> None:
     calls: list[str] = []
     governance(None, calls).wake()
-    assert calls == ["revoke restored", "scribe", "edits", "hits"]
+    assert calls == ["revoke restored", "scribe", "edits"]
 
 
 @pytest.mark.parametrize(("put_back", "signed"), [(True, False), (False, True)])

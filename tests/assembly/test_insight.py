@@ -19,7 +19,8 @@ async def test_the_start_is_the_first_that_the_journal_has(tmp_path: Path) -> No
         assert (await made.control.node.status()).node.name == "first"
 
 
-async def test_other_nodes_can_ask_for_traces_and_reasons(tmp_path: Path) -> None:
+async def test_other_nodes_can_ask_for_traces_reasons_and_sums(tmp_path: Path) -> None:
     enrol.found(open_data_dir(tmp_path / "data"), "harmed", MESH, "first")
     async with started(tmp_path / "data") as made:
-        assert set(made.telling.methods) == {"trace", "why", "stats.report", "stats.get", "stats.peers"}
+        counted = {"hits.report", "hits.get", "stats.report", "stats.get", "stats.peers"}
+        assert set(made.telling.methods) == {"trace", "why", *counted}

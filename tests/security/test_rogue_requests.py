@@ -22,9 +22,10 @@ from pulse.core.network.replacing import RulingReplaced
 from pulse.core.network.routes import Route
 from pulse.core.network.ruling import AT_THE_END, AssertionAdded, GroupSet, RuleAdded, RuleMoved
 from pulse.core.network.sections import RecordAdded, RecordsRemoved, RoutesReplaced, TemplateSet, ZonesReplaced
+from pulse.core.network.tally import Kept, Report
 from pulse.core.network.templates import Template
 from pulse.core.network.zones import ZoneRecord
-from pulse.core.stats import AT_FIRST, FASTEST, Counts, Report, read_rows
+from pulse.core.stats import ACTIVE, FASTEST, RATE_IN, RATE_OUT, TRAFFIC, Counts, read_rows
 from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.join import Denied, build_csr, build_request, parse_answer, refusal_text
 from pulse.core.trust.renew import build_renewal
@@ -128,15 +129,16 @@ def test_without_the_operator_role_nothing_is_done_and_the_way_to_it_is_told(unc
 def test_a_liar_counts_traffic_for_itself_alone_and_no_more_than_any_node_could(unchanged: Asked) -> None:
     """However many lives it claims to have had; and of others it is told nothing."""
     for life in range(20):
-        report = Report(life.to_bytes(16), MOST, Counts(MOST, MOST, MOST, MOST, MOST), 2**32 - 1, 2.0**53, 2.0**53)
-        assert unchanged.session.asks("stats.report", pack(report)) == Result(b"")
+        lies = Counts(MOST, MOST, MOST, MOST, MOST).counters()
+        report = Report(life.to_bytes(16), MOST, lies, dict.fromkeys((ACTIVE, RATE_IN, RATE_OUT), 2.0**53))
+        assert unchanged.session.asks("stats.report", pack(report)) == Result(pack(Kept(0)))
 
     with connect(unchanged.ca.host.data) as client:
         rows = {row.id: row for row in StatsCalls(client).stats().rows}
     own = rows.pop(unchanged.link.me_id)
-    assert AT_FIRST <= own.bytes_in < 2 * AT_FIRST
+    assert TRAFFIC.at_first <= own.bytes_in < 2 * TRAFFIC.at_first
     assert own.rate_in == FASTEST
-    assert all(row.bytes_in + row.bytes_out < AT_FIRST for row in rows.values())
+    assert all(row.bytes_in + row.bytes_out < TRAFFIC.at_first for row in rows.values())
     said = unchanged.session.asks("stats.get", b"")
     assert isinstance(said, Result)
     told = read_rows(said.body)

@@ -1,11 +1,13 @@
 """What is to be put back: on disk before it is set, and told by name if that is damaged."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pulse.store import hits, hostsettings, resolver, stats, undo
+from pulse.core.network.hits import HITS
+from pulse.store import hostsettings, resolver, tally, undo
 from pulse.store.files import open_data_dir
 from pulse.store.undo import MOST, Undo
 
@@ -52,9 +54,20 @@ def test_a_damaged_list_is_empty_and_says_where_to_look(data_dir: Path) -> None:
     assert "resolvectl status" in warning
 
 
-@pytest.mark.parametrize("store", [undo, resolver, stats, hits, hostsettings], ids=lambda store: str(store.__name__))
-def test_what_the_disk_does_not_give_is_a_warning_and_keeps_no_node_from_starting(data_dir: Path, store: Any) -> None:
+LOADS = {
+    "undo": undo.load,
+    "resolver": resolver.load,
+    "hits": partial(tally.load, kind=HITS),
+    "hostsettings": hostsettings.load,
+}
+
+
+@pytest.mark.parametrize(("name", "load"), LOADS.items(), ids=str)
+def test_what_the_disk_does_not_give_is_a_warning_and_keeps_no_node_from_starting(
+    data_dir: Path, name: str, load: Callable[[Path], tuple[object, str | None]]
+) -> None:
     """As where it belongs to somebody else, or the disk fails: here a directory stands in its place."""
-    (data_dir / store.__name__.rpartition(".")[2]).mkdir()
-    _, warning = store.load(data_dir)
+    (data_dir / name).mkdir()
+    _, warning = load(data_dir)
+    assert warning is not None
     assert str(data_dir) in warning

@@ -11,6 +11,7 @@ from pulse import clock
 from pulse.config import NodeConfig
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName, ObjectKind
+from pulse.core.network.hits import HITS
 from pulse.core.network.netconfig import base_of
 from pulse.core.network.scribe import Scribe
 from pulse.core.trust.ca import Issuer
@@ -33,6 +34,7 @@ from pulse.services.roles import RolesService
 from pulse.services.rotation import RotationElsewhere, RotationService, Signs
 from pulse.services.rpc import Method, RpcService
 from pulse.services.scribe import ScribeService
+from pulse.services.tally import restored
 from pulse.services.templates import TemplatesService
 from pulse.services.tokens import TokensService
 from pulse.services.wholeconfig import WholeConfigService
@@ -74,8 +76,6 @@ class Governance:
             MethodName.CONFIG: self.netconfig.get,
             MethodName.EDIT: self.edits.answer,
             MethodName.REVOKE: self.revoke.answer,
-            MethodName.HITS: self.hits.report,
-            MethodName.HITS_SUMMED: self.hits.summed,
         }
         if self.ca:
             methods |= {MethodName.JOIN: self.ca.join, MethodName.RENEW: self.ca.renew}
@@ -83,9 +83,9 @@ class Governance:
         return methods
 
     @property
-    def running(self) -> tuple[ConfigService | ScribeService | HitsService | RecoveryService | None, ...]:
+    def running(self) -> tuple[ConfigService | ScribeService | RecoveryService | None, ...]:
         """Those that run beside what they are asked."""
-        return self.netconfig, self.scribe, self.hits, self.recovery
+        return self.netconfig, self.scribe, self.recovery
 
     def tells(self, issued: Callable[[Certificate], None], refused: Callable[[str], None]) -> None:
         """The CA, if it is here, tells them what it issues and refuses."""
@@ -103,7 +103,6 @@ class Governance:
         """Other roles or another network config may be in force."""
         self.scribe.changed()
         self.edits.changed()
-        self.hits.changed()
 
 
 @dataclass(slots=True)
@@ -167,7 +166,7 @@ def govern(
         ConfigFileService(statements, members, edits.edit),
         TemplatesService(statements, edits.edit),
         ApiKeysService.restored(config.data_dir),
-        HitsService.restored(me, statements, members, cas, links.hits, call, config.data_dir),
+        HitsService(me, statements, members, cas, links.hits, call, restored(config.data_dir, HITS)),
         rotation or RotationElsewhere(members, cas),
         ca,
         recovery,

@@ -6,6 +6,7 @@ Invariant: nothing is decided here.
 import asyncio
 import copy
 from dataclasses import dataclass
+from functools import partial
 
 from pulse import clock
 from pulse.assembly.governance import Governance
@@ -14,7 +15,9 @@ from pulse.core import addresses
 from pulse.core.chronicle import Chronicle
 from pulse.core.events import Event, Kind
 from pulse.core.messages import MethodName
+from pulse.core.stats import TRAFFIC
 from pulse.net.dataplane import DataplaneLinks
+from pulse.services import tally
 from pulse.services.calog import CaLogService
 from pulse.services.events import EventsService
 from pulse.services.history import HistoryService
@@ -27,6 +30,7 @@ from pulse.services.resolver import ResolverService
 from pulse.services.rpc import Method, RpcService
 from pulse.services.stats import StatsService
 from pulse.services.status import StatusService
+from pulse.services.tally import TallyService
 from pulse.services.trace import TraceService
 from pulse.services.tun import TunService
 from pulse.services.why import WhyService
@@ -46,6 +50,7 @@ class Insight:
     why: WhyService
     pins: PinsService
     stats: StatsService
+    tally: TallyService
     metrics: MetricsService
 
     @property
@@ -54,15 +59,14 @@ class Insight:
         return {
             MethodName.TRACE: self.trace.answer,
             MethodName.WHY: self.why.answer,
-            MethodName.STATS: self.stats.report,
-            MethodName.STATS_SUMMED: self.stats.summed,
             MethodName.STATS_PEERS: self.stats.by_peer,
+            **self.tally.methods,
         }
 
     @property
-    def running(self) -> tuple[EventsService | StatsService, ...]:
+    def running(self) -> tuple[EventsService | TallyService, ...]:
         """Those that run beside what they are asked."""
-        return self.events, self.stats
+        return self.events, self.tally
 
 
 def insight(
@@ -90,10 +94,15 @@ def insight(
     links.refused = rpc.refused = events.refused
     meshing.witness, governance.scribe.asked = events.performed, events.edit_asked
     governance.tells(events.issued, events.refused)
-    stats = StatsService.restored(
-        me, mesh.statements, mesh.members, mesh.ca_nodes, links.traffic, rpc.call, config.data_dir
+    totals = tally.restored(config.data_dir, TRAFFIC)
+    stats = StatsService(
+        *(me, mesh.statements, mesh.members, mesh.ca_nodes, links.traffic, rpc.call, totals),
+        connections=(links.streams,),
     )
-    stats.connections = (links.streams,)
+    counting = (governance.hits, stats)
+    counts = TallyService(me, mesh.statements, rpc.call, config.data_dir, counting, stats.look)
+    for each in counting:
+        each.refresh = partial(counts.refresh, each)
     return Insight(
         status=status,
         node=NodeService(mesh, rpc.call, pinned, status, governance.whole, stats.by_node),
@@ -104,5 +113,6 @@ def insight(
         why=WhyService(mesh, rpc.call, lambda node: status.way_to(node).link),
         pins=PinsService(config.data_dir, mesh, meshing.tell, status.pin_of),
         stats=stats,
+        tally=counts,
         metrics=MetricsService(mesh, links, meshing.talk, status.status, stats.by_node, governance.tokens.all),
     )

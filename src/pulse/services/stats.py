@@ -1,61 +1,29 @@
-"""Counts traffic: every node reports what it exchanged with others to the scribe, which sums it by node.
-
-Invariant: a node says all it counted again at least once a minute, and a report changes no sum twice; so neither a
-restart of the scribe nor a lost report loses or doubles what a node that still runs has counted.
-"""
+"""Traffic that nodes exchange, of this node by peer and of all by node: counted by nodes, summed by the scribe."""
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from random import Random, SystemRandom
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from pulse import clock
 from pulse.core.messages import MethodName, pack
+from pulse.core.network.reporter import Reporter
 from pulse.core.network.statements import Statements
-from pulse.core.stats import (
-    NOTHING,
-    Counts,
-    Meter,
-    Report,
-    Row,
-    Rows,
-    Totals,
-    read_report,
-    read_rows,
-    together,
-)
+from pulse.core.network.tally import Tally
+from pulse.core.stats import COUNTERS, NOTHING, Counts, Meter, Row, Rows, most_first, read_rows, row, rows, together
 from pulse.core.trust.identity import node_bytes, node_from_bytes
 from pulse.core.trust.members import Members
 from pulse.core.types import SHORT_ID, NodeId
-from pulse.errors import LinkError, PulseError, Refused
+from pulse.errors import LinkError, Refused
 from pulse.net.links import PeerTraffic, Rpc
 from pulse.schemas.scribe import Traffic
 from pulse.schemas.stats import Stats, StatsQuery, TrafficRow
-from pulse.store import stats as store
-
-log = logging.getLogger(__name__)
-
-PAUSE = 10.0
-"""Seconds between two reports, of nodes that have something to report; a quarter more or less, by chance."""
-
-LONGEST_PAUSE = 20.0
-"""Seconds, doubling while the scribe is out of reach."""
-
-AGAIN = 60.0
-"""Seconds after which a node that has nothing to report says so, and between two writes of the scribe."""
 
 PATIENCE = 8.0
 """Seconds for another node to answer: less than the client waits."""
-
-LAST_WORDS = 0.5
-"""Seconds for the last report of a node that stops."""
 
 CONNECTIONS = "(connections)"
 """Stands for those of a node among its peers: no node has such a name."""
@@ -84,16 +52,6 @@ class Connections(Protocol):
 
 
 @dataclass(slots=True)
-class _Told:
-    """What this node has told the scribe."""
-
-    scribe: NodeId | None = None
-    report: Report | None = None
-    seq: int = 0
-    at: float = 0.0
-
-
-@dataclass(slots=True)
 class StatsService:
     """One node as it counts, and, while the roles name it, as the scribe that sums."""
 
@@ -104,66 +62,39 @@ class StatsService:
     counted: Callable[[], Iterable[PeerTraffic]]
     """By the data plane, since it started."""
     call: Rpc
-    data_dir: Path
-    totals: Totals
+    tally: Tally
     connections: Collection[Connections] = ()
     """What else counts, beside the packets."""
-    random: Random = field(default_factory=SystemRandom)
-    _boot: bytes = field(default_factory=lambda: secrets.token_bytes(16), init=False)
+    refresh: Callable[[], None] = lambda: None
+    """Brings the sums up to now, on the scribe."""
+    reporter: Reporter = field(default_factory=lambda: Reporter(secrets.token_bytes(16)))
     _meter: Meter = field(default_factory=Meter, init=False)
-    _told: _Told = field(default_factory=_Told, init=False)
-    _wrote: float = field(default=0.0, init=False)
 
-    @classmethod
-    def restored(
-        cls,
-        me: NodeId,
-        statements: Statements,
-        members: Members,
-        ca_nodes: Callable[[], frozenset[NodeId]],
-        counted: Callable[[], Iterable[PeerTraffic]],
-        call: Rpc,
-        data_dir: Path,
-    ) -> "StatsService":
-        """With the totals of an earlier run, if this node was the scribe then."""
-        totals, warning = store.load(data_dir)
-        if warning:
-            log.warning("totals of traffic lost", extra={"error": warning})
-        return cls(me, statements, members, ca_nodes, counted, call, data_dir, totals)
-
-    async def run(self) -> None:
-        """Report, and as the scribe keep the totals; until cancelled, and then they are kept once more."""
+    def look(self) -> None:
+        """Time has passed since the last look: rates are taken from here."""
         self._meter.looked(self._peers(), _now())
-        pause = PAUSE
-        try:
-            while True:
-                await asyncio.sleep(pause * self.random.uniform(0.75, 1.25))
-                pause = PAUSE if await self._reported() else min(pause * 2, LONGEST_PAUSE)
-                if _now() - self._wrote >= AGAIN:
-                    self._write()
-        finally:
-            self._write()
 
-    async def leave(self) -> None:
-        """Report a last time before the node stops, if it has counted anything; a scribe that was gone may be back."""
-        if self._own_row().counts != NOTHING:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LAST_WORDS):
-                    await self._reported()
+    # What is reported and summed
+
+    def names(self) -> frozenset[str]:
+        """What is counted."""
+        return COUNTERS
+
+    def counts(self) -> dict[str, int]:
+        """What this node exchanged with all others."""
+        return together(self._peers().values()).counters()
+
+    def gauges(self) -> dict[str, float]:
+        """How fast, and how many connections are open."""
+        return self._own_row().gauges()
+
+    def told(self, caller: NodeId) -> bytes:
+        """The answer to `stats.get`: all to who may edit, to others their own."""
+        if self._may_know(caller):
+            return pack(Rows(rows(self.tally, clock.wall())))
+        return pack(Rows([row(self.tally, caller, clock.wall())], whole=False))
 
     # Asked by other nodes
-
-    async def report(self, caller: NodeId, body: bytes) -> bytes:
-        """The RPC `stats.report`, on the scribe. Raises LinkError while this node is not the one to sum, or Refused."""
-        self._take(caller, read_report(body))
-        return b""
-
-    async def summed(self, caller: NodeId, _: bytes) -> bytes:
-        """The RPC `stats.get`, on the scribe: all to who may edit, to others their own. Raises the same."""
-        self._check_summing()
-        if self._may_know(caller):
-            return pack(Rows(self.totals.rows(clock.wall())))
-        return pack(Rows([self.totals.row(caller, clock.wall())], whole=False))
 
     async def by_peer(self, caller: NodeId, _: bytes) -> bytes:
         """The RPC `stats.peers`, on any node, for who may edit: it tells who talks to whom. Raises Refused."""
@@ -185,56 +116,18 @@ class StatsService:
         if not wanted.node:
             return await self._of_all()
         node = self.members.resolve(wanted.node).node_id
-        rows = self._rows_by_peer() if node == self.me else await self._asked_for_peers(node)
-        label, shown = self.members.label_of(node), map(self._shown, rows)
-        named = [replace(row, name=CONNECTIONS) if row.id == node else row for row in shown]
+        found = self._rows_by_peer() if node == self.me else await self._asked_for_peers(node)
+        label, shown = self.members.label_of(node), map(self._shown, found)
+        named = [replace(each, name=CONNECTIONS) if each.id == node else each for each in shown]
         return Stats(label, label, True, "", named)
 
     def by_node(self) -> dict[str, Traffic]:
         """What each node exchanged, by its id: of all at the scribe; elsewhere of this node since it started."""
-        if not self._is_summing():
+        if not self.statements.is_summed_by(self.me):
             return {self.me: _traffic(self._own_row())}
-        return {node_from_bytes(row.node): _traffic(row) for row in self._fresh_rows()}
+        return {node_from_bytes(each.node): _traffic(each) for each in self._fresh_rows()}
 
     # Details: what this node counted
-
-    async def _reported(self) -> bool:
-        """Report what is new, if anything is; False if the scribe did not take it."""
-        own, now = self._own_row(), _now()
-        self._meter.looked(self._peers(), now)
-        scribe = self.statements.roles.scribe
-        if scribe is None or not self.statements.in_force:
-            return True
-        told = self._told_to(scribe)
-        report = self._made(own, told)
-        if report == told.report and now - told.at < AGAIN:
-            return True
-        told.seq = report.seq
-        try:
-            await self._deliver(scribe, report)
-        except PulseError as error:
-            log.debug("traffic not reported", extra={"node": scribe[:SHORT_ID], "error": str(error)})
-            told.report = None
-            return False
-        told.report, told.at = report, now
-        return True
-
-    def _told_to(self, scribe: NodeId) -> _Told:
-        if scribe != self._told.scribe:
-            self._told = _Told(scribe, seq=self._told.seq)
-        return self._told
-
-    def _made(self, own: Row, told: _Told) -> Report:
-        """Other counts go under a number of their own, whether or not they arrive."""
-        fresh = told.report is None or told.report.counts != own.counts
-        seq = told.seq + 1 if fresh else told.seq
-        return Report(self._boot, seq, own.counts, own.active, own.rate_in or 0.0, own.rate_out or 0.0)
-
-    async def _deliver(self, scribe: NodeId, report: Report) -> None:
-        if scribe == self.me:
-            self._take(self.me, report)
-        else:
-            await self.call(scribe, MethodName.STATS, pack(report), PATIENCE)
 
     def _peers(self) -> dict[NodeId, Counts]:
         """Packets exchanged with each node; under our own id what connections carried, with whomever."""
@@ -260,46 +153,17 @@ class StatsService:
         """Of each peer with which anything was exchanged, the one with most first."""
         peers = self._peers()
         rates = self._meter.rates(peers, _now())
-        rows = [
+        return most_first(
             Row(node_bytes(node), counts, self._active() if node == self.me else 0, *rates.get(node, (None, None)))
             for node, counts in peers.items()
             if counts != NOTHING
-        ]
-        return sorted(rows, key=lambda row: (-row.counts.bytes_in - row.counts.bytes_out, row.node))
+        )
 
     def _active(self) -> int:
         return sum(each.active for each in self.connections)
 
-    # Details: what all counted
-
-    def _is_summing(self) -> bool:
-        return self.statements.roles.scribe == self.me and self.statements.in_force
-
-    def _check_summing(self) -> None:
-        if not self._is_summing():
-            raise LinkError("this node does not sum traffic: it is not the scribe, or has no network config yet")
-        self.totals.nodes_revoked(self.statements.revoked())
-
     def _may_know(self, caller: NodeId) -> bool:
         return self.statements.roles.may_edit(caller, self.ca_nodes())
-
-    def _take(self, node: NodeId, report: Report) -> None:
-        self._check_summing()
-        if node in self.statements.revoked():
-            raise Refused("a revoked node reports nothing")
-        self.totals.reported(node, report, clock.wall())
-
-    def _write(self) -> None:
-        """Keep the totals; a disk that refuses costs a warning, and nodes go on reporting what is not kept."""
-        self._wrote = _now()
-        if not self.totals.changed:
-            return
-        try:
-            store.save(self.data_dir, self.totals)
-        except PulseError as error:
-            log.warning("totals of traffic not written", extra={"error": str(error)})
-            return
-        self.totals.written()
 
     # Details: what people see
 
@@ -307,7 +171,7 @@ class StatsService:
         scribe = self.statements.roles.scribe
         if scribe is None:
             return self._alone("nobody is the scribe, who would sum the traffic of all nodes")
-        if self._is_summing():
+        if self.statements.is_summed_by(self.me):
             return self._summed_by(self.me, self._fresh_rows())
         label = self.members.named(scribe)
         try:
@@ -325,26 +189,22 @@ class StatsService:
 
     def _fresh_rows(self) -> list[Row]:
         """Of all nodes, with this node's own counts as they are now."""
-        told = self._told_to(self.me)
-        report = self._made(self._own_row(), told)
-        with suppress(Refused):
-            self._take(self.me, report)
-            told.seq, told.report, told.at = report.seq, report, _now()
-        return self.totals.rows(clock.wall())
+        self.refresh()
+        return rows(self.tally, clock.wall())
 
     def _alone(self, problem: str) -> Stats:
         label = self.members.label_of(self.me)
         return Stats("", label, False, problem, [self._shown(self._own_row())])
 
-    def _summed_by(self, who: NodeId, rows: Iterable[Row], problem: str = "") -> Stats:
-        shown = [self._shown(row) for row in rows]
+    def _summed_by(self, who: NodeId, found: Iterable[Row], problem: str = "") -> Stats:
+        shown = [self._shown(each) for each in found]
         return Stats("", self.members.label_of(who), not problem, problem, shown)
 
     async def _asked_for_peers(self, node: NodeId) -> list[Row]:
         return read_rows(await self.call(node, MethodName.STATS_PEERS, b"", PATIENCE)).rows
 
-    def _shown(self, row: Row) -> TrafficRow:
-        node, counts = node_from_bytes(row.node), row.counts
+    def _shown(self, found: Row) -> TrafficRow:
+        node, counts = node_from_bytes(found.node), found.counts
         return TrafficRow(
             id=node,
             name=self.members.label_of(node),
@@ -353,15 +213,15 @@ class StatsService:
             packets_in=counts.packets_in,
             packets_out=counts.packets_out,
             conns=counts.conns,
-            active_conns=row.active,
-            rate_in=row.rate_in,
-            rate_out=row.rate_out,
-            heard=row.heard,
+            active_conns=found.active,
+            rate_in=found.rate_in,
+            rate_out=found.rate_out,
+            heard=found.heard,
         )
 
 
-def _traffic(row: Row) -> Traffic:
-    return Traffic(row.counts.bytes_in, row.counts.bytes_out, row.active, row.counts.conns)
+def _traffic(found: Row) -> Traffic:
+    return Traffic(found.counts.bytes_in, found.counts.bytes_out, found.active, found.counts.conns)
 
 
 def _now() -> float:

@@ -148,6 +148,10 @@ class Statements:
             )
         return self._config
 
+    def is_summed_by(self, node: NodeId) -> bool:
+        """True if this one sums what all nodes count: the scribe, once it has the network config."""
+        return self.roles.scribe == node and self.in_force
+
     def mesh_cidr(self) -> IPv4Network | None:
         """The mesh's range; None before a config came."""
         return self._config.mesh_cidr if self._config else None

@@ -4,11 +4,13 @@ The picture is what the command really printed, once, in this run.
 """
 
 import html
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 WIDTH = 80
+"""Characters of the narrowest picture."""
 CHARACTER = 8.4
 LINE = 19
 MARGIN = 18
@@ -25,7 +27,7 @@ def main() -> None:
 
 def svg(lines: list[str]) -> str:
     """The picture of these lines."""
-    width = WIDTH * CHARACTER + 2 * MARGIN
+    width = max(WIDTH, *map(len, lines)) * CHARACTER + 2 * MARGIN
     height = len(lines) * LINE + 2 * MARGIN
     texts = "\n".join(
         f'<text x="{MARGIN}" y="{MARGIN + LINE * (number + 0.75):.0f}">{coloured(line)}</text>'
@@ -36,13 +38,14 @@ def svg(lines: list[str]) -> str:
         f'aria-label="What pulse demo prints">\n'
         f'<rect width="100%" height="100%" rx="8" fill="#15191f"/>\n'
         f'<g font-family="ui-monospace, DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="14" '
-        f'fill="#d5dae0" xml:space="preserve">\n{texts}\n</g>\n</svg>\n'
+        f'fill="#d5dae0">\n{texts}\n</g>\n</svg>\n'
     )
 
 
 def coloured(line: str) -> str:
     """The line as SVG text, its ticks green and its commands grey."""
-    text = html.escape(line)
+    # Browsers make one space of several, whatever xml:space says.
+    text = re.sub(r"^ | {2,}", lambda found: "\N{NO-BREAK SPACE}" * len(found[0]), html.escape(line))
     for mark, colour in COLOURS.items():
         text = text.replace(mark, f'<tspan fill="{colour}">{mark}</tspan>')
     is_command = line.startswith(("       ", "$ "))

@@ -53,4 +53,4 @@ def test_a_link_that_leads_nowhere_is_found() -> None:
 def test_a_page_is_found_from_the_way_in(path: Path) -> None:
     way_in = ROOT / "docs" / "README.md"
     linked = {(way_in.parent / link.partition("#")[0]).resolve() for link in LINK.findall(way_in.read_text())}
-    assert path == way_in or path in linked
+    assert path == way_in or path in linked, f"link it in docs/README.md: {name(path)}"

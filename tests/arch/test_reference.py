@@ -1,5 +1,6 @@
 """What the docs have of the code itself is what the code says now."""
 
+import html
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from pulse import flags
 from pulse.cli.help import TOPICS, summary_of, text_of
 from pulse.errors import PulseError
+from pulse.lab.demo.story import LEAVE, STEPS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "deploy" / "wheel" / "data" / "share" / "man" / "man1" / "pulse.1"
@@ -26,6 +28,17 @@ def test_the_reference_is_current(tmp_path: Path) -> None:
     for path in made:
         kept = ROOT / path.relative_to(tmp_path)
         assert path.read_text(encoding="utf-8") == kept.read_text(encoding="utf-8"), f"{kept}: type make reference"
+
+
+def test_everything_that_is_typed_is_explained() -> None:
+    commands = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\* `[^`]+`: *(?:\*\*.*)?$", commands, re.MULTILINE) == []
+
+
+def test_the_picture_of_the_demo_shows_its_steps() -> None:
+    picture = (ROOT / "docs" / "demo.svg").read_text(encoding="utf-8")
+    missing = [step.title for step in (*STEPS, LEAVE) if html.escape(step.title) not in picture]
+    assert missing == [], "type: tools/picture.py docs/demo.svg pulse demo"
 
 
 @pytest.mark.skipif(not shutil.which("mandoc"), reason="mandoc is not here")

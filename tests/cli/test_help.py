@@ -1,5 +1,8 @@
 """`pulse help`: topics, commands, and words that are neither."""
 
+import re
+
+from pulse.cli.app import COMMANDS, MORE
 from pulse.cli.help import TOPICS, text_of
 from tests.cli.shell import Shell
 
@@ -30,3 +33,13 @@ def test_what_is_neither_is_refused_with_the_nearest(shell: Shell) -> None:
 
     done = shell.pulse("help", "zzzzzz")
     assert done.err == 'error: no help on "zzzzzz". See: pulse help\n'
+
+
+def test_a_command_says_who_may_and_which_topic_explains_it(shell: Shell) -> None:
+    assert "On the scribe, the CA or an operator. More: pulse help trust" in shell.pulse("revoke", "--help").out
+
+
+def test_topics_that_commands_name_are_there() -> None:
+    named = {topic for text in MORE.values() for topic in re.findall(r"pulse help ([a-z-]+)", text)}
+    assert named - {*TOPICS} == set()
+    assert MORE.keys() - COMMANDS.keys() == set()

@@ -81,6 +81,46 @@ GROUPS = {
 }
 """What the overview shows together; where each command lives, and what is said of it."""
 
+_DECIDERS = "On the scribe, the CA or an operator."
+
+MORE = {
+    "start": "More: pulse help quickstart, pulse help settings",
+    "join": "More: pulse help tokens",
+    "setup": "More: pulse help names",
+    "restart": "More: pulse help roles",
+    "reload": "More: pulse help settings",
+    "install-service": "More: pulse help settings, pulse help files",
+    "completion": (
+        "bash: pulse completion bash > ~/.local/share/bash-completion/completions/pulse; "
+        "zsh: pulse completion zsh > <a directory of $fpath>/_cyclopts_pulse; "
+        "fish: pulse completion fish > ~/.config/fish/completions/pulse.fish"
+    ),
+    "top": "Keys: press ?",
+    "status": "More: pulse help links",
+    "cert": "More: pulse help trust",
+    "trace": "More: pulse help paths",
+    "why": "More: pulse help paths",
+    "doctor": "More: pulse help troubleshooting",
+    "connect": "More: pulse help services",
+    "forward": "More: pulse help services",
+    "name": f"{_DECIDERS} More: pulse help names",
+    "tag": f"{_DECIDERS} More: pulse help policy",
+    "untag": f"{_DECIDERS} More: pulse help policy",
+    "acl": "Edits on the scribe, the CA or an operator, the rest on every node. More: pulse help policy",
+    "groups": f"{_DECIDERS} More: pulse help policy",
+    "dns": f"{_DECIDERS} More: pulse help names",
+    "route": f"{_DECIDERS} More: pulse help exits",
+    "remote-config": "As far as the other node allows it. More: pulse help roles",
+    "bulk": _DECIDERS,
+    "pin": "More: pulse help paths",
+    "revoke": f"{_DECIDERS} More: pulse help trust",
+    "invite": f"{_DECIDERS} More: pulse help tokens",
+    "token": f"{_DECIDERS} More: pulse help tokens",
+    "template": f"{_DECIDERS} More: pulse help tokens",
+    "ca": "On the CA; roles works everywhere. More: pulse help roles, pulse help trust",
+}
+"""What the help of a command goes on with: who may, and which topic explains it."""
+
 COMMANDS = {name: place for commands in GROUPS.values() for name, place in commands.items()}
 
 INTERRUPTED = 130
@@ -101,7 +141,8 @@ app = App(
 for _number, (_title, _commands) in enumerate(GROUPS.items()):
     _group = Group(_title, sort_key=_number)
     for _place_in_it, (_name, (_place, _help)) in enumerate(_commands.items()):
-        app.command(_place, name=_name, help=_help, group=_group, sort_key=_place_in_it)
+        _whole = "\n\n".join(filter(None, (_help, MORE.get(_name))))
+        app.command(_place, name=_name, help=_whole, group=_group, sort_key=_place_in_it)
 app["--help"].group = _group
 app.command("pulse.cli.version:version", name="--version", show=False)
 app.command("pulse.cli.daemon:detached", name="detached", show=False)

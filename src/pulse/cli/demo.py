@@ -80,7 +80,7 @@ def _table(outcome: "Outcome", *, keep: bool) -> str:
         ("ping", f"{outcome.ping_ms:.2f} ms"),
         ("join to link", f"{outcome.join_s:.1f} s"),
         ("over a relay", f"{outcome.relay_ping_ms:.2f} ms; the relay saw and held nothing in clear"),
-        ("in mid-transfer", "from relay to direct; relay killed; one connection, SHA-256 equal"),
+        ("mid-transfer", "from relay to direct; relay killed; one connection, SHA-256 equal"),
         ("refused", "a wrong token, a used token, a stranger"),
         ("left behind", "it all, as you asked" if keep else "nothing" if outcome.clean else "something"),
         ("all in all", f"{outcome.seconds:.0f} s"),

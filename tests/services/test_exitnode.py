@@ -11,7 +11,7 @@ import pytest
 from pulse.core.effects import Owner, RangeServed, TablesChanged
 from pulse.net import sysctl
 from pulse.services.exitnode import ILL, WELL, ExitNodeService
-from pulse.store import hostsettings
+from pulse.store import undo
 from tests.core.meshing import ALICE, ME
 from tests.namespace import inside, ip, namespace
 
@@ -57,7 +57,7 @@ def test_a_range_is_served_behind_a_firewall_and_all_is_put_back(world: World) -
 
     service.prepare(tables())
     assert (world.tables, sysctl.read(FORWARD), sysctl.read(FORWARD_V6)) == ("", "0", "0")
-    assert hostsettings.load(world.data) == ([], None)
+    assert undo.load(world.data) == ([], None)
 
 
 def test_forwarding_that_was_on_stays_on(world: World) -> None:

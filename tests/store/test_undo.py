@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pulse.core.network.hits import HITS
-from pulse.store import hostsettings, resolver, tally, undo
+from pulse.store import resolver, tally, undo
 from pulse.store.files import open_data_dir
-from pulse.store.undo import MOST, Undo
+from pulse.store.undo import MOST, Kind, Undo
 
 TUN = Undo("systemd-resolved", "pulse0")
 OTHER = Undo("openresolv", "pulse1")
@@ -32,6 +32,16 @@ def test_an_entry_is_there_once_until_it_was_put_back(data_dir: Path) -> None:
     assert undo.load(data_dir) == ([OTHER], None)
 
 
+def test_what_was_before_the_first_time_is_what_is_put_back_in_the_order_in_which_it_was_set(data_dir: Path) -> None:
+    first = Undo(Kind.SYSCTL, "net/ipv4/ip_forward", "0", "1")
+    for each in (first, TUN, Undo(Kind.SYSCTL, "net/ipv4/ip_forward", "1", "1"), Undo(Kind.FIREWALL, "pulse")):
+        undo.add(data_dir, each)
+    assert undo.load(data_dir) == ([first, TUN, Undo(Kind.FIREWALL, "pulse")], None)
+
+    undo.remove(data_dir, first, Undo(Kind.FIREWALL, "pulse"))
+    assert undo.load(data_dir) == ([TUN], None)
+
+
 def test_of_more_than_there_may_be_the_oldest_go(data_dir: Path) -> None:
     for number in range(MOST + 2):
         undo.add(data_dir, Undo("openresolv", f"pulse{number}"))
@@ -52,13 +62,13 @@ def test_a_damaged_list_is_empty_and_says_where_to_look(data_dir: Path) -> None:
     assert warning is not None
     assert "undo is damaged" in warning
     assert "resolvectl status" in warning
+    assert "sysctl net.ipv4.ip_forward" in warning
 
 
 LOADS = {
     "undo": undo.load,
     "resolver": resolver.load,
     "hits": partial(tally.load, kind=HITS),
-    "hostsettings": hostsettings.load,
 }
 
 

@@ -22,8 +22,8 @@ from pulse.net import sysctl
 from pulse.net.exitrules import TABLE, Mesh, Range, chains
 from pulse.net.nftables import Nftables
 from pulse.net.policyrouting import MARK
-from pulse.store import hostsettings
-from pulse.store.hostsettings import Changed
+from pulse.store import undo
+from pulse.store.undo import Kind, Undo
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +31,6 @@ WATCH = 2.0
 """Seconds between two looks whether the firewall is still there."""
 
 WELL, ILL = b"\x01", b"\x00"
-
-_FIREWALL = "nftables"
-"""What the journal calls our table."""
 
 _FORWARD_V4 = "net/ipv4/ip_forward"
 _FORWARD_V6 = "net/ipv6/conf/all/forwarding"
@@ -105,7 +102,7 @@ class ExitNodeService:
 
     def _close_in(self) -> None:
         """The firewall first, then forwarding. Raises SystemRefused."""
-        self._note(Changed(_FIREWALL, "", TABLE))
+        undo.add(self.data_dir, Undo(Kind.FIREWALL, TABLE))
         with closing(Nftables(TABLE)) as firewall:
             firewall.replace(chains(self._mesh(), [_range(each) for each in self._served]))
         self._forward()
@@ -140,27 +137,21 @@ class ExitNodeService:
         before = sysctl.read(name)
         if before in (value, None):
             return
-        self._note(Changed(name, before or "", value))
+        undo.add(self.data_dir, Undo(Kind.SYSCTL, name, before or "", value))
         sysctl.write(name, value)
 
-    def _note(self, changed: Changed) -> None:
-        """On disk, before it is done; what was there before the first time is what is put back."""
-        kept, _ = hostsettings.load(self.data_dir)
-        if all(each.name != changed.name for each in kept):
-            hostsettings.save(self.data_dir, [*kept, changed])
-
     def _restore(self) -> None:
-        changed, warning = hostsettings.load(self.data_dir)
+        entries, warning = undo.load(self.data_dir)
         if warning:
             log.warning("left of an earlier exit", extra={"error": warning})
-        for each in reversed(changed):
-            if each.name == _FIREWALL:
-                with closing(Nftables(each.ours)) as firewall:
+        ours = [each for each in entries if each.kind in (Kind.SYSCTL, Kind.FIREWALL)]
+        for each in reversed(ours):
+            if each.kind == Kind.FIREWALL:
+                with closing(Nftables(each.place)) as firewall:
                     firewall.remove()
-            elif sysctl.read(each.name) == each.ours:
-                sysctl.write(each.name, each.before)
-        if changed:
-            hostsettings.save(self.data_dir, [])
+            elif sysctl.read(each.place) == each.ours:
+                sysctl.write(each.place, each.before)
+        undo.remove(self.data_dir, *ours)
 
 
 def _range(served: RangeServed) -> Range:

@@ -4,6 +4,7 @@ Invariant: what was set is on the list, though not all on the list may be set; a
 """
 
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -13,10 +14,22 @@ from pulse.core.messages import Wire, pack
 from pulse.core.types import ShortText
 from pulse.store.files import read_kept, write_checked
 
-MOST: Final = 64
+MOST: Final = 256
 
 _FILE: Final = "undo"
-_NEXT_STEP: Final = "It said what a node that crashed left set on this machine. See: resolvectl status, resolvconf -l"
+_NEXT_STEP: Final = (
+    "It said what a node that crashed left set on this machine.\n"
+    "See: resolvectl status, resolvconf -l, sysctl net.ipv4.ip_forward"
+)
+
+
+class Kind(StrEnum):
+    """What may be set by others than resolvers, which go by their own names."""
+
+    SYSCTL = "sysctl"
+    """`place` is its path under /proc/sys."""
+    FIREWALL = "nftables"
+    """`place` is our table."""
 
 
 class Undo(Wire, frozen=True):
@@ -24,6 +37,10 @@ class Undo(Wire, frozen=True):
 
     kind: ShortText
     place: ShortText
+    before: ShortText = ""
+    """What it said before, where it said something."""
+    ours: ShortText = ""
+    """What it was changed to: another value by now is somebody else's, and stays."""
 
 
 class _List(Wire, frozen=True):
@@ -34,21 +51,25 @@ _decoder = msgspec.msgpack.Decoder(_List)
 
 
 def add(data_dir: Path, entry: Undo) -> None:
-    """Have it on the list; durable when this returns. Raises SystemRefused."""
+    """Have it on the list, durable when this returns; of one place the first entry stays, which knows what was before.
+
+    Raises SystemRefused.
+    """
     entries, _ = load(data_dir)
-    if entry not in entries:
+    if all((each.kind, each.place) != (entry.kind, entry.place) for each in entries):
         _save(data_dir, [*entries, entry][-MOST:])
 
 
-def remove(data_dir: Path, entry: Undo) -> None:
-    """It was put back. Raises SystemRefused."""
+def remove(data_dir: Path, *done: Undo) -> None:
+    """They were put back. Raises SystemRefused."""
     entries, _ = load(data_dir)
-    if entry in entries:
-        _save(data_dir, [each for each in entries if each != entry])
+    left = [each for each in entries if each not in done]
+    if left != entries:
+        _save(data_dir, left)
 
 
 def load(data_dir: Path) -> tuple[list[Undo], str | None]:
-    """The list, and a warning to log if there was one that could not be read."""
+    """The list in the order in which it was set, and a warning to log if there was one that could not be read."""
     found, warning = read_kept(data_dir / _FILE, _FILE, _NEXT_STEP, _decoder.decode)
     return found.entries if found else [], warning
 

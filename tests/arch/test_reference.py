@@ -77,3 +77,20 @@ def test_the_topic_of_exit_codes_names_each() -> None:
     kinds: list[type[PulseError]] = [PulseError, *PulseError.__subclasses__()]
     codes = {kind.exit_code for kind in kinds}
     assert [code for code in sorted(codes) if f"\n    {code}  " not in text_of("exit-codes")] == []
+
+
+def test_the_topic_of_files_names_all_that_a_node_keeps() -> None:
+    store = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src" / "pulse" / "store").glob("*.py"))
+    kept = set(re.findall(r'^_?(?:FILE|DIRECTORY|NAME): Final = "([^"]+)"', store, re.MULTILINE))
+    within_others = {"succession"}
+
+    assert len(kept) > 8
+    told = {
+        word
+        for line in re.findall(r"^    (\S+(?:, \S+)*)  ", text_of("files"), re.MULTILINE)
+        for word in line.split(", ")
+    }
+    assert kept - within_others - {name.rstrip("/") for name in told} == set()
+
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src" / "pulse").rglob("*.py"))
+    assert [name for name in sorted(told) if f'"{name.rstrip("/")}"' not in source] == []

@@ -44,7 +44,7 @@ def test_a_port_that_somebody_asked_for_is_an_error_and_the_default_one_a_warnin
         with uses.bound(load({}, environment={"PULSE_DNS": "yes"})) as doors:
             assert doors.dns is None
             assert "another program has that port. See which: ss" in doors.dns_problem
-    assert [each.message for each in caplog.records] == ["the DNS server does not listen"]
+    assert [each.message for each in caplog.records] == ["default port not listened on"]
 
 
 async def asked(port: int, name: str, kind: str = "A") -> dns.message.Message:

@@ -4,7 +4,6 @@ Invariant: whoever shows no key costs one of a few connections, for seconds and 
 """
 
 import asyncio
-import errno
 import ipaddress
 import logging
 from collections.abc import Callable, Collection
@@ -22,8 +21,7 @@ from pulse.api.server import TimelyProtocol
 from pulse.api.sites import OwnSites
 from pulse.core import addresses
 from pulse.core.trust.apikeys import Scope
-from pulse.errors import Conflict, SystemRefused
-from pulse.net.sockets import bind_tcp
+from pulse.net.listeners import Place, listen_tcp
 
 HEADER_DEADLINE: Final = 5.0
 """Seconds from the connection, or from the last answer, to the end of a request's header."""
@@ -57,18 +55,7 @@ class TcpListener:
         People know it as what it is `called`, and choose where by `flag`. Raises Conflict if the port is taken,
         SystemRefused if the system allows it not at all.
         """
-        where = addresses.join(host or "*", port)
-        try:
-            self.socket = bind_tcp(host, port, ahead=ahead)
-            self.socket.listen(CONNECTIONS)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise Conflict(
-                    f"{called} cannot listen on {where}: another program has that port.\n"
-                    f"Choose another: {flag} 127.0.0.1:<port>, or none: {flag} off"
-                ) from error
-            raise SystemRefused(f"{called} cannot listen on {where}: {error.strerror or error}") from error
-        self.socket.setblocking(False)
+        self.socket = listen_tcp(Place(called, flag, host, port, ahead, sheddable=True), CONNECTIONS)
 
     @property
     def address(self) -> str:

@@ -5,7 +5,6 @@ without a key it tells metrics alone, on a listener of their own, on loopback.
 """
 
 import contextlib
-import logging
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
@@ -18,13 +17,11 @@ from pulse.api.server import ApiService, ControlSocket
 from pulse.api.sites import OwnSites
 from pulse.api.stream import EventStream, Feed
 from pulse.api.tcp import PatientProtocol, TcpListener, guarded, hosts_of
+from pulse.assembly.listeners import unless_taken
 from pulse.config import NodeConfig
 from pulse.core.mesh import Mesh
 from pulse.core.trust.apikeys import Scope
-from pulse.errors import PulseError
 from pulse.services.apikeys import ApiKeysService
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +48,10 @@ def bound(config: NodeConfig) -> Iterator[Sockets]:
         own = _metrics(config)
         if own:
             held.enter_context(own)
-        try:
-            tcp = _tcp(config)
-        except PulseError as error:
-            if config.scribe.listen:
-                raise
-            # Nobody asked for this port: another program may have it.
-            problem = " ".join(str(error).splitlines())
-            log.warning("the scribe's API does not listen", extra={"error": problem})
-            yield Sockets(control, None, problem, own)
-            return
+        tcp, problem = unless_taken(lambda: _tcp(config), asked=bool(config.scribe.listen))
         if tcp:
             held.enter_context(tcp)
-        yield Sockets(control, tcp, metrics=own)
+        yield Sockets(control, tcp, problem, own)
 
 
 def services(

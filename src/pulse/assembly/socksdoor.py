@@ -4,21 +4,18 @@ Invariant: nothing is decided here.
 """
 
 import contextlib
-import errno
 import socket
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pulse.config import NodeConfig
-from pulse.core import addresses
 from pulse.core.mesh import Mesh
 from pulse.core.network.proxying import Login
 from pulse.core.network.ranges import Range
 from pulse.core.network.whereabouts import RangeExits, Whereabouts
 from pulse.core.network.zones import ZoneRecord
 from pulse.core.trust.identity import mesh_prefix
-from pulse.errors import Conflict, SystemRefused
-from pulse.net.sockets import bind_tcp
+from pulse.net.listeners import Place, listen_tcp
 from pulse.services.socks import SocksService, Streams
 
 BACKLOG: Final = 1024
@@ -37,21 +34,9 @@ def bound(config: NodeConfig) -> Iterator[socket.socket | None]:
 
 def listener(config: NodeConfig) -> socket.socket:
     """A socket that listens where the settings say. Raises Conflict or SystemRefused."""
-    host, port = config.socks_listen
-    where = addresses.join(host or "*", port)
-    try:
-        # The mesh address comes with the device, later than this.
-        made = bind_tcp(host, port, ahead=config.tun.enabled)
-        made.listen(BACKLOG)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise Conflict(
-                f"the SOCKS proxy cannot listen on {where}: another program has that port.\n"
-                f"See which: ss -tlpn 'sport = :{port}'. Or listen elsewhere: --socks-listen 127.0.0.1:<port>"
-            ) from error
-        raise SystemRefused(f"the SOCKS proxy cannot listen on {where}: {error.strerror or error}") from error
-    made.setblocking(False)
-    return made
+    # The mesh address comes with the device, later than this.
+    place = Place("the SOCKS proxy", "--socks-listen", *config.socks_listen, ahead=config.tun.enabled)
+    return listen_tcp(place, BACKLOG)
 
 
 def service(config: NodeConfig, mesh: Mesh, streams: Streams, listening: socket.socket) -> SocksService:

@@ -4,7 +4,6 @@ Invariant: nothing is decided here; what others than this machine can reach list
 """
 
 import contextlib
-import errno
 import os
 import socket
 from collections import Counter
@@ -21,12 +20,12 @@ from pulse.core.network.destinations import Premises
 from pulse.core.network.streamcodes import StreamKind
 from pulse.core.trust.identity import mesh_prefix
 from pulse.core.trust.tokens import check_strength
-from pulse.errors import ConfigError, Conflict, Refused, SystemRefused
+from pulse.errors import ConfigError, Refused
 from pulse.net import outward
 from pulse.net.dataplane import DataplaneLinks
 from pulse.net.interfaces import own_addresses
 from pulse.net.links import RuleHits
-from pulse.net.sockets import bind_tcp
+from pulse.net.listeners import Place, listen_tcp
 from pulse.services.reverse import ReverseService
 from pulse.services.streams import StreamsService
 from pulse.services.tunnels import Door, TunnelsService
@@ -112,17 +111,7 @@ def _tunnel_listener(config: NodeConfig, host: str, port: int) -> socket.socket:
             f"--tcp {where} lets other machines in, and asks for no token.\n"
             "Give it one: [node] tcp_token_file in the configuration, or listen on 127.0.0.1"
         )
-    try:
-        made = bind_tcp(host, port, ahead=config.tun.enabled)
-        made.listen(BACKLOG)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise Conflict(
-                f"tunnels cannot listen on {where}: another program has that port. Choose another: --tcp host:port"
-            ) from error
-        raise SystemRefused(f"tunnels cannot listen on {where}: {error.strerror or error}") from error
-    made.setblocking(False)
-    return made
+    return listen_tcp(Place("the tunnels", "--tcp", host, port, ahead=config.tun.enabled), BACKLOG)
 
 
 def _is_loopback(host: str) -> bool:

@@ -5,12 +5,12 @@ Invariant: nothing is decided here; what the settings switch off is not made.
 
 import asyncio
 import contextlib
-import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from pulse.assembly.listeners import unless_taken
 from pulse.config import NodeConfig
 from pulse.core.addresses import join
 from pulse.core.effects import TablesChanged
@@ -19,7 +19,7 @@ from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
 from pulse.core.network.edits import Edits
 from pulse.core.network.netconfig import SignedConfig
-from pulse.errors import ConfigError, PulseError
+from pulse.errors import ConfigError
 from pulse.services.dns import Answers, DnsService, DnsSockets
 from pulse.services.exitnode import ExitNodeService
 from pulse.services.exits import ExitsService
@@ -29,8 +29,6 @@ from pulse.services.routes import RoutesService
 from pulse.services.rpc import Method, RpcService
 from pulse.services.tun import TunService
 from pulse.services.zones import ZonesService
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +83,12 @@ def bound(config: NodeConfig) -> Iterator[Doors]:
         if not config.dns.enabled:
             yield Doors(None)
             return
-        try:
-            # The mesh address comes with the device, later than this.
-            dns = held.enter_context(DnsSockets(*config.dns_listen, ahead=config.tun.enabled))
-        except PulseError as error:
-            if config.dns.listen:
-                raise
-            # Nobody asked for this port: another program may have it.
-            problem = " ".join(str(error).splitlines())
-            log.warning("the DNS server does not listen", extra={"error": problem})
-            yield Doors(None, problem)
-            return
-        yield Doors(dns)
+        # The mesh address comes with the device, later than this.
+        dns, problem = unless_taken(
+            lambda: held.enter_context(DnsSockets(*config.dns_listen, ahead=config.tun.enabled)),
+            asked=bool(config.dns.listen),
+        )
+        yield Doors(dns, problem)
 
 
 def uses(

@@ -4,7 +4,6 @@ Invariant: whoever asks costs a bounded part of the node's time and memory, howe
 """
 
 import asyncio
-import errno
 import logging
 import socket
 from collections.abc import Callable
@@ -16,8 +15,7 @@ from pulse.core import addresses
 from pulse.core.bucket import Bucket
 from pulse.core.network.directory import Directory
 from pulse.core.network.dns import HEADER, QUERY_LIMIT, UDP_LIMIT, answered
-from pulse.errors import Conflict, SystemRefused
-from pulse.net.sockets import bind_both
+from pulse.net.listeners import Place, listen_both
 
 log = logging.getLogger(__name__)
 
@@ -57,21 +55,7 @@ class DnsSockets:
 
         Raises Conflict if the port is taken, SystemRefused if the system allows it not at all.
         """
-        where = addresses.join(host or "*", port)
-        try:
-            self.udp, self.tcp = bind_both(host, port, ahead=ahead)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise Conflict(
-                    f"the DNS server cannot listen on {where}: another program has that port.\n"
-                    f"See which: ss -tulpn 'sport = :{port}'. Or choose another: --dns-listen 127.0.0.1:<port>"
-                ) from error
-            raise SystemRefused(
-                f"the DNS server cannot listen on {where}: {error.strerror or error}.\n"
-                "Choose another address: --dns-listen 127.0.0.1:<port>"
-            ) from error
-        for each in (self.udp, self.tcp):
-            each.setblocking(False)
+        self.udp, self.tcp = listen_both(Place("the DNS server", "--dns-listen", host, port, ahead))
         if self.udp.family == socket.AF_INET6:
             # On all addresses: an answer has to come from the one that was asked.
             self.udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)

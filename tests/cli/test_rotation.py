@@ -24,7 +24,7 @@ def test_it_is_shown_how_far_it_is_and_who_is_waited_for(shell: Shell, control: 
     assert "none under way" in shell.node("ca", "rotate", "--status").out
     begun = shell.node("ca", "rotate", "--yes").out
     assert begun.startswith(shell.node("ca", "rotate", "--status").out)
-    for part in ("2 of 3", "replaced 1 times", "it is retired", "laptop", "away", "1970-01-01", "and 2 more", "revoke"):
+    for part in ("2 of 3", "replaced 1 time", "it is retired", "laptop", "away", "1970-01-01", "and 2 more", "revoke"):
         assert part in begun
     told = json.loads(shell.node("ca", "rotate", "--status", "--json").out)
     assert (told["step"], told["awaited"][0]["name"]) == ("renewing", "laptop")

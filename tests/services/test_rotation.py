@@ -199,6 +199,28 @@ async def test_a_ca_that_may_sign_nothing_begins_nothing(world: World) -> None:
     assert (await rotation.status()).step == "done"
 
 
+async def test_what_keeps_it_is_logged_once(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pulse.services.rotation.LOOK", 0.0)
+    rotation = world.life()
+    await rotation.rotate()
+    looks = iter(["it listens yet", "it listens yet", "its clock leapt"])
+
+    def refuse() -> None:
+        reason = next(looks, None)
+        if reason is None:
+            raise asyncio.CancelledError
+        raise Refused(reason)
+
+    rotation.check = refuse
+    with pytest.raises(asyncio.CancelledError):
+        await rotation.run()
+    assert [record.error for record in caplog.records if "not replaced" in record.message] == [  # type: ignore[attr-defined]
+        "it listens yet", "its clock leapt",
+    ]  # fmt: skip
+
+
 async def test_elsewhere_it_is_said_where(world: World) -> None:
     world.life()
     elsewhere = RotationElsewhere(world.mesh.members, world.mesh.ca_nodes)

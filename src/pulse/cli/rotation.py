@@ -18,7 +18,7 @@ from pulse.config import default_data_dir
 from pulse.core.types import SHORT_ID, spaced
 from pulse.errors import ConfigError, PulseError
 from pulse.schemas.cert import CaRotation
-from pulse.wording import DASH, day, moment
+from pulse.wording import DASH, counted, day, moment
 
 _STEPS = {
     "introducing": "1 of 3: all nodes learn the new key, the old one signs",
@@ -53,7 +53,7 @@ def rotate(
         return 0
     print_pairs([
         ("step", _STEPS[found.step]),
-        ("key", f"{spaced(found.key)}, replaced {found.number} times"),
+        ("key", f"{spaced(found.key)}, replaced {counted(found.number, 'time')}"),
         ("begun", moment(found.begun) if found.begun else DASH),
         ("next", found.following),
     ])  # fmt: skip

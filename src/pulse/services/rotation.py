@@ -76,15 +76,19 @@ class RotationService:
         self._begin()
 
     async def run(self) -> None:
-        """Go on with what was begun, until cancelled."""
+        """Go on with what was begun, until cancelled; what keeps it is logged once, until something else does."""
+        kept = ""
         while True:
             if self._held.step is Step.DONE:
                 self._begun.clear()
                 await self._begun.wait()
             try:
                 self.look(asyncio.get_running_loop().time())
+                kept = ""
             except PulseError as error:
-                log.warning("the CA's key is not replaced yet", extra={"error": str(error)})
+                if str(error) != kept:
+                    log.warning("the CA's key is not replaced yet", extra={"error": str(error)})
+                kept = str(error)
             await asyncio.sleep(LOOK)
 
     # What a person asks

@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Evaluated when a recipe runs: the Rust may have been installed by the one before.
 WITH_RUST := PATH="$(abspath $(VENV))/bin:$$(tools/setup.sh rust-path)"
 
-.PHONY: setup demo test phases e2e compiled sim-long killpoints fuzz lint bench clean lock reference
+.PHONY: setup demo test phases e2e compiled sim-long killpoints fuzz lint bench clean lock reference picture
 .DELETE_ON_ERROR:
 
 setup: $(DATAPLANE)
@@ -106,10 +106,15 @@ bench: setup $(STAMPS)/test
 	$(PY) bench/revoked.py
 	PYTHONPATH=. $(PY) bench/gossip.py
 
-# After a change of pyproject.toml: hashes of every release, and no word about where they come from.
+# What the docs have of the code itself.
 reference: setup
 	$(PY) tools/reference.py
 
+# README's picture, of a demo that runs now: on a quiet machine.
+picture: setup
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(PY) tools/picture.py docs/demo.svg pulse demo
+
+# After a change of pyproject.toml: hashes of every release, and no word about where they come from.
 lock:
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --quiet --output-file requirements.lock

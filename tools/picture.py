@@ -1,4 +1,4 @@
-"""Draws a terminal picture of a command: `tools/picture.py docs/demo.svg pulse demo`.
+"""Draws a terminal picture of a command: `tools/picture.py docs/demo.svg pulse demo` (`make picture`).
 
 The picture is what the command really printed, once, in this run.
 """

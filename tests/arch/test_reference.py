@@ -38,7 +38,7 @@ def test_everything_that_is_typed_is_explained() -> None:
 def test_the_picture_of_the_demo_shows_its_steps() -> None:
     picture = (ROOT / "docs" / "demo.svg").read_text(encoding="utf-8")
     missing = [step.title for step in (*STEPS, LEAVE) if html.escape(step.title) not in picture]
-    assert missing == [], "type: tools/picture.py docs/demo.svg pulse demo"
+    assert missing == [], "type: make picture"
 
 
 @pytest.mark.skipif(not shutil.which("mandoc"), reason="mandoc is not here")

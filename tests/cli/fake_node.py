@@ -18,7 +18,8 @@ from tests.api.fake_control import IDENTITY, WEAK, FakeControl, FakeNode
 NO_TUN = "cannot create pulse0: this user lacks CAP_NET_ADMIN.\nRun it with sudo, or without --tun"
 
 TAKEN = (
-    "the scribe's API cannot listen on 127.0.0.1:8080: another program has that port. Or choose another: --scribe-listen"
+    "the scribe's API cannot listen on 127.0.0.1:8080: another program has that port. "
+    "Or choose another: --scribe-listen"
 )
 
 

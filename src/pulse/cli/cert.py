@@ -45,7 +45,7 @@ def request(
 
 @app.command
 def install(file: Path, /, *, json: Json = False, data_dir: DataDir = None) -> None:
-    """Make the certificate that `pulse ca sign` wrote into a file this machine's; no node may run here.
+    """Install the certificate that `pulse ca sign` wrote for the key of this machine; no node may run here.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ from pulse.core.trust.identity import mesh_v6
 from pulse.core.types import MeshAddresses
 from pulse.errors import Conflict, NotFound, PulseError, Refused
 from pulse.store import authority, identity
+from pulse.store import rotation as store
 from pulse.store.files import lock, open_data_dir
 from pulse.store.identity import Identity
 from tests.authority import MESH, NOW, Ca, key
@@ -48,10 +49,10 @@ def signed(ca: Path, machine: Path, name: str = "db") -> Path:
 
 def replaced(ca: Path) -> None:
     """The CA's key is replaced, and the old one retired."""
-    authority.begin_succession(ca, authority.open_issuer(ca), clock.wall())
-    authority.sign_with_next_key(ca)
-    authority.retire_key(ca)
-    authority.finish_succession(ca)
+    store.begin(ca, authority.open_issuer(ca), clock.wall())
+    store.sign_with_next_key(ca)
+    store.retire_key(ca)
+    store.finish(ca)
 
 
 def test_a_machine_in_no_network_becomes_a_member(ca: Path, machine: Path) -> None:

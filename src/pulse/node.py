@@ -149,7 +149,7 @@ def _build(
     traversal = TraversalService(links, rpc.call, meshing.tell)
     meshing.punch = traversal.perform
     streams = _streaming(config, links, meshing, governance, tunnels)
-    meshing.rules_changed = _each(governance.changed, streams.changed, tun.config_changed if tun else None)
+    meshing.statements_changed = _each(governance.changed, streams.changed, tun.config_changed if tun else None)
     own_devices = partial(_own_devices, tun)
     portmap = underlay.port_mapping(config, links, identity, meshing, own_devices)
     used = uses.uses(config, doors, meshing, rpc, tun, governance.edits.edit)

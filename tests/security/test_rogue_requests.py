@@ -98,7 +98,7 @@ def refused(asked: Asked, method: str, body: bytes) -> Failure:
 
 NAMED = "config.edit", "is no operator, so the scribe takes no edits of it"
 REVOKED = "revoke", "is no operator here, so it revokes nobody"
-TOKENS = "tokens", "is neither the scribe nor an operator, so the CA shows it no tokens"
+TOKENS = "tokens", "is no operator, so the CA shows it no tokens"
 PEERS = "stats.peers", "is no operator, and is told its own traffic alone"
 MOST = 2**53 - 1
 

@@ -66,7 +66,7 @@ class Node:
             store_peers=lambda: self.said.append("peers stored"),
             peers_written_after=self.peers_written_after,
             trust_changed=lambda: self.said.append("trust changed"),
-            rules_changed=lambda: self.said.append("rules changed"),
+            statements_changed=lambda: self.said.append("statements changed"),
             fetch_config=lambda who: self.said.append(f"config of {NAMES[who]} fetched"),
             send_beacon=lambda _: self.said.append("beacon sent"),
         )

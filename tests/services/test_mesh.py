@@ -127,7 +127,7 @@ async def test_signed_objects_are_kept_as_they_came_and_told_to_whom_they_concer
     assert store.load_roles().data == ROLES.data
     assert store.load_config().data == CONFIG.data
     assert list(store.load_revocations().objects) == [BOB_IS_OUT.data]
-    assert here.said[:-1] == ["rules changed", "trust changed", "rules changed", "trust changed"]
+    assert here.said[:-1] == ["statements changed", "trust changed", "statements changed", "trust changed"]
 
 
 async def test_a_forged_object_is_not_kept_and_costs_the_link(here: Node, caplog: pytest.LogCaptureFixture) -> None:
@@ -161,7 +161,7 @@ async def test_a_disk_that_refuses_costs_a_line_and_not_the_node(
     assert [each.__dict__["object"] for each in lines] == ["roles", "config", "revocation"]
     assert {each.__dict__["error"] for each in lines} == {"no space left on the device"}
     assert here.service.mesh.statements.config == FIRST
-    assert here.said[:-1] == ["rules changed", "trust changed", "rules changed", "trust changed"]
+    assert here.said[:-1] == ["statements changed", "trust changed", "statements changed", "trust changed"]
     assert here.links.closed == {LinkId(2): "certificate"}
 
 
@@ -179,7 +179,7 @@ async def test_a_config_that_is_offered_is_fetched_from_whoever_offers_it(here: 
         await here.settled()
         here.service.tell(facts.ConfigFetched(ALICE.node_id, FIRST.data))
 
-    assert here.said[:2] == ["config of alice fetched", "rules changed"]
+    assert here.said[:2] == ["config of alice fetched", "statements changed"]
     assert NetworkStore(here.data_dir).load_config().data == FIRST.data
 
 
@@ -219,7 +219,7 @@ async def test_what_was_signed_here_is_told_to_neighbours_and_not_written_again(
     here.service.take_in(ObjectKind.REVOCATION, BOB_IS_OUT.data)
 
     assert Objects([BOB_IS_OUT]) in [messages.decode(each) for each in here.links.sent[LINK]]
-    assert here.said == ["trust changed", "rules changed"]
+    assert here.said == ["trust changed", "statements changed"]
     assert list(NetworkStore(here.data_dir).load_revocations().objects) == []
 
 
@@ -229,7 +229,7 @@ async def test_a_neighbour_that_is_revoked_hears_so_before_its_link_is_cut(
     here.service.tell(ALICE_IS_UP)
     here.service.take_in(ObjectKind.REVOCATION, ALICE_IS_OUT.data)
     assert Objects([ALICE_IS_OUT]) in [messages.decode(each) for each in here.links.sent[LINK]]
-    assert here.said == ["rules changed"]
+    assert here.said == ["statements changed"]
     assert here.links.tables is not None
     assert list(here.links.tables.routes) == []
 
@@ -240,7 +240,7 @@ async def test_a_neighbour_that_is_revoked_hears_so_before_its_link_is_cut(
             while "trust changed" not in here.said:
                 await asyncio.sleep(0.01)
 
-    assert here.said == ["rules changed", "rules changed", "trust changed", "peers stored"]
+    assert here.said == ["statements changed", "statements changed", "trust changed", "peers stored"]
 
 
 async def test_the_rules_of_a_config_reach_the_data_plane(here: Node) -> None:

@@ -23,6 +23,7 @@ from pulse.services.revoke import RevokeService
 from pulse.services.roles import RolesService
 from pulse.services.rotation import RotationElsewhere, RotationService
 from pulse.store import authority
+from pulse.store import rotation as store
 from pulse.store.authority import HeldCa
 from pulse.store.files import open_data_dir
 from pulse.store.netconfig import NetworkStore
@@ -144,7 +145,7 @@ async def test_it_is_replaced_over_a_restart_at_every_step(world: World) -> None
 
 async def test_a_crash_right_after_a_step_leaves_nothing_of_it_undone(world: World) -> None:
     await world.life().rotate()
-    authority.sign_with_next_key(world.place)
+    store.sign_with_next_key(world.place)
     rotation = world.life()
     rotation.look(0.0)
     assert (await rotation.status()).step == "renewing"
@@ -153,7 +154,7 @@ async def test_a_crash_right_after_a_step_leaves_nothing_of_it_undone(world: Wor
     assert roles.signed_by == public_bytes(world.held.issuer.signer)
     assert world.told() == ["CA key made", "CA signs with its next key"]
 
-    authority.retire_key(world.place)
+    store.retire_key(world.place)
     rotation = world.life()
     rotation.look(0.0)
     assert (await rotation.status()).step == "done"
@@ -177,7 +178,7 @@ async def test_a_ca_with_another_next_key_than_the_network_signs_nothing_and_say
 ) -> None:
     rotation = world.life()
     issuer = world.held.issuer
-    authority.begin_succession(world.place, issuer, NOW)
+    store.begin(world.place, issuer, NOW)
     later = make_authority(key("later"), "mynet", NOW, 5, issuer.network.ca_hash)
     world.tell(ChainShown((sign_succession(issuer.network, issuer.signer, later),)))
     rotation = world.life()

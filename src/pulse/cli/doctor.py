@@ -42,10 +42,10 @@ def doctor(*, json: Json = False, config: Config = None, data_dir: DataDir = Non
 
 def diagnose(wanted: NodeConfig, problem: str, data_dir: Path | None) -> Diagnosis:
     """What is found of this machine and its node."""
-    from pulse import examination
+    from pulse.examination.look import look
 
     checkup, broken, silence = _asked(data_dir)
-    machine = examination.look(wanted, problem, checkup, silence, version("pulse-mesh"))
+    machine = look(wanted, problem, checkup, silence, version("pulse-mesh"))
     if broken:
         machine = replace(machine, journal_problem=broken)
     symptoms = Symptoms(machine, checkup.running if checkup else None)

@@ -14,8 +14,8 @@ from pulse.core.network.netconfig import SignedConfig, read_offer, spelled
 from pulse.core.network.statements import Statements
 from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.members import Members
-from pulse.core.types import SHORT_ID, NodeId
-from pulse.errors import LinkError, Refused
+from pulse.core.types import NodeId
+from pulse.errors import LinkError
 from pulse.net.links import Rpc
 from pulse.schemas.names import NameRequest, NodeNaming, TagRequest
 
@@ -60,11 +60,8 @@ class EditsService:
 
     async def answer(self, caller: NodeId, body: bytes) -> bytes:
         """The RPC `config.edit`, on the scribe: an offer of the config the edits made. Raises what `edit` raises."""
-        if not self.statements.roles.may_edit(caller, self.ca_nodes()):
-            raise Refused(
-                f"{self.members.named(caller)} is no operator, so the scribe takes no edits of it.\n"
-                f"Make it one, on the CA: pulse ca grant {caller[:SHORT_ID]} operator"
-            )
+        called = self.members.named(caller)
+        self.statements.roles.check_editor(caller, self.ca_nodes(), called, "so the scribe takes no edits of it.")
         return pack((await self.write(read_edits(body), caller)).offer)
 
     # Names and tags

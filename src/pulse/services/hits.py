@@ -13,8 +13,8 @@ from pulse.core.network.statements import Statements
 from pulse.core.network.tally import Tally
 from pulse.core.trust.identity import node_from_bytes
 from pulse.core.trust.members import Members
-from pulse.core.types import SHORT_ID, NodeId
-from pulse.errors import LinkError, Refused
+from pulse.core.types import NodeId
+from pulse.errors import LinkError
 from pulse.net.links import Rpc, RuleHits
 from pulse.schemas import policy as said
 
@@ -58,11 +58,8 @@ class HitsService:
 
     def told(self, caller: NodeId) -> bytes:
         """The answer to `hits.get`, for who may edit rules; raises Refused."""
-        if not self.statements.roles.may_edit(caller, self.ca_nodes()):
-            raise Refused(
-                f"{self.members.named(caller)} is no operator, and is told its own hits alone: pulse acl hits --here\n"
-                f"Make it one, on the CA: pulse ca grant {caller[:SHORT_ID]} operator"
-            )
+        so = "and is told its own hits alone: pulse acl hits --here"
+        self.statements.roles.check_editor(caller, self.ca_nodes(), self.members.named(caller), so)
         return pack(sums(self.tally))
 
     # Asked by people

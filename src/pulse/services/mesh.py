@@ -82,7 +82,7 @@ class MeshService:
     """Seconds a change of the peer table may wait for others."""
     trust_changed: Callable[[], None]
     """Tells the data plane whom to believe from now on."""
-    rules_changed: Callable[[], None] = lambda: None
+    statements_changed: Callable[[], None] = lambda: None
     """Called when other roles or another network config came into force."""
     policy_changed: Callable[[], None] = lambda: None
     """Called when the data plane was told other rules: by a config, a node that was met, or the time."""
@@ -154,7 +154,7 @@ class MeshService:
         made = self.mesh.object_made(kind, data, _now())
         self.perform(effect for effect in made if not isinstance(effect, Store))
         self.witness([effect for effect in made if isinstance(effect, Store)])
-        self.rules_changed()
+        self.statements_changed()
 
     async def leave(self) -> None:
         """Tell the neighbours that we go, and pass on what still comes while they look for other ways."""
@@ -233,7 +233,7 @@ class MeshService:
                 extra={"object": type(stored).__name__.removeprefix("Store").lower(), "error": str(error)},
             )
         if isinstance(stored, StoreRoles | StoreConfig):
-            self.rules_changed()
+            self.statements_changed()
 
     def _store(self, stored: Store) -> None:
         match stored:

@@ -19,7 +19,7 @@ from pulse.core import messages
 from pulse.core.events import Event, Kind
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName, Wire
-from pulse.core.types import SHORT_ID, NodeId, ShortText
+from pulse.core.types import NodeId, ShortText
 from pulse.errors import ConfigError, PulseError, Refused
 from pulse.net.links import Rpc
 from pulse.schemas.operating import Reloaded, RemoteSettings, Restarting, RestartRequest, Value
@@ -156,11 +156,8 @@ class RemoteService:
             raise
 
     def _check_operator(self, caller: NodeId, what: str) -> None:
-        if not self.mesh.statements.roles.may_edit(caller, self.mesh.ca_nodes()):
-            raise Refused(
-                f"{self._name(caller)} is no operator, so {self._me()} takes no {what} of it.\n"
-                f"Make it one, on the CA: pulse ca grant {caller[:SHORT_ID]} operator"
-            )
+        so = f"so {self._me()} takes no {what} of it."
+        self.mesh.statements.roles.check_editor(caller, self.mesh.ca_nodes(), self._name(caller), so)
 
     def _check_settings(self) -> None:
         """Raise ConfigError if a node could not start with the settings as they are now."""

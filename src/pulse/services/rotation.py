@@ -23,6 +23,7 @@ from pulse.core.types import NodeId
 from pulse.errors import Conflict, PulseError, Refused
 from pulse.schemas.cert import AwaitedNode, CaRotation
 from pulse.store import authority, succession
+from pulse.store import rotation as store
 from pulse.store.authority import HeldCa
 from pulse.store.succession import Succession
 
@@ -115,7 +116,7 @@ class RotationService:
                 "See how far it is: pulse ca rotate --status"
             )
         self.check_current()
-        authority.begin_succession(self.data_dir, self.ca.issuer, clock.wall())
+        store.begin(self.data_dir, self.ca.issuer, clock.wall())
         self._reopen()
         self._begin()
         # First of all: whatever refuses now is tried again.
@@ -165,9 +166,9 @@ class RotationService:
     def _take(self, step: Step) -> None:
         """On disk first."""
         if step is Step.RENEWING:
-            authority.sign_with_next_key(self.data_dir)
+            store.sign_with_next_key(self.data_dir)
         else:
-            authority.retire_key(self.data_dir)
+            store.retire_key(self.data_dir)
         self._held = succession.read(self.data_dir / authority.DIRECTORY)
         self._reopen()
         log.info("CA key replaced one step further", extra={"step": step.value})
@@ -181,7 +182,7 @@ class RotationService:
             for each in self.signers:
                 each.resign()
         if held.step is Step.RETIRING:
-            authority.finish_succession(self.data_dir)
+            store.finish(self.data_dir)
             self._begin()
             self._reopen()
 

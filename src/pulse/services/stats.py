@@ -16,8 +16,9 @@ from pulse.core.network.tally import Tally
 from pulse.core.stats import COUNTERS, NOTHING, Counts, Meter, Row, Rows, most_first, read_rows, row, rows, together
 from pulse.core.trust.identity import node_bytes, node_from_bytes
 from pulse.core.trust.members import Members
-from pulse.core.types import SHORT_ID, NodeId
-from pulse.errors import LinkError, Refused
+from pulse.core.trust.roles import no_operator
+from pulse.core.types import NodeId
+from pulse.errors import LinkError
 from pulse.net.links import PeerTraffic, Rpc
 from pulse.schemas.scribe import Traffic
 from pulse.schemas.stats import Stats, StatsQuery, TrafficRow
@@ -98,11 +99,8 @@ class StatsService:
 
     async def by_peer(self, caller: NodeId, _: bytes) -> bytes:
         """The RPC `stats.peers`, on any node, for who may edit: it tells who talks to whom. Raises Refused."""
-        if not self._may_know(caller):
-            raise Refused(
-                f"{self.members.named(caller)} is no operator, and is told its own traffic alone: pulse stats\n"
-                f"Make it one, on the CA: pulse ca grant {caller[:SHORT_ID]} operator"
-            )
+        so = "and is told its own traffic alone: pulse stats"
+        self.statements.roles.check_editor(caller, self.ca_nodes(), self.members.named(caller), so)
         return pack(Rows(self._rows_by_peer()))
 
     # Asked by people
@@ -183,8 +181,7 @@ class StatsService:
         return self._summed_by(
             scribe,
             found.rows,
-            f"this node is no operator, and {label}, the scribe, tells it its own traffic alone.\n"
-            f"Make it one, on the CA: pulse ca grant {self.me[:SHORT_ID]} operator",
+            no_operator(self.me, "this node", f"and {label}, the scribe, tells it its own traffic alone."),
         )
 
     def _fresh_rows(self) -> list[Row]:

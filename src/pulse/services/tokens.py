@@ -117,11 +117,8 @@ class TokensService:
 
     async def answer(self, caller: NodeId, body: bytes) -> bytes:
         """The RPC `tokens`, on the CA, for scribe and operators. Raises what the methods raise, or ProtocolError."""
-        if not self.statements.roles.may_edit(caller, self.ca_nodes()):
-            raise Refused(
-                f"{self.members.named(caller)} is neither the scribe nor an operator, so the CA shows it no tokens.\n"
-                f"Make it one, on the CA: pulse ca grant {caller[:SHORT_ID]} operator"
-            )
+        called = self.members.named(caller)
+        self.statements.roles.check_editor(caller, self.ca_nodes(), called, "so the CA shows it no tokens.")
         asked = unpack(_asked, body, "tokens wanted", _ASKED_LIMIT)
         log.info("tokens asked for", extra={"node": caller[:SHORT_ID], "what": asked.what[:16]})
         return msgspec.json.encode(await self._done(asked))

@@ -8,8 +8,8 @@ import pytest
 
 from pulse.core.network.hosttext import Host
 from pulse.core.network.proxying import Answer, ProxyRefused
-from pulse.core.network.whereabouts import LONGEST_CHAIN, Place, RangeExits, Whereabouts
-from pulse.core.network.zones import ZoneRecord
+from pulse.core.network.whereabouts import Place, RangeExits, Whereabouts
+from pulse.core.network.zones import LONGEST_CHAIN, ZoneRecord
 from pulse.core.trust.identity import mesh_prefix
 from pulse.core.trust.members import Members
 from pulse.core.types import NodeId
@@ -142,9 +142,11 @@ def test_aliases_that_lead_round_end() -> None:
     circle = records("a.pulse CNAME b.pulse", "b.pulse CNAME a.pulse")
     assert refusal(whereabouts(*circle), "a.pulse")[0] is Answer.HOST_UNREACHABLE
 
-    chain = records(*(f"n{i}.pulse CNAME n{i + 1}.pulse" for i in range(LONGEST_CHAIN - 1)))
-    last = f"n{LONGEST_CHAIN - 1}.pulse A {V4}"
-    assert whereabouts(*chain, *records(last)).find("n0.pulse").node == VM.node_id
+    chain = records(*(f"n{i}.pulse CNAME n{i + 1}.pulse" for i in range(LONGEST_CHAIN)))
+    last = f"n{LONGEST_CHAIN}.pulse A {V4}"
+    assert whereabouts(*chain, *records(last)).find("n0.pulse").node == VM.node_id, "as many as a config may have"
+    longer = records("n.pulse CNAME n0.pulse", last)
+    assert refusal(whereabouts(*chain, *longer), "n.pulse")[0] is Answer.HOST_UNREACHABLE
 
 
 def test_an_exit_is_that_of_the_narrowest_range_and_one_that_is_away_is_not_gone_around() -> None:

@@ -155,3 +155,12 @@ def test_the_scribe_operators_and_the_ca_edit_and_nobody_else() -> None:
     roles = Roles(2, node("a"), 1, frozenset({node("b")}), public_bytes(key("a")))
     able = [name for name in "abcd" if roles.may_edit(node(name), {node("c")})]
     assert able == ["a", "b", "c"]
+
+
+def test_who_is_neither_scribe_nor_operator_nor_ca_is_told_who_makes_it_one() -> None:
+    roles = Roles(1, node("scribe"), 1, frozenset({node("operator")}))
+    for each in ("scribe", "operator", "ca"):
+        roles.check_editor(node(each), {node("ca")}, each, "so it is told nothing.")
+    told = rf"^cam is no operator, so it is told nothing\.\nMake it one, on the CA: pulse ca grant {node('cam')[:12]}"
+    with pytest.raises(Refused, match=told):
+        roles.check_editor(node("cam"), {node("ca")}, "cam", "so it is told nothing.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, NamedTuple
 
-from pulse.core.network.zones import ALIKE_LIMIT, DOMAIN, Kind, ZoneRecord, usable
+from pulse.core.network.zones import ALIKE_LIMIT, DOMAIN, Kind, Labels, Records, ZoneRecord, usable
 from pulse.core.types import LEAST_PREFIX, SHORT_ID, NodeId
 
 PTR: Final = "PTR"
@@ -20,11 +20,6 @@ _TCP: Final = "_tcp"
 _V4_SUFFIX: Final = ("in-addr", "arpa")
 _V6_SUFFIX: Final = ("ip6", "arpa")
 _ADDRESSES: Final = frozenset({str(Kind.A), str(Kind.AAAA)})
-
-Labels = tuple[str, ...]
-"""A name in lower case, the outermost label last."""
-
-Records = Sequence[ZoneRecord]
 
 
 class Offer(NamedTuple):

@@ -29,8 +29,8 @@ from dnslib import (
     DNSRecord,
 )
 
-from pulse.core.network.directory import Directory, Labels, Records
-from pulse.core.network.zones import DOMAIN, LONGEST_CHAIN, TTL, Kind, ZoneRecord
+from pulse.core.network.directory import Directory
+from pulse.core.network.zones import DOMAIN, TTL, Kind, Labels, Records, ZoneRecord, alias_among, trail
 
 UDP_LIMIT: Final = 1232
 """Bytes of an answer in one datagram: every path carries that whole (DNS flag day 2020)."""
@@ -177,23 +177,20 @@ def _answer(directory: Directory, query: _Query) -> _Answer:
     if kind == _ANY and found is not None:
         # RFC 8482: whoever asks for all there is means no harm, or much; both are told the same little.
         return _Answer(answers=[RR(query.question.qname, _HINFO, ttl=TTL, rdata=RD(_RFC8482))])
-    return _looked_up(directory, query, found, apex)
+    return _looked_up(directory, query, labels)
 
 
-def _looked_up(directory: Directory, query: _Query, found: Records | None, apex: Labels) -> _Answer:
+def _looked_up(directory: Directory, query: _Query, labels: Labels) -> _Answer:
     """Of a name that is in a zone of ours; an alias is followed as long as it stays in one."""
     wanted = _TYPES.get(query.question.qtype)
-    owner, answers = query.question.qname, list[Any]()
-    for _ in range(LONGEST_CHAIN + 1):
-        alias = next((each for each in found or () if each.kind == Kind.CNAME), None)
-        if alias is None or wanted == Kind.CNAME:
-            break
-        answers.append(_resource(owner, alias))
-        labels = tuple(alias.value.split("."))
-        outer = directory.apex(labels)
-        if outer is None:
-            return _Answer(answers=answers)
-        owner, found, apex = _name(alias.value), directory.at(labels), outer
+    passed = [(labels, directory.at(labels))] if wanted == Kind.CNAME else trail(labels, directory.at)
+    owners = [query.question.qname, *(_name(".".join(each)) for each, _ in passed[1:])]
+    aliases = [alias_among(said) for _, said in passed[:-1]]
+    answers = [_resource(owner, alias) for owner, alias in zip(owners, aliases, strict=False) if alias]
+    (end, found), owner = passed[-1], owners[-1]
+    apex = directory.apex(end)
+    if apex is None:
+        return _Answer(answers=answers)
     said = [each for each in found or () if each.kind == wanted]
     answers += [_resource(owner, each) for each in said]
     if said:

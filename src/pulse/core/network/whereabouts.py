@@ -15,16 +15,13 @@ from pulse.core.network.destinations import IPAddress
 from pulse.core.network.hosttext import Host, check_address, is_bare_id
 from pulse.core.network.proxying import Answer, ProxyRefused
 from pulse.core.network.ranges import Range
-from pulse.core.network.zones import DOMAIN, Kind, ZoneRecord, usable
+from pulse.core.network.zones import DOMAIN, Kind, Labels, Records, ZoneRecord, alias_among, trail, usable
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.members import Members
 from pulse.core.types import NodeId
 from pulse.errors import Conflict, NotFound, Refused
 
 _INTERNET: Final[Sequence[Range]] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
-
-LONGEST_CHAIN: Final = 8
-"""Aliases of zone records that lead on to one another."""
 
 
 class Place(NamedTuple):
@@ -93,16 +90,17 @@ class Whereabouts:
 
     def _followed(self, name: str) -> Host:
         """What zone records make of a name: an address, or the name at the end of its aliases."""
-        for _ in range(LONGEST_CHAIN):
-            records = usable(each for each in self.zones() if each.name == name)
-            address = next((each.value for each in records if each.kind in (Kind.A, Kind.AAAA)), None)
-            alias = next((each.value for each in records if each.kind == Kind.CNAME), None)
-            if address is not None:
-                return ip_address(address)
-            if alias is None:
-                return name
-            name = alias
-        raise ProxyRefused(Answer.HOST_UNREACHABLE, f"{shortened(name)} is an alias of an alias, and so on")
+
+        def said(of: Labels) -> Records:
+            return usable(each for each in self.zones() if each.name == ".".join(of))
+
+        end, records = trail(tuple(name.split(".")), said)[-1]
+        address = next((each.value for each in records or () if each.kind in (Kind.A, Kind.AAAA)), None)
+        if address is not None:
+            return ip_address(address)
+        if alias_among(records):
+            raise ProxyRefused(Answer.HOST_UNREACHABLE, f"{shortened(name)} is an alias of an alias, and so on")
+        return ".".join(end)
 
     def _at(self, address: IPAddress) -> Place:
         _check(address)

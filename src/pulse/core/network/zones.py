@@ -38,6 +38,11 @@ TXT_LIMIT: Final = 255
 
 _NAME_LIMIT: Final = 253
 LONGEST_CHAIN: Final = 8
+"""Aliases that lead on to one another."""
+
+Labels = tuple[str, ...]
+"""A name in lower case, the outermost label last."""
+
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _SRV = re.compile(r"(\d{1,5})\s+(\d{1,5})\s+(\d{1,5})\s+(\S+)")
 _HIGHEST: Final = 65535
@@ -63,6 +68,10 @@ class ZoneRecord(Wire, frozen=True):
     value: Text
     """An address; a whole name; a text; or for SRV `priority weight port name`."""
     ttl: U32 = TTL
+
+
+Records = Sequence[ZoneRecord]
+"""What is said of one name."""
 
 
 Zones = Annotated[list[ZoneRecord], msgspec.Meta(max_length=RECORDS_LIMIT)]
@@ -159,6 +168,23 @@ def _is_written(record: ZoneRecord) -> bool:
         return written(record) == record
     except Refused:
         return False
+
+
+def trail(name: Labels, at: Callable[[Labels], Records | None]) -> list[tuple[Labels, Records | None]]:
+    """A name and what is said of it, then of what it is an alias of, and so on; `LONGEST_CHAIN` aliases at the most.
+
+    `at` says what is said of a name: None if there is none such.
+    """
+    passed = [(name, at(name))]
+    while len(passed) <= LONGEST_CHAIN and (alias := alias_among(passed[-1][1])) is not None:
+        following = tuple(alias.value.split("."))
+        passed.append((following, at(following)))
+    return passed
+
+
+def alias_among(said: Records | None) -> ZoneRecord | None:
+    """The record that makes a name an alias, if one does."""
+    return next((each for each in said or () if each.kind == Kind.CNAME), None)
 
 
 def _check_ends(aliases: Mapping[str, str]) -> None:

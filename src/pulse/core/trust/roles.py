@@ -16,7 +16,7 @@ from pulse.core.messages import U53, ObjectKind, Wire, pack, unpack
 from pulse.core.trust.certificates import Authority
 from pulse.core.trust.identity import Signer, node_bytes, node_from_bytes, node_id, public_bytes
 from pulse.core.trust.signed import OBJECT_LIMIT, Comparison, compare, seal, unseal
-from pulse.core.types import Digest, Network, NodeId
+from pulse.core.types import SHORT_ID, Digest, Network, NodeId
 from pulse.errors import NotFound, Refused
 
 OPERATORS_LIMIT: Final = 256
@@ -43,6 +43,11 @@ class _Roles(Wire, frozen=True):
 _payloads = msgspec.msgpack.Decoder(_Roles)
 
 
+def no_operator(node: NodeId, called: str, so: str) -> str:
+    """Says that a node is no operator, what comes of that, and who makes it one."""
+    return f"{called} is no operator, {so}\nMake it one, on the CA: pulse ca grant {node[:SHORT_ID]} operator"
+
+
 @dataclass(frozen=True, slots=True)
 class Roles:
     """The roles of a network; before the first object is made: epoch 0, nobody."""
@@ -61,6 +66,11 @@ class Roles:
     def may_edit(self, node: NodeId, ca_nodes: Collection[NodeId]) -> bool:
         """True if the scribe takes edits of `node`: its own, an operator's, and the CA's, which makes operators."""
         return node == self.scribe or node in self.operators or node in ca_nodes
+
+    def check_editor(self, node: NodeId, ca_nodes: Collection[NodeId], called: str, so: str) -> None:
+        """Raise Refused, with the next step, unless the scribe takes edits of `node`; `so` says what comes of that."""
+        if not self.may_edit(node, ca_nodes):
+            raise Refused(no_operator(node, called, so))
 
     def granted(
         self, node: NodeId, role: Role, public_key: bytes, base: tuple[int, int, bytes] | None = None

@@ -200,8 +200,8 @@ class AclService:
             dry_run=dry_run,
             opens=bool(before.config.acl) and not after.config.acl,
             rule=self._edited(before, after, edit),
-            gained=[self._pair(each) for each in found.gained],
-            lost=[self._pair(each) for each in found.lost],
+            gained=[self._pair(each, found.named) for each in found.gained],
+            lost=[self._pair(each, found.named) for each in found.lost],
             gained_pairs=found.gained_pairs,
             lost_pairs=found.lost_pairs,
             whole=found.whole,
@@ -229,9 +229,9 @@ class AclService:
         elsewhere = {printable(each.id) for each in other.config.tests}
         return next((each for each in self._tests(one) if each.id not in elsewhere), None)
 
-    def _pair(self, change: Change) -> PairChange:
+    def _pair(self, change: Change, named: Sequence[int]) -> PairChange:
         label = self.mesh.members.label_of
-        return PairChange(label(change.source.node), label(change.destination.node), flows_text(change.flows))
+        return PairChange(label(change.source.node), label(change.destination.node), flows_text(change.flows, named))
 
     def _rule(self, rules: Sequence[Rule], place: int) -> RuleView:
         rule = rules[place]

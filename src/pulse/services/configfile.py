@@ -3,7 +3,7 @@
 Invariant: what a file says is read on the very config it is compared with, and made of that one whole or not at all.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -109,16 +109,16 @@ class ConfigFileService:
                 ConfigChange(each.section, each.change.value, each.line, each.was) for each in compared(before, after)
             ],
             opens=bool(before.config.acl) and not after.config.acl,
-            gained=[self._pair(each) for each in found.gained],
-            lost=[self._pair(each) for each in found.lost],
+            gained=[self._pair(each, found.named) for each in found.gained],
+            lost=[self._pair(each, found.named) for each in found.lost],
             gained_pairs=found.gained_pairs,
             lost_pairs=found.lost_pairs,
             whole=found.whole,
         )
 
-    def _pair(self, change: Change) -> PairChange:
+    def _pair(self, change: Change, named: Sequence[int]) -> PairChange:
         label = self.members.label_of
-        return PairChange(label(change.source.node), label(change.destination.node), flows_text(change.flows))
+        return PairChange(label(change.source.node), label(change.destination.node), flows_text(change.flows, named))
 
 
 # Writing

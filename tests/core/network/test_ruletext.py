@@ -77,6 +77,19 @@ def test_flows_are_told_together_where_they_are_alike(flows: Flows, text: str) -
     assert flows_text(flows) == text
 
 
+@pytest.mark.parametrize(
+    ("flows", "named", "text"),
+    [
+        ({OTHERS: ALL, PORTLESS: ALL, 6: ((0, 5431), (5433, 65535))}, [6], "all but tcp 5432"),
+        ({OTHERS: ALL, PORTLESS: ALL}, [6], "all but tcp"),
+        ({OTHERS: ALL, PORTLESS: ALL, 6: ((0, 21), (23, 65535))}, [1, 6, 58], "all but icmp; tcp 22"),
+        ({OTHERS: ALL, PORTLESS: ALL, 17: ALL}, [17, OTHERS, PORTLESS], "all"),
+    ],
+)
+def test_what_is_nearly_all_is_told_by_what_is_not(flows: Flows, named: list[int], text: str) -> None:
+    assert flows_text(flows, named) == text
+
+
 @given(st.lists(st.integers(0, 255) | st.sampled_from([1, 6, 17, 58]), max_size=6, unique=True))
 def test_protocols_come_back_in_the_order_in_which_they_were(protocols: list[int]) -> None:
     assert parse_protocols(protocol_words(protocols)) == protocols

@@ -49,6 +49,8 @@ class Difference:
     lost_pairs: int = 0
     whole: bool = True
     """All pairs are counted; else there are more."""
+    named: tuple[int, ...] = field(default=(), compare=False)
+    """Protocols that some rule names: what is not said of one of them is not gained, or not lost."""
 
 
 def compare(before: Rulebook, after: Rulebook, most: int) -> Difference:
@@ -57,11 +59,11 @@ def compare(before: Rulebook, after: Rulebook, most: int) -> Difference:
     gained, lost = _Pairs(most), _Pairs(most)
     for sources, destinations, key in comparison.touched():
         if len(comparison.known) >= MOST_COMPARED:
-            return Difference(gained.told, lost.told, gained.count, lost.count, whole=False)
+            return Difference(gained.told, lost.told, gained.count, lost.count, False, comparison.named)
         for flows, pairs in zip(comparison.changed(key), (gained, lost), strict=True):
             if flows:
                 pairs.add(sources, destinations, flows)
-    return Difference(gained.told, lost.told, gained.count, lost.count)
+    return Difference(gained.told, lost.told, gained.count, lost.count, True, comparison.named)
 
 
 def anything(book: Rulebook, fitting: int) -> bool:
@@ -79,7 +81,7 @@ class _Comparison:
 
     def __init__(self, before: Rulebook, after: Rulebook) -> None:
         self._books = before, after
-        self._protocols = _named([*before.rules, *after.rules])
+        self.named = tuple(_named([*before.rules, *after.rules]))
         self._head, self._tail = _common(before.rules, after.rules)
         self._opened = bool(before.rules) != bool(after.rules)
         self.known: dict[_Key, tuple[Flows, Flows]] = {}
@@ -102,7 +104,7 @@ class _Comparison:
     def changed(self, key: _Key) -> tuple[Flows, Flows]:
         """What is gained and lost where these rules fit."""
         if key not in self.known:
-            old, new = (_flows(book, bits, self._protocols) for book, bits in zip(self._books, key, strict=True))
+            old, new = (_flows(book, bits, self.named) for book, bits in zip(self._books, key, strict=True))
             self.known[key] = _less(new, old), _less(old, new)
         return self.known[key]
 
@@ -176,14 +178,14 @@ def _ports(rules: Sequence[Rule], protocol: int) -> Spans:
         taken = _both(left, joined(rule.ports)) if rule.ports else left
         if rule.allow:
             allowed += taken
-        left = _without(left, taken)
+        left = without(left, taken)
         if not left:
             break
     return joined(allowed)
 
 
 def _less(flows: Flows, others: Flows) -> Flows:
-    rest = {protocol: _without(spans, others.get(protocol, ())) for protocol, spans in flows.items()}
+    rest = {protocol: without(spans, others.get(protocol, ())) for protocol, spans in flows.items()}
     return {protocol: spans for protocol, spans in rest.items() if spans}
 
 
@@ -207,7 +209,8 @@ def _both(one: Spans, other: Spans) -> Spans:
     )
 
 
-def _without(spans: Spans, taken: Spans) -> Spans:
+def without(spans: Spans, taken: Spans) -> Spans:
+    """The ports of one that are not of the other."""
     left = list(spans)
     for least, most in taken:
         left = [

@@ -10,7 +10,7 @@ from typing import Final
 
 from pulse.core.messages import printable
 from pulse.core.network.policy import WITH_PORTS, Rule
-from pulse.core.network.reach import ALL, OTHERS, PORTLESS, Flows, Spans
+from pulse.core.network.reach import ALL, OTHERS, PORTLESS, Flows, Spans, without
 from pulse.errors import ConfigError, Refused
 
 ICMP: Final = (1, 58)
@@ -105,10 +105,20 @@ def ports_text(ports: Iterable[tuple[int, int]]) -> str:
     return ",".join(f"{low}" if low == high else f"{low}-{high}" for low, high in ports)
 
 
-def flows_text(flows: Flows) -> str:
-    """What passes between two nodes: `all`, `tcp 22,443`, `ports 53; icmp`."""
-    if OTHERS in flows and PORTLESS in flows and all(spans == ALL for spans in flows.values()):
-        return "all"
+def flows_text(flows: Flows, named: Iterable[int] = ()) -> str:
+    """What passes between two nodes: `all`, `all but tcp 22`, `tcp 22,443`, `ports 53; icmp`.
+
+    `named` are the protocols that were looked at each by itself, be they among the flows or not.
+    """
+    if flows.get(OTHERS) == flows.get(PORTLESS) == ALL:
+        rest = {each: without(ALL, flows.get(each, ())) for each in sorted({*named, *flows})}
+        missing = {each: spans for each, spans in rest.items() if spans}
+        return f"all but {_together(missing)}" if missing else "all"
+    return _together(flows)
+
+
+def _together(flows: Flows) -> str:
+    """Protocols with the same ports are told as one."""
     alike: dict[Spans, list[int]] = {}
     for protocol, spans in flows.items():
         alike.setdefault(spans, []).append(protocol)

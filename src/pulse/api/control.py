@@ -3,27 +3,37 @@
 Invariant: a resource is a service of `pulse.services`, or stands for one elsewhere; every method may raise PulseError.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from pulse.schemas.cert import FleetCertificate, Rotation
-from pulse.schemas.config import TemplateStore, WholeFile
-from pulse.schemas.dns import ZoneStore
+from pulse.api.governance import (
+    Acls,
+    Bulk,
+    CaLog,
+    HitCounts,
+    Keys,
+    Names,
+    Revoker,
+    Roles,
+    Rotation,
+    Routes,
+    TemplateStore,
+    Tokens,
+    WholeConfig,
+    WholeFile,
+    ZoneStore,
+)
+from pulse.schemas.cert import FleetCertificate
 from pulse.schemas.events import Events, EventsQuery, Moment, MomentQuery
-from pulse.schemas.journal import JournalCheck, JournalEntry
-from pulse.schemas.names import NameRequest, NodeNaming, TagRequest
+from pulse.schemas.journal import JournalCheck
 from pulse.schemas.node import CertificateInfo, NodeIdentity, PingReply, PingRequest, Stopping
 from pulse.schemas.operating import Checkup, Reloaded, RemoteSettings, Restarting, RestartRequest
 from pulse.schemas.paths import Trace, TraceRequest, Why, WhyRequest
 from pulse.schemas.pin import PinInfo, PinRequest, UnpinRequest
-from pulse.schemas.policy import Acls, HitCounts
-from pulse.schemas.resolver import Resolver
-from pulse.schemas.revoke import Revoked, RevokeRequest
-from pulse.schemas.roles import RoleRequest, RolesInfo
-from pulse.schemas.routes import Routes
-from pulse.schemas.scribe import ApiKeyCreated, ApiKeyInfo, ApiKeyRequest, Bulk, MeshState
-from pulse.schemas.stats import MetricsTold, StatsTold
-from pulse.schemas.tokens import Invite, MasterToken, TokenCreated, TokenInfo, TokenRequest
+from pulse.schemas.resolver import ResolverInfo
+from pulse.schemas.scribe import MeshState
+from pulse.schemas.stats import Family, Samples, Stats, StatsQuery
 
 
 class Node(Protocol):
@@ -82,94 +92,6 @@ class Pins(Protocol):
         ...
 
 
-class Tokens(Protocol):
-    """Join tokens, where they are kept."""
-
-    async def create(self, wanted: TokenRequest) -> TokenCreated:
-        """Make one."""
-        ...
-
-    async def invite(self, wanted: TokenRequest) -> Invite:
-        """Make a line to paste on the next machine."""
-        ...
-
-    async def all(self) -> list[TokenInfo]:
-        """Every token, oldest first."""
-        ...
-
-    async def revoke(self, prefix: str) -> TokenInfo:
-        """End one."""
-        ...
-
-    async def master(self) -> MasterToken:
-        """The token this CA always accepts."""
-        ...
-
-
-class Names(Protocol):
-    """Names and tags of nodes."""
-
-    async def set_name(self, wanted: NameRequest) -> NodeNaming:
-        """Name a node."""
-        ...
-
-    async def add_tag(self, wanted: TagRequest) -> NodeNaming:
-        """Give a node a tag."""
-        ...
-
-    async def remove_tag(self, wanted: TagRequest) -> NodeNaming:
-        """Take a tag from a node."""
-        ...
-
-
-class Roles(Protocol):
-    """Who may do what for the network."""
-
-    async def roles(self) -> RolesInfo:
-        """Who has which role."""
-        ...
-
-    async def grant(self, wanted: RoleRequest) -> RolesInfo:
-        """Give a node a role."""
-        ...
-
-    async def ungrant(self, wanted: RoleRequest) -> RolesInfo:
-        """Take a role from a node."""
-        ...
-
-
-class Revoker(Protocol):
-    """Who shuts nodes out."""
-
-    async def revoke(self, wanted: RevokeRequest) -> Revoked:
-        """Shut a node out for good."""
-        ...
-
-
-class WholeConfig(Protocol):
-    """The network config as a whole."""
-
-    async def get(self) -> tuple[tuple[int, int], dict[str, Any]]:
-        """Number and content of the one in force."""
-        ...
-
-    async def put(self, wanted: dict[str, Any], base: tuple[int, int] | None) -> tuple[tuple[int, int], dict[str, Any]]:
-        """Put another one in its place."""
-        ...
-
-
-class CaLog(Protocol):
-    """The CA's journal."""
-
-    async def entries(self, after: int, limit: int) -> list[JournalEntry]:
-        """Entries after number `after`, oldest first."""
-        ...
-
-    async def verify(self) -> JournalCheck:
-        """Walk its hash chain."""
-        ...
-
-
 class History(Protocol):
     """This node's journal."""
 
@@ -214,19 +136,35 @@ class Remote(Protocol):
         ...
 
 
-class Keys(Protocol):
-    """The keys to the API over TCP."""
+class StatsTold(Protocol):
+    """Who tells of traffic."""
 
-    async def create(self, wanted: ApiKeyRequest) -> ApiKeyCreated:
-        """Make one."""
+    async def stats(self, wanted: StatsQuery) -> Stats:
+        """Traffic by node, or of one node by peer."""
         ...
 
-    async def all(self) -> list[ApiKeyInfo]:
-        """Every key, oldest first."""
+
+class MetricsTold(Protocol):
+    """Who tells metrics."""
+
+    async def metrics(self) -> Mapping[Family, Samples]:
+        """Every family there is, with its samples now."""
         ...
 
-    async def revoke(self, named: str) -> ApiKeyInfo:
-        """End one."""
+
+class Resolver(Protocol):
+    """Who tells this machine's resolver of the node."""
+
+    async def state(self) -> ResolverInfo:
+        """How it is now."""
+        ...
+
+    async def set_up(self) -> ResolverInfo:
+        """Tell it, now and at every start."""
+        ...
+
+    async def take_back(self) -> ResolverInfo:
+        """Leave it as it was before."""
         ...
 
 

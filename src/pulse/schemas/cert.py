@@ -3,7 +3,7 @@
 Fields are append-only, as in `pulse.schemas.structs`. Invariant: none of it holds a secret.
 """
 
-from typing import Literal, Protocol
+from typing import Literal
 
 from pulse.schemas.structs import View
 
@@ -90,15 +90,3 @@ class SignedCertificate(View, frozen=True):
     v4: str
     not_after: float
     pem: str
-
-
-class Rotation(Protocol):
-    """The replacement of the CA's key, on the CA."""
-
-    async def status(self) -> CaRotation:
-        """How far it is."""
-        ...
-
-    async def rotate(self) -> CaRotation:
-        """Begin it."""
-        ...

@@ -3,7 +3,7 @@
 Fields are append-only, and stand in the order in which a file has them; what is left out is as the field says.
 """
 
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import msgspec
 
@@ -169,35 +169,3 @@ class TemplateRef(Body, frozen=True):
 
 Version = tuple[int, int]
 """Of a network config: scribe epoch and generation."""
-
-
-class WholeFile(Protocol):
-    """What can be asked of the whole config as a file: `services/configfile.py` answers."""
-
-    async def export(self) -> tuple[Version, ConfigFile]:
-        """Number and content of the config in force."""
-        ...
-
-    async def plan(self, wanted: ConfigWanted) -> ConfigPlan:
-        """What applying it would change."""
-        ...
-
-    async def apply(self, wanted: ConfigWanted, base: Version | None) -> ConfigPlan:
-        """Put it in place of the config in force, if that is still `base`."""
-        ...
-
-
-class TemplateStore(Protocol):
-    """What can be asked of templates: `services/templates.py` answers."""
-
-    async def all(self) -> list[TemplateView]:
-        """Every template, by name."""
-        ...
-
-    async def set(self, wanted: TemplateRequest) -> TemplateView:
-        """Have a template."""
-        ...
-
-    async def remove(self, wanted: TemplateRef) -> TemplateView:
-        """Take it away."""
-        ...

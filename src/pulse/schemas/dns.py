@@ -3,7 +3,7 @@
 Fields are append-only; what is left out is as the field says.
 """
 
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import msgspec
 
@@ -53,19 +53,3 @@ class ZoneChange(View, frozen=True, kw_only=True):
     records: list[RecordView]
     note: str = ""
     """What may not be meant; empty if nothing is odd."""
-
-
-class ZoneStore(Protocol):
-    """What can be asked of zone records: `services/zones.py` answers."""
-
-    async def all(self) -> list[RecordView]:
-        """Every record, by name."""
-        ...
-
-    async def add(self, wanted: RecordRequest) -> ZoneChange:
-        """Have a record."""
-        ...
-
-    async def remove(self, wanted: RecordRef) -> ZoneChange:
-        """Take records away."""
-        ...

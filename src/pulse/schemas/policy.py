@@ -3,7 +3,7 @@
 Fields are append-only; times are seconds since 1970, durations seconds; rules are numbered from 1 as they stand.
 """
 
-from typing import Annotated, Final, Literal, Protocol
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -278,55 +278,3 @@ class Hits(View, frozen=True):
     """The scribe, or this node alone."""
     here: bool
     rules: list[RuleHits]
-
-
-class HitCounts(Protocol):
-    """Who counts hits: `services/hits.py` answers, `api/hits.py` asks."""
-
-    async def hits(self, wanted: HitsQuery) -> Hits:
-        """Flows by rule."""
-        ...
-
-
-class Acls(Protocol):
-    """What can be asked of rules: `services/acls.py` answers, `api/acls.py` asks."""
-
-    async def policy(self) -> Policy:
-        """Rules, tests and groups in force."""
-        ...
-
-    async def explain(self, wanted: FlowRequest) -> FlowVerdict:
-        """Whether a flow is allowed, and why."""
-        ...
-
-    async def diff(self, wanted: RuleFile) -> PolicyChange:
-        """What would come of other rules."""
-        ...
-
-    async def add(self, wanted: RuleRequest) -> PolicyChange:
-        """Add a rule."""
-        ...
-
-    async def remove(self, wanted: RuleRef) -> PolicyChange:
-        """Take a rule away."""
-        ...
-
-    async def move(self, wanted: RuleMove) -> PolicyChange:
-        """Put a rule elsewhere."""
-        ...
-
-    async def add_test(self, wanted: AssertionRequest) -> PolicyChange:
-        """State what rules must always let pass, or never."""
-        ...
-
-    async def remove_test(self, wanted: AssertionRef) -> PolicyChange:
-        """State it no more."""
-        ...
-
-    async def set_group(self, wanted: GroupRequest) -> PolicyChange:
-        """Say who is in a group."""
-        ...
-
-    async def remove_group(self, wanted: GroupRef) -> PolicyChange:
-        """Take a group away."""
-        ...

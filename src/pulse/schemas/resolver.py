@@ -1,7 +1,5 @@
 """What the control API says of this machine's resolver."""
 
-from typing import Protocol
-
 from pulse.schemas.structs import View
 
 
@@ -18,19 +16,3 @@ class ResolverInfo(View, frozen=True):
     """`host:port` at which the resolver, or else any program here, asks this node; empty if it answers no DNS."""
     problem: str
     """Why it is not so just now, or does not help; empty if all is well."""
-
-
-class Resolver(Protocol):
-    """Who tells this machine's resolver of the node."""
-
-    async def state(self) -> ResolverInfo:
-        """How it is now."""
-        ...
-
-    async def set_up(self) -> ResolverInfo:
-        """Tell it, now and at every start."""
-        ...
-
-    async def take_back(self) -> ResolverInfo:
-        """Leave it as it was before."""
-        ...

@@ -3,7 +3,7 @@
 Fields are append-only.
 """
 
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -58,23 +58,3 @@ class RouteChange(View, frozen=True):
     name: str
     cidr: str
     version: str
-
-
-class Routes(Protocol):
-    """Routes beyond the mesh."""
-
-    async def all(self) -> list[RouteView]:
-        """Every range offered or approved."""
-        ...
-
-    async def add(self, wanted: RouteRequest) -> RouteChange:
-        """State and approve a route."""
-        ...
-
-    async def approve(self, wanted: RouteRef) -> RouteChange:
-        """Approve a range that a node offers."""
-        ...
-
-    async def remove(self, wanted: RouteRef) -> RouteChange:
-        """Take a route away, and its approval with it."""
-        ...

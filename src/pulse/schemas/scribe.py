@@ -4,7 +4,7 @@ mesh, and changes for many nodes at once.
 Fields are append-only, as in `pulse.schemas.structs`, all of which `pulse.schemas` keeps.
 """
 
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -118,11 +118,3 @@ class BulkDone(View, frozen=True):
     done: bool
     problems: dict[str, str] = {}
     """Why it was not done to a node that the pattern fits, by the node's id."""
-
-
-class Bulk(Protocol):
-    """Changes for many nodes."""
-
-    async def change(self, wanted: BulkRequest) -> BulkDone:
-        """Tag, untag or revoke all that a pattern fits."""
-        ...

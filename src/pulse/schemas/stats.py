@@ -5,7 +5,6 @@ Fields are append-only, as in `pulse.schemas.structs`. Bytes are those of IP pac
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from pulse.schemas.structs import Body, NodeText, View
 
@@ -49,14 +48,6 @@ class Stats(View, frozen=True):
     rows: list[TrafficRow]
 
 
-class StatsTold(Protocol):
-    """Who tells of traffic."""
-
-    async def stats(self, wanted: StatsQuery) -> Stats:
-        """Traffic by node, or of one node by peer."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Family:
     """A metric as the text format has it: what its samples have in common."""
@@ -70,11 +61,3 @@ class Family:
 
 Samples = Mapping[tuple[str, ...], float]
 """Values by those of the labels, in the order in which the family names them."""
-
-
-class MetricsTold(Protocol):
-    """Who tells metrics."""
-
-    async def metrics(self) -> Mapping[Family, Samples]:
-        """Every family there is, with its samples now."""
-        ...

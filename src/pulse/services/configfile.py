@@ -51,7 +51,7 @@ _Said = TypeVar("_Said")
 
 @dataclass(frozen=True, slots=True)
 class ConfigFileService:
-    """One node as a place to work on the whole config from; implements `pulse.schemas.config.WholeFile`."""
+    """One node as a place to work on the whole config from; implements `pulse.api.governance.WholeFile`."""
 
     statements: Statements
     members: Members

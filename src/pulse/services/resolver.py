@@ -36,7 +36,7 @@ class Device(Protocol):
 
 @dataclass(slots=True)
 class ResolverService:
-    """The resolver of this machine, as far as it is told of this node; implements `pulse.schemas.resolver.Resolver`."""
+    """The resolver of this machine, as far as it is told of this node; implements `pulse.api.control.Resolver`."""
 
     data_dir: Path
     servers: Sequence[str]

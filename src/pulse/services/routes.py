@@ -25,7 +25,7 @@ NOT_OFFERED = "no node offers {}. See what they offer: pulse route list"
 
 @dataclass(frozen=True, slots=True)
 class RoutesService:
-    """One node as a place to look at routes, and to edit them from; implements `pulse.schemas.routes.Routes`."""
+    """One node as a place to look at routes, and to edit them from; implements `pulse.api.governance.Routes`."""
 
     mesh: Mesh
     edit: Callable[[Edits], Awaitable[SignedConfig]]

@@ -17,7 +17,7 @@ from pulse.schemas.config import TemplateRef, TemplateRequest, TemplateView
 
 @dataclass(frozen=True, slots=True)
 class TemplatesService:
-    """One node as a place to work on templates from; implements `pulse.schemas.config.TemplateStore`."""
+    """One node as a place to work on templates from; implements `pulse.api.governance.TemplateStore`."""
 
     statements: Statements
     edit: Callable[[Edits], Awaitable[SignedConfig]]

@@ -21,7 +21,7 @@ _ADDRESSES = (Kind.A, Kind.AAAA, Kind.CNAME)
 
 @dataclass(frozen=True, slots=True)
 class ZonesService:
-    """One node as a place to work on zone records from; implements `pulse.schemas.dns.ZoneStore`."""
+    """One node as a place to work on zone records from; implements `pulse.api.governance.ZoneStore`."""
 
     statements: Statements
     members: Members

@@ -102,6 +102,7 @@ bench: setup $(STAMPS)/test
 	$(PY) bench/multipath.py
 	$(PY) bench/session.py
 	$(PY) bench/idle.py
+	$(PY) bench/cli.py
 	$(PY) bench/spread.py
 	$(PY) bench/revoked.py
 	PYTHONPATH=. $(PY) bench/gossip.py

@@ -3,11 +3,11 @@
 Invariant: an error names the setting as the person who wrote it knows it.
 """
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from pulse.config import CHANGED_FROM_AFAR, LOGIN_LIMIT, OFF, DnsService, NodeConfig, split
 from pulse.core import addresses
+from pulse.core.likeness import nearest
 from pulse.core.network.ranges import NODE_LIMIT, mesh_range, read_range
 from pulse.core.types import MOST_SERVICES, is_domain, is_network_name, is_node_name, is_service_name
 from pulse.errors import ConfigError, Refused
@@ -113,8 +113,9 @@ def _check_allowed(paths: Sequence[str], called: str) -> None:
 
 def near(word: str, known: Iterable[str]) -> str:
     """The hint that ends an error about a word nobody knows."""
-    found = difflib.get_close_matches(word, [*known], n=1)
-    return f". Did you mean: {found[0]}?" if found else f". Known are: {', '.join(known)}"
+    known = [*known]
+    found = nearest(word, known)
+    return f". Did you mean: {found}?" if found else f". Known are: {', '.join(known)}"
 
 
 def _peers(config: NodeConfig) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """`pulse logs`: the end of the file, followed into a new one, and nothing in it that moves a terminal."""
 
+import json
 import logging
 import subprocess
 from pathlib import Path
@@ -88,3 +89,13 @@ def test_follow_misses_no_line_though_files_are_begun_one_after_the_other(shell:
 
     assert lines == [f"line {number:040}\n" for number in range(1, 500)]
     assert len(list(shell.data_dir.iterdir())) > 5
+
+
+def test_json_has_time_level_and_text(shell: Shell, log: Path) -> None:
+    log.write_text('2026-11-22T10:00:00.123Z INFO link opened node=4b\nTraceback\n{"time":"t"}\n')
+
+    assert [json.loads(line) for line in shell.node("logs", "--json").out.splitlines()] == [
+        {"time": "2026-11-22T10:00:00.123Z", "level": "INFO", "text": "link opened node=4b"},
+        {"time": None, "level": None, "text": "Traceback"},
+        {"time": "t"},
+    ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pulse.cli.mistakes import check_peer, nearest
+from pulse.cli.mistakes import check_peer
 from pulse.errors import ConfigError
 from tests.cli.shell import Shell
 
@@ -33,10 +33,6 @@ def test_a_word_is_no_peer(word: str, said: str) -> None:
         check_peer(word, COMMANDS)
 
     assert said in str(refused.value)
-
-
-def test_nothing_is_near_to_nonsense() -> None:
-    assert nearest("xyzzy", COMMANDS) == ""
 
 
 @pytest.mark.parametrize(

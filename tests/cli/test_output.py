@@ -1,8 +1,11 @@
 """Tables, pairs and JSON, in a pipe and on a terminal."""
 
+import io
+
 import pytest
 
 from pulse.cli import output
+from pulse.wording import DASH
 
 HEADER = ("NODE", "RTT")
 ROWS = [("relay-01", "22.8 ms"), ("a", "8.1 ms")]
@@ -71,3 +74,21 @@ def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -
     assert output.is_colourful()
     monkeypatch.setenv("NO_COLOR", "1")
     assert not output.is_colourful()
+
+
+def test_json_is_escaped_where_utf8_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(output, "takes_utf8", lambda: False)
+    output.print_json({"a": [1, "ä😀"]})
+
+    assert capsys.readouterr().out == '{"a":[1,"\\u00e4\\ud83d\\ude00"]}\n'
+
+
+def test_what_a_locale_has_not_got_is_written_with_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(pipe, encoding="latin-1"))
+    output.write_plainly()
+    print(f"{DASH} a → b … ä 猫", flush=True)
+
+    assert pipe.getvalue().decode("latin-1") == "- a -> b ... ä ?\n"

@@ -110,3 +110,11 @@ async def test_keys_that_cannot_be_read_are_told_and_open_nothing(
 
     assert started(data_dir).judge(made.key) is None
     assert [record.message for record in caplog.records] == ["API keys lost"]
+
+
+async def test_a_mistyped_key_is_answered_with_the_nearest(data_dir: Path) -> None:
+    service = started(data_dir)
+    await service.create(ApiKeyRequest("grafana"))
+
+    with pytest.raises(NotFound, match="Did you mean grafana"):
+        await service.revoke("grafna")

@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from pulse.cli.argv import spelled_out, withdraw_secrets
 from pulse.cli.options import NodeFlags
+from pulse.cli.output import write_plainly
 from pulse.errors import ConfigError, PulseError
 
 GROUPS = {
@@ -167,6 +168,7 @@ def pulse(*peers: str, flags: NodeFlags | None = None) -> None:
 def main() -> None:
     """Run the command line; never returns."""
     arguments = sys.argv[1:]
+    write_plainly()
     try:
         withdraw_secrets(arguments)
         raise SystemExit(_caught(lambda: _run(arguments)))

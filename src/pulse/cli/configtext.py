@@ -3,7 +3,6 @@
 Invariant: what is written is read as the same, and what cannot be read is refused with its line.
 """
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ import msgspec
 
 from pulse import tomllines
 from pulse.cli.rulefile import text_of, timed
+from pulse.core.likeness import meant
 from pulse.errors import ConfigError, PulseError
 from pulse.schemas.config import ConfigFile
 
@@ -126,10 +126,9 @@ def _mistake(name: str, text: str, found: Mapping[str, Any], problem: str) -> st
     places = _places(text)
     if unknown := _UNKNOWN.fullmatch(problem):
         key, path = unknown[1], _path(unknown[2] or "")
-        near = difflib.get_close_matches(key, _keys(path), 1)
-        meant = f" Did you mean {near[0]}?" if near else f" There are: {', '.join(_keys(path))}"
+        hint = meant(key, _keys(path)) or f" There are: {', '.join(_keys(path))}"
         inside = f" in {_shown(path)}" if path else ""
-        return f'{name}{_line(places, (*path, key))}: unknown key "{key}"{inside}.{meant}'
+        return f'{name}{_line(places, (*path, key))}: unknown key "{key}"{inside}.{hint}'
     if "`settings`" in problem and not _path(problem.partition("$")[2]) and "settings" not in found:
         return f"{name} is not a whole network config: it has no [settings]. See one: pulse config export"
     placed = _PLACED.fullmatch(problem)

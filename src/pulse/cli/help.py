@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from pulse.cli.app import app
-from pulse.cli.mistakes import nearest
 from pulse.cli.output import print_table
+from pulse.core.likeness import nearest
 from pulse.errors import NotFound
 
 TOPICS: Final = (

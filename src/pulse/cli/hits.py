@@ -6,14 +6,16 @@ Invariant: what is shown says who counted it.
 from typing import Final
 
 from pulse.calls.acls import AclCalls
-from pulse.cli.output import print_json, print_table
+from pulse.cli import watching
+from pulse.cli.output import print_table
 from pulse.cli.values import DataDir, Json
+from pulse.cli.watching import Watch
 from pulse.client import connect
-from pulse.schemas.policy import HitsQuery, RuleHits
+from pulse.schemas.policy import Hits, HitsQuery, RuleHits
 from pulse.wording import DASH, moment
 
 
-def hits(*, here: bool = False, json: Json = False, data_dir: DataDir = None) -> None:
+def hits(*, here: bool = False, json: Json = False, watch: Watch = False, data_dir: DataDir = None) -> None:
     """Show how many flows each rule decided on at all nodes: the scribe sums what they report every ten seconds.
 
     A flow is counted where it begins, where it ends, and at relays between. Operators, the CA and the scribe are told.
@@ -24,10 +26,11 @@ def hits(*, here: bool = False, json: Json = False, data_dir: DataDir = None) ->
         Only those of this node, since it started.
     """
     with connect(data_dir) as client:
-        found = AclCalls(client).hits(HitsQuery(here))
-    if json:
-        print_json(found)
-        return
+        calls = AclCalls(client)
+        watching.show(lambda: calls.hits(HitsQuery(here)), _draw, json=json, watch=watch)
+
+
+def _draw(found: Hits) -> None:
     if found.open:
         print("no rules: everybody may reach everybody")
         return

@@ -5,7 +5,9 @@ Invariant: the file is read, whether the node runs or not; a file that was begun
 
 import contextlib
 import os
+import re
 import shutil
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -16,12 +18,15 @@ from typing import IO, Annotated, Final
 from cyclopts import Parameter
 
 from pulse.cli.detached import LOG_NAME
-from pulse.cli.values import DataDir
+from pulse.cli.output import print_json
+from pulse.cli.values import DataDir, Json
 from pulse.config import SERVICE_DATA_DIR, absolute
 from pulse.core.messages import printable
 from pulse.errors import ConfigError, NotFound, Refused
 
 UNIT: Final = "/etc/systemd/system/pulse.service"
+
+_LINE: Final = re.compile(r"(?P<time>\d{4}-\S+Z) (?P<level>[A-Z]+) (?P<text>.*)")
 
 EVERY: Final = 0.5
 """Seconds between two looks of --follow."""
@@ -31,18 +36,25 @@ def logs(
     *,
     lines: Annotated[int, Parameter(name=["--lines", "-n"], help="How many of the newest lines.")] = 50,
     follow: Annotated[bool, Parameter(name=["--follow", "-f"], help="Go on with new lines until Ctrl-C.")] = False,
+    json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Show the log of the node in the background, newest line last."""
+    """Show the log of the node in the background, newest line last; with --json one object a line."""
+    show = _show_json if json else _show
     if lines < 0:
         raise ConfigError(f"--lines: {lines} is no number of lines")
-    path = _log_of(data_dir, os.environ, ["journalctl", "-u", "pulse", "-n", str(lines), *(["-f"] if follow else [])])
+    path = _log_of(data_dir, os.environ, _of_the_system(lines, follow=follow, json=json))
     with _opened(path) as file:
         for line in _last(path, file, lines):
-            _show(line)
+            show(line)
         if follow:
             for line in _following(path, file):
-                _show(line)
+                show(line)
+
+
+def _of_the_system(lines: int, *, follow: bool, json: bool) -> list[str]:
+    more = [*(["-f"] if follow else []), *(["-o", "json"] if json else [])]
+    return ["journalctl", "-u", "pulse", "-n", str(lines), *more]
 
 
 def _log_of(data_dir: Path | None, environment: Mapping[str, str], journal: list[str]) -> Path:
@@ -127,3 +139,14 @@ def _next(path: Path, file: IO[str]) -> Path | None:
 
 def _show(line: str) -> None:
     print(printable(line.rstrip("\n")), flush=True)
+
+
+def _show_json(line: str) -> None:
+    """A line of the node as JSON if it is none yet; one of a traceback has no time and no level."""
+    line = line.rstrip("\n")
+    if line.startswith("{"):
+        print(line, flush=True)
+        return
+    found = _LINE.fullmatch(line)
+    print_json(found.groupdict() if found else {"time": None, "level": None, "text": line})
+    sys.stdout.flush()

@@ -3,7 +3,6 @@
 Invariant: a word that could be a mistyped command never becomes a peer.
 """
 
-import difflib
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -11,12 +10,12 @@ from typing import Final
 from cyclopts import CycloptsError, MissingArgumentError, RepeatArgumentError, UnknownOptionError, UnusedCliTokensError
 from cyclopts.exceptions import UnknownCommandError
 
+from pulse.core.likeness import LIKE, nearest
 from pulse.core.types import INVITE_PREFIX
 from pulse.errors import ConfigError
 
-LIKE: Final = 0.6
 CLOSE: Final = 0.8
-"""How much alike a word must be to be meant, and if another one is the very same: parts of all letters."""
+"""How much alike a word must be to be meant although another one is the very same: parts of all letters."""
 
 _COMMAND: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
@@ -49,14 +48,6 @@ def explained(error: CycloptsError) -> str:
     error.verbose = False
     text = str(error)
     return f"{text[:1].lower()}{text[1:]}\nSee: {command} --help"
-
-
-def nearest(word: str, known: Iterable[str], least: float = LIKE) -> str:
-    """The known word most like `word`, or nothing if none is at least so much alike; its very letters go first."""
-    known = list(known)
-    if swapped := next((each for each in known if sorted(each) == sorted(word)), ""):
-        return swapped
-    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=least)), "")
 
 
 def _inside_groups(word: str) -> list[str]:

@@ -3,6 +3,8 @@
 Invariant: rich is imported for a terminal only, and nothing but layout differs between the two.
 """
 
+import codecs
+import io
 import os
 import shutil
 import sys
@@ -10,6 +12,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
+
+from pulse.wording import DASH
 
 PIPE_WIDTH: Final = 80
 GAP: Final = "  "
@@ -19,6 +23,24 @@ SHORTEST: Final = 8
 """Characters to which a cell may be cut: still a name."""
 
 Row = Sequence[str]
+
+
+PLAIN: Final = {DASH: "-", "…": "...", "→": "->", "·": "|", "✓": "ok", "∞": "-", "↓": "v", "↑": "^", "≥": ">="}
+"""What stands for characters of ours in a locale that has not got them."""
+
+
+def write_plainly() -> None:
+    """From now on a character that the locale has not got is written as one that it has, instead of ending us."""
+    codecs.register_error("pulse.plain", _in_plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and codecs.lookup(stream.encoding).name != "utf-8":
+            stream.reconfigure(errors="pulse.plain")
+
+
+def _in_plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(PLAIN.get(each, "?") for each in error.object[error.start : error.end]), error.end
 
 
 def is_terminal() -> bool:
@@ -32,8 +54,13 @@ def width() -> int:
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on one line."""
-    print(msgspec.json.encode(value).decode())
+    """One JSON value on one line; escaped where the terminal or pipe does not take UTF-8."""
+    text = msgspec.json.encode(value).decode()
+    if not (text.isascii() or takes_utf8()):
+        from json import dumps, loads
+
+        text = dumps(loads(text), separators=(",", ":"))
+    print(text)
 
 
 def print_table(
@@ -94,10 +121,11 @@ def beside(left: str, right: str) -> str:
 
 def tick(text: str) -> None:
     """A step is done."""
-    print(f"✓ {text}" if _takes_ticks() else f"ok: {text}", flush=True)
+    print(f"✓ {text}" if takes_utf8() else f"ok: {text}", flush=True)
 
 
-def _takes_ticks() -> bool:
+def takes_utf8() -> bool:
+    """False in a locale that has fewer characters."""
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 

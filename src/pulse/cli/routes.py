@@ -10,6 +10,7 @@ from pulse.cli.output import print_json, print_table
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.schemas.routes import RouteChange, RouteRef, RouteRequest
+from pulse.wording import DASH
 
 app = App(name="route", help="See, approve and take away routes to ranges beyond the mesh.")
 
@@ -23,7 +24,7 @@ def list_routes(*, json: Json = False, data_dir: DataDir = None) -> None:
     if json:
         print_json(found)
     elif found:
-        rows = [(each.cidr, each.name, each.behind or "-", each.by or "-", each.state) for each in found]
+        rows = [(each.cidr, each.name, each.behind or DASH, each.by or DASH, each.state) for each in found]
         print_table(("RANGE", "NODE", "BEHIND IT", "APPROVED BY", "STATE"), rows)
     else:
         print("no routes (offer one: pulse start --exit --exit-cidrs 0.0.0.0/0)")

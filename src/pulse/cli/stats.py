@@ -3,21 +3,17 @@
 Invariant: what is shown says who counted it, and why it is not all.
 """
 
-import time
-from typing import Annotated, Final
-
-from cyclopts import Parameter
+from typing import Final
 
 from pulse.calls.stats import StatsCalls
-from pulse.cli.output import clear_screen, is_terminal, print_json, print_table
+from pulse.cli import watching
+from pulse.cli.output import print_table
 from pulse.cli.values import DataDir, Json
+from pulse.cli.watching import Watch
 from pulse.client import connect
 from pulse.core.types import SHORT_ID
 from pulse.schemas.stats import Stats, TrafficRow
 from pulse.wording import size, speed
-
-EVERY: Final = 1.0
-"""Seconds between two looks of --watch."""
 
 HEADER: Final = ("TX", "TX/S", "RX", "RX/S", "CONNS")
 NUMBERS: Final = frozenset(HEADER)
@@ -28,7 +24,7 @@ def stats(
     /,
     *,
     json: Json = False,
-    watch: Annotated[bool, Parameter(help="Look again each second until Ctrl-C.")] = False,
+    watch: Watch = False,
     data_dir: DataDir = None,
 ) -> None:
     """Show how much traffic each node has, and how fast: the scribe sums what they report every ten seconds.
@@ -43,18 +39,10 @@ def stats(
     """
     with connect(data_dir) as client:
         calls = StatsCalls(client)
-        _show(calls.stats(node), json=json, fresh=watch)
-        while watch:
-            time.sleep(EVERY)
-            _show(calls.stats(node), json=json, fresh=True)
+        watching.show(lambda: calls.stats(node), _draw, json=json, watch=watch)
 
 
-def _show(found: Stats, *, json: bool, fresh: bool) -> None:
-    if json:
-        print_json(found)
-        return
-    if fresh and is_terminal():
-        clear_screen()
+def _draw(found: Stats) -> None:
     first = "PEER" if found.of else "NODE"
     if found.rows:
         print_table((first, *HEADER), [_row(each) for each in found.rows], NUMBERS, frozenset({first}))

@@ -3,21 +3,19 @@
 Invariant: the first line is the node's own sentence; nothing is judged here.
 """
 
-import time
 from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from pulse.cli.output import beside, clear_screen, is_terminal, print_json, print_table
+from pulse.cli import watching
+from pulse.cli.output import beside, print_table
 from pulse.cli.values import DataDir, Json, When
-from pulse.client import Client, connect
+from pulse.cli.watching import Watch
+from pulse.client import connect
 from pulse.core.types import SHORT_ID
 from pulse.errors import ConfigError
 from pulse.schemas.node import PeerRow, Status
 from pulse.wording import DASH, MINUTE, milliseconds, percent, span
-
-EVERY: Final = 1.0
-"""Seconds between two looks of --watch."""
 
 HEADER: Final = ("NODE", "ADDRESS", "LINK", "VIA", "RTT", "LOSS", "SEEN", "ROLES")
 RIGHT: Final = frozenset({"RTT", "LOSS", "SEEN"})
@@ -28,7 +26,7 @@ NAMES: Final = frozenset({"NODE", "VIA"})
 def status(
     *,
     json: Json = False,
-    watch: Annotated[bool, Parameter(help="Look again each second until Ctrl-C.")] = False,
+    watch: Watch = False,
     at: Annotated[When | None, Parameter(help="As it was then: 2h (ago), 2026-11-26T10:00 (UTC).")] = None,
     check: Annotated[bool, Parameter(help="Exit with 1 if not all is well.")] = False,
     data_dir: DataDir = None,
@@ -42,26 +40,8 @@ def status(
         past.show(at, json=json, data_dir=data_dir)
         return 0
     with connect(data_dir) as client:
-        found = client.status()
-        _show(found, json=json, fresh=watch)
-        while watch:
-            found = _later(client)
-            _show(found, json=json, fresh=True)
+        found = watching.show(client.status, _draw, json=json, watch=watch)
     return 1 if check and not found.well else 0
-
-
-def _later(client: Client) -> Status:
-    time.sleep(EVERY)
-    return client.status()
-
-
-def _show(found: Status, *, json: bool, fresh: bool) -> None:
-    if json:
-        print_json(found)
-    else:
-        if fresh and is_terminal():
-            clear_screen()
-        _draw(found)
 
 
 def _draw(found: Status) -> None:

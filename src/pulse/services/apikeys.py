@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pulse import clock
+from pulse.core.likeness import meant
 from pulse.core.messages import printable
 from pulse.core.trust.apikeys import MOST_KEYS, ApiKey, Scope, digest, find, is_key_name, key_from
 from pulse.core.trust.tokens import SECRET_BYTES
@@ -85,7 +86,8 @@ class ApiKeysService:
             key for key in self._keys if named and key.key_id.startswith(named)
         ]
         if not found:
-            raise NotFound(f'no key is named "{printable(named)}" or begins so. See them: pulse api-key list')
+            near = meant(named, (key.name for key in self._keys))
+            raise NotFound(f'no key is named "{printable(named)}" or begins so.{near} See them: pulse api-key list')
         if len(found) > 1:
             names = ", ".join(key.name for key in found)
             raise Conflict(f"{len(found)} keys begin with {named} ({names}). Give a name")

@@ -6,6 +6,7 @@ Invariant: nothing is given here; what a template says counts when a token is ma
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from pulse.core.likeness import meant
 from pulse.core.network.edits import Edits
 from pulse.core.network.netconfig import SignedConfig
 from pulse.core.network.sections import TemplateRemoved, TemplateSet
@@ -36,9 +37,11 @@ class TemplatesService:
 
     async def remove(self, wanted: TemplateRef) -> TemplateView:
         """Take one away. Raises NotFound, and what an edit raises."""
-        known = self.statements.config_in_force().config.templates.get(wanted.name)
+        templates = self.statements.config_in_force().config.templates
+        known = templates.get(wanted.name)
         if known is None:
-            raise NotFound(f'there is no template "{wanted.name}". See them: pulse template list')
+            near = meant(wanted.name, templates)
+            raise NotFound(f'there is no template "{wanted.name}".{near} See them: pulse template list')
         await self.edit(Edits([TemplateRemoved(wanted.name)]))
         return _view(wanted.name, known)
 

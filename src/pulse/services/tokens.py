@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from pulse import clock
+from pulse.core.likeness import meant
 from pulse.core.messages import MethodName, Wire, pack, printable, unpack
 from pulse.core.network.statements import Statements
 from pulse.core.network.templates import free_name
@@ -144,9 +145,11 @@ class TokensService:
         """The token that is wanted, with what its template says and nobody said otherwise."""
         if wanted.template is None:
             return wanted
-        template = self.statements.config_in_force().config.templates.get(wanted.template)
+        templates = self.statements.config_in_force().config.templates
+        template = templates.get(wanted.template)
         if template is None:
-            raise NotFound(f'there is no template "{printable(wanted.template)}". See them: pulse template list')
+            near = meant(wanted.template, templates)
+            raise NotFound(f'there is no template "{printable(wanted.template)}".{near} See them: pulse template list')
         name = wanted.name or (free_name(template.name, self._taken(ca).__contains__) if template.name else None)
         return TokenRequest(
             ttl=template.ttl if wanted.ttl is None else wanted.ttl,

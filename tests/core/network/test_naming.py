@@ -7,12 +7,12 @@ import pytest
 
 from pulse.core.network.draft import Draft
 from pulse.core.network.edits import Edits, edited
-from pulse.core.network.naming import NamingReplaced, NodeNamed
+from pulse.core.network.naming import NamingReplaced, NodeNamed, NodeTagged, NodeUntagged
 from pulse.core.network.netconfig import Config, Settings
 from pulse.core.network.policy import Rule
 from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.members import Members, Naming
-from pulse.errors import Conflict, Refused
+from pulse.errors import Conflict, NotFound, Refused
 from tests.authority import MESH, NOW, Ca, node
 from tests.mint import member
 
@@ -78,3 +78,10 @@ def test_a_name_that_was_given_stays_whatever_a_newcomer_asks_to_be_called() -> 
     ):
         with pytest.raises(Conflict, match="cam would be the name of"):
             edited(before, wanted, NOW)
+
+
+def test_a_tag_that_is_not_there_is_answered_with_the_nearest(draft: Draft) -> None:
+    tagged = edited(draft, Edits([NodeTagged(HOME, "prod")]), NOW)
+
+    with pytest.raises(NotFound, match=r'has no tag "pord" \(it has: prod\)\. Did you mean prod\?'):
+        edited(tagged, Edits([NodeUntagged(HOME, "pord")]), NOW)

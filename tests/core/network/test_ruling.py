@@ -163,6 +163,8 @@ def test_a_group_has_the_members_that_were_said_last() -> None:
     grouped = after(draft(), GroupSet("ops", ["web", "tag:prod"]), GroupSet("ops", [CAM[:6], "web"]))
     assert grouped.config.groups == {"ops": [CAM, "web"]}
     assert after(grouped, GroupRemoved("ops")).config.groups == {}
+    with pytest.raises(NotFound, match="Did you mean ops"):
+        after(grouped, GroupRemoved("obs"))
 
 
 def test_a_group_is_in_no_other_and_none_that_is_used_goes() -> None:

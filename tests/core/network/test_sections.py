@@ -38,6 +38,8 @@ def test_templates_are_set_replaced_and_taken_away() -> None:
     assert after(made, TemplateRemoved("web")).config.templates == {}
     with pytest.raises(NotFound, match="no template"):
         after(made, TemplateRemoved("db"))
+    with pytest.raises(NotFound, match="Did you mean web"):
+        after(made, TemplateRemoved("wbe"))
     with pytest.raises(Refused, match="256 are allowed"):
         after(draft(), TemplatesReplaced({f"t{number}x": Template() for number in range(257)}))
 

@@ -5,6 +5,7 @@ Invariant: the first edit of a node's tags takes over those of its certificate.
 
 from collections.abc import Mapping, Sequence
 
+from pulse.core.likeness import meant
 from pulse.core.messages import Wire, shortened
 from pulse.core.network.draft import Draft
 from pulse.core.network.netconfig import NODES_LIMIT, Names, Tags
@@ -88,7 +89,7 @@ def _untagged(draft: Draft, node: NodeId, tag: str) -> Draft:
     naming, worn = draft.naming, _worn(draft, node)
     if tag not in worn:
         has = f"it has: {' '.join(worn)}" if worn else "it has none"
-        raise NotFound(f'{draft.members.label_of(node)} has no tag "{shortened(tag)}" ({has})')
+        raise NotFound(f'{draft.members.label_of(node)} has no tag "{shortened(tag)}" ({has}).{meant(tag, worn)}')
     left = tuple(each for each in worn if each != tag)
     return draft.renamed(Naming(naming.names, {**naming.tags, node: left}))
 

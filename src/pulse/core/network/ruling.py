@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import structs
 
+from pulse.core.likeness import meant
 from pulse.core.messages import U8, U53, Time, Wire
 from pulse.core.network.assertions import ASSERTIONS_LIMIT, Assertion
 from pulse.core.network.draft import Draft
@@ -237,7 +238,7 @@ def _grouped(draft: Draft, edit: GroupSet) -> Draft:
 def _ungrouped(draft: Draft, name: str) -> Draft:
     config = draft.config
     if name not in config.groups:
-        raise NotFound(f'there is no group "{name}". See them: pulse groups')
+        raise NotFound(f'there is no group "{name}".{meant(name, config.groups)} See them: pulse groups')
     users = [f"rule {each.id}" for each in config.acl if GROUP + name in (*each.sources, *each.destinations)]
     users += [f"test {each.id}" for each in config.tests if GROUP + name in (each.source, each.destination)]
     if users:

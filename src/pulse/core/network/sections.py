@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from msgspec import structs
 
+from pulse.core.likeness import meant
 from pulse.core.messages import Wire
 from pulse.core.network.draft import Draft
 from pulse.core.network.ranges import Range, mesh_range
@@ -91,7 +92,8 @@ def stated(draft: Draft, edit: SectionEdit) -> Draft:
             return replace(draft, config=structs.replace(config, templates=templates))
         case TemplateRemoved(name):
             if name not in config.templates:
-                raise NotFound(f'there is no template "{name}". See them: pulse template list')
+                near = meant(name, config.templates)
+                raise NotFound(f'there is no template "{name}".{near} See them: pulse template list')
             left = {each: template for each, template in config.templates.items() if each != name}
             return replace(draft, config=structs.replace(config, templates=left))
         case TemplatesReplaced(templates):

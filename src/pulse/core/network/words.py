@@ -6,10 +6,10 @@ means nothing refuses the whole edit, and the refusal says what was perhaps mean
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
+from pulse.core.likeness import meant
 from pulse.core.messages import shortened
 from pulse.core.network.draft import Draft
 from pulse.core.network.patterns import ANYBODY, CIDR, GROUP, PATTERNS_LIMIT, TAG, is_pattern
@@ -115,8 +115,7 @@ class Words:
         roll = self.draft.roll
         known = roll.names | roll.tags | {GROUP + name for name in self.draft.config.groups}
         others = [each for each in (TAG + word, GROUP + word) if each in known]
-        close = others or get_close_matches(word, sorted(known), 1)
-        return f" Did you mean {' or '.join(close)}?" if close else ""
+        return f" Did you mean {' or '.join(others)}?" if others else meant(word, sorted(known))
 
 
 def _holds(found: IPv4Network | IPv6Network, mesh: IPv4Network | IPv6Network) -> bool:

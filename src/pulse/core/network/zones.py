@@ -7,7 +7,6 @@ later release, is never written here, and of no use to whoever answers questions
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from enum import StrEnum
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Annotated, Final
@@ -15,6 +14,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import structs
 
+from pulse.core.likeness import nearest
 from pulse.core.messages import U32, Wire, printable, shortened
 from pulse.core.types import ShortText, Text
 from pulse.errors import Conflict, NotFound, Refused
@@ -119,8 +119,8 @@ def matching(records: Iterable[ZoneRecord], name: str, kind: str, value: str = "
 def near_name(name: str, known: Iterable[str]) -> str:
     """The one of the known names of the zone that somebody may have meant; empty for none."""
     stems = sorted({each.removesuffix(f".{DOMAIN}") for each in known})
-    near = get_close_matches(name.removesuffix(f".{DOMAIN}"), stems, n=1)
-    return f"{near[0]}.{DOMAIN}" if near else ""
+    near = nearest(name.removesuffix(f".{DOMAIN}"), stems)
+    return f"{near}.{DOMAIN}" if near else ""
 
 
 def check_zones(records: Sequence[ZoneRecord]) -> None:

@@ -6,10 +6,10 @@ Invariant: a certificate gets in only after it was verified, and the newest one 
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from ipaddress import ip_address
 from itertools import islice
 
+from pulse.core.likeness import meant
 from pulse.core.trust.certificates import Certificate
 from pulse.core.types import LEAST_PREFIX, SHORT_ID, NodeId
 from pulse.errors import Conflict, NotFound
@@ -122,8 +122,7 @@ class Members:
 
     def _near(self, name: str) -> str:
         """What may have been meant instead, as the end of a sentence."""
-        found = get_close_matches(name, map(self.label, self.all()), n=1)
-        return f" Did you mean {found[0]}?" if found else ""
+        return meant(name, map(self.label, self.all()))
 
     def _named(self, name: str) -> list[Certificate]:
         naming = self.naming()

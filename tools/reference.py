@@ -1,4 +1,4 @@
-"""Writes what the docs have of the code itself: commands, topics, settings, errors, and the manual page.
+"""Writes what the docs have of the code itself: commands, topics, settings, errors, the SDK, and the manual page.
 
 `make reference` writes it here; with a directory it is written there, as a test does to compare.
 """
@@ -12,6 +12,7 @@ from typing import get_args
 
 import manpage
 import msgspec
+import sdkpage
 from cyclopts import App
 
 from pulse import config, errors
@@ -133,6 +134,11 @@ def failures() -> str:
     return "".join(lines)
 
 
+def sdk() -> str:
+    """All that programs see, as Markdown."""
+    return WRITTEN.format(source="src/pulse/sdk") + sdkpage.page()
+
+
 def manual() -> str:
     """The manual page pulse(1)."""
     return manpage.page(_commands(), [(topic, text_of(topic)) for topic in TOPICS])
@@ -143,6 +149,7 @@ FILES = {
     "docs/reference/topics.md": topics,
     "docs/reference/settings.md": settings,
     "docs/reference/errors.md": failures,
+    "docs/reference/sdk.md": sdk,
     "deploy/wheel/data/share/man/man1/pulse.1": manual,
 }
 

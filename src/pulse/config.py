@@ -87,6 +87,10 @@ class Node(Section, frozen=True):
     """Empty once the settings are merged: `tcp_token` has what the file held."""
     reverse_forwards: bool = False
     """Listen on loopback for nodes that ask for it (`pulse forward --reverse`), as far as the rules let them."""
+    serve_programs: bool = True
+    """Programs of this machine may have ports of this node lead to them (the SDK's `start_server`)."""
+    lead_here: bool = True
+    """Streams of others lead to what listens on this machine; without it to such programs alone."""
     log_bytes: Annotated[int, msgspec.Meta(ge=1_000, le=10_000_000_000)] = 10_000_000
     """Bytes after which a node in the background begins a new log file."""
     log_files: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3

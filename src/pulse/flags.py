@@ -44,6 +44,8 @@ NO_FLAG: Final = (
     "node.tcp_token",
     "node.tcp_token_file",
     "node.reverse_forwards",
+    "node.serve_programs",
+    "node.lead_here",
     "bootstrap.peers",
     "bootstrap.dns_domain",
     "scribe.hosts",
@@ -71,6 +73,8 @@ VARIABLES: Final = {f"PULSE_{flag.upper().replace('-', '_')}": path for flag, pa
 SWITCHES: Final = frozenset(
     {
         "node.reverse_forwards",
+        "node.serve_programs",
+        "node.lead_here",
         "ca.enabled",
         "ca.force_time",
         "scribe.enabled",

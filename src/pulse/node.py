@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -32,11 +33,10 @@ from pulse.core.messages import MethodName
 from pulse.core.paths.noderecord import Service as Offered
 from pulse.core.types import SHORT_ID
 from pulse.errors import Conflict
-from pulse.net import proxy
 from pulse.net.advertised import advertised
 from pulse.net.dataplane import DataplaneLinks
 from pulse.net.dialler import Dialler
-from pulse.net.sockets import bind_tcp, bind_udp
+from pulse.net.systemd import Notifier
 from pulse.schemas.start import Joined, Started
 from pulse.schemas.tokens import TokenRequest
 from pulse.services.acls import AclService
@@ -53,6 +53,7 @@ from pulse.services.traversal import TraversalService
 from pulse.services.trust import TrustService
 from pulse.services.tun import TunService
 from pulse.services.tunnels import Door
+from pulse.services.whereabouts import WhereaboutsService
 from pulse.store import backup, boot, files
 from pulse.store.identity import Identity
 from pulse.store.netconfig import NetworkStore
@@ -90,34 +91,38 @@ async def run(
     ready: Callable[[Started], None],
     progress: Callable[[str], None] = lambda _: None,
     reread: Reread = None,
+    *,
+    embedded: bool = False,
 ) -> bool:
     """Run a node until SIGTERM, SIGINT or `pulse stop`; True if it is to be started anew.
 
-    `ready` is told once it is up, `progress` each step till then; `reread` gives the settings as they are now.
+    `ready` is told once it is up, `progress` each step till then; `reread` gives the settings as they are now. One that
+    is `embedded` in another program leaves signals, and the service manager, to that.
     Raises PulseError.
     """
+    manager = Notifier() if embedded else Notifier.from_environment(os.environ, os.getpid())
     with (
         _data_dir(config),
         apisockets.bound(config) as api,
         streaming.bound(config) as tunnels,
         uses.bound(config) as doors,
         socksdoor.bound(config) as socks,
-        _links(config) as links,
+        underlay.opened(config) as links,
     ):
         held = member.held(config)
         identity = await (member.lasting(config, links, held, progress) if held else member.enrolled(config, links))
-        node = _build(config, links, identity, api, replace(doors, socks=socks), tunnels)
+        node = _build(config, links, identity, api, replace(doors, socks=socks, tunnels=tunnels), manager)
         node.operating.reload.reread = reread or node.operating.reload.reread
         # Only now: to a neighbour that dials while we start, a WebSocket would look quicker than QUIC.
-        sockets = _listen(links, config.listen[0])
+        sockets = underlay.listen(links, config.listen[0])
         made = held is None and identity.certificate.is_ca
-        await _serve(node, ready, _started(config, node, sockets, api, doors, made=made))
+        await _serve(node, ready, _started(config, node, sockets, api, doors, made=made), embedded=embedded)
         return node.operating.again
 
 
 async def join(config: NodeConfig, progress: Callable[[str], None]) -> Joined:
     """Join a network and write what that brought; `progress` is told each step. Raises PulseError."""
-    with _data_dir(config), _links(config, any_port=True) as links:
+    with _data_dir(config), underlay.opened(config, any_port=True) as links:
         if held := member.held(config):
             raise Conflict(
                 f"this machine is a member of {held.certificate.network.name} already.\n"
@@ -134,7 +139,7 @@ async def join(config: NodeConfig, progress: Callable[[str], None]) -> Joined:
 
 
 def _build(
-    config: NodeConfig, links: DataplaneLinks, identity: Identity, api: Sockets, doors: Doors, tunnels: tuple[Door, ...]
+    config: NodeConfig, links: DataplaneLinks, identity: Identity, api: Sockets, doors: Doors, manager: Notifier
 ) -> Node:
     store = NetworkStore(config.data_dir)
     mesh = _mesh(config, identity, store)
@@ -148,7 +153,7 @@ def _build(
     governance = govern(config, identity, links, meshing, rpc, store, told)
     traversal = TraversalService(links, rpc.call, meshing.tell)
     meshing.punch = traversal.perform
-    streams = _streaming(config, links, meshing, governance, tunnels)
+    streams = _streaming(config, links, meshing, governance, doors.tunnels)
     meshing.statements_changed = _each(governance.changed, streams.changed, tun.config_changed if tun else None)
     own_devices = partial(_own_devices, tun)
     portmap = underlay.port_mapping(config, links, identity, meshing, own_devices)
@@ -156,7 +161,7 @@ def _build(
     telling = insight(
         config, links, meshing, rpc, governance, tun, portmap, used.resolver, VERSION, pinned=identity.pinned
     )
-    operating = operations(config, meshing, rpc, tun, governance, telling, VERSION)
+    operating = operations(config, meshing, rpc, tun, governance, telling, VERSION, manager)
     methods |= {MethodName.PUNCH: traversal.answer}
     methods |= telling.methods | governance.methods | used.methods | operating.methods
     control = _control(governance, telling, used, operating, mesh)
@@ -214,6 +219,7 @@ def _control(governance: Governance, telling: Insight, used: Uses, operating: Op
         reload=operating.reload,
         remote=operating.remote,
         routes=used.routes,
+        whereabouts=WhereaboutsService(socksdoor.whereabouts(mesh)),
     )
 
 
@@ -303,17 +309,6 @@ def _tun(config: NodeConfig, links: DataplaneLinks, mesh: Mesh) -> TunService | 
     return TunService(links, mesh.me, mesh.statements.mesh_cidr, config.tun.name, config.tun.queues)
 
 
-def _listen(links: DataplaneLinks, host: str) -> str:
-    """Take in WebSockets on the TCP port of the same number; without it only UDP leads here. What listens."""
-    port = links.port
-    try:
-        links.listen(bind_tcp(host, port))
-    except OSError as error:
-        log.warning("no WebSockets: TCP port is not ours", extra={"port": port, "error": str(error)})
-        return "udp"
-    return "udp+tcp"
-
-
 def _wake(config: NodeConfig, identity: Identity, node: Node, persist: PersistService, trust: TrustService) -> None:
     """Bring back what was known, show ourselves, and begin to dial."""
     now = asyncio.get_running_loop().time()
@@ -340,14 +335,15 @@ def _each(*calls: Callable[[], None] | None) -> Callable[[], None]:
 # Running
 
 
-async def _serve(node: Node, ready: Callable[[Started], None], started: Started) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, node.telling.node.stopping.set)
+async def _serve(node: Node, ready: Callable[[Started], None], started: Started, *, embedded: bool) -> None:
+    for number in () if embedded else (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, node.telling.node.stopping.set)
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(service.run()) for service in node.services]
         ready(started)
-        node.operating.up(f"up: {started.node.name} {started.node.v4} in {started.node.network}")
+        node.operating.up(
+            f"up: {started.node.name} {started.node.v4} in {started.node.network}", hears_signals=not embedded
+        )
         log.info("node up", extra={"node": started.node.id[:SHORT_ID], "listen": started.listen})
         await node.telling.node.stopping.wait()
         node.operating.leaving()
@@ -384,13 +380,3 @@ def _data_dir(config: NodeConfig) -> Iterator[None]:
     with files.lock(files.open_data_dir(config.data_dir)):
         backup.check_whole(config.data_dir)
         yield
-
-
-@contextlib.contextmanager
-def _links(config: NodeConfig, *, any_port: bool = False) -> Iterator[DataplaneLinks]:
-    host, port = ("", 0) if any_port else config.listen
-    links = DataplaneLinks.start(bind_udp(host, port).detach(), proxy.from_environment())
-    try:
-        yield links
-    finally:
-        links.close()

@@ -23,7 +23,7 @@ PATIENCE: Final = 45.0
 def reach(node: str, destination: str, data_dir: Path | None = None) -> socket.socket:
     """A socket that leads to `host:port` as the node sees it.
 
-    Raises StreamFailed, LinkError if no node runs here, or Refused if it is not ours.
+    Raises StreamFailed, NotFound or Conflict for the name, LinkError if no node runs here, Refused if it is not ours.
     """
     return _asked(Asked(node, destination, confirm=True), data_dir)
 
@@ -47,7 +47,11 @@ def hand_over(node: str, destination: str, sock: socket.socket, data_dir: Path |
     What is returned hears `read_answer` once it leads there, and again when it is over; to close it ends that. Raises
     LinkError or Refused.
     """
-    asking = _connected(data_dir)
+    return hand_over_at(_connected(data_dir), node, destination, sock)
+
+
+def hand_over_at(asking: socket.socket, node: str, destination: str, sock: socket.socket) -> socket.socket:
+    """The same by a connection to the node that is there already, which is closed if that fails."""
     try:
         socket.send_fds(asking, [tunnelline.line_of(Asked(node, destination))], [sock.fileno()])
     except OSError as error:
@@ -57,7 +61,7 @@ def hand_over(node: str, destination: str, sock: socket.socket, data_dir: Path |
 
 
 def read_answer(asking: socket.socket) -> Answered:
-    """The next line of the node, and not a byte more. Raises StreamFailed."""
+    """The next line of the node, and not a byte more. Raises what it says no with, or StreamFailed."""
     line = b""
     try:
         while not line.endswith(b"\n"):
@@ -90,18 +94,29 @@ def _connected(data_dir: Path | None, environment: Mapping[str, str] = os.enviro
     """The node that runs here; the first that answers, as for every other command."""
     paths = [tunnel_beside(each) for each in candidates(data_dir, environment)]
     for path in paths:
-        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            made.connect(os.fspath(path))
-        except PermissionError as error:
-            made.close()
+        with contextlib.suppress(LinkError):
+            return connected_at(path)
+    where = ", ".join(map(str, paths))
+    raise LinkError(f"no pulse node is running here (asked {where}).\nStart one: pulse start")
+
+
+def connected_at(path: Path, *, blocking: bool = True) -> socket.socket:
+    """A connection to the node whose tunnel socket that is.
+
+    Raises LinkError if none answers, Refused if it is not ours.
+    """
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    made.setblocking(blocking)
+    try:
+        made.connect(os.fspath(path))
+    except OSError as error:
+        made.close()
+        if isinstance(error, PermissionError):
             raise Refused(
                 f"the node at {path} is not yours to use.\n"
                 "Use sudo, or become a member of its group: usermod -aG pulse <you>"
             ) from error
-        except OSError:
-            made.close()
-            continue
-        return made
-    where = ", ".join(map(str, paths))
-    raise LinkError(f"no pulse node is running here (asked {where}).\nStart one: pulse start")
+        if isinstance(error, BlockingIOError):
+            raise LinkError(f"the node at {path} has too many callers waiting. Try again") from error
+        raise LinkError(f"no node answers at {path}: {error.strerror or error}.\nStart one: pulse start") from error
+    return made

@@ -38,6 +38,7 @@ from tests.api.fake_resolver import FakeResolver
 from tests.api.fake_routes import FakeRoutes
 from tests.api.fake_stats import FakeMetrics, FakeStats
 from tests.api.fake_ways import ID, FakeWays
+from tests.api.fake_whereabouts import FakeWhereabouts
 
 CA_HASH = "a91f22c077e4" + "1" * 52
 WEAK = (
@@ -318,6 +319,7 @@ class FakeControl(Control):
             reload=operating,
             remote=operating,
             routes=FakeRoutes(asked),
+            whereabouts=FakeWhereabouts(asked),
         )
         self.asked = asked
         self.ways = ways

@@ -50,6 +50,9 @@ BODIES = {
 }
 """What each endpoint that hears a body is content with."""
 
+QUERIES = {"/api/events/at": "?time=1000", "/api/whereabouts": "?host=relay-01.pulse"}
+"""What is asked of those that hear a query and want something in it."""
+
 AT_HOME = {
     ("POST", "/api/stop"),
     ("POST", "/api/reload"),
@@ -81,7 +84,7 @@ def node() -> Iterator[Doors]:
 
 def head_of(endpoint: Endpoint) -> str:
     path = endpoint.path.replace("{prefix}", "abab").replace("{key}", "grafana")
-    path += "?time=1000" if path == "/api/events/at" else ""
+    path += QUERIES.get(path, "")
     return f"{endpoint.method} {path} HTTP/1.1\nIf-Match: *"
 
 

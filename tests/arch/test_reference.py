@@ -16,7 +16,7 @@ from pulse.lab.demo.story import LEAVE, STEPS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "deploy" / "wheel" / "data" / "share" / "man" / "man1" / "pulse.1"
-WRITTEN = {"cli.md", "topics.md", "settings.md", "errors.md", "pulse.1"}
+WRITTEN = {"cli.md", "topics.md", "settings.md", "errors.md", "sdk.md", "pulse.1"}
 
 
 def test_the_reference_is_current(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pulse import tunnels
 from pulse.assembly.streaming import bound
 from pulse.config import NodeConfig, tunnel_beside
-from pulse.errors import ConfigError, Conflict, StreamFailed
+from pulse.errors import ConfigError, Conflict, NotFound, StreamFailed
 from pulse.settings import load
 from tests.loopback import PATIENCE
 from tests.people import NOBODY, run_as
@@ -102,7 +102,7 @@ async def test_a_node_reaches_what_is_behind_another_by_either_door(first: Machi
             assert b'"code":"forbidden"' in await over_tcp(door, line % first.port), "pulse itself"
             with pytest.raises(StreamFailed, match="is this node itself"):
                 await asyncio.to_thread(ask, second, "second", f"localhost:{port}")
-            with pytest.raises(StreamFailed, match="Did you mean first"):
+            with pytest.raises(NotFound, match="Did you mean first"):
                 await asyncio.to_thread(ask, second, "firstt", f"localhost:{port}")
 
 
@@ -111,8 +111,8 @@ async def until_in_force(machine: Machine, node: str) -> None:
     while True:
         try:
             return await asyncio.to_thread(ask, machine, node, "localhost:1")
-        except StreamFailed as error:
-            if error.word == "refused":
+        except (NotFound, StreamFailed) as error:
+            if isinstance(error, StreamFailed) and error.word == "refused":
                 return None
             await asyncio.sleep(0.02)
 

@@ -23,13 +23,14 @@ from pathlib import Path
 from random import Random
 
 from pulse import node
-from pulse.assembly import apisockets, member, streaming
+from pulse.assembly import apisockets, member, streaming, underlay
 from pulse.assembly.uses import Doors
 from pulse.config import NodeConfig
 from pulse.core.events import Kind
 from pulse.core.trust.members import label
 from pulse.core.types import NodeId
 from pulse.errors import PulseError
+from pulse.net.systemd import Notifier
 from pulse.schemas.events import EventsQuery
 from pulse.schemas.policy import GroupRequest
 from pulse.schemas.revoke import RevokeRequest
@@ -105,10 +106,11 @@ async def started(data: Path) -> AsyncIterator[node.Node]:
         node._data_dir(config),
         apisockets.bound(config) as api,
         streaming.bound(config) as tunnels,
-        node._links(config, any_port=True) as links,
+        underlay.opened(config, any_port=True) as links,
     ):
         held = member.held(config)
-        made = node._build(config, links, held or await member.enrolled(config, links), api, Doors(None), tunnels)
+        identity = held or await member.enrolled(config, links)
+        made = node._build(config, links, identity, api, Doors(None, tunnels=tunnels), Notifier())
         try:
             yield made
         finally:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from pulse.core.network.streamcodes import StreamCode, StreamKind, failed
 from pulse.core.types import NodeId
 from pulse.net.links import Moved
 from pulse.services import tunnels
+from pulse.services.serving import ServingService
 from pulse.services.tunnels import Door, TunnelsService
 from tests.authority import Ca
 from tests.loopback import PATIENCE
@@ -100,11 +101,16 @@ async def serving(
             return caller
 
         doors = (Door(listener, refusal, token, takes_sockets=True),)
-        service = TunnelsService(world.mesh, world, doors, world)
+        service = TunnelsService(world.mesh, world, doors, world, ServingService(world.mesh, True, _reserved))
         async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
             running = tasks.create_task(service.run())
             yield come
             running.cancel()
+
+
+@contextlib.contextmanager
+def _reserved(port: int) -> Iterator[int]:
+    yield port or 4711
 
 
 async def said(caller: socket.socket) -> dict[str, object]:
@@ -202,6 +208,33 @@ async def test_a_port_of_a_node_leads_here_for_as_long_as_the_caller_stays() -> 
         await until(lambda: not world.led)
         assert world.opened[0].cancelled
         world.opened[0].given.close()  # type: ignore[union-attr]
+
+
+async def test_a_port_of_this_node_leads_to_the_caller_until_it_says_more_or_is_gone() -> None:
+    async with serving(World()) as come:
+        for last in (b"more", b""):
+            caller = come()
+            await asyncio.get_running_loop().sock_sendall(caller, b'{"dest_node": "", "dest_addr": "", "serve": 0}\n')
+            assert await said(caller) == {"ok": True, "port": 4711}
+            other = come()
+            await asyncio.get_running_loop().sock_sendall(other, b'{"dest_node": "", "dest_addr": "", "serve": 4711}\n')
+            assert "another program has port 4711" in str((await said(other))["error"])
+            if last:
+                await asyncio.get_running_loop().sock_sendall(caller, last)
+            else:
+                caller.close()
+            await _free(come)
+
+
+async def _free(come: Callable[[], socket.socket]) -> None:
+    while "ok" not in await _asks_again(come):
+        await asyncio.sleep(0.001)
+
+
+async def _asks_again(come: Callable[[], socket.socket]) -> dict[str, object]:
+    with come() as caller:
+        await asyncio.get_running_loop().sock_sendall(caller, b'{"dest_node": "", "dest_addr": "", "serve": 4711}\n')
+        return await said(caller)
 
 
 async def test_a_check_opens_nothing() -> None:

@@ -38,6 +38,7 @@ from pulse.api import (
     templates,
     tokens,
     trace,
+    whereabouts,
     why,
 )
 from pulse.api.control import Control
@@ -54,6 +55,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *node.ENDPOINTS,
     *trace.ENDPOINTS,
     *why.ENDPOINTS,
+    *whereabouts.ENDPOINTS,
     *pin.ENDPOINTS,
     *tokens.ENDPOINTS,
     *templates.ENDPOINTS,

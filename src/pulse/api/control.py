@@ -34,6 +34,7 @@ from pulse.schemas.pin import PinInfo, PinRequest, UnpinRequest
 from pulse.schemas.resolver import ResolverInfo
 from pulse.schemas.scribe import MeshState
 from pulse.schemas.stats import Family, Samples, Stats, StatsQuery
+from pulse.schemas.whereabouts import Found, HostQuery
 
 
 class Node(Protocol):
@@ -77,6 +78,14 @@ class Explainer(Protocol):
 
     async def why(self, wanted: WhyRequest) -> Why:
         """Say why another node is reached as it is."""
+        ...
+
+
+class Whereabouts(Protocol):
+    """Who knows where hosts are."""
+
+    async def find(self, wanted: HostQuery) -> Found:
+        """Say at which node a host is."""
         ...
 
 
@@ -198,3 +207,4 @@ class Control:
     reload: Reloader
     remote: Remote
     routes: Routes
+    whereabouts: Whereabouts

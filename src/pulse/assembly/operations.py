@@ -49,12 +49,12 @@ class Operations:
         """What other nodes can ask of them."""
         return {MethodName.RESTART: self.remote.answer_restart, MethodName.SETTINGS: self.remote.answer_settings}
 
-    def up(self, sentence: str) -> None:
+    def up(self, sentence: str, *, hears_signals: bool = True) -> None:
         """The node is up: SIGHUP is heard from now on, and the service manager is told.
 
         On a terminal that signal says that the terminal is gone, and ends the node.
         """
-        if not os.isatty(2):
+        if hears_signals and not os.isatty(2):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload.hang_up)
         self.manager.ready(sentence)
 
@@ -74,10 +74,10 @@ def operations(
     governance: Governance,
     telling: Insight,
     version: str,
+    manager: Notifier,
 ) -> Operations:
     """The services; until somebody says from where settings come, they never change."""
     mesh = meshing.mesh
-    manager = Notifier.from_environment(os.environ, os.getpid())
     reload = ReloadService(config, lambda: config, _applied(meshing), manager)
 
     def restart_now() -> None:

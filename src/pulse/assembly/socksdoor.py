@@ -43,11 +43,12 @@ def service(config: NodeConfig, mesh: Mesh, streams: Streams, listening: socket.
     """The proxy."""
     login = Login(config.socks.user.encode(), config.socks.password.encode()) if config.socks.user else None
     return SocksService(
-        listening, streams, _whereabouts(mesh), login, lambda node: mesh.routing.path_to(node) is not None
+        listening, streams, whereabouts(mesh), login, lambda node: mesh.routing.path_to(node) is not None
     )
 
 
-def _whereabouts(mesh: Mesh) -> Whereabouts:
+def whereabouts(mesh: Mesh) -> Whereabouts:
+    """What the node knows of where hosts are."""
     statements, v6 = mesh.statements, mesh_prefix(mesh.me.network)
 
     def ranges() -> tuple[Range, ...]:

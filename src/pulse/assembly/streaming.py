@@ -9,6 +9,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from pulse.api.callers import caller, group_id, refusal
@@ -26,7 +27,9 @@ from pulse.net.dataplane import DataplaneLinks
 from pulse.net.interfaces import own_addresses
 from pulse.net.links import RuleHits
 from pulse.net.listeners import Place, listen_tcp
+from pulse.net.sockets import reserved
 from pulse.services.reverse import ReverseService
+from pulse.services.serving import ServingService
 from pulse.services.streams import StreamsService
 from pulse.services.tunnels import Door, TunnelsService
 
@@ -91,7 +94,10 @@ def compose(config: NodeConfig, links: DataplaneLinks, mesh: Mesh, doors: tuple[
     streams = StreamsService(mesh, links.streams, premises, outward.resolved, outward.connected)
     reverse = ReverseService(mesh, streams, config.node.reverse_forwards, outward.resolved, outward.connected)
     streams.answers = {StreamKind.LISTEN: reverse.listen, StreamKind.BACK: reverse.back}
-    return Streaming(streams, TunnelsService(mesh, streams, doors, reverse), reverse)
+    ours = mesh.me.addresses
+    serving = ServingService(mesh, config.node.serve_programs, partial(reserved, own=(ours.v4, ours.v6)))
+    streams.program, streams.lead_here = serving.connect, config.node.lead_here
+    return Streaming(streams, TunnelsService(mesh, streams, doors, reverse, serving), reverse)
 
 
 def _stranger(connection: socket.socket) -> str:

@@ -3,17 +3,20 @@
 Invariant: nothing is decided here; what the settings switch off is not made.
 """
 
+import contextlib
 import hashlib
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from random import SystemRandom
 from typing import Protocol
 
 from pulse.config import NodeConfig
 from pulse.core.paths.portmap import PortMap
-from pulse.net import relays
+from pulse.net import proxy, relays
 from pulse.net.dataplane import DataplaneLinks
 from pulse.net.gateway import default_gateway
 from pulse.net.portmap.router import Router
+from pulse.net.sockets import bind_tcp, bind_udp
 from pulse.services.beacon import BeaconService
 from pulse.services.bootstrap import BootstrapService
 from pulse.services.mesh import MeshService
@@ -21,6 +24,8 @@ from pulse.services.portmap import PortmapService
 from pulse.services.probe import ProbeService
 from pulse.services.roaming import RoamingService
 from pulse.store.identity import Identity
+
+log = logging.getLogger(__name__)
 
 Devices = Callable[[], tuple[str, ...]]
 """Names of the mesh's own interfaces."""
@@ -32,6 +37,28 @@ class Watcher(Protocol):
     async def run(self) -> None:
         """Serve, until cancelled."""
         ...
+
+
+@contextlib.contextmanager
+def opened(config: NodeConfig, *, any_port: bool = False) -> Iterator[DataplaneLinks]:
+    """The data plane on its UDP port. Raises Conflict or SystemRefused."""
+    host, port = ("", 0) if any_port else config.listen
+    links = DataplaneLinks.start(bind_udp(host, port).detach(), proxy.from_environment())
+    try:
+        yield links
+    finally:
+        links.close()
+
+
+def listen(links: DataplaneLinks, host: str) -> str:
+    """Take in WebSockets on the TCP port of the same number; without it only UDP leads here. What listens."""
+    port = links.port
+    try:
+        links.listen(bind_tcp(host, port))
+    except OSError as error:
+        log.warning("no WebSockets: TCP port is not ours", extra={"port": port, "error": str(error)})
+        return "udp"
+    return "udp+tcp"
 
 
 def watchers(

@@ -28,6 +28,7 @@ from pulse.services.resolver import ResolverService
 from pulse.services.routes import RoutesService
 from pulse.services.rpc import Method, RpcService
 from pulse.services.tun import TunService
+from pulse.services.tunnels import Door
 from pulse.services.zones import ZonesService
 
 
@@ -41,6 +42,8 @@ class Doors:
 
     socks: socket.socket | None = None
     """The SOCKS proxy's, which `socksdoor.py` makes."""
+    tunnels: tuple[Door, ...] = ()
+    """Those of streams, which `streaming.py` makes."""
 
     @property
     def dns_address(self) -> str:

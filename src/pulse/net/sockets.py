@@ -1,9 +1,12 @@
 """Binds the UDP socket of a node and the TCP socket beside it, and says in words why that failed."""
 
+import contextlib
 import errno
 import socket
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from pulse.core.network.destinations import IPAddress
 from pulse.errors import Conflict, SystemRefused
 
 PRIVILEGED = 1024
@@ -85,6 +88,31 @@ def bind_beside(old: socket.socket, host: str) -> socket.socket:
         raise SystemRefused(f"cannot listen on {host or every}: {error.strerror or error}") from error
     fresh.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     return fresh
+
+
+@contextlib.contextmanager
+def reserved(port: int, own: Iterable[IPAddress] = ()) -> Iterator[int]:
+    """Keep a TCP port of loopback, and of those of `own` that this machine has, from all other programs meanwhile.
+
+    Any free one for 0; which one. Raises Conflict for one that is taken, SystemRefused for one that is not to be had.
+    """
+    with contextlib.ExitStack() as held:
+        for host in ("127.0.0.1", "::1", *map(str, own)):
+            try:
+                kept = held.enter_context(bind_tcp(host, port))
+            except OSError as error:
+                if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    continue
+                if error.errno == errno.EADDRINUSE:
+                    raise Conflict(
+                        f"another program of this machine has port {port}.\n"
+                        f"See which: ss -tlpn 'sport = :{port}'. Or take another one, or 0 for any that is free"
+                    ) from error
+                raise SystemRefused(_no_right(port)) from error
+            # With it, others that say so too could listen there beside us.
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+            port = kept.getsockname()[1]
+        yield port
 
 
 def is_ours(host: str) -> bool:

@@ -138,6 +138,8 @@ class Status(View, frozen=True):
     beacons: dict[str, int] = {}
     """Nodes on the LANs of this machine, and what came of the datagrams there, by name."""
     ca_rotating: bool = False
+    in_force: bool = True
+    """A network config is; before one came nothing may pass."""
 
 
 class PingRequest(Body, frozen=True):

@@ -109,6 +109,7 @@ class StatusService:
             portmap=self.portmap.mapping() if self.portmap else None,
             beacons=self.mesh.beacons.statistics(),
             ca_rotating=self.mesh.statements.chain.is_turning,
+            in_force=self.mesh.statements.in_force,
         )
 
     def identity(self) -> NodeIdentity:

@@ -103,6 +103,10 @@ class StreamsService:
     connect: Callable[[IPAddress, int], Awaitable[socket.socket]]
     answers: Mapping[StreamKind, Callable[[NodeId, int], Awaitable[socket.socket]]] = field(default_factory=dict)
     """Kinds that lead to no destination of their own: what is spliced, by the node and the port."""
+    program: Callable[[NodeId, int], socket.socket | None] = lambda *_: None
+    """What leads to the program that has a port of this node, for a node that calls; None if none has it."""
+    lead_here: bool = True
+    """Streams of others lead to what listens on this machine, and not to such programs alone."""
     _live: set[_Live] = field(default_factory=set, init=False)
     _open: Counter[NodeId] = field(default_factory=Counter, init=False)
     """By the node at the other end, from the first word to the last."""
@@ -257,6 +261,11 @@ class StreamsService:
                 ways = {each: replace(live, beyond=_behind(each, premises)) for each in addresses}
                 for way in ways.values():
                     self._check(way)
+                at_home = next((each for each in addresses if self._is_home(each)), None)
+                if at_home and (connection := self.program(live.source, destination.port)):
+                    return connection, ways[at_home]
+                if at_home and not self.lead_here:
+                    raise _Unfit(StreamCode.REFUSED, "no program has that port, and it leads to nothing else here")
                 connection, address = await self._dialled(addresses, destination.port)
                 return connection, ways[address]
         except TimeoutError:
@@ -291,6 +300,11 @@ class StreamsService:
         if address not in (ours.v4, ours.v6) or address in premises.own:
             return address
         return _LOOPBACK[address.version]
+
+    def _is_home(self, address: IPAddress) -> bool:
+        """True for the addresses at which programs have ports of this node: loopback, and those of the mesh."""
+        ours = self.mesh.me.addresses
+        return address.is_loopback or address in (ours.v4, ours.v6)
 
     async def _dialled(self, addresses: list[IPAddress], port: int) -> tuple[socket.socket, IPAddress]:
         failures: list[_Unfit] = []

@@ -10,6 +10,7 @@ import hmac
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -58,6 +59,12 @@ class Leads(Protocol):
     def forget(self, node: NodeId, port: int) -> None: ...
 
 
+class Serves(Protocol):
+    """Who has ports of this node lead to programs."""
+
+    def led(self, port: int, program: socket.socket) -> AbstractContextManager[int]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     """One listening socket, and who may come in."""
@@ -79,6 +86,7 @@ class TunnelsService:
     streams: Opens
     doors: tuple[Door, ...]
     reverse: Leads
+    serving: Serves
     _waiting: int = field(default=0, init=False)
 
     async def run(self) -> None:
@@ -110,8 +118,10 @@ class TunnelsService:
             try:
                 async with self._admitted():
                     asked = await self._asked(door, caller, handed)
-                    opened = None if asked.reverse else await self._opened(asked)
-                if asked.reverse:
+                    opened = None if asked.reverse or asked.serve is not None else await self._opened(asked)
+                if asked.serve is not None:
+                    await self._let_serve(door, caller, asked.serve)
+                elif asked.reverse:
                     await self._lead(caller, asked)
                 elif opened is None:
                     await _say(caller, tunnelline.line_of(Answered(ok=True)))
@@ -170,6 +180,14 @@ class TunnelsService:
                 await self._carried(opened, caller)
         finally:
             self.reverse.forget(node, port)
+
+    async def _let_serve(self, door: Door, caller: socket.socket, port: int) -> None:
+        """A port of this node leads to the caller until it hangs up, or says anything more. Raises PulseError."""
+        if not door.takes_sockets:
+            raise ConfigError("sockets cannot be handed over here. Ask tunnel.sock, on the machine of the node")
+        with self.serving.led(port, caller) as taken:
+            await _say(caller, tunnelline.line_of(Answered(ok=True, port=taken)))
+            await _readable(caller)
 
     async def _carried(self, opened: Opened, caller: socket.socket) -> None:
         """Wait for the end of the stream, which the caller's brings about, and tell what was moved."""

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from pulse.core.network import tunnelline
 from pulse.core.network.destinations import Destination
 from pulse.core.network.streamcodes import StreamCode, failed
-from pulse.core.network.tunnelline import Answered, Asked
-from pulse.errors import ConfigError, NotFound, PulseError, StreamFailed
+from pulse.core.network.tunnelline import Answered, Asked, Called
+from pulse.errors import ConfigError, LinkError, NotFound, PulseError, StreamFailed
 
 
 def test_a_line_names_node_and_destination_and_may_say_more() -> None:
@@ -62,9 +62,16 @@ def test_no_bytes_break_it(line: bytes) -> None:
 def test_a_refusal_arrives_with_its_words_its_code_and_the_end_of_a_command(error: PulseError, code: str) -> None:
     line = tunnelline.refusal(error)
     assert line.endswith(b"\n")
-    with pytest.raises(StreamFailed) as raised:
+    with pytest.raises(type(error) if code in ("no_node", "bad_request") else StreamFailed) as raised:
         tunnelline.read_answer(line)
-    assert (str(raised.value), raised.value.word, raised.value.exit_code) == (str(error), code, error.exit_code)
+    word = raised.value.word if isinstance(raised.value, StreamFailed) else code
+    assert (str(raised.value), word, raised.value.exit_code) == (str(error), code, error.exit_code)
+
+
+def test_who_made_a_connection_is_read_and_what_is_no_such_line_is_an_error() -> None:
+    assert tunnelline.read_call(tunnelline.line_of(Called("ab", "laptop"))) == Called("ab", "laptop")
+    with pytest.raises(LinkError, match="another version"):
+        tunnelline.read_call(b"{}")
 
 
 def test_answers_are_read_and_what_is_none_is_an_error() -> None:

@@ -27,6 +27,8 @@ _CODES: Final[dict[type[PulseError], str]] = {
 }
 """What went wrong before a stream was opened; the others are words of stream codes."""
 
+_KINDS: Final = {code: kind for kind, code in _CODES.items()}
+
 _Short = Annotated[str, msgspec.Meta(max_length=300)]
 
 
@@ -43,6 +45,8 @@ class Asked(msgspec.Struct, frozen=True):
     """Open nothing: only say whether the node is known and the rules allow it."""
     reverse: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     """The other way round: that port of the node is to lead to `dest_addr` as this node sees it."""
+    serve: Annotated[int, msgspec.Meta(ge=0, le=65535)] | None = None
+    """That port of this node is to lead to who asks, 0 for one that is free; connections come with `Called` lines."""
 
     def __repr__(self) -> str:
         """Without the token."""
@@ -60,10 +64,22 @@ class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
     sent: int = 0
     """Bytes from here to there, once a connection that was handed over has ended."""
     received: int = 0
+    port: int = 0
+    """The port that leads to a program now."""
+
+
+class Called(msgspec.Struct, frozen=True):
+    """One connection to a port that leads to a program, which comes with the line: who made it."""
+
+    node: str
+    """Its id, as the session proved it."""
+    name: str
+    """What people call it."""
 
 
 _asked = msgspec.json.Decoder(Asked)
 _answered = msgspec.json.Decoder(Answered)
+_called = msgspec.json.Decoder(Called)
 
 
 def read(line: bytes) -> Asked:
@@ -86,12 +102,22 @@ def refusal(error: PulseError) -> bytes:
     return line_of(Answered(error=str(error), code=code, exit_code=error.exit_code))
 
 
+def read_call(line: bytes) -> Called:
+    """Who made a connection; raises LinkError."""
+    try:
+        return _called.decode(line)
+    except msgspec.DecodeError as error:
+        raise LinkError("the node here speaks another version of pulse: restart it") from error
+
+
 def read_answer(line: bytes) -> Answered:
-    """An answer of the node; raises StreamFailed if it says no, or is none."""
+    """An answer of the node; raises what it says no with, or StreamFailed if it is none."""
     try:
         answer = _answered.decode(line)
     except msgspec.DecodeError as error:
         raise StreamFailed("the node ended the connection without a word of why. See: pulse logs") from error
     if answer.error:
+        if answer.code in _KINDS:
+            raise _KINDS[answer.code](answer.error)
         raise StreamFailed(answer.error, word=answer.code, exit_code=answer.exit_code or StreamFailed.exit_code)
     return answer

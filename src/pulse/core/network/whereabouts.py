@@ -69,13 +69,17 @@ class Whereabouts:
     exits: Exits
 
     def find(self, host: Host) -> Place:
-        """Where it is; raises ProxyRefused."""
-        place = self._named(host) if isinstance(host, str) else self._at(host)
+        """Where it is, if that is not here; raises ProxyRefused."""
+        place = self.place_of(host)
         if place.node == self.me:
             raise ProxyRefused(
                 Answer.NOT_ALLOWED, f"{shortened(str(host))} is this machine, or beyond it. Connect without the proxy"
             )
         return place
+
+    def place_of(self, host: Host) -> Place:
+        """Where it is; raises ProxyRefused."""
+        return self._named(host) if isinstance(host, str) else self._at(host)
 
     def _named(self, name: str) -> Place:
         if is_bare_id(name):

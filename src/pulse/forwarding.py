@@ -1,0 +1,131 @@
+"""Ports of this machine that lead to what is behind other nodes: for `pulse forward` and for programs.
+
+Invariant: no byte of a connection passes through here: the node of this machine is handed its socket.
+"""
+
+import contextlib
+import errno
+import selectors
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pulse import tunnels
+from pulse.core import addresses
+from pulse.core.network.destinations import Destination
+from pulse.errors import Conflict, PulseError, SystemRefused
+
+HERE: Final = "127.0.0.1"
+
+MOST: Final = 512
+"""Connections at once; who comes then is turned away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """One port here, and where it leads."""
+
+    node: str
+    destination: Destination
+    host: str
+    port: int
+
+    @property
+    def where(self) -> str:
+        """`host:port` here."""
+        return addresses.join(self.host, self.port)
+
+
+def listening(wanted: Forward) -> socket.socket:
+    """A socket that listens there. Raises Conflict or SystemRefused."""
+    where = wanted.where
+    family = socket.AF_INET6 if ":" in wanted.host else socket.AF_INET
+    try:
+        made = socket.create_server((wanted.host, wanted.port), family=family, backlog=128)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise Conflict(
+                f"another program listens on {where} already. Choose another port: --local {HERE}:<port>"
+            ) from error
+        raise SystemRefused(f"cannot listen on {where}: {error.strerror or error}") from error
+    made.setblocking(False)
+    return made
+
+
+@dataclass(slots=True)
+class Switch:
+    """Hands every connection to the node here, and hears what becomes of it."""
+
+    data_dir: Path | None
+    failed: Callable[[Forward, PulseError], None]
+    """Is told why a connection did not get where it leads; whoever made it sees a reset."""
+    stopping: socket.socket | None = None
+    """Serving ends once there is something to read here."""
+    _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+    _open: int = 0
+
+    def serve(self, listeners: list[tuple[socket.socket, Forward]]) -> None:
+        """Until somebody ends it."""
+        for listener, wanted in listeners:
+            self._selector.register(listener, selectors.EVENT_READ, wanted)
+        if self.stopping:
+            self._selector.register(self.stopping, selectors.EVENT_READ)
+        while True:
+            for key, _ in self._selector.select():
+                if key.data is None:
+                    self._close()
+                    return
+                # Only sockets are registered here; the selector's types have descriptors, too.
+                match key.data:
+                    case Forward() as wanted:
+                        self._take_in(key.fileobj, wanted)  # type: ignore[arg-type]
+                    case (socket.socket() as caller, Forward() as wanted):
+                        self._hear(key.fileobj, caller, wanted)  # type: ignore[arg-type]
+
+    def _close(self) -> None:
+        """Connections under way end with what stands for them."""
+        for key in list(self._selector.get_map().values()):
+            if isinstance(key.data, tuple):
+                key.data[0].close()
+                key.fileobj.close()  # type: ignore[union-attr]
+        self._selector.close()
+
+    def _take_in(self, listener: socket.socket, wanted: Forward) -> None:
+        try:
+            caller, _ = listener.accept()
+        except OSError:
+            return
+        try:
+            if self._open >= MOST:
+                raise Conflict(f"{MOST} connections are open already, and that is all there may be")
+            asking = tunnels.hand_over(wanted.node, str(wanted.destination), caller, self.data_dir)
+        except PulseError as error:
+            self._fail(caller, wanted, error)
+            return
+        self._open += 1
+        self._selector.register(asking, selectors.EVENT_READ, (caller, wanted))
+
+    def _hear(self, asking: socket.socket, caller: socket.socket, wanted: Forward) -> None:
+        """The first answer says that the connection leads there, or why it does not; the second that it is over."""
+        try:
+            answer = tunnels.read_answer(asking)
+        except PulseError as error:
+            self._fail(caller, wanted, error)
+        else:
+            # The node has it: with ours open, too, its end would not be seen.
+            caller.close()
+            if answer.ok:
+                return
+        self._selector.unregister(asking)
+        asking.close()
+        self._open -= 1
+
+    def _fail(self, caller: socket.socket, wanted: Forward, error: PulseError) -> None:
+        if caller.fileno() >= 0:
+            with contextlib.suppress(OSError):
+                caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            caller.close()
+            self.failed(wanted, error)

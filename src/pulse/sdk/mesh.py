@@ -1,0 +1,187 @@
+"""The mesh as a program has it: connections to nodes by name, ports of this node, and what the node here knows.
+
+Invariant: everything a `Mesh` opened is closed when its block ends, whatever ended it.
+"""
+
+import asyncio
+import socket
+import weakref
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Final, TypeVar
+
+from pulse import client
+from pulse.calls.tokens import TokenCalls
+from pulse.calls.whereabouts import WhereaboutsCalls
+from pulse.client import Client
+from pulse.config import tunnel_beside
+from pulse.core import addresses
+from pulse.core.network.tunnelline import Asked
+from pulse.schemas.node import NodeIdentity, PeerRow, PingReply
+from pulse.schemas.paths import Why
+from pulse.schemas.tokens import TokenRequest
+from pulse.schemas.whereabouts import Found
+from pulse.sdk import door
+from pulse.sdk.events import Events
+from pulse.sdk.ports import Caller, Handler, Port, Server, open_port
+
+LINGER: Final = 1.0
+"""Seconds at the end of the block for what was written and not sent yet."""
+
+_T = TypeVar("_T")
+
+
+class Mesh:
+    """The mesh through the node of this machine; made by `connect` and by `Node`.
+
+    Every call may raise `pulse.errors.PulseError`, whose text says what happened, to what, and what to do next:
+    `LinkError` if the node here or the other one does not answer, `Refused` if something says no, `NotFound` or
+    `Conflict` for a name that no node has or several do, `StreamFailed` if a connection did not open.
+    """
+
+    def __init__(self, control: Path, me: NodeIdentity) -> None:
+        """Of the node that is controlled at `control`; programs call `connect`."""
+        self.control = control
+        self.me = me
+        """Who the node here is: `id`, `name`, `network`, `v4`, `v6`, `roles`, `tags`."""
+        self._door = tunnel_beside(control)
+        self._writers: dict[int, asyncio.StreamWriter] = {}
+        """Of connections that are open: nobody has to keep both ends of one."""
+        self._numbers = count()
+        self._servers: weakref.WeakSet[Server] = weakref.WeakSet()
+        self._ports: weakref.WeakSet[Port] = weakref.WeakSet()
+        self._events: weakref.WeakSet[Events] = weakref.WeakSet()
+
+    async def open_connection(
+        self, node: str, port: int, *, host: str = "localhost"
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A TCP connection to `port` of a node: its name, a mesh address, or the first digits of its id.
+
+        It leads to `host` as that node sees it: the node itself, or a network beyond it that was approved. Returns once
+        the far side is connected. Raises StreamFailed, whose `word` says why: `not_allowed` by the rules, `refused` as
+        nothing listens there, `away` as the node cannot be reached, and others.
+        """
+        connection, _ = await door.asked(self._door, Asked(node, addresses.join(host, port), confirm=True))
+        number = next(self._numbers)
+        reader, writer = await door.streams(connection, partial(self._writers.pop, number, None))
+        self._writers[number] = writer
+        return reader, writer
+
+    async def start_server(self, handler: Handler, port: int) -> Server:
+        """Have a port of this node lead to `handler(reader, writer, caller)`: any free one for 0, see `Server.port`.
+
+        The rules judge each connection as any other; `caller` has the `node` id that its session proved, and the `name`
+        people know it by. The port is given back with the server, with the mesh, and when this process ends.
+        Raises Conflict for a port that is taken, Refused for one below 1024, where no rule lets anybody in, or if the
+        node lets no program have ports.
+        """
+        server = await Server(handler).open(self._door, port)
+        self._servers.add(server)
+        return server
+
+    async def open_port(self, port: int, accept: Callable[[socket.socket, Caller], None]) -> Port:
+        """The same with bare sockets, which `accept` owns, for servers that make connections of these themselves."""
+        made = await open_port(self._door, port, accept)
+        self._ports.add(made)
+        return made
+
+    def events(self) -> Events:
+        """What happens from now on: `async for event in mesh.events()`. Raises LinkError when the node here is gone."""
+        made = Events(self.control)
+        self._events.add(made)
+        return made
+
+    async def invite(self, ttl: float = 3600.0, uses: int = 1) -> str:
+        """An invite for `uses` machines, good for `ttl` seconds; on the CA, or where an operator may make them."""
+        wanted = TokenRequest(ttl=ttl, max_uses=uses)
+        return (await self.ask(lambda node: TokenCalls(node).invite(wanted))).invite
+
+    async def resolve(self, name: str) -> Found:
+        """The node at which a name is (`db-server`, `db-server.pulse`, an id, a mesh address): its `id`, `name`, `v4`
+        and `v6`.
+
+        No resolver of this machine is asked. Raises NotFound for what is not in the mesh.
+        """
+        return await self.ask(lambda node: WhereaboutsCalls(node).find(name))
+
+    async def nodes(self) -> list[PeerRow]:
+        """All other nodes as the node here sees them: `name`, `v4`, `link`, `via`, `rtt` (s), `loss`, and more."""
+        return (await self.ask(Client.status)).peers
+
+    async def why(self, node: str, source: str = "") -> Why:
+        """Why a node is reached as it is, from here or from `source`."""
+        return await self.ask(lambda here: here.why(node, source))
+
+    async def ping(self, node: str, timeout: float = 5.0) -> PingReply:
+        """One echo over the session with a node: its `rtt` in seconds. Raises LinkError after `timeout` s without."""
+        return await self.ask(lambda here: here.ping(node, timeout))
+
+    async def ask(self, question: Callable[[Client], _T]) -> _T:
+        """What the node here answers to any call of `pulse.client`, such as `await mesh.ask(Client.status)`."""
+        asking = Client(self.control)
+
+        def asked() -> _T:
+            with asking:
+                return question(asking)
+
+        answering = asyncio.ensure_future(asyncio.to_thread(asked))
+        try:
+            return await asyncio.shield(answering)
+        except asyncio.CancelledError:
+            # The thread ends with its connection.
+            asking.interrupt()
+            await asyncio.wait([answering])
+            answering.cancelled() or answering.exception()
+            raise
+
+    async def close(self) -> None:
+        """End all that was opened; what was written still leaves, if it does so within a second."""
+        for port in list(self._ports):
+            port.close()
+        for server in list(self._servers):
+            await server.close()
+        for events in list(self._events):
+            await events.aclose()
+        writers = list(self._writers.values())
+        for writer in writers:
+            writer.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                for writer in writers:
+                    with suppress(OSError):
+                        await writer.wait_closed()
+        for writer in list(self._writers.values()):
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def connect(data_dir: Path | str | None = None) -> AsyncIterator[Mesh]:
+    """The mesh through the node that runs on this machine: the one of `data_dir`, or where `pulse status` finds it.
+
+    Raises LinkError if none runs here, Refused if it belongs to somebody else.
+    """
+    with client.connect(Path(data_dir) if data_dir is not None else None) as asking:
+        found = asking.path
+    async with opened(found) as mesh:
+        yield mesh
+
+
+@asynccontextmanager
+async def opened(control: Path) -> AsyncIterator[Mesh]:
+    """The mesh through the node that is controlled there. Raises the same."""
+    mesh = Mesh(control, await _identity(control))
+    try:
+        yield mesh
+    finally:
+        await mesh.close()
+
+
+async def _identity(control: Path) -> NodeIdentity:
+    def asked() -> NodeIdentity:
+        with Client(control) as node:
+            return node.identity()
+
+    return await asyncio.to_thread(asked)

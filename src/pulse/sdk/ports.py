@@ -1,0 +1,150 @@
+"""Ports of this node that lead to a program: connections arrive as sockets, each with the word of who made it.
+
+Invariant: the port is given back when it is closed, or its program ends in whatever way; no socket that came is lost.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, Self
+
+from pulse.core.network import tunnelline
+from pulse.core.network.tunnelline import Asked, Called
+from pulse.errors import LinkError
+from pulse.sdk import door
+
+MOST_AT_ONCE: Final = 16
+"""Sockets taken with one read."""
+
+Caller = Called
+"""Who made a connection: `node` is the id that its session proved, `name` what people call it."""
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Caller], Awaitable[None]]
+"""Has one connection, which is closed when it returns."""
+
+
+class Port:
+    """A port of this node; `accept` has every connection to it."""
+
+    def __init__(self, connection: socket.socket, port: int, accept: Callable[[socket.socket, Caller], None]) -> None:
+        """Take over a connection on which the node has said that the port leads here."""
+        self.port = port
+        """Its number."""
+        self._connection, self._accept = connection, accept
+        self._line = bytearray()
+        self._sockets: deque[socket.socket] = deque()
+        self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().add_reader(connection, self._read)
+
+    async def wait_gone(self) -> None:
+        """Return once the port is closed. Raises LinkError once the node here is gone, and the port with it."""
+        await asyncio.shield(self._gone)
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._end(None)
+
+    def _read(self) -> None:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._connection, door.LOOK, MOST_AT_ONCE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, descriptors = b"", []
+        self._sockets += [socket.socket(fileno=each) for each in descriptors]
+        self._line += data
+        if not data:
+            text = (
+                f"the node here is gone, and port {self.port} with it.\nStart it, and this program again: pulse start"
+            )
+            self._end(LinkError(text))
+        while self._sockets and (length := self._line.find(b"\n") + 1):
+            said = bytes(self._line[:length])
+            del self._line[:length]
+            self._accept(self._sockets.popleft(), tunnelline.read_call(said))
+
+    def _end(self, error: LinkError | None) -> None:
+        if self._gone.done():
+            return
+        asyncio.get_running_loop().remove_reader(self._connection)
+        self._connection.close()
+        while self._sockets:
+            self._sockets.popleft().close()
+        if error is None:
+            self._gone.set_result(None)
+        else:
+            self._gone.set_exception(error)
+            # It is for who waits; nobody has to.
+            self._gone.exception()
+
+
+async def open_port(place: Path, port: int, accept: Callable[[socket.socket, Caller], None]) -> Port:
+    """A port of the node whose door is at `place`, any free one for 0. Raises Refused or Conflict."""
+    connection, answer = await door.asked(place, Asked("", "", serve=port))
+    return Port(connection, answer.port, accept)
+
+
+class Server:
+    """A port of this node with a handler for its connections; made by `Mesh.start_server`, closed with `async with`."""
+
+    def __init__(self, handler: Handler) -> None:
+        """Not serving yet."""
+        self._handler = handler
+        self._serving: set[asyncio.Task[None]] = set()
+        self._port: Port | None = None
+
+    @property
+    def port(self) -> int:
+        """The number of the port; 0 before there is one."""
+        return self._port.port if self._port else 0
+
+    async def open(self, place: Path, port: int) -> Self:
+        """Begin to serve."""
+        self._port = await open_port(place, port, self._take_in)
+        return self
+
+    async def serve_forever(self) -> None:
+        """Serve until cancelled or closed. Raises LinkError once the node here is gone."""
+        if self._port:
+            await self._port.wait_gone()
+
+    async def close(self) -> None:
+        """Give the port back and end the handlers."""
+        if self._port:
+            self._port.close()
+        serving = list(self._serving)
+        for each in serving:
+            each.cancel()
+        if serving:
+            await asyncio.wait(serving)
+
+    async def __aenter__(self) -> Self:
+        """The server, closed at the end of the block."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _take_in(self, connection: socket.socket, caller: Caller) -> None:
+        task = asyncio.ensure_future(self._serve(connection, caller))
+        self._serving.add(task)
+        task.add_done_callback(self._served)
+
+    async def _serve(self, connection: socket.socket, caller: Caller) -> None:
+        reader, writer = await door.streams(connection)
+        try:
+            await self._handler(reader, writer, caller)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._serving.discard(task)
+        if task.cancelled() or (error := task.exception()) is None or isinstance(error, ConnectionError):
+            return
+        context = {"message": "the handler of a mesh connection failed", "exception": error, "task": task}
+        asyncio.get_running_loop().call_exception_handler(context)

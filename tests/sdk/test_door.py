@@ -1,0 +1,48 @@
+"""The door for programs as an event loop sees it: an answer, and not a byte that is not its own."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from pulse import tunnels
+from pulse.core.network.tunnelline import Asked
+from pulse.errors import LinkError, StreamFailed
+from pulse.sdk import door
+from tests.sdk.rooms import leaving_nothing
+from tests.tunneling import FakeTunnels, refused, tunnels_at
+
+
+async def test_what_was_asked_for_is_at_its_first_byte(tmp_path: Path) -> None:
+    def greet(stream: socket.socket) -> None:
+        stream.sendall(b"SSH-2.0")
+
+    with tunnels_at(tmp_path / "t", FakeTunnels(greet)) as fake:
+        asked = Asked("db", "localhost:22", confirm=True)
+        connection, answer = await door.asked(tmp_path / "t", asked)
+        reader, writer = await door.streams(connection)
+        assert (answer.ok, await reader.read()) == (True, b"SSH-2.0")
+        writer.close()
+    assert fake.asked == [asked]
+
+
+async def test_a_refusal_has_the_words_of_the_node(tmp_path: Path) -> None:
+    fake = FakeTunnels(answer=refused("the rules do not let it", "not_allowed", 3))
+    with tunnels_at(tmp_path / "t", fake), pytest.raises(StreamFailed, match="the rules"):
+        await door.asked(tmp_path / "t", Asked("db", "localhost:22"))
+
+
+async def test_a_node_that_says_nothing_is_given_up_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tunnels, "PATIENCE", 0.05)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "t"))
+        listener.listen(0)
+        async with leaving_nothing():
+            with pytest.raises(LinkError, match="gave no answer"):
+                await door.asked(tmp_path / "t", Asked("db", "localhost:22"))
+            asking = asyncio.ensure_future(door.asked(tmp_path / "t", Asked("db", "localhost:22")))
+            with pytest.raises(LinkError, match=r"Try again|gave no answer"):
+                await asking

@@ -1,0 +1,138 @@
+"""Ports that lead to programs: who calls is told, and the port is given back however its program ends."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pulse.errors import Conflict, LinkError, Refused, StreamFailed
+from pulse.sdk import Caller, Node, Server
+from pulse.sdk.pytest import PulseMesh
+from tests.loopback import PATIENCE
+from tests.ports import free_port
+from tests.sdk.rooms import exchange, leaving_nothing, shout
+
+SERVES = """
+import asyncio, sys
+from pulse.sdk import connect
+
+async def main():
+    async with connect(sys.argv[1]) as mesh:
+        async def one(reader, writer, caller):
+            writer.write(caller.name.encode())
+            await writer.drain()
+            await asyncio.sleep(3600)
+        server = await mesh.start_server(one, 0)
+        print(server.port, flush=True)
+        await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+async def test_the_handler_is_told_who_calls(pulse_mesh: PulseMesh) -> None:
+    async def tell(_: asyncio.StreamReader, writer: asyncio.StreamWriter, caller: Caller) -> None:
+        writer.write(f"{caller.name} {caller.node}".encode())
+
+    async with (
+        pulse_mesh.first.connect() as one,
+        pulse_mesh.second.connect() as two,
+        await one.start_server(tell, 0) as server,
+    ):
+        said = await exchange(*await two.open_connection("first", server.port))
+
+    assert said.decode() == f"second {pulse_mesh.second.id}"
+
+
+async def test_a_port_has_one_program_and_is_free_again_after_it(pulse_mesh: PulseMesh) -> None:
+    port = free_port()
+    async with pulse_mesh.first.connect() as one, pulse_mesh.second.connect() as two, leaving_nothing():
+        async with await one.start_server(shout, port):
+            with pytest.raises(Conflict, match=f"another program has port {port}"):
+                await one.start_server(shout, port)
+            with pytest.raises(OSError, match="in use"):
+                socket.create_server(("127.0.0.1", port))
+        with pytest.raises(StreamFailed, match="nothing listens"):
+            await two.open_connection("first", port)
+        async with await one.start_server(shout, port):
+            assert await exchange(*await two.open_connection("first", port)) == b"WORD"
+
+
+async def test_ports_of_root_and_those_that_others_listen_on_are_refused(pulse_mesh: PulseMesh) -> None:
+    async with pulse_mesh.first.connect() as one:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            with pytest.raises(Conflict, match=f"another program of this machine has port {port}(.|\n)*ss -tlpn"):
+                await one.start_server(shout, port)
+        with pytest.raises(Refused, match="below 1024"):
+            await one.start_server(shout, 80)
+
+
+async def test_a_node_that_lets_no_program_serve_says_how_to_allow_it(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[node]\nserve_programs = false\n")
+    async with Node.found("alone", tmp_path, addr="127.0.0.1:0", portmap=False, beacon=False) as mesh:
+        with pytest.raises(Refused, match="serve_programs = true"):
+            await mesh.start_server(shout, 0)
+
+
+async def test_a_program_that_is_killed_gives_its_port_back_and_its_connections_end(pulse_mesh: PulseMesh) -> None:
+    place = str(pulse_mesh.first.data_dir)
+    command = [sys.executable, "-c", SERVES, place]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:  # noqa: ASYNC220 (as quick as a fork)
+        assert program.stdout
+        port = int(await asyncio.to_thread(program.stdout.readline))
+        async with pulse_mesh.first.connect() as one, pulse_mesh.second.connect() as two:
+            reader, _ = await two.open_connection("first", port)
+            async with asyncio.timeout(PATIENCE):
+                assert await reader.readexactly(6) == b"second"
+                program.send_signal(signal.SIGKILL)
+                assert await reader.read() == b""
+                server = await _served(one, port)
+            assert await exchange(*await two.open_connection("first", server.port)) == b"WORD"
+
+
+async def _served(mesh: Any, port: int) -> Server:
+    while True:
+        with contextlib.suppress(Conflict):
+            return await mesh.start_server(shout, port)  # type: ignore[no-any-return]
+        await asyncio.sleep(0.01)
+
+
+async def test_a_handler_that_fails_is_told_to_the_loop_and_harms_no_other(pulse_mesh: PulseMesh) -> None:
+    failures: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
+
+    async def fail(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, caller: Caller) -> None:
+        if await reader.read() == b"bad":
+            raise ValueError(caller.name)
+        writer.write(b"good")
+
+    async with (
+        pulse_mesh.first.connect() as one,
+        pulse_mesh.second.connect() as two,
+        await one.start_server(fail, 0) as server,
+    ):
+        assert await exchange(*await two.open_connection("first", server.port), b"bad") == b""
+        assert await exchange(*await two.open_connection("first", server.port)) == b"good"
+    assert [str(each) for each in failures] == ["second"]
+
+
+async def test_a_server_says_when_its_node_is_gone(tmp_path: Path) -> None:
+    node = Node.found("alone", tmp_path, addr="127.0.0.1:0", portmap=False, beacon=False)
+    async with node as mesh:
+        server = await Server(shout).open(tmp_path / "tunnel.sock", 0)
+        events = mesh.events()
+        following = asyncio.ensure_future(anext(events))
+        serving = asyncio.ensure_future(server.serve_forever())
+        await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(LinkError, match=f"port {server.port} with it"):
+            await serving
+        with pytest.raises(LinkError, match=r"tells no more events"):
+            await following

@@ -104,6 +104,7 @@ bench: setup $(STAMPS)/test
 	$(PY) bench/idle.py
 	$(PY) bench/cli.py
 	$(PY) bench/spread.py
+	$(PY) bench/sdk.py
 	$(PY) bench/revoked.py
 	PYTHONPATH=. $(PY) bench/gossip.py
 

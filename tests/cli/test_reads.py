@@ -116,7 +116,8 @@ def test_a_command_ends_with_the_code_of_what_happened(
 def test_every_code_is_told_of() -> None:
     told = {int(found) for found in re.findall(r"^ +(\d+) ", text_of("exit-codes"), re.MULTILINE)}
 
-    assert told == {0, 130} | {kind.exit_code for kind in (PulseError, *PulseError.__subclasses__())}
+    kinds: list[type[PulseError]] = [PulseError, *PulseError.__subclasses__()]
+    assert told == {0, 130} | {kind.exit_code for kind in kinds}
 
 
 def test_ctrl_c_is_quiet_and_has_its_code(

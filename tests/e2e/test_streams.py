@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 import pytest
 
 from pulse import tunnels
-from pulse.errors import StreamFailed
+from pulse.errors import PulseError
 from pulse.lab.host import Running, wait_until
 from pulse.lab.lab import Lab
 from tests.e2e.exchange import noise
@@ -167,7 +167,7 @@ def test_a_hundred_megabytes_go_through_a_forward_and_come_back_whole(mesh: Mesh
 def test_what_must_be_refused_is_refused_in_words(
     mesh: Mesh, node: str, destination: str, code: int, said: str
 ) -> None:
-    with pytest.raises(StreamFailed) as raised:
+    with pytest.raises(PulseError) as raised:
         tunnels.reach(node, destination, mesh["a"].host.data)
     assert raised.value.exit_code == code
     assert said in str(raised.value)

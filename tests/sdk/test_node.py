@@ -40,6 +40,22 @@ async def _opened(mesh: Mesh, node: str, port: int) -> tuple[asyncio.StreamReade
                 await asyncio.sleep(0.01)
 
 
+async def test_what_was_written_arrives_though_the_node_ends_with_its_block(
+    pulse_mesh: PulseMesh, tmp_path: Path
+) -> None:
+    heard: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def count(reader: asyncio.StreamReader, *_: object) -> None:
+        heard.set_result(len(await reader.read()))
+
+    async with pulse_mesh.first.connect() as one, await one.start_server(count, 0) as server:
+        async with joining(await one.invite(), "", tmp_path) as mesh:
+            _, writer = await mesh.open_connection(one.me.id, server.port)
+            writer.write(bytes(1_000_000))
+        async with asyncio.timeout(PATIENCE):
+            assert await heard == 1_000_000
+
+
 async def test_a_token_that_no_ca_made_is_refused(pulse_mesh: PulseMesh, tmp_path: Path) -> None:
     async with pulse_mesh.first.connect() as one, leaving_nothing():
         _, _, port = (await one.nodes())[0].address.rpartition(":")

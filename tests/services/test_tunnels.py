@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -83,7 +84,7 @@ class World:
 
 @asynccontextmanager
 async def serving(
-    world: World, *, refusal: Callable[[socket.socket], str] = lambda _: "", token: str = ""
+    world: World, *, refusal: Callable[[socket.socket], str] = lambda _: "", token: str = "", takes_sockets: bool = True
 ) -> AsyncIterator[Callable[[], socket.socket]]:
     """Run the service; makes connections to its door."""
     world.mesh.peer_restored(DB, [], 1.0)
@@ -100,7 +101,7 @@ async def serving(
             caller.setblocking(False)
             return caller
 
-        doors = (Door(listener, refusal, token, takes_sockets=True),)
+        doors = (Door(listener, refusal, token, takes_sockets=takes_sockets),)
         service = TunnelsService(world.mesh, world, doors, world, ServingService(world.mesh, True, _reserved))
         async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
             running = tasks.create_task(service.run())
@@ -119,8 +120,8 @@ async def said(caller: socket.socket) -> dict[str, object]:
     return msgspec.json.decode(line, type=dict[str, object])
 
 
-async def refused(world: World, line: bytes, code: str, **door: str) -> str:
-    async with serving(world, **door) as come:  # type: ignore[arg-type]
+async def refused(world: World, line: bytes, code: str, **door: Any) -> str:
+    async with serving(world, **door) as come:
         caller = come()
         await asyncio.get_running_loop().sock_sendall(caller, line)
         answer = await said(caller)
@@ -226,6 +227,11 @@ async def test_a_port_of_this_node_leads_to_the_caller_until_it_says_more_or_is_
             await _free(come)
 
 
+async def test_over_a_door_that_takes_no_sockets_nobody_serves() -> None:
+    line = b'{"dest_node": "", "dest_addr": "", "serve": 8080}\n'
+    await refused(World(), line, "bad_request", takes_sockets=False)
+
+
 async def _free(come: Callable[[], socket.socket]) -> None:
     while "ok" not in await _asks_again(come):
         await asyncio.sleep(0.001)
@@ -267,7 +273,7 @@ async def test_the_streams_own_refusal_is_passed_on() -> None:
 
 
 async def test_a_stranger_is_refused_whatever_it_says() -> None:
-    assert await refused(World(), LINE, "refused_here", refusal=lambda _: "not yours") == "not yours"  # type: ignore[arg-type]
+    assert await refused(World(), LINE, "refused_here", refusal=lambda _: "not yours") == "not yours"
 
 
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN + "x"])

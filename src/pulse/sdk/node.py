@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from pulse import settings
+from pulse.calls.stats import StatsCalls
 from pulse.client import Client
 from pulse.config import NodeConfig, absolute
 from pulse.core import addresses
 from pulse.core.types import INVITE_PREFIX
 from pulse.errors import ConfigError, LinkError, PulseError
 from pulse.schemas.start import Started
-from pulse.sdk.mesh import Mesh, opened
+from pulse.sdk.mesh import LINGER, Mesh, opened
 
 PATIENCE: Final = 10.0
 """Seconds for the network config to come after a join: before that nothing may pass. The node goes on without."""
@@ -95,8 +96,8 @@ class Node:
                 running.result()
                 raise LinkError(f"the node in {self._place} stopped while it started. Start it again")
             self.started = ready.result()
+            held.push_async_callback(_leave, config.socket, running)
             mesh = await held.enter_async_context(opened(config.socket))
-            held.push_async_callback(_leave, mesh, running)
             await _ruled(mesh)
             self._held = held.pop_all()
         return mesh
@@ -143,11 +144,21 @@ async def _ruled(mesh: Mesh) -> None:
                 await asyncio.sleep(0.01)
 
 
-async def _leave(mesh: Mesh, running: "asyncio.Future[bool]") -> None:
-    """Have the node end by itself, in peace."""
+async def _leave(control: Path, running: "asyncio.Future[bool]") -> None:
+    """Have the node end by itself, in peace: what was written is on its way, and arrives if it does so in a second."""
     with suppress(PulseError):
-        await mesh.ask(Client.stop)
-        await asyncio.wait([running], timeout=LEAVE)
+        async with opened(control) as mesh:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LINGER):
+                    while await mesh.ask(_connections):  # noqa: ASYNC110 (the node answers who asks)
+                        await asyncio.sleep(0.01)
+            await mesh.ask(Client.stop)
+            await asyncio.wait([running], timeout=LEAVE)
+
+
+def _connections(node: Client) -> int:
+    """How many are open."""
+    return sum(each.active_conns for each in StatsCalls(node).stats(node.identity().id).rows)
 
 
 async def _ended(running: "asyncio.Future[bool]") -> None:

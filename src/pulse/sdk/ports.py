@@ -49,7 +49,9 @@ class Port:
 
     def _read(self) -> None:
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._connection, door.LOOK, MOST_AT_ONCE)
+            data, descriptors, _, _ = socket.recv_fds(
+                self._connection, door.LOOK, MOST_AT_ONCE, socket.MSG_CMSG_CLOEXEC
+            )
         except BlockingIOError:
             return
         except OSError:

@@ -194,6 +194,7 @@ def _control(governance: Governance, telling: Insight, used: Uses, operating: Op
     """All that this node can be asked for."""
     return Control(
         node=telling.node,
+        topology=telling.topology,
         trace=telling.trace,
         why=telling.why,
         pins=telling.pins,

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pulse.api import web
 from pulse.api.app import build
 from pulse.api.server import ApiService, ControlSocket
 from pulse.api.tcp import PatientProtocol, TcpListener, guarded
@@ -59,6 +60,6 @@ def doors(place: Path, hosts: Callable[[], frozenset[str]] = lambda: HOSTS) -> I
     keys = made(service)
     listener = TcpListener("127.0.0.1", 0)
     address = listener.socket.getsockname()[:2]
-    tcp = ApiService(guarded(build(control, keyed=True), service.judge, hosts), listener, PatientProtocol)
+    tcp = ApiService(guarded(build(control, keyed=True), service.judge, hosts, web.read()), listener, PatientProtocol)
     with running(ApiService(build(control), ControlSocket(place / "pulse.sock"))), running(tcp):
         yield Doors(control, place / "pulse.sock", address, keys)

@@ -294,6 +294,7 @@ class FakeControl(Control):
         governance, ways, operating = FakeGovernance(asked), FakeWays(asked), FakeOperating(asked)
         super().__init__(
             node=node(asked, [*peers] or [peer()]),
+            topology=ways,
             trace=ways,
             why=ways,
             pins=ways,

@@ -1,8 +1,9 @@
-"""Ways to other nodes, answered from memory: traced, explained, pinned."""
+"""Ways to other nodes, answered from memory: drawn, traced, explained, pinned."""
 
 from pulse.errors import NotFound
 from pulse.schemas.paths import Trace, TraceHop, TraceRequest, Why, WhyEnd, WhyPlace, WhyRequest
 from pulse.schemas.pin import PinInfo, PinRequest, UnpinRequest
+from pulse.schemas.topology import Topology, TopologyLink
 
 ID = "4be27a3391c0" + "5" * 52
 AWAY = "not linked with relay-9 at present, so the best path is used"
@@ -51,7 +52,11 @@ class FakeWays:
     def __init__(self, asked: list[object]) -> None:
         self.asked = asked
         self.reason = REASON
+        self.links = Topology([ID, "9" * 64], [TopologyLink(0, 1, 0.0228, 0.0, "quic")])
         self.way = Trace("9" * 64, "laptop", "10.100.9.140", [RELAY, LAPTOP], 0.061, "")
+
+    async def topology(self) -> Topology:
+        return self.links
 
     async def trace(self, wanted: TraceRequest) -> Trace:
         self.asked.append(wanted)

@@ -6,8 +6,10 @@ from typing import Any
 
 import msgspec
 
+TEXTS = ("text/", "image/svg+xml")
+
 Answer = tuple[int, dict[str, str], Any]
-"""Status, headers and decoded JSON, or plain text."""
+"""Status, headers and decoded JSON, or text."""
 
 
 def say(path: Path, head: str, body: bytes = b"") -> Answer:
@@ -43,6 +45,6 @@ def answer(data: bytes) -> Answer:
 
 
 def _content(headers: dict[str, str], content: bytes) -> Any:
-    if headers.get("content-type", "").startswith("text/plain"):
+    if headers.get("content-type", "").startswith(TEXTS):
         return content.decode()
     return msgspec.json.decode(content) if content else None

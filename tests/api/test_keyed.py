@@ -136,7 +136,7 @@ def test_what_changes_something_takes_a_key_that_may_write() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", ["/", "/api/nothing", "/openapi.json", "/metrics", "/api/status/"])
+@pytest.mark.parametrize("path", ["/api", "/api/nothing", "/openapi.json", "/metrics", "/api/status/"])
 def test_without_a_key_every_path_is_the_same(node: Doors, path: str) -> None:
     status, headers, said = node.ask("nobody", f"GET {path} HTTP/1.1")
 

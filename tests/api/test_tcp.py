@@ -202,7 +202,7 @@ def test_the_hosts_of_a_node_are_where_it_listens_and_what_it_is_called() -> Non
 
 def test_the_end_of_the_node_closes_the_port(place: Path) -> None:
     with doors(place.parent) as node:
-        assert call(node.address, "GET / HTTP/1.1")[0] == 401
+        assert call(node.address, "GET /api/id HTTP/1.1")[0] == 401
 
     with pytest.raises(ConnectionRefusedError):
         connected(node)

@@ -23,7 +23,18 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "core/paths/news.py": "declarations",
     **{
         f"schemas/{each}.py": "declarations: tests/schemas/test_schemas.py reads all that is said and heard"
-        for each in ("structs", "journal", "names", "node", "pin", "revoke", "roles", "tokens", "whereabouts")
+        for each in (
+            "structs",
+            "journal",
+            "names",
+            "node",
+            "pin",
+            "revoke",
+            "roles",
+            "tokens",
+            "topology",
+            "whereabouts",
+        )
     },
     "api/governance.py": "protocols: tests/api/test_control.py looks that all they say is asked",
     "net/links.py": "a protocol: the fakes and net/dataplane.py implement it",

@@ -37,6 +37,7 @@ from pulse.api import (
     stats,
     templates,
     tokens,
+    topology,
     trace,
     whereabouts,
     why,
@@ -53,6 +54,7 @@ log = logging.getLogger(__name__)
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *node.ENDPOINTS,
+    *topology.ENDPOINTS,
     *trace.ENDPOINTS,
     *why.ENDPOINTS,
     *whereabouts.ENDPOINTS,

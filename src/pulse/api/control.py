@@ -34,6 +34,7 @@ from pulse.schemas.pin import PinInfo, PinRequest, UnpinRequest
 from pulse.schemas.resolver import ResolverInfo
 from pulse.schemas.scribe import MeshState
 from pulse.schemas.stats import Family, Samples, Stats, StatsQuery
+from pulse.schemas.topology import Topology
 from pulse.schemas.whereabouts import Found, HostQuery
 
 
@@ -62,6 +63,14 @@ class Node(Protocol):
 
     async def stop(self) -> Stopping:
         """Take leave."""
+        ...
+
+
+class Topologies(Protocol):
+    """Who tells which links there are."""
+
+    async def topology(self) -> Topology:
+        """The links of the mesh."""
         ...
 
 
@@ -182,6 +191,7 @@ class Control:
     """All that one node can be asked for."""
 
     node: Node
+    topology: Topologies
     trace: Tracer
     why: Explainer
     pins: Pins

@@ -29,7 +29,7 @@ CLOSED: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-"""What every answer tells browsers."""
+"""What every answer tells browsers; the dashboard's files say themselves what they may do and how long they keep."""
 
 _HOST: Final = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 
@@ -48,7 +48,9 @@ class OwnSites:
 
         async def closed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(CLOSED)
+                headers = MutableHeaders(scope=message)
+                for name, value in CLOSED.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         why = self._objection(scope)

@@ -6,8 +6,9 @@ Invariant: whoever shows no key costs one of a few connections, for seconds and 
 import asyncio
 import ipaddress
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 import h11
@@ -19,6 +20,7 @@ from pulse.api.app import problem
 from pulse.api.keyed import SHOWN, Keyed
 from pulse.api.server import TimelyProtocol
 from pulse.api.sites import OwnSites
+from pulse.api.web import Dashboard, WebFile
 from pulse.core import addresses
 from pulse.core.trust.apikeys import Scope
 from pulse.net.listeners import Place, listen_tcp
@@ -78,9 +80,17 @@ class TcpListener:
         self.close()
 
 
-def guarded(app: Starlette, judge: Callable[[str], Scope | None], hosts: Callable[[], Collection[str]]) -> ASGIApp:
-    """`app` (made for TCP) behind all that stands between it and the world, the outermost first."""
-    return OwnSites(Keyed(app, judge), hosts)
+def guarded(
+    app: Starlette,
+    judge: Callable[[str], Scope | None],
+    hosts: Callable[[], Collection[str]],
+    pages: Mapping[str, WebFile] = MappingProxyType({}),
+) -> ASGIApp:
+    """`app` (made for TCP) behind all that stands between it and the world, the outermost first.
+
+    `pages` take no key, by the paths they are asked for.
+    """
+    return OwnSites(Dashboard(Keyed(app, judge), pages), hosts)
 
 
 class PatientProtocol(TimelyProtocol):

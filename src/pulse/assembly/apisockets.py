@@ -1,7 +1,7 @@
 """Composes the API of a node: on its control socket, over TCP if the node is started to be the scribe, and its metrics.
 
 Invariant: over TCP it listens only where somebody asked for it, or on loopback, and no key opens it until one was made;
-without a key it tells metrics alone, on a listener of their own, on loopback.
+without a key it tells metrics alone, on a listener of their own, on loopback, and shows the empty dashboard.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp
 
-from pulse.api import metrics
+from pulse.api import metrics, web
 from pulse.api.app import build
 from pulse.api.control import Control
 from pulse.api.server import ApiService, ControlSocket
@@ -76,7 +76,7 @@ def services(
 
     found = [ApiService(build(control, version, stream=stream), at.control, ending=ending)]
     if at.tcp is not None:
-        keyed = guarded(build(control, version, keyed=True, stream=stream), keys.judge, hosts)
+        keyed = guarded(build(control, version, keyed=True, stream=stream), keys.judge, hosts, web.read())
         found.append(ApiService(keyed, at.tcp, PatientProtocol, ending))
     if at.metrics is not None:
         found.append(ApiService(_of_metrics(control, at.metrics, keys.judge, hosts), at.metrics, PatientProtocol))

@@ -31,6 +31,7 @@ from pulse.services.rpc import Method, RpcService
 from pulse.services.stats import StatsService
 from pulse.services.status import StatusService
 from pulse.services.tally import TallyService
+from pulse.services.topology import TopologyService
 from pulse.services.trace import TraceService
 from pulse.services.tun import TunService
 from pulse.services.why import WhyService
@@ -46,6 +47,7 @@ class Insight:
     events: EventsService
     history: HistoryService
     calog: CaLogService
+    topology: TopologyService
     trace: TraceService
     why: WhyService
     pins: PinsService
@@ -109,6 +111,7 @@ def insight(
         events=events,
         history=HistoryService(journal, events, me, mesh.members.label_of),
         calog=CaLogService(mesh.members, governance.ca),
+        topology=TopologyService(mesh, status.link_type),
         trace=TraceService(mesh, rpc.call),
         why=WhyService(mesh, rpc.call, lambda node: status.way_to(node).link),
         pins=PinsService(config.data_dir, mesh, meshing.tell, status.pin_of),

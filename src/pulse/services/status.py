@@ -17,7 +17,7 @@ from pulse.core.paths.routing import Path
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.fleet import Outlook, survey
 from pulse.core.trust.members import label
-from pulse.core.types import NodeId
+from pulse.core.types import LinkId, NodeId
 from pulse.net.links import Links, PathSample, PeerTraffic
 from pulse.schemas.node import FecInfo, NodeIdentity, PeerRow, PortMapping, Status
 from pulse.schemas.pin import PinInfo
@@ -122,6 +122,13 @@ class StatusService:
         """How frames leave for `node` now."""
         return self._way(self._path_to(node))
 
+    def link_type(self, link: LinkId) -> str:
+        """The type of a link of this node; `-` if it is gone."""
+        neighbour = self.mesh.neighbours.get(link)
+        if neighbour is None:
+            return NO_PATH
+        return DIRECT_QUIC if neighbour.punched and neighbour.transport == QUIC else neighbour.transport
+
     def first_link_to(self, node: NodeId) -> tuple[str, NodeId]:
         """The type of the first link towards `node`, and the first relay, which is nobody for a direct path."""
         path = self._path_to(node)
@@ -151,11 +158,9 @@ class StatusService:
         return path if path and self.mesh.neighbours.get(path.link) else None
 
     def _way(self, path: Path | None) -> Way:
-        neighbour = self.mesh.neighbours.get(path.link) if path else None
-        if path is None or neighbour is None:
+        if path is None or self.mesh.neighbours.get(path.link) is None:
             return Way()
-        transport = DIRECT_QUIC if neighbour.punched and neighbour.transport == QUIC else neighbour.transport
-        return Way(transport, self.mesh.members.label_of(path.via) if path.via else "")
+        return Way(self.link_type(path.link), self.mesh.members.label_of(path.via) if path.via else "")
 
     def _roles(self, certificate: Certificate) -> list[str]:
         roles = ["ca"] if certificate.is_ca else []

@@ -1,0 +1,171 @@
+"""The dashboard of a real scribe in a real browser, signed in with real keys.
+
+Invariant: the tests run in their order, in one browser, on one mesh.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+
+from pulse.calls.acls import AclCalls
+from pulse.calls.dns import DnsCalls
+from pulse.calls.tokens import TokenCalls
+from pulse.client import Client, connect
+from pulse.lab.host import wait_until
+from pulse.lab.lab import Lab
+from pulse.schemas.dns import RecordRequest
+from pulse.schemas.policy import RuleRequest
+from pulse.schemas.scribe import ApiKeyRequest, KeyScope
+from pulse.schemas.tokens import TokenInfo
+from tests.chromium import Page, browsing
+from tests.e2e.mesh import PATIENCE, Mesh, bring_up_mesh
+from tests.namespace import require_root
+
+URL: Final = "http://127.0.0.1:8080/"
+NOTE: Final = "<img src=x onerror=hit=1><script>hit=2</script>"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A mesh, and the dashboard of its scribe."""
+
+    mesh: Mesh
+    page: Page
+
+    @contextmanager
+    def asked(self) -> Iterator[Client]:
+        """The scribe, as its owner asks it."""
+        with connect(self.mesh["a"].host.data) as client:
+            yield client
+
+    def key(self, name: str, scope: KeyScope) -> str:
+        """A new key of the scribe."""
+        with self.asked() as client:
+            return client.create_api_key(ApiKeyRequest(name, scope)).key
+
+    def sign_in(self, key: str) -> None:
+        """As a person does."""
+        self.page.wait("!document.querySelector('#door').hidden")
+        self.page.type("#key", key)
+        self.page.click("#sign-in button")
+
+    def go(self, view: str) -> None:
+        """Choose a view."""
+        self.page.click(f"#tab-{view}")
+        self.page.wait(f"document.querySelector('#tab-{view}').hasAttribute('aria-current')")
+
+    def tokens(self) -> list[TokenInfo]:
+        """Those there are, by the node's own word."""
+        with self.asked() as client:
+            return TokenCalls(client).list_tokens()
+
+    def named(self, name: str) -> TokenInfo:
+        """The token of that name."""
+        return next(each for each in self.tokens() if each.name == name)
+
+
+@pytest.fixture(scope="module")
+def seen() -> Iterator[Seen]:
+    """Host a is CA and scribe."""
+    require_root()
+    with Lab() as lab:
+        mesh = bring_up_mesh(lab, {"b": "a"})
+        with connect(lab["a"].data) as client:
+            client.add_tag("b", "db")
+            rule = RuleRequest(source=["*"], destination=["tag:db"], proto=["tcp"], ports=["22"], note=NOTE)
+            AclCalls(client).add_rule(rule)
+            DnsCalls(client).add(RecordRequest("odd", "TXT", NOTE))
+        with browsing(wrapped=lab["a"].inside) as page:
+            page.open(URL)
+            yield Seen(mesh, page)
+            assert [each for each in page.said if "401" not in each and "403" not in each] == []
+        assert mesh.errors == []
+
+
+def test_a_key_that_is_none_is_refused_in_words(seen: Seen) -> None:
+    for key, words in (("plk_" + "A" * 43, "knows no such key"), ("not a key", "That is no key")):
+        seen.sign_in(key)
+        seen.page.wait_text(words)
+        assert seen.page.run("sessionStorage.length") == 0
+    assert "10.100." not in seen.page.text
+
+
+def test_the_mesh_is_shown_with_why_a_node_is_reached_so(seen: Seen) -> None:
+    page = seen.page
+    seen.sign_in(seen.key("reads", "read"))
+    page.wait_text(seen.mesh["a"].status().sentence)
+    for name in ("a", "b"):
+        page.wait_text(seen.mesh[name].v4)
+    row = "[...document.querySelectorAll('tbody button')].find((each) => each.textContent === 'b')"
+    page.wait(f"{row} && ({row}.click(), true)")
+    page.wait_text("b is reached directly by quic")
+    assert page.run("document.querySelectorAll('.graph canvas').length") == 2
+    assert page.run("localStorage.length + document.cookie.length") == 0
+
+
+def test_a_flow_is_explained_by_the_rules_there_are(seen: Seen) -> None:
+    seen.go("policy")
+    for port, words in (("22", "allowed"), ("80", "denied")):
+        seen.page.type("#field-source", "a")
+        seen.page.type("#field-destination", "b")
+        seen.page.type("#field-port", port)
+        seen.page.run("document.querySelector('#field-proto').value = 'tcp'")
+        seen.page.click("form.fields button")
+        seen.page.wait(f"document.querySelector('.verdict .chip')?.textContent === '{words}'")
+
+
+def test_markup_in_a_note_and_a_record_is_text_and_runs_nothing(seen: Seen) -> None:
+    for view in ("policy", "dns"):
+        seen.go(view)
+        seen.page.wait_text(NOTE)
+    assert seen.page.run("typeof hit") == "undefined"
+    assert seen.page.run("document.querySelectorAll('main img, main script').length") == 0
+
+
+def test_what_happens_is_told_as_it_happens(seen: Seen) -> None:
+    seen.go("events")
+    seen.page.wait("document.querySelector('[role=status].muted').textContent === 'live'")
+    with seen.asked() as client:
+        client.set_name("b", "told-live")
+    seen.page.wait_text("told-live")
+
+
+def test_a_key_that_reads_changes_nothing_and_says_so(seen: Seen) -> None:
+    before = seen.tokens()
+    seen.go("tokens")
+    seen.page.click("form.fields button")
+    seen.page.wait_text("this key is good for read alone")
+    seen.page.wait_text("pulse api-key create me --scope write")
+    assert seen.tokens() == before
+
+
+def test_one_that_writes_makes_a_token_and_ends_it_once_it_is_confirmed(seen: Seen) -> None:
+    page = seen.page
+    page.click("#sign-out")
+    seen.sign_in(seen.key("writes", "write"))
+    seen.go("tokens")
+    page.type("#field-name", "cam-7")
+    page.click("form.fields button")
+    invite = str(page.wait("document.querySelector('.secret')?.value"))
+    assert invite.startswith("pulse join pls_")
+    end = f"button[aria-label='Revoke token {seen.named('cam-7').id[:8]}']"
+
+    page.click(end)
+    page.click("#confirm button[value=no]")
+    assert seen.named("cam-7").state == "good"
+    page.click(end)
+    page.click("#confirm-yes")
+    page.wait(f"!document.querySelector({json.dumps(end)})")
+    assert seen.named("cam-7").state == "revoked"
+
+
+def test_a_key_that_is_revoked_is_shown_the_door(seen: Seen) -> None:
+    with seen.asked() as client:
+        client.revoke_api_key("writes")
+    seen.page.wait_text("it was revoked")
+    wait_until(lambda: seen.page.run("sessionStorage.length") == 0, "the key is forgotten", PATIENCE)
+    assert "cam-7" not in seen.page.text

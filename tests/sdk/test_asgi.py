@@ -2,15 +2,24 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from pulse import clock
 from pulse.errors import Refused
 from pulse.sdk import Mesh
 from pulse.sdk.asgi import serve
@@ -37,9 +46,9 @@ APP = Starlette(routes=[Route("/", who)], lifespan=lifespan)
 
 
 @contextlib.asynccontextmanager
-async def served(mesh: Mesh) -> AsyncIterator[int]:
+async def served(mesh: Mesh, **settings: object) -> AsyncIterator[int]:
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    serving = asyncio.ensure_future(serve(APP, mesh, 0, ready=port.set_result))
+    serving = asyncio.ensure_future(serve(APP, mesh, 0, ready=port.set_result, **settings))
     async with asyncio.timeout(PATIENCE):
         yield await port
         serving.cancel()
@@ -59,6 +68,44 @@ async def test_an_application_hears_which_node_calls_and_its_life_has_both_ends(
             said = [await client.get(f"http://first.pulse:{port}/") for _ in range(2)]
         assert [each.json() for each in said] == [{"client": "second", "node": two.me.id, "name": "second"}] * 2
     assert STEPS == ["begun", "ended"]
+
+
+async def test_https_is_checked_by_the_name_under_pulse(pulse_mesh: PulseMesh, tmp_path: Path) -> None:
+    key, certificate = self_signed(tmp_path, "first.pulse")
+    async with (
+        pulse_mesh.first.connect() as one,
+        pulse_mesh.second.connect() as two,
+        leaving_nothing(),
+        served(one, ssl_keyfile=key, ssl_certfile=certificate) as port,
+    ):
+        trusting = MeshTransport(two, ssl.create_default_context(cafile=certificate))
+        async with httpx.AsyncClient(transport=trusting) as client:
+            assert (await client.get(f"https://first.pulse:{port}/")).json()["client"] == "second"
+            with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
+                await client.get(f"https://www.first.pulse:{port}/")
+        async with httpx.AsyncClient(transport=MeshTransport(two)) as client:
+            with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
+                await client.get(f"https://first.pulse:{port}/")
+
+
+def self_signed(place: Path, name: str) -> tuple[str, str]:
+    """A key and a certificate of its own."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    named, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), datetime.fromtimestamp(clock.wall(), UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(named)
+        .issuer_name(named)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (place / "key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (place / "certificate").write_bytes(made.public_bytes(Encoding.PEM))
+    return str(place / "key"), str(place / "certificate")
 
 
 async def test_a_port_that_is_refused_ends_the_application(pulse_mesh: PulseMesh) -> None:

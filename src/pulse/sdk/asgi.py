@@ -79,7 +79,11 @@ class _Server(uvicorn.Server):
         protocol = kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
         protocol.app = _told(protocol.app, caller)
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, connection)
+            loop = asyncio.get_running_loop()
+            await loop.connect_accepted_socket(lambda: protocol, connection, ssl=self.config.ssl)
+        except OSError:
+            # Whoever called hung up, or speaks no TLS.
+            connection.close()
         except BaseException:
             connection.close()
             raise

@@ -106,6 +106,7 @@ bench: setup $(STAMPS)/test
 	$(PY) bench/spread.py
 	$(PY) bench/sdk.py
 	$(PY) bench/revoked.py
+	$(PY) bench/web.py
 	PYTHONPATH=. $(PY) bench/gossip.py
 
 # What the docs have of the code itself.

@@ -56,10 +56,11 @@ export class EventsView {
     this.state = el("p", { class: "muted", role: "status" });
     this.problem = problemLine();
     this.filter = el("input", { type: "search", id: "event-filter", placeholder: "type, node or text", oninput: () => this.#draw() });
+    this.nothing = el("p", { class: "empty" });
     this.list = el("ol", { class: "events", role: "log", "aria-label": "Events, the newest first" });
     this.element = el("section", { class: "card" },
       el("div", { class: "row" }, el("h2", {}, "Events"), this.state, el("label", { for: "event-filter", class: "hidden" }, "Filter events"), this.filter),
-      this.problem, this.list);
+      this.problem, this.nothing, this.list);
     this.log.changed = () => this.#draw();
     this.#draw();
   }
@@ -74,8 +75,16 @@ export class EventsView {
     say(this.problem, this.log.problem);
     const shown = this.log.events.filter((event) => !word || textOf(event).toLowerCase().includes(word)).reverse();
     const kept = new Map([...this.list.children].map((line) => [line.dataset.seq, line]));
-    this.list.replaceChildren(...shown.map((event) => kept.get(String(event.seq)) ?? line(event)));
-    if (!shown.length) this.list.replaceChildren(el("li", { class: "empty" }, "nothing yet"));
+    let before = null;
+    for (const event of shown) {
+      // Lines that are there stay where they are: a screen reader tells those that come, and no other.
+      const item = kept.get(String(event.seq)) ?? line(event);
+      const place = before ? before.nextSibling : this.list.firstChild;
+      if (place !== item) this.list.insertBefore(item, place);
+      before = item;
+    }
+    while (before ? before.nextSibling : this.list.firstChild) (before ? before.nextSibling : this.list.firstChild).remove();
+    say(this.nothing, shown.length ? "" : "nothing yet");
   }
 }
 

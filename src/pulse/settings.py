@@ -66,7 +66,7 @@ class Layers(msgspec.Struct, frozen=True):
         sources = ((self.file, file), ("the environment", self.environment), ("the flags", self.flags))
         merged: dict[str, Any] = {}
         for source, values in sources[1:]:
-            _judge(values, source)
+            judge(values, source)
         for source, values in sources:
             _lay(merged, values, source)
         config = _converted(merged, "the settings")
@@ -208,7 +208,7 @@ def read_file(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is no TOML: {error}") from error
     try:
-        _judge(values, str(path))
+        judge(values, str(path))
         _lay({}, values, str(path))
     except ConfigError as error:
         raise ConfigError(_with_line(str(error), str(path), text)) from error
@@ -220,11 +220,12 @@ def value_of(path: str, text: str) -> object:
     value = _from_text(path, path, text)
     values: dict[str, Any] = {}
     _put(values, path, value)
-    _judge(values, "the settings")
+    judge(values, "the settings")
     return value
 
 
-def _judge(values: dict[str, Any], source: str) -> None:
+def judge(values: dict[str, Any], source: str) -> None:
+    """Refuse sections, keys and values that are none, by their path. Raises ConfigError."""
     _refuse_unknown(values, source)
     check(_converted(values, source), partial(_called, source=source))
 

@@ -12,7 +12,7 @@ from pulse.cli import configtext, rulefile
 from pulse.cli.help import text_of
 from pulse.config import NodeConfig
 from pulse.errors import PulseError
-from pulse.lab.plan import read_plan
+from pulse.lab.scenario import read
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -28,7 +28,7 @@ READERS: tuple[Callable[[Path], object], ...] = (
     _settings,
     lambda path: configtext.read(str(path)),
     lambda path: rulefile.read(str(path)),
-    lambda path: read_plan(path.read_text(encoding="utf-8")),
+    lambda path: read(str(path), path.read_text(encoding="utf-8")),
 )
 
 

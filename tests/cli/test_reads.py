@@ -23,13 +23,14 @@ READS = {
 }  # fmt: skip
 """Lines that a node answers, each with --json."""
 
-ELSEWHERE = {"version", "doctor", "acl check", "acl diff", "config plan", "config check"}
+ELSEWHERE = {"version", "doctor", "acl check", "acl diff", "config plan", "config check", "lab list", "lab show"}
 """Reads with --json that are not asked of the node alone: their own tests have them."""
 
 SILENT = {
     "start": "starts a node", "stop": "stops it", "install-service": "writes a unit", "completion": "is a script",
     "top": "is a terminal", "cert request": "is a file for the CA", "bug-report": "writes an archive",
     "connect": "is a connection", "forward": "is ports", "lab up": "runs", "lab run": "runs", "lab enter": "runs",
+    "lab exec": "runs", "lab capture": "is tcpdump",
     "lab clean": "cleans", "help": "is text", "detached": "is a node", "acl test add": "", "acl test remove": "",
 }  # fmt: skip
 """What has nothing to tell a program."""

@@ -15,7 +15,7 @@ from pulse.lab import namespaces
 from pulse.lab.host import Host, wait_until
 from pulse.lab.impairment import Impairment
 from pulse.lab.lab import Lab
-from pulse.lab.plan import read_plan
+from pulse.lab.scenario import read
 from pulse.lab.state import is_alive
 from tests.lab.datagrams import Datagrams, datagrams
 from tests.namespace import require_root
@@ -233,7 +233,7 @@ impair_to = { c = { block_udp = true } }
 
 def test_a_network_is_from_the_start_what_its_description_says(tmp_path: Path) -> None:
     require_root()
-    with Lab(read_plan(SLOW), tmp_path) as lab:
+    with Lab(read("slow.toml", SLOW), tmp_path) as lab:
         recorded = [process for process in lab._built().record.processes if is_alive(process)]
         assert len(recorded) == 2
         assert 40 <= round_trip(lab["a"], str(lab["b"].v4.ip)) < 400

@@ -13,9 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
-from pulse import tomllines
+from pulse import tomllines, tomlmistakes
 from pulse.cli.rulefile import text_of, timed
-from pulse.core.likeness import meant
 from pulse.errors import ConfigError, PulseError
 from pulse.schemas.config import ConfigFile
 
@@ -28,14 +27,8 @@ HEADER: Final = """\
 _WIDE: Final = 100
 """Characters of a list on one line."""
 
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`(?: - at `\$(.*)`)?", re.DOTALL)
-_PLACED = re.compile(r"(.*) - at `\$(.*)`", re.DOTALL)
-_STEP = re.compile(r"\.([A-Za-z_]+)|\[(\d+)\]|\[(\.\.\.)\]")
 _NUMBERED = re.compile(r"(rule|test|route|zone record) (\d+)\b")
 _SECTIONS: Final = {"rule": "acl", "test": "tests", "route": "routes", "zone record": "zones"}
-_ANY: Final = "..."
-
-_Step = str | int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +49,9 @@ class Text:
             if found is None:
                 raise
             path = (_SECTIONS[found[1]], int(found[2]) - 1)
-            raise type(error)(f"{self.name}{_line(tomllines.lines(self.text), path)}: {error}") from error
+            raise type(error)(
+                f"{self.name}{tomlmistakes.at_line(tomllines.lines(self.text), path)}: {error}"
+            ) from error
 
 
 def read(name: str) -> Text:
@@ -69,7 +64,12 @@ def read(name: str) -> Text:
     try:
         return Text(name, text, msgspec.convert(timed(found), ConfigFile))
     except msgspec.ValidationError as error:
-        raise ConfigError(_mistake(name, text, found, str(error))) from error
+        problem = str(error)
+        if "settings" not in found and problem.endswith("`settings`"):
+            raise ConfigError(
+                f"{name} is not a whole network config: it has no [settings]. See one: pulse config export"
+            ) from error
+        raise ConfigError(tomlmistakes.told(name, text, ConfigFile, problem)) from error
     except RecursionError as error:
         raise ConfigError(f"{name} has lists in lists, deeper than anything here goes") from error
 
@@ -119,66 +119,3 @@ def _key(text: str) -> str:
     import tomli_w
 
     return tomli_w.dumps({text: 0}).removesuffix(" = 0\n")
-
-
-def _mistake(name: str, text: str, found: Mapping[str, Any], problem: str) -> str:
-    """What to say of a file that does not fit, with the line of what is wrong."""
-    places = _places(text)
-    if unknown := _UNKNOWN.fullmatch(problem):
-        key, path = unknown[1], _path(unknown[2] or "")
-        hint = meant(key, _keys(path)) or f" There are: {', '.join(_keys(path))}"
-        inside = f" in {_shown(path)}" if path else ""
-        return f'{name}{_line(places, (*path, key))}: unknown key "{key}"{inside}.{hint}'
-    if "`settings`" in problem and not _path(problem.partition("$")[2]) and "settings" not in found:
-        return f"{name} is not a whole network config: it has no [settings]. See one: pulse config export"
-    placed = _PLACED.fullmatch(problem)
-    if placed is None:
-        return f"{name}: {problem}"
-    path = _path(placed[2])
-    return f"{name}{_line(places, path)}: {placed[1]}, in {_shown(path)}"
-
-
-def _places(text: str) -> Mapping[tomllines.Path, int]:
-    try:
-        return tomllines.lines(text)
-    except RecursionError:
-        return {}
-
-
-def _path(text: str) -> tuple[_Step, ...]:
-    """Of `.acl[2].ports`, as msgspec says it."""
-    return tuple(each[1] or (int(each[2]) if each[2] else _ANY) for each in _STEP.finditer(text.rstrip("`")))
-
-
-def _line(places: Mapping[tomllines.Path, int], path: tuple[_Step, ...]) -> str:
-    """`:7`, or nothing if it is not certain; with a step that may be any, the only line that fits."""
-    fitting = {
-        line
-        for each, line in places.items()
-        if len(each) == len(path) and all(step in (_ANY, key) for step, key in zip(path, each, strict=True))
-    }
-    return f":{min(fitting)}" if len(fitting) == 1 else ""
-
-
-def _shown(path: tuple[_Step, ...]) -> str:
-    """`acl, number 3`."""
-    steps = (f"number {each + 1}" if isinstance(each, int) else each for each in path if each != _ANY)
-    return ", ".join(steps)
-
-
-def _keys(path: tuple[_Step, ...]) -> list[str]:
-    """The keys there are at a place."""
-    kind: Any = ConfigFile
-    for step in path:
-        if isinstance(step, str) and step != _ANY:
-            kind = next(each.type for each in msgspec.structs.fields(kind) if step in (each.name, each.encode_name))
-            inner = [each for each in _inner(kind) if isinstance(each, type) and issubclass(each, msgspec.Struct)]
-            kind = inner[0] if inner else kind
-    return [each.encode_name for each in msgspec.structs.fields(kind)]
-
-
-def _inner(kind: Any) -> Iterator[Any]:
-    """A type and those it is made of."""
-    yield kind
-    for each in getattr(kind, "__args__", ()):
-        yield from _inner(each)

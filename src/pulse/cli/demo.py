@@ -68,7 +68,7 @@ class Lines:
 def _how_to_enter(lab: "Lab") -> None:
     print("\nIt is still up. On a host, pulse knows its node:")
     for name in lab.hosts:
-        print(f"  pulse lab enter {lab.name} {name}")
+        print(f"  pulse lab enter {name} --lab {lab.name}")
     print(f"Take it away: pulse lab clean {lab.name}")
 
 

@@ -44,6 +44,7 @@ class Lab:
     def __enter__(self) -> Self:
         self._state = state = create(self._root)
         try:
+            state.set_networks(network.hosts for network in self._plan.networks)
             self.hosts = build(self._plan, state)
             self._impair_as_planned()
         except BaseException:
@@ -63,6 +64,11 @@ class Lab:
         return self.hosts[host]
 
     @property
+    def plan(self) -> Plan:
+        """What it is just now."""
+        return self._plan
+
+    @property
     def name(self) -> str:
         """The name it goes by in `pulse lab enter` and `pulse lab clean`."""
         return self._built().record.name
@@ -77,6 +83,7 @@ class Lab:
         """Put running hosts on one more network: a cable between two of them, a switch between more."""
         plan = msgspec.structs.replace(self._plan, networks=(*self._plan.networks, NetworkPlan(hosts)))
         check(plan)
+        self._built().set_networks(network.hosts for network in plan.networks)
         extend(plan, self.hosts, self._built())
         before, self._plan = self._plan, plan
         for host in self.hosts:
@@ -95,6 +102,17 @@ class Lab:
             namespaces.set_up(self[one].namespace, port.interface)
         # What led over a cable that was pulled went with it.
         lead_on(self.hosts, (hop for hop in hops(self._plan) if hop.host == one))
+
+    def unplug(self, host: str, network: int | None = None) -> None:
+        """Pull the cables of a host, or that to one network. Raises NotFound if there is none."""
+        for port in self._ports_of(host, network):
+            namespaces.set_down(self[host].namespace, port.interface)
+
+    def plug_in(self, host: str, network: int | None = None) -> None:
+        """Plug the cables of a host in again, or that to one network. Raises NotFound if there is none."""
+        for port in self._ports_of(host, network):
+            namespaces.set_up(self[host].namespace, port.interface)
+        lead_on(self.hosts, (hop for hop in hops(self._plan) if hop.host == host))
 
     def set_nat(
         self, host: str, kind: Nat, *, hairpin: bool | None = None, ports: tuple[int, int] = OUTER_PORTS
@@ -159,6 +177,12 @@ class Lab:
         nat.start(self[host].namespace, to, self._turns[host])
         self._plan = plan
 
+    def _ports_of(self, host: str, network: int | None) -> list[Port]:
+        ports = [port for port in self[host].ports if network in (None, port.network)]
+        if not ports:
+            raise NotFound(f"no cable joins {host} and networks[{network}]")
+        return ports
+
     def _cable_ends(self, one: str, other: str) -> list[Port]:
         """The ports of `one` whose cable leads to `other`."""
         numbers = [number for number, each in enumerate(self._plan.networks) if {*each.hosts} == {one, other}]
@@ -205,14 +229,27 @@ def clean(name: str | None = None, root: Path = STATE_ROOT) -> list[str]:
     return removed
 
 
-def find(name: str, root: Path = STATE_ROOT) -> StateFile:
-    """Find the lab `name`. Raises NotFound, naming those there are."""
+def find(name: str | None = None, root: Path = STATE_ROOT) -> StateFile:
+    """Find the lab `name`, or the only one there is. Raises NotFound, naming those there are."""
     states = {state.record.name: state for state in all_states(root)}
+    if name is None and len(states) == 1:
+        return next(iter(states.values()))
+    if name is None and states:
+        raise NotFound(f"there are several labs here ({', '.join(states)}).\nSay which: --lab {next(iter(states))}")
     if name not in states:
-        raise NotFound(
-            f"there is no lab {name} here (there are: {', '.join(states) or 'none'}).\nMake one: pulse lab up"
-        )
+        which = "no lab" if name is None else f"no lab {name}"
+        raise NotFound(f"there is {which} here (there are: {', '.join(states) or 'none'}).\nMake one: pulse lab up")
     return states[name]
+
+
+def interface_of(state: StateFile, host: str, other: str) -> str:
+    """Name the interface of a host on the first network it shares with another. Raises NotFound."""
+    ours = [hosts for hosts in state.record.networks if host in hosts]
+    for place, hosts in enumerate(ours):
+        if other in hosts and other != host:
+            return f"eth{place}"
+    near = sorted({each for hosts in ours for each in hosts} - {host})
+    raise NotFound(f"no network of this lab joins {host} and {other} (with {host} are: {', '.join(near) or 'none'})")
 
 
 def _end_processes(state: StateFile) -> None:

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from typing import Any
 
 import msgspec
 
+from pulse.checks import near
 from pulse.errors import ConfigError
 from pulse.lab import impairment
 from pulse.lab.impairment import NONE, Impairment
@@ -39,6 +41,17 @@ class Firewall(StrEnum):
     UDP = "udp"
 
 
+class PulsePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The pulse that runs on a host: a member of the one mesh of its lab, with a TUN device."""
+
+    ca: bool = False
+    """It founds the mesh, as its CA and scribe; exactly one does."""
+    join: str = ""
+    """The host over which it joins; the CA if left out."""
+    settings: dict[str, Any] = {}
+    """What its config.toml says."""
+
+
 class HostPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A host; a router passes on what is not for it, and a NAT is a router that hides who is behind it.
 
@@ -52,6 +65,10 @@ class HostPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ports: tuple[int, int] = OUTER_PORTS
     """Outer ports that a symmetric NAT gives, first and last: a carrier's has a block for each of its customers."""
     firewall: Firewall | None = None
+    pulse: PulsePlan | None = None
+    """What runs there; None is a machine that is no member."""
+    at: str = ""
+    """The router whose cable alone is plugged in at first, as a laptop's is; all are if left out."""
 
     @property
     def passes_on(self) -> bool:
@@ -63,6 +80,8 @@ class NetworkPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What joins hosts: a cable between two of them, a switch between more."""
 
     hosts: tuple[str, ...]
+    name: str = ""
+    """What faults call it; without one, its number."""
     mtu: int = DEFAULT_MTU
     impair: Impairment = NONE
     """What happens to packets on the way to each host."""
@@ -122,37 +141,13 @@ class Hop:
 TWO_HOSTS = Plan(hosts={"a": HostPlan(), "b": HostPlan()}, networks=(NetworkPlan(hosts=("a", "b")),))
 
 
-class _Described(msgspec.Struct, forbid_unknown_fields=True):
-    """A description whose hosts are read one by one, so that a mistake is told with the name of its host."""
-
-    hosts: dict[str, object]
-    networks: tuple[NetworkPlan, ...] = ()
-
-
-def read_plan(text: str) -> Plan:
-    """Read a description in TOML: `[hosts.NAME]` tables and `[[networks]]`. Raises ConfigError."""
-    try:
-        described = msgspec.toml.decode(text, type=_Described)
-    except msgspec.DecodeError as error:
-        raise ConfigError(f"the description of the lab is wrong: {error}") from error
-    plan = Plan({name: _read_host(name, table) for name, table in described.hosts.items()}, described.networks)
-    check(plan)
-    return plan
-
-
-def _read_host(name: str, table: object) -> HostPlan:
-    try:
-        return msgspec.convert(table, HostPlan)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"the description of the lab is wrong in [hosts.{name}]: {error}") from error
-
-
 def check(plan: Plan) -> None:
     """Refuse a description that cannot be built. Raises ConfigError, naming what is wrong."""
     if len(plan.networks) > NETWORK_LIMIT:
         raise ConfigError(f"a lab has at most {NETWORK_LIMIT} networks, not {len(plan.networks)}")
     for name, host in plan.hosts.items():
         _check_host(name, host, sum(name in network.hosts for network in plan.networks))
+    _check_pulses(plan)
     for number, network in enumerate(plan.networks):
         for name in network.hosts:
             if name not in plan.hosts:
@@ -164,6 +159,22 @@ def check(plan: Plan) -> None:
             if name not in network.hosts:
                 raise ConfigError(f'networks[{number}].impair_to: "{name}" is not on this network')
             impairment.check(f"networks[{number}].impair_to.{name}", what)
+
+
+def _check_pulses(plan: Plan) -> None:
+    nodes = {name: host.pulse for name, host in plan.hosts.items() if host.pulse}
+    founders = [name for name, node in nodes.items() if node.ca]
+    if nodes and len(founders) != 1:
+        listed = f" ({', '.join(founders)})" if founders else ""
+        raise ConfigError(f"hosts: one pulse founds the mesh by ca = true, not {len(founders)}{listed}")
+    for name, node in nodes.items():
+        if node.join and node.join not in nodes:
+            raise ConfigError(f'hosts.{name}.pulse.join: no pulse runs on "{node.join}"{near(node.join, nodes)}')
+        if node.join == name or (node.join and node.ca):
+            raise ConfigError(f"hosts.{name}.pulse.join: it joins over another host, and the CA over none")
+    for name, host in plan.hosts.items():
+        if host.at and not any({name, host.at} <= {*network.hosts} for network in plan.networks):
+            raise ConfigError(f'hosts.{name}.at: no network joins it and "{host.at}"{near(host.at, plan.hosts)}')
 
 
 def _check_host(name: str, host: HostPlan, networks: int) -> None:

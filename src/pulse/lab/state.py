@@ -33,6 +33,8 @@ class Record(msgspec.Struct):
     keeper: Process | None
     hosts: dict[str, str] = {}
     processes: list[Process] = []
+    networks: list[tuple[str, ...]] = []
+    """Who is on each, in order: the interfaces of hosts follow from it."""
 
 
 class StateFile:
@@ -44,6 +46,11 @@ class StateFile:
     def add_host(self, host: str, namespace: str) -> None:
         """Note a namespace that is about to be made."""
         self.record.hosts[host] = namespace
+        self._write()
+
+    def set_networks(self, networks: Iterable[tuple[str, ...]]) -> None:
+        """Note who is joined to whom."""
+        self.record.networks = list(networks)
         self._write()
 
     def add_process(self, pid: int) -> None:

@@ -1,10 +1,9 @@
-"""Labs that tests, the demo and the benches share, and `pulse lab` by name: who has a cable to whom.
+"""Labs that tests, the demo and the benches share: who has a cable to whom.
 
 Invariant: hosts pass nothing on in the kernel, so what gets further than one cable went over the mesh, or out through a
 NAT and back.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
 from pulse.lab.plan import HostPlan, Nat, NetworkPlan, Plan
@@ -80,12 +79,3 @@ ROAMING: Final = Plan(
     (NetworkPlan(("hub", "far", "home", "cafe")), NetworkPlan(("home", "laptop")), NetworkPlan(("cafe", "laptop"))),
 )
 """Two public hosts, and a laptop that is at home behind a NAT, or at a cafe where anybody reaches it (`laptop.py`)."""
-
-SHIPPED: Final[Mapping[str, Plan]] = {
-    "relay": RELAY,
-    "two-relays": TWO_RELAYS,
-    "chain": CHAIN,
-    "nat": nat(),
-    "cgnat": cgnat(),
-}
-"""What `pulse lab` knows by name."""

@@ -22,7 +22,7 @@ from pulse.services import enrol
 from pulse.services.apikeys import ApiKeysService
 from pulse.services.bulk import BulkService
 from pulse.services.ca import CaService
-from pulse.services.configfile import ConfigFileService
+from pulse.services.configfile.applying import ConfigFileService
 from pulse.services.edits import EditsService
 from pulse.services.hits import HitsService
 from pulse.services.mesh import MeshService

@@ -1,6 +1,6 @@
 """Tells the network config in force in its own form, and replaces names and tags in it.
 
-The rest goes by single edits, or all of it by the file (`services/configfile.py`).
+The rest goes by single edits, or all of it by the file (`services/configfile/`).
 Invariant: what was asked for is made on the very config it was made for, or nothing is.
 """
 

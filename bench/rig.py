@@ -21,14 +21,15 @@ from typing import Any, TypeVar
 import msgspec
 
 from pulse import clock
-from pulse.client import connect
 from pulse.core.types import SHORT_ID
 from pulse.errors import PulseError
 from pulse.lab.host import Host, Running, wait_until
+from pulse.lab.mesh import PORT, admit, found, row, start, status, wait_paths
 from pulse.lab.namespaces import inside
-from pulse.schemas.node import PeerRow, Status
 
-PORT = 8443
+__all__ = ["PORT", "admit", "found", "row", "start", "status", "wait_paths"]
+"""Of the lab, for benches to have all from here."""
+
 WARM_UP = 1.0
 """Seconds of a transfer that do not count: TCP finds its pace."""
 
@@ -66,34 +67,6 @@ def table(result: msgspec.Struct) -> str:
 # Nodes
 
 
-def found(host: Host, *flags: str) -> None:
-    """Start the first node of a network, its CA."""
-    host.pulse("start", "--ca", "--tun", "--listen", f":{PORT}", *flags)
-
-
-def admit(host: Host, ca: Host, door: Host | None = None) -> None:
-    """Make a machine a member over `door` (the CA if left out), and start it."""
-    token = ca.pulse("token", "create", "--max-uses", "1").stdout.split()[-1]
-    host.pulse("join", f"{host.way_to(door or ca)}:{PORT}", "--token", token)
-    start(host)
-
-
-def start(host: Host) -> None:
-    """Start a member; returns when it is up."""
-    host.pulse("start", "--tun", "--listen", f":{PORT}")
-
-
-def status(host: Host) -> Status:
-    """What the node says of the mesh; a process of its own for each look would disturb what is measured."""
-    with connect(host.data) as client:
-        return client.status()
-
-
-def row(host: Host, other: str) -> PeerRow | None:
-    """How the node of a host sees another, if it knows it."""
-    return next((peer for peer in status(host).peers if peer.name == other), None)
-
-
 def said_since_up(host: Host) -> list[str]:
     """The lines of its log since the daemon of a host said that it is up, that one included."""
     lines = (host.data / "pulse.log").read_text(encoding="utf-8").splitlines()
@@ -110,15 +83,6 @@ def has_link(host: Host, other: str) -> bool:
     """True if there is a link to the node of that id, whether routing makes use of it or not."""
     lines = [line for line in said_since_up(host) if f" node={other[:SHORT_ID]}" in line]
     return sum(" link up " in line for line in lines) > sum(" link down " in line for line in lines)
-
-
-def wait_paths(host: Host, *others: str) -> None:
-    """Wait until the node of a host has a path to each of the others."""
-
-    def there() -> bool:
-        return set(others) <= {peer.name for peer in status(host).peers if peer.link != "-"}
-
-    wait_until(there, f"{host.name} has paths to {', '.join(others)}")
 
 
 # Traffic

@@ -109,6 +109,8 @@ def test_what_is_shipped_is_listed_and_shown() -> None:
         (["lab", "exec", "cgnat", "nobody", "true"], 4, "there is no host nobody in this lab (there are: hub, carrier"),
         (["lab", "up", "/nowhere.toml"], 2, "cannot read /nowhere.toml: No such file"),
         (["lab", "run", "cgnt"], 2, "Did you mean: cgnat?"),
+        (["lab", "matrix", "--rounds", "0"], 2, "--rounds 0: try each pair once at least"),
+        (["lab", "failover", "--kills", "0"], 2, "--kills 0: without a kill there is no figure"),
         (["lab", "clean", "never"], 4, "there is no lab never here"),
         (["lab", "enter", "a", "--lab", "never"], 4, "there is no lab never here"),
     ],

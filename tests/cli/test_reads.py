@@ -23,7 +23,18 @@ READS = {
 }  # fmt: skip
 """Lines that a node answers, each with --json."""
 
-ELSEWHERE = {"version", "doctor", "acl check", "acl diff", "config plan", "config check", "lab list", "lab show"}
+ELSEWHERE = {
+    "version",
+    "doctor",
+    "acl check",
+    "acl diff",
+    "config plan",
+    "config check",
+    "lab list",
+    "lab show",
+    "lab matrix",
+    "lab failover",
+}
 """Reads with --json that are not asked of the node alone: their own tests have them."""
 
 SILENT = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from pulse.cli.output import print_json, print_table, tick
-from pulse.errors import NotFound
+from pulse.errors import ConfigError, NotFound
 
 if TYPE_CHECKING:
     from pulse.lab.lab import Lab
@@ -226,6 +226,57 @@ def capture(
 
 
 @app.command
+def matrix(*, rounds: int = 1, json: bool = False) -> None:
+    """Measure for each pair of NAT classes whether two nodes behind them meet directly, and how soon.
+
+    Parameters
+    ----------
+    rounds
+        How often each pair is tried; the figure is the median.
+    json
+        Print one JSON object, for programs.
+    """
+    from pulse.lab.matrix import measure
+
+    if rounds < 1:
+        raise ConfigError(f"--rounds {rounds}: try each pair once at least")
+    _enter_namespace()
+    found = measure(rounds, _quiet if json else lambda pair: tick(f"{pair.one} and {pair.other}: {pair.link}"))
+    if json:
+        print_json(found)
+        return
+    print()
+    rows = [
+        (each.one, each.other, each.link, "-" if each.direct_s is None else f"{each.direct_s:.3f} s")
+        for each in found.pairs
+    ]
+    print_table(("ONE", "OTHER", "ENDS WITH", "DIRECT AFTER"), rows)
+
+
+@app.command
+def failover(*, kills: int = 5, json: bool = False) -> None:
+    """Measure how long a flow is silent when the relay it goes over is killed and another one is there.
+
+    Parameters
+    ----------
+    kills
+        How often the relay in use is killed; the figure is the median.
+    json
+        Print one JSON object, for programs.
+    """
+    from pulse.lab.failover import measure
+
+    if kills < 1:
+        raise ConfigError(f"--kills {kills}: without a kill there is no figure")
+    _enter_namespace()
+    found = measure(kills, _quiet if json else lambda victim, silence: tick(f"killed {victim}: {silence:.3f} s"))
+    if json:
+        print_json(found)
+    else:
+        print(f"\nsilent for {found.median_s:.3f} s in the median, {found.worst_s:.3f} s at worst, of {kills} kills")
+
+
+@app.command
 def clean(lab: str | None = None, /, *, json: bool = False) -> None:
     """Take down a lab, or all that no running program keeps, also after a crash.
 
@@ -281,7 +332,7 @@ def _become(state: "StateFile", host: str, command: Sequence[str], needs: str = 
     os.execvpe(inside[0], inside, environment)
 
 
-def _quiet(_: str) -> None:
+def _quiet(*_: object) -> None:
     """With --json nothing is told on the way."""
 
 

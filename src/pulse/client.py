@@ -1,4 +1,4 @@
-"""The typed client of a node's control API: one call, one answer, over a Unix socket.
+"""The typed client of a node's API: one call, one answer, over its control socket, or with a key from elsewhere.
 
 Invariant: no event loop and no cryptography is imported here, so `pulse status` answers at once; an error of
 the node arrives as the same class with the same words.
@@ -8,19 +8,20 @@ import contextlib
 import os
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import quote, urlencode
 
 import h11
 import msgspec
 
+from pulse.channel import Channel, Remote, remote
 from pulse.config import SERVICE_SOCKET, SOCKET_NAME, absolute, socket_in
 from pulse.errors import ConfigError, LinkError, PulseError, Refused
 from pulse.schemas.cert import CaRotation, FleetCertificate
 from pulse.schemas.config import ConfigFile, ConfigPlan, ConfigWanted, TemplateRef, TemplateRequest, TemplateView
-from pulse.schemas.events import Events, EventsQuery, Moment
+from pulse.schemas.events import EventInfo, Events, EventsQuery, Moment
 from pulse.schemas.journal import JournalCheck, JournalEntry
 from pulse.schemas.names import NameRequest, NodeNaming, TagRequest
 from pulse.schemas.node import CertificateInfo, NodeIdentity, PingReply, PingRequest, Status, Stopping
@@ -28,16 +29,19 @@ from pulse.schemas.paths import Trace, TraceRequest, Why, WhyRequest
 from pulse.schemas.pin import PinInfo, PinRequest, UnpinRequest
 from pulse.schemas.revoke import Revoked, RevokeRequest
 from pulse.schemas.roles import GivenRole, RoleRequest, RolesInfo
-from pulse.schemas.scribe import ApiKeyCreated, ApiKeyInfo, ApiKeyRequest, BulkDone, BulkRequest
+from pulse.schemas.scribe import ApiKeyCreated, ApiKeyInfo, ApiKeyRequest, BulkDone, BulkRequest, MeshState
 from pulse.schemas.structs import Body, Problem
 
+API_URL: Final = "PULSE_API_URL"
+API_KEY: Final = "PULSE_API_KEY"
+"""Variables that lead to a node elsewhere."""
+
 TIMEOUT: Final = 10.0
-"""Seconds a node has to answer; it is on this machine."""
+"""Seconds a node has to answer."""
 
 SCRIBE_PATIENCE: Final = 10.0
 """Seconds more where the scribe is asked, elsewhere in the mesh."""
 
-_CHUNK: Final = 65536
 _MOST_QUESTIONS: Final = 17
 """Of a trace: sixteen hops and a ping."""
 _LONGEST_SOCKET_PATH: Final = 107
@@ -45,56 +49,15 @@ _ERRORS: Final = {kind.__name__: kind for kind in PulseError.__subclasses__()}
 _T = TypeVar("_T")
 
 
-class _Channel:
-    """HTTP/1.1 on one Unix socket; the standard library's client would load ssl, which costs more than the call."""
-
-    def __init__(self, path: Path) -> None:
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self.socket.connect(os.fspath(path))
-        except OSError:
-            self.socket.close()
-            raise
-        self._http = h11.Connection(h11.CLIENT)
-
-    def exchange(self, method: str, target: str, content: bytes, timeout: float, seen: str = "") -> tuple[int, bytes]:
-        """Say a request, about what was `seen` if it says; the status and the body of the answer.
-
-        Raises OSError or h11.ProtocolError.
-        """
-        self.socket.settimeout(timeout)
-        headers = [("Host", "localhost"), ("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
-        headers += [("If-Match", f'"{seen}"')] if seen else []
-        request = h11.Request(method=method, target=target, headers=headers)
-        said = [self._http.send(event) or b"" for event in (request, h11.Data(content), h11.EndOfMessage())]
-        self.socket.sendall(b"".join(said))
-        answer = self._next()
-        body = bytearray()
-        while isinstance(event := self._next(), h11.Data):
-            body += event.data
-        if self._http.our_state is h11.DONE:
-            self._http.start_next_cycle()
-        return answer.status_code, bytes(body)
-
-    def _next(self) -> Any:
-        """The next event that means something to us."""
-        while (event := self._http.next_event()) is h11.NEED_DATA or isinstance(event, h11.InformationalResponse):
-            if event is h11.NEED_DATA:
-                self._http.receive_data(self.socket.recv(_CHUNK))
-        if isinstance(event, h11.ConnectionClosed):
-            raise ConnectionResetError
-        return event
-
-
 class Client:
-    """A connection to the node that listens on the Unix socket `path`; closes with `with`."""
+    """A connection to a node, at a Unix socket or elsewhere; closes with `with`."""
 
-    def __init__(self, path: Path, timeout: float = TIMEOUT) -> None:
+    def __init__(self, path: Path | Remote, timeout: float = TIMEOUT) -> None:
         """Connect; raises LinkError if nobody listens there, Refused if we may not."""
         self.path = path
         self._timeout = timeout
         try:
-            self._channel = _Channel(path)
+            self._channel = Channel(path)
         except PermissionError as error:
             raise Refused(
                 f"the node at {path} is not yours to control ({_owner(path)}).\n"
@@ -121,6 +84,8 @@ class Client:
     @property
     def pid(self) -> int:
         """Process of the node, by the kernel's word; 0 if it lives where we cannot see it."""
+        if isinstance(self.path, Remote):
+            return 0
         size = struct.calcsize("3i")
         credentials = self._channel.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
         return int(struct.unpack("3i", credentials)[0])
@@ -128,6 +93,10 @@ class Client:
     def status(self) -> Status:
         """The state of the mesh."""
         return self.get("/api/status", Status)
+
+    def mesh(self) -> MeshState:
+        """The same, and what CA and scribe have said."""
+        return self.get("/api/status", MeshState)
 
     def identity(self) -> NodeIdentity:
         """Who the node is."""
@@ -243,6 +212,17 @@ class Client:
         given = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value not in ("", None)}
         return self.get(f"/api/events?{urlencode(given)}", Events)
 
+    def follow_events(self, pause: float) -> Iterator[EventInfo | None]:
+        """Events as they happen, and None after every `pause` seconds without one; this connection is for nothing else.
+
+        Raises LinkError if the node hangs up.
+        """
+        try:
+            for data in self._channel.follow("/api/events", pause):
+                yield msgspec.json.decode(data, type=EventInfo) if data else None
+        except (OSError, h11.ProtocolError, msgspec.DecodeError) as error:
+            raise LinkError(f"the node at {self.path} hung up ({type(error).__name__}). Is it stopping?") from error
+
     def events_verify(self) -> JournalCheck:
         """Check the node's journal from its oldest entry."""
         return self.get("/api/events/verify", JournalCheck)
@@ -304,7 +284,12 @@ class Client:
 
 
 def connect(data_dir: Path | None = None, environment: Mapping[str, str] = os.environ) -> Client:
-    """The node that runs here; raises LinkError that says which sockets were asked."""
+    """The node that runs here; raises LinkError that says which sockets were asked.
+
+    Where PULSE_API_URL names one elsewhere, and no data directory was named, it is that one, by PULSE_API_KEY.
+    """
+    if data_dir is None and (url := environment.get(API_URL)):
+        return Client(remote(url, environment.get(API_KEY, "")))
     asked = candidates(data_dir, environment)
     for path in asked:
         if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
@@ -326,7 +311,9 @@ def candidates(data_dir: Path | None = None, environment: Mapping[str, str] = os
     return [Path.home() / ".pulse" / SOCKET_NAME, SERVICE_SOCKET]
 
 
-def _owner(path: Path) -> str:
+def _owner(path: Path | Remote) -> str:
+    if isinstance(path, Remote):
+        return "it is elsewhere"
     try:
         return f"it belongs to uid {path.stat().st_uid}"
     except OSError:

@@ -9,8 +9,13 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Static
 
-from pulse.schemas.names import TagRequest
+from pulse.schemas.dns import RecordRef, RecordRequest
+from pulse.schemas.names import NameRequest, TagRequest
+from pulse.schemas.pin import PinRequest, UnpinRequest
+from pulse.schemas.policy import RuleMove, RuleRef, RuleRequest
 from pulse.schemas.revoke import RevokeRequest
+from pulse.schemas.routes import RouteRef
+from pulse.schemas.tokens import TokenRequest
 from pulse.tui.app import TopApp
 from pulse.tui.pane import Pane
 from tests.api.fake_control import FakeControl, peer
@@ -98,7 +103,7 @@ async def test_s_sorts_by_the_next_column_and_shift_s_turns_it_round(data_dir: P
 
 async def test_numbers_change_the_view_and_q_leads_back_and_out(data_dir: Path, many: FakeControl) -> None:
     async with screen(data_dir, 3) as shown:
-        await shown.types("2")
+        await shown.types("3")
         await shown.wait(lambda: any("tag:backend" in cell for row in shown.rows for cell in row))
         await shown.types("q")
         await shown.wait(lambda: [row[0] for row in shown.rows] == ["web", "db", "cam"])
@@ -106,9 +111,11 @@ async def test_numbers_change_the_view_and_q_leads_back_and_out(data_dir: Path, 
         assert shown.app._exit
 
 
-async def test_details_have_the_reason(data_dir: Path, many: FakeControl) -> None:
+@pytest.mark.parametrize("key", ["d", "enter"])
+async def test_details_have_the_reason(data_dir: Path, many: FakeControl, key: str) -> None:
     async with screen(data_dir, 3) as shown:
-        await shown.types("d")
+        await shown.types(key)
+        await shown.wait(lambda: isinstance(shown.app.screen, Pane))
         assert isinstance(shown.app.screen, Pane)
         pane = shown.app.screen
         await shown.wait(lambda: many.ways.reason.sentence in str(pane.query_one("#text", Static).render()))
@@ -150,6 +157,76 @@ async def test_the_colon_leads_to_views_by_name(data_dir: Path, many: FakeContro
 
 async def test_a_node_that_went_is_told_and_what_was_seen_stays(data_dir: Path, many: FakeControl) -> None:
     async with screen(data_dir, 3) as shown:
-        (data_dir / "pulse.sock").unlink()
+        (data_dir / "pulse.sock").rename(data_dir / "away")
         await shown.wait(lambda: "no pulse node is running here" in shown.text("note"))
         assert len(shown.rows) == 3
+        (data_dir / "away").rename(data_dir / "pulse.sock")
+        await shown.wait(lambda: "? help" in shown.text("note"))
+        assert not shown.app.query_one("#note").has_class("failed")
+
+
+async def acts(shown: Screen, control: FakeControl, typed: str, kind: type, *, sure: bool = False) -> None:
+    """Type what finishes the command of a key, say yes if it is asked about, and wait until the node was asked."""
+    before = len(control.asked)
+    await shown.types(*typed, "enter")
+    if sure:
+        await shown.wait(lambda: shown.text("note").endswith("sure?"))
+        await shown.types("y", "enter")
+    await shown.wait(lambda: any(isinstance(each, kind) for each in control.asked[before:]))
+    await shown.wait(lambda: not shown.text("note").endswith(" …"))
+    if isinstance(shown.app.screen, Pane):
+        await shown.types("escape")
+
+
+async def test_every_action_on_a_node_reaches_it(data_dir: Path, many: FakeControl) -> None:
+    async with screen(data_dir, 3) as shown:
+        await acts(shown, many, "uedge", TagRequest)
+        await acts(shown, many, "nfront", NameRequest)
+        await acts(shown, many, "pdb", PinRequest)
+        await acts(shown, many, "P", UnpinRequest)
+        await acts(shown, many, "R", RevokeRequest, sure=True)
+
+
+async def test_every_action_on_rules_tokens_records_and_routes_reaches_the_node(
+    data_dir: Path, many: FakeControl
+) -> None:
+    async with screen(data_dir, 3) as shown:
+        keys: dict[str, list[tuple[str, type, bool]]] = {
+            "3": [("aweb --to db", RuleRequest, False), ("m1", RuleMove, False), ("R", RuleRef, True)],
+            "4": [("a", TokenRequest, False), ("R", str, True)],
+            "5": [("ax A 10.9.0.9", RecordRequest, False), ("R", RecordRef, True)],
+            "6": [("a", RouteRef, False), ("R", RouteRef, True)],
+        }
+        for view, actions in keys.items():
+            await shown.types(view)
+            await shown.wait(lambda: bool(shown.rows) and not shown.app.query_one("#line", Input).display)
+            for typed, kind, sure in actions:
+                await acts(shown, many, typed, kind, sure=sure)
+
+
+async def test_a_narrow_screen_leaves_columns_out_and_a_wider_one_has_them(data_dir: Path, many: FakeControl) -> None:
+    async with screen(data_dir, 3) as shown:
+        grid = shown.app.query_one("#table", DataTable)
+        await shown.pilot.resize_terminal(80, 24)
+        await shown.wait(lambda: len(grid.columns) == 7)
+        assert max(map(len, shown.rows)) == 7
+        await shown.pilot.resize_terminal(160, 48)
+        await shown.wait(lambda: len(grid.columns) == 15)
+        assert [row[0] for row in shown.rows] == ["web", "db", "cam"]
+
+
+async def test_a_cell_that_has_no_room_ends_in_an_ellipsis(data_dir: Path, control: FakeControl) -> None:
+    control.node.peers = [peer("n" * 63, id="1" * 64)]
+    async with screen(data_dir) as shown:
+        await shown.pilot.resize_terminal(80, 24)
+        await shown.wait(lambda: shown.rows[0][0].endswith("n…"))
+        assert sum(map(len, shown.rows[0])) + 2 * len(shown.rows[0]) <= 80
+
+
+async def test_what_happens_is_looked_at_when_it_happens(data_dir: Path, many: FakeControl) -> None:
+    async with screen(data_dir, 3) as shown:
+        await shown.types("5")
+        await shown.wait(lambda: shown.app.table.name == "dns" and bool(shown.rows))
+        shown.app._stirred.set()
+        many.dns.there = []
+        await shown.wait(lambda: shown.rows == [])

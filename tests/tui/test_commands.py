@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pulse.tui.commands import Command, read, run, written
+from pulse.cli.app import app
+from pulse.tui.commands import ALONE, FINAL, Command, read, run, written
 from tests.api.fake_control import FakeControl
+from tests.cli.test_reads import leaves
 
 
 def test_a_command_is_read_as_a_shell_reads_it() -> None:
@@ -51,3 +53,16 @@ def test_a_key_writes_a_command_about_the_line_under_the_cursor() -> None:
     assert written("t", ["web"], "nodes") == "tag web "
     assert written("R", ["a b"], "nodes") == "revoke 'a b'"
     assert written("t", ["web"], "events") == ""
+    assert written("t", [], "nodes") == ""
+    assert written("m", ["1", "r7"], "policy") == "acl move r7 "
+    assert written("R", ["db.pulse", "TXT", "a b", "60"], "dns") == "dns remove db.pulse TXT 'a b'"
+    assert written("a", ["10.0.0.0/8", "gate"], "routes") == "route approve 10.0.0.0/8 --node gate"
+
+
+def test_what_it_knows_of_commands_is_so_in_their_tree() -> None:
+    tree = dict(leaves())
+
+    assert {*FINAL} <= {*tree}
+    assert all(each in tree or each in app for each in ALONE)
+    gone = {line for line in tree if line.split()[-1] in ("remove", "revoke", "ungrant", "restore", "rotate")}
+    assert gone <= {*FINAL}

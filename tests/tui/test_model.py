@@ -1,6 +1,6 @@
 """What a table shows: found, sorted, and changed where it must be."""
 
-from pulse.tui.model import SPARKS, Line, Sorting, arranged, line, number, sparkline, update, word
+from pulse.tui.model import SPARKS, Column, Line, Sorting, arranged, cut, limits, line, number, sparkline, update, word
 
 A, B, C = (
     line(key, (key, word(key)), (str(rtt or "?"), number(rtt)))
@@ -31,7 +31,7 @@ def test_every_word_of_the_filter_must_be_found_somewhere() -> None:
 
 
 def test_sorting_goes_round() -> None:
-    assert [Sorting().next(2), Sorting(0).next(2), Sorting(1).next(2)] == [Sorting(0), Sorting(1), Sorting()]
+    assert [Sorting(at).next([0, 2]) for at in (None, 0, 2)] == [Sorting(0), Sorting(2), Sorting()]
 
 
 def test_only_cells_that_changed_are_drawn() -> None:
@@ -54,3 +54,17 @@ def test_a_sparkline_has_its_highest_value_at_the_top() -> None:
     assert sparkline([0, 1, 2]) == f"{SPARKS[0]}{SPARKS[4]}{SPARKS[-1]}"
     assert sparkline([0.0, 0.0]) == SPARKS[0] * 2
     assert sparkline([]) == ""
+
+
+def test_a_text_is_cut_with_an_ellipsis_to_the_room_there_is() -> None:
+    assert [cut("laptop", room) for room in (6, 5, 1)] == ["laptop", "lapt…", "…"]
+
+
+def test_the_widest_column_gives_way_until_all_fit_and_none_becomes_unreadable() -> None:
+    columns = (Column("NODE"), Column("RULE"), Column("UNSEEN"))
+    lines = [line("a", ("a" * 10, word("a")), ("r" * 50, word("r")), ("x" * 90, word("x")))]
+
+    assert limits(columns, lines, [0, 1], 80) == {}
+    assert limits(columns, lines, [0, 1], 40) == {1: 26}
+    assert limits(columns, lines, [0, 1], 5) == {0: 8, 1: 8}
+    assert limits(columns, [], [0], 80) == {}

@@ -15,7 +15,7 @@ from pulse.core.addresses import split
 from pulse.core.types import INVITE_PREFIX
 from pulse.errors import ConfigError
 
-SECRET_FLAGS: Final = ("--token", "--ca-token")
+SECRET_FLAGS: Final = ("--token", "--ca-token", "--key")
 
 _PIPE_HOLDS: Final = 32 * 1024
 """Characters that a pipe takes without a reader; nothing so long is a token."""

@@ -16,10 +16,12 @@ from typing import Final, TypeVar
 from pulse import client
 from pulse.calls.tokens import TokenCalls
 from pulse.calls.whereabouts import WhereaboutsCalls
+from pulse.channel import Remote
 from pulse.client import Client
 from pulse.config import tunnel_beside
 from pulse.core import addresses
 from pulse.core.network.tunnelline import Asked
+from pulse.errors import ConfigError
 from pulse.schemas.node import NodeIdentity, PeerRow, PingReply
 from pulse.schemas.paths import Why
 from pulse.schemas.tokens import TokenRequest
@@ -165,6 +167,8 @@ async def connect(data_dir: Path | str | None = None) -> AsyncIterator[Mesh]:
     """
     with client.connect(Path(data_dir) if data_dir is not None else None) as asking:
         found = asking.path
+    if isinstance(found, Remote):
+        raise ConfigError(f"programs go through a node of this machine, not {found}. Unset PULSE_API_URL")
     async with opened(found) as mesh:
         yield mesh
 

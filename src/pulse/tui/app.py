@@ -1,34 +1,43 @@
 """`pulse top` as an application of textual: one table, one line of what is so, and one line to type in.
 
-Invariant: the node is asked in a thread, one question at a time, and what is drawn is what changed.
+Invariant: the node is asked in a thread, one question at a time, and what is drawn is what changed. Another thread
+follows its events: what happens is looked at when it happens, and only figures that move all the time are asked for.
 """
 
+import threading
 import time
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from rich.text import Text
 from textual import on, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.events import Resize
 from textual.widgets import DataTable, Input, Static
-from textual.worker import get_current_worker
+from textual.worker import Worker, get_current_worker
 
 from pulse.client import connect
 from pulse.core.messages import printable
 from pulse.errors import PulseError
-from pulse.schemas.node import Status
+from pulse.schemas.scribe import MeshState
 from pulse.tui import commands
 from pulse.tui.help import HELP
-from pulse.tui.model import Line, Sorting, arranged, update
+from pulse.tui.model import Line, Sorting, arranged, cut, limits, update
 from pulse.tui.pane import Pane
 from pulse.tui.rates import Rates
 from pulse.tui.reasons import described
 from pulse.tui.views import TABLES, Memory, Table
 
-EVERY: Final = 1.0
-"""Seconds between two looks, at least."""
+STIRRED: Final = 1.0
+"""Seconds between two looks, at least, however much happens."""
+
+MISSED: Final = 1.0
+"""Seconds until a node that did not answer is asked again."""
+
+PAUSE: Final = 0.2
+"""Seconds in which the thread that follows events hears that it is to end."""
 
 SHARE: Final = 10.0
 """A look is followed by a pause of so many times the processor time it took, drawing included."""
@@ -36,6 +45,9 @@ SHARE: Final = 10.0
 FILTER: Final = "filter"
 COMMAND: Final = "command"
 QUESTION: Final = "question"
+
+BORDER: Final = 3
+"""Characters of the table that no column has: the scrollbar, and a space."""
 
 
 class TopApp(App[None]):
@@ -49,11 +61,11 @@ class TopApp(App[None]):
         Binding("colon", "type('command')", "command"),
         Binding("s", "sort", "sort"),
         Binding("S", "turn", "turn"),
-        Binding("d,enter", "describe", "details"),
+        Binding("d", "describe", "details"),
         Binding("question_mark", "help", "help"),
         Binding("escape", "leave", show=False),
         Binding("q", "out", "back"),
-        *(Binding(key, f"write('{key}')", show=False) for key in "tunpPRae"),
+        *(Binding(key, f"write('{key}')", show=False) for key in "tunpPRaem"),
     ]
 
     def __init__(self, data_dir: Path | None) -> None:
@@ -68,6 +80,14 @@ class TopApp(App[None]):
         self.asked: commands.Command | None = None
         """What waits for a yes."""
         self._memory = Memory(Rates(), Rates())
+        self._places: list[int] = []
+        """Columns of the table that the screen has room for."""
+        self._room = 0
+        """Characters of a line of the screen."""
+        self._limits: dict[int, int] = {}
+        self._stirred, self._ended = threading.Event(), threading.Event()
+        self._missing = False
+        """The last look failed, and the line under the table says why."""
         self._lines: list[Line] = []
         self._shown: list[Line] = []
 
@@ -86,25 +106,47 @@ class TopApp(App[None]):
     def on_mount(self) -> None:
         """Begin to look."""
         self.query_one("#line", Input).display = False
+        self._room = self.size.width
         self._change(self.table)
+        self.follow()
+
+    def on_unmount(self) -> None:
+        """Let the threads go."""
+        self._ended.set()
+        self._stirred.set()
+
+    def on_resize(self, event: Resize) -> None:
+        """Have the columns that there is room for now."""
+        self._room = event.size.width
+        if self._places:
+            self._lay_out()
+            self._draw()
 
     def _change(self, table: Table) -> None:
         """Show another table."""
-        self.table, self._lines, self._shown, self.sorting = table, [], [], Sorting()
-        grid = self._grid
-        grid.clear(columns=True)
-        for place, column in enumerate(table.columns):
-            grid.add_column(column.title, key=str(place))
+        self.table, self._lines, self.sorting = table, [], Sorting()
+        self._lay_out()
         self._name_views()
         self._say("")
         self.look()
 
+    def _lay_out(self) -> None:
+        """An empty table with as many columns as fit."""
+        self._places, self._shown = self._fitting(self._room), []
+        grid = self._grid
+        grid.clear(columns=True)
+        for place in self._places:
+            column = self.table.columns[place]
+            grid.add_column(Text(column.title, justify="right" if column.right else "left"), key=str(place))
+
+    def _fitting(self, room: int) -> list[int]:
+        return [place for place, column in enumerate(self.table.columns) if column.wide <= room]
+
     def _name_views(self) -> None:
-        names = [
-            f"[reverse] {place} {each.name} [/]" if each is self.table else f" {place} {each.name} "
-            for place, each in enumerate(TABLES, 1)
-        ]
-        self.query_one("#views", Static).update("".join(names))
+        shown = Text(no_wrap=True)
+        for place, each in enumerate(TABLES, 1):
+            shown.append(f" {place} {each.name}", "reverse" if each is self.table else "")
+        self.query_one("#views", Static).update(shown)
 
     def _draw(self) -> None:
         """Bring the table to what is wanted of the lines there are."""
@@ -112,19 +154,23 @@ class TopApp(App[None]):
         change, self._shown = update(self._shown, wanted), wanted
         grid = self._grid
         if not change.anew:
+            there = {*self._places}
             for key, place, text in change.cells:
-                grid.update_cell(key, str(place), self._cell(place, text))
+                if place in there:
+                    grid.update_cell(key, str(place), self._cell(place, text), update_width=True)
             return
         at = self._under_cursor()
         place = grid.cursor_row
+        self._limits = limits(self.table.columns, wanted, self._places, self._room - BORDER)
         grid.clear()
         for each in wanted:
-            grid.add_row(*(self._cell(number, text) for number, text in enumerate(each.cells)), key=each.key)
+            grid.add_row(*(self._cell(number, each.cells[number]) for number in self._places), key=each.key)
         kept = next((number for number, each in enumerate(wanted) if each.key == at), min(place, len(wanted) - 1))
         grid.move_cursor(row=max(kept, 0))
 
     def _cell(self, place: int, text: str) -> Text:
-        return Text(text, justify="right" if self.table.columns[place].right else "left", no_wrap=True)
+        side: Literal["left", "right"] = "right" if self.table.columns[place].right else "left"
+        return Text(cut(text, self._limits.get(place, len(text))), justify=side, no_wrap=True)
 
     def _under_cursor(self) -> str:
         grid = self._grid
@@ -139,7 +185,7 @@ class TopApp(App[None]):
     def _say(self, text: str, *, failed: bool = False) -> None:
         """One line under the table."""
         note = self.query_one("#note", Static)
-        note.update(Text(text))
+        note.update(Text(cut(text, self._room - BORDER)))
         note.set_class(failed, "failed")
         if not text:
             shown = f"filter: {self.wanted}" if self.wanted else ""
@@ -155,20 +201,44 @@ class TopApp(App[None]):
         """Ask the node again and again, until another view is wanted."""
         worker, table = get_current_worker(), self.table
         while not worker.is_cancelled:
-            used = time.process_time()
+            self._stirred.clear()
+            began, used = time.monotonic(), time.process_time()
             try:
                 with connect(self.data_dir) as client:
-                    status = client.status()
-                    lines = table.ask(client, self._memory)
+                    status = client.mesh()
+                    lines = table.ask(client, status, self._memory)
             except PulseError as error:
                 self.call_from_thread(self._missed, table, str(error))
             else:
                 self.call_from_thread(self._seen, table, status, lines)
-            end = time.monotonic() + max(EVERY, SHARE * (time.process_time() - used))
-            while not worker.is_cancelled and time.monotonic() < end:
-                time.sleep(0.05)
+            pause = max(STIRRED, SHARE * (time.process_time() - used))
+            self._pause(worker, began + pause, began + max(pause, MISSED if self._missing else table.every))
 
-    def _seen(self, table: Table, status: Status, lines: list[Line]) -> None:
+    def _pause(self, worker: Worker[None], least: float, most: float) -> None:
+        """Wait until something happened, but for `most` at the latest and for `least` at least."""
+        while not worker.is_cancelled and not self._ended.is_set() and (now := time.monotonic()) < most:
+            if now >= least and self._stirred.is_set():
+                return
+            time.sleep(0.05)
+
+    @work(thread=True)
+    def follow(self) -> None:
+        """Hear what happens, for as long as the interface lives."""
+        worker = get_current_worker()
+        while not (worker.is_cancelled or self._ended.is_set()):
+            try:
+                with connect(self.data_dir) as client:
+                    for event in client.follow_events(PAUSE):
+                        if event is not None:
+                            self._stirred.set()
+                        if self._ended.is_set():
+                            return
+            except PulseError:
+                # The look says what is wrong; where there is no place for one more reader, its pauses have to do.
+                pass
+            self._ended.wait(MISSED)
+
+    def _seen(self, table: Table, status: MeshState, lines: list[Line]) -> None:
         if table is not self.table:
             return
         node = status.node
@@ -176,11 +246,15 @@ class TopApp(App[None]):
         self.query_one("#node", Static).update(Text(printable(f"{node.network} · {node.name} {node.v4}")))
         first, self._lines = not self._lines, lines
         self._draw()
+        if self._missing:
+            self._missing = False
+            self._say("")
         if first and not lines:
             self._say(table.empty)
 
     def _missed(self, table: Table, why: str) -> None:
         if table is self.table:
+            self._missing = True
             self._say(" ".join(why.splitlines()), failed=True)
 
     # Keys
@@ -192,7 +266,7 @@ class TopApp(App[None]):
 
     def action_sort(self) -> None:
         """Sort by the next column."""
-        self.sorting = self.sorting.next(len(self.table.columns))
+        self.sorting = self.sorting.next(self._places)
         self._say("")
         self._draw()
 
@@ -211,14 +285,15 @@ class TopApp(App[None]):
         ]
         self.purpose = purpose
         line.display = True
-        line.focus()
+        # At once: keys that were typed with this one are for the line.
+        self.screen.set_focus(line)
         line.cursor_position = len(line.value)
 
     def action_write(self, key: str) -> None:
         """Write the command of a key, to be finished and entered."""
         chosen = next((each for each in self._shown if each.key == self._under_cursor()), None)
         text = commands.written(key, chosen.cells if chosen else (), self.table.name)
-        if text and (chosen or "{name}" not in text):
+        if text:
             self.action_type(COMMAND, text)
 
     def action_leave(self) -> None:
@@ -240,6 +315,11 @@ class TopApp(App[None]):
     def action_help(self) -> None:
         """What the keys do."""
         self.push_screen(Pane("pulse top", HELP))
+
+    @on(DataTable.RowSelected, "#table")
+    def _chosen(self) -> None:
+        """Enter, which the table keeps to itself."""
+        self.action_describe()
 
     def action_describe(self) -> None:
         """All there is to say of the line under the cursor."""
@@ -278,7 +358,7 @@ class TopApp(App[None]):
 
     def _close_line(self) -> None:
         self.query_one("#line", Input).display = False
-        self._grid.focus()
+        self.screen_stack[0].set_focus(self._grid)
         self._say("")
 
     def _command(self, text: str) -> None:
@@ -304,7 +384,8 @@ class TopApp(App[None]):
 
     def _told(self, command: commands.Command, done: commands.Done) -> None:
         lines = done.text.splitlines()
-        self._say(" ".join(lines[:2]), failed=done.failed)
-        if len(lines) > 2:
+        note = " ".join(lines[:2])
+        self._say(note, failed=done.failed)
+        if len(lines) > 2 or len(note) > self._room - BORDER:
             self.push_screen(Pane(f"pulse {' '.join(command.words)}", done.text))
         self.look()

@@ -18,7 +18,7 @@ PATIENCE: Final = 60.0
 
 FINAL: Final = (
     *("revoke", "stop", "ca rotate", "ca restore", "acl remove", "token revoke", "config apply", "api-key revoke"),
-    *("template remove", "groups remove", "ca ungrant"),
+    *("template remove", "groups remove", "ca ungrant", "dns remove", "route remove", "acl test remove"),
 )
 """Commands that are asked about."""
 
@@ -83,20 +83,27 @@ def run(command: Command, data_dir: Path | None, environment: Mapping[str, str] 
 
 def written(key: str, cells: Sequence[str], view: str) -> str:
     """The command that a key stands for, about the line under the cursor; empty if it stands for none there."""
-    name = shlex.quote(cells[0]) if cells else ""
-    return _WRITTEN.get((view, key), "").format(name=name)
+    template = _WRITTEN.get((view, key), "")
+    if not cells and "{" in template:
+        return ""
+    return template.format(*(shlex.quote(each) for each in cells))
 
+
+_OF_A_NODE: Final[Mapping[str, str]] = {
+    "t": "tag {0} ", "u": "untag {0} ", "n": "name {0} ", "p": "pin {0} ", "P": "unpin {0}", "R": "revoke {0}",
+}  # fmt: skip
 
 _WRITTEN: Final[Mapping[tuple[str, str], str]] = {
-    ("nodes", "t"): "tag {name} ",
-    ("nodes", "u"): "untag {name} ",
-    ("nodes", "n"): "name {name} ",
-    ("nodes", "p"): "pin {name} ",
-    ("nodes", "P"): "unpin {name}",
-    ("nodes", "R"): "revoke {name}",
+    **{(view, key): text for view in ("nodes", "paths") for key, text in _OF_A_NODE.items()},
     ("policy", "a"): "acl add --from ",
-    ("policy", "R"): "acl remove {name}",
+    ("policy", "m"): "acl move {1} ",
+    ("policy", "R"): "acl remove {1}",
     ("policy", "e"): "acl explain ",
     ("tokens", "a"): "token create --ttl 1h --max-uses 1",
-    ("tokens", "R"): "token revoke {name}",
+    ("tokens", "R"): "token revoke {0}",
+    ("dns", "a"): "dns add ",
+    ("dns", "R"): "dns remove {0} {1} {2}",
+    ("routes", "a"): "route approve {0} --node {1}",
+    ("routes", "R"): "route remove {0} --node {1}",
 }
+"""Keys by view; `{0}` is the first cell of the line under the cursor. Rules go by their ids: numbers move."""

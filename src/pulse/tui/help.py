@@ -3,20 +3,22 @@
 from typing import Final
 
 HELP: Final = """\
-1 … 6        nodes, policy, tokens, certificates, events, traffic
-/            show only lines with these words; Escape shows all again
-s, S         sort by the next column; turn the order round
-d or Enter   details of a line; of a node also why it is reached as it is
-:            a view by its name, or any command of pulse (: tag laptop backend)
-q            back to the nodes, and from there out
+1 … 9     nodes, paths, policy, tokens, dns, routes, certs, …
+/         only lines with these words; Escape: all again
+s, S      sort by the next column; turn the order round
+d, Enter  details of a line; of a node also why that path
+:         a view's name, or a command (: tag laptop backend)
+q         back to the nodes, and from there out
 
 With a node under the cursor
-t, u         give it a tag, take one away
-n            name it
-p, P         pin it to a neighbour, unpin it
-R            revoke it; asks first
+t, u      give it a tag, take one away
+n         name it
+p, P      pin it to a neighbour, unpin it
+R         revoke it; asks first
 
-With a rule or a token under the cursor
-a            add a rule, make a token
-e            explain who may reach whom
-R            remove the rule, revoke the token; asks first"""
+With a rule, a token, a record or a route
+a         add a rule, a token, a record; approve the route
+m, e      move the rule; explain who may reach whom
+R         remove it, revoke the token; asks first
+
+A narrow screen leaves columns out; details have them all."""

@@ -11,6 +11,12 @@ from pulse.core.messages import printable
 
 SPARKS: Final = "▁▂▃▄▅▆▇█"
 
+GAP: Final = 2
+"""Characters beside each column."""
+
+SHORTEST: Final = 8
+"""Characters to which a column is made less: still a name."""
+
 Sortable = tuple[int, float, str]
 """Numbers before words, and what is not known last."""
 
@@ -23,6 +29,8 @@ class Column:
 
     title: str
     right: bool = False
+    wide: int = 0
+    """Characters of a screen that has room for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +59,9 @@ class Sorting:
     column: int | None = None
     falling: bool = False
 
-    def next(self, columns: int) -> "Sorting":
-        """The column after this one, and after the last one none."""
-        if self.column is None:
-            return Sorting(0)
-        return Sorting(self.column + 1) if self.column + 1 < columns else Sorting()
+    def next(self, places: Sequence[int]) -> "Sorting":
+        """The column after this one, of those at these places, and after the last one none."""
+        return Sorting(next((each for each in places if self.column is None or each > self.column), None))
 
 
 def number(value: float | None) -> Sortable:
@@ -99,6 +105,22 @@ def update(shown: Sequence[Line], wanted: Sequence[Line]) -> Update:
         if before != text
     ]
     return Update(False, cells)
+
+
+def limits(columns: Sequence[Column], lines: Sequence[Line], places: Sequence[int], room: int) -> dict[int, int]:
+    """Characters of those shown columns that have less than they need: the widest gives way until all fit in `room`."""
+    needed = {place: max([len(columns[place].title), *(len(each.cells[place]) for each in lines)]) for place in places}
+    found = dict(needed)
+    over = sum(found.values()) + GAP * len(found) - room
+    while over > 0 and found[widest := max(found, key=found.__getitem__)] > SHORTEST:
+        found[widest] -= 1
+        over -= 1
+    return {place: wide for place, wide in found.items() if wide < needed[place]}
+
+
+def cut(text: str, room: int) -> str:
+    """The text, or as much of it as there is room for, with an ellipsis."""
+    return text if len(text) <= room else f"{text[: max(room - 1, 0)]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def sparkline(values: Sequence[float]) -> str:

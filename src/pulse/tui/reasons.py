@@ -16,7 +16,7 @@ def described(data_dir: Path | None, view: str, titles: Sequence[str], chosen: L
     """The text of the details; asks the node, and says so if that fails."""
     wide = max(map(len, titles))
     told = [f"{title.lower().ljust(wide)}  {cell}" for title, cell in zip(titles, chosen.cells, strict=True)]
-    if view != "nodes":
+    if view not in ("nodes", "paths"):
         return "\n".join(told)
     told.append(f"{'id'.ljust(wide)}  {chosen.key}")
     return "\n".join([*told, "", *_reason(data_dir, chosen.key)])

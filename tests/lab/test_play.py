@@ -108,7 +108,8 @@ def test_nodes_come_up_with_their_settings_and_faults_befall_them() -> None:
 
         assert [each.ok for each in report.expectations] == [True, True, False]
         assert report.expectations[0].seen == "directly, quic"
-        assert report.expectations[2].seen == "its pulse does not answer"
+        # A ping that was under way as its node was killed has no answer.
+        assert report.expectations[2].seen in {"its pulse does not answer", "no answer"}
         assert " DEBUG " in (lab["member"].data / "pulse.log").read_text()
         with pytest.raises(PulseError, match=r"kill hub \(at 0s\): no pulse runs on hub"):
             play.happen(Fault(Do.KILL, host="hub"))

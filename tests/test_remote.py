@@ -7,7 +7,7 @@ import pytest
 from pulse import remote
 from pulse.config import CHANGED_FROM_AFAR, Node, NodeConfig, Remote
 from pulse.errors import ConfigError
-from pulse.settings import load
+from pulse.settings import layers, load
 
 
 def config(data_dir: Path, *allowed: str) -> NodeConfig:
@@ -52,3 +52,24 @@ def test_what_would_give_rights_or_end_a_node_cannot_be_allowed(tmp_path: Path, 
     assert path not in CHANGED_FROM_AFAR
     with pytest.raises(ConfigError, match=f'x.toml:2: remote.config: "{path}" is no setting that can be changed'):
         load({}, file=file, environment={})
+
+
+@pytest.mark.parametrize("damaged", [b"[node", b'[node]\nlog_level = "shout"\n', b"\xff"])
+def test_nothing_that_was_set_from_afar_keeps_a_node_from_starting(tmp_path: Path, damaged: bytes) -> None:
+    remote.place(tmp_path).write_bytes(damaged)
+    (tmp_path / "config.toml").write_text('[node]\nlog_level = "warn"\n[remote]\nconfig = ["node.log_level"]\n')
+    whence = layers({"data-dir": str(tmp_path)}, environment={})
+
+    started, problem = whence.at_start()
+
+    assert started.node.log_level == "warn"
+    assert problem.startswith("started without what was set from afar: ")
+    with pytest.raises(ConfigError):
+        whence.merged()
+
+
+def test_what_is_wrong_here_does_keep_it_from_starting(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[node]\nlog_level = "shout"\n')
+
+    with pytest.raises(ConfigError, match="log_level"):
+        layers({"data-dir": str(tmp_path)}, environment={}).at_start()

@@ -5,7 +5,7 @@ Invariant: an error names the setting as the person who wrote it knows it.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from pulse.config import CHANGED_FROM_AFAR, LOGIN_LIMIT, OFF, DnsService, NodeConfig, split
+from pulse.config import CHANGED_FROM_AFAR, LOGIN_LIMIT, LOGS_LIMIT, OFF, DnsService, NodeConfig, split
 from pulse.core import addresses
 from pulse.core.likeness import nearest
 from pulse.core.network.ranges import NODE_LIMIT, mesh_range, read_range
@@ -95,6 +95,11 @@ def check_whole(config: NodeConfig) -> None:
         raise ConfigError("socks.user and socks.password go together. Set both (password_file will do), or neither")
     if max(len(socks.user.encode()), len(socks.password.encode())) > LOGIN_LIMIT or ":" in socks.user:
         raise ConfigError(f"socks.user and socks.password have {LOGIN_LIMIT} bytes at most, and a user has no colon")
+    kept = config.node.log_bytes * config.node.log_files
+    if kept > LOGS_LIMIT:
+        raise ConfigError(
+            f"node.log_bytes and node.log_files: the log could take {kept:,} bytes of the disk; {LOGS_LIMIT:,} at most"
+        )
     host, _ = config.socks_listen
     if socks.enabled and not socks.user and not addresses.is_loopback(host):
         raise ConfigError(

@@ -31,6 +31,9 @@ DAY: Final = 86400.0
 LOGIN_LIMIT: Final = 255
 """Bytes of a user's name, and of a password, in SOCKS5 (RFC 1929)."""
 
+LOGS_LIMIT: Final = 20_000_000_000
+"""Bytes that all log files of a node may come to."""
+
 HIDDEN: Final = "(hidden)"
 
 LogLevel = Literal["debug", "info", "warn", "error"]

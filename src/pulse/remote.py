@@ -26,7 +26,9 @@ def read(config: NodeConfig) -> dict[str, Any]:
     try:
         kept = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}. Remove it: what was set from afar is then unset") from error
+        raise ConfigError(
+            f"{path} cannot be read: {error}.\nRemove it, or have an operator set it anew: pulse remote-config"
+        ) from error
     found: dict[str, Any] = {}
     for allowed in config.remote.config:
         section, _, key = allowed.partition(".")

@@ -60,8 +60,18 @@ class Layers(msgspec.Struct, frozen=True):
     environment: dict[str, Any] = {}
     flags: dict[str, Any] = {}
 
-    def merged(self) -> NodeConfig:
-        """The settings as they are now. Raises ConfigError."""
+    def at_start(self) -> tuple[NodeConfig, str]:
+        """The settings for a start, which nothing that was set from afar prevents; why that is left out, if it is.
+
+        Raises ConfigError for all that somebody here can mend.
+        """
+        try:
+            return self.merged(), ""
+        except ConfigError as error:
+            return self.merged(afar=False), f"started without what was set from afar: {error}"
+
+    def merged(self, *, afar: bool = True) -> NodeConfig:
+        """The settings as they are now, with what was set from afar or without. Raises ConfigError."""
         file = read_file(Path(self.file)) if self.file and (self.wanted or os.path.isfile(self.file)) else {}
         sources = ((self.file, file), ("the environment", self.environment), ("the flags", self.flags))
         merged: dict[str, Any] = {}
@@ -70,7 +80,7 @@ class Layers(msgspec.Struct, frozen=True):
         for source, values in sources:
             _lay(merged, values, source)
         config = _converted(merged, "the settings")
-        distant = remote.read(config)
+        distant = remote.read(config) if afar else {}
         if distant:
             merged = {}
             for source, values in (sources[0], ("the settings from afar", distant), *sources[1:]):

@@ -7,6 +7,7 @@ from pulse.core.effects import Owner, RangeServed, RangeUse
 from pulse.core.network.edits import Edits
 from pulse.core.network.routes import Route
 from pulse.core.network.sections import RoutesReplaced
+from pulse.core.network.whereabouts import RangeExits
 from pulse.core.paths.noderecord import sign_record
 from pulse.core.trust.identity import node_bytes
 from tests.authority import key
@@ -87,3 +88,30 @@ def test_a_stream_is_led_to_what_was_approved_and_under_the_whole_internet_to_wh
     assert found.leads_to(ip_address("8.8.8.8"), own)
     for never in ("8.8.4.4", "192.168.8.9", "10.100.1.1", "100.64.0.1", "169.254.169.254", "2001:4860:4860::8888"):
         assert not found.leads_to(ip_address(never), own), never
+
+
+def test_a_mapped_range_is_asked_for_as_the_mesh_knows_it_and_reached_as_it_is() -> None:
+    desk = Desk()
+    found = beyond(desk, LAN)
+    approve(desk, Route(node_bytes(ME.node_id), LAN, "10.7.7.0/24", approved=True))
+
+    assert found.leads_to(ip_address("10.7.7.9"), ())
+    assert not found.leads_to(ip_address("192.168.7.9"), ())
+    assert found.behind(ip_address("10.7.7.9")) == ip_address("192.168.7.9")
+    assert found.behind(ip_address("8.8.8.8")) == ip_address("8.8.8.8")
+    assert not found.leads_everywhere()
+
+
+def test_what_this_node_serves_is_asked_of_no_other_exit() -> None:
+    desk = Desk()
+    found = beyond(desk, LAN, theirs=("0.0.0.0/0",))
+    routes = (
+        Route(node_bytes(ME.node_id), LAN, approved=True),
+        Route(node_bytes(ALICE.node_id), "0.0.0.0/0", approved=True),
+    )
+    approve(desk, *routes)
+    found.tables()
+
+    exits = RangeExits(found.exits_by_range)
+    assert exits.exit_for(ip_address("192.168.7.9")) == ME.node_id
+    assert exits.exit_for(ip_address("8.8.8.8")) == ALICE.node_id

@@ -246,6 +246,60 @@ async def test_no_node_opens_more_streams_than_its_share(monkeypatch: pytest.Mon
         (await opened(both, port)).cancel()
 
 
+async def test_who_takes_what_it_can_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with two() as both, listening(hold) as port:
+        monkeypatch.setattr(service, "MOST", 8)
+        held = [await opened(both, port) for _ in range(4)]
+        # As many as are left for all others.
+        assert (await refused(both, port)).code == StreamCode.BUSY
+        assert not both.there.service._is_full(NodeId("ab" * 32))
+        for each in held:
+            each.cancel()
+
+
+async def test_one_who_asks_for_slow_names_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    answered = asyncio.Event()
+
+    async def resolve(host: str) -> list[IPAddress]:
+        begun.append(host)
+        await answered.wait()
+        return []
+
+    monkeypatch.setattr(service, "PATIENCE", 0.3)
+    async with two() as both, asyncio.timeout(PATIENCE):
+        both.there.service.resolve = resolve
+        async with asyncio.TaskGroup() as tasks:
+            asked = [tasks.create_task(refused(both, 1, f"{number}.example")) for number in range(9)]
+        assert {each.result().code for each in asked} == {StreamCode.TIMED_OUT}
+        # Given up or not, the threads are busy with those that were begun.
+        assert (await refused(both, 1, "more.example")).code == StreamCode.TIMED_OUT
+        assert len(begun) == service.LOOKUPS_OF_ONE
+        answered.set()
+
+
+async def test_an_address_of_a_mapped_range_is_dialled_as_it_is_behind_the_node() -> None:
+    there, dialled = ip_address("192.168.7.9"), []
+
+    async def connect(address: IPAddress, port: int) -> socket.socket:
+        dialled.append(address)
+        return await outward.connected(ip_address("127.0.0.1"), port)
+
+    async with two() as both, listening(hold) as port:
+        mapped = Premises(OWN, leads_to=lambda each: each == ip_address(BEHIND), behind=lambda _: there)
+        both.there.premises, both.there.service.connect = mapped, connect
+        (await opened(both, port, BEHIND, StreamKind.EXIT)).cancel()
+        assert dialled == [there]
+        assert (await refused(both, port, str(there), StreamKind.EXIT)).code == StreamCode.FORBIDDEN
+
+
+async def test_who_leads_to_a_range_alone_looks_up_no_names_for_others() -> None:
+    async with two() as both:
+        both.there.service.resolve = failing(AssertionError("looked up"))
+        both.there.premises = Premises(OWN, leads_to=lambda _: True, everywhere=False)
+        assert (await refused(both, 1, NAME, StreamKind.EXIT)).code == StreamCode.FORBIDDEN
+
+
 async def test_an_opener_who_gives_up_leaves_nothing_behind() -> None:
     async with two() as both, listening(hold) as port:
         async with asyncio.TaskGroup() as tasks:

@@ -58,4 +58,4 @@ def whereabouts(mesh: Mesh) -> Whereabouts:
     def zones() -> Sequence[ZoneRecord]:
         return statements.config.config.zones if statements.config and statements.in_force else ()
 
-    return Whereabouts(mesh.me.node_id, mesh.members, ranges, zones, RangeExits(mesh.beyond.used))
+    return Whereabouts(mesh.me.node_id, mesh.members, ranges, zones, RangeExits(mesh.beyond.exits_by_range))

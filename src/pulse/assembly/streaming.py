@@ -89,7 +89,10 @@ def compose(config: NodeConfig, links: DataplaneLinks, mesh: Mesh, doors: tuple[
         v4 = mesh.statements.mesh_cidr()
         ranges: list[IPv4Network | IPv6Network] = [mesh_prefix(mesh.me.network)]
         ranges += [v4] if v4 else []
-        return Premises(own, ports, lambda address: mesh.beyond.leads_to(address, own), ranges)
+        beyond = mesh.beyond
+        return Premises(
+            own, ports, lambda each: beyond.leads_to(each, own), beyond.behind, beyond.leads_everywhere(), ranges
+        )
 
     streams = StreamsService(mesh, links.streams, premises, outward.resolved, outward.connected)
     reverse = ReverseService(mesh, streams, config.node.reverse_forwards, outward.resolved, outward.connected)

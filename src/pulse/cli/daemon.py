@@ -3,6 +3,7 @@
 Invariant: whatever a node writes is closed to others (umask 077), and its code is imported only where one runs.
 """
 
+import logging
 import os
 import select
 import sys
@@ -123,7 +124,10 @@ def _settings(
     if flags.get("token-file") == "-":
         flags["token"] = revealed(str(flags.pop("token-file")), "--token-file")
     layers = settings.layers(flags, tuple(map(revealed, peers)), file)
-    config = settings.placed(layers.merged())
+    merged, problem = layers.at_start()
+    if problem:
+        print(f"warning: {problem}", file=sys.stderr)
+    config = settings.placed(merged)
     return config, layers.lasting(config)
 
 
@@ -181,7 +185,10 @@ def _live(told: pipe.Handover, step: Callable[[str], None], ready: Callable[[Sta
             asyncio.run(node.join(config, step))
         again = asyncio.run(node.run(config, ready, step, told.layers.merged))
         if again:
-            told = pipe.Handover(settings.placed(told.layers.merged()), told.layers, told.logged)
+            merged, problem = told.layers.at_start()
+            if problem:
+                logging.getLogger(__name__).error("settings from afar not taken", extra={"error": problem})
+            told = pipe.Handover(settings.placed(merged), told.layers, told.logged)
     finally:
         listener.stop()
     if again:

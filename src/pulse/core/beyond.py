@@ -105,15 +105,30 @@ class Beyond:
         """The exit in use for each approved range; None while none of it is healthy."""
         return {cidr: self.exits.user_of(cidr) for cidr in self.approved()}
 
+    def exits_by_range(self) -> dict[Range, NodeId | None]:
+        """The same with what this node serves itself, which it reaches without anybody."""
+        return self.used() | {each.announced: self.me for each in self.served()}
+
     def leads_to(self, address: IPv4Address | IPv6Address, own: Container[IPv4Address | IPv6Address]) -> bool:
-        """True for what lies behind this node under its own address, and was approved; `own` are the node's addresses.
+        """True for what lies behind this node as others know it, and was approved; `own` are the node's addresses.
 
         Under the whole Internet is only what is public, and not this machine.
         """
-        served = (each.announced for each in self.served() if each.announced == each.behind)
         return any(
-            address in cidr and (cidr.prefixlen > 0 or (is_public(address) and address not in own)) for cidr in served
+            address in cidr and (cidr.prefixlen > 0 or (is_public(address) and address not in own))
+            for cidr, _ in self.served()
         )
+
+    def leads_everywhere(self) -> bool:
+        """True for an exit to all the Internet, of either family: others ask it for names."""
+        return any(not cidr.prefixlen for cidr, _ in self.served())
+
+    def behind(self, address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+        """The address that this one has behind this node: another in a range that is mapped."""
+        for cidr, behind in self.served():
+            if cidr != behind and address in cidr:
+                return behind[int(address) - int(cidr.network_address)]
+        return address
 
     def leading(self) -> list[tuple[NodeId, Range]]:
         """Who leads to which approved range, this node among them, whoever of them is in use."""

@@ -7,18 +7,43 @@ import asyncio
 import contextlib
 import resource
 import socket
+from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from pulse.core.network.destinations import IPAddress
+
+Who = TypeVar("Who", bound=Hashable)
+Result = TypeVar("Result")
 
 FILES: Final = 65536
 """Descriptors a node wants at most: one a stream, and most systems start with 1,024."""
 
 
-_resolvers: Final = ThreadPoolExecutor(16, "resolver")
+_resolvers: Final = ThreadPoolExecutor(64, "resolver")
 """Threads that wait for name servers: names of others never keep those of the rest of the node busy."""
+
+
+class Turns(Generic[Who]):
+    """So many of something at once for each who asks.
+
+    Invariant: what was begun keeps its place until it ends, whether or not anybody still waits for it.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._places = places
+        self._turns: WeakValueDictionary[Who, asyncio.Semaphore] = WeakValueDictionary()
+        """Of those who have a place or wait for one."""
+
+    async def had(self, who: Who, begin: Callable[[], Awaitable[Result]]) -> Result:
+        """What comes of it, once it was their turn."""
+        turn = self._turns.setdefault(who, asyncio.Semaphore(self._places))
+        await turn.acquire()
+        begun = asyncio.ensure_future(begin())
+        begun.add_done_callback(lambda _: turn.release())
+        return await asyncio.shield(begun)
 
 
 async def resolved(host: str) -> list[IPAddress]:

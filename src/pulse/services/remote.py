@@ -145,7 +145,11 @@ class RemoteService:
         """Write them beside the others and read all anew; a mistake leaves the file as it was."""
         path = remote.place(self.reloads.config.data_dir)
         before = files.read_file(path) if path.exists() else b""
-        kept: dict[str, Any] = tomllib.loads(before.decode())
+        try:
+            kept: dict[str, Any] = tomllib.loads(before.decode())
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError):
+            # Nothing of a damaged file counts; this one takes its place.
+            kept = {}
         for key, text in wanted.items():
             kept = remote.laid(kept, key, settings.value_of(key, text))
         files.write_file(path, remote.written(kept))

@@ -22,6 +22,7 @@ from pulse.core.network.streamcodes import StreamCode, StreamKind
 from pulse.core.types import SHORT_ID, NodeId
 from pulse.errors import ProtocolError, PulseError, StreamFailed
 from pulse.net.links import Moved, RuleHits, Stream, Streams
+from pulse.net.outward import Turns
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +30,14 @@ MOST_OF_ONE: Final = 512
 """Streams open with one node, whoever opened them."""
 
 MOST: Final = 4096
-"""Streams open in all; each holds a descriptor."""
+"""Streams open in all; each holds a descriptor. One node has no more of them than are left for others, so those who
+take what they can leave room for whoever comes (dynamic thresholds, Choudhury and Hahne 1998)."""
 
 PATIENCE: Final = 10.0
 """Seconds for a destination to be found and to answer."""
+
+LOOKUPS_OF_ONE: Final = 4
+"""Names looked up at once for one node, while name servers let us wait."""
 
 TCP: Final = 6
 
@@ -112,6 +117,7 @@ class StreamsService:
     """By the node at the other end, from the first word to the last."""
     _decided: Counter[str] = field(default_factory=Counter, init=False)
     """Streams by the id of the rule that decided on them; under none those that no rule matched."""
+    _lookups: Turns[NodeId] = field(default_factory=lambda: Turns(LOOKUPS_OF_ONE), init=False)
     _quiet_until: float = field(default=0.0, init=False)
     """No refusal is news before then: a peer could fill the log with them."""
 
@@ -257,7 +263,7 @@ class StreamsService:
         """A socket connected to the destination, and what it then is to the rules. Raises _Unfit."""
         try:
             async with asyncio.timeout(PATIENCE):
-                addresses, premises = await self._judged(destination, kind)
+                addresses, premises = await self._judged(live.source, destination, kind)
                 ways = {each: replace(live, beyond=_behind(each, premises)) for each in addresses}
                 for way in ways.values():
                     self._check(way)
@@ -266,21 +272,20 @@ class StreamsService:
                     return connection, ways[at_home]
                 if at_home and not self.lead_here:
                     raise _Unfit(StreamCode.REFUSED, "no program has that port, and it leads to nothing else here")
-                connection, address = await self._dialled(addresses, destination.port)
+                connection, address = await self._dialled(addresses, destination.port, premises.behind)
                 return connection, ways[address]
         except TimeoutError:
             raise _Unfit(StreamCode.TIMED_OUT, "no answer") from None
 
-    async def _judged(self, destination: Destination, kind: StreamKind) -> tuple[list[IPAddress], Premises]:
+    async def _judged(
+        self, source: NodeId, destination: Destination, kind: StreamKind
+    ) -> tuple[list[IPAddress], Premises]:
         """The addresses of the destination that may be dialled, and what they were judged by. Raises _Unfit.
 
         One that never may be spoils the name; one that was only not approved is left out, as the IPv6 address of a
         name is where the Internet was approved for IPv4 alone.
         """
-        try:
-            found = await self.resolve(destination.host)
-        except (OSError, UnicodeError) as error:
-            raise _Unfit(StreamCode.NO_NAME, f"no such name: {error}") from error
+        found = await self._looked_up(source, destination.host, kind)
         premises = self.premises()
         fit: list[IPAddress] = []
         for written in found:
@@ -294,6 +299,17 @@ class StreamsService:
             raise _Unfit(StreamCode.FORBIDDEN, NOT_APPROVED) if found else _Unfit(StreamCode.NO_NAME, "no address")
         return fit, premises
 
+    async def _looked_up(self, source: NodeId, host: str, kind: StreamKind) -> list[IPAddress]:
+        """All addresses of the host. Raises _Unfit; names are looked up for those alone whom that can lead anywhere."""
+        if address_of(host) is not None:
+            return await self.resolve(host)
+        if kind is StreamKind.EXIT and not self.premises().everywhere:
+            raise _Unfit(StreamCode.FORBIDDEN, NOT_APPROVED)
+        try:
+            return await self._lookups.had(source, lambda: self.resolve(host))
+        except (OSError, UnicodeError) as error:
+            raise _Unfit(StreamCode.NO_NAME, f"no such name: {error}") from error
+
     def _at_home(self, address: IPAddress, premises: Premises) -> IPAddress:
         """Our mesh address stands for this node also where no interface has it: then loopback does."""
         ours = self.mesh.me.addresses
@@ -306,11 +322,13 @@ class StreamsService:
         ours = self.mesh.me.addresses
         return address.is_loopback or address in (ours.v4, ours.v6)
 
-    async def _dialled(self, addresses: list[IPAddress], port: int) -> tuple[socket.socket, IPAddress]:
+    async def _dialled(
+        self, addresses: list[IPAddress], port: int, behind: Callable[[IPAddress], IPAddress]
+    ) -> tuple[socket.socket, IPAddress]:
         failures: list[_Unfit] = []
         for address in addresses:
             try:
-                return await self.connect(address, port), address
+                return await self.connect(behind(address), port), address
             except OSError as error:
                 code = _CODES.get(error.errno or 0, StreamCode.HOST_UNREACHABLE)
                 failures.append(_Unfit(code, str(error)))
@@ -349,7 +367,7 @@ class StreamsService:
             self._decided[rule] += 1
 
     def _is_full(self, node: NodeId) -> bool:
-        return self._open[node] >= MOST_OF_ONE or self._open.total() >= MOST
+        return self._open[node] >= min(MOST_OF_ONE, MOST - self._open.total())
 
     def _count(self, stream: Stream) -> None:
         self._open[stream.node] += 1

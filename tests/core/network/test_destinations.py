@@ -81,3 +81,11 @@ def test_no_node_lends_another_its_right_to_reach_a_third_one() -> None:
             assert judge(ip_address(third), 22, here, loopback=True, itself=kind) == "another node of the mesh"
     assert judge(ip_address("10.99.0.9"), 22, here, loopback=False, itself=False) is None
     assert judge(ip_address("10.100.0.1"), 22, here, loopback=False) is None, "its own"
+
+
+@pytest.mark.parametrize(("behind", "why"), [("169.254.169.254", "metadata"), ("192.0.2.1", "port of pulse")])
+def test_what_a_mapped_address_stands_for_is_judged_too(behind: str, why: str) -> None:
+    own = frozenset({ip_address("192.0.2.1")})
+    mapped = Premises(own, frozenset({443}), leads_to=lambda _: True, behind=lambda _: ip_address(behind))
+
+    assert why in (judge(ip_address("10.7.7.9"), 443, mapped, loopback=False, itself=False) or "")

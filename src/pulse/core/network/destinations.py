@@ -54,7 +54,11 @@ class Premises:
     ports: frozenset[int] = frozenset()
     """Where pulse itself listens."""
     leads_to: Callable[[IPAddress], bool] = lambda _: False
-    """True for what lies behind it and was approved for it."""
+    """True for what lies behind it and was approved for it, as others know it."""
+    behind: Callable[[IPAddress], IPAddress] = lambda address: address
+    """What is dialled for an address that others know: another one where a range is mapped."""
+    everywhere: bool = True
+    """It leads to the Internet, so that others may have it look up names."""
     mesh: Sequence[IPv4Network | IPv6Network] = ()
     """The mesh's own ranges: whoever is there is asked, and no node lends another its right to reach a third one."""
 
@@ -87,11 +91,12 @@ def judge(address: IPAddress, port: int, premises: Premises, *, loopback: bool, 
 
     `loopback` says that loopback may be, and `itself` that the node's own addresses may; an exit leads away from it.
     """
-    never = _never(address)
+    dialled = premises.behind(address)
+    never = _never(address) or _never(dialled)
     if never:
         return never
     ours = address.is_loopback or address in premises.own
-    if ours and port in premises.ports:
+    if (ours or dialled in premises.own) and port in premises.ports:
         return "a port of pulse itself"
     if address.is_loopback:
         return None if loopback else "loopback"

@@ -43,7 +43,10 @@ class Exits(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RangeExits:
-    """Exits by the ranges they are used for; None for one that none leads to now, and whose packets go nowhere."""
+    """Exits by the ranges they are used for; None for one that none leads to now, and whose packets go nowhere.
+
+    A range that this node serves is here by its own id: it is not asked of an exit to a wider one.
+    """
 
     used: Callable[[], Mapping[Range, NodeId | None]]
 

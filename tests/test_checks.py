@@ -2,7 +2,7 @@
 
 import pytest
 
-from pulse.checks import check
+from pulse.checks import check, check_whole
 from pulse.config import Bootstrap, Join, Metrics, Node, NodeConfig, Scribe, Tun
 from pulse.errors import ConfigError
 
@@ -108,3 +108,9 @@ def test_metrics_are_told_on_loopback_unless_said_otherwise(listen: str, found: 
 def test_where_nobody_can_ask_for_metrics_is_refused(listen: str) -> None:
     with pytest.raises(ConfigError, match=r"metrics\.listen"):
         check(NodeConfig(metrics=Metrics(listen=listen)))
+
+
+def test_the_log_takes_a_bounded_part_of_the_disk() -> None:
+    check_whole(NodeConfig(Node(log_bytes=200_000_000, log_files=100)))
+    with pytest.raises(ConfigError, match="could take 1,000,000,000,000 bytes of the disk; 20,000,000,000 at most"):
+        check_whole(NodeConfig(Node(log_bytes=10_000_000_000, log_files=100)))

@@ -9,6 +9,8 @@ from pulse.core.effects import Owner, PolicyChanged, PolicyRule, StoreConfig, Ta
 from pulse.core.messages import Item, ObjectKind, Objects
 from pulse.core.network.netconfig import Config, Settings, sign_config
 from pulse.core.network.policy import Rule
+from pulse.core.network.routes import Route
+from pulse.core.trust.identity import mesh_prefix, node_bytes
 from pulse.core.types import LinkId
 from tests.authority import MESH, NOW, key
 from tests.core.meshing import ALICE, BOB, CA, CA_NODE, FIRST, ME, ROLES, SCRIBE, Node, revocation
@@ -44,6 +46,17 @@ def test_the_cas_own_nodes_are_known_once_they_were_met(here: Node) -> None:
     here.linked(CA_NODE)
 
     assert here.mesh.ca_nodes() == {CA_NODE.node_id}
+
+
+def test_the_ranges_of_the_mesh_are_closed_to_what_leads_beyond_it(here: Node) -> None:
+    wide = Route(node_bytes(ME.node_id), "10.0.0.0/8", approved=True)
+    config = Config(1, 1, Settings(str(MESH)), routes=[wide])
+    here.mesh.beyond._offers = (wide.cidr,)
+    here.linked(SCRIBE)
+    here.told(ROLES, Item(ObjectKind.CONFIG, sign_config(CA.network, config, key("scribe")).data))
+
+    ours = {each.prefix: each.source for each in here.tables().owners if each.node == ME.node_id}
+    assert ours == {"10.0.0.0/8": True, str(MESH): False, str(mesh_prefix(ME.network)): False}
 
 
 # Rules

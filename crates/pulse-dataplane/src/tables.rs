@@ -189,6 +189,8 @@ pub struct Addresses {
     pub peers: HashMap<NodeId, Arc<Peer>>,
     /// Prefixes that others reach through us.
     pub behind_us: Vec<(IpAddr, u8)>,
+    /// The mesh's own prefixes: what is in them is a node's or nobody's, whatever wider prefix holds it.
+    pub mesh: Vec<(IpAddr, u8)>,
 }
 
 impl Addresses {
@@ -199,12 +201,17 @@ impl Addresses {
         }
         let holds =
             |(network, length, owner): &&(IpAddr, u8, Owner)| owner.destination && contains(*network, *length, address);
-        self.networks.iter().find(holds).map(|(.., owner)| owner)
+        self.networks.iter().find(holds).map(|(.., owner)| owner).filter(|_| !self.is_of_mesh(address))
+    }
+
+    /// True if `address` lies in a prefix of the mesh itself, whether a node has it or none.
+    pub fn is_of_mesh(&self, address: IpAddr) -> bool {
+        self.hosts.contains_key(&address) || self.mesh.iter().any(|(net, length)| contains(*net, *length, address))
     }
 
     /// True if `address` is no mesh address, but what lies behind some node.
     pub fn is_beyond(&self, address: IpAddr) -> bool {
-        !self.networks.is_empty() && !self.hosts.contains_key(&address)
+        !self.networks.is_empty() && !self.is_of_mesh(address)
     }
 
     /// True if others reach `address` through us. The prefix of length 0 stands for the public Internet alone.
@@ -212,7 +219,7 @@ impl Addresses {
         let leads = |(network, length): &(IpAddr, u8)| {
             contains(*network, *length, address) && (*length > 0 || is_public(address))
         };
-        self.behind_us.iter().any(leads) && !self.hosts.contains_key(&address)
+        self.behind_us.iter().any(leads) && !self.is_of_mesh(address)
     }
 
     /// Bits of the longest prefix that holds `address` and from which packets of `node` may come.
@@ -226,7 +233,7 @@ impl Addresses {
                 && contains(*network, *length, address)
                 && (*length > 0 || is_public(address))
         };
-        self.networks.iter().find(may).map(|(_, length, _)| *length)
+        self.networks.iter().find(may).map(|(_, length, _)| *length).filter(|_| !self.is_of_mesh(address))
     }
 
     /// The peer whose handle is `handle`.
@@ -251,14 +258,16 @@ pub fn contains(network: IpAddr, length: u8, address: IpAddr) -> bool {
 }
 
 /// True for an address of the public Internet: neither private, shared, link-local, loopback, multicast nor reserved
-/// (RFC 6890); of IPv6 what is assigned for it (RFC 4291 §2.4). `core/network/ranges.py` has the same list.
+/// (RFC 6890), nor where a cloud tells a machine its secrets; of IPv6 what is assigned for it (RFC 4291 §2.4).
+/// `core/network/ranges.py` judges alike: both are held to `tests/vectors/public.txt`.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             let [first, second, third, _] = v4.octets();
             let local = v4.is_private() || v4.is_loopback() || v4.is_link_local();
             let shared = first == 100 && second & 0xc0 == 64;
-            !local && !shared && first != 0 && first < 224 && [first, second, third] != [192, 0, 0]
+            let metadata = v4.octets() == [168, 63, 129, 16];
+            !local && !shared && !metadata && first != 0 && first < 224 && [first, second, third] != [192, 0, 0]
         }
         IpAddr::V6(v6) => v6.segments()[0] >> 13 == 1,
     }

@@ -59,7 +59,10 @@ class SendMessage:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """What lies behind a prefix, for the data plane's address table."""
+    """What lies behind a prefix, for the data plane's address table.
+
+    Our own, where nothing comes or goes by it, is a range of the mesh itself: no other prefix holds what is in it.
+    """
 
     prefix: str
     node: NodeId

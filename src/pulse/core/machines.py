@@ -34,7 +34,7 @@ from pulse.core.paths.traversal import Traversal
 from pulse.core.paths.wanted import Wanted
 from pulse.core.trust.authorities import Chain
 from pulse.core.trust.certificates import Certificate
-from pulse.core.trust.identity import Signer
+from pulse.core.trust.identity import Signer, mesh_prefix
 from pulse.core.trust.join import Floors
 from pulse.core.trust.members import Members
 from pulse.core.types import NodeId
@@ -106,7 +106,7 @@ class Machines:
         beyond = self.beyond.tables()
         return TablesChanged(
             {each.addresses.v4: hops for each, hops in known if each is not None},
-            (*self._owners(), *beyond.owners),
+            (*self._owners(), *beyond.owners, *(self._closed() if beyond.owners else ())),
             beyond.used,
             beyond.served,
         )
@@ -206,6 +206,12 @@ class Machines:
             if each.node_id != self.me.node_id:
                 for prefix in (f"{each.addresses.v4}/32", f"{each.addresses.v6}/128"):
                     yield Owner(prefix, each.node_id, destination=packets, source=packets)
+
+    def _closed(self) -> Iterator[Owner]:
+        """The mesh's own ranges: what no node has there lies behind none either, however wide its range."""
+        for each in (self.statements.mesh_cidr(), mesh_prefix(self.me.network)):
+            if each is not None:
+                yield Owner(str(each), self.me.node_id, destination=False, source=False)
 
     def _beyond(self, offers: Sequence[str], *, uses: bool) -> Beyond:
         def score_of(node: NodeId) -> float | None:

@@ -1,11 +1,14 @@
 """Ranges: what a mesh may be, and what it may not hide."""
 
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
-from pulse.core.network.ranges import is_public, mesh_range
+from pulse.core.network.ranges import NEVER, NOT_PUBLIC, PUBLIC_V6, is_public, mesh_range
 from pulse.errors import ConfigError
+
+VECTORS = Path(__file__).parents[2] / "vectors"
 
 
 @pytest.mark.parametrize("text", ["10.100.0.0/16", "192.168.7.0/24", "100.64.0.0/10", "172.16.0.0/29"])
@@ -46,3 +49,15 @@ def test_the_error_begins_with_what_people_typed() -> None:
 )
 def test_the_internet_is_what_is_neither_private_nor_of_a_machine_alone(address: str, public: bool) -> None:
     assert is_public(ip_address(address)) is public
+
+
+def test_both_floors_agree_on_what_is_public_at_each_border_of_each_range() -> None:
+    """The data plane reads the same file (`addresses.rs`); a range that is added here has to be in it."""
+    told = dict(line.split() for line in (VECTORS / "public.txt").read_text().splitlines())
+    for cidr in (*NEVER, *NOT_PUBLIC, PUBLIC_V6):
+        first, last = int(cidr.network_address), int(cidr.broadcast_address)
+        for number in (first - 1, first, last, last + 1):
+            if 0 <= number < 1 << cidr.max_prefixlen:
+                assert str(type(cidr.network_address)(number)) in told, cidr
+    for text, public in told.items():
+        assert is_public(ip_address(text)) is (public == "public"), text

@@ -30,18 +30,24 @@ pub struct Ownership {
 }
 
 impl Ownership {
+    /// True for what no packet goes to and none comes from by this prefix.
+    fn is_closed(&self) -> bool {
+        !self.destination && !self.source
+    }
+
     fn is_host(&self) -> bool {
         self.length == if self.network.is_ipv4() { 32 } else { 128 }
     }
 }
 
 /// A table of these owners, longest prefix first; of two owners of one prefix the first named is where packets go. What is
-/// ours, `me`, is what others reach through us.
+/// ours, `me`, is what others reach through us, or, where nothing comes or goes by it, a prefix of the mesh itself.
 pub(super) fn build(owners: &[Ownership], before: &Addresses, me: Option<NodeId>) -> Result<Addresses, String> {
     let (ours, owners): (Vec<_>, Vec<_>) = owners.iter().copied().partition(|owned| Some(owned.node) == me);
     let peers = peers(&owners, before)?;
-    let behind_us = ours.iter().map(|owned| (owned.network, owned.length)).collect();
-    let mut table = Addresses { peers, behind_us, ..Addresses::default() };
+    let (mesh, ours): (Vec<_>, Vec<_>) = ours.into_iter().partition(Ownership::is_closed);
+    let prefixes = |owned: Vec<Ownership>| owned.iter().map(|each| (each.network, each.length)).collect();
+    let mut table = Addresses { peers, behind_us: prefixes(ours), mesh: prefixes(mesh), ..Addresses::default() };
     for owned in &owners {
         let Some(peer) = table.peers.get(&owned.node) else { continue };
         let owner = Owner { peer: Arc::clone(peer), destination: owned.destination, source: owned.source };
@@ -135,6 +141,33 @@ mod tests {
             assert!(!behind(never), "{never}");
         }
         assert!(!table.peers.contains_key(&[9; 32]));
+    }
+
+    #[test]
+    fn no_range_holds_a_mesh_address_whether_a_node_has_it_or_none() {
+        let closed = |prefix| Ownership { destination: false, source: false, ..owns(prefix, 9) };
+        let ranges = [owns("10.0.0.0/8", 1), owns("fd00::/8", 1), closed("10.100.0.0/16"), closed("fd00::/48")];
+        let theirs = build(&[&mesh()[..], &ranges].concat(), &Addresses::default(), Some([9; 32])).unwrap();
+        let ours = [owns("10.0.0.0/8", 9), owns("fd00::/8", 9), closed("10.100.0.0/16"), closed("fd00::/48")];
+        let ours = build(&[&mesh()[..], &ours].concat(), &Addresses::default(), Some([9; 32])).unwrap();
+        for nobody in ["10.100.0.77", "fd00::77"].map(|each| each.parse().unwrap()) {
+            assert!(theirs.destination(nobody).is_none() && theirs.source_of(nobody, &[1; 32]).is_none());
+            assert!(!theirs.is_beyond(nobody) && !ours.is_behind_us(nobody));
+        }
+        for beyond in ["10.7.0.77", "fd77::77"].map(|each| each.parse().unwrap()) {
+            assert!(theirs.destination(beyond).is_some() && theirs.source_of(beyond, &[1; 32]).is_some());
+            assert!(theirs.is_beyond(beyond) && ours.is_behind_us(beyond));
+        }
+        assert_eq!(theirs.source_of("10.100.0.2".parse().unwrap(), &[2; 32]), Some(32));
+        assert_eq!(theirs.source_of("10.100.0.2".parse().unwrap(), &[1; 32]), None);
+    }
+
+    #[test]
+    fn both_floors_agree_on_what_is_public() {
+        for line in include_str!("../../../../tests/vectors/public.txt").lines() {
+            let (address, public) = line.split_once(' ').unwrap();
+            assert_eq!(crate::tables::is_public(address.parse().unwrap()), public == "public", "{line}");
+        }
     }
 
     #[test]

@@ -93,7 +93,7 @@ fn a_source_behind_the_sender_passes_if_it_was_approved() -> io::Result<()> {
         hosts: old.hosts.clone(),
         networks,
         peers: old.peers.clone(),
-        behind_us: vec![],
+        ..Addresses::default()
     }));
     send_record(&pair.right, &behind)?;
     assert_eq!(pair.right.read()?.1, behind);
@@ -109,7 +109,24 @@ fn knows(pair: &Pair, network: (IpAddr, u8), behind_us: Vec<(IpAddr, u8)>) {
         networks: vec![(network.0, network.1, owner)],
         peers: old.peers.clone(),
         behind_us,
+        mesh: vec![(IpAddr::from([10, 100, 0, 0]), 16)],
     }));
+}
+
+#[test]
+fn no_range_lends_an_address_of_the_mesh_that_nobody_has() -> io::Result<()> {
+    let mut pair = Pair::new()?;
+    let range = (IpAddr::from([10, 0, 0, 0]), 8);
+    knows(&pair, range, vec![range]);
+    let (us, nobody, beyond) = (IpAddr::from(v4(2)), IpAddr::from([10, 100, 9, 9]), IpAddr::from([10, 7, 9, 9]));
+    send_record(&pair.right, &datagram(nobody, us, [0, 80, 0, 81]))?;
+    assert!(pair.right.dropped(Drop::SpoofedSource, 1));
+    send_record(&pair.right, &datagram(beyond, nobody, [0, 80, 0, 81]))?;
+    assert!(pair.right.dropped(Drop::ForeignDestination, 1));
+    let passes = datagram(beyond, us, [0, 80, 0, 81]);
+    send_record(&pair.right, &passes)?;
+    assert_eq!(pair.right.read()?.1, passes);
+    Ok(())
 }
 
 #[test]

@@ -5,6 +5,9 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
+
+from tests.cli import forks
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,6 +59,21 @@ class Shell:
 
     def pulse(self, *arguments: str, given: str = "") -> Done:
         """Run a command to its end, `given` on its standard input."""
+        if any(name.startswith(("PYTHON", "LC_", "LANG")) for name in self.environment):
+            return self._started(*arguments, given=given)
+        with TemporaryFile() as said, TemporaryFile() as out, TemporaryFile() as err:
+            said.write(given.encode())
+            said.seek(0)
+            streams = [each.fileno() for each in (said, out, err)]
+            code = forks.run(arguments, self.variables(), self.home, streams)
+            texts = []
+            for each in (out, err):
+                each.seek(0)
+                texts.append(each.read().decode())
+        return Done(code, *texts)
+
+    def _started(self, *arguments: str, given: str) -> Done:
+        """The same by a Python of its own, which reads its settings as it starts."""
         done = subprocess.run(
             self.command(*arguments), input=given, capture_output=True, text=True, timeout=60, check=False,
             env=self.variables(), cwd=self.home,

@@ -13,7 +13,7 @@ def test_the_list_says_what_is_offered_and_not_approved(shell: Shell, control: F
     rows = shell.node("route", "list").out.splitlines()
 
     assert rows[0].split() == ["RANGE", "NODE", "BEHIND", "IT", "APPROVED", "BY", "STATE"]
-    assert rows[1].split() == ["0.0.0.0/0", "relay-01", "-", "-", "offered"]
+    assert rows[1].split() == ["0.0.0.0/0", "relay-01", "–", "–", "offered"]
     assert json.decode(shell.node("route", "list", "--json").out)[0]["state"] == "offered"
 
 

@@ -239,7 +239,7 @@ class TopApp(App[None]):
             self._ended.wait(MISSED)
 
     def _seen(self, table: Table, status: MeshState, lines: list[Line]) -> None:
-        if table is not self.table:
+        if not self._is_drawn(table):
             return
         node = status.node
         self.query_one("#sentence", Static).update(Text(printable(status.sentence)))
@@ -252,8 +252,12 @@ class TopApp(App[None]):
         if first and not lines:
             self._say(table.empty)
 
+    def _is_drawn(self, table: Table) -> bool:
+        """False too once the screen is taken down, while the last look ends."""
+        return table is self.table and bool(self.screen_stack[0].query("#sentence").nodes)
+
     def _missed(self, table: Table, why: str) -> None:
-        if table is self.table:
+        if self._is_drawn(table):
             self._missing = True
             self._say(" ".join(why.splitlines()), failed=True)
 

@@ -4,6 +4,7 @@ from msgspec import json
 
 from pulse.errors import NotFound
 from pulse.schemas.routes import RouteRef, RouteRequest
+from pulse.wording import DASH
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
 
@@ -13,7 +14,7 @@ def test_the_list_says_what_is_offered_and_not_approved(shell: Shell, control: F
     rows = shell.node("route", "list").out.splitlines()
 
     assert rows[0].split() == ["RANGE", "NODE", "BEHIND", "IT", "APPROVED", "BY", "STATE"]
-    assert rows[1].split() == ["0.0.0.0/0", "relay-01", "–", "–", "offered"]
+    assert rows[1].split() == ["0.0.0.0/0", "relay-01", DASH, DASH, "offered"]
     assert json.decode(shell.node("route", "list", "--json").out)[0]["state"] == "offered"
 
 

@@ -157,7 +157,7 @@ class TopApp(App[None]):
             there = {*self._places}
             for key, place, text in change.cells:
                 if place in there:
-                    grid.update_cell(key, str(place), self._cell(place, text), update_width=True)
+                    grid.update_cell(key, str(place), self._cell(place, text))
             return
         at = self._under_cursor()
         place = grid.cursor_row

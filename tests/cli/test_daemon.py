@@ -67,6 +67,13 @@ def until_up(process: subprocess.Popen[str]) -> list[str]:
     return lines
 
 
+def test_a_member_killed_amid_a_renewal_is_a_member(shell: Shell) -> None:
+    for beside in ("identity.old", "identity.next"):
+        (shell.data_dir / beside).mkdir(mode=0o700, parents=True)
+
+    assert shell.node("start").err == ""
+
+
 def test_start_returns_when_the_node_is_up_and_shows_the_invite(shell: Shell) -> None:
     done = shell.node("start", "--ca", "--scribe")
 

@@ -61,6 +61,18 @@ def test_a_renewed_identity_replaces_the_old_one(data_dir: Path) -> None:
     assert [path.name for path in data_dir.iterdir()] == ["identity"]
 
 
+def test_between_the_two_names_of_a_crash_the_new_one_is_read_and_nothing_moved(data_dir: Path) -> None:
+    identity.save(data_dir, IDENTITY)
+    for beside in (".old", ".next"):
+        shutil.copytree(data_dir / "identity", data_dir / f"identity{beside}")
+    shutil.rmtree(data_dir / "identity")
+
+    assert same(identity.read(data_dir))
+    assert not (data_dir / "identity").exists()
+    assert same(identity.load(data_dir))
+    assert [each.name for each in data_dir.glob("identity*")] == ["identity"]
+
+
 def test_a_machine_that_never_joined_is_told_how(data_dir: Path) -> None:
     with pytest.raises(NotFound, match="pulse join <invite>"):
         identity.load(data_dir)

@@ -158,14 +158,18 @@ def _check_door(config: NodeConfig) -> None:
 
 
 def _is_member(config: NodeConfig) -> bool:
-    try:
-        os.stat(config.identity_dir)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        # Closed to us: the node says to whom it belongs.
+    place = config.identity_dir
+    # Beside its place is what a crash amid a renewal leaves; the node puts it there.
+    for each in (place, place.with_name(place.name + ".old")):
+        try:
+            os.stat(each)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            # Closed to us: the node says to whom it belongs.
+            return True
         return True
-    return True
+    return False
 
 
 def _live(told: pipe.Handover, step: Callable[[str], None], ready: Callable[[Started], None]) -> None:

@@ -47,7 +47,7 @@ def state(data_dir: Path, *, running: bool) -> dict[str, Any]:
         return {"closed": f"{data_dir} is closed to this user: use sudo"}
     found: dict[str, Any] = {"holder": _holder(data_dir)}
     found["disk_free"], found["disk_problem"] = _disk(data_dir)
-    found["member"] = (data_dir / DIRECTORY).exists()
+    found["member"] = files.newest(data_dir / DIRECTORY).exists()
     try:
         files.check_directory(data_dir)
         backup.check_whole(data_dir)

@@ -199,13 +199,19 @@ def replaced_directory(target: Path) -> Iterator[Path]:
 
 def finish_replacing(target: Path) -> None:
     """A crash between the two renames of `replaced_directory` left the new one complete: put it in its place."""
-    fresh, old = _beside(target)
+    _, old = _beside(target)
     with translated(f"cannot write {target}"):
-        if not target.exists() and old.exists() and fresh.exists():
-            fresh.rename(target)
+        if (found := newest(target)) != target:
+            found.rename(target)
             sync_directory(target.parent)
         if target.exists():
             shutil.rmtree(old, ignore_errors=True)
+
+
+def newest(target: Path) -> Path:
+    """Where the newest whole `target` lies: in its place, or still beside it after such a crash."""
+    fresh, old = _beside(target)
+    return fresh if not target.exists() and old.exists() and fresh.exists() else target
 
 
 def _beside(target: Path) -> tuple[Path, Path]:

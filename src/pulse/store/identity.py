@@ -34,6 +34,7 @@ from pulse.store.files import (
     check_directory,
     checked,
     finish_replacing,
+    newest,
     read_checked,
     read_file,
     replaced_directory,
@@ -108,7 +109,7 @@ def load(data_dir: Path) -> Identity:
 
 def read(data_dir: Path) -> Identity:
     """The same, changing nothing: for whoever looks beside the daemon, which may be about to replace it."""
-    target = data_dir / DIRECTORY
+    target = newest(data_dir / DIRECTORY)
     if not target.exists():
         raise NotFound(
             f"this machine has not joined a network ({target} is not there).\n"

@@ -48,6 +48,10 @@ Events, as `drain()` returns them (first the kind, then the fields in this order
 from collections.abc import Sequence
 from typing import Any, final
 
+__all__ = [
+    "Dataplane", "LinkStatistics", "PathStatistics", "PeerStatistics", "SessionStatistics", "Statistics", "version"
+]  # fmt: skip
+
 def version() -> str:
     """Version of the crate: the same as that of the Python package."""
 
@@ -211,7 +215,7 @@ class Dataplane:
         another.
         """
     def install_trust(
-        self, cas: Sequence[bytes], network: str, revoked: Sequence[bytes], time_floor: float, objects: bytes = b""
+        self, cas: Sequence[bytes], network: str, revoked: Sequence[bytes], time_floor: float, objects: bytes = ...
     ) -> None:
         """Whom to trust: CA certificates (DER), the network label, revoked node ids, the newest CA-signed time.
 

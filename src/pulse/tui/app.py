@@ -202,7 +202,7 @@ class TopApp(App[None]):
         worker, table = get_current_worker(), self.table
         while not worker.is_cancelled:
             self._stirred.clear()
-            began, used = time.monotonic(), time.process_time()
+            used = time.process_time()
             try:
                 with connect(self.data_dir) as client:
                     status = client.mesh()
@@ -211,8 +211,8 @@ class TopApp(App[None]):
                 self.call_from_thread(self._missed, table, str(error))
             else:
                 self.call_from_thread(self._seen, table, status, lines)
-            pause = max(STIRRED, SHARE * (time.process_time() - used))
-            self._pause(worker, began + pause, began + max(pause, MISSED if self._missing else table.every))
+            ended, pause = time.monotonic(), max(STIRRED, SHARE * (time.process_time() - used))
+            self._pause(worker, ended + pause, ended + max(pause, MISSED if self._missing else table.every))
 
     def _pause(self, worker: Worker[None], least: float, most: float) -> None:
         """Wait until something happened, but for `most` at the latest and for `least` at least."""

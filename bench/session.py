@@ -1,6 +1,6 @@
 """How fast a stream of a session is, as SOCKS and forwards will use it: `bench/session.py --json`.
 
-No command opens such a stream yet, so bare data planes take the place of daemons, with the certificates real ones were
+Bare data planes take the place of daemons, with the certificates real ones were
 given. Invariant: every plane is a process of its own, and the bytes go in and come out by sockets that Rust splices.
 """
 

@@ -89,8 +89,16 @@ MORE = {
     "join": "More: pulse help tokens",
     "setup": "More: pulse help names",
     "restart": "More: pulse help roles",
-    "reload": "More: pulse help settings",
-    "install-service": "More: pulse help settings, pulse help files",
+    "reload": "The same as SIGHUP. A file with a mistake changes nothing. More: pulse help settings",
+    "stats": (
+        "TX and RX are bytes that a node sent into the mesh and had from it, over all its starts; CONNS are "
+        "connections open now. Operators, the CA and the scribe are told of all nodes, others of their own."
+    ),
+    "bug-report": (
+        "Keys, tokens, invites and passwords are taken out; "
+        "with --no-addresses addresses are words that tell them apart."
+    ),
+    "install-service": "Nothing is started: it says what to type next. More: pulse help settings, pulse help files",
     "completion": (
         "bash: pulse completion bash > ~/.local/share/bash-completion/completions/pulse; "
         "zsh: pulse completion zsh > <a directory of $fpath>/_cyclopts_pulse; "
@@ -103,21 +111,28 @@ MORE = {
     "why": "More: pulse help paths",
     "doctor": "More: pulse help troubleshooting",
     "connect": "More: pulse help services",
-    "forward": "More: pulse help services",
+    "forward": (
+        "Several at a time: say --node, --dest and --local once for each; one --node serves all. "
+        "More: pulse help services"
+    ),
     "name": f"{_DECIDERS} More: pulse help names",
     "tag": f"{_DECIDERS} More: pulse help policy",
     "untag": f"{_DECIDERS} More: pulse help policy",
-    "acl": "Edits on the scribe, the CA or an operator, the rest on every node. More: pulse help policy",
+    "acl": (
+        "The first rule that matches decides; without rules all may. "
+        "Edits on the scribe, the CA or an operator, the rest on every node. More: pulse help policy"
+    ),
     "groups": f"{_DECIDERS} More: pulse help policy",
     "dns": f"{_DECIDERS} More: pulse help names",
     "route": f"{_DECIDERS} More: pulse help exits",
     "remote-config": "As far as the other node allows it. More: pulse help roles",
     "bulk": _DECIDERS,
     "pin": "More: pulse help paths",
-    "revoke": f"{_DECIDERS} More: pulse help trust",
+    "revoke": f"There is no way back for its key. {_DECIDERS} More: pulse help trust",
     "invite": f"{_DECIDERS} More: pulse help tokens",
     "token": f"{_DECIDERS} More: pulse help tokens",
     "template": f"{_DECIDERS} More: pulse help tokens",
+    "config": "Plan and apply on the scribe, the CA or an operator, the rest anywhere. More: pulse help settings",
     "ca": "On the CA; roles works everywhere. More: pulse help roles, pulse help trust",
 }
 """What the help of a command goes on with: who may, and which topic explains it."""

@@ -65,8 +65,9 @@ class Page:
         return value
 
     def type(self, selector: str, text: str) -> None:
-        """Type into a field."""
-        self.run(f"(e => {{ e.focus(); e.value = ''; }})(document.querySelector({json.dumps(selector)}))")
+        """Type into a field once it is there."""
+        field = f"document.querySelector({json.dumps(selector)})"
+        self.wait(f"(e => {{ if (e) {{ e.focus(); e.value = ''; }} return Boolean(e); }})({field})")
         self.call("Input.insertText", text=text)
 
     def click(self, selector: str) -> None:

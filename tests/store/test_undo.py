@@ -72,7 +72,7 @@ LOADS = {
 }
 
 
-@pytest.mark.parametrize(("name", "load"), LOADS.items(), ids=str)
+@pytest.mark.parametrize(("name", "load"), LOADS.items(), ids=LOADS)
 def test_what_the_disk_does_not_give_is_a_warning_and_keeps_no_node_from_starting(
     data_dir: Path, name: str, load: Callable[[Path], tuple[object, str | None]]
 ) -> None:

@@ -16,6 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.events import Resize
 from textual.widgets import DataTable, Input, Static
+from textual.widgets.data_table import ColumnKey
 from textual.worker import Worker, get_current_worker
 
 from pulse.client import connect
@@ -157,7 +158,10 @@ class TopApp(App[None]):
             there = {*self._places}
             for key, place, text in change.cells:
                 if place in there:
-                    grid.update_cell(key, str(place), self._cell(place, text))
+                    cell = self._cell(place, text)
+                    # Measuring a column again costs a look at each of its cells.
+                    grows = cell.cell_len > grid.columns[ColumnKey(str(place))].content_width
+                    grid.update_cell(key, str(place), cell, update_width=grows)
             return
         at = self._under_cursor()
         place = grid.cursor_row

@@ -39,10 +39,10 @@ class Terminal:
 
 
 @contextmanager
-def terminal(node: Node, place: Path, command: str) -> Iterator[Terminal]:
-    tmux = [shutil.which("tmux") or "tmux", "-S", str(place / "tmux"), "-f", "/dev/null"]
+def terminal(node: Node, place: Path, command: str, columns: int, lines: int) -> Iterator[Terminal]:
+    tmux = [shutil.which("tmux") or "tmux", "-S", str(place / f"tmux-{columns}"), "-f", "/dev/null"]
     made = Terminal(node, tmux)
-    made.tells("new-session", "-d", "-x", "80", "-y", "24", command)
+    made.tells("new-session", "-d", "-x", str(columns), "-y", str(lines), command)
     try:
         yield made
     finally:
@@ -56,7 +56,7 @@ def test_the_mesh_is_shown_and_changed_in_a_terminal_over_tcp_with_a_key(tmp_pat
         mesh["h1"].wait_direct(mesh["h0"])
         key = mesh["h0"].host.pulse("api-key", "create", "top", "--scope", "write").stdout.split()[-1]
         command = f"PULSE_API_KEY={key} pulse top --node http://127.0.0.1:8080"
-        with terminal(mesh["h0"], tmp_path, command) as shown:
+        with terminal(mesh["h0"], tmp_path, command, 80, 24) as shown:
             narrow = shown.wait("All well.", "h1", " ms")
             assert all(title in narrow for title in ("NODE", "ADDRESS", "LINK", "RTT", "SEEN"))
 
@@ -64,7 +64,7 @@ def test_the_mesh_is_shown_and_changed_in_a_terminal_over_tcp_with_a_key(tmp_pat
             shown.wait("a command of pulse")
             shown.keys("tag h1 edge", "Enter")
             shown.wait("h1 has the tags edge")
-            shown.tells("resize-window", "-x", "170", "-y", "48")
+        with terminal(mesh["h0"], tmp_path, command, 170, 48) as shown:
             wide = shown.wait("TAGS", "CONNS", "edge", mesh["h1"].host.name)
             assert max(map(len, wide.splitlines())) <= 170
 

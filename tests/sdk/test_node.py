@@ -82,7 +82,8 @@ async def test_a_block_that_fails_or_is_cancelled_still_leaves_nothing(tmp_path:
             async with Node.found("alone", tmp_path / "a", addr="127.0.0.1:0", **QUIET):
                 raise ZeroDivisionError
         entering = asyncio.ensure_future(Node.found("alone", tmp_path / "b", addr="127.0.0.1:0", **QUIET).__aenter__())
-        await asyncio.sleep(0.05)
-        entering.cancel()
+        while not (tmp_path / "b").exists():
+            await asyncio.sleep(0)
+        assert entering.cancel()
         with pytest.raises(asyncio.CancelledError):
             await entering

@@ -55,7 +55,7 @@ def test_the_mesh_is_shown_and_changed_in_a_terminal_over_tcp_with_a_key(tmp_pat
         mesh = bring_up_mesh(lab, {"h1": "h0"})
         mesh["h1"].wait_direct(mesh["h0"])
         key = mesh["h0"].host.pulse("api-key", "create", "top", "--scope", "write").stdout.split()[-1]
-        command = f"PULSE_API_KEY={key} pulse top --node http://127.0.0.1:8080"
+        command = f"env -u COLUMNS -u LINES PULSE_API_KEY={key} pulse top --node http://127.0.0.1:8080"
         with terminal(mesh["h0"], tmp_path, command, 80, 24) as shown:
             narrow = shown.wait("All well.", "h1", " ms")
             assert all(title in narrow for title in ("NODE", "ADDRESS", "LINK", "RTT", "SEEN"))

@@ -34,16 +34,22 @@ export function field(label, name, properties = {}, tag = "input", ...children) 
   return el("div", { class: "field" }, el("label", { for: id }, label), el(tag, { id, name, ...properties }, ...children));
 }
 
+let asked = new AbortController();
+
 /** Ask before something that cannot be taken back; resolves to true if the answer is yes. */
 export function confirmed(title, text, yes) {
   const dialog = byId("confirm");
   say(byId("confirm-title"), title);
   say(byId("confirm-text"), text);
   say(byId("confirm-yes"), yes);
-  dialog.returnValue = "no";
+  // Not by the event `close`: that of the question before may come when this one is open already.
+  asked.abort();
+  asked = new AbortController();
+  const { signal } = asked;
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    dialog.firstElementChild.addEventListener("submit", (event) => resolve(event.submitter?.value === "yes"), { signal });
+    dialog.addEventListener("cancel", () => resolve(false), { signal });
   });
 }
 

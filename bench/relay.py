@@ -5,8 +5,6 @@ passes anything on, so all that arrives went over the mesh; cable and relay take
 """
 
 import argparse
-import os
-import signal
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +15,7 @@ import msgspec
 from pulse import clock
 from pulse.lab import stream
 from pulse.lab.beat import Beat, beating
+from pulse.lab.failover import silence_since, silences
 from pulse.lab.host import Host, wait_until
 from pulse.lab.lab import Lab
 from pulse.lab.stream import Stream
@@ -43,17 +42,8 @@ from rig import (
     wait_paths,
 )
 
-SILENCE = 20.0
-"""Seconds a flow may be silent after a kill before the bench gives up on it."""
-
 PACE = 40.0
 """Mbit/s of the stream that is watched while its path changes."""
-
-STEADY = 3.0
-"""Seconds after which new links are measured: their first figures alone move flows from one relay to the other."""
-
-SETTLED = 1.0
-"""Seconds after which a change of path is over, and what comes later belongs to no change."""
 
 
 class Switch(msgspec.Struct):
@@ -110,7 +100,7 @@ def measure(options: argparse.Namespace) -> Result:
             transfers = [one_transfer(lab, address, options.seconds) for _ in range(options.rounds)]
         direct = [first_ping(lab, status(lab["relay"]).node.v4) for _ in range(options.rounds)]
         relayed = [first_ping(lab, address) for _ in range(options.rounds)]
-        failovers = fail_over(lab, options.kills)
+        failovers = silences(lab, options.kills, lambda *_: None)
     switches = [switch() for _ in range(options.switches)]
     return Result(
         raw_gbit=median([raw for raw, _ in transfers], 2),
@@ -201,52 +191,6 @@ def first_ping(lab: Lab, address: str) -> tuple[float, float]:
         moment = answered.result()
     whole(lab)
     return round(moment - typed, 3), round(moment - up_since(left), 3)
-
-
-def fail_over(lab: Lab, kills: int) -> list[float]:
-    """Seconds of silence after each kill -9 of the relay in use, while the other one is there."""
-    silences = []
-    with beating(lab["left"], lab["right"], status(lab["right"]).node.v4) as beat:
-        for _ in range(kills):
-            time.sleep(STEADY)
-            beat.wait_more()
-            victim = relay_in_use(lab)
-            killed = time.monotonic()
-            os.kill(victim.pulse_pid, signal.SIGKILL)
-            silences.append(round(silence_since(beat, killed), 3))
-            restart(victim)
-            whole(lab)
-    return silences
-
-
-def relay_in_use(lab: Lab) -> Host:
-    """The relay that most of the flow passes: its interfaces carry it."""
-    relays = [lab["relay"], lab["spare"]]
-    before = [carried(host) for host in relays]
-    time.sleep(0.3)
-    passed = [carried(host) - early for host, early in zip(relays, before, strict=True)]
-    return relays[passed.index(max(passed))]
-
-
-def carried(host: Host) -> int:
-    """Packets that left a host's cables so far."""
-    counters = [f"/sys/class/net/{port.interface}/statistics/tx_packets" for port in host.ports]
-    return sum(map(int, host.run(["cat", *counters]).stdout.split()))
-
-
-def silence_since(beat: Beat, moment: float) -> float:
-    """The longest silence that ends after that moment, once what changes now is over and beats come again."""
-    settled = time.monotonic() + SETTLED
-    wait_until(lambda: beat.arrivals[-1] > settled, "beats arrive again", SILENCE)
-    return beat.longest_gap(moment)
-
-
-def restart(host: Host) -> None:
-    """Bring a relay back."""
-    if host.name == "relay":
-        found(host)
-    else:
-        start(host)
 
 
 def switch() -> Switch:

@@ -18,12 +18,13 @@ import msgspec
 
 from pulse.lab import stream
 from pulse.lab.beat import Beat, beating
+from pulse.lab.failover import SETTLED, relay_in_use, restart
 from pulse.lab.host import Host, wait_until
 from pulse.lab.lab import Lab
 from pulse.lab.laptop import Laptop
 from pulse.lab.stream import Stream
 from pulse.lab.topologies import ROAMING, TWO_RELAYS
-from relay import SETTLED, bring_up, is_direct, relay_in_use, restart, whole
+from relay import bring_up, is_direct, whole
 from rig import admit, found, main, median, p95, processor_times, status, stolen, wait_paths
 
 PACE = 10.0

@@ -10,11 +10,11 @@ from pulse.calls.acls import AclCalls
 from pulse.calls.tokens import TokenCalls
 from pulse.client import Client
 from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused
+from pulse.schemas.bulk import BulkRequest
 from pulse.schemas.config import ConfigWanted, TemplateRequest
 from pulse.schemas.node import Status
 from pulse.schemas.policy import RuleRequest
 from pulse.schemas.roles import RoleRequest
-from pulse.schemas.scribe import BulkRequest
 from pulse.schemas.tokens import TokenRequest
 from tests.loopback import PATIENCE
 from tests.ports import free_port

@@ -19,6 +19,8 @@ import msgspec
 from pulse.channel import Channel, Remote, remote
 from pulse.config import SERVICE_SOCKET, SOCKET_NAME, absolute, socket_in
 from pulse.errors import ConfigError, LinkError, PulseError, Refused
+from pulse.schemas.apikeys import ApiKeyCreated, ApiKeyInfo, ApiKeyRequest
+from pulse.schemas.bulk import BulkDone, BulkRequest
 from pulse.schemas.cert import CaRotation, FleetCertificate
 from pulse.schemas.config import ConfigFile, ConfigPlan, ConfigWanted, TemplateRef, TemplateRequest, TemplateView
 from pulse.schemas.events import EventInfo, Events, EventsQuery, Moment
@@ -29,7 +31,7 @@ from pulse.schemas.paths import Trace, TraceRequest, Why, WhyRequest
 from pulse.schemas.pin import PinInfo, PinRequest, UnpinRequest
 from pulse.schemas.revoke import Revoked, RevokeRequest
 from pulse.schemas.roles import GivenRole, RoleRequest, RolesInfo
-from pulse.schemas.scribe import ApiKeyCreated, ApiKeyInfo, ApiKeyRequest, BulkDone, BulkRequest, MeshState
+from pulse.schemas.scribe import MeshState
 from pulse.schemas.structs import Body, Problem
 
 API_URL: Final = "PULSE_API_URL"

@@ -10,6 +10,7 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -65,12 +66,13 @@ class Switch:
     stopping: socket.socket | None = None
     """Serving ends once there is something to read here."""
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
-    _open: int = 0
+    _under_way: dict[socket.socket, socket.socket] = field(default_factory=dict)
+    """By the connection to the node that stands for it, each that somebody made."""
 
     def serve(self, listeners: list[tuple[socket.socket, Forward]]) -> None:
         """Until somebody ends it."""
         for listener, wanted in listeners:
-            self._selector.register(listener, selectors.EVENT_READ, wanted)
+            self._selector.register(listener, selectors.EVENT_READ, partial(self._take_in, listener, wanted))
         if self.stopping:
             self._selector.register(self.stopping, selectors.EVENT_READ)
         while True:
@@ -78,19 +80,13 @@ class Switch:
                 if key.data is None:
                     self._close()
                     return
-                # Only sockets are registered here; the selector's types have descriptors, too.
-                match key.data:
-                    case Forward() as wanted:
-                        self._take_in(key.fileobj, wanted)  # type: ignore[arg-type]
-                    case (socket.socket() as caller, Forward() as wanted):
-                        self._hear(key.fileobj, caller, wanted)  # type: ignore[arg-type]
+                key.data()
 
     def _close(self) -> None:
         """Connections under way end with what stands for them."""
-        for key in list(self._selector.get_map().values()):
-            if isinstance(key.data, tuple):
-                key.data[0].close()
-                key.fileobj.close()  # type: ignore[union-attr]
+        for ends in self._under_way.items():
+            for each in ends:
+                each.close()
         self._selector.close()
 
     def _take_in(self, listener: socket.socket, wanted: Forward) -> None:
@@ -99,17 +95,18 @@ class Switch:
         except OSError:
             return
         try:
-            if self._open >= MOST:
+            if len(self._under_way) >= MOST:
                 raise Conflict(f"{MOST} connections are open already, and that is all there may be")
             asking = tunnels.hand_over(wanted.node, str(wanted.destination), caller, self.data_dir)
         except PulseError as error:
             self._fail(caller, wanted, error)
             return
-        self._open += 1
-        self._selector.register(asking, selectors.EVENT_READ, (caller, wanted))
+        self._under_way[asking] = caller
+        self._selector.register(asking, selectors.EVENT_READ, partial(self._hear, asking, wanted))
 
-    def _hear(self, asking: socket.socket, caller: socket.socket, wanted: Forward) -> None:
+    def _hear(self, asking: socket.socket, wanted: Forward) -> None:
         """The first answer says that the connection leads there, or why it does not; the second that it is over."""
+        caller = self._under_way[asking]
         try:
             answer = tunnels.read_answer(asking)
         except PulseError as error:
@@ -120,8 +117,8 @@ class Switch:
             if answer.ok:
                 return
         self._selector.unregister(asking)
+        del self._under_way[asking]
         asking.close()
-        self._open -= 1
 
     def _fail(self, caller: socket.socket, wanted: Forward, error: PulseError) -> None:
         if caller.fileno() >= 0:

@@ -10,7 +10,7 @@ from pulse.api import web
 from pulse.api.app import build
 from pulse.api.server import ApiService, ControlSocket
 from pulse.api.tcp import PatientProtocol, TcpListener, guarded
-from pulse.schemas.scribe import ApiKeyRequest
+from pulse.schemas.apikeys import ApiKeyRequest
 from pulse.services.apikeys import ApiKeysService
 from pulse.store.files import open_data_dir
 from tests.api.fake_control import FakeControl, running

@@ -13,21 +13,15 @@ from pulse.api.app import build
 from pulse.api.control import Control
 from pulse.api.server import ApiService, ControlSocket
 from pulse.errors import Conflict, LinkError, NotFound, Refused
+from pulse.schemas.apikeys import ApiKeyCreated, ApiKeyInfo, ApiKeyRequest
+from pulse.schemas.bulk import BulkDone, BulkNode, BulkRequest
 from pulse.schemas.cert import AwaitedNode, CaRotation, FleetCertificate
 from pulse.schemas.names import NameRequest, NodeNaming, TagRequest
 from pulse.schemas.node import CertificateInfo, NodeIdentity, PeerRow, PingReply, PingRequest, Stopping
 from pulse.schemas.revoke import Revoked, RevokeRequest
 from pulse.schemas.roles import NodeRole, RoleRequest, RolesInfo
-from pulse.schemas.scribe import (
-    ApiKeyCreated,
-    ApiKeyInfo,
-    ApiKeyRequest,
-    BulkDone,
-    BulkNode,
-    BulkRequest,
-    MeshState,
-    Traffic,
-)
+from pulse.schemas.scribe import MeshState
+from pulse.schemas.stats import Traffic
 from pulse.schemas.tokens import Invite, MasterToken, TokenCreated, TokenInfo, TokenRequest
 from tests.api.fake_acls import FakeAcls, FakeHits
 from tests.api.fake_configs import FakeFile, FakeTemplates

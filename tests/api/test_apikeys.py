@@ -6,7 +6,7 @@ import pytest
 
 from pulse.client import Client
 from pulse.errors import NotFound
-from pulse.schemas.scribe import ApiKeyRequest
+from pulse.schemas.apikeys import ApiKeyRequest
 from tests.api.fake_control import KEY, FakeControl
 from tests.api.http import say
 

@@ -6,7 +6,7 @@ import pytest
 
 from pulse.client import Client
 from pulse.errors import NotFound
-from pulse.schemas.scribe import BulkDone, BulkNode, BulkRequest
+from pulse.schemas.bulk import BulkDone, BulkNode, BulkRequest
 from tests.api.fake_control import FakeControl
 from tests.api.fake_ways import ID
 from tests.api.http import say

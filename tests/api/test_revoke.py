@@ -1,5 +1,6 @@
 """Revoking through the real client, and as the reference's body has it."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from pulse.client import Client
 from pulse.errors import Refused
 from pulse.schemas.revoke import Revoked, RevokeRequest
+from tests.api.doors import doors
 from tests.api.fake_control import LAST, FakeControl
 from tests.api.fake_ways import ID
 from tests.api.http import say
@@ -27,6 +29,14 @@ def test_the_last_ca_is_refused_in_the_words_of_the_node(place: Path, control: F
         client.revoke("relay-01")
 
     assert str(refused.value) == LAST
+
+
+def test_no_key_is_good_for_force() -> None:
+    with tempfile.TemporaryDirectory(prefix="pulse-", dir="/tmp") as place, doors(Path(place)) as node:
+        status, _, told = node.ask("write", "POST /api/revoke HTTP/1.1", b'{"node_id":"relay-01","force":true}')
+        assert (status, node.control.asked) == (403, [])
+        assert "pulse revoke --force" in str(told)
+        assert node.ask("write", "POST /api/revoke HTTP/1.1", b'{"node_id":"cam-7"}')[0] == 200
 
 
 @pytest.mark.parametrize(

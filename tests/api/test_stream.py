@@ -20,8 +20,8 @@ from pulse.api.server import ApiService
 from pulse.api.stream import EventStream, written
 from pulse.api.tcp import PatientProtocol, TcpListener, guarded
 from pulse.core.trust.apikeys import Scope
+from pulse.schemas.apikeys import ApiKeyRequest
 from pulse.schemas.events import EventInfo
-from pulse.schemas.scribe import ApiKeyRequest
 from pulse.services.apikeys import ApiKeysService
 from pulse.store.files import open_data_dir
 from tests.api.fake_control import FakeControl, running

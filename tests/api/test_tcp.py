@@ -170,6 +170,18 @@ def test_when_all_have_shown_a_key_who_comes_is_hung_up_on(node: Doors, monkeypa
         assert [asks(each, key)[:13] for each in (one, other)] == [b"HTTP/1.1 200 "] * 2
 
 
+def test_one_key_cannot_take_all_places_for_itself(node: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp, "CONNECTIONS", 3)
+    monkeypatch.setattr(tcp, "SHARE", 2)
+    reads = node.keys["read"]
+    with connected(node) as oldest, connected(node) as one, connected(node) as other:
+        assert [asks(each, reads)[:13] for each in (oldest, one, other)] == [b"HTTP/1.1 200 "] * 3
+        with connected(node) as newcomer:
+            assert asks(newcomer, node.keys["write"]).startswith(b"HTTP/1.1 200 ")
+            assert said_until_the_end(oldest) == b""
+            assert [asks(each, reads)[:13] for each in (one, other)] == [b"HTTP/1.1 200 "] * 2
+
+
 def test_a_failure_of_ours_is_logged_and_not_told(node: Doors, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         status, _, said = node.ask("read", "POST /api/ping HTTP/1.1", b'{"node":"bug"}')

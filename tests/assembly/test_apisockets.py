@@ -9,7 +9,7 @@ import pytest
 
 from pulse.client import Client
 from pulse.errors import Conflict
-from pulse.schemas.scribe import ApiKeyRequest
+from pulse.schemas.apikeys import ApiKeyRequest
 from tests.api.http import Answer, call
 from tests.api.test_stream import heard, reader
 from tests.loopback import PATIENCE

@@ -2,7 +2,7 @@
 
 import json
 
-from pulse.schemas.scribe import ApiKeyRequest
+from pulse.schemas.apikeys import ApiKeyRequest
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
 

@@ -2,7 +2,7 @@
 
 import json
 
-from pulse.schemas.scribe import BulkRequest
+from pulse.schemas.bulk import BulkRequest
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
 

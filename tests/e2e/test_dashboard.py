@@ -17,9 +17,9 @@ from pulse.calls.tokens import TokenCalls
 from pulse.client import Client, connect
 from pulse.lab.host import wait_until
 from pulse.lab.lab import Lab
+from pulse.schemas.apikeys import ApiKeyRequest, KeyScope
 from pulse.schemas.dns import RecordRequest
 from pulse.schemas.policy import RuleRequest
-from pulse.schemas.scribe import ApiKeyRequest, KeyScope
 from pulse.schemas.tokens import TokenInfo
 from tests.chromium import Page, browsing
 from tests.e2e.mesh import PATIENCE, Mesh, bring_up_mesh

@@ -31,11 +31,11 @@ from pulse.core.trust.members import label
 from pulse.core.types import NodeId
 from pulse.errors import PulseError
 from pulse.net.systemd import Notifier
+from pulse.schemas.apikeys import ApiKeyRequest
 from pulse.schemas.events import EventsQuery
 from pulse.schemas.policy import GroupRequest
 from pulse.schemas.revoke import RevokeRequest
 from pulse.schemas.roles import RoleRequest
-from pulse.schemas.scribe import ApiKeyRequest
 from pulse.schemas.tokens import TokenRequest
 from pulse.services.events import EventsService
 from pulse.settings import load

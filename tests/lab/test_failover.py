@@ -12,5 +12,5 @@ def test_the_relay_in_use_is_the_one_whose_cables_carry_packets() -> None:
         lab["right"].run(["ping", "-c1", "-W5", str(lab["spare"].ports[1].v4.ip)])
         pings = lab["right"].popen(["ping", "-i0.01", str(lab["spare"].ports[1].v4.ip)])
 
-        assert failover._relay_in_use(lab).name == "spare"
+        assert failover.relay_in_use(lab).name == "spare"
         pings.stop()

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from pulse.schemas.scribe import ApiKeyRequest
+from pulse.schemas.apikeys import ApiKeyRequest
 
 
 def test_a_key_reads_unless_said_otherwise() -> None:

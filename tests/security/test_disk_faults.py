@@ -15,7 +15,7 @@ from pulse.core.trust.certificates import parse
 from pulse.core.trust.join import build_csr
 from pulse.errors import Conflict, SystemRefused
 from pulse.lab.host import wait_until
-from pulse.schemas.scribe import ApiKeyRequest
+from pulse.schemas.apikeys import ApiKeyRequest
 from pulse.schemas.tokens import TokenRequest
 from pulse.store import authority, backup, identity
 from pulse.store.files import open_data_dir

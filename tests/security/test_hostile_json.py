@@ -11,7 +11,7 @@ from pulse.api.app import served
 from pulse.client import connect
 from pulse.lab.lab import Lab
 from pulse.lab.plan import HostPlan, Plan
-from pulse.schemas.scribe import ApiKeyRequest
+from pulse.schemas.apikeys import ApiKeyRequest
 from tests.api.http import Answer, call, say
 from tests.e2e.mesh import Node
 from tests.namespace import inside, require_root

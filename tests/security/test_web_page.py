@@ -8,15 +8,16 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from pulse.api.app import GRANTED, build
+from pulse.api.app import build
+from pulse.api.endpoints import GRANTED
 from pulse.api.server import ApiService
 from pulse.api.tcp import PatientProtocol, TcpListener
 from pulse.calls.tokens import TokenCalls
 from pulse.client import Client
 from pulse.core.trust.apikeys import Scope
+from pulse.schemas.apikeys import ApiKeyRequest
 from pulse.schemas.names import NameRequest, TagRequest
 from pulse.schemas.node import NodeIdentity
-from pulse.schemas.scribe import ApiKeyRequest
 from pulse.schemas.tokens import TokenInfo, TokenRequest
 from tests.api.fake_control import FakeControl, running
 from tests.api.fake_ways import ID

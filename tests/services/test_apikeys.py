@@ -7,7 +7,7 @@ import pytest
 
 from pulse.core.trust.apikeys import MOST_KEYS, Scope
 from pulse.errors import Conflict, NotFound, Refused, SystemRefused
-from pulse.schemas.scribe import ApiKeyRequest
+from pulse.schemas.apikeys import ApiKeyRequest
 from pulse.services.apikeys import ApiKeysService
 from pulse.store import apikeys
 from pulse.store.files import open_data_dir

@@ -11,8 +11,8 @@ from pulse.core.network.netconfig import SignedConfig
 from pulse.core.network.scribe import Scribe
 from pulse.core.trust.identity import node_bytes
 from pulse.errors import LinkError, NotFound, PulseError, Refused
+from pulse.schemas.bulk import BulkRequest
 from pulse.schemas.revoke import Revoked, RevokeRequest
-from pulse.schemas.scribe import BulkRequest
 from pulse.services.bulk import BulkService
 from tests.authority import NOW, key
 from tests.services.office import CAM, HOME, RELAY, Office

@@ -312,6 +312,17 @@ async def test_an_expired_token_is_refused_by_the_cas_clock(ca: CaService, world
     assert await passed_on(ca, "newcomer", record) == Denied(Refusal.EXPIRED, world.now)
 
 
+async def test_after_a_clock_that_was_ahead_a_short_token_is_good_for_all_its_time(ca: CaService, world: World) -> None:
+    world.now += 3600
+    assert ca.held.ledger.heartbeat(world.now)
+    world.now -= 3600
+    _, record = ca.create_token(TokenRequest(ttl=60.0))
+
+    assert isinstance(await passed_on(ca, "newcomer", record), Granted)
+    world.now += 3661
+    assert await passed_on(ca, "late", record) == Denied(Refusal.EXPIRED, world.now)
+
+
 async def test_a_revoked_token_is_refused_and_found_by_its_first_digits(ca: CaService) -> None:
     _, record = ca.create_token(TokenRequest())
     assert ca.revoke_token(record.token_id[:8]).token_id == record.token_id

@@ -14,7 +14,7 @@ from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import LinkId, NodeId
 from pulse.errors import LinkError
 from pulse.net.links import PathSample, PeerTraffic
-from pulse.schemas.scribe import Traffic
+from pulse.schemas.stats import Traffic
 from pulse.schemas.tokens import TokenInfo
 from pulse.services import metrics as module
 from pulse.services.mesh import Talk

@@ -22,7 +22,7 @@ from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import NodeId
 from pulse.errors import LinkError, NotFound, PulseError, Refused
 from pulse.schemas.node import NodeIdentity, PingRequest, Status
-from pulse.schemas.scribe import Traffic
+from pulse.schemas.stats import Traffic
 from pulse.services.node import NodeService
 from pulse.services.status import identity_of
 from pulse.services.wholeconfig import WholeConfigService

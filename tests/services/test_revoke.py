@@ -243,6 +243,23 @@ async def test_the_scribe_takes_no_word_of_who_is_no_operator(operator: Operator
     assert office.statements.revoked() == frozenset()
 
 
+async def test_an_operator_revokes_no_id_that_nobody_bears(operator: Operator, office: Office) -> None:
+    with pytest.raises(Refused, match=r"(?s)knows no node abababababab.*Run it on"):
+        await operator.service.revoke(RevokeRequest("ab" * 32))
+    assert office.statements.revoked() == frozenset()
+
+
+async def test_an_operators_word_is_the_scribes_where_the_ca_is_the_scribe(office: Office, ledger: Ledger) -> None:
+    scribe = service(office, KEEPER, "keeper", ledger)
+    office.appoint(KEEPER, 2, operators=frozenset({RELAY.node_id}))
+
+    await scribe.answer(RELAY.node_id, pack(Digested(bytes.fromhex(CAM.node_id))))
+
+    assert [each.node for each in office.statements.by_scribe()] == [CAM.node_id]
+    scribe.catch_up()
+    assert len(ledger.revocations()) == 1
+
+
 async def test_what_the_scribe_revoked_outlives_its_epoch_once_the_ca_countersigned(
     at_the_ca: RevokeService, at_the_scribe: RevokeService, office: Office
 ) -> None:

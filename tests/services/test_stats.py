@@ -8,8 +8,7 @@ from pulse.core.messages import MethodName
 from pulse.core.network import reporter
 from pulse.core.trust.certificates import Certificate
 from pulse.errors import NotFound, Refused
-from pulse.schemas.scribe import Traffic
-from pulse.schemas.stats import Stats, StatsQuery
+from pulse.schemas.stats import Stats, StatsQuery, Traffic
 from tests.services.counting import Mesh, mesh
 from tests.services.office import CAM, HOME, KEEPER, RELAY
 

@@ -70,6 +70,14 @@ def mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mesh]:
         yield Mesh(Office(tmp_path / "data"), ledger)
 
 
+async def test_a_clock_that_is_set_back_shows_no_token_as_better_than_the_ca_takes_it(mesh: Mesh) -> None:
+    await mesh.keeper.create(TokenRequest(ttl=60.0))
+    assert mesh.ledger.heartbeat(NOW + 3600)
+    await mesh.keeper.create(TokenRequest(ttl=60.0))
+
+    assert [each.state for each in await mesh.keeper.all() if not each.master] == ["expired", "good"]
+
+
 @pytest.mark.parametrize("who", [HOME, RELAY], ids=["scribe", "operator"])
 async def test_scribe_and_operators_make_list_and_end_tokens(mesh: Mesh, who: Certificate) -> None:
     there = mesh.at(who)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -195,6 +196,19 @@ async def test_what_is_handed_over_has_to_be_a_stream_socket() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wrong:
             socket.send_fds(caller, [LINE], [wrong.fileno()])
             assert (await said(caller))["code"] == "bad_request"
+    assert world.opened == []
+
+
+async def test_what_is_handed_over_and_is_no_socket_is_closed() -> None:
+    world = World()
+    reading, writing = os.pipe()
+    async with serving(world) as come:
+        caller = come()
+        socket.send_fds(caller, [LINE], [writing])
+        os.close(writing)
+        assert (await said(caller))["code"] == "bad_request"
+        assert os.read(reading, 1) == b"", "its last writer is gone"
+    os.close(reading)
     assert world.opened == []
 
 

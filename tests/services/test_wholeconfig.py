@@ -15,7 +15,7 @@ from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.members import Members
 from pulse.errors import ConfigError, Conflict, NotFound, Refused
 from pulse.schemas.node import PeerRow, Status
-from pulse.schemas.scribe import Traffic
+from pulse.schemas.stats import Traffic
 from pulse.services.status import identity_of
 from pulse.services.wholeconfig import WholeConfigService
 from tests.authority import MESH, NOW, key

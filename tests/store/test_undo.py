@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pulse.core.network.hits import HITS
+from pulse.errors import SystemRefused
 from pulse.store import resolver, tally, undo
 from pulse.store.files import open_data_dir
 from pulse.store.undo import MOST, Kind, Undo
@@ -42,14 +43,15 @@ def test_what_was_before_the_first_time_is_what_is_put_back_in_the_order_in_whic
     assert undo.load(data_dir) == ([TUN], None)
 
 
-def test_of_more_than_there_may_be_the_oldest_go(data_dir: Path) -> None:
-    for number in range(MOST + 2):
+def test_what_the_list_has_no_room_for_is_refused_and_nothing_on_it_forgotten(data_dir: Path) -> None:
+    for number in range(MOST):
         undo.add(data_dir, Undo("openresolv", f"pulse{number}"))
 
-    entries, _ = undo.load(data_dir)
+    with pytest.raises(SystemRefused, match=r"is full: 256 things .* so pulse256 is not"):
+        undo.add(data_dir, Undo("openresolv", f"pulse{MOST}"))
 
-    assert len(entries) == MOST
-    assert entries[-1].place == f"pulse{MOST + 1}"
+    entries, _ = undo.load(data_dir)
+    assert [each.place for each in entries] == [f"pulse{number}" for number in range(MOST)]
 
 
 def test_a_damaged_list_is_empty_and_says_where_to_look(data_dir: Path) -> None:

@@ -4,7 +4,7 @@ from starlette.requests import Request
 
 from pulse.api.control import Control
 from pulse.api.endpoints import LOCAL, Endpoint
-from pulse.schemas.scribe import ApiKeyCreated, ApiKeyInfo, ApiKeyRequest
+from pulse.schemas.apikeys import ApiKeyCreated, ApiKeyInfo, ApiKeyRequest
 
 
 async def list_api_keys(control: Control, _: Request) -> list[ApiKeyInfo]:

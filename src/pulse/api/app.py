@@ -43,7 +43,7 @@ from pulse.api import (
     why,
 )
 from pulse.api.control import Control
-from pulse.api.endpoints import LOCAL, Endpoint, Stamped, Written
+from pulse.api.endpoints import GRANTED, LOCAL, Endpoint, Stamped, Written
 from pulse.api.openapi import document
 from pulse.core import strictjson
 from pulse.core.trust.apikeys import Scope
@@ -85,9 +85,6 @@ BODY_LIMIT: Final = 1024 * 1024
 
 EVENTS: Final = "/api/events"
 STREAM: Final = "text/event-stream"
-
-GRANTED: Final = "pulse.granted"
-"""Where in a request's ASGI scope that of its key stands."""
 
 _KINDS: Final[Mapping[int, str]] = {HTTPStatus.NOT_FOUND: "NotFound", HTTPStatus.PRECONDITION_FAILED: "Conflict"}
 """The errors of `pulse.errors` that go with a status; ConfigError goes with all others."""

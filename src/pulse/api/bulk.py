@@ -5,7 +5,7 @@ from starlette.requests import Request
 from pulse.api.control import Control
 from pulse.api.endpoints import Endpoint
 from pulse.core.trust.apikeys import Scope
-from pulse.schemas.scribe import BulkDone, BulkRequest
+from pulse.schemas.bulk import BulkDone, BulkRequest
 
 
 async def change(control: Control, _: Request, body: BulkRequest) -> BulkDone:

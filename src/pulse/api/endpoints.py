@@ -16,6 +16,8 @@ from pulse.core.trust.apikeys import Scope
 LOCAL: Final = None
 """The scope of what no key is good for: it is answered on the control socket alone."""
 
+GRANTED: Final = "pulse.granted"
+"""Where in a request's ASGI scope that of its key stands, if it came with one."""
 
 _T = TypeVar("_T")
 

@@ -5,6 +5,8 @@ Invariant: as in `control.py`.
 
 from typing import Any, Protocol
 
+from pulse.schemas.apikeys import ApiKeyCreated, ApiKeyInfo, ApiKeyRequest
+from pulse.schemas.bulk import BulkDone, BulkRequest
 from pulse.schemas.cert import CaRotation
 from pulse.schemas.config import (
     ConfigFile,
@@ -37,7 +39,6 @@ from pulse.schemas.policy import (
 from pulse.schemas.revoke import Revoked, RevokeRequest
 from pulse.schemas.roles import RoleRequest, RolesInfo
 from pulse.schemas.routes import RouteChange, RouteRef, RouteRequest, RouteView
-from pulse.schemas.scribe import ApiKeyCreated, ApiKeyInfo, ApiKeyRequest, BulkDone, BulkRequest
 from pulse.schemas.tokens import Invite, MasterToken, TokenCreated, TokenInfo, TokenRequest
 
 

@@ -12,11 +12,12 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
-from pulse.api.app import GRANTED, problem
+from pulse.api.app import problem
+from pulse.api.endpoints import GRANTED
 from pulse.core.trust.apikeys import Scope, digest
 
 SHOWN: Final = "pulse.shown"
-"""Where in a request's ASGI scope stands what to call once it showed a key."""
+"""Where in a request's ASGI scope stands what to call with the hash of a key once it showed one."""
 
 HOLDER: Final = "pulse.holder"
 """Where in it the `Holder` stands."""
@@ -55,9 +56,9 @@ class Keyed:
             answer.headers["Connection"] = "close"
             await answer(scope, receive, send)
             return
-        if shown := scope.get(SHOWN):
-            shown()
         holder = Holder(digest(key), lambda: self._judge(key) is not None)
+        if shown := scope.get(SHOWN):
+            shown(holder.key)
         await self._app({**scope, GRANTED: granted, HOLDER: holder}, receive, send)
 
 

@@ -6,6 +6,7 @@ Invariant: whoever shows no key costs one of a few connections, for seconds and 
 import asyncio
 import ipaddress
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
@@ -32,7 +33,11 @@ BODY_DEADLINE: Final = 30.0
 """Seconds for a request's body."""
 
 CONNECTIONS: Final = 64
-"""At once; then the oldest that has shown no key gives way to who comes, and who comes if all have shown one."""
+"""At once; then the oldest that has shown no key gives way to who comes, else the oldest of a key that has more than
+its share, else who comes."""
+
+SHARE: Final = 16
+"""Connections of one key that never give way."""
 
 _DEADLINES: Final = {h11.IDLE: HEADER_DEADLINE, h11.SEND_BODY: BODY_DEADLINE}
 
@@ -96,8 +101,8 @@ def guarded(
 class PatientProtocol(TimelyProtocol):
     """HTTP with a deadline for each part of a request, and a cap on connections."""
 
-    known = False
-    """A good key was shown here."""
+    key = b""
+    """Hash of the good key that was shown here; empty before one was."""
     since = 0.0
     _deadline: asyncio.TimerHandle | None = None
     _awaited: Any = None
@@ -113,19 +118,23 @@ class PatientProtocol(TimelyProtocol):
         self._watch()
 
     def _takes_a_place(self) -> bool:
-        """Hang up on the oldest that has shown no key; False if all have shown one."""
+        """Hang up on who has to give way; False if nobody has."""
         others = [each for each in self.connections if isinstance(each, PatientProtocol) and each is not self]
         living = [each for each in others if not each.transport.is_closing()]
-        unknown = [each for each in living if not each.known]
-        if len(living) >= CONNECTIONS and unknown:
-            min(unknown, key=lambda each: each.since).transport.abort()
-        return len(living) < CONNECTIONS or bool(unknown)
+        if len(living) < CONNECTIONS:
+            return True
+        shares = Counter(each.key for each in living)
+        unknown = [each for each in living if not each.key]
+        yielding = unknown or [each for each in living if shares[each.key] > SHARE]
+        if yielding:
+            min(yielding, key=lambda each: each.since).transport.abort()
+        return bool(yielding)
 
     def _marked(self, app: Any) -> ASGIApp:
         """The application, which says of each request whether it showed a key."""
 
-        def shown() -> None:
-            self.known = True
+        def shown(key: bytes) -> None:
+            self.key = key
 
         async def ask(scope: Connection, receive: Receive, send: Send) -> None:
             await app({**scope, SHOWN: shown}, receive, send)

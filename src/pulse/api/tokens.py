@@ -6,8 +6,7 @@ from pulse.api.control import Control
 from pulse.api.endpoints import LOCAL, Endpoint
 from pulse.core.durations import parse_duration
 from pulse.core.trust.apikeys import Scope
-from pulse.schemas.scribe import TokenRef, TokenTerms
-from pulse.schemas.tokens import Invite, MasterToken, TokenCreated, TokenInfo, TokenRequest
+from pulse.schemas.tokens import Invite, MasterToken, TokenCreated, TokenInfo, TokenRef, TokenRequest, TokenTerms
 
 
 async def list_tokens(control: Control, _: Request) -> list[TokenInfo]:

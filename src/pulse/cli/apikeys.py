@@ -12,7 +12,7 @@ from pulse import clock
 from pulse.cli.output import print_json, print_table
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
-from pulse.schemas.scribe import ApiKeyRequest, KeyScope
+from pulse.schemas.apikeys import ApiKeyRequest, KeyScope
 from pulse.wording import span
 
 Scope = Annotated[KeyScope, Parameter(help="What it is good for: read, or write, which reads too.")]

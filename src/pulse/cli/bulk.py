@@ -13,7 +13,7 @@ from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.core.types import SHORT_ID
 from pulse.errors import ConfigError, Refused
-from pulse.schemas.scribe import BulkAction, BulkRequest
+from pulse.schemas.bulk import BulkAction, BulkRequest
 from pulse.wording import counted
 
 Yes = Annotated[bool, Parameter(help="Revoke them without being asked again.")]

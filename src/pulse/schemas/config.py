@@ -8,8 +8,8 @@ from typing import Annotated
 import msgspec
 
 from pulse.schemas.policy import Action, Connection, Note, PairChange, Port, Word, Words
-from pulse.schemas.scribe import Span
 from pulse.schemas.structs import Body, Count, NodeText, View
+from pulse.schemas.tokens import Span
 
 Moment = Annotated[float, msgspec.Meta(ge=0, le=253_402_300_799)]
 Tags = Annotated[list[Word], msgspec.Meta(max_length=32)]

@@ -61,3 +61,14 @@ class Family:
 
 Samples = Mapping[tuple[str, ...], float]
 """Values by those of the labels, in the order in which the family names them."""
+
+
+class Traffic(View, frozen=True):
+    """What a node exchanged with all others over the mesh."""
+
+    bytes_in: int
+    bytes_out: int
+    active_conns: int = 0
+    """Connections of SOCKS, forwards and tunnels that are open now."""
+    conns: int = 0
+    """All that were opened."""

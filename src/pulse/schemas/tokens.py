@@ -57,3 +57,22 @@ class Invite(View, frozen=True):
     invite: str
     addresses: list[str]
     info: TokenInfo
+
+
+Span = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,8}[smhdw]([0-9]{1,9}[smhdw]){0,4}$")]
+
+
+class TokenTerms(Body, frozen=True):
+    """A token to make, as `TokenRequest`, but `ttl` may be written as people do: `4h`, `1h30m`."""
+
+    ttl: float | Span | None = None
+    max_uses: Count = 0
+    tags: Annotated[list[str], msgspec.Meta(max_length=32)] = []
+    name: str | None = None
+    template: NodeText | None = None
+
+
+class TokenRef(Body, frozen=True):
+    """A token, by the first digits of its id."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]

@@ -16,7 +16,7 @@ from pulse.core.messages import printable
 from pulse.core.trust.apikeys import MOST_KEYS, ApiKey, Scope, digest, find, is_key_name, key_from
 from pulse.core.trust.tokens import SECRET_BYTES
 from pulse.errors import Conflict, NotFound, Refused
-from pulse.schemas.scribe import ApiKeyCreated, ApiKeyInfo, ApiKeyRequest
+from pulse.schemas.apikeys import ApiKeyCreated, ApiKeyInfo, ApiKeyRequest
 from pulse.store import apikeys
 
 log = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.members import Members
 from pulse.core.types import NodeId
 from pulse.errors import NotFound, PulseError, Refused
+from pulse.schemas.bulk import BulkDone, BulkNode, BulkRequest
 from pulse.schemas.revoke import Revoked, RevokeRequest
-from pulse.schemas.scribe import BulkDone, BulkNode, BulkRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,10 +118,14 @@ class CaService:
 
     # Details
 
+    def judged(self) -> float:
+        """The time by which tokens are judged: a clock that is set back makes no expired one good again."""
+        return max(clock.wall(), self.held.ledger.newest_time())
+
     def _mint(self, secret: str, wanted: TokenRequest) -> TokenRecord:
         record = new_token(
             secret,
-            clock.wall(),
+            self.judged(),
             ttl=wanted.ttl,
             max_uses=wanted.max_uses,
             tags=tuple(wanted.tags),

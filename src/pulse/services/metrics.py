@@ -16,8 +16,7 @@ from pulse.core.types import NodeId
 from pulse.errors import PulseError
 from pulse.net.links import PathSample
 from pulse.schemas.node import Status
-from pulse.schemas.scribe import Traffic
-from pulse.schemas.stats import Family
+from pulse.schemas.stats import Family, Traffic
 from pulse.schemas.tokens import TokenInfo
 
 MOST: Final = 1_000

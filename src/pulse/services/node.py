@@ -19,7 +19,8 @@ from pulse.errors import Refused
 from pulse.net.links import Rpc
 from pulse.schemas.cert import FleetCertificate
 from pulse.schemas.node import CertificateInfo, NodeIdentity, PingReply, PingRequest, Status, Stopping
-from pulse.schemas.scribe import MeshState, Traffic
+from pulse.schemas.scribe import MeshState
+from pulse.schemas.stats import Traffic
 
 
 class Statuses(Protocol):

@@ -16,7 +16,7 @@ from pulse.core.network.statements import Statements
 from pulse.core.trust.identity import Signer, node_bytes, node_from_bytes
 from pulse.core.trust.members import Members
 from pulse.core.trust.revocation import BY_CA, Revocation, check_revocable, sign_revocation
-from pulse.core.types import LEAST_PREFIX, Digest, NodeId, is_node_id
+from pulse.core.types import LEAST_PREFIX, SHORT_ID, Digest, NodeId, is_node_id
 from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused
 from pulse.net.links import Rpc
 from pulse.schemas.revoke import Revoked, RevokeRequest
@@ -74,7 +74,12 @@ class RevokeService:
         roles = self.statements.roles
         if roles.scribe != self.me or not roles.may_edit(caller, self.ca_nodes()):
             raise Refused(f"{self.members.named(caller)} is no operator here, so it revokes nobody.{self._where()}")
-        self._revoked(node_from_bytes(unpack(_wanted, body, "revocation wanted", 64).node), force=False)
+        node = node_from_bytes(unpack(_wanted, body, "revocation wanted", 64).node)
+        if self.members.get(node) is None and node not in self.members.naming().names:
+            # What is revoked is kept by everybody for good: ids that nobody bears would have no end.
+            raise Refused(f"the scribe knows no node {node[:SHORT_ID]}.{self._where()}")
+        check_revocable(node, roles, self.ca_nodes(), by_ca=False, force=False)
+        self._sign(node, by_ca=False)
         return b""
 
     def countersign(self, reinstated: Collection[NodeId]) -> None:
@@ -84,7 +89,7 @@ class RevokeService:
                 self.ca.ledger.reinstate_node(each.node, clock.wall())
                 self._entered.discard(each.node)
             else:
-                self._sign(each.node)
+                self._sign(each.node, by_ca=True)
 
     def resign(self) -> None:
         """On the CA, whose key is another: what it revoked is its word under the new one. Raises as `catch_up` does."""
@@ -122,13 +127,13 @@ class RevokeService:
         if by_ca:
             self.check()
         check_revocable(node, self.statements.roles, self.ca_nodes(), by_ca=by_ca, force=force)
-        self._sign(node)
+        self._sign(node, by_ca=by_ca)
         return Revoked(node, name, "ca" if by_ca else "scribe")
 
-    def _sign(self, node: NodeId) -> None:
-        """With the CA's key if it is here, else as the scribe."""
+    def _sign(self, node: NodeId, *, by_ca: bool) -> None:
+        """With the CA's key, which is here, or as the scribe: the CA can take that back."""
         now, network = clock.wall(), self.statements.network
-        if self.ca is not None:
+        if by_ca and self.ca is not None:
             signed = sign_revocation(network, node, self.ca.issuer.signer, scribe_epoch=BY_CA, time=now)
             self.ca.ledger.revoke_node(node, signed.data, now)
         else:

@@ -20,8 +20,7 @@ from pulse.core.trust.roles import no_operator
 from pulse.core.types import NodeId
 from pulse.errors import LinkError
 from pulse.net.links import PeerTraffic, Rpc
-from pulse.schemas.scribe import Traffic
-from pulse.schemas.stats import Stats, StatsQuery, TrafficRow
+from pulse.schemas.stats import Stats, StatsQuery, Traffic, TrafficRow
 
 PATIENCE = 8.0
 """Seconds for another node to answer: less than the client waits."""

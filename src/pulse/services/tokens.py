@@ -10,7 +10,6 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from pulse import clock
 from pulse.core.likeness import meant
 from pulse.core.messages import MethodName, Wire, pack, printable, unpack
 from pulse.core.network.statements import Statements
@@ -54,6 +53,7 @@ class Authority(Protocol):
     def create_token(self, wanted: TokenRequest) -> tuple[str, TokenRecord]: ...
     def invite(self, wanted: TokenRequest) -> tuple[str, TokenRecord]: ...
     def invite_addresses(self) -> Sequence[str]: ...
+    def judged(self) -> float: ...
     def tokens(self) -> list[TokenRecord]: ...
     def token_users(self) -> Mapping[str, Sequence[NodeId]]: ...
     def revoke_token(self, prefix: str) -> TokenRecord: ...
@@ -80,7 +80,7 @@ class TokensService:
         if self.ca is None:
             return await self._ask("create", wanted, TokenCreated)
         text, record = self.ca.create_token(self._filled(wanted, self.ca))
-        return TokenCreated(text, self._info(record))
+        return TokenCreated(text, self._info(self.ca, record))
 
     async def invite(self, wanted: TokenRequest) -> Invite:
         """Make an invite, which names the CA's addresses. Raises the same."""
@@ -89,21 +89,21 @@ class TokensService:
         wanted = self._filled(wanted, self.ca)
         ttl = INVITE_TTL if wanted.ttl is None else wanted.ttl
         text, record = self.ca.invite(TokenRequest(ttl, wanted.max_uses or 1, wanted.tags, wanted.name))
-        return Invite(text, list(self.ca.invite_addresses()), self._info(record))
+        return Invite(text, list(self.ca.invite_addresses()), self._info(self.ca, record))
 
     async def all(self) -> list[TokenInfo]:
         """Every token, oldest first. Raises the same."""
         if self.ca is None:
             return await self._ask("list", None, list[TokenInfo])
         users = self.ca.token_users()
-        return [self._info(record, users.get(record.token_id, ())) for record in self.ca.tokens()]
+        return [self._info(self.ca, record, users.get(record.token_id, ())) for record in self.ca.tokens()]
 
     async def revoke(self, prefix: str) -> TokenInfo:
         """End a token. Raises NotFound, or the same."""
         if self.ca is None:
             return await self._ask("revoke", prefix, TokenInfo)
         record = self.ca.revoke_token(prefix)
-        return self._info(record, self.ca.token_users().get(record.token_id, ()))
+        return self._info(self.ca, record, self.ca.token_users().get(record.token_id, ()))
 
     async def master(self) -> MasterToken:
         """The token the CA always accepts. Raises NotFound if it has none, or the same."""
@@ -160,7 +160,7 @@ class TokensService:
 
     def _taken(self, ca: Authority) -> set[str]:
         """Names that nodes have, or will have by tokens that are still good."""
-        now = clock.wall()
+        now = ca.judged()
         names = {each.name for each in ca.tokens() if each.unfit(now) is None}
         names |= {name for each in self.members.all() for name in (each.name, each.host)}
         return {name for name in names if name} | {*self.statements.naming().names.values()}
@@ -182,7 +182,7 @@ class TokensService:
             ) from error
         return _read(answer, kind)
 
-    def _info(self, record: TokenRecord, users: Sequence[NodeId] = ()) -> TokenInfo:
+    def _info(self, ca: Authority, record: TokenRecord, users: Sequence[NodeId] = ()) -> TokenInfo:
         return TokenInfo(
             id=record.token_id,
             created=record.created,
@@ -192,7 +192,7 @@ class TokensService:
             tags=list(record.tags),
             name=record.name,
             master=record.is_master,
-            state=_STATES[record.unfit(clock.wall())],
+            state=_STATES[record.unfit(ca.judged())],
             used_by=[self.members.label_of(node) for node in users[-MOST_SHOWN:]],
         )
 

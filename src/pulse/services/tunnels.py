@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import hmac
 import logging
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
@@ -230,11 +231,20 @@ def _taken(caller: socket.socket, length: int, handed: list[socket.socket] | Non
     if handed is None or not length:
         return caller.recv(length)
     data, descriptors, _, _ = socket.recv_fds(caller, length, 1, socket.MSG_CMSG_CLOEXEC)
-    received = [socket.socket(fileno=each) for each in descriptors]
-    handed += received
-    if any(each.type != socket.SOCK_STREAM or each.family not in _STREAMS for each in received):
+    good = [_is_taken_over(each, handed) for each in descriptors]
+    if not all(good):
         raise ConfigError("what is handed over has to be a connected stream socket")
     return data
+
+
+def _is_taken_over(descriptor: int, handed: list[socket.socket]) -> bool:
+    """False, and it is closed, if it is no socket; false, too, for one of another kind."""
+    try:
+        handed.append(socket.socket(fileno=descriptor))
+    except OSError:
+        os.close(descriptor)
+        return False
+    return handed[-1].type == socket.SOCK_STREAM and handed[-1].family in _STREAMS
 
 
 def _close(sockets: list[socket.socket]) -> None:

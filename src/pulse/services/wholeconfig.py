@@ -23,7 +23,8 @@ from pulse.core.trust.members import Members
 from pulse.core.types import NodeId, ShortText
 from pulse.errors import ConfigError, Refused
 from pulse.schemas.node import Status
-from pulse.schemas.scribe import MeshState, NodeMeta, Traffic
+from pulse.schemas.scribe import MeshState, NodeMeta
+from pulse.schemas.stats import Traffic
 
 NUMBERS: Final = frozenset({"scribe_epoch", "generation"})
 """What every config has of its own; an edit may say them, and they decide nothing."""

@@ -12,6 +12,7 @@ import msgspec
 
 from pulse.core.messages import Wire, pack
 from pulse.core.types import ShortText
+from pulse.errors import SystemRefused
 from pulse.store.files import read_kept, write_checked
 
 MOST: Final = 256
@@ -53,11 +54,16 @@ _decoder = msgspec.msgpack.Decoder(_List)
 def add(data_dir: Path, entry: Undo) -> None:
     """Have it on the list, durable when this returns; of one place the first entry stays, which knows what was before.
 
-    Raises SystemRefused.
+    Raises SystemRefused, also for more than the list holds: what is not on it must not be set.
     """
     entries, _ = load(data_dir)
-    if all((each.kind, each.place) != (entry.kind, entry.place) for each in entries):
-        _save(data_dir, [*entries, entry][-MOST:])
+    if any((each.kind, each.place) == (entry.kind, entry.place) for each in entries):
+        return
+    if len(entries) >= MOST:
+        raise SystemRefused(
+            f"{data_dir / _FILE} is full: {MOST} things are set on this machine, so {entry.place} is not"
+        )
+    _save(data_dir, [*entries, entry])
 
 
 def remove(data_dir: Path, *done: Undo) -> None:

@@ -2,19 +2,18 @@
 
 import { el, say } from "./dom.js";
 import { arranged } from "./layout.js";
+import { dashes, dot, label } from "./strokes.js";
 import { colours } from "./theme.js";
 
 const MOST_MOVING = 120;
 const LABELLED = 70;
-const DASH = 9;
-const STEP = 26;
 const CLOSEST = 6;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class MeshGraph {
   /** `chosen(id)` is called when a person picks a node. */
   constructor(chosen) {
-    Object.assign(this, { chosen, nodes: [], links: [], busy: [], picked: "", under: "", zoom: 1, shiftX: 0, shiftY: 0, pointers: new Map() });
+    Object.assign(this, { chosen, nodes: [], links: [], busy: [], picked: "", under: "", zoom: 1, shiftX: 0, shiftY: 0 });
     this.still = el("canvas", { "aria-hidden": "true" });
     this.moving = el("canvas", {
       tabindex: 0, role: "application", "aria-roledescription": "map of the mesh", "aria-describedby": "graph-help",
@@ -252,7 +251,7 @@ export class MeshGraph {
       const box = [at.x - half, at.y + 10, at.x + half, at.y + 28];
       if (taken.some((each) => each[0] < box[2] && box[0] < each[2] && each[1] < box[3] && box[1] < each[3])) continue;
       taken.push(box);
-      this.#drawLabel(pen, ink, node, at, false);
+      label(pen, ink, node, at, false);
     }
   }
 
@@ -306,38 +305,8 @@ export class MeshGraph {
     const many = this.nodes.length > LABELLED;
     const central = this.arrangement.core.has(node.id);
     const size = (central ? 8 : 6) * (many ? Math.min(1, 0.45 + 0.25 * this.zoom) : 1);
-    pen.beginPath();
-    shape(pen, node, at, size + 3);
-    pen.fillStyle = ink.surface;
-    pen.fill();
-    pen.beginPath();
-    shape(pen, node, at, size);
-    pen.lineWidth = 1.6;
-    pen.strokeStyle = node.online ? ink.accent : ink.muted;
-    pen.fillStyle = node.me ? ink.accent : node.online ? ink.soft : ink.surface;
-    pen.setLineDash(node.online ? [] : [2, 2]);
-    pen.fill();
-    pen.stroke();
-    pen.setLineDash([]);
-    if (marked) {
-      pen.beginPath();
-      pen.arc(at.x, at.y, size + 6, 0, 2 * Math.PI);
-      pen.strokeStyle = ink.text;
-      pen.stroke();
-    }
-    if (marked) this.#drawLabel(pen, ink, node, at, true);
-  }
-
-  #drawLabel(pen, ink, node, at, marked) {
-    pen.font = `${marked || node.me ? "600 " : ""}12px system-ui, sans-serif`;
-    pen.textAlign = "center";
-    pen.lineJoin = "round";
-    pen.lineWidth = 4;
-    pen.strokeStyle = ink.surface;
-    pen.fillStyle = node.online ? ink.text : ink.muted;
-    const text = node.name.length > 22 ? `${node.name.slice(0, 21)}…` : node.name;
-    pen.strokeText(text, at.x, at.y + 23);
-    pen.fillText(text, at.x, at.y + 23);
+    dot(pen, ink, node, at, size, marked);
+    if (marked) label(pen, ink, node, at, true);
   }
 
   #drawMoving(now, flows) {
@@ -372,30 +341,4 @@ export class MeshGraph {
     pen.lineWidth = 3.2;
     pen.stroke();
   }
-}
-
-/** Short strokes on their way along a line, faster where more flows. */
-function dashes(pen, [from, to], now, rate) {
-  const length = Math.hypot(to.x - from.x, to.y - from.y);
-  const pace = 12 + 9 * Math.log10(1 + rate);
-  const [alongX, alongY] = [(to.x - from.x) / length, (to.y - from.y) / length];
-  for (let far = ((now / 1000) * pace) % STEP; far < length - 8; far += STEP) {
-    if (far < 8) continue;
-    const end = Math.min(length - 8, far + DASH);
-    pen.moveTo(from.x + alongX * far, from.y + alongY * far);
-    pen.lineTo(from.x + alongX * end, from.y + alongY * end);
-  }
-}
-
-/** Square: CA, scribe and operators. Diamond: exits. Circle: all others. */
-function shape(pen, node, at, size) {
-  if (node.roles.includes("exit")) {
-    const reach = size * 1.3;
-    pen.moveTo(at.x, at.y - reach);
-    pen.lineTo(at.x + reach, at.y);
-    pen.lineTo(at.x, at.y + reach);
-    pen.lineTo(at.x - reach, at.y);
-    pen.closePath();
-  } else if (node.roles.length) pen.roundRect(at.x - size, at.y - size, 2 * size, 2 * size, size / 2.5);
-  else pen.arc(at.x, at.y, size, 0, 2 * Math.PI);
 }

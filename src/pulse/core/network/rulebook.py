@@ -71,6 +71,11 @@ class Rulebook:
         handles = self._wearing.handles(patterns, allow=True)
         return handles is None or subject.handle in handles
 
+    def named(self, pattern: str) -> list[Subject]:
+        """The nodes that a pattern of a rule that allows fits."""
+        handles = self._wearing.handles([pattern], allow=True)
+        return [each for each in self.subjects if handles is None or each.handle in handles]
+
     def in_order(self, fitting: int) -> Iterator[int]:
         """The places of those rules."""
         while fitting:
@@ -86,6 +91,10 @@ class Rulebook:
             if covers(self.rules[place], protocol, port):
                 return place
         return None
+
+    def lets_pass(self, fitting: int) -> bool:
+        """True if the first of those rules, which are all for one protocol and port, allows, or there are no rules."""
+        return self.rules[next(self.in_order(fitting))].allow if fitting else not self.rules
 
     def allows(self, source: Subject, destination: Subject, protocol: int, port: int) -> bool:
         """True if the flow is allowed in its own direction."""

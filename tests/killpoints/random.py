@@ -42,7 +42,7 @@ PLAN = joined(
 )
 DOORS = {"scribe": "ca", "relay": "ca", "spare": "ca", "left": "relay", "right": "spare"}
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 LONGEST_LIFE = 3.0
 """Seconds at most between a restart and the next kill."""
 

@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Evaluated when a recipe runs: the Rust may have been installed by the one before.
 WITH_RUST := PATH="$(abspath $(VENV))/bin:$$(tools/setup.sh rust-path)"
 
-.PHONY: setup demo test phases e2e compiled sim-long killpoints fuzz lint bench clean lock reference picture
+.PHONY: setup demo test phases e2e compiled unit rust sim-long killpoints fuzz lint bench clean lock reference picture
 .DELETE_ON_ERROR:
 
 setup: $(DATAPLANE)
@@ -54,9 +54,14 @@ test: setup $(STAMPS)/test
 
 # Most tests wait most of their time, so several run at once, but for those that need the machine to themselves.
 phases: e2e compiled
-	$(WITH_RUST) RUST_TEST_THREADS=6 cargo test --locked --quiet --package pulse-dataplane
-	$(PY) -m pytest -m "not e2e and not alone" --numprocesses 2 --dist loadfile
+	@$(MAKE) --no-print-directory --jobs 2 unit rust
 	$(PY) -m pytest -m "alone"
+
+unit:
+	$(PY) -m pytest -m "not e2e and not alone" --numprocesses 2 --dist loadfile
+
+rust:
+	$(WITH_RUST) RUST_TEST_THREADS=6 cargo test --locked --quiet --package pulse-dataplane
 
 e2e:
 	$(PY) -m pytest -m "e2e and not alone" --numprocesses 3 --dist loadfile --no-loadscope-reorder

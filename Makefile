@@ -15,7 +15,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # Evaluated when a recipe runs: the Rust may have been installed by the one before.
 WITH_RUST := PATH="$(abspath $(VENV))/bin:$$(tools/setup.sh rust-path)"
 
-.PHONY: setup demo test phases e2e compiled unit rust sim-long killpoints fuzz lint bench clean lock reference picture
+.PHONY: setup demo test phases e2e compiled unit rust sim-long killpoints fuzz lint lint-python lint-rust bench clean lock \
+	reference picture
 .DELETE_ON_ERROR:
 
 setup: $(DATAPLANE)
@@ -91,14 +92,19 @@ fuzz: setup $(STAMPS)/test
 	PYTHONPATH=src:. $(PY) -m tests.fuzz.runs --runs $(FUZZ) --seed $(FUZZ_SEED)
 
 lint: setup $(STAMPS)/lint
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint-python lint-rust
+
+lint-python:
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(PY) -m mypy.stubtest pulse._dataplane
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/codespell
+
+lint-rust:
 	$(WITH_RUST) cargo fmt --check
 	$(WITH_RUST) cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
-	$(VENV)/bin/codespell
 
 bench: setup $(STAMPS)/test
 	$(PY) bench/throughput.py

@@ -91,9 +91,28 @@ test_programs="nft:nftables iptables:iptables ethtool:ethtool conntrack:conntrac
     strace:strace systemd-analyze:systemd tmux:tmux gcore:gdb miniupnpd:miniupnpd-nftables zsh:zsh fish:fish
     mandoc:mandoc dbus-daemon:dbus-daemon ssh:openssh-client sshd:openssh-server curl:curl nc:netcat-openbsd"
 
-# Packages that would take over the DNS of whatever machine they are installed on: tests run them where they are unpacked.
+# Packages that would take over the DNS of whatever machine they are installed on, or leave a database running there:
+# tests run them where they are unpacked.
 unpacked=.venv/unpacked
 unpacked_packages="systemd-resolved libsystemd-shared openresolv dnsmasq-base"
+
+exists() { [ -e "$1" ]; } # for patterns: the first file that fits, or the pattern itself
+
+postgres_is_here() {
+    for program in initdb psql; do
+        exists /usr/lib/postgresql/*/bin/$program || exists $unpacked/*/usr/lib/postgresql/*/bin/$program || return 1
+    done
+}
+
+want_postgres() { # the server and psql of this distribution, and their libraries but the compiler, which tests turn off
+    postgres=$(apt-cache depends postgresql 2>/dev/null |
+        sed -n 's/.*Depends: postgresql-\([0-9]*\)$/postgresql-\1 postgresql-client-\1/p' | head -1)
+    unpacked_packages="$unpacked_packages $postgres"
+    # shellcheck disable=SC2086
+    for library in $(apt-cache depends $postgres | sed -n '/Depends: libllvm/d; s/.*Depends: \(lib.*\)$/\1/p' | sort -u); do
+        dpkg -s "$library" >/dev/null 2>&1 || want "$library"
+    done
+}
 
 unpack() { # each in a directory of its own, for some have files of the same name
     for package in $unpacked_packages; do
@@ -118,9 +137,10 @@ tests() {
     for pair in $test_programs; do
         has "${pair%%:*}" || want "${pair##*:}"
     done
-    if [ -n "$missing" ] || ! browser_is_here || ! unpacked_is_here; then refresh_package_lists; fi
+    if [ -n "$missing" ] || ! browser_is_here || ! unpacked_is_here || ! postgres_is_here; then refresh_package_lists; fi
     # Where there is no such package (Ubuntu has browsers as snaps alone) the test that needs one is skipped.
     browser_is_here || ! apt-cache show chromium-headless-shell >/dev/null 2>&1 || want chromium-headless-shell
+    if has apt-get && ! postgres_is_here; then want_postgres; fi
     install_missing
     if has apt-get && has dpkg; then unpack; fi
 }

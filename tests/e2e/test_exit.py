@@ -21,13 +21,16 @@ from tests.e2e.mesh import PORT as MESH_PORT
 from tests.namespace import require_root
 
 PLAN = joined(("relay", "client"), ("relay", "exit1", "exit2", "public"), ("exit1", "exit2", "inside"))
-INTERNET, LAN, MAPPED = "0.0.0.0/0", "192.168.77.0/24", "10.77.7.0/24"
+INTERNET, INTERNET_V6, LAN, MAPPED = "0.0.0.0/0", "::/0", "192.168.77.0/24", "10.77.7.0/24"
 LAN_V6 = "fd18:0:0:2::/64"
 """The plan's own range for the network behind the exits."""
 
 METADATA = "169.254.169.254"
+AROUND, NEARBY = "169.254.0.0/15", "169.255.0.9"
+"""A range that holds addresses nobody may reach, and a host there that all may."""
+AROUND_MAPPED, METADATA_MAPPED, NEARBY_MAPPED = "10.254.0.0/15", "10.254.169.254", "10.255.0.9"
 PUBLIC_V6 = "2001:db8:2::9"
-PORT = 7
+PORT, PARROT_PORT = 7, 8
 
 ECHO = f"""
 import socket
@@ -43,6 +46,26 @@ ASK = f"""
 import socket, sys
 sock = socket.create_connection((sys.argv[1], {PORT}), timeout=1.5)
 print(sock.recv(64).decode())
+"""
+
+PARROT = f"""
+import socket, threading
+door = socket.create_server(("", {PARROT_PORT}))
+def answer(sock):
+    while heard := sock.recv(64):
+        sock.sendall(heard)
+while True:
+    threading.Thread(target=answer, args=door.accept()[:1], daemon=True).start()
+"""
+"""Says what it hears, for as long as somebody speaks."""
+
+SPEAK = f"""
+import socket, sys, time
+sock = socket.create_connection((sys.argv[1], {PARROT_PORT}), timeout=1.5)
+while True:
+    sock.sendall(b"heard\\n")
+    print(sock.recv(64).decode(), end="", flush=True)
+    time.sleep(0.05)
 """
 
 
@@ -84,6 +107,10 @@ class World:
         """True if the public host sees the client at that exit's address."""
         return self.seen_at(self.public) == str(self.lab[name].v4.ip)
 
+    def exits_by_v6(self, name: str) -> bool:
+        """The same over IPv6."""
+        return self.seen_at(PUBLIC_V6) == str(self.lab[name].v6.ip)
+
     def leaked(self) -> int:
         """Packets for the public host that came out of the client's cable, outside the tunnel."""
         listed = self.lab["relay"].run(["nft", "-y", "list", "counter", "inet", "watch", "leaks"]).stdout
@@ -118,13 +145,16 @@ def furnish(lab: Lab) -> None:
     ip(lab["client"], "-6", "route", "add", "default", "via", str(relay.v6.ip))
     for name in ("exit1", "exit2"):
         ip(lab[name], "route", "add", "default", "via", str(lab["public"].v4.ip))
-    ip(lab["public"], "address", "add", f"{METADATA}/32", "dev", "lo")
+        ip(lab[name], "-6", "route", "add", "default", "via", str(lab["public"].v6.ip))
+    for address in (f"{METADATA}/32", f"{NEARBY}/32", f"{PUBLIC_V6}/128"):
+        ip(lab["public"], "address", "add", address, "dev", "lo")
     wanted = f"ip daddr {lab['public'].v4.ip} counter name leaks; ip6 daddr {PUBLIC_V6} counter name leaks;"
     chain = f"chain in {{ type filter hook prerouting priority -300; {wanted} }}"
     rules = f"table inet watch {{ counter leaks {{}}\n{chain}\n}}"
     lab["relay"].run(["nft", "-f", "-"], stdin=rules)
     for name in ("public", "inside"):
         lab[name].popen([sys.executable, "-c", ECHO])
+    lab["inside"].popen([sys.executable, "-c", PARROT])
 
 
 def starts_watched(node: Node, *flags: str) -> None:
@@ -162,8 +192,8 @@ def world() -> Iterator[World]:
         for name in ("client", "exit1", "exit2"):
             nodes[name].join(relay, relay.token("--max-uses", "1"))
         nodes["client"].start("--socks")
-        nodes["exit1"].start("--exit", "--exit-cidrs", f"{INTERNET},{LAN},{LAN_V6}")
-        starts_watched(nodes["exit2"], "--exit", "--exit-cidrs", INTERNET)
+        nodes["exit1"].start("--exit", "--exit-cidrs", f"{INTERNET},{INTERNET_V6},{LAN},{LAN_V6}")
+        starts_watched(nodes["exit2"], "--exit", "--exit-cidrs", f"{INTERNET},{INTERNET_V6}")
         mesh = Mesh(lab, nodes)
         mesh.wait_whole()
         yield World(lab, mesh)
@@ -171,7 +201,8 @@ def world() -> Iterator[World]:
 
 
 def test_nobody_gets_out_before_it_is_approved(world: World) -> None:
-    offers = {(INTERNET, "exit1"), (INTERNET, "exit2"), (LAN, "exit1"), (LAN_V6, "exit1")}
+    offers = {(LAN, "exit1"), (LAN_V6, "exit1")}
+    offers |= {(cidr, name) for cidr in (INTERNET, INTERNET_V6) for name in ("exit1", "exit2")}
     wait_until(lambda: world.states("client").keys() == offers, "the client hears the offers", PATIENCE)
 
     assert {*world.states("client").values()} == {"offered"}
@@ -213,20 +244,31 @@ def test_from_then_on_nothing_goes_past_and_ipv6_is_blocked(world: World) -> Non
     assert world.leaked() == before
 
 
+def test_ipv6_is_carried_once_it_is_approved_too(world: World) -> None:
+    before = world.leaked()
+    world.approve(INTERNET_V6, "exit1")
+    wait_until(lambda: world.exits_by_v6("exit1"), "the client gets out over IPv6", PATIENCE)
+
+    assert world.by_proxy(f"[{PUBLIC_V6}]") == str(world.lab["exit1"].v6.ip)
+    assert world.leaked() == before
+
+
 def test_the_second_exit_takes_over_and_without_any_nothing_goes_past(world: World) -> None:
-    world.approve(INTERNET, "exit2")
+    for cidr in (INTERNET, INTERNET_V6):
+        world.approve(cidr, "exit2")
     wait_until(lambda: world.states("client")[(INTERNET, "exit2")] == "ready", "exit2 stands by", PATIENCE)
     assert world.exits_by("exit1")
     before = world.leaked()
 
     world["exit1"].kill()
     wait_until(lambda: world.exits_by("exit2"), "the client gets out by exit2", PATIENCE)
+    wait_until(lambda: world.exits_by_v6("exit2"), "and over IPv6", PATIENCE)
     world["exit2"].kill()
     assert programs(world["exit2"]) == ["setpriv", Path(sys.executable).name]
     wait_until(lambda: world.states("client")[(INTERNET, "exit2")] == "failed", "exit2 has failed", PATIENCE)
     world.shouts()
 
-    assert world.seen_at(world.public) == ""
+    assert world.seen_at(world.public) == world.seen_at(PUBLIC_V6) == ""
     assert world.leaked() == before
 
 
@@ -237,8 +279,8 @@ def test_what_a_killed_exit_left_is_gone_once_it_starts_again(world: World) -> N
         assert forwards(each)
     with connect(world["relay"].host.data) as client:
         RouteCalls(client).remove(RouteRef(LAN))
-    exits[0].start("--exit", "--exit-cidrs", LAN)
-    exits[1].start("--exit", "--exit-cidrs", INTERNET)
+    exits[0].start("--exit", "--exit-cidrs", f"{LAN},{AROUND}")
+    exits[1].start("--exit", "--exit-cidrs", f"{INTERNET},{INTERNET_V6}")
 
     assert exits[0].host.run(["nft", "list", "tables"]).stdout == ""
     assert not forwards(exits[0])
@@ -253,6 +295,15 @@ def test_a_range_is_reached_under_another_one_and_not_under_its_own(world: World
     assert world.seen_at("192.168.77.3") == ""
 
 
+def test_what_is_never_reached_is_not_under_another_address_either(world: World) -> None:
+    with connect(world["relay"].host.data) as client:
+        RouteCalls(client).add(RouteRequest("exit1", AROUND, AROUND_MAPPED))
+
+    wait_until(lambda: world.seen_at(NEARBY_MAPPED), "the range is reached", PATIENCE)
+    assert world.by_proxy(NEARBY_MAPPED) == world.seen_at(NEARBY_MAPPED) == str(world.lab["exit1"].v4.ip)
+    assert world.seen_at(METADATA_MAPPED) == world.by_proxy(METADATA_MAPPED) == ""
+
+
 def test_a_rule_for_a_range_opens_that_range_and_nothing_else_behind_nodes(world: World) -> None:
     relay = world["relay"].host
     relay.pulse("acl", "add", "--from", "*", "--to", f"cidr:{MAPPED}", "--ports", str(PORT))
@@ -262,6 +313,22 @@ def test_a_rule_for_a_range_opens_that_range_and_nothing_else_behind_nodes(world
     assert world["client"].host.run(["ping", "-c", "1", "-W", "1", "10.77.7.3"], check=False).code != 0
     relay.pulse("acl", "remove", "1")
     wait_until(lambda: world.exits_by("exit2"), "the Internet is open again", PATIENCE)
+
+
+def test_what_goes_through_a_range_ends_when_its_approval_is_withdrawn(world: World) -> None:
+    client = world["client"].host
+    talk = (
+        f"while :; do echo heard; sleep 0.05; done | curl -sN --socks5 127.0.0.1:1080 telnet://10.77.7.3:{PARROT_PORT}"
+    )
+    speaking = [client.popen(each) for each in ([sys.executable, "-c", SPEAK, "10.77.7.3"], ["sh", "-c", talk])]
+    wait_until(lambda: all("heard" in each.text() for each in speaking), "both are answered", PATIENCE)
+
+    world["relay"].host.pulse("route", "remove", MAPPED)
+
+    for each in speaking:
+        each.wait(PATIENCE)
+    assert world.seen_at("10.77.7.3") == world.by_proxy("10.77.7.3") == ""
+    assert world.exits_by("exit2")
 
 
 def test_a_stopped_exit_leaves_nothing(world: World) -> None:

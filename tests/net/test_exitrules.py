@@ -5,6 +5,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from pulse.net.exitrules import Mesh, Range, chains
 from pulse.net.nftables import Nftables
+from pulse.net.policyrouting import MARK
 from tests.namespace import inside, namespace
 
 MESH = Mesh(
@@ -66,3 +67,27 @@ def test_nobody_behind_the_exit_begins_anything_and_no_chain_is_called_fwd() -> 
     passing = rules.index('oifname "pulse0" ct state established,related accept')
     assert rules[passing + 1] == 'oifname "pulse0" drop'
     assert not any("fwd" in line for line in rules)
+
+
+def test_what_is_never_reached_is_not_by_another_address_either() -> None:
+    rules = ruleset(("10.254.0.0/15", "169.254.0.0/15"), ("172.16.0.0/12", "10.96.0.0/12"))
+
+    for closed, allowed in (("10.254.0.0/16", "10.254.0.0/15"), ("172.20.0.0/16", "172.16.0.0/12")):
+        assert rules.index(f"ip daddr {closed} drop") < rules.index(f"ip daddr {allowed} accept")
+
+
+def test_an_ipv4_address_inside_an_ipv6_one_is_not_reached_by_packets_either() -> None:
+    rules = ruleset(("64:ff9b::/96", "64:ff9b::/96"), ("::/0", "::/0"))
+
+    for closed, allowed in (
+        ("64:ff9b::/96", "ip6 daddr 64:ff9b::/96 accept"),
+        ("2002::/16", "meta nfproto ipv6 accept"),
+    ):
+        assert rules.index(f"ip6 daddr {closed} drop") < rules.index(allowed)
+
+
+def test_what_goes_out_here_goes_by_the_routes_of_this_host() -> None:
+    rules = ruleset(("192.168.7.0/24", "192.168.7.0/24"))
+
+    marked = rules.index(f"meta mark set {MARK:#010x}")
+    assert rules.index("ip daddr 10.100.0.1 accept") < marked < rules.index("ip daddr 192.168.7.0/24 accept")

@@ -1,15 +1,16 @@
 """The firewall of an exit: what may go from the mesh to the networks behind this node, and as what it leaves.
 
 Where it arrives each packet is judged by the address its sender meant. Invariant: what is not for an approved range is
-dropped, whatever else this host forwards; the whole Internet is the public one, and no address of this host.
+dropped, whatever else this host forwards, and so is what nobody may reach, by whichever address; the whole Internet is
+the public one, and no address of this host.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
-from pulse.core.network.ranges import NEVER, NOT_PUBLIC, PUBLIC_V6
+from pulse.core.network.ranges import EMBEDDING, NEVER, NOT_PUBLIC, PUBLIC_V6, is_inside
 from pulse.net.nftables import (
     Chain,
     Hook,
@@ -24,8 +25,10 @@ from pulse.net.nftables import (
     is_from,
     leaves_by,
     mapped_to,
+    marks,
     masquerade,
 )
+from pulse.net.policyrouting import MARK
 
 TABLE: Final = "pulse"
 
@@ -67,7 +70,10 @@ def _arriving(mesh: Mesh, ranges: tuple[Range, ...]) -> list[Rule]:
     rules: list[Rule] = [[*comes_by(mesh.device, other=True), accepts()]]
     rules += [[*is_for(each), accepts()] for each in mesh.ours]
     rules += [[*is_from(each, other=True), drops()] for each in (mesh.v4, mesh.v6)]
-    rules += [[*is_for(each), drops()] for each in (*NEVER, mesh.v4, mesh.v6)]
+    # What goes out here goes by this host's own routes, though the host itself may use an exit elsewhere.
+    rules.append(marks(MARK))
+    closed = (*NEVER, *EMBEDDING, mesh.v4, mesh.v6)
+    rules += [[*is_for(each), drops()] for each in (*closed, *_images(closed, ranges))]
     rules += [[*is_for(each.announced), accepts()] for each in ranges if each.announced.prefixlen]
     whole = [each.announced for each in ranges if not each.announced.prefixlen]
     if whole:
@@ -75,6 +81,19 @@ def _arriving(mesh: Mesh, ranges: tuple[Range, ...]) -> list[Rule]:
         rules.append([*is_for(PUBLIC_V6, other=True), drops()])
     rules += [[*is_for(each), accepts()] for each in whole]
     return [*rules, [drops()]]
+
+
+def _images(closed: Iterable[Prefix], ranges: tuple[Range, ...]) -> Iterator[Prefix]:
+    """What of the closed ranges is called in those that are mapped: the address changes only after it is judged."""
+    for each in ranges:
+        if each.announced == each.behind:
+            continue
+        for inner in closed:
+            if is_inside(each.behind, inner):
+                yield each.announced
+            elif is_inside(inner, each.behind):
+                place = int(inner.network_address) - int(each.behind.network_address)
+                yield type(inner)((int(each.announced.network_address) + place, inner.prefixlen))
 
 
 def _mapping(mesh: Mesh, ranges: tuple[Range, ...]) -> list[Rule]:

@@ -34,7 +34,7 @@ _NAME_BYTES: Final = 16
 _REGISTER, _SECOND = 1, 2
 _EQUAL, _UNEQUAL = 0, 1
 _IPV4, _IPV6 = 2, 10
-_IIFNAME, _OIFNAME, _NFPROTO = 6, 7, 15
+_MARK, _IIFNAME, _OIFNAME, _NFPROTO = 3, 6, 7, 15
 _NETMAP: Final = 0x40
 _ESTABLISHED_OR_RELATED: Final = 2 | 4
 _LOCAL: Final = 2
@@ -93,6 +93,11 @@ def is_answer() -> list[Expression]:
     """It belongs to a connection that was let through (`ct state established,related`)."""
     mask = struct.pack("=I", _ESTABLISHED_OR_RELATED)
     return [("ct", _u32(1, _REGISTER) + _u32(2, 0)), _masked(mask), _compare(bytes(4), other=True)]
+
+
+def marks(mark: int) -> list[Expression]:
+    """It bears this mark from now on, by which the host's rules of routing tell it apart."""
+    return [_load(_REGISTER, struct.pack("=I", mark)), ("meta", _u32(2, _MARK) + _u32(3, _REGISTER))]
 
 
 def accepts() -> Expression:

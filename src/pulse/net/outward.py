@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from pulse.core.network.destinations import IPAddress
+from pulse.net.policyrouting import MARK
 
 Who = TypeVar("Who", bound=Hashable)
 Result = TypeVar("Result")
@@ -60,10 +61,13 @@ def _look_up(host: str) -> list[tuple[Any, ...]]:
 
 
 async def connected(address: IPAddress, port: int) -> socket.socket:
-    """A socket connected there. Raises OSError."""
+    """A socket connected there, by the host's own routes though it may use an exit itself. Raises OSError."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     made = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
+        # Who may not mark could not have led packets to an exit either.
+        with contextlib.suppress(PermissionError):
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
         await asyncio.get_running_loop().sock_connect(made, (str(address), port))
     except BaseException:
         made.close()

@@ -11,6 +11,7 @@ from typing import Final
 
 from pulse.core import addresses
 from pulse.core.messages import shortened
+from pulse.core.network.ranges import EMBEDDING
 from pulse.errors import ConfigError
 
 IPAddress = IPv4Address | IPv6Address
@@ -22,11 +23,6 @@ METADATA: Final = frozenset(
     map(ip_address, ("169.254.169.254", "fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16"))
 )
 """Where clouds tell a machine its secrets (AWS, Google, Alibaba, Azure)."""
-
-_EMBEDDING: Final = tuple(
-    map(IPv6Network, ("::ffff:0:0/96", "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
-)
-"""IPv6 addresses with an IPv4 one inside: mapped, compatible, NAT64, 6to4, Teredo. Written plainly it can be judged."""
 
 NOT_APPROVED: Final = "not this node, and not approved for it"
 
@@ -113,7 +109,7 @@ def _never(address: IPAddress) -> str | None:
     if address in METADATA:
         return "cloud metadata"
     if isinstance(address, IPv6Address):
-        if not address.is_unspecified and any(address in each for each in _EMBEDDING):
+        if not address.is_unspecified and any(address in each for each in EMBEDDING):
             return "an IPv4 address inside an IPv6 one"
     elif address in _THIS_NETWORK:
         return "no address of a host"

@@ -33,6 +33,11 @@ NEVER: Final[Sequence[Range]] = tuple(
 )
 """Loopback, link-local, metadata of clouds, multicast, and what is no address of a machine."""
 
+EMBEDDING: Final[Sequence[IPv6Network]] = tuple(
+    map(IPv6Network, ("::ffff:0:0/96", "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
+)
+"""IPv6 addresses with an IPv4 one inside: mapped, compatible, NAT64, 6to4, Teredo. Written plainly it can be judged."""
+
 NOT_PUBLIC: Final = (*_PRIVATE, IPv4Network("192.0.0.0/24"))
 """Ranges that are in 0.0.0.0/0 and not in the Internet, beside those above (RFC 6890)."""
 

@@ -14,11 +14,14 @@ from pulse.lab.host import Output, Running, wait_until
 from pulse.lab.lab import Lab
 from pulse.lab.topologies import joined
 from tests.e2e.machine import Machine
-from tests.e2e.mesh import PATIENCE, Node, errors_of
+from tests.e2e.mesh import PATIENCE, Node
 from tests.e2e.postgres import has_psql, postgres
-from tests.e2e.typed import types
+from tests.e2e.typed import serves, types
 from tests.namespace import require_root
 
+TOKEN = "3f8a61d2c94be075" * 4
+SERVER = f"pulse --ca --scribe --tun --network corp --token {TOKEN} --addr {{server}} --listen :8443"
+MEMBER = f"pulse --network corp --token {TOKEN} {{server}}"
 PSQL = "psql -h db-server.pulse -U app"
 ASKED = " -Atc 'select current_user, 6 * 7'"
 ANSWER = "app|42\n"
@@ -56,16 +59,13 @@ def sites() -> Iterator[Sites]:
         for each in (web, laptop):
             has_psql(each)
         made = Sites(Node(lab["db-server"]), Node(web), Node(laptop))
-        made.server.start("--ca", "--scribe", "--network", "corp")
-        for node in (made.web, made.laptop):
-            node.join(made.server, made.server.token("--max-uses", "1"))
-        made.web.start("--dns")
-        laptop.pulse("start")
+        lines = ((made.server, SERVER), (made.web, f"{MEMBER} --tun --dns"), (made.laptop, MEMBER))
+        running = [serves(node, line.format(server=made.server.underlay)) for node, line in lines]
         for node in (made.web, made.laptop):
             node.wait_path(made.server)
         web.pulse("setup", "dns")
         yield made
-        assert errors_of((made.server, made.web, made.laptop)) == []
+        assert [line for each in running for line in each.text().splitlines() if " ERROR " in line] == []
 
 
 def forwards(node: Node) -> Running:

@@ -29,6 +29,8 @@ class Result(msgspec.Struct):
     core_percent: float
     """Of one core."""
     looks: int
+    look_ms: float
+    """Processor time of one look, with all that is drawn meanwhile."""
 
 
 def answer(path: Path, count: int) -> None:
@@ -86,7 +88,9 @@ def measure(options: argparse.Namespace) -> Result:
         finally:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-    return Result(options.nodes, round(passed, 1), round(100 * used / passed, 1), looks)
+    return Result(
+        options.nodes, round(passed, 1), round(100 * used / passed, 1), looks, round(1000 * used / max(looks, 1), 1)
+    )
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ FIGURES = {
     "fec.py --loss 0 --known 1 --settling 0 --seconds 1": ("rtt_ms", "fec_gbit", "times"),
     "multipath.py --rounds 1 --seconds 1 --settle 0": ("one_mbit", "both_mbit", "ratio", "near_to_far"),
     "spread.py --nodes 3 --rounds 1 --settle 0 --pause 1": ("nodes", "config_ms_p99", "revocation_ms_p99"),
-    "top.py --nodes 20 --seconds 2": ("nodes", "core_percent", "looks"),
+    "top.py --nodes 20 --seconds 2": ("nodes", "core_percent", "looks", "look_ms"),
     "cli.py --rounds 1": ("nodes", "nothing_ms", "status_ms", "status_processor_ms", "help_ms", "acl_list_ms"),
     "session.py --rounds 1 --seconds 1": ("raw_gbit", "session_gbit", "session_relay_gbit", "ratio"),
 }  # fmt: skip

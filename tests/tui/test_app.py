@@ -12,12 +12,14 @@ from textual.widgets import DataTable, Input, Static
 from pulse.schemas.dns import RecordRef, RecordRequest
 from pulse.schemas.names import NameRequest, TagRequest
 from pulse.schemas.pin import PinRequest, UnpinRequest
-from pulse.schemas.policy import RuleMove, RuleRef, RuleRequest
+from pulse.schemas.policy import FlowRequest, RuleMove, RuleRef, RuleRequest
 from pulse.schemas.revoke import RevokeRequest
 from pulse.schemas.routes import RouteRef
 from pulse.schemas.tokens import TokenRequest
 from pulse.tui.app import TopApp
+from pulse.tui.commands import _WRITTEN
 from pulse.tui.pane import Pane
+from pulse.tui.tables import TABLES
 from tests.api.fake_control import FakeControl, peer
 
 PATIENCE = 30.0
@@ -165,43 +167,65 @@ async def test_a_node_that_went_is_told_and_what_was_seen_stays(data_dir: Path, 
         assert not shown.app.query_one("#note").has_class("failed")
 
 
-async def acts(shown: Screen, control: FakeControl, typed: str, kind: type, *, sure: bool = False) -> None:
-    """Type what finishes the command of a key, say yes if it is asked about, and wait until the node was asked."""
+ACTIONS: dict[tuple[str, str], tuple[str, type, bool]] = {
+    ("nodes", "t"): ("prod", TagRequest, False),
+    ("nodes", "u"): ("edge", TagRequest, False),
+    ("nodes", "n"): ("front", NameRequest, False),
+    ("nodes", "p"): ("db", PinRequest, False),
+    ("nodes", "P"): ("", UnpinRequest, False),
+    ("nodes", "R"): ("", RevokeRequest, True),
+    ("policy", "a"): ("web --to db", RuleRequest, False),
+    ("policy", "m"): ("1", RuleMove, False),
+    ("policy", "e"): ("laptop db-server:5432", FlowRequest, False),
+    ("policy", "R"): ("", RuleRef, True),
+    ("tokens", "a"): ("", TokenRequest, False),
+    ("tokens", "R"): ("", str, True),
+    ("dns", "a"): ("x A 10.9.0.9", RecordRequest, False),
+    ("dns", "R"): ("", RecordRef, True),
+    ("routes", "a"): ("", RouteRef, False),
+    ("routes", "R"): ("", RouteRef, True),
+}
+"""What finishes the command of a key, what the node is asked then, and whether a person is asked before."""
+
+
+@pytest.mark.parametrize("view", dict.fromkeys(view for view, _ in ACTIONS))
+async def test_every_action_of_a_view_reaches_the_node(data_dir: Path, many: FakeControl, view: str) -> None:
+    async with screen(data_dir, 3) as shown:
+        await shown.types(str([each.name for each in TABLES].index(view) + 1))
+        await shown.wait(lambda: shown.app.table.name == view and bool(shown.rows))
+        for (of, key), action in ACTIONS.items():
+            if of == view:
+                await acts(shown, many, key, *action)
+
+
+async def acts(shown: Screen, control: FakeControl, key: str, typed: str, kind: type, sure: bool) -> None:
+    """Press it, type what finishes its command, say yes if it is asked about, and wait until the node was asked."""
     before = len(control.asked)
-    await shown.types(*typed, "enter")
+    await shown.types(key, *typed, "enter")
     if sure:
         await shown.wait(lambda: shown.text("note").endswith("sure?"))
         await shown.types("y", "enter")
     await shown.wait(lambda: any(isinstance(each, kind) for each in control.asked[before:]))
-    await shown.wait(lambda: not shown.text("note").endswith(" …"))
-    if isinstance(shown.app.screen, Pane):
-        await shown.types("escape")
+    await shown.wait(lambda: not shown.text("note").startswith("pulse "))
+    await shown.types("escape")
 
 
-async def test_every_action_on_a_node_reaches_it(data_dir: Path, many: FakeControl) -> None:
+def test_no_action_is_left_out() -> None:
+    """Those on paths are those on nodes."""
+    assert {*ACTIONS} == {each for each in _WRITTEN if each[0] != "paths"}
+    assert {text for (view, _), text in _WRITTEN.items() if view == "paths"} == {
+        text for (view, _), text in _WRITTEN.items() if view == "nodes"
+    }
+
+
+async def test_the_question_mark_says_what_the_keys_do_and_q_closes_it(data_dir: Path, many: FakeControl) -> None:
     async with screen(data_dir, 3) as shown:
-        await acts(shown, many, "uedge", TagRequest)
-        await acts(shown, many, "nfront", NameRequest)
-        await acts(shown, many, "pdb", PinRequest)
-        await acts(shown, many, "P", UnpinRequest)
-        await acts(shown, many, "R", RevokeRequest, sure=True)
-
-
-async def test_every_action_on_rules_tokens_records_and_routes_reaches_the_node(
-    data_dir: Path, many: FakeControl
-) -> None:
-    async with screen(data_dir, 3) as shown:
-        keys: dict[str, list[tuple[str, type, bool]]] = {
-            "3": [("aweb --to db", RuleRequest, False), ("m1", RuleMove, False), ("R", RuleRef, True)],
-            "4": [("a", TokenRequest, False), ("R", str, True)],
-            "5": [("ax A 10.9.0.9", RecordRequest, False), ("R", RecordRef, True)],
-            "6": [("a", RouteRef, False), ("R", RouteRef, True)],
-        }
-        for view, actions in keys.items():
-            await shown.types(view)
-            await shown.wait(lambda: bool(shown.rows) and not shown.app.query_one("#line", Input).display)
-            for typed, kind, sure in actions:
-                await acts(shown, many, typed, kind, sure=sure)
+        await shown.types("question_mark")
+        await shown.wait(lambda: isinstance(shown.app.screen, Pane))
+        assert "With a node under the cursor" in str(shown.app.screen.query_one("#text", Static).render())
+        await shown.types("q")
+        assert not isinstance(shown.app.screen, Pane)
+        assert not shown.app._exit
 
 
 async def test_a_narrow_screen_leaves_columns_out_and_a_wider_one_has_them(data_dir: Path, many: FakeControl) -> None:
@@ -210,7 +234,7 @@ async def test_a_narrow_screen_leaves_columns_out_and_a_wider_one_has_them(data_
         await shown.pilot.resize_terminal(80, 24)
         await shown.wait(lambda: len(grid.columns) == 7)
         assert max(map(len, shown.rows)) == 7
-        await shown.pilot.resize_terminal(160, 48)
+        await shown.pilot.resize_terminal(180, 48)
         await shown.wait(lambda: len(grid.columns) == 15)
         assert [row[0] for row in shown.rows] == ["web", "db", "cam"]
 

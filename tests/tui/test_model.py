@@ -1,6 +1,21 @@
 """What a table shows: found, sorted, and changed where it must be."""
 
-from pulse.tui.model import SPARKS, Column, Line, Sorting, arranged, cut, limits, line, number, sparkline, update, word
+from pulse.tui.model import (
+    SPARKS,
+    Column,
+    Line,
+    Sorting,
+    arranged,
+    cut,
+    fitted,
+    line,
+    needed,
+    number,
+    sparkline,
+    update,
+    wide,
+    word,
+)
 
 A, B, C = (
     line(key, (key, word(key)), (str(rtt or "?"), number(rtt)))
@@ -64,7 +79,22 @@ def test_the_widest_column_gives_way_until_all_fit_and_none_becomes_unreadable()
     columns = (Column("NODE"), Column("RULE"), Column("UNSEEN"))
     lines = [line("a", ("a" * 10, word("a")), ("r" * 50, word("r")), ("x" * 90, word("x")))]
 
-    assert limits(columns, lines, [0, 1], 80) == {}
-    assert limits(columns, lines, [0, 1], 40) == {1: 26}
-    assert limits(columns, lines, [0, 1], 5) == {0: 8, 1: 8}
-    assert limits(columns, [], [0], 80) == {}
+    needs = needed(columns, lines, [0, 1])
+
+    assert needs == {0: 10, 1: 50}
+    assert fitted(columns, needs, 80) == needs
+    assert fitted(columns, needs, 40) == {0: 10, 1: 26}
+    assert fitted(columns, needs, 5) == {0: 8, 1: 8}
+    assert needed(columns, [], [0]) == {0: 4}
+
+
+def test_a_figure_is_never_cut() -> None:
+    columns = (Column("NODE"), Column("TX", figures=True))
+
+    assert fitted(columns, {0: 10, 1: 30}, 42) == {0: 8, 1: 30}
+    assert fitted(columns, {1: 30}, 10) == {1: 30}
+
+
+def test_what_takes_two_characters_of_a_terminal_counts_as_two() -> None:
+    assert wide("日本") == 4
+    assert [cut("日本語", room) for room in (6, 5, 4, 2)] == ["日本語", "日本…", "日 …", " …"]

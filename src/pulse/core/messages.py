@@ -347,6 +347,8 @@ def decode_answer(data: bytes) -> bytes:
 
 def printable(text: str) -> str:
     """`text` without characters that could move a terminal's cursor."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 

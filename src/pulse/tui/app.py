@@ -4,10 +4,11 @@ Invariant: the node is asked in a thread, one question at a time, and what is dr
 follows its events: what happens is looked at when it happens, and only figures that move all the time are asked for.
 """
 
+import gc
 import threading
 import time
 from pathlib import Path
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final
 
 from rich.text import Text
 from textual import on, work
@@ -16,7 +17,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.events import Resize
 from textual.widgets import DataTable, Input, Static
-from textual.widgets.data_table import ColumnKey
 from textual.worker import Worker, get_current_worker
 
 from pulse.client import connect
@@ -24,12 +24,13 @@ from pulse.core.messages import printable
 from pulse.errors import PulseError
 from pulse.schemas.scribe import MeshState
 from pulse.tui import commands
+from pulse.tui.grid import Grid
 from pulse.tui.help import HELP
-from pulse.tui.model import Line, Sorting, arranged, cut, limits, update
+from pulse.tui.model import Line, Sorting, arranged, cut
 from pulse.tui.pane import Pane
-from pulse.tui.rates import Rates
 from pulse.tui.reasons import described
-from pulse.tui.views import TABLES, Memory, Table
+from pulse.tui.table import Memory, Table
+from pulse.tui.tables import TABLES
 
 STIRRED: Final = 1.0
 """Seconds between two looks, at least, however much happens."""
@@ -42,6 +43,9 @@ PAUSE: Final = 0.2
 
 SHARE: Final = 10.0
 """A look is followed by a pause of so many times the processor time it took, drawing included."""
+
+GARBAGE: Final = 200_000
+"""Objects made until dead cycles are looked for: a look at thousands of nodes makes tens of thousands, and no cycle."""
 
 FILTER: Final = "filter"
 COMMAND: Final = "command"
@@ -80,17 +84,15 @@ class TopApp(App[None]):
         """Of the line at the bottom."""
         self.asked: commands.Command | None = None
         """What waits for a yes."""
-        self._memory = Memory(Rates(), Rates())
+        self._memory = Memory()
         self._places: list[int] = []
         """Columns of the table that the screen has room for."""
         self._room = 0
         """Characters of a line of the screen."""
-        self._limits: dict[int, int] = {}
         self._stirred, self._ended = threading.Event(), threading.Event()
         self._missing = False
         """The last look failed, and the line under the table says why."""
         self._lines: list[Line] = []
-        self._shown: list[Line] = []
 
     # Drawing
 
@@ -100,12 +102,13 @@ class TopApp(App[None]):
             yield Static(id="sentence")
             yield Static(id="node")
         yield Static(id="views")
-        yield DataTable[Text](id="table", cursor_type="row", zebra_stripes=False)
+        yield Grid("table")
         yield Static(id="note")
         yield Input(id="line", select_on_focus=False)
 
     def on_mount(self) -> None:
         """Begin to look."""
+        gc.set_threshold(GARBAGE)
         self.query_one("#line", Input).display = False
         self._room = self.size.width
         self._change(self.table)
@@ -133,12 +136,8 @@ class TopApp(App[None]):
 
     def _lay_out(self) -> None:
         """An empty table with as many columns as fit."""
-        self._places, self._shown = self._fitting(self._room), []
-        grid = self._grid
-        grid.clear(columns=True)
-        for place in self._places:
-            column = self.table.columns[place]
-            grid.add_column(Text(column.title, justify="right" if column.right else "left"), key=str(place))
+        self._places = self._fitting(self._room)
+        self._grid.lay_out(self.table.columns, self._places)
 
     def _fitting(self, room: int) -> list[int]:
         return [place for place, column in enumerate(self.table.columns) if column.wide <= room]
@@ -151,40 +150,11 @@ class TopApp(App[None]):
 
     def _draw(self) -> None:
         """Bring the table to what is wanted of the lines there are."""
-        wanted = arranged(self._lines, self.wanted, self.sorting)
-        change, self._shown = update(self._shown, wanted), wanted
-        grid = self._grid
-        if not change.anew:
-            there = {*self._places}
-            for key, place, text in change.cells:
-                if place in there:
-                    cell = self._cell(place, text)
-                    # Measuring a column again costs a look at each of its cells.
-                    grows = cell.cell_len > grid.columns[ColumnKey(str(place))].content_width
-                    grid.update_cell(key, str(place), cell, update_width=grows)
-            return
-        at = self._under_cursor()
-        place = grid.cursor_row
-        self._limits = limits(self.table.columns, wanted, self._places, self._room - BORDER)
-        grid.clear()
-        for each in wanted:
-            grid.add_row(*(self._cell(number, each.cells[number]) for number in self._places), key=each.key)
-        kept = next((number for number, each in enumerate(wanted) if each.key == at), min(place, len(wanted) - 1))
-        grid.move_cursor(row=max(kept, 0))
-
-    def _cell(self, place: int, text: str) -> Text:
-        side: Literal["left", "right"] = "right" if self.table.columns[place].right else "left"
-        return Text(cut(text, self._limits.get(place, len(text))), justify=side, no_wrap=True)
-
-    def _under_cursor(self) -> str:
-        grid = self._grid
-        if not grid.is_valid_row_index(grid.cursor_row):
-            return ""
-        return str(grid.coordinate_to_cell_key(grid.cursor_coordinate).row_key.value)
+        self._grid.draw(arranged(self._lines, self.wanted, self.sorting), self._room - BORDER)
 
     @property
-    def _grid(self) -> DataTable[Text]:
-        return self.query_one("#table", DataTable)
+    def _grid(self) -> Grid:
+        return self.query_one("#table", Grid)
 
     def _say(self, text: str, *, failed: bool = False) -> None:
         """One line under the table."""
@@ -299,7 +269,7 @@ class TopApp(App[None]):
 
     def action_write(self, key: str) -> None:
         """Write the command of a key, to be finished and entered."""
-        chosen = next((each for each in self._shown if each.key == self._under_cursor()), None)
+        chosen = self._grid.chosen
         text = commands.written(key, chosen.cells if chosen else (), self.table.name)
         if text:
             self.action_type(COMMAND, text)
@@ -331,7 +301,7 @@ class TopApp(App[None]):
 
     def action_describe(self) -> None:
         """All there is to say of the line under the cursor."""
-        chosen = next((each for each in self._shown if each.key == self._under_cursor()), None)
+        chosen = self._grid.chosen
         if chosen is not None:
             pane = Pane(chosen.cells[0], "asking …")
             self.push_screen(pane)

@@ -3,9 +3,11 @@
 Invariant: everything here is text that is safe to draw: names and tags come from other machines.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from rich.cells import cell_len, set_cell_size
 
 from pulse.core.messages import printable
 
@@ -28,7 +30,8 @@ class Column:
     """One column of a table."""
 
     title: str
-    right: bool = False
+    figures: bool = False
+    """Stands to the right, and is shown whole: a figure that is cut is another one."""
     wide: int = 0
     """Characters of a screen that has room for it."""
 
@@ -107,20 +110,30 @@ def update(shown: Sequence[Line], wanted: Sequence[Line]) -> Update:
     return Update(False, cells)
 
 
-def limits(columns: Sequence[Column], lines: Sequence[Line], places: Sequence[int], room: int) -> dict[int, int]:
-    """Characters of those shown columns that have less than they need: the widest gives way until all fit in `room`."""
-    needed = {place: max([len(columns[place].title), *(len(each.cells[place]) for each in lines)]) for place in places}
-    found = dict(needed)
+def needed(columns: Sequence[Column], lines: Sequence[Line], places: Sequence[int]) -> dict[int, int]:
+    """Characters that each shown column needs for all that stands in it."""
+    return {place: max([len(columns[place].title), *(wide(each.cells[place]) for each in lines)]) for place in places}
+
+
+def fitted(columns: Sequence[Column], needs: Mapping[int, int], room: int) -> dict[int, int]:
+    """Characters that each column has: the widest one of words gives way until all fit in `room`."""
+    found = dict(needs)
+    words = [place for place in found if not columns[place].figures]
     over = sum(found.values()) + GAP * len(found) - room
-    while over > 0 and found[widest := max(found, key=found.__getitem__)] > SHORTEST:
+    while over > 0 and words and found[widest := max(words, key=found.__getitem__)] > SHORTEST:
         found[widest] -= 1
         over -= 1
-    return {place: wide for place, wide in found.items() if wide < needed[place]}
+    return found
+
+
+def wide(text: str) -> int:
+    """Characters of the terminal that a text takes: some scripts take two each."""
+    return len(text) if text.isascii() else cell_len(text)
 
 
 def cut(text: str, room: int) -> str:
     """The text, or as much of it as there is room for, with an ellipsis."""
-    return text if len(text) <= room else f"{text[: max(room - 1, 0)]}\N{HORIZONTAL ELLIPSIS}"
+    return text if wide(text) <= room else f"{set_cell_size(text, max(room - 1, 0))}\N{HORIZONTAL ELLIPSIS}"
 
 
 def sparkline(values: Sequence[float]) -> str:

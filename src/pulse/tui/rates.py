@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-KEPT: Final = 12
+KEPT: Final = 8
 """Values of one counter."""
 
 

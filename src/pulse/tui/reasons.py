@@ -14,12 +14,16 @@ from pulse.tui.model import Line
 
 def described(data_dir: Path | None, view: str, titles: Sequence[str], chosen: Line) -> str:
     """The text of the details; asks the node, and says so if that fails."""
+    of_node = view in ("nodes", "paths")
     wide = max(map(len, titles))
-    told = [f"{title.lower().ljust(wide)}  {cell}" for title, cell in zip(titles, chosen.cells, strict=True)]
-    if view not in ("nodes", "paths"):
+    told = [
+        f"{title.lower().ljust(wide)}  {cell}"
+        for title, cell in zip(titles, chosen.cells, strict=True)
+        if not (of_node and title == "ID")
+    ]
+    if not of_node:
         return "\n".join(told)
-    told.append(f"{'id'.ljust(wide)}  {chosen.key}")
-    return "\n".join([*told, "", *_reason(data_dir, chosen.key)])
+    return "\n".join([*told, f"id  {chosen.key}", "", *_reason(data_dir, chosen.key)])
 
 
 def _reason(data_dir: Path | None, node: str) -> list[str]:

@@ -44,6 +44,17 @@ def test_unit_user_and_settings_are_written_and_the_next_steps_told(shell: Shell
     assert (checked.code, checked.err) == (0, "")
 
 
+def test_its_user_may_tell_resolved_which_names_it_answers_and_nothing_more(shell: Shell, image: Path) -> None:
+    """By hand with the real polkitd; here that the rule says so of the settings that a node makes."""
+    install(shell, image)
+    rule = (image / service.RULE).read_text()
+    assert rule == (ROOT / "deploy" / "50-pulse.rules").read_text()
+    assert 'subject.user == "pulse"' in rule
+
+    install(shell, image, "--uninstall")
+    assert not (image / service.RULE).exists()
+
+
 def test_twice_changes_nothing_and_settings_of_a_person_stay(shell: Shell, image: Path) -> None:
     install(shell, image)
     (image / service.CONFIG).write_text("# mine\n")

@@ -87,6 +87,8 @@ def test_names_under_pulse_go_to_the_node_and_all_others_where_they_went(home: H
         assert f"a.pulse: {home.near}" in home.machine.resolvectl("query", "-4", "a.pulse")
         assert [home.resolves(name) for name in ("db.a.pulse", "example.com")] == [home.near, FAR]
         assert home.resolves("nobody.pulse") == ""
+    for address in (home.near, home.node.v6):
+        assert f"{address}: a.pulse" in home.machine.resolvectl("query", address)
     assert home.machine.pulse("setup", "dns").stdout == said
     assert {name.rpartition(".")[2] for name in asked} == {"pulse"}
     assert set(home.far.asked) == {"example.com"}

@@ -60,7 +60,7 @@ async def test_systemd_resolved_is_told_of_the_nearest_server(tmp_path: Path, ro
     programs("resolvectl", f'[ "$1" = --version ] && echo "systemd 252 (252.38)" && exit; echo "$*" >> {said}')
     with running(root):
         found, server = await resolver.found((NEAR, INSIDE), root)
-        await found.apply("lo", server)
+        await found.apply("lo", server, ("100.10.in-addr.arpa",))
         await found.revert("lo")
         await found.revert("nothing0")
 
@@ -69,7 +69,7 @@ async def test_systemd_resolved_is_told_of_the_nearest_server(tmp_path: Path, ro
         "default-route lo no",
         "dnssec lo no",
         "dnsovertls lo no",
-        "domain lo ~pulse",
+        "domain lo ~pulse ~100.10.in-addr.arpa",
         "dns lo 127.0.0.1:5353",
         "revert lo",
     ]

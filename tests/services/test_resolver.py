@@ -40,9 +40,9 @@ class Machine:
     def standing(self, device: str) -> Standing | None:
         return (self.life,) if device in self.told else None
 
-    async def apply(self, device: str, server: str) -> None:
+    async def apply(self, device: str, server: str, reverse: Sequence[str] = ()) -> None:
         assert undo.load(self.data_dir)[0] == [LEFT]
-        self.words.append(f"apply {device} {server}")
+        self.words.append(" ".join(("apply", device, server, *reverse)))
         if self.refusal:
             raise SystemRefused(self.refusal)
         self.told[device] = server
@@ -137,6 +137,24 @@ async def test_it_is_told_again_when_it_forgot_and_when_it_comes_late(machine: M
             machine.life, machine.told = machine.life + 1, {}
             await machine.wait({"pulse0": SERVER})
         assert (await here.state()).problem == ""
+
+
+async def test_it_is_told_again_once_more_addresses_are_those_of_the_mesh(machine: Machine) -> None:
+    choice.save(machine.data_dir, wanted=True)
+    zones: tuple[str, ...] = ("7.f.ip6.arpa",)
+    made = service(machine)
+    made.reverse = lambda: zones
+    async with running(made):
+        await machine.wait({"pulse0": SERVER})
+        machine.changed.clear()
+        zones = ("100.10.in-addr.arpa", *zones)
+        async with asyncio.timeout(30):
+            await machine.changed.wait()
+        await asyncio.sleep(0.05)
+
+    told = f"apply pulse0 {SERVER} "
+    assert machine.words[0] == f"{told}7.f.ip6.arpa"
+    assert machine.words[1:] == [f"{told}100.10.in-addr.arpa 7.f.ip6.arpa", "revert pulse0"]
 
 
 async def test_an_interface_that_is_not_up_is_waited_for(machine: Machine) -> None:

@@ -17,8 +17,10 @@ from pulse.core.effects import TablesChanged
 from pulse.core.hosts import known_names
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
+from pulse.core.network.directory import reverse_zones
 from pulse.core.network.edits import Edits
 from pulse.core.network.netconfig import SignedConfig
+from pulse.core.trust.identity import mesh_prefix
 from pulse.errors import ConfigError
 from pulse.services.dns import Answers, DnsService, DnsSockets
 from pulse.services.exitnode import ExitNodeService
@@ -111,11 +113,17 @@ def uses(
     return Uses(
         _dns(doors.dns, mesh) if doors.dns else None,
         ZonesService(mesh.statements, mesh.members, edit),
-        ResolverService(config.data_dir, servers, tun),
+        ResolverService(config.data_dir, servers, tun, reverse=lambda: _reverse(mesh)),
         RoutesService(mesh, edit),
         exits,
         exit_node,
     )
+
+
+def _reverse(mesh: Mesh) -> tuple[str, ...]:
+    """The zones of all mesh addresses that are known to be such."""
+    v4 = mesh.statements.mesh_cidr()
+    return (*(reverse_zones(v4) if v4 else ()), *reverse_zones(mesh_prefix(mesh.me.network)))
 
 
 def name_servers(config: NodeConfig, v4: str) -> tuple[str, ...]:

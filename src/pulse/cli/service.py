@@ -20,6 +20,7 @@ from pulse.errors import Refused, SystemRefused
 
 UNIT: Final = "etc/systemd/system/pulse.service"
 USER: Final = "etc/sysusers.d/pulse.conf"
+RULE: Final = "etc/polkit-1/rules.d/50-pulse.rules"
 CONFIG: Final = "etc/pulse-mesh/config.toml"
 RUNS: Final = "run/systemd/system"
 """There if systemd manages the machine (sd_booted(3))."""
@@ -28,6 +29,15 @@ HOMES: Final = ("/home/", "/root/", "/run/user/")
 """Where the service's user cannot read (ProtectHome)."""
 
 USER_TEXT: Final = 'g pulse -\nu pulse - "pulse, an encrypted mesh network" /var/lib/pulse\n'
+
+RULE_TEXT: Final = """\
+// The node tells systemd-resolved which names it answers (pulse setup dns): docs/howto/dns.md.
+polkit.addRule(function (action, subject) {
+    var settings = ["set-dns-servers", "set-domains", "set-default-route", "set-dns-over-tls", "set-dnssec", "revert"];
+    var asked = action.id.split("org.freedesktop.resolve1.");
+    if (subject.user == "pulse" && asked.length == 2 && settings.indexOf(asked[1]) >= 0) return polkit.Result.YES;
+});
+"""
 
 CONFIG_TEXT: Final = """\
 # Settings of the node that runs as a service; check them: pulse config check. Read again: systemctl reload pulse
@@ -152,7 +162,7 @@ Settings stay in /etc/pulse-mesh, state in /var/lib/pulse. Without them this mac
 
 def _installed(place: Path) -> bool:
     """Write what is not there or is another text of ours; True if anything was."""
-    wanted = ((UNIT, unit(_command()), 0o644), (USER, USER_TEXT, 0o644))
+    wanted = ((UNIT, unit(_command()), 0o644), (USER, USER_TEXT, 0o644), (RULE, RULE_TEXT, 0o644))
     changed = [_written(place / path, text, mode) for path, text, mode in wanted]
     config = place / CONFIG
     if not config.exists():
@@ -182,7 +192,7 @@ def _close(settings: Path) -> None:
 def _removed(place: Path) -> bool:
     if place == Path("/") and (place / RUNS).is_dir():
         _run("systemctl", "disable", "--now", "pulse")
-    there = [place / path for path in (UNIT, USER) if (place / path).exists()]
+    there = [place / path for path in (UNIT, USER, RULE) if (place / path).exists()]
     for path in there:
         path.unlink()
         tick(f"removed {path}")

@@ -57,8 +57,11 @@ class Resolver(Protocol):
         """What `apply` would have to be done again for if it changed, told without asking it; None: it is not done."""
         ...
 
-    async def apply(self, device: str, server: str) -> None:
-        """Ask `server`, host:port, for names under .pulse, as long as `device` is there. Raises SystemRefused."""
+    async def apply(self, device: str, server: str, reverse: Sequence[str] = ()) -> None:
+        """Ask `server`, host:port, for names under .pulse, as long as `device` is there. Raises SystemRefused.
+
+        So are those of addresses, in the zones `reverse`, by a resolver that can be told of them.
+        """
         ...
 
     async def revert(self, device: str) -> None:
@@ -107,14 +110,14 @@ class Resolved:
         life = _identity(self._run / "io.systemd.Resolve")
         return (index, *life, *_identity(self._run / "netif" / str(index))) if index and life else None
 
-    async def apply(self, device: str, server: str) -> None:
+    async def apply(self, device: str, server: str, reverse: Sequence[str] = ()) -> None:
         """The server comes last: before its limits, it would be asked everything. Raises SystemRefused."""
         await self._check_version(server)
         for command in (
             ("default-route", device, "no"),
             ("dnssec", device, "no"),
             ("dnsovertls", device, "no"),
-            ("domain", device, f"~{DOMAIN}"),
+            ("domain", device, *(f"~{each}" for each in (DOMAIN, *reverse))),
             ("dns", device, server),
         ):
             await self._ask(*command)
@@ -132,7 +135,8 @@ class Resolved:
                 raise
             raise SystemRefused(
                 f"systemd-resolved takes no settings from the user of this node (uid {os.geteuid()}).\n"
-                "Run the node as root, or allow it by a rule of polkit (docs/howto/dns.md has it). "
+                "Allow it by the rule of polkit that pulse install-service writes for its user (docs/howto/dns.md has "
+                "it), or run the node as root. "
                 "Or for the whole machine: sudo pulse setup dns --global"
             ) from error
 
@@ -183,8 +187,11 @@ class Openresolv:
         index, record = _index(device), _identity(self._record / device)
         return (index, *record) if index and record else None
 
-    async def apply(self, device: str, server: str) -> None:
-        """A private record: its server is for its domain alone. Raises SystemRefused."""
+    async def apply(self, device: str, server: str, reverse: Sequence[str] = ()) -> None:  # noqa: ARG002
+        """A private record: its server is for its domain alone. Raises SystemRefused.
+
+        Reverse zones would be domains that programs search names in, too, so it is told of none.
+        """
         host, port = addresses.split(server)
         named = host if port == DNS_PORT else f"{host}{self._separator()}{port}"
         await run("resolvconf", "-p", "-a", device, said=f"domain {DOMAIN}\nnameserver {named}\n")

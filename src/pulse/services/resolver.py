@@ -44,6 +44,8 @@ class ResolverService:
     device: Device | None
     find: Callable[[Sequence[str]], Awaitable[tuple[Resolver, str]]] = system.found
     named: Callable[[str], Resolver | None] = system.named
+    reverse: Callable[[], Sequence[str]] = tuple
+    """The zones of mesh addresses; more once the network config has come."""
     problem: str = field(default="", init=False)
     """Why the resolver is not told just now, though a person wants it; empty if it is."""
     _turned: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -52,6 +54,8 @@ class ResolverService:
     _server: str = field(default="", init=False)
     """Which of the servers it was told of."""
     _standing: Standing | None = field(default=None, init=False)
+    _zones: Sequence[str] = field(default=(), init=False)
+    """Which reverse zones it was told of."""
     _swept: bool = field(default=False, init=False)
     _one: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     """Requests and looks take turns."""
@@ -128,7 +132,8 @@ class ResolverService:
         async with self._one:
             if not self._turned.is_set() or (self.device and self.device.problem):
                 return False
-            if self._told and self._told.standing(self._place) == self._standing:
+            stands = self._told and self._told.standing(self._place) == self._standing
+            if stands and self.reverse() == self._zones:
                 return False
             try:
                 await self._tell()
@@ -141,9 +146,9 @@ class ResolverService:
         found, server = await self.find(self.servers)
         self._check_device()
         undo.add(self.data_dir, Undo(found.name, self._place))
-        self._told, self._server, self._standing = found, server, None
+        self._told, self._server, self._standing, self._zones = found, server, None, self.reverse()
         try:
-            await found.apply(self._place, server)
+            await found.apply(self._place, server, self._zones)
         except PulseError:
             await self._revert_quietly()
             raise

@@ -1,12 +1,13 @@
 """What names say: nodes by name, id and address, what they announce, and zone records among them."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 import pytest
 
 from pulse.core.network import directory
-from pulse.core.network.directory import Directory, Host, Offer
+from pulse.core.network.directory import Directory, Host, Offer, reverse_zones
 from pulse.core.network.zones import ALIKE_LIMIT, ZoneRecord
 from pulse.core.types import NodeId
 
@@ -171,3 +172,27 @@ def test_nothing_leads_to_a_hidden_node() -> None:
 
 def test_records_of_later_releases_are_left_out() -> None:
     assert said(known(ZoneRecord("mail.pulse", "MX", "10 vm-01.pulse")), "mail.pulse") is None
+
+
+@pytest.mark.parametrize(
+    ("network", "zones", "first"),
+    [
+        ("10.0.0.0/8", 1, "10.in-addr.arpa"),
+        ("10.100.0.0/16", 1, "100.10.in-addr.arpa"),
+        ("10.100.16.0/20", 16, "16.100.10.in-addr.arpa"),
+        ("10.100.7.8/29", 8, "8.7.100.10.in-addr.arpa"),
+        ("fd7a:91c2:33::/48", 1, "3.3.0.0.2.c.1.9.a.7.d.f.ip6.arpa"),
+        ("fd7a::/47", 2, "0.0.0.0.0.0.0.0.a.7.d.f.ip6.arpa"),
+    ],
+)
+def test_the_reverse_zones_of_a_network_are_those_it_answers_for(network: str, zones: int, first: str) -> None:
+    of = ip_network(network)
+    found = reverse_zones(of)
+    assert (len(found), found[0]) == (zones, first)
+
+    at = replace(known(), v4=of) if isinstance(of, IPv4Network) else replace(known(), v6=of)
+    for each in found:
+        name = tuple(each.split("."))
+        assert at.apex(name) == name
+    for address in (of[0], of[of.num_addresses // 2 + 1], of[-1]):
+        assert sum(f".{address.reverse_pointer}".endswith(f".{each}") for each in found) == 1

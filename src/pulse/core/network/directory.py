@@ -172,6 +172,17 @@ def made(
     )
 
 
+def reverse_zones(network: IPv4Network | IPv6Network) -> tuple[str, ...]:
+    """The zones of its addresses, as few as hold no others: `100.10.in-addr.arpa`, or 16 of them for a /20."""
+    bits = 8 if network.version == 4 else 4
+    whole = network.prefixlen + -network.prefixlen % bits
+    # Of a reverse name the zone is what stands behind the digits that differ in it.
+    differing = (network.max_prefixlen - whole) // bits
+    return tuple(
+        each.network_address.reverse_pointer.split(".", differing)[-1] for each in network.subnets(new_prefix=whole)
+    )
+
+
 def _unambiguous(hosts: Iterable[Host]) -> dict[str, Host]:
     found: dict[str, list[Host]] = {}
     for host in hosts:

@@ -142,6 +142,6 @@ def _attached(browser: Page) -> Page:
     targets = browser.call("Target.getTargets")["targetInfos"]
     target = next(each["targetId"] for each in targets if each["type"] == "page")
     browser.session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-    for domain in ("Page", "Runtime", "Log"):
+    for domain in ("Page", "Runtime", "Log", "Accessibility"):
         browser.call(f"{domain}.enable")
     return browser

@@ -7,6 +7,7 @@ import pytest
 from pulse.client import Client
 from pulse.errors import NotFound
 from pulse.schemas.apikeys import ApiKeyRequest
+from tests.api.doors import doors
 from tests.api.fake_control import KEY, FakeControl
 from tests.api.http import say
 
@@ -32,3 +33,11 @@ def test_an_unknown_key_is_told_whatever_was_typed(place: Path, control: FakeCon
 def test_bodies_are_strict(place: Path, control: FakeControl, body: bytes) -> None:
     assert say(place, f"POST /api/keys HTTP/1.1\n{JSON}", body)[0] == 400
     assert not control.asked
+
+
+def test_who_shows_a_key_is_told_what_it_is_good_for(place: Path) -> None:
+    with doors(place.parent) as node:
+        told = {role: node.ask(role, "GET /api/key HTTP/1.1") for role in (*node.keys, "local")}
+
+    assert [told[role][2]["scope"] for role in ("read", "write", "local")] == ["read", "write", "all"]
+    assert [told[role][0] for role in ("revoked", "nobody")] == [401, 401]

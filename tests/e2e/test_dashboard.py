@@ -4,6 +4,7 @@ Invariant: the tests run in their order, in one browser, on one mesh.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,11 +22,14 @@ from pulse.schemas.apikeys import ApiKeyRequest, KeyScope
 from pulse.schemas.dns import RecordRequest
 from pulse.schemas.policy import RuleRequest
 from pulse.schemas.tokens import TokenInfo
+from tests import accessible
 from tests.chromium import Page, browsing
 from tests.e2e.mesh import PATIENCE, Mesh, bring_up_mesh
 from tests.namespace import require_root
 
 URL: Final = "http://127.0.0.1:8080/"
+REFUSED: Final = re.compile("40[139]")
+"""What a browser writes down of each refusal that a test asked for."""
 NOTE: Final = "<img src=x onerror=hit=1><script>hit=2</script>"
 
 
@@ -82,7 +86,7 @@ def seen() -> Iterator[Seen]:
         with browsing(wrapped=lab["a"].inside) as page:
             page.open(URL)
             yield Seen(mesh, page)
-            assert [each for each in page.said if "401" not in each and "403" not in each] == []
+            assert [each for each in page.said if not REFUSED.search(each)] == []
         assert mesh.errors == []
 
 
@@ -92,6 +96,8 @@ def test_a_key_that_is_none_is_refused_in_words(seen: Seen) -> None:
         seen.page.wait_text(words)
         assert seen.page.run("sessionStorage.length") == 0
     assert "10.100." not in seen.page.text
+    assert accessible.nameless(seen.page) == []
+    assert [*accessible.faint(seen.page, "light"), *accessible.faint(seen.page, "dark")] == []
 
 
 def test_the_mesh_is_shown_with_why_a_node_is_reached_so(seen: Seen) -> None:
@@ -105,6 +111,10 @@ def test_the_mesh_is_shown_with_why_a_node_is_reached_so(seen: Seen) -> None:
     page.wait_text("b is reached directly by quic")
     assert page.run("document.querySelectorAll('.graph canvas').length") == 2
     assert page.run("localStorage.length + document.cookie.length") == 0
+
+
+def test_a_key_that_reads_sees_no_way_to_change_names_and_tags(seen: Seen) -> None:
+    assert seen.page.run("document.querySelectorAll('.details form, .details .take').length") == 0
 
 
 def test_a_flow_is_explained_by_the_rules_there_are(seen: Seen) -> None:
@@ -161,6 +171,72 @@ def test_one_that_writes_makes_a_token_and_ends_it_once_it_is_confirmed(seen: Se
     page.click("#confirm-yes")
     page.wait(f"!document.querySelector({json.dumps(end)})")
     assert seen.named("cam-7").state == "revoked"
+
+
+def test_names_and_tags_are_changed_where_they_are_shown(seen: Seen) -> None:
+    page = seen.page
+    with seen.asked() as client:
+        node = next(each for each in client.status().peers if each.name == "told-live")
+    page.run(f"location.hash = 'mesh/{node.id}'")
+    page.type("#naming-name", "db-server")
+    page.click(".naming form button")
+    page.wait_text("It is called db-server now.")
+    page.type("#naming-tag", "prod")
+    page.click("#naming-tag + button")
+    page.wait_text("It has the tag prod now.")
+    page.click("button[aria-label='Take tag db away']")
+    page.wait_text("The tag db is taken away.")
+    with seen.asked() as client:
+        found = next(each for each in client.status().peers if each.id == node.id)
+    assert (found.name, found.tags) == ("db-server", ["prod"])
+
+
+def test_what_the_scribe_refuses_stands_under_its_field(seen: Seen) -> None:
+    page = seen.page
+    for field, text, words in (("name", "a", "is the name of"), ("tag", "no tag", "tag")):
+        page.type(f"#naming-{field}", text)
+        page.click(f"#naming-{field} + button")
+        page.wait(f"document.querySelector('#naming-{field}-problem').textContent.includes({words!r})")
+        assert page.run(f"document.querySelector('#naming-{field}').getAttribute('aria-invalid')") == "true"
+
+
+def test_a_name_that_somebody_else_changed_meanwhile_is_not_written_over_unseen(seen: Seen) -> None:
+    page = seen.page
+    page.type("#naming-name", "mine")
+    with seen.asked() as client:
+        client.set_name("db-server", "theirs")
+    page.click(".naming form button")
+    page.wait_text("It was db-server when you began and is theirs now.")
+    page.click(".naming form button")
+    page.wait_text("It is called mine now.")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_view_can_be_heard_read_and_gone_through_by_keyboard(seen: Seen, theme: str) -> None:
+    page = seen.page
+    details = f"mesh/{seen.mesh['b'].status().node.id}"
+    for place in ("mesh", details, "policy", "tokens", "routes", "dns", "events", "traffic"):
+        view = place.partition("/")[0]
+        page.run(f"location.hash = '#{place}'")
+        page.wait(f"document.querySelector('#tab-{view}').hasAttribute('aria-current')")
+        assert accessible.nameless(page) == []
+        assert "status" in accessible.announced(page)
+        assert accessible.faint(page, theme) == [], place
+        reached = [*accessible.tabbed(page, ".skip")]
+        assert any(f"tab-{view}" in each for each in reached)
+        assert accessible.out_of_order(page) == 0
+
+
+def test_the_graph_is_told_as_a_list_too(seen: Seen) -> None:
+    page = seen.page
+    page.run("location.hash = '#mesh'")
+    page.wait("Boolean(document.querySelector('.graph canvas'))")
+    page.wait_text("mine")
+    told = accessible.nodes(page)
+    (graph,) = [each for each in told if accessible.role(each) == "application"]
+    assert "The list below has the same" in str(graph["description"]["value"])
+    listed = {accessible.name(each) for each in told if accessible.role(each) == "button"}
+    assert {each.name for each in seen.mesh["a"].status().peers} <= listed
 
 
 def test_a_key_that_is_revoked_is_shown_the_door(seen: Seen) -> None:

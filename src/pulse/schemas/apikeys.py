@@ -26,6 +26,12 @@ class ApiKeyInfo(View, frozen=True):
     created: float
 
 
+class ApiKeyInUse(View, frozen=True):
+    """What the key is good for with which this was asked; `all` on the control socket, which takes none."""
+
+    scope: Literal["read", "write", "all"]
+
+
 class ApiKeyCreated(View, frozen=True):
     """A new key; it is shown this once."""
 

@@ -27,6 +27,7 @@ export class Api {
 
   get = (path) => this.#ask("GET", path);
   post = (path, body) => this.#ask("POST", path, body);
+  put = (path, body) => this.#ask("PUT", path, body);
   remove = (path, body) => this.#ask("DELETE", path, body);
 
   async #ask(method, path, body) {

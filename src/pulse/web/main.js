@@ -23,7 +23,9 @@ const SHARE = 20; // Looking costs the node time: a look that took long is follo
 let session = null;
 
 class Session {
-  constructor(key) {
+  /** `writes`: the key may change things. */
+  constructor(key, writes) {
+    this.writes = writes;
     this.ended = new AbortController();
     this.api = new Api(key, () => signOut("This key is good no more: it was revoked. Sign in with another one."));
     this.flows = new Flows();
@@ -106,8 +108,9 @@ function trouble(text) {
 
 async function signIn(key) {
   say(byId("key-error"), "");
+  let good;
   try {
-    await new Api(key).get("/api/id");
+    good = await new Api(key).get("/api/key");
   } catch (error) {
     const unknown = error.status === 401 && key.startsWith("plk_");
     return showDoor(unknown ? "This node knows no such key: it is mistyped, was revoked, or belongs to another node. See them there: pulse api-key list" : error.message);
@@ -115,7 +118,7 @@ async function signIn(key) {
   keep(key);
   byId("door").hidden = true;
   byId("app").hidden = false;
-  session = new Session(key);
+  session = new Session(key, good.scope === "write");
   session.start();
   byId("main").focus({ preventScroll: true });
   return undefined;

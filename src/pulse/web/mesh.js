@@ -4,6 +4,7 @@ import { chip, el, facts, problemLine, say, worded } from "./dom.js";
 import { bytes, ms, percent, seen, short, until } from "./format.js";
 import { MeshGraph } from "./graph.js";
 import { qualityOf, reasonLines, wayOf } from "./model.js";
+import { Naming } from "./naming.js";
 import { Table } from "./table.js";
 
 const LEGEND = [
@@ -13,8 +14,8 @@ const LEGEND = [
 ];
 
 export class MeshView {
-  constructor({ api, go }) {
-    Object.assign(this, { api, go, nodes: [], links: [], picked: "", words: "" });
+  constructor({ api, go, session }) {
+    Object.assign(this, { api, go, writes: session.writes, nodes: [], links: [], picked: "", words: "" });
     this.graph = new MeshGraph((id) => go(`mesh/${id}`));
     this.count = el("p", { class: "muted", role: "status" });
     this.filter = el("input", { type: "search", id: "node-filter", placeholder: "name, id, address, tag, role", oninput: () => this.#list() });
@@ -109,7 +110,8 @@ export class MeshView {
     this.reason = el("div", { class: "reason", "aria-live": "polite" });
     const again = el("button", { type: "button", class: "quiet", onclick: () => this.#ask() }, "Ask again");
     const why = el("section", { "aria-label": "Why" }, el("div", { class: "row" }, el("h3", {}, "Why"), again), this.reason);
-    this.details.replaceChildren(el("div", { class: "row" }, this.title, close), ...(node?.me ? [] : [why]), this.about);
+    this.naming = this.writes ? new Naming(this.api) : null;
+    this.details.replaceChildren(el("div", { class: "row" }, this.title, close), ...(node?.me ? [] : [why]), this.about, ...(this.naming ? [this.naming.element] : []));
     this.#facts();
     this.details.focus({ preventScroll: innerWidth > 900 });
     if (!node?.me) this.#ask();
@@ -120,6 +122,7 @@ export class MeshView {
     const node = this.nodes.find((each) => each.id === this.picked);
     if (!node) return this.about?.replaceChildren(el("p", { class: "empty" }, "This node knows nobody of that id any more."));
     say(this.title, node.name);
+    this.naming?.show(node);
     const text = JSON.stringify([node, this.until]);
     if (this.described === text) return undefined;
     this.described = text;

@@ -15,8 +15,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # Evaluated when a recipe runs: the Rust may have been installed by the one before.
 WITH_RUST := PATH="$(abspath $(VENV))/bin:$$(tools/setup.sh rust-path)"
 
-.PHONY: setup demo test phases e2e compiled unit rust sim-long killpoints fuzz lint lint-python lint-rust bench clean lock \
-	reference picture
+.PHONY: setup wheel deb packages demo test phases e2e compiled unit rust sim-long killpoints fuzz lint lint-python \
+	lint-rust bench clean lock reference picture
 .DELETE_ON_ERROR:
 
 setup: $(DATAPLANE)
@@ -46,6 +46,28 @@ $(STAMPS)/lint: tools/setup.sh $(STAMPS)/build
 	@tools/setup.sh lint
 	@touch $@
 
+$(STAMPS)/packages: requirements-packages.lock tools/setup.sh $(STAMPS)/python
+	@tools/setup.sh packages
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+# Zig links for a libc as old as that of Debian 10 and RHEL 8. Its build has its place beside the one of `make setup`.
+wheel: $(STAMPS)/packages
+	@rm -f dist/*.whl
+	@echo "building a wheel (minutes the first time)"
+	@$(WITH_RUST) MATURIN_PEP517_ARGS="--locked --strip --zig --compatibility manylinux_2_28" $(PY) -m pip wheel \
+		--quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
+
+# For the Python of this machine's Debian, or of another: DEB_PYTHON=3.13.
+deb: wheel setup
+	@rm -f dist/*.deb
+	@PYTHON=$(PY) tools/deb.sh dist/*.whl dist
+
+# Both as people install them: by pip, pipx and uv into environments that have nothing, by apt on a bare Debian.
+packages: deb $(STAMPS)/test
+	$(PY) -m pytest -m packages
+
 demo: setup
 	@$(VENV)/bin/pulse demo
 
@@ -59,7 +81,7 @@ phases: e2e compiled
 	$(PY) -m pytest -m "alone"
 
 unit:
-	$(PY) -m pytest -m "not e2e and not alone" --numprocesses 2 --dist loadfile
+	$(PY) -m pytest -m "not e2e and not alone and not packages" --numprocesses 2 --dist loadfile
 
 rust:
 	$(WITH_RUST) RUST_TEST_THREADS=6 cargo test --locked --quiet --package pulse-dataplane
@@ -128,10 +150,14 @@ reference: setup
 picture: setup
 	PATH="$(abspath $(VENV))/bin:$$PATH" $(PY) tools/picture.py docs/demo.svg pulse demo
 
-# After a change of pyproject.toml: hashes of every release, and no word about where they come from.
+# After a change of pyproject.toml: hashes of every release, and no word about where they come from. What is
+# packaged is what was tested: the other two say the same as the first.
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+AS_LOCKED := sed '/^ *--hash/d; s/ *\\$$//' requirements.lock | $(LOCK) --no-annotate --constraint -
 lock:
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --quiet --output-file requirements.lock
+	$(LOCK) pyproject.toml --group dev --output-file requirements.lock
+	$(AS_LOCKED) pyproject.toml --output-file requirements-run.lock
+	$(AS_LOCKED) --group packages --output-file requirements-packages.lock
 
 clean:
-	rm -rf $(VENV) target $(DATAPLANE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) target dist $(DATAPLANE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Proves that a bare Debian with make and git is enough: `tools/fresh-debian.sh [suite] [make target…]`, as root.
-# Bootstraps the suite (bookworm) from the mirror this machine's apt uses, clones this repository into it and runs the
-# targets (demo) there, in a mount namespace of its own. Invariant: the machine outside is left as it was.
+# Bootstraps the suite (bookworm), clones this repository into it and runs the targets (demo) there, in a mount namespace
+# of its own. Invariant: the machine outside is left as it was.
 set -eu
 suite=${1:-bookworm}
 [ $# -gt 0 ] && shift
@@ -10,25 +10,6 @@ suite=${1:-bookworm}
 root=${FRESH_ROOT:-$(mktemp -d /var/tmp/fresh-debian.XXXXXX)}
 repository=$(cd "$(dirname "$0")/.." && pwd)
 
-mirror() {
-    apt-get indextargets --format '$(SITE) $(RELEASE)' 'Created-By: Packages' 'Label: Debian' | sed -n 's/ .*//p' | head -1
-}
-
-security_mirror() {
-    apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Label: Debian-Security' | head -1
-}
-
-bootstrap() {
-    [ -e "$root/etc/debian_version" ] && return
-    debootstrap --variant=minbase --include=make,git,ca-certificates "$suite" "$root" "$(mirror)"
-    printf 'deb %s %s main\n' "$(mirror)" "$suite" >"$root/etc/apt/sources.list"
-    [ -z "$(security_mirror)" ] ||
-        printf 'deb %s %s-security main\n' "$(security_mirror)" "$suite" >>"$root/etc/apt/sources.list"
-    cp /etc/resolv.conf "$root/etc/resolv.conf"
-    # What makes this machine trust its registries makes the fresh one trust them.
-    cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
-}
-
 checkout() { # the commit, and what is not committed yet, but nothing ignored
     rm -rf "$root/pulse" && mkdir "$root/pulse"
     git -C "$repository" ls-files --cached --others --exclude-standard -z |
@@ -36,7 +17,7 @@ checkout() { # the commit, and what is not committed yet, but nothing ignored
 }
 
 if [ "${FRESH_INSIDE:-}" != yes ]; then
-    bootstrap
+    "$(dirname "$0")/bootstrap.sh" "$suite" "$root" make,git,ca-certificates
     checkout
     FRESH_INSIDE=yes FRESH_ROOT=$root exec unshare --mount --pid --fork --kill-child "$0" "$suite" "$@"
 fi

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts in place what pulse is built, tested and linted with: `tools/setup.sh build|test|lint`.
+# Puts in place what pulse is built, tested and linted with: `tools/setup.sh build|test|packages|lint`.
 # Invariant: asks apt only for what is missing, never removes a package, and without root or apt names what to do.
 set -eu
 
@@ -145,6 +145,14 @@ tests() {
     if has apt-get && has dpkg; then unpack; fi
 }
 
+packages() {
+    for pair in dpkg-deb:dpkg debootstrap:debootstrap; do
+        has "${pair%%:*}" || want "${pair##*:}"
+    done
+    [ -z "$missing" ] || refresh_package_lists
+    install_missing
+}
+
 lint() {
     prefer_versioned_rust
     has cargo-fmt || [ ! -e /usr/share/doc/rustc-web ] || want rustfmt-web
@@ -160,8 +168,9 @@ lint() {
 case "${1:-}" in
 build) build ;;
 test) tests ;;
+packages) packages ;;
 lint) lint ;;
 python) python ;;
 rust-path) prefer_versioned_rust; echo "$PATH" ;;
-*) say "usage: tools/setup.sh build|test|lint|python|rust-path"; exit 2 ;;
+*) say "usage: tools/setup.sh build|test|packages|lint|python|rust-path"; exit 2 ;;
 esac

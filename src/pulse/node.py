@@ -11,11 +11,10 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from random import SystemRandom
 from typing import Protocol
 
-from pulse import clock
+from pulse import clock, release
 from pulse.api.control import Control
 from pulse.assembly import apisockets, member, socksdoor, streaming, underlay, uses
 from pulse.assembly.apisockets import Sockets
@@ -60,7 +59,7 @@ from pulse.store.netconfig import NetworkStore
 
 log = logging.getLogger(__name__)
 
-VERSION = version("pulse-mesh")
+VERSION = release.version()
 
 
 class Service(Protocol):

@@ -88,8 +88,19 @@ def test_a_pulse_that_the_service_could_not_read_is_refused(monkeypatch: pytest.
         service.install_service(root=image)
 
 
-def test_the_unit_in_the_tree_is_the_one_that_is_installed() -> None:
-    assert (ROOT / "deploy" / "pulse.service").read_text() == service.unit("/usr/bin/pulse")
+def test_the_unit_stands_once() -> None:
+    assert (ROOT / "deploy" / "pulse.service").samefile(service.FILES / "pulse.service")
+    assert service.unit("/usr/bin/pulse") == service.text("pulse.service")
+
+
+def test_beside_the_service_of_a_package_there_is_no_second_one(shell: Shell, image: Path) -> None:
+    packaged = image / service.PACKAGED_UNIT
+    packaged.parent.mkdir(parents=True)
+    packaged.touch()
+
+    done = shell.pulse("install-service", "--root", str(image))
+    assert (done.code, "a package brought the service" in done.err) == (3, True), done
+    assert not (image / service.UNIT).exists()
 
 
 @pytest.mark.parametrize("arguments", [["verify"], ["security", "--offline=true", "--threshold=30"]])

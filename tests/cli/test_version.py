@@ -5,6 +5,7 @@ import platform
 
 import pytest
 
+from pulse import release
 from tests.cli.shell import Shell
 
 dataplane = pytest.importorskip("pulse._dataplane", exc_type=ImportError)
@@ -16,8 +17,12 @@ def test_both_halves_tell_their_version(shell: Shell, typed: str) -> None:
 
     assert done.code == 0
     assert f"data plane {dataplane.version()}" in done.out
+    assert f"commit {release.shown(release.commit())}," in done.out
     assert platform.python_version() in done.out
 
 
 def test_json_names_each_half(shell: Shell) -> None:
-    assert set(json.loads(shell.pulse("version", "--json").out)) == {"pulse", "dataplane", "python"}
+    told = json.loads(shell.pulse("version", "--json").out)
+
+    assert set(told) == {"pulse", "commit", "dataplane", "python"}
+    assert told["commit"] == release.commit()

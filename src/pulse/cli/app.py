@@ -26,7 +26,10 @@ GROUPS = {
             "pulse.cli.service:install_service",
             "Run the node as a service of this machine.",
         ),
-        "version": ("pulse.cli.version:version", "Show the version of pulse and of its data plane."),
+        "version": (
+            "pulse.cli.version:version",
+            "Show which pulse this is: version, commit, data plane.",
+        ),
         "completion": ("pulse.cli.completion:completion", "Print what a shell needs to complete commands and flags."),
     },
     "Look": {

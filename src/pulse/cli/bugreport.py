@@ -13,13 +13,13 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 from cyclopts import Parameter
 
+from pulse import release
 from pulse.calls.acls import AclCalls
 from pulse.cli import doctor
 from pulse.cli.detached import LOG_NAME
@@ -92,7 +92,8 @@ def _cleaner(config: NodeConfig, *, addresses: bool) -> Redactor:
 
 def _parts(config: NodeConfig, problem: str, data_dir: Path | None) -> Iterator[tuple[str, str]]:
     """Name and text of each part; what cannot be had says why."""
-    yield "pulse.txt", f"pulse {version('pulse-mesh')}\n{platform.platform()}\nPython {sys.version}\n{problem}\n"
+    which = f"{release.version()} (commit {release.shown(release.commit())})"
+    yield "pulse.txt", f"pulse {which}\n{platform.platform()}\nPython {sys.version}\n{problem}\n"
     found = doctor.diagnose(config, problem, data_dir)
     yield "doctor.json", msgspec.json.format(msgspec.json.encode(doctor.answer(found))).decode()
     yield from _of_node(data_dir)

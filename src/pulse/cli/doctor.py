@@ -4,13 +4,12 @@ Invariant: it works whether a node runs or not; the exit code is 1 if anything i
 """
 
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from pulse import settings
+from pulse import release, settings
 from pulse.cli.options import Config
 from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json
@@ -45,7 +44,7 @@ def diagnose(wanted: NodeConfig, problem: str, data_dir: Path | None) -> Diagnos
     from pulse.examination.look import look
 
     checkup, broken, silence = _asked(data_dir)
-    machine = look(wanted, problem, checkup, silence, version("pulse-mesh"))
+    machine = look(wanted, problem, checkup, silence, release.version())
     if broken:
         machine = replace(machine, journal_problem=broken)
     symptoms = Symptoms(machine, checkup.running if checkup else None)

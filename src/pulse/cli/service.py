@@ -18,6 +18,11 @@ from cyclopts import Parameter
 from pulse.cli.output import tick
 from pulse.errors import Refused, SystemRefused
 
+FILES: Final = Path(__file__).parent / "files"
+PACKAGED_COMMAND: Final = "/usr/bin/pulse"
+PACKAGED_UNIT: Final = "usr/lib/systemd/system/pulse.service"
+"""There if a package of the distribution brought the service."""
+
 UNIT: Final = "etc/systemd/system/pulse.service"
 USER: Final = "etc/sysusers.d/pulse.conf"
 RULE: Final = "etc/polkit-1/rules.d/50-pulse.rules"
@@ -28,98 +33,15 @@ RUNS: Final = "run/systemd/system"
 HOMES: Final = ("/home/", "/root/", "/run/user/")
 """Where the service's user cannot read (ProtectHome)."""
 
-USER_TEXT: Final = 'g pulse -\nu pulse - "pulse, an encrypted mesh network" /var/lib/pulse\n'
 
-RULE_TEXT: Final = """\
-// The node tells systemd-resolved which names it answers (pulse setup dns): docs/howto/dns.md.
-polkit.addRule(function (action, subject) {
-    var settings = ["set-dns-servers", "set-domains", "set-default-route", "set-dns-over-tls", "set-dnssec", "revert"];
-    var asked = action.id.split("org.freedesktop.resolve1.");
-    if (subject.user == "pulse" && asked.length == 2 && settings.indexOf(asked[1]) >= 0) return polkit.Result.YES;
-});
-"""
-
-CONFIG_TEXT: Final = """\
-# Settings of the node that runs as a service; check them: pulse config check. Read again: systemctl reload pulse
-
-[node]
-# addr = "relay.example.com:8443"     # told to others; without a host the addresses of this machine are
-# log_level = "info"
-
-[tun]
-enabled = true
-
-# [remote]                            # what operators may do to this node from another one
-# restart = true
-# config = ["node.log_level"]
-"""
-
-UNIT_TEXT: Final = """\
-[Unit]
-Description=pulse, an encrypted mesh network
-Wants=network-online.target
-After=network-online.target
-
-[Service]
-Type=notify
-NotifyAccess=main
-ExecStart={pulse} --config /etc/pulse-mesh/config.toml
-ExecReload=/bin/kill -HUP $MAINPID
-Environment=PULSE_DATA_DIR=/var/lib/pulse
-WatchdogSec=30
-TimeoutStartSec=90
-TimeoutStopSec=20
-Restart=on-failure
-RestartSec=2
-# Settings that are wrong, a network that refuses, a machine that lacks something: no restart helps against those.
-RestartPreventExitStatus=2 3 6
-
-User=pulse
-Group=pulse
-# Files that root made there, by pulse join, are given to the user at the start.
-StateDirectory=pulse
-StateDirectoryMode=0700
-RuntimeDirectory=pulse
-RuntimeDirectoryMode=0755
-ConfigurationDirectory=pulse-mesh
-ConfigurationDirectoryMode=0755
-UMask=0077
-LimitNOFILE=65536
-
-# The TUN device and its routes; ports below 1024.
-AmbientCapabilities=CAP_NET_ADMIN CAP_NET_BIND_SERVICE
-CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BIND_SERVICE
-DevicePolicy=closed
-DeviceAllow=/dev/net/tun rw
-
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-ProtectClock=yes
-ProtectControlGroups=yes
-ProtectHostname=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectProc=invisible
-LockPersonality=yes
-RemoveIPC=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-SystemCallErrorNumber=EPERM
-
-[Install]
-WantedBy=multi-user.target
-"""
+def text(name: str) -> str:
+    """A file of the service as it comes with pulse; a Debian package has the same."""
+    return (FILES / name).read_text(encoding="utf-8")
 
 
 def unit(pulse: str) -> str:
     """The unit file of a machine on which `pulse` is the command."""
-    return UNIT_TEXT.format(pulse=pulse)
+    return text("pulse.service").replace(PACKAGED_COMMAND, pulse)
 
 
 def install_service(
@@ -134,6 +56,11 @@ def install_service(
     if root is None and os.geteuid() != 0:
         raise Refused("a service is installed by root.\nTry: sudo pulse install-service")
     place = root or Path("/")
+    if not uninstall and (place / PACKAGED_UNIT).exists():
+        raise Refused(
+            f"/{PACKAGED_UNIT} is there: a package brought the service.\n"
+            "Start that: sudo systemctl enable --now pulse      (or remove it first: sudo apt remove pulse-mesh)"
+        )
     try:
         changed = _removed(place) if uninstall else _installed(place)
     except OSError as error:
@@ -162,11 +89,15 @@ Settings stay in /etc/pulse-mesh, state in /var/lib/pulse. Without them this mac
 
 def _installed(place: Path) -> bool:
     """Write what is not there or is another text of ours; True if anything was."""
-    wanted = ((UNIT, unit(_command()), 0o644), (USER, USER_TEXT, 0o644), (RULE, RULE_TEXT, 0o644))
+    wanted = (
+        (UNIT, unit(_command()), 0o644),
+        (USER, text("sysusers.conf"), 0o644),
+        (RULE, text("polkit.rules"), 0o644),
+    )
     changed = [_written(place / path, text, mode) for path, text, mode in wanted]
     config = place / CONFIG
     if not config.exists():
-        changed.append(_written(config, CONFIG_TEXT, 0o644))
+        changed.append(_written(config, text("config.toml"), 0o644))
     return any(changed)
 
 

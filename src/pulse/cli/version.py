@@ -2,27 +2,32 @@
 
 import platform
 from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
 
+from pulse import release
 from pulse.cli.output import print_json
 from pulse.cli.values import Json
 from pulse.errors import SystemRefused
 
-DISTRIBUTION = "pulse-mesh"
-
 
 def version(*, json: Json = False) -> None:
-    """Show the version of pulse and of its data plane."""
-    versions = {"pulse": _package(), "dataplane": _dataplane(), "python": platform.python_version()}
+    """Show which pulse this is: its version, the commit it was built of, its data plane."""
+    commit = release.commit()
+    versions = {
+        "pulse": _package(),
+        "commit": commit,
+        "dataplane": _dataplane(),
+        "python": platform.python_version(),
+    }
     if json:
         print_json(versions)
-    else:
-        print("pulse {pulse} (data plane {dataplane}, Python {python})".format(**versions))
+        return
+    told = versions | {"commit": release.shown(commit)}
+    print("pulse {pulse} (commit {commit}, data plane {dataplane}, Python {python})".format(**told))
 
 
 def _package() -> str:
     try:
-        return installed(DISTRIBUTION)
+        return release.version()
     except PackageNotFoundError:
         return "not installed"
 

@@ -140,6 +140,8 @@ class Status(View, frozen=True):
     ca_rotating: bool = False
     in_force: bool = True
     """A network config is; before one came nothing may pass."""
+    commit: str = ""
+    """Of which the pulse that runs was built, with `+` if it had changes that no commit has; empty if unknown."""
 
 
 class PingRequest(Body, frozen=True):

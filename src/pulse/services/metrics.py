@@ -51,7 +51,7 @@ FAMILIES: Final = (
     Family("pulse_acl_rules_total", "gauge", "Rules in force."),
     Family("pulse_tokens_valid", "gauge", "Join tokens that are good; told where they may be seen."),
     Family("pulse_node_info", "gauge", "1, for this node and its network.", ("node_id", "network_id")),
-    Family("pulse_build_info", "gauge", "1, for the version of pulse.", ("version",)),
+    Family("pulse_build_info", "gauge", "1, for the pulse that runs.", ("version", "commit")),
     Family("pulse_well", "gauge", "1 if all is well, as pulse status says."),
     Family("pulse_uptime_seconds", "gauge", "Seconds since this node started."),
     Family("pulse_config_scribe_epoch", "gauge", "Scribe epoch of the network config in force."),
@@ -130,7 +130,7 @@ class MetricsService:
     def _node(self, status: Status) -> Iterator[Sample]:
         node = status.node
         yield "pulse_node_info", (node.id, node.network), 1
-        yield "pulse_build_info", (status.version,), 1
+        yield "pulse_build_info", (status.version, status.commit), 1
         yield "pulse_well", (), int(status.well)
         yield "pulse_uptime_seconds", (), status.uptime
         yield "pulse_cert_expiry_seconds", (), status.certificate_left

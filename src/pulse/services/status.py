@@ -5,10 +5,10 @@ Invariant: a node is shown as reachable exactly while routing has a path to it, 
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from pulse import clock
+from pulse import clock, release
 from pulse.core.health import Health, PeerHealth, Vitals, judge
 from pulse.core.mesh import Mesh
 from pulse.core.paths.neighbours import Unreached
@@ -87,6 +87,8 @@ class StatusService:
     fec: bool = False
     """Parity is sent where packets get lost."""
     resolver: Names | None = None
+    commit: str = field(default_factory=release.commit, init=False)
+    """Read once: what is installed may be another by now."""
 
     def status(self) -> Status:
         """The mesh as this node sees it."""
@@ -110,6 +112,7 @@ class StatusService:
             beacons=self.mesh.beacons.statistics(),
             ca_rotating=self.mesh.statements.chain.is_turning,
             in_force=self.mesh.statements.in_force,
+            commit=self.commit,
         )
 
     def identity(self) -> NodeIdentity:

@@ -83,7 +83,7 @@ class Identity:
         return [self.certificate.der]
 
 
-class _Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Network(msgspec.Struct, frozen=True):
     label: str
     pinned: bool
     token: str

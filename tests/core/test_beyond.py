@@ -5,6 +5,7 @@ from ipaddress import ip_address
 from pulse.core.beyond import Beyond
 from pulse.core.effects import Owner, RangeServed, RangeUse
 from pulse.core.network.edits import Edits
+from pulse.core.network.exits import MISSES
 from pulse.core.network.routes import Route
 from pulse.core.network.sections import RoutesReplaced
 from pulse.core.network.whereabouts import RangeExits
@@ -42,7 +43,8 @@ def test_an_exit_that_failed_may_still_send_and_gets_nothing() -> None:
     desk = Desk()
     approve(desk, Route(node_bytes(ALICE.node_id), LAN, approved=True))
     found = beyond(desk, theirs=(LAN,))
-    found.exits.judged(ALICE.node_id, healthy=False)
+    found.tables()
+    assert [found.exits.answered(ALICE.node_id, well=False) for _ in range(MISSES)] == [False, True]
 
     assert found.tables() == ((Owner(LAN, ALICE.node_id, destination=False),), (RangeUse(LAN, None),), ())
 

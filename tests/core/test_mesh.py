@@ -274,7 +274,7 @@ def test_every_fact_is_one_the_mesh_can_be_told(here: Node) -> None:
         facts.IdentityRenewed(ME.der),
         facts.ChainShown(()),
         facts.LansChanged(1, 443),
-        facts.ExitJudged(ALICE.node_id, healthy=False),
+        facts.ExitAnswered(ALICE.node_id, well=False),
         facts.BeaconHeard(b"", "192.0.2.2", on_link=True),
         facts.LinkDown(link, ALICE.node_id, ""),
     ]

@@ -6,19 +6,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pulse.core.effects import RangeUse, TablesChanged
-from pulse.core.facts import ExitJudged, Fact
-from pulse.core.network.exits import Offer
-from pulse.core.network.ranges import range_of
+from pulse.core.effects import AskExit, RangeUse, TablesChanged
+from pulse.core.facts import ExitAnswered, Fact
 from pulse.core.types import NodeId
 from pulse.errors import LinkError
-from pulse.services import exits
 from pulse.services.exits import WELL, ExitsService
 from tests.core.meshing import ALICE
 from tests.namespace import inside, ip, namespace
-from tests.services.test_acls import Desk
 
 INTERNET = "0.0.0.0/0"
+ASKED = AskExit(ALICE.node_id, 0.7)
 TABLE = ("route", "show", "table", "28789")
 
 
@@ -32,14 +29,10 @@ class World:
     device: str = "pulse0"
 
     def service(self, *, uses: bool = True) -> ExitsService:
-        mesh = Desk().node.mesh
-        cidr = range_of(INTERNET)
-        assert cidr is not None
-        offers = {cidr: [Offer(ALICE.node_id, (), cidr, 1.0)]}
-        mesh.beyond.approved = lambda: offers  # type: ignore[method-assign]
-        return ExitsService(mesh, self.call, self.told.append, lambda: self.device, uses)
+        return ExitsService(self.call, self.told.append, lambda: self.device, uses)
 
-    async def call(self, node: NodeId, _: str, __: bytes, ___: float) -> bytes:
+    async def call(self, node: NodeId, _: str, __: bytes, patience: float) -> bytes:
+        assert patience == ASKED.patience
         if self.answer is None:
             raise LinkError(f"{node} did not answer")
         return self.answer
@@ -92,18 +85,18 @@ def test_a_node_that_uses_none_removes_what_a_run_before_left(world: World) -> N
 
 
 @pytest.mark.parametrize(("answer", "well"), [(None, False), (b"\x00", False), (WELL, True)])
-async def test_an_exit_that_gives_no_good_answer_twice_is_told(
-    world: World, monkeypatch: pytest.MonkeyPatch, answer: bytes | None, well: bool
+async def test_what_an_exit_answers_is_told_and_routes_go_at_the_end(
+    world: World, answer: bytes | None, well: bool
 ) -> None:
-    monkeypatch.setattr(exits, "PACE", 0.02)
     world.answer = answer
     service = world.service()
     service.prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
+    service.ask(ASKED)
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(service.run())
         while not world.told:
             await asyncio.sleep(0.01)
         running.cancel()
 
-    assert world.told[0] == ExitJudged(ALICE.node_id, healthy=well)
+    assert world.told == [ExitAnswered(ALICE.node_id, well)]
     assert "28789" not in ip(world.host, "rule")

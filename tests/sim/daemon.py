@@ -11,6 +11,7 @@ from pulse.core import messages
 from pulse.core.effects import (
     ERROR,
     AnswerPunch,
+    AskExit,
     AskPunch,
     CloseLink,
     CloseSession,
@@ -189,8 +190,8 @@ class Daemon:
             case SendMessage(link) | CloseLink(link):
                 if end := self.ends.get(link):
                     _on(end, effect)
-            case CloseSession() | PolicyChanged() | SendBeacon():
-                """Neither sessions nor rules nor LANs are simulated."""
+            case CloseSession() | PolicyChanged() | SendBeacon() | AskExit():
+                """Neither sessions nor rules, LANs nor exits are simulated."""
             case TablesChanged():
                 self._tables_changed(effect)
             case TrustChanged():

@@ -141,7 +141,7 @@ def _exits(
         return tun.name if tun and tun.is_there else ""
 
     mesh = meshing.mesh
-    exits = ExitsService(mesh, rpc.call, meshing.tell, device, config.exit.use and tun is not None)
+    exits = ExitsService(rpc.call, meshing.tell, device, config.exit.use and tun is not None)
     exit_node = ExitNodeService(config.data_dir, mesh.me, mesh.statements.mesh_cidr, lambda: tun.name if tun else "")
 
     def prepare(tables: TablesChanged) -> TablesChanged:
@@ -149,6 +149,7 @@ def _exits(
         return exit_node.prepare(tables)
 
     meshing.prepare = prepare
+    meshing.ask_exit = exits.ask
     if tun:
         tun.attached = exits.install
     return exits, exit_node

@@ -42,7 +42,7 @@ class Beyond:
         uses: bool = True,
     ) -> None:
         """`offers` lie behind this node; `score_of` tells how far a node is, None while nothing leads there."""
-        self.me, self.exits = me, Exits()
+        self.me, self.exits = me, Exits(members.count)
         self._statements, self._members = statements, members
         self._records, self._score_of = records, score_of
         self._offers, self._uses = tuple(offers), uses

@@ -193,6 +193,14 @@ class FetchConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AskExit:
+    """Ask a node over the session whether packets get out there; `ExitAnswered` follows, within so many seconds."""
+
+    node: NodeId
+    patience: float
+
+
+@dataclass(frozen=True, slots=True)
 class AskPunch:
     """Ask a node over the session to punch with us; `PunchAnswered` follows, whatever comes of it."""
 
@@ -277,6 +285,7 @@ Effect = (
     | Store
     | StorePeers
     | FetchConfig
+    | AskExit
     | Punching
     | SendBeacon
     | Log

@@ -265,11 +265,11 @@ class ClockRead:
 
 
 @dataclass(frozen=True, slots=True)
-class ExitJudged:
-    """An exit said that it is well, or it did not, or said that it is not."""
+class ExitAnswered:
+    """An exit said that it is well; or it did not in time, or said that it is not."""
 
     node: NodeId
-    healthy: bool
+    well: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +321,6 @@ Fact = (
     | ClockCompared
     | ClockRead
     | LansChanged
-    | ExitJudged
+    | ExitAnswered
     | BeaconHeard
 )

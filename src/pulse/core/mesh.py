@@ -26,7 +26,7 @@ from pulse.core.facts import (
     ClockRead,
     ConfigFetched,
     DialFailed,
-    ExitJudged,
+    ExitAnswered,
     Fact,
     FlowDenied,
     IdentityRenewed,
@@ -110,8 +110,8 @@ class Mesh(Machines):
                 return self._clock(fact, now)
             case PunchAsked() | PunchAnswered() | ProbeReceived():
                 return self._punched(fact, now)
-            case ExitJudged(node, healthy):
-                return self._exit_judged(node, healthy=healthy)
+            case ExitAnswered(node, well):
+                return self._exit_answered(node, well=well)
             case SessionUp() | SessionDown() | PeerWanted() | NoRoute() | FlowDenied():
                 return self._exchanged(fact, now)
 
@@ -202,11 +202,11 @@ class Mesh(Machines):
                 chosen = frozenset(vias.values())
                 return [*self.routing.pins_changed(vias, now), *self.wanted.pins_changed(chosen)]
 
-    def _exit_judged(self, node: NodeId, *, healthy: bool) -> Outcomes:
-        if not self.beyond.exits.judged(node, healthy=healthy):
+    def _exit_answered(self, node: NodeId, *, well: bool) -> Outcomes:
+        if not self.beyond.exits.answered(node, well=well):
             return []
         self.tables_stale = True
-        return [Log("exit healthy" if healthy else "exit failed", INFO, {"node": node[:SHORT_ID]})]
+        return [Log("exit healthy" if well else "exit failed", INFO, {"node": node[:SHORT_ID]})]
 
     # Sessions and traffic
 
@@ -238,4 +238,4 @@ class Mesh(Machines):
     def _clocks(self) -> tuple[Clock, ...]:
         """Every machine that wants to be woken; what one tells is heard before the next is woken."""
         paths = (self.neighbours, self.traversal, self.gossip, self.linkstate, self.routing, self.wanted, self.announce)
-        return (self.sharing, self.timetable, *paths, self.beacons)
+        return (self.sharing, self.timetable, *paths, self.beacons, self.beyond.exits)

@@ -1,4 +1,5 @@
-"""Leads what is for approved ranges into the mesh, and asks the exits in use whether they are well.
+"""Leads what is for approved ranges into the mesh, and asks exits whether they are well: the shell of
+`core/network/exits.py`.
 
 Invariant: while the node runs no packet for an approved range leaves otherwise than through an exit, and after a crash
 none leaves at all until the next start.
@@ -10,29 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
-from pulse.core.effects import RangeUse, TablesChanged
-from pulse.core.facts import ExitJudged, Fact
-from pulse.core.mesh import Mesh
+from pulse.core.effects import AskExit, RangeUse, TablesChanged
+from pulse.core.facts import ExitAnswered, Fact
 from pulse.core.messages import MethodName
-from pulse.core.types import NodeId
 from pulse.errors import PulseError
 from pulse.net.links import Rpc
 from pulse.net.netlink import NoInterface
 from pulse.net.policyrouting import PolicyRouting, wanted_routes
 
 log = logging.getLogger(__name__)
-
-PACE = 0.7
-"""Seconds between two questions to an exit in use, and how long it has to answer."""
-
-PACE_A_NODE = 0.005
-"""The same for each node of the mesh: all of them ask one exit."""
-
-SPARE_PACE = 5.0
-"""Seconds between two questions to one that is not in use, or failed."""
-
-MISSES = 2
-"""Questions without an answer after which an exit has failed: with the pace that is 2.1 s at most in a small mesh."""
 
 WATCH = 5.0
 """Seconds between two looks whether the kernel still has our routes: other programs tidy up, too."""
@@ -44,7 +31,6 @@ WELL = b"\x01"
 class ExitsService:
     """The client's side of exits."""
 
-    mesh: Mesh
     call: Rpc
     tell: Callable[[Fact], None]
     device: Callable[[], str]
@@ -53,9 +39,8 @@ class ExitsService:
     """False on a node whose packets go through no exit: then only what a run before left in the kernel is removed."""
     problem: str = field(default="", init=False)
     _ranges: tuple[RangeUse, ...] = field(default=(), init=False)
-    _misses: dict[NodeId, int] = field(default_factory=dict, init=False)
-    _asked: dict[NodeId, float] = field(default_factory=dict, init=False)
-    """When each exit is asked next."""
+    _questions: asyncio.Queue[AskExit] = field(default_factory=asyncio.Queue, init=False)
+    """Bounded by the mesh, which waits between two to one exit."""
 
     def prepare(self, tables: TablesChanged) -> None:
         """The data plane gets these tables next: the host's routes come first, so that nothing goes past."""
@@ -63,6 +48,10 @@ class ExitsService:
             self._ranges = tables.ranges
             if self.uses:
                 self.install()
+
+    def ask(self, asked: AskExit) -> None:
+        """Ask an exit; `ExitAnswered` is told, whatever comes of it."""
+        self._questions.put_nowait(asked)
 
     def install(self) -> None:
         """Have the kernel's routes as they should be now; called again once the device is there."""
@@ -96,9 +85,7 @@ class ExitsService:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch())
                 while True:
-                    for node in self._due(_now()):
-                        tasks.create_task(self._ask(node))
-                    await asyncio.sleep(PACE / 4)
+                    tasks.create_task(self._ask(await self._questions.get()))
         finally:
             self.remove()
 
@@ -108,32 +95,14 @@ class ExitsService:
             if self._ranges and self.uses:
                 self.install()
 
-    def _due(self, now: float) -> list[NodeId]:
-        """The exits to ask now: those that are approved and that something leads to."""
-        used = {each.node for each in self._ranges if each.node}
-        offers = self.mesh.beyond.approved() if self._ranges else {}
-        known = {each.node for found in offers.values() for each in found if each.score is not None}
-        self._asked = {node: at for node, at in self._asked.items() if node in known}
-        self._misses = {node: count for node, count in self._misses.items() if node in known}
-        due = [node for node in known if self._asked.get(node, now) <= now]
-        pace = max(PACE, PACE_A_NODE * self.mesh.members.count())
-        self._asked |= {node: now + (pace if node in used else max(pace, SPARE_PACE)) for node in due}
-        return due
-
-    async def _ask(self, node: NodeId) -> None:
+    async def _ask(self, asked: AskExit) -> None:
         try:
-            well = await self.call(node, MethodName.EXIT, b"", PACE) == WELL
+            well = await self.call(asked.node, MethodName.EXIT, b"", asked.patience) == WELL
         except PulseError:
             well = False
-        self._misses[node] = 0 if well else self._misses.get(node, 0) + 1
-        if well or self._misses[node] >= MISSES:
-            self.tell(ExitJudged(node, healthy=well))
+        self.tell(ExitAnswered(asked.node, well))
 
     def _failed(self, problem: str) -> None:
         if problem != self.problem:
             log.error("exit routes not installed", extra={"error": problem})
         self.problem = problem
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

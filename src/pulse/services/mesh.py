@@ -14,6 +14,7 @@ from pulse import clock
 from pulse.core import messages
 from pulse.core.effects import (
     AnswerPunch,
+    AskExit,
     AskPunch,
     CloseLink,
     CloseSession,
@@ -88,6 +89,8 @@ class MeshService:
     """Called when the data plane was told other rules: by a config, a node that was met, or the time."""
     fetch_config: Callable[[NodeId], None] = lambda _: None
     """Asks a node for its network config."""
+    ask_exit: Callable[[AskExit], None] = lambda _: None
+    """Asks an exit whether it is well."""
     punch: Callable[[Punching], None] = lambda _: None
     """Does what an attempt at a hole in a NAT asks for."""
     dial_refused: Callable[[str], None] = lambda _: None
@@ -136,6 +139,8 @@ class MeshService:
                     self._keep(effect)
                 case FetchConfig(node):
                     self.fetch_config(node)
+                case AskExit():
+                    self.ask_exit(effect)
                 case AskPunch() | AnswerPunch() | ExpectProbes() | SendProbe() | SendProbesApart():
                     self.punch(effect)
                 case SendBeacon(data):

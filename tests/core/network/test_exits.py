@@ -3,7 +3,7 @@
 from ipaddress import ip_network
 
 from pulse.core.effects import RangeUse
-from pulse.core.network.exits import Exits, Offer, approved_offers
+from pulse.core.network.exits import MISSES, PACE, SPARE_PACE, Exits, Offer, approved_offers
 from pulse.core.network.ranges import Range
 from pulse.core.network.routes import Route
 from pulse.core.trust.identity import node_bytes
@@ -30,6 +30,16 @@ def used(exits: Exits, *offers: Offer) -> NodeId | None:
     return use.node
 
 
+def fails(exits: Exits, who: NodeId) -> None:
+    """It gives no good answer as often as it takes."""
+    assert any(exits.answered(who, well=False) for _ in range(MISSES))
+
+
+def asked(exits: Exits, now: float) -> list[NodeId]:
+    """Who is asked by then."""
+    return [each.node for each in exits.tick(now)]
+
+
 def test_the_nearest_is_taken_and_kept_when_another_comes_nearer() -> None:
     exits = Exits()
 
@@ -42,20 +52,71 @@ def test_one_that_fails_gives_way_at_once_and_the_next_is_kept_when_it_is_back()
     offers = offer(FAR, 50.0), offer(NEAR, 5.0)
     assert used(exits, *offers) == NEAR
 
-    assert exits.judged(NEAR, healthy=False)
-    assert not exits.judged(NEAR, healthy=False)
+    assert [exits.answered(NEAR, well=False) for _ in range(3)] == [False, True, False]
     assert used(exits, *offers) == FAR
-    assert exits.judged(NEAR, healthy=True)
+    assert [exits.answered(NEAR, well=True) for _ in range(2)] == [True, False]
     assert used(exits, *offers) == FAR
     assert used(exits, offer(FAR, None), offer(NEAR, 5.0)) == NEAR
 
 
 def test_without_a_healthy_exit_the_range_stays_and_has_nobody() -> None:
     exits = Exits()
-    exits.judged(NEAR, healthy=False)
+    used(exits, offer(NEAR, 5.0))
+    fails(exits, NEAR)
 
     assert exits.chosen({INTERNET: [offer(NEAR, 5.0), offer(FAR, None)]}) == (RangeUse("0.0.0.0/0", None),)
     assert exits.chosen({}) == ()
+
+
+def test_the_one_in_use_is_asked_often_and_a_spare_one_now_and_then() -> None:
+    exits = Exits()
+    assert exits.deadline() is None
+    used(exits, offer(NEAR, 5.0), offer(FAR, 50.0), offer(node("lost"), None))
+
+    assert asked(exits, 100.0) == [NEAR, FAR]
+    assert exits.deadline() == 100.0 + PACE
+    assert asked(exits, 100.0 + PACE) == [NEAR]
+    assert asked(exits, 100.0 + SPARE_PACE) == [NEAR, FAR]
+
+
+def test_a_large_mesh_asks_one_exit_no_more_than_it_bears() -> None:
+    exits = Exits(lambda: 1000)
+    used(exits, offer(NEAR, 5.0))
+
+    assert asked(exits, 0.0) == [NEAR]
+    assert exits.deadline() == 5.0
+
+
+def test_one_that_falls_silent_is_left_within_three_seconds() -> None:
+    """Whenever it does: at worst just after it answered."""
+    exits = Exits()
+    offers = offer(NEAR, 5.0), offer(FAR, 50.0)
+    used(exits, *offers)
+    exits.tick(0.0)
+    exits.answered(NEAR, well=True)
+    exits.answered(FAR, well=True)
+
+    now = 0.0
+    while not exits.is_sick(NEAR):
+        now = exits.deadline() or 0.0
+        for each in exits.tick(now):
+            if each.node == NEAR and exits.answered(NEAR, well=False):
+                now += each.patience
+    assert now <= 3.0
+    assert used(exits, *offers) == FAR
+    assert FAR in asked(exits, now), "at once, though it was asked as a spare one"
+
+
+def test_what_nobody_asked_or_nothing_leads_to_any_more_says_nothing() -> None:
+    exits = Exits()
+    assert not exits.answered(NEAR, well=False)
+    used(exits, offer(NEAR, 5.0))
+    exits.answered(NEAR, well=False)
+
+    used(exits, offer(NEAR, None))
+    assert not exits.answered(NEAR, well=False)
+    used(exits, offer(NEAR, 5.0))
+    assert not exits.answered(NEAR, well=False), "a way that was lost and found begins anew"
 
 
 def test_nobody_uses_what_is_not_approved() -> None:

@@ -1,18 +1,31 @@
 """Through which node each approved range beyond the mesh is reached.
 
-Healthy exits go before others, then the nearest, and the one in use stays while it is healthy. Invariant: a range
-that is approved is never left to the network below: while no exit of it is healthy its packets are refused.
+Healthy exits go before others, then the nearest, and the one in use stays while it is healthy; each is asked again and
+again whether it is. Invariant: a range that is approved is never left to the network below: while no exit of it is
+healthy its packets are refused.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from pulse.core.effects import RangeUse
+from pulse.core.effects import AskExit, RangeUse
 from pulse.core.network.ranges import Range, range_of
 from pulse.core.network.routes import Route, is_approved
 from pulse.core.trust.identity import node_from_bytes
 from pulse.core.types import NodeId
+
+PACE: Final = 0.7
+"""Seconds between two questions to an exit in use, and how long it has to answer."""
+
+PACE_A_NODE: Final = 0.005
+"""The same for each node of the mesh: all of them ask one exit."""
+
+SPARE_PACE: Final = 5.0
+"""Seconds between two questions to one that is not in use, or failed."""
+
+MISSES: Final = 2
+"""Questions without a good answer after which an exit has failed: 2.1 s at most with the pace of a small mesh."""
 
 
 class Offer(NamedTuple):
@@ -27,22 +40,30 @@ class Offer(NamedTuple):
 
 @dataclass(slots=True)
 class Exits:
-    """The exits in use on this node, and which exits failed."""
+    """The exits in use on this node, when each is asked next, and which failed."""
 
-    _used: dict[Range, NodeId] = field(default_factory=dict)
-    _sick: set[NodeId] = field(default_factory=set)
+    members: Callable[[], int] = lambda: 1
+    """How many nodes the mesh has."""
+    _used: dict[Range, NodeId] = field(default_factory=dict, init=False)
+    _sick: set[NodeId] = field(default_factory=set, init=False)
+    _misses: dict[NodeId, int] = field(default_factory=dict, init=False)
+    """Of each that something leads to: questions since its last good answer that it did not answer well."""
+    _due: dict[NodeId, float] = field(default_factory=dict, init=False)
 
     # Facts
 
-    def judged(self, node: NodeId, *, healthy: bool) -> bool:
-        """An exit answered, or failed to; True if that is news."""
-        if healthy is (node not in self._sick):
+    def answered(self, node: NodeId, *, well: bool) -> bool:
+        """An exit that was asked says that it is well, or says not; True if it failed by that, or is healthy again."""
+        if node not in self._misses:
             return False
-        if healthy:
+        self._misses[node] = 0 if well else self._misses[node] + 1
+        if well and node in self._sick:
             self._sick.discard(node)
-        else:
+            return True
+        if self._misses[node] >= MISSES and node not in self._sick:
             self._sick.add(node)
-        return True
+            return True
+        return False
 
     def chosen(self, approved: Mapping[Range, Sequence[Offer]]) -> tuple[RangeUse, ...]:
         """Who is used from now on for each of these ranges, the first of equals by node id."""
@@ -53,9 +74,28 @@ class Exits:
                 used[cidr] = self._used[cidr]
             elif fit:
                 used[cidr] = min(fit, key=lambda each: (each.score or 0.0, each.node)).node
+        fresh = {*used.values()} - {*self._used.values()}
         self._used = used
         self._sick &= {each.node for offers in approved.values() for each in offers}
+        known = {each.node for offers in approved.values() for each in offers if each.score is not None}
+        self._misses = {node: self._misses.get(node, 0) for node in known}
+        # One that is used from now on is asked at once, whatever it said as a spare one.
+        self._due = {node: 0.0 if node in fresh else self._due.get(node, 0.0) for node in known}
         return tuple(RangeUse(str(cidr), used.get(cidr)) for cidr in approved)
+
+    # Time
+
+    def deadline(self) -> float | None:
+        """When the next one is to be asked."""
+        return min(self._due.values(), default=None)
+
+    def tick(self, now: float) -> list[AskExit]:
+        """Ask those whose time has come."""
+        pace = max(PACE, PACE_A_NODE * self.members())
+        used = {*self._used.values()}
+        due = sorted(node for node, at in self._due.items() if at <= now)
+        self._due |= {node: now + (pace if node in used else max(pace, SPARE_PACE)) for node in due}
+        return [AskExit(node, PACE) for node in due]
 
     # Queries
 

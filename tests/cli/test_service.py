@@ -36,7 +36,7 @@ def test_unit_user_and_settings_are_written_and_the_next_steps_told(shell: Shell
     said = install(shell, image)
 
     unit = (image / service.UNIT).read_text()
-    assert f"ExecStart={sys.executable} -m pulse --config /etc/pulse-mesh/config.toml" in unit
+    assert f"ExecStart={sys.executable} -P -m pulse --config /etc/pulse-mesh/config.toml" in unit
     assert "Type=notify" in unit
     assert (image / service.USER).read_text().splitlines()[0] == "g pulse -"
     assert "systemctl enable --now pulse" in said

@@ -77,7 +77,7 @@ def test_waiting_in_vain_names_what_did_not_come() -> None:
 def test_pulse_runs_on_the_hosts_own_data_directory(lab: Lab) -> None:
     command = lab["a"].pulse_command("status", "--json")
 
-    assert command[1:] == ["-m", "pulse", "status", "--json", "--data-dir", str(lab["a"].data)]
+    assert command[1:] == ["-P", "-m", "pulse", "status", "--json", "--data-dir", str(lab["a"].data)]
 
 
 def test_the_process_of_its_pulse_is_known_while_one_runs(lab: Lab) -> None:

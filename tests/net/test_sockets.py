@@ -198,6 +198,19 @@ def test_if_one_of_both_is_taken_neither_is_held(kind: socket.SocketKind) -> Non
         each.close()
 
 
+def test_nobody_takes_the_address_of_the_one_who_answers_names() -> None:
+    """Whoever bound it last would be asked; any user may, where both say that they share."""
+    with namespace() as name, inside(name):
+        udp, tcp = bind_both("127.0.0.1", 5353)
+        with udp, tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
+            for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+                thief.setsockopt(socket.SOL_SOCKET, option, 1)
+            for host in ("127.0.0.1", ANY):
+                with pytest.raises(OSError, match="in use"):
+                    thief.bind((host, 5353))
+            assert say(udp, "127.0.0.1", socket.AF_INET) == b"hello"
+
+
 def test_the_port_of_multicast_dns_is_shared_and_no_other() -> None:
     """As avahi has it: on all addresses, for whoever shares it."""
     with namespace() as name, inside(name), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as avahi:

@@ -317,3 +317,31 @@ def test_an_address_of_another_machine_is_told_unless_it_may_come() -> None:
         DnsSockets("203.0.113.7", 0)
     with DnsSockets("203.0.113.7", 0, ahead=True) as made:
         assert made.address.startswith("203.0.113.7:")
+
+
+def test_who_asks_from_another_machine_is_sent_to_tcp_for_what_is_long() -> None:
+    """His address may be somebody else's, who never asked."""
+
+    async def lived() -> None:
+        names = Names()
+        names.records += [ZoneRecord("some.pulse", "TXT", "x" * 240), ZoneRecord("some.pulse", "TXT", "y" * 240)]
+        with DnsSockets("", 5353) as sockets:
+            service = DnsService(sockets, names.answers())
+            async with asyncio.TaskGroup() as tasks:
+                task = tasks.create_task(service.run())
+                answers = [await asked_from(each) for each in ("127.0.0.1", "192.0.2.7")]
+                task.cancel()
+        assert [(bool(each.flags & dns.flags.TC), len(each.answer)) for each in answers] == [(False, 1), (True, 0)]
+
+    async def asked_from(address: str) -> dns.message.Message:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.setblocking(False)
+            client.bind((address, 0))
+            client.connect((address, 5353))
+            client.send(dns.message.make_query("some.pulse", "TXT", use_edns=0, payload=1232).to_wire())
+            async with asyncio.timeout(PATIENCE):
+                return dns.message.from_wire(await asyncio.get_running_loop().sock_recv(client, 4096))
+
+    with namespace() as name, inside(name):
+        ip(name, "address", "add", "192.0.2.7/32", "dev", "lo")
+        asyncio.run(lived())

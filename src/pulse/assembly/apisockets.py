@@ -4,6 +4,7 @@ Invariant: over TCP it listens only where somebody asked for it, or on loopback,
 without a key it tells metrics alone, on a listener of their own, on loopback, and shows the empty dashboard.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp
 from pulse.api import metrics, web
 from pulse.api.app import build
 from pulse.api.control import Control
+from pulse.api.paced import Paced
 from pulse.api.server import ApiService, ControlSocket
 from pulse.api.sites import OwnSites
 from pulse.api.stream import EventStream, Feed
@@ -88,7 +90,7 @@ def _of_metrics(
 ) -> ASGIApp:
     """Metrics alone: on loopback to everybody on this machine but web pages, elsewhere to who shows a key."""
     if listener.is_near:
-        return OwnSites(build(control, endpoints=metrics.ENDPOINTS), hosts)
+        return Paced(OwnSites(build(control, endpoints=metrics.ENDPOINTS), hosts), asyncio.get_running_loop().time)
     return guarded(build(control, keyed=True, endpoints=metrics.ENDPOINTS), judge, hosts)
 
 

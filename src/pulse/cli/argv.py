@@ -14,6 +14,7 @@ from pulse.config import DEFAULT_TUNNELS, OFF
 from pulse.core.addresses import split
 from pulse.core.types import INVITE_PREFIX
 from pulse.errors import ConfigError
+from pulse.interpreter import program
 
 SECRET_FLAGS: Final = ("--token", "--ca-token", "--key")
 
@@ -30,7 +31,7 @@ def withdraw_secrets(arguments: Sequence[str]) -> None:
         return
     started_with = sys.orig_argv[: -len(arguments)]
     if sys.orig_argv[len(started_with) :] != [*arguments] or "-c" in started_with:
-        started_with = [sys.executable, "-m", "pulse"]
+        started_with = program("pulse")
     sys.stdout.flush()
     os.execv(sys.executable, [*started_with, *hidden])
 

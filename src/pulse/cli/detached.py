@@ -22,6 +22,7 @@ from pulse import errors, settings
 from pulse.config import NodeConfig
 from pulse.errors import PulseError, Refused
 from pulse.flags import VARIABLES
+from pulse.interpreter import program
 from pulse.schemas.start import Started
 
 COMMAND: Final = "detached"
@@ -100,7 +101,7 @@ def spawn(config: NodeConfig, layers: settings.Layers, step: Callable[[str], Non
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as reports, _log_file(config.data_dir) as output:
         child = subprocess.Popen(
-            [sys.executable, "-m", "pulse", COMMAND, str(writer)],
+            program("pulse", COMMAND, str(writer)),
             stdin=subprocess.PIPE, stdout=output, stderr=output,
             pass_fds=(writer,), start_new_session=True, env=_environment(),
         )  # fmt: skip
@@ -130,7 +131,7 @@ def become(told: Handover) -> NoReturn:
     nobody = os.open(os.devnull, os.O_WRONLY)
     os.set_inheritable(nobody, True)
     sys.stdout.flush()
-    command = [sys.executable, "-m", "pulse", COMMAND, str(nobody)]
+    command = program("pulse", COMMAND, str(nobody))
     os.execve(sys.executable, command, _environment())
 
 

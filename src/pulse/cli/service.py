@@ -17,6 +17,7 @@ from cyclopts import Parameter
 
 from pulse.cli.output import tick
 from pulse.errors import Refused, SystemRefused
+from pulse.interpreter import program
 
 FILES: Final = Path(__file__).parent / "files"
 PACKAGED_COMMAND: Final = "/usr/bin/pulse"
@@ -133,7 +134,7 @@ def _removed(place: Path) -> bool:
 def _command() -> str:
     """How this pulse is called by a service. Raises Refused if its user could not read it."""
     found = shutil.which(sys.argv[0])
-    words = [os.path.abspath(found)] if found and not found.endswith(".py") else [sys.executable, "-m", "pulse"]
+    words = [os.path.abspath(found)] if found and not found.endswith(".py") else program("pulse")
     if words[0].startswith(HOMES):
         raise Refused(
             f"{words[0]} is in a home directory, which a service cannot read.\n"

@@ -22,6 +22,7 @@ from typing import Final
 
 import msgspec
 
+from pulse.interpreter import program
 from pulse.lab.impairment import Impairment
 
 READY: Final = "ready"
@@ -98,7 +99,7 @@ def _finds_neighbours(packet: bytes) -> bool:
 
 def command(interface: str, tap: str, file: Path) -> list[str]:
     """Word the command line that starts the program."""
-    return [sys.executable, "-m", "pulse.lab.delay", interface, tap, str(file)]
+    return program("pulse.lab.delay", interface, tap, str(file))
 
 
 def main(interface: str, tap: str, file: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from pulse.errors import PulseError
+from pulse.interpreter import program
 from pulse.lab.plan import Port
 from pulse.lab.state import StateFile
 
@@ -159,7 +160,7 @@ class Host:
 
     def pulse_command(self, *arguments: str) -> list[str]:
         """Word the command line of this pulse for this host."""
-        return [sys.executable, "-m", "pulse", *arguments, "--data-dir", str(self.data)]
+        return program("pulse", *arguments, "--data-dir", str(self.data))
 
     def inside(self, command: Sequence[str]) -> list[str]:
         """Word a command so that it runs in this host's network and under its name; its process id stays the same."""

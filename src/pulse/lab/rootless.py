@@ -5,12 +5,12 @@ Invariant: nothing made there outlives the program, for it dies with the namespa
 
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from pulse.errors import SystemRefused
+from pulse.interpreter import program
 
 _INSIDE: Final = "PULSE_LAB_USER_NAMESPACE"
 _UNSHARE: Final = ["unshare", "--user", "--map-root-user", "--net", "--mount"]
@@ -43,7 +43,7 @@ def enter_user_namespace(arguments: Sequence[str]) -> None:
     elif not is_root():
         _try_unshare()
         os.environ[_INSIDE] = "1"
-        os.execvp(_UNSHARE[0], [*_UNSHARE, sys.executable, "-m", "pulse", *arguments])
+        os.execvp(_UNSHARE[0], [*_UNSHARE, *program("pulse", *arguments)])
 
 
 def _try_unshare() -> None:

@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from pulse.errors import PulseError
+from pulse.interpreter import program
 from pulse.lab.host import Host, Running, wait_until
 from pulse.lab.transfer import Half, Transfer
 
@@ -199,7 +200,7 @@ def _family(address: str) -> socket.AddressFamily:
 
 
 def _command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "pulse.lab.stream", *words]
+    return program("pulse.lab.stream", *words)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from pulse.errors import PulseError
+from pulse.interpreter import program
 from pulse.lab.host import Host, Running, wait_until
 
 GIBIBYTE: Final = 1 << 30
@@ -136,7 +137,7 @@ def _family(address: str) -> socket.AddressFamily:
 
 
 def _command(role: str, address: str, port: int, size: int) -> list[str]:
-    return [sys.executable, "-m", "pulse.lab.transfer", role, address, str(port), str(size)]
+    return program("pulse.lab.transfer", role, address, str(port), str(size))
 
 
 if __name__ == "__main__":

@@ -58,8 +58,9 @@ def bind_tcp(host: str, port: int, *, ahead: bool = False) -> socket.socket:
 def bind_both(host: str, port: int, *, ahead: bool = False) -> tuple[socket.socket, socket.socket]:
     """A UDP socket, and a TCP one that listens on the same port. Raises OSError.
 
-    The port of multicast DNS is shared as all its programs share it (RFC 6762, 15.1): they hear what is sent to all,
-    we what is sent to our address. TCP has nobody to share with, so two of us never do.
+    The port of multicast DNS is shared with its programs that have it already (RFC 6762, 15.1): they hear what is sent
+    to all, we what is sent to our address. From then on nobody else can have it: whoever bound our address after us
+    would be asked in our place.
     """
     tcp = _bind(host, port, socket.SOCK_STREAM, ahead=ahead)
     try:
@@ -151,6 +152,8 @@ def _bound(sock: socket.socket, address: tuple[Any, ...], *, shared: bool = Fals
     except OSError:
         sock.close()
         raise
+    if shared:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     return sock
 
 

@@ -9,12 +9,13 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any, Final, Self
 
 from pulse.core import addresses
 from pulse.core.bucket import Bucket
 from pulse.core.network.directory import Directory
-from pulse.core.network.dns import HEADER, QUERY_LIMIT, UDP_LIMIT, answered
+from pulse.core.network.dns import HEADER, QUERY_LIMIT, UDP_LIMIT, answered, modest
 from pulse.net.listeners import Place, listen_both
 
 log = logging.getLogger(__name__)
@@ -186,10 +187,20 @@ class DnsService:
                 continue
             answer = self.answers.to(data, tcp=False)
             if answer is not None:
+                if not _is_of_this_machine(sender[0]):
+                    answer = modest(data, answer)
                 # Who does not take it asks again.
                 with suppress(OSError):
                     self.sockets.udp.sendmsg([answer], [_asked_at(*each) for each in told], 0, sender)
         return BATCH
+
+
+def _is_of_this_machine(host: str) -> bool:
+    """True for loopback: its addresses are nobody's to write on a datagram that comes from elsewhere."""
+    address = ip_address(host)
+    # So IPv4 looks on a socket for both.
+    mapped = address.ipv4_mapped if address.version == 6 else None
+    return (mapped or address).is_loopback
 
 
 def _asked_at(level: int, kind: int, place: bytes) -> tuple[int, int, bytes]:

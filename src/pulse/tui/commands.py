@@ -7,11 +7,12 @@ once more, and what would take the whole terminal is not begun.
 import os
 import shlex
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from pulse.interpreter import program
 
 PATIENCE: Final = 60.0
 """Seconds a command may take."""
@@ -71,7 +72,7 @@ def run(command: Command, data_dir: Path | None, environment: Mapping[str, str] 
     if data_dir is not None:
         variables["PULSE_DATA_DIR"] = str(data_dir)
     answers = ["--yes"] if command.words[:2] in (("ca", "rotate"), ("config", "apply")) else []
-    line = [sys.executable, "-m", "pulse", *command.words, *answers]
+    line = program("pulse", *command.words, *answers)
     try:
         done = subprocess.run(
             line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, env=variables, check=False

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulse.core.network.directory import Directory
-from pulse.core.network.dns import NEGATIVE_TTL, PLAIN_LIMIT, QUERY_LIMIT, TCP_LIMIT, UDP_LIMIT, answered
+from pulse.core.network.dns import NEGATIVE_TTL, PLAIN_LIMIT, QUERY_LIMIT, TCP_LIMIT, UDP_LIMIT, answered, modest
 from pulse.core.network.zones import ZoneRecord
 from tests.core.network.test_directory import DB, HIDDEN, ME, POSTGRES, VM, host, known
 
@@ -277,3 +277,31 @@ def test_questions_like_real_ones_and_with_a_byte_changed_do_no_harm(
     if change is not None and change[0] < len(data):
         data[change[0]] = change[1]
     check(bytes(data), tcp=tcp)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("vm-01.pulse", "A"), ("vm-01.pulse", "AAAA"), ("nobody.pulse", "A")])
+def test_who_cannot_prove_his_address_gets_what_is_short(name: str, kind: str) -> None:
+    query = dns.message.make_query(name, kind).to_wire()
+    answer = answered(ZONE, query)
+    assert answer is not None
+    assert modest(query, answer) == answer
+
+
+def test_nobody_gets_a_long_answer_sent_to_somebody_else() -> None:
+    query = dns.message.make_query("long.pulse", "TXT", use_edns=0, payload=4096).to_wire()
+    whole = answered(known(*TEXTS[:4]), query)
+    assert whole is not None
+    assert len(whole) > 900
+
+    cut = modest(query, whole)
+    assert len(cut) + 28 <= 3 * (len(query) + 28)
+    read = dns.message.from_wire(cut)
+    assert dns.message.from_wire(query).is_response(read)
+    assert (bool(read.flags & dns.flags.TC), read.answer, read.additional) == (True, [], [])
+
+
+@given(st.binary(max_size=400))
+def test_no_answer_to_any_bytes_is_long(data: bytes) -> None:
+    answer = answered(ZONE, data)
+    if answer is not None:
+        assert len(modest(data, answer)) + 28 <= 3 * (len(data) + 28)

@@ -49,6 +49,12 @@ NEGATIVE_TTL: Final = 10
 HEADER: Final = 12
 """Bytes before the question."""
 
+AMPLIFIED: Final = 3
+"""Bytes that may be sent for each that came, to an address that nobody proved to have (RFC 9000, 8.1)."""
+
+_OVERHEAD: Final = 28
+"""Bytes around them on the wire, by IPv4."""
+
 _MOST_HINTS: Final = 16
 """Addresses of so many services stand beside them in an answer."""
 
@@ -122,6 +128,18 @@ def answered(directory: Directory, data: bytes, *, tcp: bool = False) -> bytes |
     if query.edns is not None and query.edns.version:
         return _packed(query, _Answer(_BAD_VERSION, authoritative=False), _limit(query, tcp=tcp))
     return _packed(query, _answer(directory, query), _limit(query, tcp=tcp))
+
+
+def modest(query: bytes, answer: bytes) -> bytes:
+    """That answer for an address that anybody could have written on the query: a long one only says that it is long.
+
+    Whoever waits for it asks over TCP, where he has to be who he says.
+    """
+    if len(answer) <= AMPLIFIED * (len(query) + _OVERHEAD) - _OVERHEAD:
+        return answer
+    number, flags, *_ = _HEAD.unpack_from(answer)
+    end = _question_end(answer) or HEADER
+    return _HEAD.pack(number, flags | _TRUNCATED, int(end > HEADER), 0, 0, 0) + answer[HEADER:end]
 
 
 # Reading

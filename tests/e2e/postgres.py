@@ -15,8 +15,13 @@ from pulse.lab.host import Host, wait_until
 from tests.e2e.machine import PROGRAMS, UNPACKED, Machine
 from tests.e2e.mesh import PATIENCE
 
-# The server wants to be no root: it sees another number, and owns its files all the same.
-_NO_ROOT: Final = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
+_READS_ALL: Final = "-all,+dac_override,+dac_read_search"
+
+# The server wants to be no root; what it is made of, and the host's directory, may be closed to all others.
+_NO_ROOT: Final = (
+    *("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"),
+    *(f"--inh-caps={_READS_ALL}", f"--ambient-caps={_READS_ALL}", "--"),
+)
 
 _ACCESS: Final = "host all all 127.0.0.1/32 trust\nhost all all samenet trust\n"
 """Its pg_hba.conf: whoever comes from a network of the host, the mesh among them."""

@@ -82,6 +82,7 @@ def asks(node: Node, line: str) -> Output:
 
 def test_as_on_a_lan_and_through_a_port_where_there_is_no_device(sites: Sites) -> None:
     wait_until(lambda: asks(sites.web, PSQL).stdout == ANSWER, "the name leads to the database", PATIENCE)
+    assert asks(sites.web, "psql -h postgres.db-server.pulse -U app").stdout == ANSWER, "so does any name below"
 
     port = forwards(sites.laptop)
     assert asks(sites.laptop, FORWARDED).stdout == ANSWER

@@ -66,7 +66,7 @@ deb: wheel setup
 
 # Both as people install them: by pip, pipx and uv into environments that have nothing, by apt on a bare Debian.
 packages: deb $(STAMPS)/test
-	$(PY) -m pytest -m packages
+	$(PY) -m pytest -m packages tests/packages
 
 demo: setup
 	@$(VENV)/bin/pulse demo

@@ -5,7 +5,6 @@ Invariant: nothing of it is seen on the machine outside, and all of it ends with
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -27,7 +26,8 @@ mount -t sysfs sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 mount -t tmpfs -o mode=755 tmpfs dev
 mkdir dev/net dev/shm
-for node in null zero full random urandom tty net/tun; do touch "dev/$node"; mount --bind "/dev/$node" "dev/$node"; done
+for node in null zero full random urandom tty; do touch "dev/$node"; mount --bind "/dev/$node" "dev/$node"; done
+mknod -m 666 dev/net/tun c 10 200
 ln -s /proc/self/fd dev/fd
 mount -t tmpfs tmpfs run
 mount -t tmpfs tmpfs tmp
@@ -53,7 +53,7 @@ class Debian:
         """With these packages beside the fewest there can be. Raises PulseError."""
         root = Path(os.environ.get("DEBIAN_ROOT") or tempfile.mkdtemp(prefix="pulse-debian.", dir="/var/tmp"))
         root.chmod(0o755)
-        with (root.parent / f"{root.name}.log").open("w+b") as log:
+        with _log_of(root).open("w+b") as log:
             command = [str(TOOLS / "bootstrap.sh"), suite, str(root), packages]
             done = subprocess.run(command, stdout=log, stderr=log, check=False)
             if done.returncode:
@@ -73,7 +73,7 @@ class Debian:
         self.group.mkdir()
         command = ["sh", "-ec", _ENTER, str(self.group), *_SPACES, "--", "sh", "-ec", _BOOT, "sh", str(self.root)]
         self.keeper = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-        wait_until(lambda: "running" in self.tries("systemctl", "is-system-running"), "Debian runs", PATIENCE)
+        wait_until(self._is_up, "Debian runs", PATIENCE)
 
     def runs(self, *command: str) -> str:
         """What a command says in there. Raises PulseError, with all it said, if it fails."""
@@ -93,13 +93,19 @@ class Debian:
     def stop(self) -> None:
         """End it and remove it."""
         if self.keeper is not None:
-            os.kill(self._first(), signal.SIGKILL)
+            self.keeper.kill()  # whose children go with it: --kill-child
             self.keeper.wait()
+            wait_until(lambda: not self._members(), "all of Debian is gone", PATIENCE)
             _remove_groups(self.group)
         if "DEBIAN_ROOT" not in os.environ:
             shutil.rmtree(self.root)
+            _log_of(self.root).unlink()
 
     # Details
+
+    def _members(self) -> str:
+        groups = [self.group, *self.group.rglob("*")]
+        return "".join((each / "cgroup.procs").read_text(encoding="ascii") for each in groups if each.is_dir())
 
     def _inside(self) -> list[str]:
         first = self._first()
@@ -112,13 +118,23 @@ class Debian:
             "--",
         ]
 
+    def _is_up(self) -> bool:
+        try:
+            return self.runs("systemctl", "is-system-running") == "running\n"
+        except PulseError:
+            return False
+
     def _first(self) -> int:
-        """Its process 1, by the number it has outside. Raises PulseError before there is one."""
+        """Its process 1, by the number it has outside. Raises PulseError before there is one in its own root."""
         assert self.keeper is not None
         children = Path(f"/proc/{self.keeper.pid}/task/{self.keeper.pid}/children").read_text(encoding="ascii").split()
-        if not children:
+        if not children or Path(f"/proc/{children[0]}/root").readlink() != self.root:
             raise PulseError("Debian does not run")
         return int(children[0])
+
+
+def _log_of(root: Path) -> Path:
+    return root.with_name(f"{root.name}.log")
 
 
 def _unified() -> Path:

@@ -80,7 +80,7 @@ def test_a_service_of_it_has_its_command(installed: Path, tmp_path: Path) -> Non
 
     run(installed / "bin" / "python", "-m", "pulse", "install-service", "--root", image, cwd=tmp_path)
     unit = (image / "etc" / "systemd" / "system" / "pulse.service").read_text()
-    assert f"ExecStart={installed}/bin/python -m pulse --config" in unit
+    assert f"ExecStart={installed}/bin/python -P -m pulse --config" in unit
 
 
 def test_an_sdist_is_enough_to_build_from_and_knows_its_commit(tmp_path: Path) -> None:

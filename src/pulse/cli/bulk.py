@@ -32,9 +32,7 @@ def bulk(
     json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Tag, untag or revoke all nodes that a pattern fits.
-
-    On the scribe, the CA or an operator.
+    """Change all nodes that a pattern fits: give them a tag, take it, or revoke them.
 
     Parameters
     ----------

@@ -33,11 +33,9 @@ Reverse = Annotated[
 def forward(
     *, node: Nodes, dest: Destinations, local: Locals = None, reverse: Reverse = False, data_dir: DataDir = None
 ) -> None:
-    """Have ports here lead to what is behind nodes.
+    """Have ports of this machine lead to what is behind other nodes, until Ctrl-C.
 
-    Until Ctrl-C. Several at a time: say --node, --dest and --local once for each; one --node serves all.
-
-    More: pulse help services
+    Several at a time: say --node, --dest and --local once for each; one --node serves all.
     """
     wanted = _forwards(node, dest, local or [])
     if reverse:

@@ -21,13 +21,7 @@ if TYPE_CHECKING:
     from pulse.lab.scenario import Scenario
     from pulse.lab.state import StateFile
 
-app = App(
-    name="lab",
-    help=(
-        "Build hosts and cables on this machine, to try a mesh on.\n\n"
-        "Each host, switch, router and NAT is a network namespace of its own."
-    ),
-)
+app = App(name="lab", help="Hosts, cables, switches, routers and NATs on this machine, to try a mesh on.")
 
 Command = Annotated[list[str] | None, Parameter(allow_leading_hyphen=True)]
 

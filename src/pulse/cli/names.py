@@ -11,11 +11,7 @@ from pulse.schemas.names import NodeNaming
 
 
 def name(node: str, name: str, /, *, json: Json = False, data_dir: DataDir = None) -> None:
-    """Name a node.
-
-    The whole network calls it that from now on. On the scribe, the CA or an operator.
-
-    More: pulse help names
+    """Name a node; the whole network calls it that from now on.
 
     Parameters
     ----------
@@ -33,11 +29,7 @@ def name(node: str, name: str, /, *, json: Json = False, data_dir: DataDir = Non
 
 
 def tag(node: str, tag: str, /, *, json: Json = False, data_dir: DataDir = None) -> None:
-    """Give a node a tag.
-
-    Rules go by tags. On the scribe, the CA or an operator.
-
-    More: pulse help policy
+    """Give a node a tag, for rules to go by.
 
     Parameters
     ----------
@@ -53,10 +45,6 @@ def tag(node: str, tag: str, /, *, json: Json = False, data_dir: DataDir = None)
 
 def untag(node: str, tag: str, /, *, json: Json = False, data_dir: DataDir = None) -> None:
     """Take a tag from a node.
-
-    On the scribe, the CA or an operator.
-
-    More: pulse help policy
 
     Parameters
     ----------

@@ -24,12 +24,9 @@ EVERY: Final = 0.1
 
 
 def reload(*, json: Json = False, data_dir: DataDir = None) -> None:
-    """Read the settings again, without a restart as far as that goes.
+    """Read the settings again: what can change while the node runs is changed, the rest is named.
 
-    What can change while the node runs is changed, the rest is named. The same as SIGHUP. A file with a mistake
-    changes nothing.
-
-    More: pulse help settings
+    The same as SIGHUP. A file with a mistake changes nothing.
     """
     with connect(data_dir) as client:
         came = client.call("POST", "/api/reload", Reloaded, patience=SCRIBE_PATIENCE)
@@ -37,11 +34,7 @@ def reload(*, json: Json = False, data_dir: DataDir = None) -> None:
 
 
 def restart(node: str = "", /, *, json: Json = False, data_dir: DataDir = None) -> None:
-    """Restart this node, or another one as its operator.
-
-    Another one has to allow it: [remote] restart in its settings.
-
-    More: pulse help roles
+    """Restart this node, or another one, which has to allow it ([remote] restart) to operators, of whom this is one.
 
     Parameters
     ----------
@@ -66,11 +59,7 @@ def remote_config(
     json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Change settings of another node, as its operator.
-
-    It has to allow that: [remote] config in its settings.
-
-    More: pulse help roles
+    """Change settings of another node, which has to allow that ([remote] config) to operators, of whom this is one.
 
     Parameters
     ----------

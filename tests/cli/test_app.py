@@ -1,11 +1,14 @@
 """The command line as a whole: help, errors, exit codes, JSON."""
 
+import importlib
+import inspect
 import json
 import os
 import re
 import subprocess
 
 import pytest
+from cyclopts import App
 
 from pulse.cli.app import COMMANDS
 from tests.api.fake_control import FakeControl
@@ -38,6 +41,15 @@ def test_every_command_has_help(shell: Shell, command: str) -> None:
 
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(f"Usage: pulse {command}")
+
+
+@pytest.mark.parametrize(("command", "place", "summary"), [(name, *said) for name, said in COMMANDS.items()])
+def test_the_overview_says_of_a_command_what_its_own_help_begins_with(command: str, place: str, summary: str) -> None:
+    module, _, attribute = place.partition(":")
+    found = getattr(importlib.import_module(module), attribute)
+    told = found.help if isinstance(found, App) else inspect.getdoc(found)
+
+    assert (told or "").partition("\n\n")[0].replace("\n", " ") == summary
 
 
 def test_help_says_where_a_length_of_time_is_meant_and_where_a_moment(shell: Shell) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pulse.cli.values import parse_moment
+from pulse.cli.values import parse_moment, port_of
 from pulse.errors import ConfigError
 from pulse.wording import DASH, counted, day, milliseconds, moment, percent, span, spelled_span
 
@@ -59,3 +59,10 @@ def test_a_moment_is_so_long_ago_or_a_time_of_utc(text: str, at: float) -> None:
 def test_what_is_no_moment_is_refused_with_one_that_is(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_moment(text, 1_000_000)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "65536", "http", "1 2", "\N{ARABIC-INDIC DIGIT ONE}"])
+def test_what_is_no_port_is_refused_with_an_example(text: str) -> None:
+    assert port_of("65535") == 65535
+    with pytest.raises(ConfigError, match="db-server:5432"):
+        port_of(text)

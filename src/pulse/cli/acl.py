@@ -4,24 +4,22 @@ Invariant: parse, one call, print; what an edit gives and takes is always told.
 """
 
 import re
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import App, Parameter
 
 from pulse import clock
 from pulse.calls.acls import AclCalls
-from pulse.cli import changes, rulefile, ssh
+from pulse.cli import assertions, changes, rulefile, ssh
 from pulse.cli.hits import hits
 from pulse.cli.output import print_json, print_table
-from pulse.cli.values import DataDir, Duration, Json
+from pulse.cli.values import DataDir, Duration, Json, port_of
 from pulse.client import connect
 from pulse.core.types import SHORT_ID
 from pulse.errors import ConfigError, PulseError
 from pulse.schemas.policy import (
     ALLOW,
     DENY,
-    AssertionRef,
-    AssertionRequest,
     FlowRequest,
     FlowVerdict,
     PolicyChange,
@@ -36,11 +34,9 @@ from pulse.wording import DASH, counted, moment
 if TYPE_CHECKING:
     from pulse.core.network.ruling import RuleAdded
 
-HIGHEST_PORT: Final = 65535
 MOST_PLACES: Final = 4096
 ID_DIGITS: Final = 64
 
-ONE: Final = "a name, tag:x, group:x, the first digits of an id, or *"
 PATTERNS: Final = "a name, tag:x, group:x, first digits of an id (a3f2*), cidr:10.100.7.0/24, or *; several with commas"
 
 From = Annotated[list[str], Parameter(name="--from", help=f"Who: {PATTERNS}.")]
@@ -60,9 +56,15 @@ File = Annotated[str, Parameter(allow_leading_hyphen=True)]
 DryRun = Annotated[bool, Parameter(help="Only say what would come of it.")]
 Force = Annotated[bool, Parameter(help="Even if it closes the connection this is typed through.")]
 
-app = App(name="acl", help="Say who may reach whom. The first rule that matches decides; without rules all may.")
-tests = App(name="test", help="State what rules must always let pass, or never: no edit may break it.")
-app.command(tests)
+app = App(
+    name="acl",
+    help=(
+        "Say who may reach whom, and see what comes of it first.\n\n"
+        "The first rule that matches decides; without rules all may. Edits on the scribe, the CA or an "
+        "operator, the rest on every node.\n\nMore: pulse help policy"
+    ),
+)
+app.command(assertions.app)
 
 
 @app.command(name="list")
@@ -228,70 +230,6 @@ def check(file: File, /, *, json: Json = False) -> None:
         print("\n".join([*(f"{number}  {line}" for number, line in enumerate(read, 1)), _readable(len(read))]))
 
 
-@tests.default
-def list_tests(*, json: Json = False, data_dir: DataDir = None) -> int:
-    """Say whether all tests hold; the exit code is 1 if one does not."""
-    with connect(data_dir) as client:
-        found = AclCalls(client).policy().tests
-    if json:
-        print_json(found)
-    elif found:
-        rows = [(each.id, "holds" if each.holds else "FAILS", each.line, each.problem or DASH) for each in found]
-        print_table(("ID", "STATE", "TEST", "SHOWN BY"), rows, elastic=frozenset({"TEST"}))
-    else:
-        print("no tests (state one: pulse acl test add --from tag:dev --to tag:prod --deny)")
-    return 0 if all(each.holds for each in found) else 1
-
-
-@tests.command(name="add")
-def add_test(
-    *,
-    source: Annotated[str, Parameter(name="--from", help=f"Who: {ONE}.")],
-    destination: Annotated[str, Parameter(name="--to", help="Whom: the same.")],
-    deny: bool = False,
-    port: int = 0,
-    proto: str = "",
-    json: Json = False,
-    data_dir: DataDir = None,
-) -> None:
-    """State that these nodes must always be allowed to reach those; with --deny, never.
-
-    Parameters
-    ----------
-    deny
-        Never, instead of always.
-    port
-        At the destination; without one pings are meant.
-    proto
-        tcp if there is a port, unless said otherwise.
-    """
-    expect: Literal["allow", "deny"] = "deny" if deny else "allow"
-    request = AssertionRequest(source, destination, expect, proto, _port(str(port)))
-    with connect(data_dir) as client:
-        change = AclCalls(client).add_test(request)
-    if json:
-        print_json(change)
-    else:
-        print(f"{_stated('added', change)}. The rules see to it, and no edit may break it.")
-
-
-@tests.command(name="remove")
-def remove_test(test: str, /, *, json: Json = False, data_dir: DataDir = None) -> None:
-    """Take a test back.
-
-    Parameters
-    ----------
-    test
-        Its id, as `pulse acl test` shows it.
-    """
-    with connect(data_dir) as client:
-        change = AclCalls(client).remove_test(AssertionRef(id=test))
-    if json:
-        print_json(change)
-    else:
-        print(_stated("removed", change))
-
-
 # Details
 
 
@@ -357,11 +295,6 @@ def _done(word: str, change: PolicyChange) -> str:
     return f"{word} rule {rule.index} ({rule.id}): {rule.line}" if rule else f"{word} the rule"
 
 
-def _stated(word: str, change: PolicyChange) -> str:
-    test = change.test
-    return f"{word} test {test.id}: {test.line}" if test else f"{word} the test"
-
-
 def _words(typed: list[str]) -> list[str]:
     return [word for each in typed for word in map(str.strip, each.split(",")) if word]
 
@@ -383,13 +316,7 @@ def _split(destination: str) -> tuple[str, int]:
     if found is None:
         return destination, 0
     node, port = (found[1], found[2]) if found[1] else (found[3], found[4])
-    return node, _port(port) if port is not None else 0
-
-
-def _port(text: str) -> int:
-    if not re.fullmatch(r"\d{1,5}", text) or int(text) > HIGHEST_PORT:
-        raise ConfigError(f'"{text}" is no port. Write a number up to {HIGHEST_PORT}, as in db-server:5432')
-    return int(text)
+    return node, port_of(port) if port is not None else 0
 
 
 def _readable(count: int) -> str:

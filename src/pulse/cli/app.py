@@ -83,62 +83,7 @@ GROUPS = {
         "help": ("pulse.cli.help:tell", "Tell about a topic, such as policy, or about a command."),
     },
 }
-"""What the overview shows together; where each command lives, and what is said of it."""
-
-_DECIDERS = "On the scribe, the CA or an operator."
-
-MORE = {
-    "start": "More: pulse help quickstart, pulse help settings",
-    "join": "More: pulse help tokens",
-    "setup": "More: pulse help names",
-    "restart": "More: pulse help roles",
-    "reload": "The same as SIGHUP. A file with a mistake changes nothing. More: pulse help settings",
-    "stats": (
-        "TX and RX are bytes that a node sent into the mesh and had from it, over all its starts; CONNS are "
-        "connections open now. Operators, the CA and the scribe are told of all nodes, others of their own."
-    ),
-    "bug-report": (
-        "Keys, tokens, invites and passwords are taken out; "
-        "with --no-addresses addresses are words that tell them apart."
-    ),
-    "install-service": "Nothing is started: it says what to type next. More: pulse help settings, pulse help files",
-    "completion": (
-        "bash: pulse completion bash > ~/.local/share/bash-completion/completions/pulse; "
-        "zsh: pulse completion zsh > <a directory of $fpath>/_cyclopts_pulse; "
-        "fish: pulse completion fish > ~/.config/fish/completions/pulse.fish"
-    ),
-    "top": "Keys: press ?",
-    "status": "More: pulse help links",
-    "cert": "More: pulse help trust",
-    "trace": "More: pulse help paths",
-    "why": "More: pulse help paths",
-    "doctor": "More: pulse help troubleshooting",
-    "connect": "More: pulse help services",
-    "forward": (
-        "Several at a time: say --node, --dest and --local once for each; one --node serves all. "
-        "More: pulse help services"
-    ),
-    "name": f"{_DECIDERS} More: pulse help names",
-    "tag": f"{_DECIDERS} More: pulse help policy",
-    "untag": f"{_DECIDERS} More: pulse help policy",
-    "acl": (
-        "The first rule that matches decides; without rules all may. "
-        "Edits on the scribe, the CA or an operator, the rest on every node. More: pulse help policy"
-    ),
-    "groups": f"{_DECIDERS} More: pulse help policy",
-    "dns": f"{_DECIDERS} More: pulse help names",
-    "route": f"{_DECIDERS} More: pulse help exits",
-    "remote-config": "As far as the other node allows it. More: pulse help roles",
-    "bulk": _DECIDERS,
-    "pin": "More: pulse help paths",
-    "revoke": f"There is no way back for its key. {_DECIDERS} More: pulse help trust",
-    "invite": f"{_DECIDERS} More: pulse help tokens",
-    "token": f"{_DECIDERS} More: pulse help tokens",
-    "template": f"{_DECIDERS} More: pulse help tokens",
-    "config": "Plan and apply on the scribe, the CA or an operator, the rest anywhere. More: pulse help settings",
-    "ca": "On the CA; roles works everywhere. More: pulse help roles, pulse help trust",
-}
-"""What the help of a command goes on with: who may, and which topic explains it."""
+"""What the overview shows together: where each command lives, and the first line of its help, which a test compares."""
 
 COMMANDS = {name: place for commands in GROUPS.values() for name, place in commands.items()}
 
@@ -157,12 +102,20 @@ app = App(
     suppress_keyboard_interrupt=False,
     default_parameter=Parameter(negative="", show_default=False),
 )
-for _number, (_title, _commands) in enumerate(GROUPS.items()):
-    _group = Group(_title, sort_key=_number)
-    for _place_in_it, (_name, (_place, _help)) in enumerate(_commands.items()):
-        _whole = "\n\n".join(filter(None, (_help, MORE.get(_name))))
-        app.command(_place, name=_name, help=_whole, group=_group, sort_key=_place_in_it)
-app["--help"].group = _group
+
+
+def _register(*, summed_up: bool) -> None:
+    """Have every command, and in the overview what is said of it here, which spares it the reading of all of them."""
+    for number, (title, commands) in enumerate(GROUPS.items()):
+        group = Group(title, sort_key=number)
+        for place, (name, (where, summary)) in enumerate(commands.items()):
+            if name in app:
+                del app[name]
+            app.command(where, name=name, help=summary if summed_up else None, group=group, sort_key=place)
+        app["--help"].group = group
+
+
+_register(summed_up=False)
 app.command("pulse.cli.version:version", name="--version", show=False)
 app.command("pulse.cli.daemon:detached", name="detached", show=False)
 
@@ -199,6 +152,8 @@ def main() -> None:
 def _run(arguments: Sequence[str]) -> int:
     if not sys.stdout.isatty() and ({"--help", "-h"} & {*arguments} or arguments[:1] == ["help"]):
         _plain_help()
+    if arguments[:1] in (["--help"], ["-h"]):
+        _register(summed_up=True)
     if arguments and arguments[0] not in app:
         from pulse.cli import mistakes
 

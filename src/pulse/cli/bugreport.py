@@ -58,9 +58,10 @@ def bug_report(
     ] = True,
     data_dir: DataDir = None,
 ) -> None:
-    """Pack status, events, log, settings and what the doctor finds into one file, without secrets.
+    """Pack what helps to find a fault, without secrets.
 
-    Keys, tokens, invites and passwords are taken out; with --no-addresses addresses are words that tell them apart.
+    Status, events, log, settings and what the doctor finds go into one file. Keys, tokens, invites and passwords
+    are taken out; with --no-addresses addresses are words that tell them apart.
     """
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     path = output or Path(f"{NAME}-{stamp}.tar.gz")

@@ -32,7 +32,9 @@ def bulk(
     json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Change all nodes that a pattern fits: give them a tag, take it, or revoke them.
+    """Tag, untag or revoke all nodes that a pattern fits.
+
+    On the scribe, the CA or an operator.
 
     Parameters
     ----------

@@ -19,7 +19,13 @@ from pulse.wording import moment
 EVERY: Final = 1.0
 """Seconds between two looks of --follow."""
 
-app = App(name="ca", help="Run the certificate authority: its roles, key and journal.")
+app = App(
+    name="ca",
+    help=(
+        "Run the certificate authority: its roles, key and journal.\n\n"
+        "On the CA; roles works everywhere.\n\nMore: pulse help roles, pulse help trust"
+    ),
+)
 app.command("pulse.cli.roles:roles", name="roles", help="Show who has which role.")
 app.command("pulse.cli.roles:grant", name="grant", help="Make a node scribe or operator.")
 app.command(

@@ -20,7 +20,13 @@ from pulse.wording import day
 
 PRIVATE: Final = 0o077
 
-app = App(name="cert", help="Show this node's certificate and when it ends; ask for one, or install it, by hand.")
+app = App(
+    name="cert",
+    help=(
+        "Show this node's certificate and when it ends.\n\n"
+        "Or ask for one, and install it, by hand.\n\nMore: pulse help trust"
+    ),
+)
 app.default(certificate)
 
 

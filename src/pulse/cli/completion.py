@@ -11,7 +11,13 @@ Shell = Literal["bash", "zsh", "fish"]
 
 
 def completion(shell: Shell, /) -> None:
-    """Print what your shell needs to complete pulse's commands and flags.
+    """Print what a shell needs to complete commands and flags.
+
+    bash: pulse completion bash > ~/.local/share/bash-completion/completions/pulse
+
+    zsh: pulse completion zsh > <a directory of $fpath>/_cyclopts_pulse
+
+    fish: pulse completion fish > ~/.config/fish/completions/pulse.fish
 
     Parameters
     ----------

@@ -32,7 +32,14 @@ Output = Annotated[
     Path | None, Parameter(name=("--output", "-o"), help="The file to write, instead of standard output.")
 ]
 
-app = App(name="config", help="The whole network config as one TOML file; and whether this node's settings are right.")
+app = App(
+    name="config",
+    help=(
+        "Keep the whole network config in one file, plan with it and apply it.\n\n"
+        "Plan and apply on the scribe, the CA or an operator, the rest anywhere. Its check judges the "
+        "settings of this node.\n\nMore: pulse help settings"
+    ),
+)
 
 
 @app.command

@@ -29,7 +29,10 @@ def connect(
     dest: Annotated[str, Parameter(help="host:port as that node sees it, such as localhost:22.")],
     data_dir: DataDir = None,
 ) -> None:
-    """Connect standard input and output with what is behind another node, as ssh's ProxyCommand does."""
+    """Connect stdin and stdout to what is behind a node, as a ProxyCommand.
+
+    More: pulse help services
+    """
     with tunnels.reach(node, dest, data_dir) as stream:
         _carry(stream, sys.stdin.fileno(), sys.stdout.fileno())
 

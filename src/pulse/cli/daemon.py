@@ -41,7 +41,11 @@ def run(peers: tuple[str, ...], flags: NodeFlags) -> None:
 
 
 def start(*peers: str, flags: NodeFlags | None = None) -> None:
-    """Start a node in the background; returns once it is up.
+    """Start a node in the background.
+
+    It returns once the node is up.
+
+    More: pulse help quickstart, pulse help settings
 
     Parameters
     ----------
@@ -95,7 +99,12 @@ def join(
     log_level: LogLevel = None,
     json: Json = False,
 ) -> None:
-    """Make this machine a member of a network, once; then start it."""
+    """Make this machine a member of a network, once.
+
+    Start it next: pulse start.
+
+    More: pulse help tokens
+    """
     flags: dict[str, object] = {
         "token": token, "token-file": token_file, "network": network, "data-dir": data_dir,
         "log-level": log_level, "name": name,

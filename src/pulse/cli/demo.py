@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from pulse.lab.demo.stage import Outcome
     from pulse.lab.lab import Lab
 
-app = App(name="demo", help="Show a mesh at work on this machine: hosts, a CA, a join, traffic, refusals.")
+app = App(
+    name="demo",
+    help="Show on this machine what pulse does.\n\nHosts, a CA, a join, traffic, refusals, on real interfaces.",
+)
 
 
 @app.default

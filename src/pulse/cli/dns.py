@@ -14,7 +14,13 @@ from pulse.cli.values import DataDir, Json
 from pulse.client import connect
 from pulse.schemas.dns import RecordRef, RecordRequest, RecordView, ZoneChange
 
-app = App(name="dns", help="Keep what names under .pulse say besides those of the nodes.")
+app = App(
+    name="dns",
+    help=(
+        "Keep what names under .pulse say besides those of the nodes.\n\n"
+        "On the scribe, the CA or an operator.\n\nMore: pulse help names"
+    ),
+)
 
 Ttl = Annotated[int | None, Parameter(help="Seconds for which an answer may be kept (60).")]
 

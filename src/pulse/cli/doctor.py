@@ -29,7 +29,10 @@ _SIGNS: Final = {Gravity.BROKEN: "broken ", Gravity.WARNING: "warning", Gravity.
 
 
 def doctor(*, json: Json = False, config: Config = None, data_dir: DataDir = None) -> int:
-    """Look for what is wrong with this machine and its node, and say what to do about it."""
+    """Look for what is wrong here, and say what to do about it.
+
+    More: pulse help troubleshooting
+    """
     wanted, problem = settings_of(config, data_dir)
     found = diagnose(wanted, problem, data_dir)
     if json:

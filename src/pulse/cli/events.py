@@ -36,7 +36,10 @@ def events(
     json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Show this node's journal, newest last; with --json one object a line."""
+    """Show what happened in the mesh, as this node saw it.
+
+    That is its journal, newest last; with --json one object a line.
+    """
     if not 0 <= lines <= MOST:
         raise ConfigError(f"--lines: {lines} is not from 0 to {MOST}")
     with connect(data_dir) as client:

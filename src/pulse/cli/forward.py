@@ -33,9 +33,11 @@ Reverse = Annotated[
 def forward(
     *, node: Nodes, dest: Destinations, local: Locals = None, reverse: Reverse = False, data_dir: DataDir = None
 ) -> None:
-    """Have ports of this machine lead to what is behind other nodes, until Ctrl-C.
+    """Have ports here lead to what is behind nodes.
 
-    Several at a time: say --node, --dest and --local once for each; one --node serves all.
+    Until Ctrl-C. Several at a time: say --node, --dest and --local once for each; one --node serves all.
+
+    More: pulse help services
     """
     wanted = _forwards(node, dest, local or [])
     if reverse:

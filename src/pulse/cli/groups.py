@@ -13,7 +13,13 @@ from pulse.client import connect
 from pulse.errors import ConfigError
 from pulse.schemas.policy import GroupRef, GroupRequest
 
-app = App(name="groups", help="Name sets of nodes and tags; rules use them as group:x.")
+app = App(
+    name="groups",
+    help=(
+        "Name sets of nodes and tags, for rules to go by.\n\n"
+        "Rules use them as group:x. On the scribe, the CA or an operator.\n\nMore: pulse help policy"
+    ),
+)
 
 
 @app.default

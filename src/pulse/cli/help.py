@@ -31,7 +31,9 @@ def summary_of(topic: str) -> str:
 
 
 def tell(*words: str) -> None:
-    """Tell about a topic, or about a command as its --help does; without a word, list the topics.
+    """Tell about a topic, such as policy, or about a command.
+
+    Without a word it lists the topics.
 
     Parameters
     ----------

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from pulse.lab.scenario import Scenario
     from pulse.lab.state import StateFile
 
-app = App(name="lab", help="Hosts, cables, switches, routers and NATs on this machine, to try a mesh on.")
+app = App(
+    name="lab",
+    help=(
+        "Build hosts and cables on this machine, to try a mesh on.\n\n"
+        "Each host, switch, router and NAT is a network namespace of its own."
+    ),
+)
 
 Command = Annotated[list[str] | None, Parameter(allow_leading_hyphen=True)]
 

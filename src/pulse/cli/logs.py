@@ -39,7 +39,10 @@ def logs(
     json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Show the log of the node in the background, newest line last; with --json one object a line."""
+    """Show what the node in the background wrote down.
+
+    Newest line last; with --json one object a line.
+    """
     show = _show_json if json else _show
     if lines < 0:
         raise ConfigError(f"--lines: {lines} is no number of lines")

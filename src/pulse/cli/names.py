@@ -11,7 +11,11 @@ from pulse.schemas.names import NodeNaming
 
 
 def name(node: str, name: str, /, *, json: Json = False, data_dir: DataDir = None) -> None:
-    """Name a node; the whole network calls it that from now on.
+    """Name a node.
+
+    The whole network calls it that from now on. On the scribe, the CA or an operator.
+
+    More: pulse help names
 
     Parameters
     ----------
@@ -29,7 +33,11 @@ def name(node: str, name: str, /, *, json: Json = False, data_dir: DataDir = Non
 
 
 def tag(node: str, tag: str, /, *, json: Json = False, data_dir: DataDir = None) -> None:
-    """Give a node a tag, for rules to go by.
+    """Give a node a tag.
+
+    Rules go by tags. On the scribe, the CA or an operator.
+
+    More: pulse help policy
 
     Parameters
     ----------
@@ -45,6 +53,10 @@ def tag(node: str, tag: str, /, *, json: Json = False, data_dir: DataDir = None)
 
 def untag(node: str, tag: str, /, *, json: Json = False, data_dir: DataDir = None) -> None:
     """Take a tag from a node.
+
+    On the scribe, the CA or an operator.
+
+    More: pulse help policy
 
     Parameters
     ----------

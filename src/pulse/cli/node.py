@@ -22,7 +22,10 @@ PAUSE: Final = 1.0
 
 
 def identity(*, json: Json = False, data_dir: DataDir = None) -> None:
-    """Show who this node is: its id, name, mesh addresses, roles and tags."""
+    """Show who this node is.
+
+    Its id, name, mesh addresses, roles and tags.
+    """
     with connect(data_dir) as client:
         node = client.identity()
     if json:
@@ -109,7 +112,9 @@ def ping(
     json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Ask a node for a sign of life over its session, and measure.
+    """Ask a node for a sign of life, and measure.
+
+    It goes over the session with that node.
 
     Parameters
     ----------

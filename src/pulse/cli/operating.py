@@ -24,9 +24,12 @@ EVERY: Final = 0.1
 
 
 def reload(*, json: Json = False, data_dir: DataDir = None) -> None:
-    """Read the settings again: what can change while the node runs is changed, the rest is named.
+    """Read the settings again, without a restart as far as that goes.
 
-    The same as SIGHUP. A file with a mistake changes nothing.
+    What can change while the node runs is changed, the rest is named. The same as SIGHUP. A file with a mistake
+    changes nothing.
+
+    More: pulse help settings
     """
     with connect(data_dir) as client:
         came = client.call("POST", "/api/reload", Reloaded, patience=SCRIBE_PATIENCE)
@@ -34,7 +37,11 @@ def reload(*, json: Json = False, data_dir: DataDir = None) -> None:
 
 
 def restart(node: str = "", /, *, json: Json = False, data_dir: DataDir = None) -> None:
-    """Restart this node, or another one, which has to allow it ([remote] restart) to operators, of whom this is one.
+    """Restart this node, or another one as its operator.
+
+    Another one has to allow it: [remote] restart in its settings.
+
+    More: pulse help roles
 
     Parameters
     ----------
@@ -59,7 +66,11 @@ def remote_config(
     json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Change settings of another node, which has to allow that ([remote] config) to operators, of whom this is one.
+    """Change settings of another node, as its operator.
+
+    It has to allow that: [remote] config in its settings.
+
+    More: pulse help roles
 
     Parameters
     ----------

@@ -26,7 +26,11 @@ def pin(
     json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Reach a node by one neighbour, whatever the scores say; what it sends here takes its own way.
+    """Reach a node by one neighbour, whatever the scores say.
+
+    What that node sends here takes its own way.
+
+    More: pulse help paths
 
     Parameters
     ----------

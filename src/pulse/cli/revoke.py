@@ -17,9 +17,12 @@ Force = Annotated[bool, Parameter(help="Even the last CA or scribe; on the CA on
 
 
 def revoke(node: Node, *, force: Force = False, json: Json = False, data_dir: DataDir = None) -> None:
-    """Revoke a node: nobody talks to it any more.
+    """Shut a node out for good.
 
-    There is no way back for its key, but for one that a stolen scribe revoked: pulse ca grant NODE scribe --reinstate.
+    There is no way back for its key, but for one that a stolen scribe revoked: pulse ca grant NODE scribe
+    --reinstate. On the scribe, the CA or an operator.
+
+    More: pulse help trust
     """
     with connect(data_dir) as client:
         told = client.revoke(node, force=force)

@@ -12,7 +12,13 @@ from pulse.client import connect
 from pulse.schemas.routes import RouteChange, RouteRef, RouteRequest
 from pulse.wording import DASH
 
-app = App(name="route", help="See, approve and take away routes to ranges beyond the mesh.")
+app = App(
+    name="route",
+    help=(
+        "See and approve ranges beyond the mesh, and the nodes that lead there.\n\n"
+        "On the scribe, the CA or an operator.\n\nMore: pulse help exits"
+    ),
+)
 
 
 @app.default

@@ -50,9 +50,12 @@ def install_service(
     uninstall: Annotated[bool, Parameter(help="Take the service away; settings and state stay.")] = False,
     root: Annotated[Path | None, Parameter(help="The file system of an image to install into, instead of /.")] = None,
 ) -> None:
-    """Run the node as a service of this machine: a unit for systemd, a user for it, a file with its settings.
+    """Run the node as a service of this machine.
 
-    Nothing is started: it says what to type next.
+    It makes a unit for systemd, a user for it and a file with its settings. Nothing is started: it says what to
+    type next.
+
+    More: pulse help settings, pulse help files
     """
     if root is None and os.geteuid() != 0:
         raise Refused("a service is installed by root.\nTry: sudo pulse install-service")

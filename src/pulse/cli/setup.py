@@ -15,7 +15,7 @@ from pulse.client import connect
 from pulse.errors import Conflict
 from pulse.schemas.resolver import ResolverInfo
 
-app = App(name="setup", help="Have this machine use the node: its names.")
+app = App(name="setup", help=("Have this machine ask its node for names under .pulse.\n\nMore: pulse help names"))
 
 Undo = Annotated[bool, Parameter(help="Leave it as it was before.")]
 Global = Annotated[

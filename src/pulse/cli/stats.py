@@ -27,10 +27,11 @@ def stats(
     watch: Watch = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Show how much traffic each node has, and how fast: the scribe sums what they report every ten seconds.
+    """Show how much traffic each node has, and how fast.
 
-    TX and RX are bytes of IP packets and connections that a node sent into the mesh and had from it, over all its
-    starts; CONNS are connections open now. Operators, the CA and the scribe are told of all nodes, others of their own.
+    The scribe sums what nodes report every ten seconds. TX and RX are bytes of IP packets and connections that a
+    node sent into the mesh and had from it, over all its starts; CONNS are connections open now. Operators, the CA
+    and the scribe are told of all nodes, others of their own.
 
     Parameters
     ----------

@@ -31,7 +31,10 @@ def status(
     check: Annotated[bool, Parameter(help="Exit with 1 if not all is well.")] = False,
     data_dir: DataDir = None,
 ) -> int:
-    """Show whether all is well, and the nodes of the mesh."""
+    """Show whether all is well, and the nodes of the mesh.
+
+    More: pulse help links
+    """
     if at is not None:
         if watch or check:
             raise ConfigError("--at looks back: it goes with --json, not with --watch or --check")

@@ -13,7 +13,13 @@ from pulse.client import connect
 from pulse.schemas.config import TemplateRequest, TemplateView
 from pulse.wording import DASH, counted, spelled_span
 
-app = App(name="template", help="Say what new nodes of a kind get; tokens and invites are made from it.")
+app = App(
+    name="template",
+    help=(
+        "Say what new nodes of a kind get, for invites and tokens.\n\n"
+        "Tokens and invites are made from it. On the scribe, the CA or an operator.\n\nMore: pulse help tokens"
+    ),
+)
 
 Tags = Annotated[list[str] | None, Parameter(name="--tag", help="Tag of whoever joins; may be repeated.")]
 Called = Annotated[

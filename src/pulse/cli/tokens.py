@@ -30,7 +30,13 @@ Template = Annotated[
 ]
 Name = Annotated[str | None, Parameter(help="Name of the one machine that joins with it.")]
 
-app = App(name="token", help="Show the CA's master token; make, list and revoke others.")
+app = App(
+    name="token",
+    help=(
+        "Show the CA's master token; make, list and revoke others.\n\n"
+        "On the scribe, the CA or an operator.\n\nMore: pulse help tokens"
+    ),
+)
 
 
 @app.default
@@ -114,7 +120,11 @@ def invite(
     json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Make an invite: one line to paste on the next machine, good for an hour and one machine unless said otherwise.
+    """Make a line to paste on the next machine.
+
+    Good for an hour and one machine, unless said otherwise. On the scribe, the CA or an operator.
+
+    More: pulse help tokens
 
     Parameters
     ----------

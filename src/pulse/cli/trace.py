@@ -18,7 +18,11 @@ NAMES = frozenset({"NODE"})
 
 
 def trace(node: str, /, *, timeout: float = 3.0, json: Json = False, data_dir: DataDir = None) -> int:
-    """Show the way frames take to a node: each hop is asked for its next one, the node itself for a sign of life.
+    """Show the way frames take to a node, hop by hop.
+
+    Each hop is asked for its next one, the node itself for a sign of life.
+
+    More: pulse help paths
 
     Parameters
     ----------

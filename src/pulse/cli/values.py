@@ -4,15 +4,25 @@ Invariant: a value that cannot be read is refused with an example of one that ca
 """
 
 import datetime
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
 from pulse import clock
 from pulse.core.durations import is_duration, parse_duration
 from pulse.errors import ConfigError
+
+HIGHEST_PORT: Final = 65535
+
+
+def port_of(text: str) -> int:
+    """A port as people type it. Raises ConfigError."""
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > HIGHEST_PORT:
+        raise ConfigError(f'"{text}" is no port. Write a number up to {HIGHEST_PORT}, as in db-server:5432')
+    return int(text)
 
 
 def parse_moment(text: str, now: float) -> float:

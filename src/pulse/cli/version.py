@@ -10,7 +10,7 @@ from pulse.errors import SystemRefused
 
 
 def version(*, json: Json = False) -> None:
-    """Show which pulse this is: its version, the commit it was built of, its data plane."""
+    """Show which pulse this is: version, commit, data plane."""
     commit = release.commit()
     versions = {
         "pulse": _package(),

@@ -17,7 +17,11 @@ SHOWN: Final = 4
 
 
 def why(node: str, other: str = "", /, *, timeout: float = 5.0, json: Json = False, data_dir: DataDir = None) -> None:
-    """Say why a node is reached as it is: directly or over a relay, by QUIC or by WebSocket.
+    """Say why a node is reached as it is, from both ends.
+
+    Directly or over a relay, by QUIC or by WebSocket: what was tried, and what would help.
+
+    More: pulse help paths
 
     Parameters
     ----------

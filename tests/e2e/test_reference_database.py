@@ -27,6 +27,11 @@ ASKED = " -Atc 'select current_user, 6 * 7'"
 ANSWER = "app|42\n"
 FORWARD = "pulse forward --node db-server --dest localhost:5432 --local 127.0.0.1:15432"
 FORWARDED = "psql -h 127.0.0.1 -p 15432 -U app"
+TLS_ASKED = (
+    # After it comes what PostgreSQL does not take, so that it ends the connection.
+    r"printf '\0\0\0\010\004\322\026\057\0\0\0\010\0\0\0\0' |"
+    " curl -sN -m 20 --socks5-hostname 127.0.0.1:1080 telnet://db-server.pulse:5432 | head -c 1"
+)
 TAGS = ("pulse tag db-server db", "pulse tag web-1 backend")
 RULES = (
     'pulse acl add --from "tag:backend" --to "tag:db" --ports 5432',
@@ -59,7 +64,7 @@ def sites() -> Iterator[Sites]:
         for each in (web, laptop):
             has_psql(each)
         made = Sites(Node(lab["db-server"]), Node(web), Node(laptop))
-        lines = ((made.server, SERVER), (made.web, f"{MEMBER} --tun --dns"), (made.laptop, MEMBER))
+        lines = ((made.server, SERVER), (made.web, f"{MEMBER} --tun --dns"), (made.laptop, f"{MEMBER} --socks"))
         running = [serves(node, line.format(server=made.server.underlay)) for node, line in lines]
         for node in (made.web, made.laptop):
             node.wait_path(made.server)
@@ -87,6 +92,11 @@ def test_as_on_a_lan_and_through_a_port_where_there_is_no_device(sites: Sites) -
     port = forwards(sites.laptop)
     assert asks(sites.laptop, FORWARDED).stdout == ANSWER
     port.stop()
+
+
+def test_through_the_proxy_for_applications_that_know_one(sites: Sites) -> None:
+    """Not psql: a client's first question, whether the server does TLS, comes back as PostgreSQL answers it."""
+    assert types(sites.laptop, TLS_ASKED).stdout == "N"
 
 
 def test_rules_leave_the_database_to_those_with_the_tag(sites: Sites) -> None:

@@ -10,7 +10,7 @@ from pulse import tunnels
 from pulse.core.network.tunnelline import Asked
 from pulse.errors import LinkError, StreamFailed
 from tests.people import NOBODY, run_as
-from tests.tunneling import FakeTunnels, refused, shout, tunnels_at
+from tests.tunneling import CUT, FakeTunnels, leave_unread, refused, say_first, shout, tunnels_at
 
 
 @pytest.fixture
@@ -28,7 +28,36 @@ def test_what_was_reached_is_at_its_first_byte(data_dir: Path) -> None:
     ):
         assert stream.recv(99) == b"SSH-2.0"
         assert stream.gettimeout() is None
-    assert fake.asked == [Asked("db", "localhost:22", confirm=True)]
+    assert fake.asked == [Asked("db", "localhost:22", lasting=True)]
+
+
+@pytest.mark.parametrize("ending", [CUT, b""], ids=["lost", "a node that is killed"])
+def test_what_is_cut_raises_where_an_end_would_be_and_again(data_dir: Path, ending: bytes) -> None:
+    fake = FakeTunnels(leave_unread, ending=ending)
+    with (
+        tunnels_at(data_dir / "tunnel.sock", fake),
+        tunnels.reach("db", "localhost:22", data_dir) as stream,
+        stream.makefile("rb") as file,
+    ):
+        assert file.read(4) == b"word"
+        with pytest.raises(ConnectionResetError):
+            file.read(1)
+        for _ in range(2):
+            with pytest.raises(ConnectionResetError):
+                stream.recv(1)
+        with pytest.raises(StreamFailed):
+            stream.ended()
+
+
+def test_the_end_of_one_direction_is_an_end_and_so_is_that_of_both(data_dir: Path) -> None:
+    with (
+        tunnels_at(data_dir / "tunnel.sock", FakeTunnels(say_first)),
+        tunnels.reach("db", "localhost:22", data_dir) as stream,
+    ):
+        assert (stream.recv(9), stream.recv(9)) == (b"word", b"")
+        stream.sendall(b"still there")
+        stream.shutdown(socket.SHUT_WR)
+        assert (stream.ended().sent, stream.recv(9)) == (1, b"")
 
 
 def test_a_refusal_has_the_words_and_the_exit_code_of_the_node(data_dir: Path) -> None:

@@ -6,9 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from pulse.core.network import tunnelline
 from pulse.core.network.tunnelline import Answered, Asked
+from pulse.errors import StreamFailed
 
 Serve = Callable[[socket.socket], None]
 
@@ -19,6 +21,8 @@ class FakeTunnels:
 
     serve: Serve = lambda _: None
     answer: bytes = tunnelline.line_of(Answered(ok=True))
+    ending: bytes = tunnelline.line_of(Answered(sent=1))
+    """Said once `serve` is done with a socket that was handed over; nothing hangs up."""
     asked: list[Asked] = field(default_factory=list)
 
     def one(self, caller: socket.socket) -> None:
@@ -28,15 +32,15 @@ class FakeTunnels:
         self.asked.append(asked)
         caller.sendall(self.answer)
         handed = [socket.socket(fileno=each) for each in descriptors]
-        if b"error" in self.answer or asked.check:
+        if b"ok" not in self.answer or asked.check:
             for each in handed:
                 each.close()
             return
         with handed[0] if handed else caller as stream:
             self.serve(stream)
         if handed:
-            caller.sendall(tunnelline.line_of(Answered(sent=1)))
-            caller.recv(1)
+            caller.sendall(self.ending)
+            self.ending and caller.recv(1)
 
 
 @contextlib.contextmanager
@@ -76,6 +80,15 @@ def say_first(stream: socket.socket) -> None:
     stream.shutdown(socket.SHUT_WR)
     while stream.recv(65536):
         pass
+
+
+def leave_unread(stream: socket.socket) -> None:
+    """A word, and no more than that."""
+    stream.sendall(b"word")
+
+
+CUT: Final = tunnelline.refusal(StreamFailed("the stream to db was cut", word="lost"))
+"""What a node says of a stream that it lost."""
 
 
 def refused(text: str, code: str, exit_code: int) -> bytes:

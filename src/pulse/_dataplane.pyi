@@ -18,6 +18,7 @@ Events, as `drain()` returns them (first the kind, then the fields in this order
         what is sent over that link to that node does not arrive, or does again
     ("DialFailed", dial: int, code: str, detail: str)
         code: "identity" (none installed), "timeout", "unreachable", "certificate" (we refused theirs),
+        "closed" (its machine says that nothing listens there on TCP, and UDP has no answer),
         "refused" (they refused us), "self", "inside" (a mesh address),
         "broken", "duplicate" (another link to that node stays; detail is its
         id in hex)
@@ -38,7 +39,8 @@ Events, as `drain()` returns them (first the kind, then the fields in this order
     ("StreamOffered", stream: int, node: bytes, header: bytes)
     ("StreamAccepted", stream: int)
     ("StreamRefused", stream: int, code: int)
-    ("StreamClosed", stream: int, sent: int, received: int)      bytes from the descriptor to the stream, and back
+    ("StreamClosed", stream: int, sent: int, received: int, cut: int)      bytes from the descriptor to the stream, and
+                                            back; 0 for one that ended whole, else a code of 256 or more
     ("SessionUp", node: bytes)
     ("SessionDown", node: bytes, reason: str)
     ("TunGone", reason: str)

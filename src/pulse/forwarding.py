@@ -17,7 +17,8 @@ from typing import Final
 from pulse import tunnels
 from pulse.core import addresses
 from pulse.core.network.destinations import Destination
-from pulse.errors import Conflict, PulseError, SystemRefused
+from pulse.core.network.streamcodes import StreamCode
+from pulse.errors import Conflict, PulseError, StreamFailed, SystemRefused
 
 HERE: Final = "127.0.0.1"
 
@@ -62,7 +63,7 @@ class Switch:
 
     data_dir: Path | None
     failed: Callable[[Forward, PulseError], None]
-    """Is told why a connection did not get where it leads; whoever made it sees a reset."""
+    """Is told why a connection did not get where it leads, or was cut; whoever made it sees a reset."""
     stopping: socket.socket | None = None
     """Serving ends once there is something to read here."""
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
@@ -110,7 +111,10 @@ class Switch:
         try:
             answer = tunnels.read_answer(asking)
         except PulseError as error:
-            self._fail(caller, wanted, error)
+            if caller.fileno() >= 0:
+                self._fail(caller, wanted, error)
+            elif not _is_reset(error):
+                self.failed(wanted, error)
         else:
             # The node has it: with ours open, too, its end would not be seen.
             caller.close()
@@ -121,8 +125,12 @@ class Switch:
         asking.close()
 
     def _fail(self, caller: socket.socket, wanted: Forward, error: PulseError) -> None:
-        if caller.fileno() >= 0:
-            with contextlib.suppress(OSError):
-                caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            caller.close()
-            self.failed(wanted, error)
+        with contextlib.suppress(OSError):
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        caller.close()
+        self.failed(wanted, error)
+
+
+def _is_reset(error: PulseError) -> bool:
+    """A program at either end broke it off, as programs do."""
+    return isinstance(error, StreamFailed) and error.word == StreamCode.RESET.word

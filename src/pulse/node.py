@@ -51,7 +51,6 @@ from pulse.services.tokens import INVITE_TTL
 from pulse.services.traversal import TraversalService
 from pulse.services.trust import TrustService
 from pulse.services.tun import TunService
-from pulse.services.tunnels import Door
 from pulse.services.whereabouts import WhereaboutsService
 from pulse.store import backup, boot, files
 from pulse.store.identity import Identity
@@ -152,7 +151,7 @@ def _build(
     governance = govern(config, identity, links, meshing, rpc, store, told)
     traversal = TraversalService(links, rpc.call, meshing.tell)
     meshing.punch = traversal.perform
-    streams = _streaming(config, links, meshing, governance, doors.tunnels)
+    streams = _streaming(config, links, meshing, governance, doors)
     meshing.statements_changed = _each(governance.changed, streams.changed, tun.config_changed if tun else None)
     own_devices = partial(_own_devices, tun)
     portmap = underlay.port_mapping(config, links, identity, meshing, own_devices)
@@ -160,6 +159,7 @@ def _build(
     telling = insight(
         config, links, meshing, rpc, governance, tun, portmap, used.resolver, VERSION, pinned=identity.pinned
     )
+    telling.metrics.socks = streams.proxy
     operating = operations(config, meshing, rpc, tun, governance, telling, VERSION, manager)
     methods |= {MethodName.PUNCH: traversal.answer}
     methods |= telling.methods | governance.methods | used.methods | operating.methods
@@ -177,7 +177,6 @@ def _build(
         tun,
         *used.running,
         *streams.running,
-        socksdoor.service(config, mesh, streams.streams, doors.socks) if doors.socks else None,
         *operating.running,
         *_lasting(config, links, identity, meshing, trust, rpc, governance),
         FecService.offered(links, mesh.routing.routes) if config.tun.fec else None,
@@ -242,13 +241,14 @@ def _lasting(
 
 
 def _streaming(
-    config: NodeConfig, links: DataplaneLinks, meshing: MeshService, governance: Governance, tunnels: tuple[Door, ...]
+    config: NodeConfig, links: DataplaneLinks, meshing: MeshService, governance: Governance, doors: Doors
 ) -> Streaming:
     """Streams, which are judged again as the rules change, and count with the flows that these decide on."""
-    made = streaming.compose(config, links, meshing.mesh, tunnels)
+    made = streaming.compose(config, links, meshing.mesh, doors.tunnels)
     meshing.policy_changed = made.changed
+    meshing.routes_changed = made.streams.routes_changed
     governance.hits.counted = lambda: made.hits(links.hits())
-    return made
+    return replace(made, proxy=socksdoor.service(config, meshing.mesh, made.streams, doors.socks))
 
 
 def _own_devices(tun: TunService | None) -> tuple[str, ...]:

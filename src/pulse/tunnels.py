@@ -1,14 +1,17 @@
 """Streams to what is behind other nodes, for programs of this machine: one line to the node here, then bytes.
 
-Invariant: after the node's answer the socket is at the first byte of the destination; no event loop is imported.
+Invariant: after the node's answer the socket is at the first byte of the destination, and an end that it shows is one
+that the far side made; no event loop is imported.
 """
 
 import contextlib
+import errno
 import os
+import select
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pulse.client import candidates
 from pulse.config import tunnel_beside
@@ -16,16 +19,93 @@ from pulse.core.network import tunnelline
 from pulse.core.network.tunnelline import Answered, Asked
 from pulse.errors import LinkError, Refused, StreamFailed
 
-PATIENCE: Final = 45.0
-"""Seconds for an answer: a session that has to be made first, and a destination that takes its time."""
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+PATIENCE: Final = 30.0
+"""Seconds for an answer: twice what the node here takes at most to have a stream, or to say why there is none."""
 
 
-def reach(node: str, destination: str, data_dir: Path | None = None) -> socket.socket:
+class Reached(socket.socket):
+    """A socket that leads to a destination. One that is cut raises ConnectionResetError where others would show an end.
+
+    A Unix socket knows no reset, so the node here says on a connection of its own how the stream ended.
+    """
+
+    __slots__ = ("_asking", "_told")
+
+    def __init__(self, sock: socket.socket, asking: socket.socket) -> None:
+        """Take over both: the one with the bytes, and the one on which the node speaks."""
+        super().__init__(fileno=sock.detach())
+        self._asking = asking
+        self._told: Answered | StreamFailed | None = None
+
+    def ended(self) -> Answered:
+        """Wait until it is over in both directions: what was moved. Raises StreamFailed, if it was cut."""
+        if self._told is None:
+            try:
+                self._told = read_answer(self._asking)
+            except StreamFailed as error:
+                self._told = error
+        if isinstance(self._told, StreamFailed):
+            raise self._told
+        return self._told
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """As sockets have it."""
+        data = super().recv(bufsize, flags)
+        if bufsize and not data:
+            self._check_end()
+        return data
+
+    def recv_into(self, buffer: "WriteableBuffer", nbytes: int = 0, flags: int = 0) -> int:
+        """As sockets have it."""
+        count = super().recv_into(buffer, nbytes, flags)
+        if not count and memoryview(buffer).nbytes:
+            self._check_end()
+        return count
+
+    def close(self) -> None:
+        """As sockets have it; what was sent arrives all the same."""
+        super().close()
+        if self.fileno() < 0:
+            self._asking.close()
+
+    def detach(self) -> int:
+        """As sockets have it; who has the descriptor then sees an end whatever made it."""
+        self._asking.close()
+        return super().detach()
+
+    def _check_end(self) -> None:
+        """Raise ConnectionResetError if that was none. Of one direction alone it is one for sure."""
+        if not is_over(self):
+            return
+        try:
+            self.ended()
+        except StreamFailed as error:
+            raise ConnectionResetError(errno.ECONNRESET, str(error)) from error
+
+
+def is_over(sock: socket.socket) -> bool:
+    """True if neither end of a Unix socket says anything more."""
+    poll = select.poll()
+    poll.register(sock, 0)
+    return bool(poll.poll(0))
+
+
+def reach(node: str, destination: str, data_dir: Path | None = None) -> Reached:
     """A socket that leads to `host:port` as the node sees it.
 
     Raises StreamFailed, NotFound or Conflict for the name, LinkError if no node runs here, Refused if it is not ours.
     """
-    return _asked(Asked(node, destination, confirm=True), data_dir)
+    ours, theirs = socket.socketpair()
+    with contextlib.ExitStack() as held:
+        held.enter_context(ours)
+        with theirs:
+            asking = held.enter_context(_asked(Asked(node, destination, lasting=True), data_dir, theirs))
+        made = Reached(ours, asking)
+        held.pop_all()
+    return made
 
 
 def check(node: str, destination: str, data_dir: Path | None = None) -> None:
@@ -76,14 +156,14 @@ def read_answer(asking: socket.socket) -> Answered:
     return tunnelline.read_answer(line)
 
 
-def _asked(asked: Asked, data_dir: Path | None) -> socket.socket:
+def _asked(asked: Asked, data_dir: Path | None, handed: socket.socket | None = None) -> socket.socket:
     asking = _connected(data_dir)
     with contextlib.ExitStack() as held:
         held.enter_context(asking)
         asking.settimeout(PATIENCE)
         with contextlib.suppress(OSError):
             # A node that refuses at once may have hung up already: its answer says why.
-            asking.sendall(tunnelline.line_of(asked))
+            socket.send_fds(asking, [tunnelline.line_of(asked)], [handed.fileno()] if handed else [])
         read_answer(asking)
         asking.settimeout(None)
         held.pop_all()

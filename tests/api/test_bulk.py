@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from pulse.calls.bulk import BulkCalls
 from pulse.client import Client
 from pulse.errors import NotFound
 from pulse.schemas.bulk import BulkDone, BulkNode, BulkRequest
@@ -16,9 +15,9 @@ from tests.api.http import say
 def test_a_change_for_many_reaches_the_node(place: Path, control: FakeControl) -> None:
     wanted = BulkRequest("tag:edge", "tag", "infra")
     with Client(place) as client:
-        assert BulkCalls(client).bulk(wanted) == BulkDone([BulkNode(ID, "relay-01", ["edge"])], done=True)
+        assert client.bulk(wanted) == BulkDone([BulkNode(ID, "relay-01", ["edge"])], done=True)
         with pytest.raises(NotFound, match="nobody"):
-            BulkCalls(client).bulk(BulkRequest("nobody", "revoke"))
+            client.bulk(BulkRequest("nobody", "revoke"))
 
     assert control.asked[0] == wanted
 

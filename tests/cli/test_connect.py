@@ -1,5 +1,6 @@
 """`pulse connect`: standard input and output, whatever they are, and each direction's end."""
 
+import contextlib
 import hashlib
 import os
 import socket
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import Shell
-from tests.tunneling import FakeTunnels, refused, say_first, shout, tunnels_at
+from tests.tunneling import CUT, FakeTunnels, leave_unread, refused, say_first, shout, tunnels_at
 
 MEGABYTES = 8 << 20
 CONNECT = ("connect", "--node", "db", "--dest", ":22")
@@ -105,6 +106,32 @@ def test_a_refusal_is_the_nodes_own_words_and_exit_code_and_nothing_on_standard_
     with tunnels_at(place, FakeTunnels(answer=refused("the rules do not let it", "not_allowed", 3))):
         done = shell.pulse(*CONNECT, "--data-dir", str(shell.data_dir))
     assert (done.code, done.out, done.err) == (3, "", "error: the rules do not let it\n")
+
+
+@pytest.mark.parametrize("ending", [CUT, b""], ids=["lost", "a node that is killed"])
+def test_a_stream_that_is_cut_is_no_end(shell: Shell, place: Path, ending: bytes) -> None:
+    with tunnels_at(place, FakeTunnels(leave_unread, ending=ending)):
+        done = shell.pulse(*CONNECT, "--data-dir", str(shell.data_dir))
+    assert (done.code, done.out) == (5, "word")
+    assert done.err.startswith("error: the stream to db was cut" if ending else "error: the node ended the connection")
+
+
+def test_who_reads_us_no_more_ends_us(shell: Shell, place: Path) -> None:
+    def talk(stream: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                stream.sendall(bytes(1 << 16))
+
+    with (
+        tunnels_at(place, FakeTunnels(talk)),
+        subprocess.Popen(
+            connect(shell), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=shell.variables()
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stdout.read(1) == b"\0"
+        process.stdout.close()
+        assert process.wait(30) == 1
 
 
 def test_a_node_that_is_not_there_is_said_so(shell: Shell) -> None:

@@ -7,12 +7,15 @@ import pytest
 from pulse.core import facts, messages
 from pulse.core.effects import (
     CloseLink,
+    CloseSession,
     Dial,
     ExpectProbes,
     StorePeers,
 )
-from pulse.core.messages import ObjectKind, Objects, Observed
+from pulse.core.messages import NodeRecords, ObjectKind, Objects, Observed
+from pulse.core.paths.noderecord import OPEN, REACHABLE, sign_record
 from pulse.core.types import LinkId
+from tests.authority import key
 from tests.core.meshing import (
     ALICE,
     BOB,
@@ -121,3 +124,45 @@ def test_whoever_comes_through_a_hole_does_not_make_us_reachable_to_strangers(
     own = here.mesh.gossip.record(here.mesh.me.node_id)
     assert own is not None
     assert own.reachable is reachable
+
+
+def parted_from_alice(here: Node, flags: int = REACHABLE) -> Dial:
+    """Her link is gone, and she is dialled where she was."""
+    here.told(FIRST)
+    link = here.linked(ALICE)
+    record = sign_record(key("alice"), ALICE, boot=1, seq=1, flags=flags, candidates=[HOME])
+    here.heard(link, NodeRecords([record.data]))
+    here.parted(ALICE, link)
+    for other in (each for each in here.mesh.neighbours.links() if each.node == ALICE.node_id):
+        here.parted(ALICE, other.link)
+    here.until(Dial)
+    return here.did(Dial)[0]
+
+
+@pytest.mark.parametrize("flags", [REACHABLE, OPEN])
+def test_a_session_ends_once_the_machine_of_its_node_says_that_nothing_listens(here: Node, flags: int) -> None:
+    dial = parted_from_alice(here, flags)
+    here.happened(facts.DialFailed(dial.attempt, "closed", "nothing listens there"))
+    assert here.did(CloseSession) == [CloseSession(ALICE.node_id, "its process has ended")]
+
+
+@pytest.mark.parametrize(
+    ("code", "flags"),
+    [
+        ("timeout", REACHABLE),
+        ("unreachable", REACHABLE),
+        ("closed", 0),
+    ],
+    ids=["it may sleep", "it may have moved", "a NAT may have said so"],
+)
+def test_a_session_outlives_what_says_less(here: Node, code: str, flags: int) -> None:
+    dial = parted_from_alice(here, flags)
+    here.happened(facts.DialFailed(dial.attempt, code, "so it is"))
+    assert here.did(CloseSession) == []
+
+
+def test_a_session_outlives_a_direct_way_that_is_refused_while_another_leads_there(here: Node) -> None:
+    dial = parted_from_alice(here)
+    here.linked(ALICE, observed="192.0.2.99:443")
+    here.happened(facts.DialFailed(dial.attempt, "closed", "nothing listens there"))
+    assert here.did(CloseSession) == []

@@ -143,6 +143,17 @@ def test_our_record_tells_neighbours_where_we_are_and_whom_we_have(here: Node) -
     assert [each.handle for each in ours.adjacencies()] == [ALICE.addresses.v4]
 
 
+@pytest.mark.parametrize(("seen", "is_open"), [("192.0.2.77", True), ("203.0.113.7", False)])
+def test_our_record_says_whether_a_nat_is_in_front_of_us(here: Node, seen: str, is_open: bool) -> None:
+    link = here.linked(ALICE)
+    here.happened(facts.AddressesChanged(("192.0.2.77:443",)))
+    here.heard(link, Observed(seen, 443))
+    here.passed(2.0)
+
+    (records,) = [message for _, message in here.said() if isinstance(message, messages.NodeRecords)]
+    assert read_record(records.records[-1]).vouched(ME, CA.network).open is is_open
+
+
 def test_a_mapped_port_is_announced_at_once_and_first(here: Node) -> None:
     here.linked(ALICE)
     here.happened(facts.AddressesChanged(("192.168.1.2:443",)))

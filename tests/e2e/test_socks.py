@@ -159,4 +159,4 @@ def test_a_node_that_is_gone_is_unreachable_within_seconds(mesh: Mesh) -> None:
     wait_until(lambda: not mesh["left"].has_path(mesh["right"]), "no path leads there", PATIENCE)
     away = curl(mesh, *HTTP, "-v", "http://right.pulse:22/")
     assert "error=destination_unavailable" in away.stderr
-    assert "is away: no path leads there. See: pulse status" in away.stderr
+    assert "cannot be reached now: it is off, or no path leads there." in away.stderr

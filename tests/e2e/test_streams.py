@@ -6,15 +6,17 @@ Invariant: the tests run in their order; the last ones leave rules behind, and e
 import hashlib
 import os
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 
 import pytest
 
 from pulse import tunnels
 from pulse.errors import PulseError
-from pulse.lab.host import Running, wait_until
+from pulse.lab.host import Running, environment_of, wait_until
 from pulse.lab.lab import Lab
 from tests.e2e.exchange import noise
 from tests.e2e.mesh import PATIENCE, Mesh, Node, bring_up_mesh
@@ -29,7 +31,7 @@ def mesh() -> Iterator[Mesh]:
     """A is CA and scribe, and asks; b is what is reached."""
     require_root()
     with Lab() as lab:
-        made = bring_up_mesh(lab, {"b": "a"})
+        made = bring_up_mesh(lab, {"b": "a"}, "--socks")
         for name in ("a", "b"):
             made["a"].host.pulse("name", made[name].status().node.id, name)
         yield made
@@ -59,9 +61,9 @@ def forwarding(node: Node, *flags: str) -> Iterator[Running]:
 
 @contextmanager
 def echoing(node: Node) -> Iterator[int]:
-    """A program on the node's loopback that sends back what it gets; its port."""
+    """A program on the node that sends back what it gets; its port."""
     with inside(node.host.namespace):
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = socket.create_server(("", 0))
 
     def echo(caller: socket.socket) -> None:
         with caller:
@@ -102,16 +104,50 @@ def call(node: Node, port: int) -> socket.socket:
     return made
 
 
-def is_over(client: socket.socket) -> bool:
-    """True once the connection has ended, in whatever way."""
+def is_reset(client: socket.socket) -> bool:
+    """True once the connection was cut, as TCP says it. One that ended fails."""
     client.settimeout(0.2)
     try:
         client.sendall(b"x")
-        return client.recv(64) == b""
+        assert client.recv(64) != b"", "a cut is no end"
     except TimeoutError:
         return False
-    except OSError:
+    except ConnectionResetError:
         return True
+    return False
+
+
+def proxied_call(node: Node, name: str, port: int) -> socket.socket:
+    """A connection by the node's SOCKS proxy."""
+    with ExitStack() as held:
+        client = held.enter_context(closing(call(node, 1080)))
+        client.sendall(bytes.fromhex("05010005010003") + bytes([len(name)]) + name.encode() + port.to_bytes(2, "big"))
+        said = b""
+        while len(said) < 12:
+            said += client.recv(12 - len(said))
+        assert said[3] == 0
+        held.pop_all()
+    return client
+
+
+@contextmanager
+def connecting(node: Node, far: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A `pulse connect` that leads there, and waits for more to be said."""
+    command = node.host.inside(node.host.pulse_command("connect", "--node", far, "--dest", f":{port}"))
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment_of(node.host.directory),
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"x")
+        process.stdin.flush()
+        assert process.stdout.read(1) == b"x"
+        yield process
+        process.kill()
 
 
 def test_ssh_reaches_a_node_by_proxy_command_and_megabytes_pass_whole(mesh: Mesh, there: Sshd) -> None:
@@ -186,43 +222,59 @@ def test_a_rule_that_goes_cuts_what_it_allowed_and_its_absence_is_explained(mesh
         scribe.host.pulse("acl", "add", "--from", "a", "--to", "b", "--proto", "tcp", "--ports", str(port))
         wait_until(lambda: mesh["b"].config == scribe.config, "b has the rule", PATIENCE)
         running = held.enter_context(forwarding(scribe, "--node", "b", "--dest", f":{port}", "--local", ":7778"))
-        client = held.enter_context(closing(call(scribe, 7778)))
-        assert not is_over(client)
+        clients = [held.enter_context(closing(call(scribe, 7778)))]
+        clients.append(held.enter_context(closing(proxied_call(scribe, "b.pulse", port))))
+        command = held.enter_context(connecting(scribe, "b", port))
+        assert not any(map(is_reset, clients))
 
         denied = scribe.tries("connect", "--node", "b", "--dest", "localhost:22")
         assert (denied.code, "pulse acl explain a b:22" in denied.stderr) == (3, True)
 
         scribe.host.pulse("acl", "add", "--from", "a", "--to", "b", "--deny", "--at", "1")
-        wait_until(lambda: is_over(client), "the stream is cut", PATIENCE)
+        for each in clients:
+            wait_until(partial(is_reset, each), "the stream is cut", PATIENCE)
+        assert said_at_the_end(command).startswith(f"error: the stream to localhost:{port} on b")
         with suppress(ConnectionResetError), closing(call(scribe, 7778)) as later:
-            wait_until(lambda: is_over(later), "no other one opens", PATIENCE)
+            wait_until(lambda: is_reset(later), "no other one opens", PATIENCE)
         wait_until(lambda: "the rules do not let a reach b" in running.text(), "the reason is said", PATIENCE)
-    assert "streams cut count=1" in scribe.log
+    assert "streams cut count=3" in scribe.log
 
 
-def allowed(scribe: Node) -> int:
-    """The port of the one rule there is."""
-    return int(scribe.host.pulse("acl", "list").stdout.split("tcp ")[1].split()[0])
+def said_at_the_end(command: "subprocess.Popen[bytes]") -> str:
+    """What a command that ends with the code of a cut says of it."""
+    assert command.wait(PATIENCE) == 5
+    assert command.stderr is not None
+    return command.stderr.read().decode()
 
 
-def test_streams_of_a_node_that_was_killed_end_when_it_is_back(mesh: Mesh) -> None:
-    scribe, far = mesh["a"], mesh["b"]
-    scribe.host.pulse("acl", "remove", "1")
-    wait_until(lambda: far.config == scribe.config, "b has the rules", PATIENCE)
-    port = allowed(scribe)
-    with inside(far.host.namespace):
-        listener = socket.create_server(("127.0.0.1", port))
+def test_streams_of_a_node_that_is_killed_are_cut_for_the_programs_at_both_ends(mesh: Mesh) -> None:
+    """They join b's programs to a's: b dials a, and so hears of a's machine that nothing listens there any more."""
+    far, near = mesh["a"], mesh["b"]
+    far.host.pulse("acl", "remove", "1")
+    far.host.pulse("acl", "add", "--from", "b", "--to", "a", "--proto", "tcp", "--at", "1")
+    wait_until(lambda: near.config == far.config, "b has the rules", PATIENCE)
     with ExitStack() as held:
-        held.enter_context(listener)
-        held.enter_context(forwarding(scribe, "--node", "b", "--dest", f":{port}", "--local", ":7779"))
-        client = held.enter_context(closing(call(scribe, 7779)))
-        client.sendall(b"x")
+        port = held.enter_context(echoing(far))
+        with inside(far.host.namespace):
+            listener = held.enter_context(socket.create_server(("", 0)))
+        running = held.enter_context(forwarding(near, "--node", "a", "--dest", f":{port}", "--local", ":7779"))
+        clients = [held.enter_context(closing(call(near, 7779)))]
+        clients.append(held.enter_context(closing(proxied_call(near, "a.pulse", port))))
+        command = held.enter_context(connecting(near, "a", port))
+        resting = held.enter_context(closing(proxied_call(near, "a.pulse", listener.getsockname()[1])))
+        served = held.enter_context(closing(listener.accept()[0]))
+        assert not any(map(is_reset, clients))
         far.kill()
-        far.start()
-        wait_until(lambda: is_over(client), "the stream ends", PATIENCE)
+        with pytest.raises(ConnectionResetError):
+            served.recv(1)
+        for each in (*clients, resting):
+            wait_until(partial(is_reset, each), "the stream is cut", PATIENCE)
+        assert "was cut: that node restarted, was shut out, or cannot be reached" in said_at_the_end(command)
+        wait_until(lambda: "pulse why a" in running.text(), "the forward says so, too", PATIENCE)
 
 
 def test_a_node_that_is_away_is_said_so(mesh: Mesh) -> None:
-    mesh["b"].stop()
-    output = mesh["a"].tries("connect", "--node", "b", "--dest", f"localhost:{allowed(mesh['a'])}")
-    assert (output.code, "cannot be reached now. See: pulse status" in output.stderr) == (5, True)
+    output = mesh["b"].tries("connect", "--node", "a", "--dest", "localhost:22")
+    assert output.code == 5
+    assert output.stderr.startswith("error: a (")
+    assert output.stderr.endswith("no path leads there.\nSee which: pulse why a\n")

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 
+from pulse.core.network.streamcodes import StreamCode
 from pulse.core.types import NodeId
 from pulse.net.links import Moved
 from pulse.net.streams import BROKE
@@ -38,6 +39,25 @@ async def test_a_stream_is_offered_answered_spliced_and_told_to_be_over() -> Non
                 assert (alice.links.streams.bytes_out, bob.links.streams.bytes_in) == (5, 5)
 
 
+async def test_what_cut_a_stream_is_told_at_both_ends_and_counted() -> None:
+    with node("alice") as alice, node("bob", 2) as bob:
+        await alice.link_with(bob)
+        async with asyncio.timeout(PATIENCE):
+            ours = alice.links.streams.open(bob.me.node_id, b"db:5432")
+            theirs = await bob.links.streams.wait_offered()
+            near, near_end = socket.socketpair()
+            far, far_end = socket.socketpair()
+            with near, far:
+                theirs.splice(far_end.detach())
+                assert await ours.answered() == 0
+                ours.splice(near_end.detach())
+                theirs.cancel()
+                ends = [(await each.ended).cut for each in (ours, theirs)]
+                assert ends == [StreamCode.RESET, StreamCode.CANCELLED]
+                await asyncio.sleep(0)
+                assert [each.links.streams.cut for each in (alice, bob)] == [1, 1]
+
+
 async def test_a_refusal_comes_with_its_code_and_one_that_is_given_up_ends_at_both() -> None:
     with node("alice") as alice, node("bob", 2) as bob:
         await alice.link_with(bob)
@@ -49,7 +69,7 @@ async def test_a_refusal_comes_with_its_code_and_one_that_is_given_up_ends_at_bo
             theirs = await bob.links.streams.wait_offered()
             given_up.cancel()
             assert await given_up.answered() != 0
-            assert await theirs.ended == Moved(0, 0)
+            assert (await theirs.ended).cut == StreamCode.CANCELLED
 
 
 async def test_a_node_that_no_way_leads_to_refuses_with_a_code_of_our_own() -> None:
@@ -68,5 +88,5 @@ async def test_a_header_that_is_too_long_is_refused_here() -> None:
 async def test_a_stream_that_ends_without_an_answer_is_lost() -> None:
     with node("alice") as alice:
         ours = alice.links.streams.open(NodeId("ab" * 32), b"")
-        alice.links.streams.closed(ours.number, 0, 0)
+        alice.links.streams.closed(ours.number, 0, 0, 0)
         assert await ours.answered() == BROKE

@@ -54,7 +54,7 @@ async def test_a_daemon_that_is_killed_ends_all_and_what_is_asked_next_says_why(
                         following = asyncio.ensure_future(_all(mesh.events()))
                         await mesh.ping("first")
                         daemon.kill()
-                        with pytest.raises(asyncio.IncompleteReadError):
+                        with pytest.raises(ConnectionResetError):
                             await reader.readexactly(4)
                         with pytest.raises(LinkError, match="is gone"):
                             await served.serve_forever()

@@ -2,25 +2,33 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
+import pytest
+
 from pulse.core.mesh import Mesh
 from pulse.core.messages import ObjectKind
-from pulse.core.network.destinations import IPAddress, Premises
+from pulse.core.network.destinations import Destination, IPAddress, Premises
 from pulse.core.network.netconfig import Config, Settings, sign_config
 from pulse.core.network.policy import Rule
+from pulse.core.network.streamcodes import StreamKind
 from pulse.core.trust.roles import Roles, sign_roles
+from pulse.errors import StreamFailed
 from pulse.net import outward
-from pulse.services.streams import StreamsService
+from pulse.services.streams.opening import Opened
+from pulse.services.streams.service import StreamsService
 from tests.authority import MESH, key
-from tests.loopback import CA, Node, node
+from tests.loopback import CA, PATIENCE, Node, node
 from tests.mint import member, mesh
 
 OWN = frozenset(map(ip_address, ("127.0.0.1", "::1")))
 SCRIBE = member(CA, "scribe", 9)
+
+BEHIND, NAME = "192.0.2.9", "inside.example"
+"""An address behind one of them, and a name of it."""
 
 
 @dataclass
@@ -33,10 +41,17 @@ class End:
     premises: Premises = field(default_factory=lambda: Premises(OWN))
     names: dict[str, list[IPAddress]] = field(default_factory=dict)
     """What it resolves otherwise than the system."""
+    has_path: bool = True
+    """Whether its routes lead to the other."""
 
     def __post_init__(self) -> None:
         self.service = StreamsService(
-            self.mesh, self.node.links.streams, lambda: self.premises, self.resolve, outward.connected
+            self.mesh,
+            self.node.links.streams,
+            lambda: self.premises,
+            self.resolve,
+            outward.connected,
+            lambda _: self.has_path,
         )
 
     async def resolve(self, host: str) -> list[IPAddress]:
@@ -108,3 +123,38 @@ def pair() -> tuple[socket.socket, socket.socket]:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     return ours, theirs
+
+
+async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer in capitals, once all was said."""
+    writer.write((await reader.read()).upper())
+    writer.close()
+
+
+async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Say a word and keep the line open."""
+    writer.write(b"word")
+    await reader.read()
+    writer.close()
+
+
+async def opened(two: Two, port: int, host: str = "localhost", kind: StreamKind = StreamKind.CONNECT) -> Opened:
+    """A stream from here to what listens there."""
+    async with asyncio.timeout(PATIENCE):
+        return await two.here.service.open(two.there.node.me.node_id, Destination(host, port), kind)
+
+
+async def refused(two: Two, port: int, host: str = "localhost", kind: StreamKind = StreamKind.CONNECT) -> StreamFailed:
+    """Why there is none."""
+    with pytest.raises(StreamFailed) as raised:
+        await opened(two, port, host, kind)
+    return raised.value
+
+
+def failing(error: Exception) -> Callable[[str], Awaitable[list[IPAddress]]]:
+    """A resolver with which something is wrong."""
+
+    async def resolve(_: str) -> list[IPAddress]:
+        raise error
+
+    return resolve

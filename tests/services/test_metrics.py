@@ -47,6 +47,18 @@ class Office:
 
 
 @dataclass
+class Carried:
+    """Counts of streams, and of clients of the proxy."""
+
+    active: int = 2
+    total: int = 7
+    cut: int = 3
+    refused: int = 4
+    bytes_in: int = 100
+    bytes_out: int = 50
+
+
+@dataclass
 class Told:
     """A node, and its metrics."""
 
@@ -185,3 +197,16 @@ def test_names_are_those_that_monitoring_takes_and_stand_once() -> None:
     assert len(names) == len(set(names))
     assert all(name.replace("_", "").isalnum() and name.startswith("pulse_") for name in names)
     assert {family.kind for family in FAMILIES} == {"gauge", "counter"}
+
+
+async def test_streams_and_clients_of_the_proxy_are_counted_where_there_is_one() -> None:
+    told = Told()
+    assert "pulse_streams" not in await told.values()
+    told.service.streams = Carried()
+    values = await told.values()
+    assert [values[f"pulse_streams{each}"][()] for each in ("", "_total", "_cut_total")] == [2, 7, 3]
+    assert "pulse_socks_connections" not in values
+    told.service.socks = Carried()
+    values = await told.values()
+    names = ("connections", "connections_total", "refused_total", "bytes_in_total", "bytes_out_total")
+    assert [values[f"pulse_socks_{each}"][()] for each in names] == [2, 7, 4, 100, 50]

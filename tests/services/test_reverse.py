@@ -11,11 +11,12 @@ import pytest
 from pulse.core.network.destinations import Destination, IPAddress
 from pulse.core.network.policy import Rule
 from pulse.core.network.streamcodes import StreamCode, StreamKind
-from pulse.errors import StreamFailed
+from pulse.errors import LinkError, StreamFailed
 from pulse.net import outward
 from pulse.services import reverse as service
 from pulse.services.reverse import ReverseService
-from pulse.services.streams import Opened
+from pulse.services.streams.opening import Opened
+from pulse.services.streams.service import StreamsService
 from tests.loopback import PATIENCE
 from tests.ports import free_port
 from tests.services.streaming import End, Two, listening, pair, two
@@ -29,7 +30,7 @@ async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 def serving(end: End, tasks: asyncio.TaskGroup, *, allowed: bool) -> tuple[ReverseService, Callable[[], object]]:
     made = ReverseService(end.mesh, end.service, allowed, outward.resolved, outward.connected)
-    end.service.answers = {StreamKind.LISTEN: made.listen, StreamKind.BACK: made.back}
+    end.service.answering.answers = {StreamKind.LISTEN: made.listen, StreamKind.BACK: made.back}
     return made, tasks.create_task(made.run()).cancel
 
 
@@ -52,9 +53,9 @@ async def lead(both: Two, ours: ReverseService, port: int, to: int) -> Opened:
 
 async def exchange(port: int) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"word")
-    writer.write_eof()
     try:
+        writer.write(b"word")
+        writer.write_eof()
         return await reader.read()
     finally:
         writer.close()
@@ -147,3 +148,51 @@ async def test_every_address_of_the_destination_is_tried_and_a_name_that_is_none
         with contextlib.suppress(ConnectionResetError):
             assert await exchange(other) == b""
         odd.cancel()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StreamFailed("no", StreamCode.AWAY),
+        LinkError("the session is gone"),
+        ConnectionResetError("reset"),
+        OSError("no descriptor is left"),
+        asyncio.CancelledError(),
+        KeyError("a mistake"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_whatever_becomes_of_one_connection_the_port_goes_on(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    async def failing(*_: object) -> Opened:
+        raise error
+
+    async with leading() as (both, ours), listening(shout) as to:
+        port = free_port()
+        stream = await lead(both, ours, port, to)
+        with monkeypatch.context() as broken:
+            broken.setattr(StreamsService, "open", failing)
+            with pytest.raises(OSError, match=r"reset|not connected"):
+                await exchange(port)
+        assert await exchange(port) == b"WORD"
+        stream.cancel()
+
+
+async def test_who_waits_to_be_led_back_leaves_room_for_no_more_than_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "MOST_CALLERS", 2)
+    async with leading() as (both, ours), listening(shout) as to:
+        port = free_port()
+        stream = await lead(both, ours, port, to)
+        both.there.has_path = False
+        waiting = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        with contextlib.suppress(OSError):
+            assert await exchange(port) == b""
+        both.there.has_path = True
+        both.there.service.routes_changed()
+        for reader, writer in waiting:
+            writer.write(b"word")
+            writer.write_eof()
+            assert await reader.read() == b"WORD"
+            writer.close()
+        stream.cancel()

@@ -15,6 +15,7 @@ from pulse.core.network.whereabouts import RangeExits, Whereabouts
 from pulse.core.trust.members import Members
 from pulse.core.types import NodeId
 from pulse.errors import LinkError, StreamFailed
+from pulse.net.links import Moved
 from pulse.services import socks
 from pulse.services.socks import SocksService, answer_to
 from tests.authority import Ca
@@ -38,13 +39,13 @@ class FakeOpened:
     """The far side: a pair of sockets, of which the test has one end once it is spliced."""
 
     spliced: asyncio.Future[socket.socket] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    ended: asyncio.Future[tuple[int, int]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    ended: asyncio.Future[Moved] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     cancelled: bool = False
 
     def splice(self, sock: socket.socket) -> None:
         self.spliced.set_result(socket.socket(fileno=sock.detach()))
 
-    async def closed(self) -> tuple[int, int]:
+    async def closed(self) -> Moved:
         return await asyncio.shield(self.ended)
 
     def cancel(self) -> None:
@@ -153,7 +154,7 @@ async def test_bytes_sent_ahead_are_left_in_the_socket_that_is_handed_over(greet
         far.sendall(b"SSH-2.0-server\r\n")
         assert (await reader.readuntil(b"server\r\n")).endswith(b"SSH-2.0-server\r\n")
         await made.until(lambda: made.service.active == 1)
-        made.streams.opened[0].ended.set_result((16, 17))
+        made.streams.opened[0].ended.set_result(Moved(16, 17))
         await made.until(lambda: made.service.active == 0)
         assert (made.service.total, made.service.refused) == (1, 0)
         assert (made.service.bytes_out, made.service.bytes_in) == (16, 17)
@@ -209,31 +210,6 @@ async def test_one_client_that_breaks_something_leaves_the_others_alone(caplog: 
 async def test_what_else_goes_wrong_is_a_general_failure() -> None:
     async with proxy(LinkError("the session is gone")) as made:
         assert await heard(await made.client(HELLO + REQUEST)) == bytes.fromhex("0500") + refusal(1)
-
-
-async def test_a_far_side_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socks, "OPEN_WITHIN", 0.05)
-    async with proxy(waits=True) as made:
-        assert await heard(await made.client(HELLO + REQUEST)) == bytes.fromhex("0500") + refusal(4)
-        await made.until(lambda: not made.service._opening)
-
-
-async def test_a_node_to_which_no_path_leads_is_waited_for_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with proxy() as made:
-        paths: list[NodeId] = []
-        made.service.has_path = paths.__contains__
-        reader = await made.client(HELLO + REQUEST)
-        await made.until(lambda: made.service._opening)
-        assert made.streams.asked == []
-        paths.append(VM.node_id)
-        assert await reader.readexactly(12) == bytes.fromhex("0500") + GRANTED
-
-        paths.clear()
-        monkeypatch.setattr(socks, "PATH_WITHIN", 0.0)
-        said = await heard(await made.client(b"CONNECT vm-01.pulse:22 HTTP/1.1\r\nHost: x\r\n\r\n"))
-        assert b"error=destination_unavailable" in said
-        assert said.endswith(b"is away: no path leads there. See: pulse status\n")
-        assert len(made.streams.asked) == 1
 
 
 @pytest.mark.parametrize("limit", ["OPENING", "OPENING_OF_ONE"])
@@ -293,18 +269,6 @@ async def test_of_a_thousand_half_open_connections_the_oldest_give_way_and_a_rea
         for each in made.clients[:-1]:
             each.close()
         await made.until(lambda: not made.service._half_open)
-
-
-async def test_a_node_is_asked_for_so_many_streams_at_once_and_the_rest_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socks, "ASKED_AT_ONCE", 2)
-    async with proxy(waits=True) as made:
-        clients = [await made.client(HELLO + REQUEST) for _ in range(6)]
-        await made.until(lambda: made.service._opening.total() == 6)
-        assert len(made.streams.asked) == 2
-        made.streams.may_open.set()
-        assert [await each.readexactly(12) for each in clients] == [bytes.fromhex("0500") + GRANTED] * 6
-        assert not made.service._opening
-        assert made.service._turns == {}
 
 
 async def test_who_is_refused_and_stays_costs_nobody_else_a_place(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,9 @@ import pytest
 
 from pulse.core.mesh import Mesh
 from pulse.core.network.destinations import Destination
-from pulse.core.network.streamcodes import StreamCode, StreamKind, failed
+from pulse.core.network.streamcodes import StreamCode, StreamKind, cut, failed
 from pulse.core.types import NodeId
+from pulse.errors import StreamFailed
 from pulse.net.links import Moved
 from pulse.services import tunnels
 from pulse.services.serving import ServingService
@@ -39,6 +40,7 @@ class Opened:
     given: socket.socket | None = None
     cancelled: bool = False
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    moved: Moved = field(default_factory=lambda: Moved(3, 4))
 
     def splice(self, sock: socket.socket) -> None:
         self.given = socket.socket(fileno=sock.detach())
@@ -46,7 +48,7 @@ class Opened:
 
     async def closed(self) -> Moved:
         await self.over.wait()
-        return Moved(3, 4)
+        return self.moved
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -77,6 +79,9 @@ class World:
 
     def forget(self, node: NodeId, port: int) -> None:
         self.led.remove((node, port, "localhost:5432"))
+
+    def cut(self, moved: Moved, node: NodeId, destination: Destination) -> StreamFailed:
+        return cut(StreamCode(moved.cut), "db", destination)
 
     def check(self, node: NodeId, destination: Destination) -> None:
         if self.refusal is not None:
@@ -187,6 +192,38 @@ async def test_a_socket_that_is_handed_over_is_the_stream_and_ends_with_who_hand
             else:
                 opened.over.set()
                 assert await said(caller) == {"sent": 3, "received": 4}
+
+
+async def test_who_handed_a_socket_over_hears_that_it_was_cut_and_how_much_had_gone() -> None:
+    world = World()
+    async with serving(world) as come:
+        ours, theirs = socket.socketpair()
+        caller = come()
+        with ours, theirs:
+            socket.send_fds(caller, [LINE], [theirs.fileno()])
+            assert await said(caller) == {"ok": True}
+            world.opened[0].moved = Moved(3, 4, StreamCode.LOST)
+            world.opened[0].over.set()
+            told = await said(caller)
+        world.opened[0].given.close()  # type: ignore[union-attr]
+    assert (told["code"], told["exit_code"], told["sent"], told["received"]) == ("lost", 5, 3, 4)
+    assert "the stream to localhost:5432 on db was cut" in str(told["error"])
+    assert "pulse why db" in str(told["error"])
+
+
+async def test_a_stream_that_lasts_outlives_who_handed_its_socket_over() -> None:
+    world = World()
+    async with serving(world) as come:
+        ours, theirs = socket.socketpair()
+        caller = come()
+        with ours, theirs:
+            socket.send_fds(caller, [LINE[:-2] + b', "lasting": true}\n'], [theirs.fileno()])
+            assert await said(caller) == {"ok": True}
+            caller.close()
+            await asyncio.sleep(0.05)
+            assert not world.opened[0].cancelled
+            world.opened[0].over.set()
+        world.opened[0].given.close()  # type: ignore[union-attr]
 
 
 async def test_what_is_handed_over_has_to_be_a_stream_socket() -> None:

@@ -66,8 +66,9 @@ pub enum Event {
     StreamAccepted { stream: u64 },
     /// Our stream was refused, or never reached the far node.
     StreamRefused { stream: u64, code: u32 },
-    /// A spliced stream ended; bytes from the descriptor to the stream, and back.
-    StreamClosed { stream: u64, sent: u64, received: u64 },
+    /// A spliced stream ended; bytes from the descriptor to the stream, and back. `cut` is 0 if both directions ended
+    /// and the peer has all, else one of the codes of `stream::refusal`.
+    StreamClosed { stream: u64, sent: u64, received: u64, cut: u32 },
     /// An end-to-end session is up (hellos exchanged).
     SessionUp { node: NodeId },
     /// It is gone.

@@ -65,7 +65,9 @@ pub(crate) fn tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>
         }
         Event::StreamAccepted { stream } => ("StreamAccepted", stream).into_pyobject(py),
         Event::StreamRefused { stream, code } => ("StreamRefused", stream, code).into_pyobject(py),
-        Event::StreamClosed { stream, sent, received } => ("StreamClosed", stream, sent, received).into_pyobject(py),
+        Event::StreamClosed { stream, sent, received, cut } => {
+            ("StreamClosed", stream, sent, received, cut).into_pyobject(py)
+        }
         Event::SessionUp { node } => ("SessionUp", bytes(&node)).into_pyobject(py),
         Event::SessionDown { node, reason } => ("SessionDown", bytes(&node), reason).into_pyobject(py),
         Event::TunGone { reason } => ("TunGone", reason).into_pyobject(py),

@@ -117,5 +117,7 @@ def insight(
         pins=PinsService(config.data_dir, mesh, meshing.tell, status.pin_of),
         stats=stats,
         tally=counts,
-        metrics=MetricsService(mesh, links, meshing.talk, status.status, stats.by_node, governance.tokens.all),
+        metrics=MetricsService(
+            mesh, links, meshing.talk, status.status, stats.by_node, governance.tokens.all, links.streams
+        ),
     )

@@ -39,12 +39,12 @@ def listener(config: NodeConfig) -> socket.socket:
     return listen_tcp(place, BACKLOG)
 
 
-def service(config: NodeConfig, mesh: Mesh, streams: Streams, listening: socket.socket) -> SocksService:
-    """The proxy."""
+def service(config: NodeConfig, mesh: Mesh, streams: Streams, listening: socket.socket | None) -> SocksService | None:
+    """The proxy, where it listens."""
+    if listening is None:
+        return None
     login = Login(config.socks.user.encode(), config.socks.password.encode()) if config.socks.user else None
-    return SocksService(
-        listening, streams, whereabouts(mesh), login, lambda node: mesh.routing.path_to(node) is not None
-    )
+    return SocksService(listening, streams, whereabouts(mesh), login)
 
 
 def whereabouts(mesh: Mesh) -> Whereabouts:

@@ -21,6 +21,7 @@ from pulse.core.network.destinations import Premises
 from pulse.core.network.streamcodes import StreamKind
 from pulse.core.trust.identity import mesh_prefix
 from pulse.core.trust.tokens import check_strength
+from pulse.core.types import NodeId
 from pulse.errors import ConfigError, Refused
 from pulse.net import outward
 from pulse.net.dataplane import DataplaneLinks
@@ -30,7 +31,8 @@ from pulse.net.listeners import Place, listen_tcp
 from pulse.net.sockets import reserved
 from pulse.services.reverse import ReverseService
 from pulse.services.serving import ServingService
-from pulse.services.streams import StreamsService
+from pulse.services.socks import SocksService
+from pulse.services.streams.service import StreamsService
 from pulse.services.tunnels import Door, TunnelsService
 
 BACKLOG = 64
@@ -43,11 +45,13 @@ class Streaming:
     streams: StreamsService
     tunnels: TunnelsService
     reverse: ReverseService
+    proxy: SocksService | None = None
+    """Where it listens."""
 
     @property
-    def running(self) -> tuple[StreamsService | TunnelsService | ReverseService, ...]:
+    def running(self) -> tuple[StreamsService | TunnelsService | ReverseService | SocksService | None, ...]:
         """Those that run."""
-        return self.streams, self.tunnels, self.reverse
+        return self.streams, self.tunnels, self.reverse, self.proxy
 
     def hits(self, packets: RuleHits) -> RuleHits:
         """What each rule decided on: flows of packets, and streams."""
@@ -94,12 +98,15 @@ def compose(config: NodeConfig, links: DataplaneLinks, mesh: Mesh, doors: tuple[
             own, ports, lambda each: beyond.leads_to(each, own), beyond.behind, beyond.leads_everywhere(), ranges
         )
 
-    streams = StreamsService(mesh, links.streams, premises, outward.resolved, outward.connected)
+    def leads_to(node: NodeId) -> bool:
+        return mesh.routing.path_to(node) is not None
+
+    streams = StreamsService(mesh, links.streams, premises, outward.resolved, outward.connected, leads_to)
     reverse = ReverseService(mesh, streams, config.node.reverse_forwards, outward.resolved, outward.connected)
-    streams.answers = {StreamKind.LISTEN: reverse.listen, StreamKind.BACK: reverse.back}
+    streams.answering.answers = {StreamKind.LISTEN: reverse.listen, StreamKind.BACK: reverse.back}
     ours = mesh.me.addresses
     serving = ServingService(mesh, config.node.serve_programs, partial(reserved, own=(ours.v4, ours.v6)))
-    streams.program, streams.lead_here = serving.connect, config.node.lead_here
+    streams.dialling.program, streams.dialling.lead_here = serving.connect, config.node.lead_here
     return Streaming(streams, TunnelsService(mesh, streams, doors, reverse, serving), reverse)
 
 

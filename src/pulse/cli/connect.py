@@ -37,18 +37,20 @@ def connect(
         _carry(stream, sys.stdin.fileno(), sys.stdout.fileno())
 
 
-def _carry(stream: socket.socket, source: int, target: int) -> None:
-    """Both directions, until both ended; whoever waits for input when the stream is gone does not keep us."""
+def _carry(stream: tunnels.Reached, source: int, target: int) -> None:
+    """Both directions, until both ended; whoever waits for input when the stream is gone does not keep us.
+
+    Raises StreamFailed if it was cut.
+    """
     upward = Thread(target=_up, args=(source, stream), daemon=True)
     upward.start()
-    with contextlib.suppress(ConnectionError):
+    # That nobody reads us is another error, and ends us.
+    with contextlib.suppress(ConnectionResetError):
         _copy(stream.fileno(), target)
     # Whoever reads us sees the end now, and may have more to say.
     os.close(target)
     os.open(os.devnull, os.O_WRONLY)
-    ended = select.poll()
-    ended.register(stream, 0)
-    ended.poll()
+    stream.ended()
 
 
 def _up(source: int, stream: socket.socket) -> None:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from pulse.calls.templates import TemplateCalls
 from pulse.cli.output import print_json, print_table
 from pulse.cli.values import DataDir, Duration, Json
 from pulse.client import connect
@@ -35,7 +34,7 @@ Uses = Annotated[int, Parameter(help="How many machines may join with one token;
 def list_templates(*, json: Json = False, data_dir: DataDir = None) -> None:
     """List the templates."""
     with connect(data_dir) as client:
-        found = TemplateCalls(client).templates()
+        found = client.templates()
     if json:
         print_json(found)
     elif found:
@@ -65,7 +64,7 @@ def set_template(
     """
     request = TemplateRequest(template, tag or [], called, ttl, max_uses)
     with connect(data_dir) as client:
-        found = TemplateCalls(client).set_template(request)
+        found = client.set_template(request)
     if json:
         print_json(found)
     else:
@@ -82,7 +81,7 @@ def remove(template: str, /, *, json: Json = False, data_dir: DataDir = None) ->
         The template, as `pulse template list` shows it.
     """
     with connect(data_dir) as client:
-        found = TemplateCalls(client).remove_template(template)
+        found = client.remove_template(template)
     if json:
         print_json(found)
     else:

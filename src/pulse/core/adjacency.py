@@ -1,11 +1,12 @@
-"""Which machines hear that a link is up, down, suspect or measured.
+"""Which machines hear that a link is up, down, suspect or measured, or that a dial brought none.
 
 Invariant: a link of a node that is out, or whose certificate cannot be read, is closed before any machine hears of it.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
-from pulse.core.effects import INFO, WARNING, CloseLink, Effect, Log
+from pulse.core.effects import INFO, WARNING, CloseLink, CloseSession, Effect, Log
 from pulse.core.facts import DialFailed, LinkDown, LinkSample, LinksSampled, LinkSuspect, LinkUp
 from pulse.core.machines import Machines
 from pulse.core.news import News, Outcomes, certificate_seen, link_settled, shown_before
@@ -14,10 +15,18 @@ from pulse.core.trust.certificates import parse
 from pulse.core.types import SHORT_ID
 from pulse.errors import PulseError
 
+CLOSED: Final = "closed"
+"""The code of a dial to a machine that says, by TCP, that nothing listens there."""
 
-def links_changed(of: Machines, fact: LinkUp | LinkDown | LinkSuspect | LinksSampled, now: float) -> Outcomes:
+
+def links_changed(
+    of: Machines, fact: LinkUp | LinkDown | LinkSuspect | LinksSampled | DialFailed, now: float
+) -> Outcomes:
     """Hand one such fact on."""
     match fact:
+        case DialFailed():
+            gone = _gone(of, fact)
+            return [*of.neighbours.dial_failed(fact, now), *gone]
         case LinkUp():
             return _link_up(of, fact, now)
         case LinkDown():
@@ -67,6 +76,21 @@ def _turned_away(of: Machines, fact: LinkUp, why: str, now: float) -> Outcomes:
     log = Log("neighbour turned away", WARNING, {"node": fact.node[:SHORT_ID], "error": why})
     failed = of.neighbours.dial_failed(DialFailed(fact.dial, "certificate", why), now)
     return [CloseLink(fact.link, "certificate"), log, *failed]
+
+
+def _gone(of: Machines, fact: DialFailed) -> Outcomes:
+    """A node whose process has ended: no path leads to it, and its machine says that nothing listens where it was.
+
+    One that sleeps says nothing. What answers at the address of a node is its own machine if no NAT is in front of it,
+    or one that passes strangers on to it.
+    """
+    node, address = of.neighbours.aim_of(fact.dial)
+    record = of.gossip.record(node) if node and fact.code == CLOSED else None
+    if record is None or not (record.open or record.reachable) or address not in record.candidates:
+        return []
+    if of.routing.path_to(record.node) is not None:
+        return []
+    return [CloseSession(record.node, "its process has ended")]
 
 
 def _link_down(of: Machines, fact: LinkDown, now: float) -> Outcomes:

@@ -28,9 +28,10 @@ def _message(of: Machines, neighbour: Neighbour, message: messages.Message | mes
     link = neighbour.link
     match message:
         case messages.Observed(host, port):
-            before = of.sight.candidates()
+            before = of.sight.candidates(), of.sight.is_open()
             told = of.sight.observed(link, host, port, now)
-            return told if of.sight.candidates() == before else [*told, *seen_elsewhere(of, now)]
+            same = before == (of.sight.candidates(), of.sight.is_open())
+            return told if same else [*told, *seen_elsewhere(of, now)]
         case messages.Objects(items, complete):
             ders = [each.data for each in items if each.kind == messages.ObjectKind.CERTIFICATE]
             shared = of.sharing.objects_received(link, items, now, complete=complete)

@@ -85,12 +85,10 @@ class Mesh(Machines):
 
     def _happened(self, fact: Fact, now: float) -> Outcomes:
         match fact:
-            case LinkUp() | LinkDown() | LinkSuspect() | LinksSampled():
+            case LinkUp() | LinkDown() | LinkSuspect() | LinksSampled() | DialFailed():
                 return links_changed(self, fact, now)
             case PathSuspected() | PinsChanged():
                 return self._paths_judged(fact, now)
-            case DialFailed():
-                return self.neighbours.dial_failed(fact, now)
             case MessageReceived(link, payload):
                 return message_received(self, link, payload, now)
             case (

@@ -155,8 +155,8 @@ def _ranges_known(of: Machines, v4: IPv4Network | None) -> Outcomes:
 
 def seen_elsewhere(of: Machines, now: float) -> Outcomes:
     """We are reached elsewhere, or seen elsewhere: tell the mesh, and dial nobody there."""
-    ours = of.sight.candidates()
-    return [*of.neighbours.own_addresses(of.sight.own()), *of.announce.addresses_changed(ours, now)]
+    told = of.announce.addresses_changed(of.sight.candidates(), now, is_open=of.sight.is_open())
+    return [*of.neighbours.own_addresses(of.sight.own()), *told]
 
 
 def trust_changed(of: Machines, now: float) -> Outcomes:

@@ -106,6 +106,8 @@ class Moved(NamedTuple):
 
     sent: int
     received: int
+    cut: int = 0
+    """The code of what cut it; 0 if both directions ended by themselves, and all that was sent has arrived."""
 
 
 class Stream(Protocol):

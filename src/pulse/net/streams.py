@@ -69,6 +69,8 @@ class DataplaneStreams:
     bytes_in: int = 0
     """What came over connections that are over."""
     bytes_out: int = 0
+    cut: int = 0
+    """Of those that are over, how many did not end by themselves."""
     _over: int = 0
 
     @property
@@ -106,10 +108,10 @@ class DataplaneStreams:
                 stream.answer.set_result(code or BROKE)
             stream.end(Moved(0, 0))
 
-    def closed(self, number: int, sent: int, received: int) -> None:
+    def closed(self, number: int, sent: int, received: int, cut: int) -> None:
         """One is over."""
         if stream := self._streams.get(number):
-            stream.end(Moved(sent, received))
+            stream.end(Moved(sent, received, cut))
 
     def _keep(self, stream: DataplaneStream) -> DataplaneStream:
         self._streams[stream.number] = stream
@@ -121,3 +123,4 @@ class DataplaneStreams:
             self._over += 1
             self.bytes_in += moved.received
             self.bytes_out += moved.sent
+            self.cut += moved.cut != 0

@@ -5,7 +5,9 @@ Invariant: no byte behind the lines is taken here, and whatever ends a wait clos
 
 import asyncio
 import contextlib
+import errno
 import socket
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -13,19 +15,20 @@ from typing import Final
 from pulse import tunnels
 from pulse.core.network import tunnelline
 from pulse.core.network.tunnelline import Answered, Asked
-from pulse.errors import LinkError
+from pulse.errors import LinkError, StreamFailed
 
 LOOK: Final = tunnelline.LIMIT
 
 
-async def asked(door: Path, wanted: Asked) -> tuple[socket.socket, Answered]:
-    """A connection on which the node has answered, not blocking. Raises PulseError."""
+async def asked(door: Path, wanted: Asked, handed: socket.socket | None = None) -> tuple[socket.socket, Answered]:
+    """A connection on which the node has answered, not blocking; `handed` goes to it. Raises PulseError."""
     made = tunnels.connected_at(door, blocking=False)
     try:
         async with asyncio.timeout(tunnels.PATIENCE):
             with contextlib.suppress(OSError):
-                # A node that refuses at once may have hung up already: its answer says why.
-                await asyncio.get_running_loop().sock_sendall(made, tunnelline.line_of(wanted))
+                # A node that refuses at once may have hung up already: its answer says why. A line is short: a new
+                # connection has room for it.
+                socket.send_fds(made, [tunnelline.line_of(wanted)], [handed.fileno()] if handed else [])
             said = await line(made)
             if not said:
                 raise LinkError(f"the node at {door} hung up without a word: it is gone, or stops. See: pulse status")
@@ -37,6 +40,19 @@ async def asked(door: Path, wanted: Asked) -> tuple[socket.socket, Answered]:
         made.close()
         raise
     return made, answer
+
+
+async def reached(door: Path, node: str, destination: str) -> tuple[socket.socket, socket.socket]:
+    """A socket that leads there, and the connection on which the node says how that ended. Raises PulseError."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    try:
+        with theirs:
+            asking, _ = await asked(door, Asked(node, destination, lasting=True), theirs)
+    except BaseException:
+        ours.close()
+        raise
+    return ours, asking
 
 
 async def line(connection: socket.socket) -> bytes:
@@ -71,27 +87,66 @@ def _done(ready: asyncio.Future[None]) -> None:
 
 
 class _Protocol(asyncio.StreamReaderProtocol):
-    """A stream that tells its end."""
+    """A stream that tells its end, and whether that is a cut: Unix sockets show both alike, so the node says it."""
 
-    def __init__(self, reader: asyncio.StreamReader, lost: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        connection: socket.socket,
+        asking: socket.socket | None,
+        lost: Callable[[], object],
+    ) -> None:
         super().__init__(reader, loop=asyncio.get_running_loop())
-        self._lost = lost
+        self._connection, self._asking, self._lost = connection, asking, lost
+        # Held by its user alone, as asyncio wants it: without one the stream is closed.
+        self._told = weakref.ref(reader)
+        self._judging: asyncio.Future[None] | None = None
+
+    def eof_received(self) -> bool | None:
+        # The end of one direction alone is one for sure: nobody cuts that.
+        if self._asking is None or not tunnels.is_over(self._connection):
+            return super().eof_received()
+        self._judging = asyncio.ensure_future(self._judge(self._asking))
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if isinstance(exc, BrokenPipeError):
+            exc = ConnectionResetError(exc.errno, "the stream is over, and takes nothing more")
         super().connection_lost(exc)
+        if self._judging:
+            self._judging.cancel()
+        if self._asking:
+            self._asking.close()
         self._lost()
+
+    async def _judge(self, asking: socket.socket) -> None:
+        said = await line(asking)
+        reader = self._told()
+        if reader is None:
+            return
+        try:
+            tunnelline.read_answer(said)
+        except StreamFailed as error:
+            reader.set_exception(ConnectionResetError(errno.ECONNRESET, str(error)))
+        else:
+            reader.feed_eof()
 
 
 async def streams(
-    connection: socket.socket, lost: Callable[[], object] = lambda: None
+    connection: socket.socket, asking: socket.socket | None = None, lost: Callable[[], object] = lambda: None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connected socket, which is taken over, as asyncio has connections; `lost` is called once it is closed."""
+    """A connected socket as asyncio has connections; `lost` is called once it is closed.
+
+    On `asking` the node says how it ended. Both sockets are taken over.
+    """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(loop=loop)
-    protocol = _Protocol(reader, lost)
+    protocol = _Protocol(reader, connection, asking, lost)
     try:
         transport, _ = await loop.create_connection(lambda: protocol, sock=connection)
     except BaseException:
         connection.close()
+        if asking:
+            asking.close()
         raise
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)

@@ -16,12 +16,10 @@ from typing import Final, TypeVar
 from pulse import client
 from pulse.calls.tokens import TokenCalls
 from pulse.calls.whereabouts import WhereaboutsCalls
-from pulse.calls.why import WhyCalls
 from pulse.channel import Remote
 from pulse.client import Client
 from pulse.config import tunnel_beside
 from pulse.core import addresses
-from pulse.core.network.tunnelline import Asked
 from pulse.errors import ConfigError
 from pulse.schemas.node import NodeIdentity, PeerRow, PingReply
 from pulse.schemas.paths import Why
@@ -65,11 +63,12 @@ class Mesh:
 
         It leads to `host` as that node sees it: the node itself, or a network beyond it that was approved. Returns once
         the far side is connected. Raises StreamFailed, whose `word` says why: `not_allowed` by the rules, `refused` as
-        nothing listens there, `away` as the node cannot be reached, and others.
+        nothing listens there, `away` as the node cannot be reached, and others. What is cut later, by the end of a node
+        or by rules that turn, raises ConnectionResetError where a connection that ended shows the end.
         """
-        connection, _ = await door.asked(self._door, Asked(node, addresses.join(host, port), confirm=True))
+        connection, asking = await door.reached(self._door, node, addresses.join(host, port))
         number = next(self._numbers)
-        reader, writer = await door.streams(connection, partial(self._writers.pop, number, None))
+        reader, writer = await door.streams(connection, asking, partial(self._writers.pop, number, None))
         self._writers[number] = writer
         return reader, writer
 
@@ -116,7 +115,7 @@ class Mesh:
 
     async def why(self, node: str, source: str = "") -> Why:
         """Why a node is reached as it is, from here or from `source`."""
-        return await self.ask(lambda here: WhyCalls(here).why(node, source))
+        return await self.ask(lambda here: here.why(node, source))
 
     async def ping(self, node: str, timeout: float = 5.0) -> PingReply:
         """One echo over the session with a node: its `rtt` in seconds. Raises LinkError after `timeout` s without."""

@@ -87,6 +87,8 @@ class MeshService:
     """Called when other roles or another network config came into force."""
     policy_changed: Callable[[], None] = lambda: None
     """Called when the data plane was told other rules: by a config, a node that was met, or the time."""
+    routes_changed: Callable[[], None] = lambda: None
+    """Called when the data plane was told other routes."""
     fetch_config: Callable[[NodeId], None] = lambda _: None
     """Asks a node for its network config."""
     ask_exit: Callable[[AskExit], None] = lambda _: None
@@ -224,6 +226,7 @@ class MeshService:
                 self.links.close_session(node, reason)
             case TablesChanged():
                 self.links.replace_tables(self.prepare(effect))
+                self.routes_changed()
             case PolicyChanged(rules):
                 self.links.replace_policy(rules)
                 self.policy_changed()

@@ -57,6 +57,18 @@ FAMILIES: Final = (
     Family("pulse_config_scribe_epoch", "gauge", "Scribe epoch of the network config in force."),
     Family("pulse_config_generation", "gauge", "Generation of the network config in force."),
     Family("pulse_sessions", "gauge", "Sessions with other nodes."),
+    Family("pulse_streams", "gauge",
+           "Streams that are open: those of programs, forwards and the SOCKS proxy, and of others to here."),
+    Family("pulse_streams_total", "counter", "Streams there were since this node started, those included."),
+    Family("pulse_streams_cut_total", "counter",
+           "Those that did not end by themselves: reset by a program, lost with a node, cut by rules."),
+    Family("pulse_socks_connections", "gauge", "Clients of the SOCKS proxy that are connected."),
+    Family("pulse_socks_connections_total", "counter",
+           "Clients of the SOCKS proxy that were let through, those included."),
+    Family("pulse_socks_refused_total", "counter", "Clients of the SOCKS proxy that were told why not."),
+    Family("pulse_socks_bytes_in_total", "counter",
+           "Bytes that clients of the SOCKS proxy got, of those that are gone."),
+    Family("pulse_socks_bytes_out_total", "counter", "Bytes that they sent."),
     Family("pulse_peer_hops", "gauge", "Links on the way to a peer.", _PEER),
     Family("pulse_peer_cert_expiry_seconds", "gauge", "Seconds until the newest certificate seen of a peer ends.",
            _PEER),
@@ -92,6 +104,27 @@ class Talk(Protocol):
     bytes_out: int
 
 
+class StreamCounts(Protocol):
+    """Streams, of whoever opened them."""
+
+    cut: int
+
+    @property
+    def active(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+
+
+class SocksCounts(Protocol):
+    """Clients of the SOCKS proxy."""
+
+    active: int
+    total: int
+    refused: int
+    bytes_in: int
+    bytes_out: int
+
+
 class DataPlane(Protocol):
     """What this service asks of the data plane."""
 
@@ -111,6 +144,9 @@ class MetricsService:
     traffic: Callable[[], Mapping[str, Traffic]]
     """By node id, of those whose is known here."""
     tokens: Callable[[], Awaitable[Sequence[TokenInfo]]]
+    streams: StreamCounts | None = None
+    socks: SocksCounts | None = None
+    """None where there is no proxy."""
     _valid: int | None = field(default=None, init=False)
     """Tokens that were good when they were last looked at."""
     _looked: float | None = field(default=None, init=False)
@@ -120,7 +156,8 @@ class MetricsService:
         await self._look_at_tokens()
         found: dict[Family, dict[tuple[str, ...], float]] = {each: {} for each in FAMILIES}
         status = self.status()
-        for samples in (self._node(status), self._peers(status), self._paths(), self._nodes(), self._counters(status)):
+        parts = self._node(status), self._streams(), self._peers(status), self._paths(), self._nodes()
+        for samples in (*parts, self._counters(status)):
             for name, labels, value in samples:
                 found[_BY_NAME[name]][labels] = value
         return found
@@ -143,6 +180,18 @@ class MetricsService:
             yield "pulse_config_generation", (), config.number[1]
         if self._valid is not None:
             yield "pulse_tokens_valid", (), self._valid
+
+    def _streams(self) -> Iterator[Sample]:
+        if streams := self.streams:
+            yield "pulse_streams", (), streams.active
+            yield "pulse_streams_total", (), streams.total
+            yield "pulse_streams_cut_total", (), streams.cut
+        if socks := self.socks:
+            yield "pulse_socks_connections", (), socks.active
+            yield "pulse_socks_connections_total", (), socks.total
+            yield "pulse_socks_refused_total", (), socks.refused
+            yield "pulse_socks_bytes_in_total", (), socks.bytes_in
+            yield "pulse_socks_bytes_out_total", (), socks.bytes_out
 
     def _peers(self, status: Status) -> Iterator[Sample]:
         """Those that are reached come first, so they are the last to be left out."""

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import logging
 import socket
+import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -18,7 +19,7 @@ from pulse.core.mesh import Mesh
 from pulse.core.network.destinations import Destination, IPAddress
 from pulse.core.network.streamcodes import StreamCode, StreamKind
 from pulse.core.types import SHORT_ID, NodeId
-from pulse.errors import StreamFailed
+from pulse.errors import PulseError, StreamFailed
 from pulse.net.links import Moved
 
 log = logging.getLogger(__name__)
@@ -29,12 +30,18 @@ LEAST_PORT: Final = 1024
 MOST_OF_ONE: Final = 16
 """Ports that one node may have us listen on."""
 
+MOST_CALLERS: Final = 256
+"""Connections to one of these ports that are not led back yet; who comes then is hung up on."""
+
 PATIENCE: Final = 10.0
 """Seconds for the destination to answer."""
 
 LOOPBACK: Final = "127.0.0.1"
 
 TCP: Final = 6
+
+_RESET: Final = struct.pack("ii", 1, 0)
+"""Linger for no time: to close it is a reset, as of a port at which nothing listens."""
 
 _SENTENCES: Final = {
     StreamCode.FORBIDDEN: (
@@ -164,6 +171,7 @@ class ReverseService:
         log.info("no longer listening for a node", extra={"node": node[:SHORT_ID], "port": port})
 
     async def _accept(self, tasks: asyncio.TaskGroup, listener: socket.socket, node: NodeId, port: int) -> None:
+        callers: set[asyncio.Task[None]] = set()
         while True:
             try:
                 caller, _ = await asyncio.get_running_loop().sock_accept(listener)
@@ -171,16 +179,24 @@ class ReverseService:
                 # No descriptor is left, or the caller is gone already.
                 await asyncio.sleep(0.1)
                 continue
-            tasks.create_task(self._lead_back(caller, node, port))
+            if len(callers) >= MOST_CALLERS:
+                caller.close()
+                continue
+            leading = tasks.create_task(self._lead_back(caller, node, port))
+            callers.add(leading)
+            leading.add_done_callback(callers.discard)
 
     async def _lead_back(self, caller: socket.socket, node: NodeId, port: int) -> None:
+        """Whatever becomes of one connection, the port goes on; who made it sees a reset."""
         with caller:
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             try:
                 opened = await self.streams.open(node, Destination(LOOPBACK, port), StreamKind.BACK)
-            except StreamFailed as error:
-                log.debug("not led back", extra={"node": node[:SHORT_ID], "code": error.word})
-                return
-            opened.splice(caller)
+                opened.splice(caller)
+            except (PulseError, OSError) as error:
+                log.debug("not led back", extra={"node": node[:SHORT_ID], "error": str(error)})
+            except Exception:
+                log.exception("not led back", extra={"node": node[:SHORT_ID]})
 
 
 def _failed(code: StreamCode, why: str) -> StreamFailed:

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
@@ -20,6 +19,7 @@ from pulse.core.network.streamcodes import StreamCode, StreamKind
 from pulse.core.network.whereabouts import Place, Whereabouts
 from pulse.core.types import NodeId
 from pulse.errors import PulseError, StreamFailed
+from pulse.net.links import Moved
 from pulse.net.local import LocalClient
 
 log = logging.getLogger(__name__)
@@ -36,20 +36,8 @@ OPENING: Final = 1024
 OPENING_OF_ONE: Final = 512
 """Those of one node, so that one which does not answer leaves room for the others."""
 
-ASKED_AT_ONCE: Final = 128
-"""Of those, streams that the node is asked for; the rest wait. A session holds 256 that are not answered."""
-
 HANDSHAKE: Final = 10.0
 """Seconds a client has to say where it wants to go."""
-
-OPEN_WITHIN: Final = 12.0
-"""Seconds for the far side to connect: the 10 s that a node takes to dial at most, and the way there and back."""
-
-PATH_WITHIN: Final = 3.0
-"""Seconds that a client waits for a path to its node, for a node that has just started has none; then it is away."""
-
-LOOKED_AFTER: Final = 0.1
-"""Seconds from one look at whether there is a path to the next."""
 
 PAUSE: Final = 0.5
 """Seconds until the next try to take a connection where there are no descriptors left."""
@@ -76,7 +64,7 @@ class Opened(Protocol):
 
     def splice(self, sock: socket.socket) -> None: ...
 
-    async def closed(self) -> tuple[int, int]: ...
+    async def closed(self) -> Moved: ...
 
     def cancel(self) -> None: ...
 
@@ -95,8 +83,6 @@ class SocksService:
     streams: Streams
     whereabouts: Whereabouts
     login: Login | None = None
-    has_path: Callable[[NodeId], bool] = lambda _: True
-    """Whether any path leads to a node now."""
     active: int = 0
     """Clients that are connected to their far side now."""
     total: int = 0
@@ -105,12 +91,11 @@ class SocksService:
     """What they got from their far sides, of those that are gone."""
     bytes_out: int = 0
     refused: int = 0
+    """Clients that were told why not."""
     _half_open: "_Places" = field(default_factory=lambda: _Places(HALF_OPEN))
     _leaving: "_Places" = field(default_factory=lambda: _Places(LEAVING))
     _opening: Counter[NodeId] = field(default_factory=Counter)
     """Clients whose far side has not connected yet, by its node."""
-    _turns: dict[NodeId, asyncio.Semaphore] = field(default_factory=dict)
-    """Whose turn it is to be connected there; kept while there is somebody."""
     _short: bool = False
     """The last connection could not be taken."""
 
@@ -191,29 +176,24 @@ class SocksService:
         self.total += 1
         self.active += 1
         try:
-            sent, received = await opened.closed()
+            moved = await opened.closed()
         finally:
             self.active -= 1
-        self.bytes_out += sent
-        self.bytes_in += received
+        self.bytes_out += moved.sent
+        self.bytes_in += moved.received
 
     async def _opened(self, client: LocalClient, place: Place, port: int) -> Opened:
-        """Raises ProxyRefused; a client that leaves meanwhile is not dialled for any longer."""
+        """Raises ProxyRefused, or OSError if it leaves meanwhile: then it is dialled for no longer."""
         if self._opening[place.node] >= OPENING_OF_ONE or self._opening.total() >= OPENING:
             raise ProxyRefused(Answer.BUSY, "too many others wait for their connection already. Try again later")
         kind = StreamKind.EXIT if place.beyond else StreamKind.SOCKS
         self._opening[place.node] += 1
-        turns = self._turns.setdefault(place.node, asyncio.Semaphore(ASKED_AT_ONCE))
         try:
-            async with asyncio.timeout(OPEN_WITHIN) as limit:
+            async with asyncio.timeout(None) as limit:
                 with client.watched(partial(limit.reschedule, 0.0)):
-                    await self._wait_path(place.node)
-                    async with turns:
-                        return await self.streams.open(place.node, Destination(place.host, port), kind)
+                    return await self.streams.open(place.node, Destination(place.host, port), kind)
         except TimeoutError:
-            raise ProxyRefused(Answer.TIMED_OUT, f"{self._named(place.node)} does not answer in time") from None
-        except ProxyRefused:
-            raise
+            raise ConnectionResetError("it left before it was connected") from None
         except StreamFailed as error:
             raise ProxyRefused(answer_to(error), str(error)) from error
         except PulseError as error:
@@ -221,20 +201,7 @@ class SocksService:
         finally:
             self._opening[place.node] -= 1
             if not self._opening[place.node]:
-                del self._opening[place.node], self._turns[place.node]
-
-    async def _wait_path(self, node: NodeId) -> None:
-        """Raises ProxyRefused: streams to a node that is gone would wait for it as long as its session lives."""
-        now = asyncio.get_running_loop().time
-        end = now() + PATH_WITHIN
-        while not self.has_path(node):
-            if now() >= end:
-                why = f"{self._named(node)} is away: no path leads there. See: pulse status"
-                raise ProxyRefused(Answer.HOST_UNREACHABLE, why)
-            await asyncio.sleep(LOOKED_AFTER)
-
-    def _named(self, node: NodeId) -> str:
-        return self.whereabouts.members.named(node)
+                del self._opening[place.node]
 
 
 @dataclass(slots=True)

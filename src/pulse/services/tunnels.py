@@ -21,7 +21,7 @@ from pulse.core.network.destinations import Destination, parse_destination
 from pulse.core.network.streamcodes import StreamKind
 from pulse.core.network.tunnelline import Answered, Asked
 from pulse.core.types import NodeId
-from pulse.errors import ConfigError, PulseError, Refused
+from pulse.errors import ConfigError, PulseError, Refused, StreamFailed
 from pulse.net.links import Moved
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class Opens(Protocol):
 
     async def open(self, node: NodeId, destination: Destination, kind: StreamKind) -> Opened: ...
     def check(self, node: NodeId, destination: Destination) -> None: ...
+    def cut(self, moved: Moved, node: NodeId, destination: Destination) -> StreamFailed: ...
 
 
 class Leads(Protocol):
@@ -127,7 +128,7 @@ class TunnelsService:
                 elif opened is None:
                     await _say(caller, tunnelline.line_of(Answered(ok=True)))
                 elif handed:
-                    await self._carry(opened, caller, handed.pop())
+                    await self._carry(opened, caller, handed.pop(), asked)
                 else:
                     await self._hand_on(opened, caller, asked)
             except PulseError as error:
@@ -137,6 +138,9 @@ class TunnelsService:
             except OSError:
                 # The caller hung up.
                 return
+            except Exception:
+                # Whatever one line runs into, the other doors stay open, and the node that they belong to.
+                log.exception("tunnel broke")
 
     @contextlib.asynccontextmanager
     async def _admitted(self) -> AsyncIterator[None]:
@@ -162,23 +166,27 @@ class TunnelsService:
 
     async def _opened(self, asked: Asked) -> Opened | None:
         """A stream as it was asked for; None if it was only to be judged."""
-        node = self.mesh.members.resolve(asked.dest_node).node_id
-        destination = parse_destination(asked.dest_addr)
+        node, destination = self._named(asked)
         if asked.check:
             self.streams.check(node, destination)
             return None
         return await self.streams.open(node, destination, StreamKind.CONNECT)
 
+    def _named(self, asked: Asked) -> tuple[NodeId, Destination]:
+        """Raises PulseError."""
+        return self.mesh.members.resolve(asked.dest_node).node_id, parse_destination(asked.dest_addr)
+
     async def _lead(self, caller: socket.socket, asked: Asked) -> None:
         """A port of the node leads to a destination here for as long as the caller stays. Raises PulseError."""
         node, port = self.mesh.members.resolve(asked.dest_node).node_id, asked.reverse
         opened = await self.reverse.lead(node, port, parse_destination(asked.dest_addr))
+        listening = Destination("localhost", port)
         try:
             held, given = socket.socketpair()
             with held:
                 opened.splice(given)
                 await _say(caller, tunnelline.line_of(Answered(ok=True)))
-                await self._carried(opened, caller)
+                await self._carried(opened, caller, node, listening)
         finally:
             self.reverse.forget(node, port)
 
@@ -190,15 +198,20 @@ class TunnelsService:
             await _say(caller, tunnelline.line_of(Answered(ok=True, port=taken)))
             await _readable(caller)
 
-    async def _carried(self, opened: Opened, caller: socket.socket) -> None:
-        """Wait for the end of the stream, which the caller's brings about, and tell what was moved."""
+    async def _carried(
+        self, opened: Opened, caller: socket.socket, node: NodeId, destination: Destination, *, lasting: bool = False
+    ) -> None:
+        """Wait for the end of the stream, which the caller's brings about unless it lasts, and tell how it ended."""
         gone = asyncio.ensure_future(_readable(caller))
-        gone.add_done_callback(lambda _: opened.cancel())
+        gone.add_done_callback(lambda _: None if lasting else opened.cancel())
         try:
             moved = await opened.closed()
         finally:
             gone.cancel()
-        await _say(caller, tunnelline.line_of(Answered(sent=moved.sent, received=moved.received)))
+        line = tunnelline.line_of(Answered(sent=moved.sent, received=moved.received))
+        if moved.cut:
+            line = tunnelline.refusal(self.streams.cut(moved, node, destination), moved.sent, moved.received)
+        await _say(caller, line)
 
     async def _hand_on(self, opened: Opened, caller: socket.socket, asked: Asked) -> None:
         """The caller's own connection becomes the stream."""
@@ -206,11 +219,11 @@ class TunnelsService:
             await _say(caller, tunnelline.line_of(Answered(ok=True)))
         opened.splice(caller)
 
-    async def _carry(self, opened: Opened, caller: socket.socket, handed: socket.socket) -> None:
-        """A socket that was handed over becomes the stream, which ends with its caller, who hears what was moved."""
+    async def _carry(self, opened: Opened, caller: socket.socket, handed: socket.socket, asked: Asked) -> None:
+        """A socket that was handed over becomes the stream; the caller hears how it ended."""
         opened.splice(handed)
         await _say(caller, tunnelline.line_of(Answered(ok=True)))
-        await self._carried(opened, caller)
+        await self._carried(opened, caller, *self._named(asked), lasting=asked.lasting)
 
 
 async def _line(caller: socket.socket, handed: list[socket.socket] | None) -> bytes:

@@ -112,6 +112,9 @@ fn both(quic: Ended, websocket: &Ended) -> Ended {
     if websocket.is_final() && !quic.is_final() {
         return websocket.clone();
     }
+    if quic.code == "timeout" && websocket.code == "closed" {
+        return Ended::new("closed", "no answer over UDP, and nothing listens there on TCP");
+    }
     Ended { text: format!("{}; over WebSocket: {}", quic.text, websocket.text), ..quic }
 }
 
@@ -161,6 +164,8 @@ mod tests {
     async fn of_two_reasons_the_telling_one_is_told() {
         let ended = race(ready(failed("timeout")), SOON, ready(failed("certificate"))).await.unwrap_err();
         assert_eq!(ended.code, "certificate");
+        let ended = race(ready(failed("timeout")), SOON, ready(failed("closed"))).await.unwrap_err();
+        assert_eq!(ended.code, "closed");
         let ended = race(ready(failed("timeout")), SOON, ready(failed("unreachable"))).await.unwrap_err();
         assert_eq!(ended, Ended::new("timeout", "it was timeout; over WebSocket: it was unreachable"));
     }

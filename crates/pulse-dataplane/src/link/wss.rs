@@ -112,7 +112,10 @@ async fn connect(address: SocketAddr, proxy: Option<&Proxy>) -> Result<TcpStream
     mark(&socket);
     let connected = timeout(CONNECT_DEADLINE, socket.connect(to)).await;
     let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    let mut tcp = connected.map_err(|error| explain_io(&error))?;
+    let mut tcp = connected.map_err(|error| match error.kind() {
+        io::ErrorKind::ConnectionRefused if proxy.is_none() => Ended::new("closed", "nothing listens there"),
+        _ => explain_io(&error),
+    })?;
     prepare(&tcp);
     if let Some(proxy) = proxy {
         tunnel(&mut tcp, address, proxy).await?;

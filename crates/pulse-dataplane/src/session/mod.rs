@@ -32,7 +32,7 @@ use crate::NodeId;
 use crate::event::Event;
 use crate::keys::Limits;
 use crate::link::Settings;
-use crate::stream::Deadlines;
+use crate::stream::{Deadlines, refusal};
 use crate::tables::Shared;
 use desk::Desk;
 use socket::VirtualSocket;
@@ -191,7 +191,8 @@ impl Sessions {
             let run = desk.streams.open(opening, desk.carrier(node));
             if AssertUnwindSafe(run).catch_unwind().await.is_err() {
                 desk.count_panic("a stream");
-                desk.shared.bus.emit(Event::StreamClosed { stream, sent: 0, received: 0 });
+                let lost = Event::StreamClosed { stream, sent: 0, received: 0, cut: refusal::LOST };
+                desk.shared.bus.emit(lost);
             }
         });
         stream

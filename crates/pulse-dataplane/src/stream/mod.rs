@@ -39,8 +39,10 @@ pub mod refusal {
     pub const TOO_LARGE: u32 = 259;
     /// Given up by the opener.
     pub const CANCELLED: u32 = 260;
-    /// The session ended, or the stream was reset, before an answer.
+    /// The session ended; before an answer also: the stream was reset.
     pub const LOST: u32 = 261;
+    /// Either end's program, or the far node, broke off what had begun.
+    pub const RESET: u32 = 262;
 }
 
 /// How long the parts of a stream's beginning may take.

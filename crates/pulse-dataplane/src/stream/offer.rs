@@ -6,7 +6,7 @@
 use tokio::time::timeout;
 
 use super::pipe::{Kind, Pipe};
-use super::splice::{Local, Moved, splice};
+use super::splice::{Ending, Local, Moved, splice};
 use super::{Carrier, Order, Streams, Ticket, refusal};
 use crate::event::{Event, Level};
 
@@ -53,10 +53,14 @@ async fn carry(streams: &Streams, carrier: &Carrier, mut ticket: Ticket<Order>, 
         _ = pipe.send.stopped() => None,
     };
     let moved = Moved::default();
-    if let Some(local) = order.and_then(|order| streams.local(order)) {
-        run(local, pipe, &mut ticket, &moved).await;
-    }
-    closed(streams, ticket.id, &moved);
+    let cut = match order {
+        None => broken(carrier),
+        Some(order) => match streams.local(order) {
+            Some(local) => run(carrier, local, pipe, &mut ticket, &moved).await,
+            None => refusal::CANCELLED,
+        },
+    };
+    closed(streams, ticket.id, &moved, cut);
 }
 
 /// A stream of theirs: ask Python, answer, splice.
@@ -71,31 +75,54 @@ pub(super) async fn accepted(streams: &Streams, carrier: &Carrier, pipe: Pipe, h
     };
     drop(pending);
     let moved = Moved::default();
-    match order {
+    let cut = match order {
         Some(Order::Refuse(code)) => return pipe.refuse(code).await,
-        Some(Order::Cancel) => {}
-        None => pipe.refuse(refusal::TIMEOUT).await,
-        Some(order) => answer(streams, &mut ticket, pipe, order, &moved).await,
-    }
-    closed(streams, stream, &moved);
+        Some(Order::Cancel) => refusal::CANCELLED,
+        None => {
+            pipe.refuse(refusal::TIMEOUT).await;
+            refusal::TIMEOUT
+        }
+        Some(order) => answer(streams, carrier, &mut ticket, pipe, order, &moved).await,
+    };
+    closed(streams, stream, &moved, cut);
 }
 
-async fn answer(streams: &Streams, ticket: &mut Ticket<Order>, mut pipe: Pipe, order: Order, moved: &Moved) {
-    let Some(local) = streams.local(order) else { return pipe.refuse(refusal::LOST).await };
-    if pipe.accept().await.is_ok() {
-        run(local, pipe, ticket, moved).await;
+async fn answer(
+    streams: &Streams,
+    carrier: &Carrier,
+    ticket: &mut Ticket<Order>,
+    mut pipe: Pipe,
+    order: Order,
+    moved: &Moved,
+) -> u32 {
+    let Some(local) = streams.local(order) else {
+        pipe.refuse(refusal::LOST).await;
+        return refusal::LOST;
+    };
+    if pipe.accept().await.is_err() {
+        return refusal::LOST;
     }
+    run(carrier, local, pipe, ticket, moved).await
 }
 
-/// Splice until the end or an order to cancel; other orders make no sense by now.
-async fn run(local: Local, pipe: Pipe, ticket: &mut Ticket<Order>, moved: &Moved) {
+/// Splice until the end or an order to cancel; other orders make no sense by now. What cut it, or 0.
+async fn run(carrier: &Carrier, local: Local, pipe: Pipe, ticket: &mut Ticket<Order>, moved: &Moved) -> u32 {
     let cancelled = async { while !matches!(ticket.next().await, Some(Order::Cancel) | None) {} };
-    splice(local, pipe, moved, cancelled).await;
+    match splice(local, pipe, moved, cancelled).await {
+        Ending::Whole => 0,
+        Ending::Cancelled => refusal::CANCELLED,
+        Ending::Broken => broken(carrier),
+    }
 }
 
-fn closed(streams: &Streams, stream: u64, moved: &Moved) {
+/// What a program did and what came of a lost session look alike to who moves bytes.
+fn broken(carrier: &Carrier) -> u32 {
+    if carrier.connection.close_reason().is_some() { refusal::LOST } else { refusal::RESET }
+}
+
+fn closed(streams: &Streams, stream: u64, moved: &Moved, cut: u32) {
     let (sent, received) = moved.both();
-    streams.shared.bus.emit(Event::StreamClosed { stream, sent, received });
+    streams.shared.bus.emit(Event::StreamClosed { stream, sent, received, cut });
 }
 
 impl Streams {

@@ -99,10 +99,10 @@ impl Pipe {
         Err(u32::from_be_bytes(code))
     }
 
-    /// All is written: returns once the peer has it, at the latest after ten seconds.
-    pub async fn finish(&mut self) {
+    /// All is written: returns once the peer has it, at the latest after ten seconds; false if it may not have it.
+    pub async fn finish(&mut self) -> bool {
         self.end();
-        let _ = timeout(Duration::from_secs(10), self.send.stopped()).await;
+        matches!(timeout(Duration::from_secs(10), self.send.stopped()).await, Ok(Ok(None)))
     }
 
     /// All is written.

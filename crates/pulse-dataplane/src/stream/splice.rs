@@ -47,13 +47,15 @@ impl Local {
         }
         // The far program's own batching decides; ours would only add delay.
         socket.set_tcp_nodelay(true)?;
+        // Closed in whatever way but by `end`, it is reset: also if this process is killed.
+        socket.set_linger(Some(Duration::ZERO))?;
         TcpStream::from_std(fd.into()).map(Self::Tcp)
     }
 
-    /// Make closing it a reset instead of an end.
-    fn fail(&self) {
+    /// Make closing it an end instead of a reset.
+    fn end(&self) {
         if let Self::Tcp(stream) = self {
-            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+            let _ = SockRef::from(stream).set_linger(None);
         }
     }
 }
@@ -65,8 +67,19 @@ impl Moved {
     }
 }
 
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Both directions by themselves, and the peer has all that we sent.
+    Whole,
+    /// Something failed, here or there.
+    Broken,
+    /// By an order.
+    Cancelled,
+}
+
 /// Move bytes until both directions ended, one failed, or `cancelled` resolved.
-pub async fn splice(mut local: Local, mut pipe: Pipe, moved: &Moved, cancelled: impl Future<Output = ()>) {
+pub async fn splice(mut local: Local, mut pipe: Pipe, moved: &Moved, cancelled: impl Future<Output = ()>) -> Ending {
     let moving = async {
         match &mut local {
             Local::Tcp(stream) => {
@@ -81,12 +94,13 @@ pub async fn splice(mut local: Local, mut pipe: Pipe, moved: &Moved, cancelled: 
     };
     let outcome = tokio::select! {
         outcome = moving => outcome,
-        () = cancelled => Err(io::ErrorKind::Interrupted.into()),
+        () = cancelled => return Ending::Cancelled,
     };
-    match outcome {
-        Ok(()) => pipe.finish().await,
-        Err(_) => local.fail(),
+    if outcome.is_err() {
+        return Ending::Broken;
     }
+    local.end();
+    if pipe.finish().await { Ending::Whole } else { Ending::Broken }
 }
 
 async fn both(

@@ -65,7 +65,9 @@ class StreamCode(IntEnum):
     TOO_LARGE = 259
     CANCELLED = 260
     LOST = 261
-    """The session ended before an answer."""
+    """The session ended."""
+    RESET = 262
+    """What had begun was broken off: by a program at either end, or by the other node."""
 
     @property
     def word(self) -> str:
@@ -106,12 +108,28 @@ _SENTENCES: Final = {
     StreamCode.TIMED_OUT: "{destination} does not answer {node}",
     StreamCode.BUSY: "{node} has as many streams open as it takes. Try again later",
     StreamCode.BROKEN: "{node} could not make sense of the stream, or lost {destination} at once",
-    StreamCode.AWAY: "{node} cannot be reached now. See: pulse status",
-    StreamCode.SILENT: "{node} gave no answer. See: pulse status",
+    StreamCode.AWAY: "{node} cannot be reached now: it is off, or no path leads there.\nSee which: pulse why {name}",
+    StreamCode.SILENT: "{node} gave no answer in time.\nSee how it is reached: pulse why {name}",
     StreamCode.CROWDED: "{node} has too many streams waiting. Try again",
     StreamCode.TOO_LARGE: "{destination} is too long a destination",
     StreamCode.CANCELLED: "the stream to {node} was given up",
     StreamCode.LOST: "the connection with {node} was lost. Try again",
+    StreamCode.RESET: "{node} broke the stream off. Try again",
+}
+
+_CUTS: Final = {
+    StreamCode.CANCELLED: (
+        "the stream to {destination} on {node} was cut here: the rules turned, or this node stops.\n"
+        "See: pulse status, pulse acl list"
+    ),
+    StreamCode.LOST: (
+        "the stream to {destination} on {node} was cut: that node restarted, was shut out, or cannot be reached any "
+        "more.\nSee which: pulse why {name}"
+    ),
+    StreamCode.RESET: (
+        "the stream to {destination} on {node} was cut there: its program broke the connection off, or the rules "
+        "turned.\nSee: pulse acl list"
+    ),
 }
 
 
@@ -146,6 +164,12 @@ def failed(code: StreamCode, me: str, node: str, destination: Destination) -> St
     words = {"me": me, "node": node, "name": node.partition(" ")[0], "port": destination.port}
     text = _SENTENCES[code].format(**words, destination=destination, host=destination.host)
     return StreamFailed(text, code, code.word, exit_code(code))
+
+
+def cut(code: StreamCode, node: str, destination: Destination) -> StreamFailed:
+    """The error for a person whose stream did not end by itself."""
+    text = _CUTS.get(code, _CUTS[StreamCode.LOST])
+    return StreamFailed(text.format(node=node, name=node.partition(" ")[0], destination=destination), code, code.word)
 
 
 def exit_code(code: StreamCode) -> int:

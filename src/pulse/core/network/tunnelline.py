@@ -3,7 +3,8 @@
     {"dest_node": "db", "dest_addr": "localhost:5432"}\\n      then the bytes of that connection, both ways
     {"error": "…", "code": "refused"}\\n                       instead of them, and the end
 
-On request (`confirm`) the bytes come after `{"ok": true}`. Invariant: what is no such line opens nothing.
+On request (`confirm`) the bytes come after `{"ok": true}`. Who handed over a socket for them hears here how they ended:
+`{"sent": 5, "received": 7}`, or the second line if they were cut. Invariant: what is no such line opens nothing.
 """
 
 from typing import Annotated, Final
@@ -45,6 +46,8 @@ class Asked(msgspec.Struct, frozen=True):
     """Open nothing: only say whether the node is known and the rules allow it."""
     reverse: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     """The other way round: that port of the node is to lead to `dest_addr` as this node sees it."""
+    lasting: bool = False
+    """Of a socket that is handed over: its stream goes on when who asked hangs up, until it ends by itself."""
     serve: Annotated[int, msgspec.Meta(ge=0, le=65535)] | None = None
     """That port of this node is to lead to who asks, 0 for one that is free; connections come with `Called` lines."""
 
@@ -96,10 +99,10 @@ def line_of(said: msgspec.Struct) -> bytes:
     return msgspec.json.encode(said) + b"\n"
 
 
-def refusal(error: PulseError) -> bytes:
-    """The line that says no."""
+def refusal(error: PulseError, sent: int = 0, received: int = 0) -> bytes:
+    """The line that says no, or what cut a stream over which so much had gone."""
     code = error.word if isinstance(error, StreamFailed) else _CODES.get(type(error), "failed")
-    return line_of(Answered(error=str(error), code=code, exit_code=error.exit_code))
+    return line_of(Answered(False, str(error), code, error.exit_code, sent, received))
 
 
 def read_call(line: bytes) -> Called:

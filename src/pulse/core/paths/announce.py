@@ -19,6 +19,7 @@ from pulse.core.paths.noderecord import (
     MOST_EXITS,
     MOST_NEIGHBOURS,
     NUMBER_LIMIT,
+    OPEN,
     REACHABLE,
     Adjacency,
     NodeRecord,
@@ -121,6 +122,7 @@ class Announce:
         self._boot, self._seq = boot, 0
         self._candidates: tuple[str, ...] = ()
         self._exits: tuple[str, ...] = ()
+        self._open = False
         self._links: dict[IPv4Address, _Figures] = {}
         self._told: dict[IPv4Address, _Figures] = {}
         """Figures of all links when the last version was made."""
@@ -141,8 +143,9 @@ class Announce:
 
     # Facts
 
-    def addresses_changed(self, candidates: Iterable[str], now: float) -> list[Outcome]:
-        """Where others may reach us, best first; what nobody may dial is left out."""
+    def addresses_changed(self, candidates: Iterable[str], now: float, *, is_open: bool = False) -> list[Outcome]:
+        """Where others may reach us, best first; what nobody may dial is left out. `is_open`: no NAT before us."""
+        self._open = is_open
         usable = (each for each in dict.fromkeys(candidates) if is_candidate(each, self._me.network))
         self._candidates = tuple(usable)[:MOST_CANDIDATES]
         return self._changed(now, AT_ONCE)
@@ -308,6 +311,7 @@ class Announce:
         flags = REACHABLE if self._reachable_until is not None else 0
         flags |= HUB if self._is_hub else 0
         flags |= EXIT if self._exits else 0
+        flags |= OPEN if self._open else 0
         near = {**dict(sorted(best)), **dict.fromkeys(denied, DENIED)}
         return _Content(self._me, self._boot, self._candidates, flags, near, self._chain, self._exits)
 

@@ -28,8 +28,7 @@ MOST_REMEMBERED = 4096
 """Nodes whose last link, and last life, is remembered."""
 
 HEAD_START = 600.0
-"""Seconds by which a configured target, and a node heard on a LAN, goes before others: first in any usual queue, yet it
-starves nobody."""
+"""Seconds by which a configured target, and a node heard on a LAN, goes before others, yet starves nobody."""
 
 HEALTHY_AFTER = 30.0
 """A link that lived this long proves its target: the backoff starts over (a peer that accepts and closes does not)."""
@@ -218,8 +217,7 @@ class Neighbours:
         return self.tick(now)
 
     def sources_changed(self, links: Iterable[LinkId], now: float) -> list[Effect]:
-        """We are somewhere else, as the far ends of these links see it: dial them anew from there, where each was met
-        and wherever else it is."""
+        """We are somewhere else, as these links see it: dial them anew, where each was met and wherever else it is."""
         for neighbour in [self._links[link] for link in links if link in self._links]:
             is_websocket = neighbour.transport == WEBSOCKET
             met = self._transports.place_of(neighbour.link) or ("" if is_websocket else neighbour.observed)
@@ -253,10 +251,8 @@ class Neighbours:
         if flight is None:
             return []
         log = Log("dial failed", DEBUG, {"address": flight.address, "code": fact.code, "detail": fact.detail})
-        if isinstance(flight.aim, Renewal):
+        if isinstance(flight.aim, Renewal | Hole):
             flight.aim.plan(now)
-            return [log, *self.tick(now)]
-        if isinstance(flight.aim, Hole):
             return [log, *self.tick(now)]
         if isinstance(flight.aim, Target):
             return [log, *self._target_failed(flight.aim, fact, now), *self.tick(now)]
@@ -313,6 +309,11 @@ class Neighbours:
     def linked(self) -> Collection[NodeId]:
         """The nodes we have links with."""
         return self._linked.keys()
+
+    def aim_of(self, attempt: int) -> tuple[NodeId | None, str]:
+        """Who is dialled by an attempt in flight, as far as that is known, and where."""
+        flight = self._dials.get(attempt)
+        return (flight.aim.node, flight.address) if flight else (None, "")
 
     def link_to(self, node: NodeId) -> Neighbour | None:
         """The live link with `node`."""
@@ -375,11 +376,10 @@ class Neighbours:
         if fact.code == "duplicate":
             # Another link with that node won, so that link tells us who lives at this address.
             target.node, target.last_error = NodeId(fact.detail), ""
-        if not met_self:
-            return []
-        if target.configured:
+        if met_self and target.configured:
             return [Log("configured peer is this node itself", WARNING, {"address": target.address})]
-        self._targets.drop(target)
+        if met_self:
+            self._targets.drop(target)
         return []
 
     def _aims_at(self, node: NodeId) -> list[Target | Quest]:

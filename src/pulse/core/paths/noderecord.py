@@ -38,6 +38,8 @@ HUB: Final = 2
 """It has more neighbours than it lists: a link that only the other end announces counts."""
 EXIT: Final = 4
 """It offers exits."""
+OPEN: Final = 8
+"""No NAT is in front of it: others see it at an address of its own."""
 
 ID_BYTES: Final = 12
 HANDLE_BYTES: Final = 4
@@ -86,7 +88,7 @@ class NodeRecord:
     candidates: tuple[str, ...]
     """Where it may be reached, `ip:port` each, best first."""
     flags: int
-    """`REACHABLE`, `HUB`, `EXIT` and bits of later releases."""
+    """`REACHABLE`, `HUB`, `EXIT`, `OPEN` and bits of later releases."""
     exits: tuple[str, ...]
     """CIDRs it offers; nobody uses one before it is approved."""
     services: tuple[Service, ...]
@@ -104,6 +106,11 @@ class NodeRecord:
     def reachable(self) -> bool:
         """It accepted an unpunched inbound link lately."""
         return bool(self.flags & REACHABLE)
+
+    @property
+    def open(self) -> bool:
+        """No NAT is in front of it, so who answers at its addresses is its own machine."""
+        return bool(self.flags & OPEN)
 
     @property
     def hub(self) -> bool:

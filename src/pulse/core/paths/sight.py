@@ -14,7 +14,7 @@ from pulse.core.bucket import Bucket
 from pulse.core.effects import WARNING, CloseLink, Effect, Log, SendMessage
 from pulse.core.facts import LinkUp
 from pulse.core.messages import Observed, encode
-from pulse.core.paths.nat import Nat, is_v4, judge
+from pulse.core.paths.nat import Mapping, Nat, is_v4, judge
 from pulse.core.paths.transports import WEBSOCKET
 from pulse.core.types import LinkId, NodeId
 
@@ -138,6 +138,10 @@ class Sight:
     def nat(self) -> Nat:
         """The NAT between us and our neighbours."""
         return judge([*self._voices().elements()], self._local)
+
+    def is_open(self) -> bool:
+        """True if others see us at addresses of our own."""
+        return self.nat().mapping is Mapping.NONE
 
     def clock_offset(self) -> float:
         """Our wall clock minus the median of the neighbours', in seconds; 0 while there are none."""

@@ -63,15 +63,23 @@ class Target:
 class Hole:
     """Where probes of a node got through to us; what becomes of the dial is for others to mend."""
 
-    expect: NodeId
+    node: NodeId
     attempt: int = 0
     """The one by birthday whose socket it is dialled from; 0 for the one we listen on."""
+
+    @property
+    def expect(self) -> NodeId:
+        """Who must answer."""
+        return self.node
 
     def take_off(self, place: str) -> None:
         """It is being dialled."""
 
     def landed(self, place: str) -> None:
         """It is not any more."""
+
+    def plan(self, now: float) -> None:
+        """It failed."""
 
 
 @dataclass(slots=True)

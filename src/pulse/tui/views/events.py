@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from pulse.calls.events import EventCalls
 from pulse.client import Client
 from pulse.schemas.events import EventsQuery
 from pulse.schemas.scribe import MeshState
@@ -16,7 +15,7 @@ NEWEST: Final = 200
 
 def events(client: Client, _: MeshState, __: Memory) -> list[Line]:
     """The newest entries of the node's journal."""
-    found = EventCalls(client).events(EventsQuery(limit=NEWEST)).events
+    found = client.events(EventsQuery(limit=NEWEST)).events
     return [
         line(
             str(each.seq),

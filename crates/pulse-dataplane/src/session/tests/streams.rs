@@ -48,7 +48,16 @@ async fn refused(node: &Node) -> (u64, u32) {
 
 async fn closed(node: &Node) -> (u64, u64, u64) {
     node.event(|event| match event {
-        Event::StreamClosed { stream, sent, received } => Some((*stream, *sent, *received)),
+        Event::StreamClosed { stream, sent, received, .. } => Some((*stream, *sent, *received)),
+        _ => None,
+    })
+    .await
+}
+
+/// What cut the next stream that ends, or 0.
+async fn cut(node: &Node) -> u32 {
+    node.event(|event| match event {
+        Event::StreamClosed { cut, .. } => Some(*cut),
         _ => None,
     })
     .await
@@ -202,6 +211,42 @@ async fn a_session_that_ends_takes_its_streams_along() {
     closed(&low).await;
     closed(&high).await;
     drop((near, far));
+}
+
+#[tokio::test]
+async fn an_end_and_a_cut_are_told_apart_and_what_cut_it() {
+    let (_, low, high) = pair();
+    let (near, far, _) = spliced(&low, &high).await;
+    drop((near, far));
+    assert_eq!((cut(&low).await, cut(&high).await), (0, 0));
+    let (mut near, mut far, stream) = spliced(&low, &high).await;
+    near.write_all(b"x").await.unwrap();
+    far.read_exact(&mut [0]).await.unwrap();
+    low.sessions.cancel_stream(stream);
+    assert_eq!((cut(&low).await, cut(&high).await), (refusal::CANCELLED, refusal::RESET));
+    let (mut near, mut far, _) = spliced(&low, &high).await;
+    near.write_all(b"x").await.unwrap();
+    far.read_exact(&mut [0]).await.unwrap();
+    low.sessions.close_session(high.id, "for a test");
+    assert_eq!((cut(&low).await, cut(&high).await), (refusal::LOST, refusal::LOST));
+    for socket in [&mut near, &mut far] {
+        let error = socket.read_to_end(&mut Vec::new()).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    }
+}
+
+#[tokio::test]
+async fn a_socket_whose_process_is_killed_is_reset() {
+    let (_, low, high) = pair();
+    let stream = low.sessions.open_stream(high.id, Vec::new());
+    let (offer, _) = offered(&high).await;
+    let ((far, _far_here), (near, _near_here)) = (tcp(), tcp());
+    let held = near.try_clone().unwrap();
+    high.sessions.accept_stream(offer, far);
+    accepted(&low).await;
+    low.sessions.splice(stream, near);
+    // The kernel closes it then, and does what was said before.
+    low.until(|_| SockRef::from(&held).linger().unwrap() == Some(Duration::ZERO)).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,105 @@
+"""The streams that are open at this node, whoever opened them, and what the rules say of each.
+
+Invariant: a stream has a place here from its first word to its last, and one that is kept is one the rules allow.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final
+
+from pulse.core.mesh import Mesh
+from pulse.core.network.destinations import IPAddress
+from pulse.core.types import NodeId
+from pulse.net.links import RuleHits, Stream
+
+MOST_OF_ONE: Final = 512
+"""Streams open with one node, whoever opened them."""
+
+MOST: Final = 4096
+"""Streams open in all; each holds a descriptor. One node has no more of them than are left for others, so those who
+take what they can leave room for whoever comes (dynamic thresholds, Choudhury and Hahne 1998)."""
+
+TCP: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What the rules judge of a stream: from whom to whom, and where to."""
+
+    source: NodeId
+    destination: NodeId
+    port: int
+    beyond: IPAddress | None = None
+    """What is dialled behind the destination, as far as this end knows; rules may name its range."""
+
+
+@dataclass(slots=True)
+class Register:
+    """Counts streams, and judges them."""
+
+    mesh: Mesh
+    kept: dict[Stream, Flow] = field(default_factory=dict, init=False)
+    """Those that lead somewhere, or are about to."""
+    _open: Counter[NodeId] = field(default_factory=Counter, init=False)
+    """By the node at the other end, from the first word to the last."""
+    _decided: Counter[str] = field(default_factory=Counter, init=False)
+    """Streams by the id of the rule that decided on them; under none those that no rule matched."""
+
+    @property
+    def me(self) -> NodeId:
+        """This node."""
+        return self.mesh.me.node_id
+
+    def total(self) -> int:
+        """Streams open now."""
+        return self._open.total()
+
+    def is_full(self, node: NodeId) -> bool:
+        """True if that node has as many as it may."""
+        return self._open[node] >= min(MOST_OF_ONE, MOST - self._open.total())
+
+    def take(self, stream: Stream) -> None:
+        """It has a place until it ends."""
+        self._open[stream.node] += 1
+        stream.ended.add_done_callback(lambda _: self._leave(stream))
+
+    def keep(self, stream: Stream, flow: Flow) -> None:
+        """The rules allow it, and are asked again whenever they change, until it ends."""
+        self.kept[stream] = flow
+
+    def cut(self, streams: Collection[Stream]) -> None:
+        """These end now."""
+        for each in streams:
+            self.kept.pop(each, None)
+            each.cancel()
+
+    def denied(self) -> set[Stream]:
+        """Those that the rules of this moment do not allow."""
+        return {stream for stream, flow in self.kept.items() if not self.may(flow)}
+
+    def may(self, flow: Flow) -> bool:
+        """True if the rules of this moment allow it."""
+        return self.mesh.may(flow.source, flow.destination, TCP, flow.port, now(), flow.beyond)
+
+    def tally(self, flow: Flow, *, opened: bool) -> None:
+        """Count the rule that decided; none did on a stream that was allowed here and did not open."""
+        allowed, rule = self.mesh.verdict(flow.source, flow.destination, TCP, flow.port, now(), flow.beyond)
+        if rule is not None and allowed is opened:
+            self._decided[rule] += 1
+
+    def hits(self) -> RuleHits:
+        """Streams that each rule decided on here: opened, or denied, each once."""
+        return RuleHits({rule: count for rule, count in self._decided.items() if rule}, self._decided[""])
+
+    def _leave(self, stream: Stream) -> None:
+        self.kept.pop(stream, None)
+        self._open[stream.node] -= 1
+        if not self._open[stream.node]:
+            del self._open[stream.node]
+
+
+def now() -> float:
+    """By the clock that rules with times go by."""
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,47 @@
+"""Places for streams, and the rules that decided on them."""
+
+import asyncio
+
+import pytest
+
+from pulse.core.network.policy import Rule
+from pulse.core.network.streamcodes import StreamCode
+from pulse.core.types import NodeId
+from pulse.net.links import RuleHits
+from pulse.services.streams import register
+from tests.loopback import PATIENCE
+from tests.services.streaming import hold, listening, opened, refused, shout, two
+
+
+async def test_each_end_counts_the_rule_that_decided_and_what_none_matched() -> None:
+    async with two() as both, listening(shout) as port:
+        both.ruled(Rule("r1", ["*"], ["*"], allow=True, protocols=[6], ports=[(port, port)]))
+        (await opened(both, port)).cancel()
+        await refused(both, port + 1)
+        both.there.ruled(9, Rule("r2", ["*"], ["*"], allow=False))
+        await refused(both, port)
+        assert both.here.service.hits() == RuleHits({"r1": 1}, 1)
+        assert both.there.service.hits() == RuleHits({"r1": 1, "r2": 1}, 0)
+
+
+async def test_no_node_opens_more_streams_than_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with two() as both, listening(hold) as port:
+        monkeypatch.setattr(register, "MOST_OF_ONE", 2)
+        held = [await opened(both, port) for _ in range(2)]
+        assert (await refused(both, port)).code == StreamCode.BUSY
+        held.pop().cancel()
+        async with asyncio.timeout(PATIENCE):
+            while both.there.service.count() > 1 or both.here.service.count() > 1:
+                await asyncio.sleep(0.01)
+        (await opened(both, port)).cancel()
+
+
+async def test_who_takes_what_it_can_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with two() as both, listening(hold) as port:
+        monkeypatch.setattr(register, "MOST", 8)
+        held = [await opened(both, port) for _ in range(4)]
+        # As many as are left for all others.
+        assert (await refused(both, port)).code == StreamCode.BUSY
+        assert not both.there.service.register.is_full(NodeId("ab" * 32))
+        for each in held:
+            each.cancel()

@@ -128,6 +128,7 @@ lint-rust:
 	$(WITH_RUST) cargo fmt --check
 	$(WITH_RUST) cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
 
+# The last builds rivals with Go first, and leaves out those it cannot build.
 bench: setup $(STAMPS)/test
 	$(PY) bench/throughput.py
 	$(PY) bench/relay.py
@@ -140,7 +141,12 @@ bench: setup $(STAMPS)/test
 	$(PY) bench/sdk.py
 	$(PY) bench/revoked.py
 	$(PY) bench/web.py
+	$(PY) bench/fec.py
+	$(PY) bench/names.py
+	$(PY) bench/nat.py
+	$(PY) bench/top.py
 	PYTHONPATH=. $(PY) bench/gossip.py
+	bench/peers.sh
 
 # What the docs have of the code itself.
 reference: setup

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pulse.calls.events import EventCalls
+from pulse.calls.names import NameCalls
 from pulse.channel import Channel, Remote, remote
 from pulse.client import API_KEY, API_URL, Client, connect
 from pulse.errors import ConfigError, LinkError, NotFound, Refused
@@ -70,9 +72,9 @@ def test_a_key_that_is_good_for_nothing_is_refused(node: Doors, role: str) -> No
 
 def test_a_key_that_reads_changes_nothing(node: Doors) -> None:
     with connect(None, variables(node, "read")) as client, pytest.raises(Refused, match="good for read alone"):
-        client.add_tag("relay-01", "prod")
+        NameCalls(client).add_tag("relay-01", "prod")
     with connect(None, variables(node, "write")) as client:
-        assert client.add_tag("relay-01", "prod").tags == ["edge", "prod"]
+        assert NameCalls(client).add_tag("relay-01", "prod").tags == ["edge", "prod"]
         with pytest.raises(NotFound, match="no POST /api/stop here"):
             client.stop()
 
@@ -84,7 +86,7 @@ def test_nobody_there_is_told_with_the_address() -> None:
 
 def test_events_are_followed_as_they_happen_and_pauses_are_told() -> None:
     with following(Told(pace=0.3, most=2)) as (host, port), Client(Remote(host, port, False, KEY)) as client:
-        told = [*client.follow_events(0.1)]
+        told = [*EventCalls(client).follow_events(0.1)]
 
     assert [each.seq for each in told if each] == [1, 2]
     assert None in told

@@ -11,7 +11,6 @@ import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
-from urllib.parse import quote, urlencode
 
 import h11
 import msgspec
@@ -19,18 +18,8 @@ import msgspec
 from pulse.channel import Channel, Remote, remote
 from pulse.config import SERVICE_SOCKET, SOCKET_NAME, absolute, socket_in
 from pulse.errors import ConfigError, LinkError, PulseError, Refused
-from pulse.schemas.apikeys import ApiKeyCreated, ApiKeyInfo, ApiKeyRequest
-from pulse.schemas.bulk import BulkDone, BulkRequest
-from pulse.schemas.cert import CaRotation, FleetCertificate
-from pulse.schemas.config import ConfigFile, ConfigPlan, ConfigWanted, TemplateRef, TemplateRequest, TemplateView
-from pulse.schemas.events import EventInfo, Events, EventsQuery, Moment
-from pulse.schemas.journal import JournalCheck, JournalEntry
-from pulse.schemas.names import NameRequest, NodeNaming, TagRequest
+from pulse.schemas.cert import FleetCertificate
 from pulse.schemas.node import CertificateInfo, NodeIdentity, PingReply, PingRequest, Status, Stopping
-from pulse.schemas.paths import Trace, TraceRequest, Why, WhyRequest
-from pulse.schemas.pin import PinInfo, PinRequest, UnpinRequest
-from pulse.schemas.revoke import Revoked, RevokeRequest
-from pulse.schemas.roles import GivenRole, RoleRequest, RolesInfo
 from pulse.schemas.scribe import MeshState
 from pulse.schemas.structs import Body, Problem
 
@@ -44,8 +33,6 @@ TIMEOUT: Final = 10.0
 SCRIBE_PATIENCE: Final = 10.0
 """Seconds more where the scribe is asked, elsewhere in the mesh."""
 
-_MOST_QUESTIONS: Final = 17
-"""Of a trace: sixteen hops and a ping."""
 _LONGEST_SOCKET_PATH: Final = 107
 _ERRORS: Final = {kind.__name__: kind for kind in PulseError.__subclasses__()}
 _T = TypeVar("_T")
@@ -116,143 +103,20 @@ class Client:
         """Ask the node to stop; it is still there when this returns."""
         return self.call("POST", "/api/stop", Stopping)
 
-    def set_name(self, node: str, name: str) -> NodeNaming:
-        """Name a node, on the scribe, the CA or an operator."""
-        return self._renamed("PUT", "/api/name", NameRequest(node, name))
-
-    def add_tag(self, node: str, tag: str) -> NodeNaming:
-        """Give a node a tag, on the scribe, the CA or an operator."""
-        return self._renamed("POST", "/api/tags", TagRequest(node, tag))
-
-    def remove_tag(self, node: str, tag: str) -> NodeNaming:
-        """Take a tag from a node, on the scribe, the CA or an operator."""
-        return self._renamed("DELETE", "/api/tags", TagRequest(node, tag))
-
-    def roles(self) -> RolesInfo:
-        """Who has which role."""
-        return self.get("/api/roles", RolesInfo)
-
-    def grant(self, wanted: RoleRequest) -> RolesInfo:
-        """Give a node a role, on the CA."""
-        return self.call("POST", "/api/roles", RolesInfo, wanted)
-
-    def ungrant(self, node: str, role: GivenRole) -> RolesInfo:
-        """Take a role from a node, on the CA."""
-        return self.call("DELETE", "/api/roles", RolesInfo, RoleRequest(node, role))
-
-    def bulk(self, request: BulkRequest) -> BulkDone:
-        """Change many nodes."""
-        return self.call("POST", "/api/bulk", BulkDone, request, patience=60.0)
-
-    def config_file(self) -> ConfigFile:
-        """The whole network config in force, as a file has it."""
-        return self.get("/api/config/file", ConfigFile)
-
-    def plan_config(self, wanted: ConfigWanted) -> ConfigPlan:
-        """What a file of the whole network would change."""
-        return self.call("POST", "/api/config/plan", ConfigPlan, wanted, patience=SCRIBE_PATIENCE)
-
-    def apply_config(self, wanted: ConfigWanted, planned: str) -> ConfigPlan:
-        """Put a file in place of what is in force, if that is still the version it was planned on."""
-        kind = ConfigPlan
-        return self.call("PUT", "/api/config/file", kind, wanted, patience=SCRIBE_PATIENCE, seen=planned)
-
-    def templates(self) -> list[TemplateView]:
-        """Every template, by name."""
-        return self.get("/api/templates", list[TemplateView])
-
-    def set_template(self, request: TemplateRequest) -> TemplateView:
-        """Have a template."""
-        return self._template("PUT", request)
-
-    def remove_template(self, name: str) -> TemplateView:
-        """Take a template away."""
-        return self._template("DELETE", TemplateRef(name))
-
-    def pin(self, node: str, via: str = "", *, direct: bool = False) -> PinInfo:
-        """Reach a node by the neighbour `via`, or by its own link."""
-        return self.call("PUT", "/api/pins", PinInfo, PinRequest(node, via, direct))
-
-    def unpin(self, node: str) -> PinInfo:
-        """Reach a node by the best path again."""
-        return self.call("DELETE", "/api/pins", PinInfo, UnpinRequest(node))
-
-    def revoke(self, node: str, *, force: bool = False) -> Revoked:
-        """Shut a node out for good, on the scribe, the CA or an operator; `force` for the last CA or scribe."""
-        return self.call("POST", "/api/revoke", Revoked, RevokeRequest(node, force))
-
-    def create_api_key(self, request: ApiKeyRequest) -> ApiKeyCreated:
-        """Make a key to the HTTP API."""
-        return self.call("POST", "/api/keys", ApiKeyCreated, request)
-
-    def list_api_keys(self) -> list[ApiKeyInfo]:
-        """Every key to the HTTP API, oldest first."""
-        return self.get("/api/keys", list[ApiKeyInfo])
-
-    def revoke_api_key(self, named: str) -> ApiKeyInfo:
-        """End the key of that name, or whose id begins so."""
-        return self.call("DELETE", f"/api/keys/{quote(named or '-', safe='')}", ApiKeyInfo)
-
-    def ca_log(self, after: int = 0, limit: int = 1000) -> list[JournalEntry]:
-        """At most `limit` (≤ 1000) entries of the CA's journal after number `after`, oldest first."""
-        return self.get(f"/api/ca/log?after={after}&limit={limit}", list[JournalEntry])
-
-    def ca_verify(self) -> JournalCheck:
-        """Check the CA's journal from its first entry."""
-        return self.get("/api/ca/verify", JournalCheck)
-
-    def ca_rotation(self) -> CaRotation:
-        """How far the replacement of the CA's key is."""
-        return self.get("/api/ca/rotation", CaRotation)
-
-    def ca_rotate(self) -> CaRotation:
-        """Begin to replace the CA's key."""
-        return self.call("POST", "/api/ca/rotation", CaRotation)
-
-    def events(self, wanted: EventsQuery) -> Events:
-        """Entries of the node's journal: the newest that fit, or those after a number; oldest first."""
-        given = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value not in ("", None)}
-        return self.get(f"/api/events?{urlencode(given)}", Events)
-
-    def follow_events(self, pause: float) -> Iterator[EventInfo | None]:
-        """Events as they happen, and None after every `pause` seconds without one; this connection is for nothing else.
-
-        Raises LinkError if the node hangs up.
-        """
-        try:
-            for data in self._channel.follow("/api/events", pause):
-                yield msgspec.json.decode(data, type=EventInfo) if data else None
-        except (OSError, h11.ProtocolError, msgspec.DecodeError) as error:
-            raise LinkError(f"the node at {self.path} hung up ({type(error).__name__}). Is it stopping?") from error
-
-    def events_verify(self) -> JournalCheck:
-        """Check the node's journal from its oldest entry."""
-        return self.get("/api/events/verify", JournalCheck)
-
-    def events_at(self, time: float) -> Moment:
-        """The mesh as the node saw it at `time`, seconds since 1970."""
-        return self.get(f"/api/events/at?{urlencode({'time': time})}", Moment)
-
     def ping(self, node: str, timeout: float = 5.0) -> PingReply:
         """One echo; raises LinkError if none comes within `timeout` seconds (at most 60)."""
         request = PingRequest(node, timeout)
         return self.call("POST", "/api/ping", PingReply, request, patience=timeout)
 
-    def trace(self, node: str, timeout: float = 3.0) -> Trace:
-        """The way frames take; each hop has `timeout` seconds (at most 10) to answer."""
-        request = TraceRequest(node, timeout)
-        return self.call("POST", "/api/trace", Trace, request, patience=timeout * _MOST_QUESTIONS)
+    def follow(self, path: str, pause: float) -> Iterator[bytes]:
+        """What the node tells at `path` as it happens, and b"" after every `pause` seconds without a word of it.
 
-    def why(self, node: str, source: str = "", timeout: float = 5.0) -> Why:
-        """Why a node is reached as it is, from here or from `source`; each end has `timeout` seconds (at most 10)."""
-        request = WhyRequest(node, source, timeout)
-        return self.call("POST", "/api/why", Why, request, patience=timeout)
-
-    def _renamed(self, method: str, path: str, body: Body) -> NodeNaming:
-        return self.call(method, path, NodeNaming, body, patience=SCRIBE_PATIENCE)
-
-    def _template(self, method: str, body: Body) -> TemplateView:
-        return self.call(method, "/api/templates", TemplateView, body, patience=SCRIBE_PATIENCE)
+        This connection is for nothing else then. Raises LinkError if the node hangs up.
+        """
+        try:
+            yield from self._channel.follow(path, pause)
+        except (OSError, h11.ProtocolError) as error:
+            raise LinkError(f"the node at {self.path} hung up ({type(error).__name__}). Is it stopping?") from error
 
     def get(self, path: str, kind: type[_T]) -> _T:
         """What the node says at `path`. Raises PulseError."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pulse.calls.apikeys import ApiKeyCalls
 from pulse.client import Client
 from pulse.errors import NotFound
 from pulse.schemas.apikeys import ApiKeyRequest
@@ -16,9 +17,9 @@ JSON = "Content-Type: application/json"
 
 def test_keys_are_made_listed_and_revoked(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
-        assert client.create_api_key(ApiKeyRequest("grafana")).info == KEY
-        assert client.list_api_keys() == [KEY]
-        assert client.revoke_api_key("c0ff") == KEY
+        assert ApiKeyCalls(client).create_api_key(ApiKeyRequest("grafana")).info == KEY
+        assert ApiKeyCalls(client).list_api_keys() == [KEY]
+        assert ApiKeyCalls(client).revoke_api_key("c0ff") == KEY
 
     assert control.asked == [ApiKeyRequest("grafana"), "c0ff"]
 
@@ -26,7 +27,7 @@ def test_keys_are_made_listed_and_revoked(place: Path, control: FakeControl) -> 
 @pytest.mark.parametrize("named", ["", "a/b", "?", "a b", "no one"])
 def test_an_unknown_key_is_told_whatever_was_typed(place: Path, control: FakeControl, named: str) -> None:
     with Client(place) as client, pytest.raises(NotFound):
-        client.revoke_api_key(named)
+        ApiKeyCalls(client).revoke_api_key(named)
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"name":1}', b'{"name":"a","scope":"admin"}', b'{"name":"a","for":"b"}'])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pulse.calls.bulk import BulkCalls
 from pulse.client import Client
 from pulse.errors import NotFound
 from pulse.schemas.bulk import BulkDone, BulkNode, BulkRequest
@@ -15,9 +16,9 @@ from tests.api.http import say
 def test_a_change_for_many_reaches_the_node(place: Path, control: FakeControl) -> None:
     wanted = BulkRequest("tag:edge", "tag", "infra")
     with Client(place) as client:
-        assert client.bulk(wanted) == BulkDone([BulkNode(ID, "relay-01", ["edge"])], done=True)
+        assert BulkCalls(client).bulk(wanted) == BulkDone([BulkNode(ID, "relay-01", ["edge"])], done=True)
         with pytest.raises(NotFound, match="nobody"):
-            client.bulk(BulkRequest("nobody", "revoke"))
+            BulkCalls(client).bulk(BulkRequest("nobody", "revoke"))
 
     assert control.asked[0] == wanted
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pulse.calls.ca import CaCalls
 from pulse.cli.ca import tail_of
 from pulse.client import Client
 from pulse.errors import ConfigError
@@ -13,7 +14,7 @@ from tests.api.http import say
 
 def test_the_log_is_read_in_pages(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
-        assert [entry.seq for entry in client.ca_log(after=3, limit=2)] == [4, 5]
+        assert [entry.seq for entry in CaCalls(client).ca_log(after=3, limit=2)] == [4, 5]
 
 
 def test_the_tail_of_a_long_log_is_its_end(place: Path, control: FakeControl) -> None:
@@ -23,7 +24,7 @@ def test_the_tail_of_a_long_log_is_its_end(place: Path, control: FakeControl) ->
 
 def test_the_check_of_the_chain_arrives(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
-        assert client.ca_verify().entries == 2500
+        assert CaCalls(client).ca_verify().entries == 2500
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "after=-1", "aftr=1"])
@@ -36,6 +37,6 @@ def test_a_query_that_does_not_fit_is_refused(place: Path, control: FakeControl,
 
 def test_an_answer_never_has_more_than_a_thousand_entries(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
-        assert len(client.ca_log()) == 1000
+        assert len(CaCalls(client).ca_log()) == 1000
         with pytest.raises(ConfigError):
-            client.ca_log(limit=5000)
+            CaCalls(client).ca_log(limit=5000)

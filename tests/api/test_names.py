@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pulse.calls.names import NameCalls
 from pulse.client import Client
 from pulse.errors import Conflict, NotFound
 from pulse.schemas.names import NameRequest, NodeNaming, TagRequest
@@ -16,9 +17,9 @@ JSON = "Content-Type: application/json"
 
 def test_names_and_tags_reach_the_node(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
-        assert client.set_name("4be2", "relay-01") == NodeNaming(ID, "relay-01", ["edge"], "1.7")
-        assert client.add_tag("4be2", "infra").tags == ["edge", "infra"]
-        assert client.remove_tag("4be2", "edge").tags == []
+        assert NameCalls(client).set_name("4be2", "relay-01") == NodeNaming(ID, "relay-01", ["edge"], "1.7")
+        assert NameCalls(client).add_tag("4be2", "infra").tags == ["edge", "infra"]
+        assert NameCalls(client).remove_tag("4be2", "edge").tags == []
 
     name, tag, untag = (
         NameRequest("4be2", "relay-01"),
@@ -30,9 +31,9 @@ def test_names_and_tags_reach_the_node(place: Path, control: FakeControl) -> Non
 def test_what_is_refused_arrives_whole(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
         with pytest.raises(Conflict) as taken:
-            client.set_name("4be2", "db-server")
+            NameCalls(client).set_name("4be2", "db-server")
         with pytest.raises(NotFound, match="it has: edge"):
-            client.remove_tag("4be2", "infra")
+            NameCalls(client).remove_tag("4be2", "infra")
 
     assert str(taken.value) == TAKEN
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pulse.calls.pin import PinCalls
 from pulse.client import Client
 from pulse.errors import NotFound
 from pulse.schemas.pin import PinRequest, UnpinRequest
@@ -16,9 +17,9 @@ JSON = "Content-Type: application/json"
 
 def test_pins_reach_the_node(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
-        assert client.pin("9999", "relay-01") == pinned()
-        assert client.pin("db-server", direct=True).direct
-        assert client.unpin("db-server").via == ""
+        assert PinCalls(client).pin("9999", "relay-01") == pinned()
+        assert PinCalls(client).pin("db-server", direct=True).direct
+        assert PinCalls(client).unpin("db-server").via == ""
 
     assert control.asked == [
         PinRequest("9999", "relay-01"),
@@ -30,9 +31,9 @@ def test_pins_reach_the_node(place: Path, control: FakeControl) -> None:
 def test_what_is_refused_arrives_whole(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
         with pytest.raises(NotFound, match='no node is called "nobody"'):
-            client.pin("nobody", "relay-01")
+            PinCalls(client).pin("nobody", "relay-01")
         with pytest.raises(NotFound, match=r"relay-01 is not pinned \(pinned: db-server\)"):
-            client.unpin("relay-01")
+            PinCalls(client).unpin("relay-01")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pulse.calls.revoke import RevokeCalls
 from pulse.client import Client
 from pulse.errors import Refused
 from pulse.schemas.revoke import Revoked, RevokeRequest
@@ -18,15 +19,15 @@ JSON = "Content-Type: application/json"
 
 def test_a_node_to_revoke_reaches_the_node(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
-        assert client.revoke("cam-7") == Revoked(ID, "cam-7", "ca")
-        client.revoke("relay-01", force=True)
+        assert RevokeCalls(client).revoke("cam-7") == Revoked(ID, "cam-7", "ca")
+        RevokeCalls(client).revoke("relay-01", force=True)
 
     assert control.asked == [RevokeRequest("cam-7"), RevokeRequest("relay-01", force=True)]
 
 
 def test_the_last_ca_is_refused_in_the_words_of_the_node(place: Path, control: FakeControl) -> None:
     with Client(place) as client, pytest.raises(Refused) as refused:
-        client.revoke("relay-01")
+        RevokeCalls(client).revoke("relay-01")
 
     assert str(refused.value) == LAST
 

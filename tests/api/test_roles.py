@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pulse.calls.roles import RoleCalls
 from pulse.client import Client
 from pulse.errors import Refused
 from pulse.schemas.roles import RoleRequest
@@ -15,15 +16,15 @@ JSON = "Content-Type: application/json"
 
 def test_roles_are_told_given_and_taken(place: Path, control: FakeControl) -> None:
     with Client(place) as client:
-        granted = client.grant(RoleRequest("laptop", "operator"))
-        assert client.roles() == granted == client.ungrant("laptop", "operator") == ROLES
+        granted = RoleCalls(client).grant(RoleRequest("laptop", "operator"))
+        assert RoleCalls(client).roles() == granted == RoleCalls(client).ungrant("laptop", "operator") == ROLES
 
     assert control.asked == [RoleRequest("laptop", "operator")] * 2
 
 
 def test_a_refusal_arrives_in_the_words_of_the_node(place: Path, control: FakeControl) -> None:
     with Client(place) as client, pytest.raises(Refused) as refused:
-        client.ungrant("db-server", "scribe")
+        RoleCalls(client).ungrant("db-server", "scribe")
     assert str(refused.value) == KEPT
 
 

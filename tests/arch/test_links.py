@@ -54,3 +54,10 @@ def test_a_page_is_found_from_the_way_in(path: Path) -> None:
     way_in = ROOT / "docs" / "README.md"
     linked = {(way_in.parent / link.partition("#")[0]).resolve() for link in LINK.findall(way_in.read_text())}
     assert path == way_in or path in linked, f"link it in docs/README.md: {name(path)}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "decisions").glob("*.md")), ids=name)
+def test_a_decision_begins_with_its_number(path: Path) -> None:
+    number = int(path.name.partition("-")[0])
+
+    assert path.read_text(encoding="utf-8").startswith(f"# {number}. ")

@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pulse.calls.apikeys import ApiKeyCalls
+from pulse.calls.names import NameCalls
 from pulse.client import Client
 from pulse.errors import Conflict
 from pulse.schemas.apikeys import ApiKeyRequest
@@ -29,7 +31,7 @@ async def test_a_scribe_answers_over_tcp_whoever_shows_a_key_and_stops_when_it_i
     async with first.runs(**flags) as started:
         assert started.api == f"127.0.0.1:{port}"
         assert (await over_tcp(port, "GET /api/status HTTP/1.1"))[0] == 401
-        key = (await first.ask(lambda client: client.create_api_key(ApiKeyRequest("deploy", "write")))).key
+        key = (await first.ask(lambda client: ApiKeyCalls(client).create_api_key(ApiKeyRequest("deploy", "write")))).key
 
         status, _, body = await over_tcp(port, "GET /api/status HTTP/1.1", key, started.node.v4)
         assert (status, body["node"]["id"]) == (200, started.node.id)
@@ -44,7 +46,7 @@ async def test_a_scribe_answers_over_tcp_whoever_shows_a_key_and_stops_when_it_i
         assert (await over_tcp(port, "GET /api/id HTTP/1.1", key))[0] == 200
         with reader(("127.0.0.1", port), key) as following:
             await asyncio.to_thread(heard, following, b": what happens from now on")
-            await first.ask(lambda client: client.revoke_api_key("deploy"))
+            await first.ask(lambda client: ApiKeyCalls(client).revoke_api_key("deploy"))
             await asyncio.to_thread(heard, following, b"0\r\n\r\n")
         assert (await over_tcp(port, "GET /api/id HTTP/1.1", key))[0] == 401
 
@@ -89,7 +91,7 @@ async def test_a_taken_default_port_costs_a_warning_only(
 async def test_of_two_who_edit_the_whole_config_the_second_has_to_look_again(first: Machine) -> None:
     port = free_port()
     async with first.runs(**FOUND, **{"scribe-listen": f"127.0.0.1:{port}"}) as started:
-        key = (await first.ask(lambda client: client.create_api_key(ApiKeyRequest("deploy", "write")))).key
+        key = (await first.ask(lambda client: ApiKeyCalls(client).create_api_key(ApiKeyRequest("deploy", "write")))).key
         _, headers, config = await over_tcp(port, "GET /api/config HTTP/1.1", key)
         head = f"PUT /api/config HTTP/1.1\nContent-Type: application/json\nIf-Match: {headers['etag']}"
         config["names"], config["tags"] = {started.node.id: "relay-01"}, {started.node.id: ["infra"]}
@@ -107,12 +109,12 @@ async def test_of_two_who_edit_the_whole_config_the_second_has_to_look_again(fir
 async def test_what_happens_is_followed_as_it_happens(first: Machine) -> None:
     port = free_port()
     async with first.runs(**FOUND, **{"scribe-listen": f"127.0.0.1:{port}"}) as started:
-        key = (await first.ask(lambda client: client.create_api_key(ApiKeyRequest("watch")))).key
+        key = (await first.ask(lambda client: ApiKeyCalls(client).create_api_key(ApiKeyRequest("watch")))).key
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         head = "GET /api/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n"
         writer.write(f"{head}Authorization: Bearer {key}\r\n\r\n".encode())
         await reader.readuntil(b": what happens from now on\n\n")
-        await first.ask(lambda client: client.set_name("first", "relay-01"))
+        await first.ask(lambda client: NameCalls(client).set_name("first", "relay-01"))
         async with asyncio.timeout(PATIENCE):
             while (line := await reader.readuntil(b"\n")) != b"event: edit\n" or b"was" not in (
                 data := await reader.readuntil(b"\n")
@@ -148,7 +150,7 @@ async def test_metrics_on_any_other_address_take_a_key(first: Machine) -> None:
     async with first.runs(**FOUND, **{"scribe-listen": "off", "metrics-listen": f"0.0.0.0:{port}"}):
         assert (await over_tcp(port, "GET /metrics HTTP/1.1"))[0] == 401
         assert (await over_tcp(port, "GET /other HTTP/1.1"))[0] == 401
-        key = (await first.ask(lambda client: client.create_api_key(ApiKeyRequest("prometheus")))).key
+        key = (await first.ask(lambda client: ApiKeyCalls(client).create_api_key(ApiKeyRequest("prometheus")))).key
         assert (await over_tcp(port, "GET /metrics HTTP/1.1", key))[0] == 200
         assert (await over_tcp(port, "GET /api/status HTTP/1.1", key))[0] == 404
 

@@ -9,6 +9,7 @@ from functools import partial
 from msgspec import structs
 
 from pulse.calls.acls import AclCalls
+from pulse.calls.trace import TraceCalls
 from pulse.client import connect
 from pulse.core.network.netconfig import open_config, sign_config
 from pulse.core.network.policy import Rule
@@ -191,7 +192,7 @@ class Node:
     def trace(self, other: "Node") -> Trace:
         """The way frames take to the other."""
         with connect(self.host.data) as client:
-            return client.trace(other.host.name)
+            return TraceCalls(client).trace(other.host.name)
 
     def _wait(self, true: Callable[[], object], what: str) -> None:
         wait_until(true, f"{self.host.name} {what}", PATIENCE)

@@ -1,5 +1,6 @@
 """The CA's machine is lost: its backup, put back on another one, finds the mesh, learns whom it let in, and goes on."""
 
+from pulse.calls.ca import CaCalls
 from pulse.client import connect
 from pulse.lab.host import wait_until
 from pulse.lab.lab import Lab
@@ -11,7 +12,7 @@ from tests.namespace import require_root
 
 def told(ca: Node) -> list[str]:
     with connect(ca.host.data) as client:
-        return [entry.event for entry in client.ca_log(0)]
+        return [entry.event for entry in CaCalls(client).ca_log(0)]
 
 
 def joins(node: Node, ca: Node) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pulse import clock
+from pulse.calls.ca import CaCalls
 from pulse.client import connect
 from pulse.lab.host import wait_until
 from pulse.lab.lab import Lab
@@ -37,7 +38,7 @@ def settle(data_dir: Path) -> None:
 
 def rotation(ca: Node) -> CaRotation:
     with connect(ca.host.data) as client:
-        return client.ca_rotation()
+        return CaCalls(client).ca_rotation()
 
 
 def wait_step(ca: Node, step: str) -> CaRotation:
@@ -53,7 +54,7 @@ def killed(ca: Node) -> None:
 
 def events(ca: Node) -> list[str]:
     with connect(ca.host.data) as client:
-        return [entry.event for entry in client.ca_log(0)]
+        return [entry.event for entry in CaCalls(client).ca_log(0)]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pulse.calls.ca import CaCalls
 from pulse.client import connect
 from pulse.lab.host import wait_until
 from pulse.lab.lab import Lab
@@ -48,7 +49,7 @@ def left(node: Node) -> float:
 
 def events(node: Node) -> list[str]:
     with connect(node.host.data) as client:
-        return [entry.event for entry in client.ca_log(0)]
+        return [entry.event for entry in CaCalls(client).ca_log(0)]
 
 
 def test_no_packet_is_lost_to_a_certificate_and_who_was_away_comes_back(brief: Pair) -> None:

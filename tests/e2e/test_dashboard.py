@@ -13,7 +13,9 @@ from typing import Final
 import pytest
 
 from pulse.calls.acls import AclCalls
+from pulse.calls.apikeys import ApiKeyCalls
 from pulse.calls.dns import DnsCalls
+from pulse.calls.names import NameCalls
 from pulse.calls.tokens import TokenCalls
 from pulse.client import Client, connect
 from pulse.lab.host import wait_until
@@ -49,7 +51,7 @@ class Seen:
     def key(self, name: str, scope: KeyScope) -> str:
         """A new key of the scribe."""
         with self.asked() as client:
-            return client.create_api_key(ApiKeyRequest(name, scope)).key
+            return ApiKeyCalls(client).create_api_key(ApiKeyRequest(name, scope)).key
 
     def sign_in(self, key: str) -> None:
         """As a person does."""
@@ -79,7 +81,7 @@ def seen() -> Iterator[Seen]:
     with Lab() as lab:
         mesh = bring_up_mesh(lab, {"b": "a"})
         with connect(lab["a"].data) as client:
-            client.add_tag("b", "db")
+            NameCalls(client).add_tag("b", "db")
             rule = RuleRequest(source=["*"], destination=["tag:db"], proto=["tcp"], ports=["22"], note=NOTE)
             AclCalls(client).add_rule(rule)
             DnsCalls(client).add(RecordRequest("odd", "TXT", NOTE))
@@ -140,7 +142,7 @@ def test_what_happens_is_told_as_it_happens(seen: Seen) -> None:
     seen.go("events")
     seen.page.wait("document.querySelector('[role=status].muted').textContent === 'live'")
     with seen.asked() as client:
-        client.set_name("b", "told-live")
+        NameCalls(client).set_name("b", "told-live")
     seen.page.wait_text("told-live")
 
 
@@ -204,7 +206,7 @@ def test_a_name_that_somebody_else_changed_meanwhile_is_not_written_over_unseen(
     page = seen.page
     page.type("#naming-name", "mine")
     with seen.asked() as client:
-        client.set_name("db-server", "theirs")
+        NameCalls(client).set_name("db-server", "theirs")
     page.click(".naming form button")
     page.wait_text("It was db-server when you began and is theirs now.")
     page.click(".naming form button")
@@ -241,7 +243,7 @@ def test_the_graph_is_told_as_a_list_too(seen: Seen) -> None:
 
 def test_a_key_that_is_revoked_is_shown_the_door(seen: Seen) -> None:
     with seen.asked() as client:
-        client.revoke_api_key("writes")
+        ApiKeyCalls(client).revoke_api_key("writes")
     seen.page.wait_text("it was revoked")
     wait_until(lambda: seen.page.run("sessionStorage.length") == 0, "the key is forgotten", PATIENCE)
     assert "cam-7" not in seen.page.text

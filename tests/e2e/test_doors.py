@@ -3,6 +3,8 @@
 Each test leaves the pair as it was: whoever comes has a data directory of its own, and none starts.
 """
 
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -165,6 +167,22 @@ def test_an_invite_opens_once(pair: Pair, newcomer: Node, tmp_path: Path) -> Non
     newcomer.host.pulse("join", held)
 
     assert is_refused(arrives(pair.member, tmp_path / "second").tries("join", held), Refused, "this token is used up")
+
+
+def test_who_comes_while_the_ca_is_silent_hears_that_and_comes_in_by_the_same_command(
+    pair: Pair, newcomer: Node
+) -> None:
+    words = ["join", pair.member.underlay, "--token", pair.ca.token("--max-uses", "1")]
+    os.kill(pair.ca.pid, signal.SIGSTOP)
+    try:
+        tried = newcomer.tries(*words)
+    finally:
+        os.kill(pair.ca.pid, signal.SIGCONT)
+
+    assert is_refused(tried, LinkError, "the node that was asked cannot reach the CA now"), tried
+    assert files_of(newcomer) <= HARMLESS
+    pair.member.wait_linked(pair.ca)
+    wait_until(lambda: newcomer.tries(*words).code == 0, "the newcomer joins", PATIENCE)
 
 
 def test_a_member_does_not_join_again(pair: Pair, newcomer: Node) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from pulse import clock
+from pulse.calls.names import NameCalls
 from pulse.client import connect
 from pulse.lab.host import wait_until
 from pulse.lab.lab import Lab
@@ -163,8 +164,8 @@ def test_a_full_disk_stops_neither_the_node_nor_the_news_once_there_is_room(stor
     left.wait_path(story.mesh["relay"])
     with connect(story.mesh["relay"].host.data) as scribe:
         for _ in range(EDITS):
-            scribe.add_tag("laptop", "db")
-            newest = scribe.remove_tag("laptop", "db").version
+            NameCalls(scribe).add_tag("laptop", "db")
+            newest = NameCalls(scribe).remove_tag("laptop", "db").version
     wait_until(lambda: "note:" in left.host.pulse("events").stderr, "the disk of left is full", PATIENCE)
     done = left.host.pulse("events")
     assert "note: nothing can be written at present: cannot write to " in done.stderr

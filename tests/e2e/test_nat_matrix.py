@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from pulse.calls.why import WhyCalls
 from pulse.client import connect
 from pulse.core.why import Code
 from pulse.lab import topologies
@@ -53,7 +54,7 @@ class Homes:
     def why(self) -> Why:
         """What a says of its way to b."""
         with connect(self.a.host.data) as client:
-            return client.why(self.b.host.name)
+            return WhyCalls(client).why(self.b.host.name)
 
     def wait_verdict(self, code: Code, patience: float = PATIENCE) -> Why:
         """Wait until that is why."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pulse.calls.events import EventCalls
 from pulse.client import connect
 from pulse.lab.host import Running, wait_until
 from pulse.lab.lab import Lab
@@ -50,7 +51,7 @@ class Site:
     def asked(self, node: Node) -> list[tuple[str, str]]:
         """Orders of which the node has an event, and what came of each."""
         with connect(node.host.data) as client:
-            told = client.events(EventsQuery(type="remote")).events
+            told = EventCalls(client).events(EventsQuery(type="remote")).events
         return [
             (str(each.fields.get("asked") or each.fields.get("wanted")), str(each.fields["outcome"])) for each in told
         ]

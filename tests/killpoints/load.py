@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from pulse.calls.acls import AclCalls
+from pulse.calls.revoke import RevokeCalls
 from pulse.calls.tokens import TokenCalls
 from pulse.client import connect
 from pulse.errors import PulseError
@@ -77,7 +78,7 @@ class Load:
     def _revoke(self) -> None:
         node = secrets.token_hex(32)
         with connect(self.ca.host.data) as client:
-            client.revoke(node)
+            RevokeCalls(client).revoke(node)
         self.revoked.add(node)
 
     def _set_group(self) -> None:

@@ -22,6 +22,8 @@ from random import Random
 from statistics import quantiles
 
 from pulse.calls.acls import AclCalls
+from pulse.calls.ca import CaCalls
+from pulse.calls.events import EventCalls
 from pulse.calls.tokens import TokenCalls
 from pulse.client import connect
 from pulse.errors import PulseError
@@ -89,7 +91,7 @@ class Scene:
             raise AssertionError(network_of(victim) ^ self.networks[name]) from error
         all_is_private_and_whole(victim.host.data)
         with connect(victim.host.data) as client:
-            assert client.events_verify().broken is None
+            assert EventCalls(client).events_verify().broken is None
         with self.load.paused():
             self.look_at_ca()
             self.look_at_scribe()
@@ -99,7 +101,7 @@ class Scene:
         ca = self.nodes["ca"]
         all_certificates_are_journaled(ca.host.data)
         with connect(ca.host.data) as client:
-            assert client.ca_verify().broken is None
+            assert CaCalls(client).ca_verify().broken is None
             tokens = {each.id for each in TokenCalls(client).list_tokens()}
         assert self.load.tokens <= tokens, self.load.tokens - tokens
         kept = {path.name.removeprefix("revoked.") for path in (ca.host.data / "network").glob("revoked.*")}

@@ -15,6 +15,10 @@ from pathlib import Path
 from msgspec import json
 
 from pulse.calls.acls import AclCalls
+from pulse.calls.apikeys import ApiKeyCalls
+from pulse.calls.ca import CaCalls
+from pulse.calls.events import EventCalls
+from pulse.calls.roles import RoleCalls
 from pulse.errors import PulseError
 from pulse.lab.host import wait_until
 from pulse.schemas.cert import CaRotation
@@ -95,7 +99,7 @@ class World:
     def journal(self) -> list[JournalEntry]:
         """The CA's."""
         with self.keeper.client as client:
-            return client.ca_log()
+            return CaCalls(client).ca_log()
 
     def edited(self) -> tuple[int, ...]:
         """Make an edit that is acknowledged; its config must be newer than all that were."""
@@ -112,7 +116,7 @@ class World:
         all_certificates_are_journaled(self.keeper.data)
         for machine in (self.keeper, self.member):
             with machine.client as client:
-                found = client.events_verify()
+                found = EventCalls(client).events_verify()
             assert found.broken is None, (machine, found)
             all_is_private_and_whole(machine.data)
         number = self.edited()
@@ -241,7 +245,7 @@ def _granted() -> Story:
 
     def operates(world: World) -> bool:
         with world.keeper.client as client:
-            return any(each.role == "operator" for each in client.roles().roles)
+            return any(each.role == "operator" for each in RoleCalls(client).roles().roles)
 
     def begin(world: World) -> Callable[[], Done]:
         asked["before"] = operates(world)
@@ -261,7 +265,7 @@ def _made_key() -> Story:
 
     def names(world: World) -> set[str]:
         with world.keeper.client as client:
-            return {each.name for each in client.list_api_keys()}
+            return {each.name for each in ApiKeyCalls(client).list_api_keys()}
 
     def begin(world: World) -> Callable[[], Done]:
         for each in names(world):
@@ -334,7 +338,7 @@ def rotated(victim: Callable[[World], Machine], what: str, until: str = "done") 
 
     def stands(world: World) -> CaRotation:
         with world.keeper.client as client:
-            return client.ca_rotation()
+            return CaCalls(client).ca_rotation()
 
     def has_come(world: World) -> bool:
         found = stands(world)

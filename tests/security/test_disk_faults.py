@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 
 from pulse.calls.acls import AclCalls
+from pulse.calls.apikeys import ApiKeyCalls
+from pulse.calls.ca import CaCalls
+from pulse.calls.events import EventCalls
+from pulse.calls.names import NameCalls
+from pulse.calls.revoke import RevokeCalls
 from pulse.calls.tokens import TokenCalls
 from pulse.core.trust.certificates import parse
 from pulse.core.trust.join import build_csr
@@ -49,7 +54,7 @@ class Scene:
     def tag(self, tag: str) -> None:
         """An edit."""
         with self.keeper.client as client:
-            client.add_tag(client.identity().id, tag)
+            NameCalls(client).add_tag(client.identity().id, tag)
 
     def joins(self, name: str, token: str) -> tuple[int, str]:
         """How a new machine fares."""
@@ -103,7 +108,7 @@ def test_a_ca_and_scribe_whose_disk_fails_acknowledges_and_publishes_nothing(sce
         with keeper.client as client:
             said += [
                 refusal(lambda: TokenCalls(client).create_token(TokenRequest())),
-                refusal(lambda: client.revoke(node)),
+                refusal(lambda: RevokeCalls(client).revoke(node)),
             ]
         code, told = scene.joins(f"early-{fault}", made.token)
         # The ledger is open, so on a disk that is read-only by now it can still be written, and its journal's head not:
@@ -117,9 +122,9 @@ def test_a_ca_and_scribe_whose_disk_fails_acknowledges_and_publishes_nothing(sce
     scene.tag(f"t-{fault}")
     with keeper.client as client:
         with suppress(Conflict):
-            client.revoke(node)
-        assert client.ca_verify().broken is None
-        assert client.events_verify().broken is None
+            RevokeCalls(client).revoke(node)
+        assert CaCalls(client).ca_verify().broken is None
+        assert EventCalls(client).events_verify().broken is None
     assert scene.joins(f"early-{fault}", made.token)[0] == 0
     all_certificates_are_journaled(keeper.data)
     all_is_private_and_whole(keeper.data)
@@ -134,8 +139,8 @@ def test_a_member_whose_disk_fails_goes_on_and_one_that_starts_on_a_full_disk_na
             wait_until(lambda: version(member) == version(scene.keeper), "it hears and follows all the same", PATIENCE)
             with member.client as client:
                 wanted = ApiKeyRequest(f"k-{name}")
-                said = refusal(lambda wanted=wanted, client=client: client.create_api_key(wanted))  # type: ignore[misc]  # defaults hide its type
-                assert client.list_api_keys() == []
+                said = refusal(lambda wanted=wanted, client=client: ApiKeyCalls(client).create_api_key(wanted))  # type: ignore[misc]  # defaults hide its type
+                assert ApiKeyCalls(client).list_api_keys() == []
             assert str(member.data) in said
     member.stop()
 

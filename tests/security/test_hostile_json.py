@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from pulse.api.app import served
+from pulse.calls.apikeys import ApiKeyCalls
 from pulse.client import connect
 from pulse.lab.lab import Lab
 from pulse.lab.plan import HostPlan, Plan
@@ -65,7 +66,7 @@ def doors() -> Iterator[Doors]:
         node = Node(lab["a"])
         node.start("--ca", "--scribe", "--network", "test", "--scribe-listen", f"127.0.0.1:{PORT}")
         with connect(node.host.data) as client:
-            key = client.create_api_key(ApiKeyRequest("test", "write")).key
+            key = ApiKeyCalls(client).create_api_key(ApiKeyRequest("test", "write")).key
 
         def over_tcp(head: str, body: bytes) -> Answer:
             with inside(lab["a"].namespace):

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from pulse.calls.ca import CaCalls
 from pulse.calls.stats import StatsCalls
 from pulse.calls.tokens import TokenCalls
 from pulse.client import connect
@@ -85,7 +86,7 @@ def unchanged(asked: Asked) -> Iterator[Asked]:
 def kept(asked: Asked) -> list[object]:
     """What others could want to change."""
     with connect(asked.ca.host.data) as client:
-        return [state(asked.ca), client.ca_log(), TokenCalls(client).list_tokens()]
+        return [state(asked.ca), CaCalls(client).ca_log(), TokenCalls(client).list_tokens()]
 
 
 def refused(asked: Asked, method: str, body: bytes) -> Failure:

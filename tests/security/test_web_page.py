@@ -12,6 +12,7 @@ from pulse.api.app import build
 from pulse.api.endpoints import GRANTED
 from pulse.api.server import ApiService
 from pulse.api.tcp import PatientProtocol, TcpListener
+from pulse.calls.apikeys import ApiKeyCalls
 from pulse.calls.tokens import TokenCalls
 from pulse.client import Client
 from pulse.core.trust.apikeys import Scope
@@ -56,7 +57,8 @@ async def victim() -> AsyncIterator[Victim]:
     with TemporaryDirectory(prefix="pulse-", dir="/tmp") as place:
         machine, port = Machine("first", Path(place), free_port()), free_port()
         async with machine.runs(**FOUND, **{"scribe-listen": f"127.0.0.1:{port}"}) as started:
-            made = await machine.ask(lambda client: client.create_api_key(ApiKeyRequest("stolen", "write")))
+            wanted = ApiKeyRequest("stolen", "write")
+            made = await machine.ask(lambda client: ApiKeyCalls(client).create_api_key(wanted))
             yield Victim(machine, port, made.key, started.node.id)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from pulse import clock
+from pulse.calls.apikeys import ApiKeyCalls
 from pulse.cli.output import print_json, print_table
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
@@ -30,7 +31,7 @@ def create(name: str, /, *, scope: Scope = "read", json: Json = False, data_dir:
         What uses it, such as grafana or deploy.
     """
     with connect(data_dir) as client:
-        made = client.create_api_key(ApiKeyRequest(name, scope))
+        made = ApiKeyCalls(client).create_api_key(ApiKeyRequest(name, scope))
     if json:
         print_json(made)
         return
@@ -43,7 +44,7 @@ def create(name: str, /, *, scope: Scope = "read", json: Json = False, data_dir:
 def list_keys(*, json: Json = False, data_dir: DataDir = None) -> None:
     """List the keys: everything but the keys themselves."""
     with connect(data_dir) as client:
-        found = client.list_api_keys()
+        found = ApiKeyCalls(client).list_api_keys()
     if json:
         print_json(found)
     elif found:
@@ -64,7 +65,7 @@ def revoke(key: str, /, *, json: Json = False, data_dir: DataDir = None) -> None
         Its name, or the first digits of its id, as `pulse api-key list` shows them.
     """
     with connect(data_dir) as client:
-        found = client.revoke_api_key(key)
+        found = ApiKeyCalls(client).revoke_api_key(key)
     if json:
         print_json(found)
     else:

@@ -21,6 +21,7 @@ from cyclopts import Parameter
 
 from pulse import release
 from pulse.calls.acls import AclCalls
+from pulse.calls.events import EventCalls
 from pulse.cli import doctor
 from pulse.cli.detached import LOG_NAME
 from pulse.cli.output import tick
@@ -119,7 +120,7 @@ def _of_node(data_dir: Path | None) -> Iterator[tuple[str, str]]:
                     "status.json": client.status,
                     "certificate.json": client.certificate,
                     "policy.json": AclCalls(client).policy,
-                    "events.json": lambda: client.events(EventsQuery(limit=EVENTS)),
+                    "events.json": lambda: EventCalls(client).events(EventsQuery(limit=EVENTS)),
                 }
                 for name, ask in asked.items():
                     yield name, _told(ask)

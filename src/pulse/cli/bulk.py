@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
+from pulse.calls.bulk import BulkCalls
 from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
@@ -50,7 +51,7 @@ def bulk(
     asks = action == "revoke" and not yes
     request = BulkRequest(pattern, action, tag, dry_run=dry_run or asks)
     with connect(data_dir) as client:
-        done = client.bulk(request)
+        done = BulkCalls(client).bulk(request)
     if json:
         print_json(done)
     else:

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
+from pulse.calls.ca import CaCalls
 from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json
 from pulse.client import Client, connect
@@ -57,21 +58,21 @@ def log(
         raise ConfigError(f"--lines: {lines} is no number of entries")
     with connect(data_dir) as client:
         if verify:
-            _show_check(client.ca_verify(), json=json)
+            _show_check(CaCalls(client).ca_verify(), json=json)
             return
         tail = tail_of(client, max(lines, 1))
         _show(tail[-lines:] if lines else [], json=json)
         newest = tail[-1].seq if tail else 0
         while follow:
             time.sleep(EVERY)
-            newest = _show(client.ca_log(newest), json=json) or newest
+            newest = _show(CaCalls(client).ca_log(newest), json=json) or newest
 
 
 def tail_of(client: Client, count: int) -> list[JournalEntry]:
     """The newest `count` entries of the CA's journal, oldest first."""
     newest: deque[JournalEntry] = deque(maxlen=count)
     after = 0
-    while page := client.ca_log(after):
+    while page := CaCalls(client).ca_log(after):
         newest.extend(page)
         after = page[-1].seq
     return [*newest]

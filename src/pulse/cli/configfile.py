@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
+from pulse.calls.config import ConfigCalls
 from pulse.cli import changes, ssh
 from pulse.cli.asking import DECLINED, agreed
 from pulse.cli.output import print_json
@@ -48,7 +49,7 @@ def export(*, output: Output = None, json: Json = False, data_dir: DataDir = Non
     from pulse.cli import configtext
 
     with connect(data_dir) as client:
-        found = client.config_file()
+        found = ConfigCalls(client).config_file()
     if json:
         print_json(found)
         return
@@ -78,7 +79,7 @@ def plan(
     try:
         text = configtext.read(file)
         with connect(data_dir) as client, text.places():
-            found = client.plan_config(_wanted(text.config, ahead=ahead, force=force))
+            found = ConfigCalls(client).plan_config(_wanted(text.config, ahead=ahead, force=force))
     except ConfigError as error:
         # Its own exit code would read as a plan with something to do.
         raise PulseError(str(error)) from error
@@ -112,13 +113,13 @@ def apply_file(
     text = configtext.read(file)
     wanted = _wanted(text.config, ahead=ahead, force=force)
     with connect(data_dir) as client, text.places():
-        found = client.plan_config(wanted)
+        found = ConfigCalls(client).plan_config(wanted)
         if not json or not yes:
             print("\n".join(_lines(found)), flush=True, file=sys.stderr if json else sys.stdout)
         if found.changes:
             if not yes and not agreed("Apply this?", f"pulse config apply {file} --yes"):
                 return DECLINED
-            found = client.apply_config(wanted, found.version)
+            found = ConfigCalls(client).apply_config(wanted, found.version)
     if json:
         print_json(found)
     elif found.applied:

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from pulse import release, settings
+from pulse.calls.events import EventCalls
 from pulse.cli.options import Config
 from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json
@@ -80,7 +81,7 @@ def _asked(data_dir: Path | None) -> tuple[Checkup | None, str, str]:
 
 def _journal(client: Client) -> str:
     try:
-        found = client.events_verify()
+        found = EventCalls(client).events_verify()
     except PulseError as error:
         return str(error).partition("\n")[0]
     return "" if found.broken is None else f"entry {found.broken}: {found.reason}"

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
+from pulse.calls.events import EventCalls
 from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json, When
 from pulse.client import Client, connect
@@ -44,21 +45,21 @@ def events(
         raise ConfigError(f"--lines: {lines} is not from 0 to {MOST}")
     with connect(data_dir) as client:
         if verify:
-            _show_check(client.events_verify(), json=json)
+            _show_check(EventCalls(client).events_verify(), json=json)
             return
         newest = _newest(client)
-        found = client.events(EventsQuery(type, node, since, limit=max(lines, 1)))
+        found = EventCalls(client).events(EventsQuery(type, node, since, limit=max(lines, 1)))
         _note(found)
         newest = max(newest, _show(found.events[-lines:] if lines else [], json=json))
         while follow:
             time.sleep(EVERY)
-            found = client.events(EventsQuery(type, node, since, after=newest, limit=MOST))
+            found = EventCalls(client).events(EventsQuery(type, node, since, after=newest, limit=MOST))
             newest = max(newest, _show(found.events, json=json))
 
 
 def _newest(client: Client) -> int:
     """The number of the newest event of all."""
-    found = client.events(EventsQuery(limit=1)).events
+    found = EventCalls(client).events(EventsQuery(limit=1)).events
     return found[-1].seq if found else 0
 
 

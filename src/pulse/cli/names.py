@@ -3,6 +3,7 @@
 Invariant: parse, one call, print.
 """
 
+from pulse.calls.names import NameCalls
 from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
@@ -25,7 +26,7 @@ def name(node: str, name: str, /, *, json: Json = False, data_dir: DataDir = Non
         Lower case letters, digits and inner -; free again when the node gets another one.
     """
     with connect(data_dir) as client:
-        told = client.set_name(node, name)
+        told = NameCalls(client).set_name(node, name)
     if json:
         print_json(told)
     else:
@@ -47,7 +48,7 @@ def tag(node: str, tag: str, /, *, json: Json = False, data_dir: DataDir = None)
         Lower case letters, digits and inner _ . -
     """
     with connect(data_dir) as client:
-        told = client.add_tag(node, tag)
+        told = NameCalls(client).add_tag(node, tag)
     _show(told, json=json)
 
 
@@ -66,7 +67,7 @@ def untag(node: str, tag: str, /, *, json: Json = False, data_dir: DataDir = Non
         One that it has.
     """
     with connect(data_dir) as client:
-        told = client.remove_tag(node, tag)
+        told = NameCalls(client).remove_tag(node, tag)
     _show(told, json=json)
 
 

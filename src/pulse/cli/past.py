@@ -6,6 +6,7 @@ Invariant: what the journal cannot know is said before what it tells.
 from pathlib import Path
 from typing import Final
 
+from pulse.calls.events import EventCalls
 from pulse.cli.output import print_json, print_table
 from pulse.client import connect
 from pulse.core.messages import printable
@@ -22,7 +23,7 @@ _NO_PATH: Final = "-"
 def show(at: float, *, json: bool, data_dir: Path | None) -> None:
     """Ask and draw."""
     with connect(data_dir) as client:
-        found = client.events_at(at)
+        found = EventCalls(client).events_at(at)
     if json:
         print_json(found)
     else:

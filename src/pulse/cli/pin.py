@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from pulse.calls.pin import PinCalls
 from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
@@ -45,7 +46,7 @@ def pin(
             "See the nodes: pulse status"
         )
     with connect(data_dir) as client:
-        told = client.pin(node, via or by or "", direct=direct)
+        told = PinCalls(client).pin(node, via or by or "", direct=direct)
     if json:
         print_json(told)
     else:
@@ -62,7 +63,7 @@ def unpin(node: str, /, *, json: Json = False, data_dir: DataDir = None) -> None
         Its name, its mesh address, or the first digits of its id.
     """
     with connect(data_dir) as client:
-        told = client.unpin(node)
+        told = PinCalls(client).unpin(node)
     if json:
         print_json(told)
     else:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from pulse.calls.revoke import RevokeCalls
 from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
@@ -25,7 +26,7 @@ def revoke(node: Node, *, force: Force = False, json: Json = False, data_dir: Da
     More: pulse help trust
     """
     with connect(data_dir) as client:
-        told = client.revoke(node, force=force)
+        told = RevokeCalls(client).revoke(node, force=force)
     if json:
         print_json(told)
         return

@@ -3,6 +3,7 @@
 Invariant: parse, one call, print.
 """
 
+from pulse.calls.roles import RoleCalls
 from pulse.cli.output import print_json, print_table
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
@@ -15,7 +16,7 @@ from pulse.wording import DASH
 def roles(*, json: Json = False, data_dir: DataDir = None) -> None:
     """Show who has which role."""
     with connect(data_dir) as client:
-        found = client.roles()
+        found = RoleCalls(client).roles()
     _show(found, json=json)
 
 
@@ -47,7 +48,7 @@ def grant(
         Even if this CA is cut off, and may not know what the scribe that is replaced wrote and revoked last.
     """
     with connect(data_dir) as client:
-        found = client.grant(RoleRequest(node, role, force, list(reinstate), keep_revoked))
+        found = RoleCalls(client).grant(RoleRequest(node, role, force, list(reinstate), keep_revoked))
     _show(found, json=json)
 
 
@@ -62,7 +63,7 @@ def ungrant(node: str, role: GivenRole, /, *, json: Json = False, data_dir: Data
         operator; a scribe is replaced by another one instead.
     """
     with connect(data_dir) as client:
-        found = client.ungrant(node, role)
+        found = RoleCalls(client).ungrant(node, role)
     _show(found, json=json)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from pulse.calls.ca import CaCalls
 from pulse.cli.asking import DECLINED, agreed
 from pulse.cli.custody import written
 from pulse.cli.output import print_json, print_pairs, print_table
@@ -45,7 +46,7 @@ def rotate(
     with connect(data_dir) as client:
         if not (status or yes or _confirmed()):
             return DECLINED
-        found = client.ca_rotation() if status else client.ca_rotate()
+        found = CaCalls(client).ca_rotation() if status else CaCalls(client).ca_rotate()
     if backup:
         _save(data_dir or default_data_dir(), backup)
     if json:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from pulse.calls.templates import TemplateCalls
 from pulse.cli.output import print_json, print_table
 from pulse.cli.values import DataDir, Duration, Json
 from pulse.client import connect
@@ -34,7 +35,7 @@ Uses = Annotated[int, Parameter(help="How many machines may join with one token;
 def list_templates(*, json: Json = False, data_dir: DataDir = None) -> None:
     """List the templates."""
     with connect(data_dir) as client:
-        found = client.templates()
+        found = TemplateCalls(client).templates()
     if json:
         print_json(found)
     elif found:
@@ -64,7 +65,7 @@ def set_template(
     """
     request = TemplateRequest(template, tag or [], called, ttl, max_uses)
     with connect(data_dir) as client:
-        found = client.set_template(request)
+        found = TemplateCalls(client).set_template(request)
     if json:
         print_json(found)
     else:
@@ -81,7 +82,7 @@ def remove(template: str, /, *, json: Json = False, data_dir: DataDir = None) ->
         The template, as `pulse template list` shows it.
     """
     with connect(data_dir) as client:
-        found = client.remove_template(template)
+        found = TemplateCalls(client).remove_template(template)
     if json:
         print_json(found)
     else:

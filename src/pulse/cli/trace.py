@@ -4,6 +4,7 @@ Invariant: parse, one call, print; a way that could not be followed to its end i
 an error to programs.
 """
 
+from pulse.calls.trace import TraceCalls
 from pulse.cli.output import print_json, print_table
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
@@ -34,7 +35,7 @@ def trace(node: str, /, *, timeout: float = 3.0, json: Json = False, data_dir: D
     if not 0 < timeout <= 10:
         raise ConfigError("pulse trace waits up to 10 seconds for each hop (--timeout 3)")
     with connect(data_dir) as client:
-        found = client.trace(node, timeout)
+        found = TraceCalls(client).trace(node, timeout)
     if json:
         print_json(found)
     else:

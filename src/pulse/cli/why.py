@@ -5,6 +5,7 @@ Invariant: parse, one call, print; a verdict is an answer, so the exit code is 0
 
 from typing import Final
 
+from pulse.calls.why import WhyCalls
 from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json
 from pulse.client import connect
@@ -36,7 +37,7 @@ def why(node: str, other: str = "", /, *, timeout: float = 5.0, json: Json = Fal
         raise ConfigError("pulse why waits up to 10 seconds for each end (--timeout 5)")
     source, target = (node, other) if other else ("", node)
     with connect(data_dir) as client:
-        found = client.why(target, source, timeout)
+        found = WhyCalls(client).why(target, source, timeout)
     if json:
         print_json(found)
     else:

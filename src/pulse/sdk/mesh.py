@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from pulse import client
 from pulse.calls.tokens import TokenCalls
 from pulse.calls.whereabouts import WhereaboutsCalls
+from pulse.calls.why import WhyCalls
 from pulse.channel import Remote
 from pulse.client import Client
 from pulse.config import tunnel_beside
@@ -115,7 +116,7 @@ class Mesh:
 
     async def why(self, node: str, source: str = "") -> Why:
         """Why a node is reached as it is, from here or from `source`."""
-        return await self.ask(lambda here: here.why(node, source))
+        return await self.ask(lambda here: WhyCalls(here).why(node, source))
 
     async def ping(self, node: str, timeout: float = 5.0) -> PingReply:
         """One echo over the session with a node: its `rtt` in seconds. Raises LinkError after `timeout` s without."""

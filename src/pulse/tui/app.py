@@ -19,6 +19,7 @@ from textual.events import Resize
 from textual.widgets import DataTable, Input, Static
 from textual.worker import Worker, get_current_worker
 
+from pulse.calls.events import EventCalls
 from pulse.client import connect
 from pulse.core.messages import printable
 from pulse.errors import PulseError
@@ -202,7 +203,7 @@ class TopApp(App[None]):
         while not (worker.is_cancelled or self._ended.is_set()):
             try:
                 with connect(self.data_dir) as client:
-                    for event in client.follow_events(PAUSE):
+                    for event in EventCalls(client).follow_events(PAUSE):
                         if event is not None:
                             self._stirred.set()
                         if self._ended.is_set():

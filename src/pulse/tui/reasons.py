@@ -6,6 +6,7 @@ Invariant: the verdict is the node's own, in the words of `pulse why`.
 from collections.abc import Sequence
 from pathlib import Path
 
+from pulse.calls.why import WhyCalls
 from pulse.client import connect
 from pulse.core.messages import printable
 from pulse.errors import PulseError
@@ -29,7 +30,7 @@ def described(data_dir: Path | None, view: str, titles: Sequence[str], chosen: L
 def _reason(data_dir: Path | None, node: str) -> list[str]:
     try:
         with connect(data_dir) as client:
-            found = client.why(node)
+            found = WhyCalls(client).why(node)
     except PulseError as error:
         return [f"why it is reached so could not be asked: {error}"]
     help_line = [f"what would help: {printable(found.help)}"] if found.help else []

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from pulse.calls.events import EventCalls
 from pulse.client import Client
 from pulse.schemas.events import EventsQuery
 from pulse.schemas.scribe import MeshState
@@ -15,7 +16,7 @@ NEWEST: Final = 200
 
 def events(client: Client, _: MeshState, __: Memory) -> list[Line]:
     """The newest entries of the node's journal."""
-    found = client.events(EventsQuery(limit=NEWEST)).events
+    found = EventCalls(client).events(EventsQuery(limit=NEWEST)).events
     return [
         line(
             str(each.seq),

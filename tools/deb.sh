@@ -18,8 +18,9 @@ trap 'rm -rf "$stage"' EXIT
 
 release=$(basename "$wheel" | cut -d- -f2)
 # Packages of one release that were made of different commits are told apart, and the later one is the newer.
-commit=$(git show --no-patch --date=format:%Y%m%d%H%M --format=%cd.%h --abbrev=12 HEAD 2>/dev/null || true)
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git show --no-patch --format=%ct HEAD 2>/dev/null || date +%s)}
+built=$("$python" -c 'import sys, zipfile; print(zipfile.ZipFile(sys.argv[1]).read("pulse/commit").decode().rstrip("+\n"))' "$wheel")
+commit=$(git show --no-patch --date=format:%Y%m%d%H%M --format=%cd.%h --abbrev=12 "$built" 2>/dev/null || true)
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git show --no-patch --format=%ct "$built" 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
 version=$release${commit:+"+git$commit"}-1+py$minor
 

@@ -59,7 +59,7 @@ def test_no_secret_is_in_it_wherever_it_was_planted(planted: Shell) -> None:
 
     everything = "\n".join(parts.values())
     assert [secret for secret in SECRETS if secret in everything] == []
-    assert {"pulse.txt", "doctor.json", "config.toml", "pulse.log", "pulse.log.1", "files.txt"} <= parts.keys()
+    assert {"pulse.txt", "doctor.json", "config.json", "pulse.log", "pulse.log.1", "files.txt"} <= parts.keys()
     assert "192.0.2.7:443" in parts["pulse.log"], "addresses stay unless somebody says no"
     assert "identity/key.pem" in parts["files.txt"], "that there is a key is no secret"
 
@@ -72,6 +72,35 @@ def test_without_addresses_none_is_in_it_either(planted: Shell) -> None:
     assert all(each.startswith(("127.", "0.")) for each in found)
     assert "fd7a:91c2" not in everything
     assert "relay.example.com" not in everything
+
+
+def test_no_link_is_followed_and_no_second_name_of_a_file(planted: Shell) -> None:
+    data = planted.data_dir
+    (planted.home / "shadow").write_text("root:hash-of-root:1::\n")
+    for name in ("config.toml", "pulse.log.2"):
+        (data / name).unlink(missing_ok=True)
+        (data / name).symlink_to(planted.home / "shadow")
+    (planted.home / "other").write_text("other:hash-of-other\n")
+    (data / "pulse.log.3").hardlink_to(planted.home / "other")
+
+    parts = report(planted)
+
+    everything = "\n".join(parts.values())
+    assert "hash-of" not in everything
+    assert "symbolic links" in parts["config.json"]
+    assert "left out" in parts["pulse.log.3"]
+
+
+def test_settings_are_told_and_their_comments_are_not(planted: Shell) -> None:
+    (planted.data_dir / "config.toml").write_text(
+        f'# old token {TOKEN}\n# pw hunter22\n[node]\nname = "db"\n[socks]\nuser = "me"\npassword = "correct-horse"\n'
+    )
+    (planted.data_dir / "pulse.log").write_text("INFO typed correct-horse\n")
+
+    parts = report(planted)
+
+    assert '"name": "db"' in parts["config.json"]
+    assert [word for word in (TOKEN, "hunter22", "correct-horse") if word in "\n".join(parts.values())] == []
 
 
 def test_what_the_node_tells_is_in_it(shell: Shell, control: FakeControl) -> None:

@@ -32,6 +32,18 @@ PEM = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIH9\nabc\n-----END PRIVA
         ('tcp_token = """abcDEF123456789"""', "abcDEF123456789"),
         ('password = """\nhunter2hunter2"""', "hunter2hunter2"),
         ("password = (x)secret99", "secret99"),
+        ("http://u:p@ss/x@proxy:3128", "ss/x"),
+        ("https://ghp0token@host/", "ghp0token"),
+        ("PASSWORD=ab,cd", "cd"),
+        ("key=" + "0a" * 32, "0a0a"),
+        ('tokens=["one two", "thr]ee"]', "ee"),
+        ("passphrase=hunter22", "hunter22"),
+        ("pwd=hunter22", "hunter22"),
+        ("pass: hunter22", "hunter22"),
+        ("credentials=hunter22", "hunter22"),
+        ("Cookie: session=hunter22; b=more", "more"),
+        ("Authorization: Token hunter22", "hunter22"),
+        ('{"authorization": "Token hunter22"}', "hunter22"),
     ],
 )
 def test_a_secret_goes_by_its_shape_or_its_name(text: str, secret: str) -> None:
@@ -52,6 +64,8 @@ def test_a_secret_goes_by_its_shape_or_its_name(text: str, secret: str) -> None:
         "INFO certificate renewed until=2026-11-22T10:00:00",
         "control.socket: /run/pulse/pulse.sock, 10.100.0.1 and fd7a::1",
         "(hidden)",
+        'sorted by key=name, {"key":"name","tokens":[],"token":null,"more":1}',
+        "https://example.com/a/path of me@example.com",
     ],
 )
 def test_what_tells_something_stays(text: str) -> None:
@@ -80,3 +94,17 @@ def test_addresses_become_words_that_tell_them_apart() -> None:
     assert "10:00:00" in again
     word = first.split(" to ")[1].split(":")[0]
     assert again.startswith(word)
+
+
+def test_hardware_addresses_and_names_of_hosts_become_words_too() -> None:
+    cleaner = Redactor(frozenset(), addresses=False)
+
+    cleaned = cleaner.cleaned(
+        "link/ether 52:54:00:ab:CD:01 brd ff:ff:ff:ff:ff:ff, https://proxy.example.com:3128, db.example.org:5432, "
+        "config.toml:3, at 10:00:00"
+    )
+
+    for each in ("52:54", "proxy.example.com", "db.example.org"):
+        assert each not in cleaned
+    for each in ("brd ff:ff:ff:ff:ff:ff", "config.toml:3", "10:00:00"):
+        assert each in cleaned

@@ -1,16 +1,19 @@
 """`pulse bug-report`: one archive with what helps to find a fault, which its owner can read through and send.
 
-Invariant: no key, token, invite or password gets into it; nothing is sent anywhere.
+Invariant: no key, token, invite or password gets into it; nothing is sent anywhere. No link is followed: root would
+pack what the service's user pointed one at.
 """
 
 import io
 import os
 import platform
 import shutil
+import stat
 import subprocess
 import sys
 import tarfile
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +31,7 @@ from pulse.cli.output import tick
 from pulse.cli.values import DataDir
 from pulse.client import Client, candidates
 from pulse.config import SERVICE_CONFIG, SERVICE_DATA_DIR, NodeConfig
-from pulse.core.redaction import Redactor, known
+from pulse.core.redaction import HIDDEN, Redactor, known, names_secret
 from pulse.errors import Conflict, PulseError, SystemRefused
 from pulse.schemas.events import EventsQuery
 
@@ -85,8 +88,11 @@ def _cleaner(config: NodeConfig, *, addresses: bool) -> Redactor:
     variables = ("PULSE_TOKEN", "PULSE_CA_TOKEN", "PULSE_NODE_TCP_TOKEN", "PULSE_SOCKS_PASSWORD")
     secrets += [os.environ.get(name, "") for name in variables]
     for file in _readable(config.data_dir.rglob, "*.pem"):
-        with suppress(OSError, UnicodeDecodeError):
-            secrets.append(file.read_text("ascii"))
+        with suppress(OSError):
+            secrets.append(_read(file).decode("ascii", errors="replace"))
+    for file in _settings_files(config):
+        with suppress(OSError, ValueError):
+            secrets += _secrets_in(tomllib.loads(_read(file).decode()))
     named = (each.rpartition(":")[0] for each in (*config.relays, config.node.addr))
     hosts = {each for each in (*named, platform.node()) if each and not each.startswith("[")}
     return Redactor(known(secrets), frozenset(hosts), addresses)
@@ -99,10 +105,8 @@ def _parts(config: NodeConfig, problem: str, data_dir: Path | None) -> Iterator[
     found = doctor.diagnose(config, problem, data_dir)
     yield "doctor.json", msgspec.json.format(msgspec.json.encode(doctor.answer(found))).decode()
     yield from _of_node(data_dir)
-    ours = [config.data_dir / name for name in ("config.toml", "remote.toml")]
-    for path in (*ours, SERVICE_CONFIG) if config.data_dir == SERVICE_DATA_DIR else ours:
-        if os.path.exists(path):
-            yield f"{path.parent.name}-{path.name}" if path == SERVICE_CONFIG else path.name, _text(path)
+    for path in _settings_files(config):
+        yield f"{path.parent.name}-{path.stem}.json" if path == SERVICE_CONFIG else f"{path.stem}.json", _settings(path)
     yield "files.txt", _listing(config.data_dir)
     for log in _readable(config.data_dir.glob, f"{LOG_NAME}*"):
         yield log.name, _text(log)
@@ -144,13 +148,62 @@ def _readable(find: Callable[[str], Iterator[Path]], pattern: str) -> list[Path]
         return []
 
 
+def _read(path: Path) -> bytes:
+    """The end of a plain file; raises OSError of a link, of one with a second name, and of what is no file."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        it = os.fstat(file.fileno())
+        if not stat.S_ISREG(it.st_mode) or it.st_nlink > 1:
+            raise OSError(0, "no plain file of one name, so it is left out")
+        file.seek(max(0, it.st_size - LOG_BYTES))
+        return file.read(LOG_BYTES)
+
+
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - LOG_BYTES))
-            return file.read(LOG_BYTES).decode(errors="replace")
+        return _read(path).decode(errors="replace")
     except OSError as error:
         return f"{path}: {error.strerror}\n"
+
+
+def _settings_files(config: NodeConfig) -> list[Path]:
+    ours = [config.data_dir / name for name in ("config.toml", "remote.toml")]
+    files = [*ours, SERVICE_CONFIG] if config.data_dir == SERVICE_DATA_DIR else ours
+    return [path for path in files if os.path.lexists(path)]
+
+
+def _settings(path: Path) -> str:
+    """What a file sets; never its text, for comments hold secrets under no name."""
+    try:
+        values = tomllib.loads(_read(path).decode())
+    except OSError as error:
+        return f"{path}: {error.strerror}\n"
+    except ValueError as error:
+        return f"{path} is no TOML: {error}\n"
+    return msgspec.json.format(msgspec.json.encode(_without_secrets(values))).decode()
+
+
+def _without_secrets(values: object) -> object:
+    match values:
+        case dict():
+            return {
+                name: HIDDEN if isinstance(value, str) and value and names_secret(name) else _without_secrets(value)
+                for name, value in values.items()
+            }
+        case list():
+            return [_without_secrets(each) for each in values]
+    return values
+
+
+def _secrets_in(values: object) -> Iterator[str]:
+    if isinstance(values, dict):
+        for name, value in values.items():
+            if isinstance(value, str) and names_secret(name):
+                yield value
+            yield from _secrets_in(value)
+    elif isinstance(values, list):
+        for each in values:
+            yield from _secrets_in(each)
 
 
 def _listing(data_dir: Path) -> str:

@@ -14,18 +14,36 @@ HIDDEN: Final = "(hidden)"
 LEAST: Final = 8
 """Characters of a secret that is looked for as it is: shorter ones stand in words."""
 
-_NAMES: Final = r"(?:[a-z_]*token|[a-z_]*secret|[a-z_]*password|passwd|invite|private_key|psk|api[_-]?key)"
+_NAMES: Final = (
+    r"(?:[a-z_]*tokens?|[a-z_]*secrets?|[a-z_]*passwords?|passwd|[a-z_]*passphrase|pass|pwd|[a-z_]*credentials?|invite"
+    r"|private_key|psk|api[_-]?key|(?:proxy-)?authorization|(?:set-)?cookie)"
+)
 _LONG_TEXT: Final = r"\"{3}.*?\"{3}|'{3}.*?'{3}"
-_NAMED = re.compile(rf"(?is)\b({_NAMES})(\"?'?\s*[=:]\s*)({_LONG_TEXT}|\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,}}\]]+)")
-_ALWAYS = re.compile(r"(?i)secret|passw|psk|private_key")
+_QUOTED: Final = r"\"(?:[^\"\\]|\\.)*\"|'[^']*'"
+_LIST: Final = rf"\[(?:{_QUOTED}|[^\]\"'])*\]"
+_BARE: Final = r"(?<==)[^\s\"']\S*|[^\s,}\]]+"
+"""After `=` as a shell has it, to the next space; else as JSON has it."""
+_NAMED = re.compile(rf"(?is)\b({_NAMES})(\"?'?\s*[=:]\s*)({_LONG_TEXT}|{_QUOTED}|{_LIST}|{_BARE})")
+_ALWAYS = re.compile(r"(?i)secret|passw|passphrase|pwd|psk|private_key|credential")
 """Names of what is a secret whatever it looks like."""
+_IS_NAME = re.compile(rf"(?i){_NAMES}")
+_KEY = re.compile(r"(?i)\b((?:[a-z_]*_)?key)(\"?'?\s*[=:]\s*\"?'?)([0-9A-Za-z+/_=-]{16,})")
+"""What is called a key and long enough for one; most keys are names, or columns to sort by."""
+_HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie|x-api-key)(\s*:\s*)([^\s\"'][^\n\"']*)")
 _FLAG = re.compile(r"(?i)(--[a-z-]*(?:token|secret|password|invite|key))([= ]+)(\S+)")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/_=.-]{8,}")
 _PEM = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL)
 _SHAPED = re.compile(r"pl[sk]_[A-Za-z0-9_-]{8,}|\b[A-Za-z0-9_-]{32,}\.[0-9a-f]{64}\b")
-_USER = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]+):[^\s@/]+@")
+_USER = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s\"'<>]+@")
+"""All before the last @: passwords have slashes and @ in them, and some users are tokens."""
 _LONG = re.compile(r"(?<![\w/+.-])[A-Za-z0-9+/_-]{32,}={0,2}(?![\w/+-])")
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
+_MAC = re.compile(r"(?i)(?<![\w:])(?!(?:00:){5}00|(?:ff:){5}ff)(?:[0-9a-f]{2}:){5}[0-9a-f]{2}(?![\w:])")
+_HOST = re.compile(
+    r"(?i)(?<![\w.-])(?:(?<=://)|(?<=@)|(?=[\w.-]+:\d))"
+    r"(?!(?:[\w-]+\.)+(?:py|toml|log|json|pem|sock|conf|service|rs)\b)((?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]+)(?![\w.-])"
+)
+"""A name with dots behind `://` or `@`, or with a port; `config.toml:3` is a line of a file."""
 _V4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
 _V6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
 
@@ -49,10 +67,12 @@ class Redactor:
                 text = text.replace(secret, HIDDEN)
         text = _PEM.sub(HIDDEN, text)
         text = _SHAPED.sub(HIDDEN, text)
-        text = _USER.sub(rf"\1:{HIDDEN}@", text)
+        text = _USER.sub(rf"\1{HIDDEN}@", text)
+        text = _HEADER.sub(rf"\1\2{HIDDEN}", text)
         text = _FLAG.sub(rf"\1\2{HIDDEN}", text)
         text = _BEARER.sub(rf"\1 {HIDDEN}", text)
         text = _NAMED.sub(self._named, text)
+        text = _KEY.sub(rf"\1\2{HIDDEN}", text)
         text = _LONG.sub(lambda found: found[0] if _is_plain(found[0]) else HIDDEN, text)
         return text if self.addresses else self._anonymous(text)
 
@@ -60,8 +80,8 @@ class Redactor:
     def _named(found: re.Match[str]) -> str:
         quote = found[3][0] if found[3][:1] in "\"'" else ""
         # Numbers, switches and what is empty are no secrets, and tell something.
-        plain = found[3].strip("\"'")
-        tells = plain in ("", "true", "false", "null", "None", HIDDEN)
+        plain = found[3].strip("\"'").rstrip(",;")
+        tells = plain in ("", "true", "false", "null", "None", "[]", "{", HIDDEN)
         if tells or (plain.isdecimal() and len(plain) < LEAST and not _ALWAYS.search(found[1])):
             return found[0]
         return f"{found[1]}{found[2]}{quote}{HIDDEN}{quote}"
@@ -69,6 +89,8 @@ class Redactor:
     def _anonymous(self, text: str) -> str:
         for host in sorted(self.hosts, key=len, reverse=True):
             text = re.sub(rf"(?<![\w.-]){re.escape(host)}(?![\w-])", self._word(host, "host"), text)
+        text = _HOST.sub(lambda found: self._word(found[0].lower(), "host"), text)
+        text = _MAC.sub(lambda found: self._word(found[0].lower(), "mac"), text)
         for pattern in (_V4, _V6):
             text = pattern.sub(self._address, text)
         return text
@@ -82,6 +104,11 @@ class Redactor:
 
     def _word(self, text: str, kind: str) -> str:
         return self._words.setdefault(text, f"{kind}-{len(self._words) + 1}")
+
+
+def names_secret(name: str) -> bool:
+    """True if what is called so is one."""
+    return _IS_NAME.fullmatch(name) is not None
 
 
 def known(values: Iterable[str]) -> frozenset[str]:

@@ -143,6 +143,10 @@ def test_variables_of_others_are_left_alone() -> None:
     ("text", "said"),
     [
         ("[dsn]\na=1", "unknown section [dsn]"),
+        (
+            "[settings]\nmesh_cidr='10.0.0.0/8'",
+            "[settings] is of a network's config. For such a file: pulse config plan ",
+        ),
         ("[nod]\na=1", "unknown section [nod]. Did you mean: node?"),
         ("[node]\nlisen=':1'", "unknown key node.lisen. Did you mean: listen?"),
         ("[control]\nzzz=1", "unknown key control.zzz. Known are: socket"),

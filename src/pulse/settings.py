@@ -24,6 +24,9 @@ from pulse.flags import LISTS, NUMBERS, SETTINGS, SWITCHES, VARIABLES
 TOKEN_FILE_LIMIT: Final = 4096
 ROUTES_FILE_LIMIT: Final = 65536
 
+_OF_A_NETWORK: Final = "settings"
+"""A section that the file of a whole network begins with, and no node has."""
+
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
@@ -253,6 +256,10 @@ def _with_line(said: str, source: str, text: str) -> str:
 def _refuse_unknown(values: dict[str, Any], source: str) -> None:
     sections = {field.name: field.type for field in msgspec.structs.fields(NodeConfig)}
     for section, inner in values.items():
+        if section == _OF_A_NETWORK:
+            raise ConfigError(
+                f"{source}: [{section}] is of the config of a network. For such a file: pulse config plan {source}"
+            )
         if section not in sections:
             raise ConfigError(f"{source}: unknown section [{section}]{near(section, sections)}")
         if not isinstance(inner, dict):

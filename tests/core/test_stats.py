@@ -1,4 +1,4 @@
-"""Traffic by node, and rates of what is counted."""
+"""Traffic by node."""
 
 import msgspec
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from pulse.core import stats as module
 from pulse.core.messages import pack
 from pulse.core.network.tally import Report, Tally
-from pulse.core.stats import COUNTERS, NOTHING, TRAFFIC, Counts, Meter, Row, Rows, read_rows, row, rows, together
+from pulse.core.stats import COUNTERS, NOTHING, TRAFFIC, Counts, Row, Rows, read_rows, row, rows, together
 from pulse.core.types import NodeId
 from pulse.errors import ProtocolError
 from tests.authority import node
@@ -91,18 +91,6 @@ def test_bytes_that_are_nothing_are_refused() -> None:
     for nothing in (b"\x91", *(msgspec.msgpack.encode([each]) for each in bad)):
         with pytest.raises(ProtocolError):
             read_rows(nothing)
-
-
-def test_a_rate_is_taken_over_the_last_look_that_is_long_enough_ago() -> None:
-    meter = Meter()
-    assert meter.rates({WEB: Counts(5)}, 0.0) == {}
-    meter.looked({WEB: Counts(100, 10)}, 0.0)
-    assert meter.rates({WEB: Counts(100, 10)}, 1.0) == {}
-    assert meter.rates({WEB: Counts(300, 10), DB: Counts(0, 40)}, 4.0) == {WEB: (50.0, 0.0), DB: (0.0, 10.0)}
-
-    meter.looked({WEB: Counts(300, 10)}, 4.0)
-    assert meter.rates({WEB: Counts(300, 10)}, 5.0) == {WEB: (40.0, 0.0)}
-    assert meter.rates({WEB: Counts(300, 10)}, 6.0) == {WEB: (0.0, 0.0)}
 
 
 def test_sums_stop_where_numbers_do() -> None:

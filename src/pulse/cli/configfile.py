@@ -142,13 +142,7 @@ def check(file: Path | None = None, /, *, json: Json = False, data_dir: DataDir 
 
     flags: dict[str, object] = {} if data_dir is None else {"data-dir": str(data_dir)}
     layers = settings.layers(flags, (), file)
-    try:
-        config = layers.merged()
-    except ConfigError as error:
-        if "unknown section [settings]" in str(error):
-            raise ConfigError(f"{file} is the config of a network, for pulse config plan {file}") from error
-        raise
-    said = settings.changed(NodeConfig(), config)
+    said = settings.changed(NodeConfig(), layers.merged())
     if json:
         print_json({"file": layers.file, "settings": said})
     else:

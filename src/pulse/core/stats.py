@@ -1,7 +1,6 @@
-"""Traffic by node, over what the nodes of a mesh say that they counted (`tally`); and rates of what is counted."""
+"""Traffic by node, over what the nodes of a mesh say that they counted (`tally`)."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Annotated, Final
 
 import msgspec
@@ -16,9 +15,6 @@ FASTEST: Final = 125 * 10**9
 """Bytes, packets or connections a second that a node may count: 1 Tbit/s, more than any data plane moves."""
 
 TRAFFIC: Final = Kind("traffic", MethodName.STATS, MethodName.STATS_SUMMED, fastest=FASTEST, at_first=10**14)
-
-LEAST_SPAN: Final = 2.0
-"""Seconds over which a rate is taken, at least."""
 
 FRESH: Final = 30.0
 """Seconds for which a node's word about its rates holds: three reports."""
@@ -114,41 +110,9 @@ def most_first(found: Iterable[Row]) -> list[Row]:
     return sorted(found, key=lambda each: (-each.counts.bytes_in - each.counts.bytes_out, each.node))
 
 
-@dataclass(slots=True)
-class _Look:
-    """What was counted at one time."""
-
-    at: float
-    counts: Mapping[NodeId, Counts]
-
-
-@dataclass(slots=True)
-class Meter:
-    """How fast the counts of each peer rise: since one of the last two looks, whichever was long enough ago."""
-
-    _looks: list[_Look] = field(default_factory=list, init=False)
-
-    def looked(self, counts: Mapping[NodeId, Counts], now: float) -> None:
-        """So much was counted by now."""
-        self._looks = [*self._looks[-1:], _Look(now, counts)]
-
-    def rates(self, counts: Mapping[NodeId, Counts], now: float) -> dict[NodeId, tuple[float, float]]:
-        """Bytes in and out a second, by peer; nothing before there was a look to compare with."""
-        before = next((each for each in reversed(self._looks) if now - each.at >= LEAST_SPAN), None)
-        if before is None:
-            return {}
-        seconds = now - before.at
-        return {node: _rates(each, before.counts.get(node, NOTHING), seconds) for node, each in counts.items()}
-
-
 def together(counts: Iterable[Counts]) -> Counts:
     """The sum of all."""
     total = NOTHING
     for each in counts:
         total = total.plus(each)
     return total
-
-
-def _rates(now: Counts, before: Counts, seconds: float) -> tuple[float, float]:
-    came, went = now.bytes_in - before.bytes_in, now.bytes_out - before.bytes_out
-    return max(0, came) / seconds, max(0, went) / seconds

@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from pulse import clock
 from pulse.core.messages import MethodName, pack
+from pulse.core.meter import Meter
 from pulse.core.network.reporter import Reporter
 from pulse.core.network.statements import Statements
 from pulse.core.network.tally import Tally
-from pulse.core.stats import COUNTERS, NOTHING, Counts, Meter, Row, Rows, most_first, read_rows, row, rows, together
+from pulse.core.stats import COUNTERS, NOTHING, Counts, Row, Rows, most_first, read_rows, row, rows, together
 from pulse.core.trust.identity import node_bytes, node_from_bytes
 from pulse.core.trust.members import Members
 from pulse.core.trust.roles import no_operator

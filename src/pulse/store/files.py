@@ -138,7 +138,7 @@ def read_checked(path: Path, kind: str, next_step: str) -> bytes:
     return body
 
 
-def read_kept(path: Path, kind: str, next_step: str, decode: Callable[[bytes], _T]) -> tuple[_T | None, str | None]:
+def read_or_warn(path: Path, kind: str, next_step: str, decode: Callable[[bytes], _T]) -> tuple[_T | None, str | None]:
     """What `decode` makes of a file of `write_checked`; else None and, unless there is no such file, a warning to log.
 
     For what a node can do without: nothing that the disk does not give keeps it from starting.

@@ -6,7 +6,7 @@ Invariant: `save` returns only when it is durable; a bad file counts as no, and 
 from pathlib import Path
 from typing import Final
 
-from pulse.store.files import read_kept, write_checked
+from pulse.store.files import read_or_warn, write_checked
 
 _FILE: Final = "resolver"
 _ON: Final = b"on\n"
@@ -21,5 +21,5 @@ def save(data_dir: Path, *, wanted: bool) -> None:
 
 def load(data_dir: Path) -> tuple[bool, str | None]:
     """The choice kept, and a warning to log if there was one that could not be read."""
-    found, warning = read_kept(data_dir / _FILE, _FILE, _NEXT_STEP, bytes)
+    found, warning = read_or_warn(data_dir / _FILE, _FILE, _NEXT_STEP, bytes)
     return found == _ON, warning

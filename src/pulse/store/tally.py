@@ -9,7 +9,7 @@ import msgspec
 
 from pulse.core.messages import pack
 from pulse.core.network.tally import Kind, Ledgered, Tally
-from pulse.store.files import read_kept, write_checked
+from pulse.store.files import read_or_warn, write_checked
 
 _decoder = msgspec.msgpack.Decoder(Ledgered)
 
@@ -23,5 +23,5 @@ def save(data_dir: Path, tally: Tally) -> None:
 def load(data_dir: Path, kind: Kind) -> tuple[Tally, str | None]:
     """The tally kept, and a warning to log if there was one that could not be read."""
     next_step = f"The {kind.name} of all nodes are summed anew; those that run tell again what they counted"
-    found, warning = read_kept(data_dir / kind.name, kind.name, next_step, _decoder.decode)
+    found, warning = read_or_warn(data_dir / kind.name, kind.name, next_step, _decoder.decode)
     return Tally.of(kind, found) if found else Tally(kind), warning

@@ -13,7 +13,7 @@ import msgspec
 from pulse.core.messages import Wire, pack
 from pulse.core.types import ShortText
 from pulse.errors import SystemRefused
-from pulse.store.files import read_kept, write_checked
+from pulse.store.files import read_or_warn, write_checked
 
 MOST: Final = 256
 
@@ -76,7 +76,7 @@ def remove(data_dir: Path, *done: Undo) -> None:
 
 def load(data_dir: Path) -> tuple[list[Undo], str | None]:
     """The list in the order in which it was set, and a warning to log if there was one that could not be read."""
-    found, warning = read_kept(data_dir / _FILE, _FILE, _NEXT_STEP, _decoder.decode)
+    found, warning = read_or_warn(data_dir / _FILE, _FILE, _NEXT_STEP, _decoder.decode)
     return found.entries if found else [], warning
 
 

@@ -257,7 +257,8 @@ def _refuse_unknown(values: dict[str, Any], source: str) -> None:
     sections = {field.name: field.type for field in msgspec.structs.fields(NodeConfig)}
     for section, inner in values.items():
         if section == _OF_A_NETWORK:
-            raise ConfigError(f"{source}: [{section}] is of a network's config. For such a file: pulse config plan {source}")
+            told = f"[{section}] is of a network's config. For such a file: pulse config plan {source}"
+            raise ConfigError(f"{source}: {told}")
         if section not in sections:
             raise ConfigError(f"{source}: unknown section [{section}]{near(section, sections)}")
         if not isinstance(inner, dict):

@@ -135,6 +135,7 @@ bench: setup $(STAMPS)/test
 	$(PY) bench/roaming.py
 	$(PY) bench/multipath.py
 	$(PY) bench/session.py
+	$(PY) bench/killed.py
 	$(PY) bench/idle.py
 	$(PY) bench/cli.py
 	$(PY) bench/spread.py

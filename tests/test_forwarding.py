@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from pulse.core.network import tunnelline
 from pulse.core.network.destinations import Destination
-from pulse.errors import Conflict, PulseError, StreamFailed
+from pulse.errors import Conflict, PulseError, StreamFailed, SystemRefused
 from pulse.forwarding import HERE, Forward, Switch, listening
-from tests.tunneling import FakeTunnels, refused, shout, tunnels_at
+from tests.tunneling import FakeTunnels, leave_unread, refused, shout, tunnels_at
 
 TO = Destination("localhost", 22)
 
@@ -57,3 +58,33 @@ def test_a_port_that_is_taken_is_a_conflict() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(Conflict, match=f"listens on {HERE}:{port} already"):
             listening(Forward("db", TO, HERE, port))
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [("192.0.2.9", "no such address: 192.0.2.9:7070. See its addresses: ip addr"), ("no-such-host.invalid", "cannot")],
+)
+def test_where_this_machine_cannot_listen_is_said_with_the_next_step(host: str, said: str) -> None:
+    with pytest.raises(SystemRefused, match=said) as raised:
+        listening(Forward("db", TO, host, 7070))
+    assert str(raised.value).endswith(f"Choose another port: --local {HERE}:<port>")
+
+
+@pytest.mark.parametrize(("word", "told"), [("lost", ["the stream was cut"]), ("reset", [])])
+def test_what_is_cut_later_is_told_unless_a_program_broke_it_off(tmp_path: Path, word: str, told: list[str]) -> None:
+    def use(at: tuple[str, int]) -> None:
+        with socket.create_connection(at) as connection:
+            assert connection.recv(9) == b"word"
+            assert connection.recv(9) == b""
+        over.wait(10)
+
+    over = threading.Event()
+
+    def served(stream: socket.socket) -> None:
+        leave_unread(stream)
+        threading.Timer(0.2, over.set).start()
+
+    failures: list[PulseError] = []
+    ending = tunnelline.refusal(StreamFailed("the stream was cut", word=word))
+    leading(tmp_path, FakeTunnels(served, ending=ending), failures, use)
+    assert [str(each) for each in failures] == told

@@ -48,13 +48,22 @@ def listening(wanted: Forward) -> socket.socket:
     try:
         made = socket.create_server((wanted.host, wanted.port), family=family, backlog=128)
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise Conflict(
-                f"another program listens on {where} already. Choose another port: --local {HERE}:<port>"
-            ) from error
-        raise SystemRefused(f"cannot listen on {where}: {error.strerror or error}") from error
+        raise _refusal(where, error) from error
     made.setblocking(False)
     return made
+
+
+def _refusal(where: str, error: OSError) -> PulseError:
+    """Why nothing listens there, with the next step."""
+    choose = f"Choose another port: --local {HERE}:<port>"
+    match error.errno:
+        case errno.EADDRINUSE:
+            return Conflict(f"another program listens on {where} already. {choose}")
+        case errno.EADDRNOTAVAIL:
+            return SystemRefused(f"this machine has no such address: {where}. See its addresses: ip addr. {choose}")
+        case errno.EACCES | errno.EPERM:
+            return SystemRefused(f"cannot listen on {where}: ports that low need root. Use sudo. {choose}")
+    return SystemRefused(f"cannot listen on {where}: {error.strerror or error}. {choose}")
 
 
 @dataclass(slots=True)

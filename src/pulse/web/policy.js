@@ -55,7 +55,7 @@ export class PolicyView {
       { title: "From", text: (rule) => this.#named(rule.from) },
       { title: "To", text: (rule) => this.#named(rule.to) },
       { title: "What", text: (rule) => [rule.proto.join(", "), rule.ports.join(", ")].filter(Boolean).join(" ") || "anything" },
-      { title: "When", text: (rule) => [rule.state === "on" ? "" : rule.state, rule.window, rule.expires ? `ends ${until(rule.expires)}` : ""].filter(Boolean).join(" · ") || "always" },
+      { title: "When", text: (rule) => [rule.state === "on" ? "" : rule.state, rule.window, rule.expires ? `${rule.expires * 1000 < Date.now() ? "ended" : "ends"} ${until(rule.expires)}` : ""].filter(Boolean).join(" · ") || "always" },
       { title: "Flows", numeric: true, text: (rule) => `${rule.hits?.flows ?? "–"}`, sort: (rule) => rule.hits?.flows ?? -1 },
       { title: "Last", text: (rule) => since(rule.hits?.last), sort: (rule) => -(rule.hits?.last ?? 0) },
       { title: "Note", text: (rule) => [rule.note, rule.redundant ? "another rule before it says the same" : ""].filter(Boolean).join(" · ") || "–" },

@@ -4,11 +4,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pulse.cli import service
-from pulse.errors import Refused
+from pulse.errors import ConfigError, Refused
 from tests.cli.shell import Shell
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +49,7 @@ def test_its_user_may_tell_resolved_which_names_it_answers_and_nothing_more(shel
     """By hand with the real polkitd; here that the rule says so of the settings that a node makes."""
     install(shell, image)
     rule = (image / service.RULE).read_text()
-    assert rule == (ROOT / "deploy" / "50-pulse.rules").read_text()
+    assert rule.startswith((ROOT / "deploy" / "50-pulse.rules").read_text())
     assert 'subject.user == "pulse"' in rule
 
     install(shell, image, "--uninstall")
@@ -62,6 +63,51 @@ def test_twice_changes_nothing_and_settings_of_a_person_stay(shell: Shell, image
 
     assert "nothing to do: it is installed so already" in install(shell, image)
     assert {path: path.stat().st_mtime_ns for path in image.rglob("*")} == before
+
+
+def test_a_unit_that_a_person_changed_stays_and_is_told(shell: Shell, image: Path) -> None:
+    install(shell, image)
+    unit = image / service.UNIT
+    unit.write_text(mine := unit.read_text().replace("WatchdogSec=30", "WatchdogSec=90"))
+
+    done = shell.pulse("install-service", "--root", str(image))
+
+    assert (done.code, unit.read_text()) == (0, mine)
+    assert f"{unit} was changed, and stays" in done.err
+    assert "which was changed: it is pulse.service.saved now" in install(shell, image, "--uninstall")
+    assert unit.with_name("pulse.service.saved").read_text() == mine
+
+
+def test_a_unit_of_another_release_is_renewed(shell: Shell, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "HOMES", ("/nowhere/",))
+    with monkeypatch.context() as older:
+        older.setattr(service, "text", lambda name: f"# older {name}\n")
+        service.install_service(root=image)
+
+    assert f"wrote {image / service.UNIT}" in install(shell, image)
+    assert "Type=notify" in (image / service.UNIT).read_text()
+
+
+def test_settings_are_closed_from_the_first(shell: Shell, image: Path) -> None:
+    """In an image, too, which has no group pulse yet: its systemd lets the service read them."""
+    install(shell, image)
+
+    assert (image / service.CONFIG).stat().st_mode & 0o777 == 0o600
+    assert f"z /{service.CONFIG} 0640 root pulse -" in (image / service.OPENED).read_text()
+
+
+def test_somebody_who_hangs_up_leaves_nothing_half_done(shell: Shell, image: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    done = subprocess.run(
+        shell.command("install-service", "--root", str(image)), stdout=writer, stderr=subprocess.PIPE, text=True,
+        timeout=60, check=False, env=shell.variables(), cwd=shell.home,
+    )  # fmt: skip
+    os.close(writer)
+
+    assert "cannot write" not in done.stderr
+    assert (image / service.CONFIG).exists()
 
 
 def test_uninstall_takes_away_the_unit_and_leaves_settings(shell: Shell, image: Path) -> None:
@@ -88,6 +134,39 @@ def test_a_pulse_that_the_service_could_not_read_is_refused(monkeypatch: pytest.
         service.install_service(root=image)
 
 
+@pytest.mark.parametrize("place", ["/root/venv/bin", "/tmp/venv/bin", "/var/tmp"])  # noqa: S108 (nothing is written)
+def test_a_link_to_where_a_service_cannot_read_is_refused(
+    monkeypatch: pytest.MonkeyPatch, image: Path, tmp_path: Path, place: str
+) -> None:
+    monkeypatch.setattr(service, "HOMES", tuple(each for each in service.HOMES if place.startswith(each[:-1])))
+    monkeypatch.setattr(service, "pulse", SimpleNamespace(__path__=["/opt/pulse"]))
+    link = tmp_path / "python"
+    link.symlink_to(f"{place}/python")
+    monkeypatch.setattr(sys, "argv", ["/nowhere/pulse.py"])
+    monkeypatch.setattr(sys, "executable", str(link))
+
+    with pytest.raises(Refused, match="cannot read"):
+        service.install_service(root=image)
+
+
+@pytest.mark.parametrize("name", ["with space", "100%i", "a;b", "a$b"])
+def test_systemd_finds_a_command_whatever_its_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    program = tmp_path / name / "python"
+    program.parent.mkdir()
+    program.symlink_to("/bin/true")
+    monkeypatch.setattr(service, "HOMES", ("/nowhere/",))
+    monkeypatch.setattr(sys, "argv", ["/nowhere/pulse.py"])
+    monkeypatch.setattr(sys, "executable", str(program))
+    service.install_service(root=tmp_path / "image")
+
+    done = subprocess.run(
+        ["systemd-analyze", "verify", str(tmp_path / "image" / service.UNIT)],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_unit_stands_once() -> None:
     assert (ROOT / "deploy" / "pulse.service").samefile(service.FILES / "pulse.service")
     assert service.unit("/usr/bin/pulse") == service.text("pulse.service")
@@ -101,6 +180,22 @@ def test_beside_the_service_of_a_package_there_is_no_second_one(shell: Shell, im
     done = shell.pulse("install-service", "--root", str(image))
     assert (done.code, "a package brought the service" in done.err) == (3, True), done
     assert not (image / service.UNIT).exists()
+
+
+def test_a_path_that_systemd_takes_nowhere_is_refused(monkeypatch: pytest.MonkeyPatch, image: Path) -> None:
+    monkeypatch.setattr(service, "HOMES", ("/nowhere/",))
+    monkeypatch.setattr(sys, "argv", ["/nowhere/pulse.py"])
+    monkeypatch.setattr(sys, "executable", "/opt/it's/python")
+
+    with pytest.raises(Refused, match="which systemd takes in no path"):
+        service.install_service(root=image)
+
+
+def test_what_may_pass_does_not_keep_the_service_down() -> None:
+    """A full disk or an address that is not there yet ends a start with the code of SystemRefused."""
+    line = next(line for line in service.text("pulse.service").splitlines() if line.startswith("RestartPrevent"))
+
+    assert line.partition("=")[2].split() == [str(ConfigError.exit_code), str(Refused.exit_code)]
 
 
 @pytest.mark.parametrize("arguments", [["verify"], ["security", "--offline=true", "--threshold=30"]])

@@ -3,8 +3,8 @@
 Invariant: what is there already and was changed by a person stays; the same command twice changes nothing.
 """
 
-import contextlib
 import grp
+import hashlib
 import os
 import shutil
 import subprocess
@@ -15,6 +15,7 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
+import pulse
 from pulse.cli.output import tick
 from pulse.errors import Refused, SystemRefused
 from pulse.interpreter import program
@@ -31,8 +32,15 @@ CONFIG: Final = "etc/pulse-mesh/config.toml"
 RUNS: Final = "run/systemd/system"
 """There if systemd manages the machine (sd_booted(3))."""
 
-HOMES: Final = ("/home/", "/root/", "/run/user/")
-"""Where the service's user cannot read (ProtectHome)."""
+OPENED: Final = "etc/tmpfiles.d/pulse.conf"
+OPENS: Final = f"z /{CONFIG} 0640 root pulse -\n"
+"""Lets the service read its settings, in an image, too, whose user comes with its first boot."""
+
+HOMES: Final = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 (nothing is written there)
+"""Where the service's user cannot read (ProtectHome), or sees a directory of its own (PrivateTmp)."""
+
+MARK: Final = "pulse install-service wrote this: "
+"""Before the digest in the last line of what we write: who changed the text changed it knowingly, and it stays."""
 
 
 def text(name: str) -> str:
@@ -40,9 +48,9 @@ def text(name: str) -> str:
     return (FILES / name).read_text(encoding="utf-8")
 
 
-def unit(pulse: str) -> str:
-    """The unit file of a machine on which `pulse` is the command."""
-    return text("pulse.service").replace(PACKAGED_COMMAND, pulse)
+def unit(command: str) -> str:
+    """The unit file of a machine on which `command`, quoted as systemd wants it, is pulse."""
+    return text("pulse.service").replace(PACKAGED_COMMAND, command)
 
 
 def install_service(
@@ -72,8 +80,12 @@ def install_service(
             f"cannot write {error.filename}: {error.strerror}.\nSee to the disk and its rights."
         ) from error
     if root is None:
-        _tell_system(new=changed and not uninstall)
-        _close(Path("/") / CONFIG)
+        _tell_system(new=bool(changed) and not uninstall)
+        if not uninstall:
+            _close(Path("/") / CONFIG)
+    # Only now: whoever reads us may hang up, and that leaves nothing half done.
+    for line in changed:
+        tick(line)
     if not changed:
         print("nothing to do: it is not installed" if uninstall else "nothing to do: it is installed so already")
     print(_GONE if uninstall else _NEXT)
@@ -91,59 +103,112 @@ Settings stay in /etc/pulse-mesh, state in /var/lib/pulse. Without them this mac
   rm -r /etc/pulse-mesh /var/lib/pulse; userdel pulse     (PulseAudio may have a user of that name)"""
 
 
-def _installed(place: Path) -> bool:
-    """Write what is not there or is another text of ours; True if anything was."""
+def _installed(place: Path) -> list[str]:
+    """Write what is not there or is another text of ours; what was done."""
     wanted = (
-        (UNIT, unit(_command()), 0o644),
-        (USER, text("sysusers.conf"), 0o644),
-        (RULE, text("polkit.rules"), 0o644),
+        (UNIT, unit(_command()), "#"),
+        (USER, text("sysusers.conf"), "#"),
+        (RULE, text("polkit.rules"), "//"),
+        (OPENED, OPENS, "#"),
     )
-    changed = [_written(place / path, text, mode) for path, text, mode in wanted]
-    config = place / CONFIG
-    if not config.exists():
-        changed.append(_written(config, text("config.toml"), 0o644))
-    return any(changed)
+    done = [_renewed(place / path, _marked(text, comment)) for path, text, comment in wanted]
+    if not (place / CONFIG).exists():
+        done.append(_written(place / CONFIG, text("config.toml"), 0o600))
+    return [line for line in done if line]
 
 
-def _written(path: Path, text: str, mode: int) -> bool:
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return False
+def _renewed(path: Path, text: str) -> str:
+    """Write `text` unless a person wrote what is there, which is told; what was done."""
+    there = path.read_text(encoding="utf-8") if path.exists() else ""
+    body = text[: text.rindex("\n", 0, -1) + 1]
+    if there in (text, body):
+        return ""
+    if there and not _is_ours(there):
+        print(
+            f"note: {path} was changed, and stays. For ours: rm {path}, and again. "
+            "Settings of yours last in a file beside it: systemctl edit pulse",
+            file=sys.stderr,
+        )
+        return ""
+    return _written(path, text, 0o644)
+
+
+def _marked(text: str, comment: str) -> str:
+    return f"{text}{comment} {MARK}{hashlib.sha256(text.encode()).hexdigest()}\n"
+
+
+def _is_ours(text: str) -> bool:
+    """True if nobody changed it since we wrote it."""
+    body, mark, digest = text.rpartition(MARK)
+    body = body[: body.rfind("\n") + 1]
+    return bool(mark) and hashlib.sha256(body.encode()).hexdigest() == digest.strip()
+
+
+def _written(path: Path, text: str, mode: int) -> str:
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=mode & 0o600)
     fresh.write_text(text, encoding="utf-8")
     fresh.chmod(mode)
     fresh.rename(path)
-    tick(f"wrote {path}")
-    return True
+    return f"wrote {path}"
 
 
 def _close(settings: Path) -> None:
     """Only root and the service read the settings: tokens may be in them."""
-    with contextlib.suppress(KeyError, OSError):
+    try:
+        settings.chmod(0o600)
         os.chown(settings, 0, grp.getgrnam("pulse").gr_gid)
         settings.chmod(0o640)
+    except KeyError:
+        print(
+            f"note: there is no group pulse yet, so only root can read {settings}.\n"
+            f"Make it: systemd-sysusers /{USER}; then type this again",
+            file=sys.stderr,
+        )
+    except OSError as error:
+        print(f"note: cannot close {settings} to others: {error.strerror}", file=sys.stderr)
 
 
-def _removed(place: Path) -> bool:
+def _removed(place: Path) -> list[str]:
+    """Take away what we wrote, and put aside what a person changed; what was done."""
     if place == Path("/") and (place / RUNS).is_dir():
         _run("systemctl", "disable", "--now", "pulse")
-    there = [place / path for path in (UNIT, USER, RULE) if (place / path).exists()]
-    for path in there:
-        path.unlink()
-        tick(f"removed {path}")
-    return bool(there)
+    done = []
+    for path in [place / path for path in (UNIT, USER, RULE, OPENED) if (place / path).exists()]:
+        if _is_ours(path.read_text(encoding="utf-8")):
+            path.unlink()
+            done.append(f"removed {path}")
+        else:
+            path.rename(aside := path.with_name(f"{path.name}.saved"))
+            done.append(f"removed {path}, which was changed: it is {aside.name} now")
+    return done
 
 
 def _command() -> str:
     """How this pulse is called by a service. Raises Refused if its user could not read it."""
     found = shutil.which(sys.argv[0])
     words = [os.path.abspath(found)] if found and not found.endswith(".py") else program("pulse")
-    if words[0].startswith(HOMES):
+    for path in (words[0], sys.executable, pulse.__path__[0]):
+        # A link outside may lead inside.
+        for place in (os.path.abspath(path), os.path.realpath(path)):
+            if place.startswith(HOMES):
+                raise Refused(
+                    f"{place} is in a home directory or under /tmp, where a service cannot read it.\n"
+                    "Install pulse for all users: python3 -m venv /opt/pulse; /opt/pulse/bin/pip install …"
+                )
+    if odd := sorted(each for each in words[0] if each in "\"'\\" or not each.isprintable()):
         raise Refused(
-            f"{words[0]} is in a home directory, which a service cannot read.\n"
-            "Install pulse for all users: python3 -m venv /opt/pulse; /opt/pulse/bin/pip install …"
+            f"{words[0]!r} has {odd[0]!r} in it, which systemd takes in no path.\nInstall pulse elsewhere: /opt/pulse"
         )
-    return " ".join(words)
+    return " ".join([_quoted(words[0]), *(_quoted(word).replace("$", "$$") for word in words[1:])])
+
+
+def _quoted(word: str) -> str:
+    """A word of a command as systemd reads it; in the first one it looks for no variables (systemd.service(5))."""
+    word = word.replace("%", "%%")
+    return f'"{word}"' if set(word) & set(" ;") else word
 
 
 def _tell_system(*, new: bool) -> None:

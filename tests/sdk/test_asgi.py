@@ -114,3 +114,15 @@ async def test_a_port_that_is_refused_ends_the_application(pulse_mesh: PulseMesh
         with pytest.raises(Refused, match="below 1024"):
             await serve(APP, mesh, 80)
     assert STEPS == ["begun", "ended"]
+
+
+async def test_nobody_writes_who_he_is_into_a_header(pulse_mesh: PulseMesh) -> None:
+    """As a proxy would; uvicorn believes it where FORWARDED_ALLOW_IPS says so, and in containers it often does."""
+    headers = {"X-Forwarded-For": "1.2.3.4", "X-Forwarded-Proto": "https"}
+    async with (
+        pulse_mesh.first.connect() as one,
+        pulse_mesh.second.connect() as two,
+        served(one, forwarded_allow_ips="*", proxy_headers=True) as port,
+        httpx.AsyncClient(transport=MeshTransport(two), headers=headers) as client,
+    ):
+        assert (await client.get(f"http://first.pulse:{port}/")).json()["client"] == "second"

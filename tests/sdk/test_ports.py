@@ -2,17 +2,21 @@
 
 import asyncio
 import contextlib
+import resource
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pulse.core.network.tunnelline import Called, line_of
 from pulse.errors import Conflict, LinkError, Refused, StreamFailed
 from pulse.sdk import Caller, Events, Node, Server
+from pulse.sdk.ports import Port
 from pulse.sdk.pytest import PulseMesh
 from tests.loopback import PATIENCE
 from tests.ports import free_port
@@ -48,6 +52,50 @@ async def test_the_handler_is_told_who_calls(pulse_mesh: PulseMesh) -> None:
         said = await exchange(*await two.open_connection("first", server.port))
 
     assert said.decode() == f"second {pulse_mesh.second.id}"
+
+
+@contextlib.contextmanager
+def no_more_descriptors() -> Iterator[None]:
+    """As in a program that has as many open as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # What is open stays so; whatever comes has a number above it.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_program_without_room_for_a_caller_takes_nobody_for_him() -> None:
+    """The kernel drops a socket for which there is no descriptor, and hands over the line that came with it."""
+    accepted: list[tuple[socket.socket, Caller]] = []
+    ours, node = socket.socketpair()
+    ours.setblocking(False)
+    port = Port(ours, 9191, lambda *each: accepted.append(each))
+
+    def calls(who: str) -> socket.socket:
+        near, far = socket.socketpair()
+        with far:
+            socket.send_fds(node, [line_of(Called(who, who))], [far.fileno()])
+        near.settimeout(PATIENCE)
+        return near
+
+    with contextlib.ExitStack() as held:
+        lost = [held.enter_context(calls(f"lost-{number}")) for number in range(3)]
+        with no_more_descriptors():
+            for _ in range(50):
+                await asyncio.sleep(0)
+        assert [each.recv(1) for each in lost] == [b"", b"", b""]
+
+        one = held.enter_context(calls("one"))
+        async with asyncio.timeout(PATIENCE):
+            while not accepted:
+                await asyncio.sleep(0.01)
+        ((taken, caller),) = accepted
+        held.enter_context(taken).sendall(b"!")
+        assert (caller.name, one.recv(1)) == ("one", b"!")
+        port.close()
+        node.close()
 
 
 async def test_a_port_has_one_program_and_is_free_again_after_it(pulse_mesh: PulseMesh) -> None:

@@ -31,7 +31,9 @@ async def serve(
     LinkError once the node here is gone.
     """
     usual = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": LAST_WORDS, "ws": "none"}
-    server = _Server(uvicorn.Config(app, **{**usual, **settings}))
+    # Headers by which proxies name somebody else's client: here the caller could write them, and has been proved.
+    proved = {"proxy_headers": False}
+    server = _Server(uvicorn.Config(app, **{**usual, **settings, **proved}))
     connections: set[asyncio.Task[None]] = set()
 
     def accept(connection: socket.socket, caller: Caller) -> None:

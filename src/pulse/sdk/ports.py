@@ -1,23 +1,20 @@
 """Ports of this node that lead to a program: connections arrive as sockets, each with the word of who made it.
 
-Invariant: the port is given back when it is closed, or its program ends in whatever way; no socket that came is lost.
+Invariant: the port is given back when it is closed, or its program ends in whatever way; nobody is taken for who called
+before him.
 """
 
 import asyncio
 import contextlib
 import socket
-from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from pulse.core.network import tunnelline
 from pulse.core.network.tunnelline import Asked, Called
 from pulse.errors import LinkError
 from pulse.sdk import door
-
-MOST_AT_ONCE: Final = 16
-"""Sockets taken with one read."""
 
 Caller = Called
 """Who made a connection: `node` is the id that its session proved, `name` what people call it."""
@@ -34,8 +31,6 @@ class Port:
         self.port = port
         """Its number."""
         self._connection, self._accept = connection, accept
-        self._line = bytearray()
-        self._sockets: deque[socket.socket] = deque()
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().add_reader(connection, self._read)
 
@@ -48,33 +43,27 @@ class Port:
         self._end(None)
 
     def _read(self) -> None:
+        """The next caller: the kernel hands over one message at a time, a line and the socket it came with."""
         try:
-            data, descriptors, _, _ = socket.recv_fds(
-                self._connection, door.LOOK, MOST_AT_ONCE, socket.MSG_CMSG_CLOEXEC
-            )
+            said, descriptors, _, _ = socket.recv_fds(self._connection, door.LOOK, 1, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return
         except OSError:
-            data, descriptors = b"", []
-        self._sockets += [socket.socket(fileno=each) for each in descriptors]
-        self._line += data
-        if not data:
+            said, descriptors = b"", []
+        if not said:
             text = (
                 f"the node here is gone, and port {self.port} with it.\nStart it, and this program again: pulse start"
             )
             self._end(LinkError(text))
-        while self._sockets and (length := self._line.find(b"\n") + 1):
-            said = bytes(self._line[:length])
-            del self._line[:length]
-            self._accept(self._sockets.popleft(), tunnelline.read_call(said))
+        # Without a socket this program may have no more of them: the kernel dropped it, and the caller is hung up on.
+        for each in descriptors:
+            self._accept(socket.socket(fileno=each), tunnelline.read_call(said))
 
     def _end(self, error: LinkError | None) -> None:
         if self._gone.done():
             return
         asyncio.get_running_loop().remove_reader(self._connection)
         self._connection.close()
-        while self._sockets:
-            self._sockets.popleft().close()
         if error is None:
             self._gone.set_result(None)
         else:

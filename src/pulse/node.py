@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +20,7 @@ from pulse.assembly.apisockets import Sockets
 from pulse.assembly.governance import Governance, govern
 from pulse.assembly.insight import Insight, insight
 from pulse.assembly.operations import Operations, Reread, operations
+from pulse.assembly.signals import Signals, hold
 from pulse.assembly.streaming import Streaming
 from pulse.assembly.uses import Doors, Uses
 from pulse.config import NodeConfig
@@ -98,6 +98,9 @@ async def run(
     is `embedded` in another program leaves signals, and the service manager, to that.
     Raises PulseError.
     """
+    signals = Signals()
+    if not embedded:
+        signals.heard()
     manager = Notifier() if embedded else Notifier.from_environment(os.environ, os.getpid())
     with (
         _data_dir(config),
@@ -108,13 +111,19 @@ async def run(
         underlay.opened(config) as links,
     ):
         held = member.held(config)
-        identity = await (member.lasting(config, links, held, progress) if held else member.enrolled(config, links))
+        becoming = member.lasting(config, links, held, progress) if held else member.enrolled(config, links)
+        # Stopped before, one that was a member still comes up: only so goes what a run before left in the kernel.
+        identity = await signals.unless_stopped(becoming) or held
+        if identity is None:
+            return False
         node = _build(config, links, identity, api, replace(doors, socks=socks, tunnels=tunnels), manager)
         node.operating.reload.reread = reread or node.operating.reload.reread
         # Only now: to a neighbour that dials while we start, a WebSocket would look quicker than QUIC.
         sockets = underlay.listen(links, config.listen[0])
         made = held is None and identity.certificate.is_ca
-        await _serve(node, ready, _started(config, node, sockets, api, doors, made=made), embedded=embedded)
+        await _serve(node, ready, _started(config, node, sockets, api, doors, made=made), signals)
+        if node.operating.again and not embedded:
+            hold()
         return node.operating.again
 
 
@@ -335,23 +344,31 @@ def _each(*calls: Callable[[], None] | None) -> Callable[[], None]:
 # Running
 
 
-async def _serve(node: Node, ready: Callable[[Started], None], started: Started, *, embedded: bool) -> None:
-    for number in () if embedded else (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, node.telling.node.stopping.set)
+async def _serve(node: Node, ready: Callable[[Started], None], started: Started, signals: Signals) -> None:
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(service.run()) for service in node.services]
         ready(started)
-        node.operating.up(
-            f"up: {started.node.name} {started.node.v4} in {started.node.network}", hears_signals=not embedded
-        )
+        node.operating.up(f"up: {started.node.name} {started.node.v4} in {started.node.network}")
+        signals.up(node.operating.reload.hang_up)
         log.info("node up", extra={"node": started.node.id[:SHORT_ID], "listen": started.listen})
-        await node.telling.node.stopping.wait()
+        await _stopped(node.telling.node.stopping, signals.stopping)
         node.operating.leaving()
         await node.telling.tally.leave()
         await node.mesh.leave()
         for task in running:
             task.cancel()
     log.info("node stopped")
+
+
+async def _stopped(*wanted: asyncio.Event) -> None:
+    """Wait for any of them. Every service has begun by then: a task that never ran puts nothing back."""
+    waiting = [asyncio.ensure_future(each.wait()) for each in wanted]
+    try:
+        await asyncio.sleep(0)
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waiting:
+            each.cancel()
 
 
 def _started(config: NodeConfig, node: Node, sockets: str, api: Sockets, doors: Doors, *, made: bool) -> Started:

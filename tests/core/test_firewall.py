@@ -34,6 +34,7 @@ DROPPED = [
     ("accept", "udp dport != 53 drop"),
     ("accept", "tcp dport 8443 accept; meta l4proto udp drop"),
     ("accept", "jump shut"),
+    ("accept", "iifname != \"lo\" drop"),
     ("drop", "ct state established,related accept; iifname \"lo\" accept; tcp dport 22 accept"),
     ("drop", "udp dport 53 accept"),
     ("drop", ""),
@@ -48,6 +49,8 @@ PASSED = [
     ("drop", "ct state established accept; udp dport { 53, 8443 } accept"),
     ("drop", "iifname \"eth0\" accept"),
     ("drop", "jump open"),
+    ("accept", "iifname != \"pulse0\" accept; ct state established accept; drop"),
+    ("accept", "ip saddr 192.0.2.0/24 jump open; meta l4proto udp drop"),
 ]  # fmt: skip
 
 

@@ -4,8 +4,6 @@ Invariant: nothing is decided here.
 """
 
 import asyncio
-import os
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -49,13 +47,8 @@ class Operations:
         """What other nodes can ask of them."""
         return {MethodName.RESTART: self.remote.answer_restart, MethodName.SETTINGS: self.remote.answer_settings}
 
-    def up(self, sentence: str, *, hears_signals: bool = True) -> None:
-        """The node is up: SIGHUP is heard from now on, and the service manager is told.
-
-        On a terminal that signal says that the terminal is gone, and ends the node.
-        """
-        if hears_signals and not os.isatty(2):
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload.hang_up)
+    def up(self, sentence: str) -> None:
+        """The node is up: the service manager is told."""
         self.manager.ready(sentence)
 
     def leaving(self) -> None:

@@ -34,6 +34,7 @@ PRIVATE: Final = 0o077
 
 def run(peers: tuple[str, ...], flags: NodeFlags) -> None:
     """Run a node in the foreground until SIGTERM, SIGINT or `pulse stop`."""
+    pipe.hold_hangups()
     config, layers = _settings(flags.given(), peers, flags.config)
     _check_purpose(config)
     os.umask(PRIVATE)
@@ -61,6 +62,7 @@ def start(*peers: str, flags: NodeFlags | None = None) -> None:
 
 def detached(descriptor: int, /) -> None:
     """Run the node that `pulse start` described on standard input, and report to the pipe `descriptor`."""
+    pipe.hold_hangups()
     os.umask(PRIVATE)
     report = pipe.Report(descriptor)
     try:

@@ -10,6 +10,7 @@ Invariant: secrets pass through the pipe only, never through arguments, environm
 import contextlib
 import errno
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -95,16 +96,30 @@ class Report:
                 self._pipe.write(msgspec.json.encode(what) + b"\n")
 
 
+def hold_hangups() -> None:
+    """SIGHUP waits until the node hears it: it asks for settings to be read, and must not end one that starts.
+
+    On a terminal it says that nobody is there any more, and ends what has changed nothing yet.
+    """
+    if not os.isatty(2):
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
+
+
 def spawn(config: NodeConfig, layers: settings.Layers, step: Callable[[str], None]) -> Started:
     """Start a node with these settings and wait until it is up; raises what it says, or PulseError if it crashed."""
     log = config.data_dir / LOG_NAME
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as reports, _log_file(config.data_dir) as output:
-        child = subprocess.Popen(
-            program("pulse", COMMAND, str(writer)),
-            stdin=subprocess.PIPE, stdout=output, stderr=output,
-            pass_fds=(writer,), start_new_session=True, env=_environment(),
-        )  # fmt: skip
+        # The child has it from us, before its first line runs.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
+        try:
+            child = subprocess.Popen(
+                program("pulse", COMMAND, str(writer)),
+                stdin=subprocess.PIPE, stdout=output, stderr=output,
+                pass_fds=(writer,), start_new_session=True, env=_environment(),
+            )  # fmt: skip
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(writer)
         try:
             _hand_over(child, Handover(config, layers))

@@ -58,7 +58,11 @@ def _walk(
         return _UNKNOWN
     for rule in rules.get(at, ()):
         expressions = rule.get("expr", [])
-        if _matches(expressions, port) is not True:
+        matches = _matches(expressions, port)
+        if matches is None and _opens(expressions) and not _is_for_known(expressions):
+            # It may have let the packet pass before anything below drops it.
+            return _UNKNOWN
+        if matches is not True:
             continue
         for each in expressions:
             if _SHUT & each.keys():
@@ -73,6 +77,11 @@ def _walk(
             if "return" in each:
                 return None
     return None
+
+
+def _opens(expressions: Sequence[dict[str, Any]]) -> bool:
+    """True if a rule lets pass, or sends on to where that may be."""
+    return any((_OPEN | {"jump", "goto", "vmap"}) & each.keys() for each in expressions)
 
 
 def _may_pass(
@@ -126,6 +135,8 @@ def _compare(left: dict[str, Any], operator: str, right: object, port: int) -> b
         holds = _holds(right, port)
     elif payload.get("protocol") in ("tcp", "icmp", "icmpv6", "sctp"):
         return False
+    elif meta.get("key") == "iifname" and right == "lo":
+        holds = False
     elif meta.get("key") == "l4proto" or payload.get("field") in ("protocol", "nexthdr"):
         holds = bool(_words(right) & _UDP)
     else:

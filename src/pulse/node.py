@@ -166,10 +166,12 @@ def _build(
     portmap = underlay.port_mapping(config, links, identity, meshing, own_devices)
     used = uses.uses(config, doors, meshing, rpc, tun, governance.edits.edit)
     telling = insight(
-        config, links, meshing, rpc, governance, tun, portmap, used.resolver, VERSION, pinned=identity.pinned
+        *(config, links, meshing, rpc, governance, tun, portmap, used.resolver, used.exits, VERSION),
+        pinned=identity.pinned,
     )
     telling.metrics.socks = streams.proxy
     operating = operations(config, meshing, rpc, tun, governance, telling, VERSION, manager)
+    used.exits.returns = lambda: operating.again
     methods |= {MethodName.PUNCH: traversal.answer}
     methods |= telling.methods | governance.methods | used.methods | operating.methods
     control = _control(governance, telling, used, operating, mesh)

@@ -57,6 +57,11 @@ def test_a_first_node_is_well_and_told_how_others_come() -> None:
             replace(WELL, resolver_problem="this node answers no DNS"),
             "this machine does not ask for names under .pulse: this node answers no DNS (to do without: pulse setup",
         ),
+        (replace(WELL, exits_problem="not root"), "packets do not go through exits: not root"),
+        (
+            replace(WELL, ranges_refused=("0.0.0.0/0", "10.0.0.0/8")),
+            "0.0.0.0/0, 10.0.0.0/8 is closed: no exit leads there now (pulse route list)",
+        ),
         (replace(WELL, peers=(MISSED,)), "192.0.2.1:443 is not reached: no answer (is it up?"),
         (replace(WELL, peers=(replace(MISSED, last_error=""),)), "192.0.2.1:443 is not reached (is it up?"),
         (replace(WELL, clock_offset=301.0), "this clock is 5 min ahead of the neighbours'"),

@@ -5,7 +5,7 @@ The tests of this module follow one another in one lab. The public host and the 
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -270,6 +270,9 @@ def test_the_second_exit_takes_over_and_without_any_nothing_goes_past(world: Wor
 
     assert world.seen_at(world.public) == world.seen_at(PUBLIC_V6) == ""
     assert world.leaked() == before
+    sentence = world["client"].status().sentence
+    assert INTERNET in sentence
+    assert "is closed: no exit leads there now" in sentence
 
 
 def test_what_a_killed_exit_left_is_gone_once_it_starts_again(world: World) -> None:
@@ -339,13 +342,26 @@ def test_a_stopped_exit_leaves_nothing(world: World) -> None:
     assert not forwards(world["exit1"])
 
 
-def test_a_client_that_is_killed_lets_nothing_past_until_it_is_stopped(world: World) -> None:
+def test_a_client_that_is_killed_or_restarted_lets_nothing_past_until_it_is_stopped(
+    world: World, tmp_path: Path
+) -> None:
     client, before = world["client"], world.leaked()
     client.kill()
     world.shouts()
     client.start()
     world.shouts()
     wait_until(lambda: world.exits_by("exit2"), "the client gets out again", PATIENCE)
+
+    speaker = client.host.popen(["ping", "-q", "-i", "0.01", world.public])
+    client.host.pulse("restart")
+    wait_until(lambda: world.exits_by("exit2"), "and once it was restarted", PATIENCE)
+    speaker.stop()
+    assert world.leaked() == before
+
+    other = replace(client, host=replace(client.host, directory=tmp_path))
+    other.host.pulse("start", "--ca", "--network", "other", "--addr", ":9443", "--listen", ":9443")
+    other.stop()
+    world.shouts()
     assert world.leaked() == before
 
     client.stop()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -24,12 +25,16 @@ class World:
     """A client with a device in a namespace, and one exit."""
 
     host: str
+    data: Path
     answer: bytes | None = WELL
     told: list[Fact] = field(default_factory=list)
     device: str = "pulse0"
 
-    def service(self, *, uses: bool = True) -> ExitsService:
-        return ExitsService(self.call, self.told.append, lambda: self.device, uses)
+    def service(self, *, uses: bool = True, name: str = "first") -> ExitsService:
+        """A node of that name: each has files of its own."""
+        data = self.data / name
+        data.mkdir(exist_ok=True)
+        return ExitsService(self.call, self.told.append, lambda: self.device, uses, data)
 
     async def call(self, node: NodeId, _: str, __: bytes, patience: float) -> bytes:
         assert patience == ASKED.patience
@@ -39,12 +44,12 @@ class World:
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def world(tmp_path: Path) -> Iterator[World]:
     with namespace() as name:
         ip(name, "tuntap", "add", "pulse0", "mode", "tun")
         ip(name, "link", "set", "pulse0", "up")
         with inside(name):
-            yield World(name)
+            yield World(name, tmp_path)
 
 
 def tables(*ranges: RangeUse) -> TablesChanged:
@@ -80,8 +85,48 @@ def test_a_device_that_comes_later_carries_what_was_refused_until_then(world: Wo
 def test_a_node_that_uses_none_removes_what_a_run_before_left(world: World) -> None:
     world.service().prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
 
-    world.service(uses=False).remove()
+    world.service(uses=False).sweep()
     assert "28789" not in ip(world.host, "rule")
+
+
+def test_what_is_to_be_undone_may_be_damaged_and_is(world: World) -> None:
+    world.service().prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
+    (world.data / "first" / "undo").write_bytes(b"damaged")
+
+    world.service(uses=False).sweep()
+    assert "28789" not in ip(world.host, "rule")
+
+
+def test_what_another_node_of_this_machine_set_stays(world: World) -> None:
+    """Its packets would go past the tunnel."""
+    world.service().prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
+    held = ip(world.host, *TABLE), ip(world.host, "rule")
+    other = world.service(uses=False, name="other")
+    other.sweep()
+    other.remove()
+    assert (ip(world.host, *TABLE), ip(world.host, "rule")) == held
+
+    world.device = "pulse1"
+    second = world.service(name="second")
+    second.prepare(tables(RangeUse("10.0.0.0/8", ALICE.node_id)))
+    assert "another node on this machine uses exits, through pulse0" in second.problem
+    second.remove()
+    assert (ip(world.host, *TABLE), ip(world.host, "rule")) == held
+
+
+async def test_a_node_that_is_started_anew_lets_nothing_past_meanwhile(world: World) -> None:
+    service = world.service()
+    service.prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
+    service.returns = lambda: True
+    running = asyncio.ensure_future(service.run())
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    ip(world.host, "link", "delete", "pulse0")
+    assert ip(world.host, *TABLE).startswith("unreachable default")
+    assert "28789" in ip(world.host, "rule")
 
 
 @pytest.mark.parametrize(("answer", "well"), [(None, False), (b"\x00", False), (WELL, True)])

@@ -20,6 +20,7 @@ from pulse.net.dataplane import DataplaneLinks
 from pulse.services import tally
 from pulse.services.calog import CaLogService
 from pulse.services.events import EventsService
+from pulse.services.exits import ExitsService
 from pulse.services.history import HistoryService
 from pulse.services.mesh import MeshService
 from pulse.services.metrics import MetricsService
@@ -80,6 +81,7 @@ def insight(
     tun: TunService | None,
     portmap: PortmapService | None,
     resolver: ResolverService,
+    exits: ExitsService,
     version: str,
     *,
     pinned: bool,
@@ -87,7 +89,9 @@ def insight(
     """The services; `pinned` says that the CA's hash was known when this node joined."""
     mesh, now = meshing.mesh, asyncio.get_running_loop().time()
     listen = addresses.join(*config.listen)
-    status = StatusService(mesh, links, tun, governance.scribe, version, listen, now, portmap, config.tun.fec, resolver)
+    status = StatusService(
+        *(mesh, links, tun, governance.scribe, version, listen, now, portmap, config.tun.fec, resolver, exits)
+    )
     journal = event_store.opened(config.data_dir, clock.wall())
     past = copy.deepcopy(journal.past)
     me = mesh.me.node_id

@@ -77,8 +77,7 @@ class Uses:
     def wake(self) -> None:
         """Before the node remembers anything: what a run before left that does not keep anybody from a leak."""
         self.exit_node.sweep()
-        if not self.exits.uses:
-            self.exits.remove()
+        self.exits.sweep()
 
 
 @contextlib.contextmanager
@@ -141,7 +140,8 @@ def _exits(
         return tun.name if tun and tun.is_there else ""
 
     mesh = meshing.mesh
-    exits = ExitsService(rpc.call, meshing.tell, device, config.exit.use and tun is not None)
+    uses_them = config.exit.use and tun is not None
+    exits = ExitsService(rpc.call, meshing.tell, device, uses_them, config.data_dir)
     exit_node = ExitNodeService(config.data_dir, mesh.me, mesh.statements.mesh_cidr, lambda: tun.name if tun else "")
 
     def prepare(tables: TablesChanged) -> TablesChanged:

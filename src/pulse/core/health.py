@@ -53,6 +53,10 @@ class Vitals:
     """Why this node, started to be the scribe, is not; empty if it is, or was not asked to."""
     resolver_problem: str = ""
     """Why this machine does not ask the node for names, though a person wants it; empty if it does."""
+    exits_problem: str = ""
+    """Why the host's packets do not go through exits; empty if they do, or are not meant to."""
+    ranges_refused: Sequence[str] = ()
+    """Approved ranges that no exit carries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,11 @@ def _complaints(vitals: Vitals) -> list[str]:
     if vitals.resolver_problem:
         undo = "to do without: pulse setup dns --undo"
         found.append(f"this machine does not ask for names under .pulse: {vitals.resolver_problem} ({undo})")
+    if vitals.exits_problem:
+        found.append(f"packets do not go through exits: {vitals.exits_problem}")
+    if vitals.ranges_refused:
+        ranges = ", ".join(vitals.ranges_refused)
+        found.append(f"{ranges} is closed: no exit leads there now (pulse route list)")
     if abs(vitals.clock_offset) > CLOCK_TOLERANCE:
         ahead = "ahead of" if vitals.clock_offset > 0 else "behind"
         found.append(f"this clock is {abs(vitals.clock_offset) / 60:.0f} min {ahead} the neighbours' (set the time)")

@@ -1,8 +1,8 @@
 """Leads what is for approved ranges into the mesh, and asks exits whether they are well: the shell of
 `core/network/exits.py`.
 
-Invariant: while the node runs no packet for an approved range leaves otherwise than through an exit, and after a crash
-none leaves at all until the next start.
+Invariant: while the node runs no packet for an approved range leaves otherwise than through an exit, and after a crash,
+or while it is started anew, none leaves at all until it is up. What another node of this machine set is left alone.
 """
 
 import asyncio
@@ -10,14 +10,18 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_network
+from pathlib import Path
+from typing import Final
 
 from pulse.core.effects import AskExit, RangeUse, TablesChanged
 from pulse.core.facts import ExitAnswered, Fact
 from pulse.core.messages import MethodName
-from pulse.errors import PulseError
+from pulse.errors import Conflict, PulseError
 from pulse.net.links import Rpc
 from pulse.net.netlink import NoInterface
-from pulse.net.policyrouting import PolicyRouting, wanted_routes
+from pulse.net.policyrouting import TABLE, PolicyRouting, wanted_routes
+from pulse.store import undo
+from pulse.store.undo import Kind, Undo
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +29,9 @@ WATCH = 5.0
 """Seconds between two looks whether the kernel still has our routes: other programs tidy up, too."""
 
 WELL = b"\x01"
+
+OURS: Final = Undo(Kind.ROUTES, str(TABLE))
+"""On the list of what is to be undone as long as anything of this node may be in the kernel."""
 
 
 @dataclass(slots=True)
@@ -37,7 +44,14 @@ class ExitsService:
     """The TUN device; empty while there is none."""
     uses: bool
     """False on a node whose packets go through no exit: then only what a run before left in the kernel is removed."""
+    data_dir: Path
+    returns: Callable[[], bool] = field(default=lambda: False, init=False)
+    """True once this node is to be started anew as soon as it has stopped."""
     problem: str = field(default="", init=False)
+    _listed: bool = field(default=False, init=False)
+    """What this node sets is on the list of what is to be undone."""
+    _devices: set[str] = field(default_factory=set, init=False)
+    """Those that were this node's, in this run."""
     _ranges: tuple[RangeUse, ...] = field(default=(), init=False)
     _questions: asyncio.Queue[AskExit] = field(default_factory=asyncio.Queue, init=False)
     """Bounded by the mesh, which waits between two to one exit."""
@@ -49,6 +63,10 @@ class ExitsService:
             if self.uses:
                 self.install()
 
+    def refused(self) -> list[str]:
+        """Approved ranges that no exit carries now."""
+        return [each.prefix for each in self._ranges if each.node is None and self.uses]
+
     def ask(self, asked: AskExit) -> None:
         """Ask an exit; `ExitAnswered` is told, whatever comes of it."""
         self._questions.put_nowait(asked)
@@ -56,10 +74,18 @@ class ExitsService:
     def install(self) -> None:
         """Have the kernel's routes as they should be now; called again once the device is there."""
         device = self.device()
+        self._devices.add(device)
         ranges = {ip_network(each.prefix): device if each.node else "" for each in self._ranges if self.uses}
         try:
+            if ranges and not self._listed:
+                undo.add(self.data_dir, OURS)
+                self._listed = True
             with PolicyRouting() as kernel:
+                self._check_alone(kernel)
                 changed = kernel.apply(wanted_routes(ranges))
+            if not ranges:
+                undo.remove(self.data_dir, OURS)
+                self._listed = False
         except NoInterface as error:
             # It went a moment ago: what is for it is refused until it is made anew, and this called again.
             self.problem = str(error)
@@ -74,10 +100,17 @@ class ExitsService:
     def remove(self) -> None:
         """Take away all that was put into the kernel. A failure is told."""
         self._ranges = ()
-        self.install()
+        if self._listed:
+            self.install()
+
+    def sweep(self) -> None:
+        """Take away what a run before left, if this one is to have none; the list may be damaged, the table is ours."""
+        entries, warning = undo.load(self.data_dir)
+        if not self.uses and (warning or OURS in entries):
+            self.install()
 
     async def run(self) -> None:
-        """Ask and watch, until cancelled; then the kernel is as it was before."""
+        """Ask and watch, until cancelled; then the kernel is as it was before, or refuses until the node is back."""
         if self.uses:
             # What a run before left there keeps packets in until now, and is not what this one wants.
             self.install()
@@ -87,7 +120,8 @@ class ExitsService:
                 while True:
                     tasks.create_task(self._ask(await self._questions.get()))
         finally:
-            self.remove()
+            if not self.returns():
+                self.remove()
 
     async def _watch(self) -> None:
         while True:
@@ -101,6 +135,14 @@ class ExitsService:
         except PulseError:
             well = False
         self.tell(ExitAnswered(asked.node, well))
+
+    def _check_alone(self, kernel: PolicyRouting) -> None:
+        """Raise Conflict if another node of this machine has the table."""
+        for device in sorted({each.device for each in kernel.table()} - self._devices - {""}):
+            raise Conflict(
+                f"another node on this machine uses exits, through {device}; two cannot.\n"
+                "Start one of them with --no-use-exits"
+            )
 
     def _failed(self, problem: str) -> None:
         if problem != self.problem:

@@ -55,6 +55,16 @@ class Names(Protocol):
     problem: str
 
 
+class Exits(Protocol):
+    """What this service asks of who leads packets to exits."""
+
+    problem: str
+
+    def refused(self) -> list[str]:
+        """Approved ranges that no exit carries now."""
+        ...
+
+
 class Way(NamedTuple):
     """How frames leave for a node, in words: the type of the first link, and the name of the first relay."""
 
@@ -87,6 +97,7 @@ class StatusService:
     fec: bool = False
     """Parity is sent where packets get lost."""
     resolver: Names | None = None
+    exits: Exits | None = None
     commit: str = field(default_factory=release.commit, init=False)
     """Read once: what is installed may be another by now."""
 
@@ -276,6 +287,8 @@ class StatusService:
             revoked=self.mesh.me.node_id in self.mesh.statements.revoked(),
             scribe_problem=self.scribe.problem,
             resolver_problem=self.resolver.problem.partition("\n")[0] if self.resolver else "",
+            exits_problem=self.exits.problem.replace("\n", " ") if self.exits else "",
+            ranges_refused=self.exits.refused() if self.exits else (),
         )
         return judge(vitals)
 

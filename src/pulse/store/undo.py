@@ -31,6 +31,8 @@ class Kind(StrEnum):
     """`place` is its path under /proc/sys."""
     FIREWALL = "nftables"
     """`place` is our table."""
+    ROUTES = "routes"
+    """`place` is our table, to which rules lead."""
 
 
 class Undo(Wire, frozen=True):

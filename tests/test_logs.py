@@ -19,6 +19,7 @@ from tests.namespace import require_root
 
 PRINTED = "Zm9v" * 10 + "abc." + "a" * 64
 INVITE = "pls_AQBfk6hyZWxheTo0NDM"
+API_KEY = "plk_" + "kQ3" * 14
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +44,7 @@ def written(tmp_path: Path, form: str, level: str = "info") -> list[str]:
     log.debug("probe sent", extra={"peer": "db-server"})
     log.info("link opened with token %s", PRINTED, extra={"peer": "db-server", "token": "hunter2", "rtt": 0.02})
     log.warning("invite used", extra={"text": f"join {INVITE} now", "said": "two words"})
+    log.debug("request of a stranger", extra={"path": f"/api?k={API_KEY}"})
     try:
         raise ValueError(f"cannot read {INVITE}")
     except ValueError:
@@ -76,7 +78,7 @@ def test_no_secret_is_written(tmp_path: Path, form: str) -> None:
 
     assert "service failed" in text
     assert "ValueError" in text
-    for secret in (PRINTED, INVITE, "hunter2"):
+    for secret in (PRINTED, INVITE, API_KEY, "hunter2"):
         assert secret not in text
 
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from pulse.config import Bootstrap, Join, Node, NodeConfig, Tun
 from pulse.errors import ConfigError
-from pulse.flags import SETTINGS, VARIABLES
 from pulse.settings import dumps, load, loads
 
 TOKEN = "k7Qp2vXz9LmN4rTb8WcY1sDf6GhJ3aE5"
@@ -101,19 +100,6 @@ def test_the_file_may_be_named_by_a_variable_or_lie_in_the_data_directory(tmp_pa
     assert load({}, environment={"PULSE_CONFIG": str(tmp_path / "other.toml")}).tun.name == "other0"
 
 
-def test_every_setting_has_a_variable() -> None:
-    values = {
-        "PULSE_ADDR": "a:1", "PULSE_CA": "yes", "PULSE_TUN": "0", "PULSE_TUN_QUEUES": "4",
-        "PULSE_BOOTSTRAP_PEERS": "a:1, b:2", "PULSE_TUN_NAME": "p1", "PULSE_LOG_LEVEL": "warn",
-    }  # fmt: skip
-
-    config = load({}, environment=values)
-
-    assert (config.node.addr, config.ca.enabled, config.tun) == ("a:1", True, Tun(False, "p1", "", 4))
-    assert config.bootstrap.peers == ("a:1", "b:2")
-    assert set(SETTINGS.values()) <= set(VARIABLES.values())
-
-
 def test_beacons_go_out_unless_somebody_says_no(file: Path) -> None:
     assert load({}, environment={}).beacon.enabled
     assert not loaded(file, "[beacon]\nenabled = false").beacon.enabled
@@ -133,10 +119,24 @@ def test_the_api_of_the_scribe_is_set_like_all_else(file: Path) -> None:
         load({"scribe-listen": "9000"}, environment={})
 
 
-def test_variables_of_others_are_left_alone() -> None:
-    config = load({}, environment={"PULSE_SERVER": "unix:/run/user/1000/pulse/native", "PULSE_ADDR": ""})
+def test_who_says_only_where_to_listen_has_others_told_that_port(file: Path) -> None:
+    assert load({"listen": ":9555"}, environment={}).advertised == ("", 9555)
+    assert loaded(file, "[node]\nlisten = '192.0.2.1:9555'").advertised == ("", 9555)
+    both = load({"listen": ":9555", "addr": "relay.example.com:443"}, environment={})
+    assert both.advertised == ("relay.example.com", 443)
 
-    assert config.node.addr == ":8443"
+
+def test_settings_and_secrets_that_anybody_could_write_are_refused(file: Path, tmp_path: Path) -> None:
+    file.write_text("[tun]\nenabled = true\n")
+    file.chmod(0o666)
+    with pytest.raises(ConfigError, match=f"every user of this machine can write it. Close it: chmod o-w {file}"):
+        load({}, file=file, environment={})
+
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    token.chmod(0o602)
+    with pytest.raises(ConfigError, match=f"join.token_file: {token}: every user"):
+        load({"token-file": str(token)}, environment={})
 
 
 @pytest.mark.parametrize(

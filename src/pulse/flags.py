@@ -68,7 +68,31 @@ NO_FLAG: Final = (
 VARIABLES: Final = {f"PULSE_{flag.upper().replace('-', '_')}": path for flag, path in SETTINGS.items()} | {
     f"PULSE_{path.upper().replace('.', '_')}": path for path in NO_FLAG
 }
-"""Environment variable to TOML path. Others named PULSE_… are none of ours: PulseAudio has some."""
+"""Environment variable to TOML path."""
+
+OTHERS: Final = frozenset(
+    {
+        "PULSE_CONFIG",
+        "PULSE_API_URL",
+        "PULSE_API_KEY",
+        "PULSE_SERVER",
+        "PULSE_SINK",
+        "PULSE_SOURCE",
+        "PULSE_COOKIE",
+        "PULSE_CLIENTCONFIG",
+        "PULSE_BINARY",
+        "PULSE_DLPATH",
+        "PULSE_SCRIPT",
+        "PULSE_CONFIG_PATH",
+        "PULSE_STATE_PATH",
+        "PULSE_RUNTIME_PATH",
+        "PULSE_LATENCY_MSEC",
+        "PULSE_INTERNAL",
+        "PULSE_NO_SIMD",
+        "PULSE_NO_SPAWN",
+    }
+)
+"""No settings: what says where pulse looks, and what PulseAudio reads, which has more of that name."""
 
 SWITCHES: Final = frozenset(
     {

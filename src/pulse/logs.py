@@ -21,8 +21,8 @@ WAITING_LINES: Final = 10_000
 HIDDEN: Final = "(hidden)"
 
 _SECRET_NAMES: Final = frozenset({"token", "secret", "key", "invite", "password", "ca_token", "private_key"})
-_SECRETS = re.compile(r"pls_[A-Za-z0-9_-]{8,}|[A-Za-z0-9_-]{32,}\.[0-9a-f]{64}\b")
-"""Invites and printed tokens, wherever they stand."""
+_SECRETS = re.compile(r"pl[sk]_[A-Za-z0-9_-]{8,}|[A-Za-z0-9_-]{32,}\.[0-9a-f]{64}\b")
+"""Invites, API keys and printed tokens, wherever they stand."""
 
 _PRIORITIES: Final = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 """Levels of syslog(3) for ours."""

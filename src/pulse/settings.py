@@ -6,26 +6,31 @@ Invariant: nothing unknown is ignored; an error names the path, where it came fr
 
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import msgspec
 
 from pulse import remote, tomllines
 from pulse.checks import check, check_offers, check_whole, near
-from pulse.config import SERVICE_CONFIG, SERVICE_DATA_DIR, Exit, NodeConfig, absolute, default_data_dir
+from pulse.config import SERVICE_CONFIG, SERVICE_DATA_DIR, Exit, NodeConfig, absolute, default_data_dir, split
+from pulse.core.likeness import nearest
 from pulse.core.types import INVITE_PREFIX
 from pulse.errors import ConfigError
-from pulse.flags import LISTS, NUMBERS, SETTINGS, SWITCHES, VARIABLES
+from pulse.flags import LISTS, NUMBERS, OTHERS, SETTINGS, SWITCHES, VARIABLES
 
 TOKEN_FILE_LIMIT: Final = 4096
 ROUTES_FILE_LIMIT: Final = 65536
 
 _OF_A_NETWORK: Final = "settings"
 """A section that the file of a whole network begins with, and no node has."""
+
+MISTYPED: Final = 0.85
+"""How much alike a variable is to one of ours that is taken for a slip: a letter of six or so."""
 
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
@@ -82,12 +87,14 @@ class Layers(msgspec.Struct, frozen=True):
             judge(values, source)
         for source, values in sources:
             _lay(merged, values, source)
+        _tell_listened(merged)
         config = _converted(merged, "the settings")
         distant = remote.read(config) if afar else {}
         if distant:
             merged = {}
             for source, values in (sources[0], ("the settings from afar", distant), *sources[1:]):
                 _lay(merged, values, source)
+            _tell_listened(merged)
             config = _converted(merged, "the settings")
             check(config)
         return _finish(config)
@@ -169,6 +176,11 @@ def _usual_file(flags: Mapping[str, object], variables: Mapping[str, str]) -> Pa
 
 def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
+    known = {name.removeprefix("PULSE_"): name for name in VARIABLES}
+    # What is like none of ours is somebody else's: PulseAudio has variables of that name.
+    for name in (each for each in variables if each.startswith("PULSE_") and each not in OTHERS | VARIABLES.keys()):
+        if meant := nearest(name.removeprefix("PULSE_"), known, MISTYPED):
+            raise ConfigError(f"{name}: no setting has this variable. Did you mean: {known[meant]}?")
     for variable, path in VARIABLES.items():
         if variables.get(variable):
             _put(values, path, _from_text(path, variable, variables[variable]))
@@ -212,7 +224,9 @@ def _listed(text: object) -> list[str]:
 def read_file(path: Path) -> dict[str, Any]:
     """What a file says, by section and key. Raises ConfigError, which names file, line and key."""
     try:
-        text = path.expanduser().read_text(encoding="utf-8")
+        with path.expanduser().open(encoding="utf-8") as stream:
+            _check_closed(stream, str(path))
+            text = stream.read()
         values = tomllib.loads(text)
     except FileNotFoundError as error:
         raise ConfigError(f"--config: there is no file {path}") from error
@@ -302,6 +316,21 @@ def _lay(merged: dict[str, Any], values: dict[str, Any], source: str) -> None:
         merged.setdefault(section, {}).update(inner)
 
 
+def _tell_listened(merged: dict[str, Any]) -> None:
+    """Who says only where to listen wants others told that port."""
+    node = merged.get("node", {})
+    if node.get("listen") and not node.get("addr"):
+        _, port = split(node["listen"], "node.listen")
+        node["addr"] = f":{port}"
+
+
+def _check_closed(file: IO[str], called: str) -> None:
+    """Raise ConfigError for a file that any user could write."""
+    it = os.fstat(file.fileno())
+    if stat.S_ISREG(it.st_mode) and it.st_mode & stat.S_IWOTH:
+        raise ConfigError(f"{called}: every user of this machine can write it. Close it: chmod o-w {file.name}")
+
+
 def _put(values: dict[str, Any], path: str, value: object) -> None:
     section, _, key = path.partition(".")
     values.setdefault(section, {})[key] = value
@@ -348,6 +377,7 @@ def _offers(exits: Exit) -> Exit:
 def _read_secret(file: Path, path: str, what: str) -> str:
     try:
         with file.open(encoding="utf-8") as stream:
+            _check_closed(stream, f"{path}: {file}")
             text = stream.read(TOKEN_FILE_LIMIT).strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"

@@ -165,13 +165,9 @@ def _build(
     own_devices = partial(_own_devices, tun)
     portmap = underlay.port_mapping(config, links, identity, meshing, own_devices)
     used = uses.uses(config, doors, meshing, rpc, tun, governance.edits.edit)
-    telling = insight(
-        *(config, links, meshing, rpc, governance, tun, portmap, used.resolver, used.exits, VERSION),
-        pinned=identity.pinned,
-    )
+    telling = insight(config, links, meshing, rpc, governance, tun, portmap, used, VERSION, pinned=identity.pinned)
     telling.metrics.socks = streams.proxy
     operating = operations(config, meshing, rpc, tun, governance, telling, VERSION, manager)
-    used.exits.returns = lambda: operating.again
     methods |= {MethodName.PUNCH: traversal.answer}
     methods |= telling.methods | governance.methods | used.methods | operating.methods
     control = _control(governance, telling, used, operating, mesh)
@@ -193,7 +189,7 @@ def _build(
         FecService.offered(links, mesh.routing.routes) if config.tun.fec else None,
     )
     node = Node(meshing, control, telling, operating, governance.ca, tun, told, tuple(filter(None, services)))
-    used.wake()
+    used.wake(lambda: operating.again)
     _wake(config, identity, node, persist, trust)
     governance.wake()
     return node

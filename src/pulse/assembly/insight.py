@@ -10,6 +10,7 @@ from functools import partial
 
 from pulse import clock
 from pulse.assembly.governance import Governance
+from pulse.assembly.uses import Uses
 from pulse.config import NodeConfig
 from pulse.core import addresses
 from pulse.core.chronicle import Chronicle
@@ -20,14 +21,12 @@ from pulse.net.dataplane import DataplaneLinks
 from pulse.services import tally
 from pulse.services.calog import CaLogService
 from pulse.services.events import EventsService
-from pulse.services.exits import ExitsService
 from pulse.services.history import HistoryService
 from pulse.services.mesh import MeshService
 from pulse.services.metrics import MetricsService
 from pulse.services.node import NodeService
 from pulse.services.pins import PinsService
 from pulse.services.portmap import PortmapService
-from pulse.services.resolver import ResolverService
 from pulse.services.rpc import Method, RpcService
 from pulse.services.stats import StatsService
 from pulse.services.status import StatusService
@@ -80,8 +79,7 @@ def insight(
     governance: Governance,
     tun: TunService | None,
     portmap: PortmapService | None,
-    resolver: ResolverService,
-    exits: ExitsService,
+    used: Uses,
     version: str,
     *,
     pinned: bool,
@@ -89,9 +87,7 @@ def insight(
     """The services; `pinned` says that the CA's hash was known when this node joined."""
     mesh, now = meshing.mesh, asyncio.get_running_loop().time()
     listen = addresses.join(*config.listen)
-    status = StatusService(
-        *(mesh, links, tun, governance.scribe, version, listen, now, portmap, config.tun.fec, resolver, exits)
-    )
+    status = StatusService(mesh, links, tun, governance.scribe, version, listen, now, portmap, config.tun.fec, used)
     journal = event_store.opened(config.data_dir, clock.wall())
     past = copy.deepcopy(journal.past)
     me = mesh.me.node_id

@@ -74,8 +74,12 @@ class Uses:
         """Those that run beside what they are asked."""
         return (self.dns, self.resolver, self.exits, self.exit_node)
 
-    def wake(self) -> None:
-        """Before the node remembers anything: what a run before left that does not keep anybody from a leak."""
+    def wake(self, returns: Callable[[], bool]) -> None:
+        """Before the node remembers anything: what a run before left that does not keep anybody from a leak.
+
+        `returns` says whether this run is to be followed by another at once.
+        """
+        self.exits.returns = returns
         self.exit_node.sweep()
         self.exits.sweep()
 

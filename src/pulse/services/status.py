@@ -65,6 +65,15 @@ class Exits(Protocol):
         ...
 
 
+class Used(Protocol):
+    """What of this machine goes by way of the node."""
+
+    @property
+    def resolver(self) -> Names: ...
+    @property
+    def exits(self) -> Exits: ...
+
+
 class Way(NamedTuple):
     """How frames leave for a node, in words: the type of the first link, and the name of the first relay."""
 
@@ -96,8 +105,7 @@ class StatusService:
     portmap: Mapping | None = None
     fec: bool = False
     """Parity is sent where packets get lost."""
-    resolver: Names | None = None
-    exits: Exits | None = None
+    used: Used | None = None
     commit: str = field(default_factory=release.commit, init=False)
     """Read once: what is installed may be another by now."""
 
@@ -286,9 +294,9 @@ class StatusService:
             tun_problem=self.device.problem if self.device else "",
             revoked=self.mesh.me.node_id in self.mesh.statements.revoked(),
             scribe_problem=self.scribe.problem,
-            resolver_problem=self.resolver.problem.partition("\n")[0] if self.resolver else "",
-            exits_problem=self.exits.problem.replace("\n", " ") if self.exits else "",
-            ranges_refused=self.exits.refused() if self.exits else (),
+            resolver_problem=self.used.resolver.problem.partition("\n")[0] if self.used else "",
+            exits_problem=self.used.exits.problem.replace("\n", " ") if self.used else "",
+            ranges_refused=self.used.exits.refused() if self.used else (),
         )
         return judge(vitals)
 

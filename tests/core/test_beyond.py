@@ -6,11 +6,12 @@ from pulse.core.beyond import Beyond
 from pulse.core.effects import Owner, RangeServed, RangeUse
 from pulse.core.network.edits import Edits
 from pulse.core.network.exits import MISSES
+from pulse.core.network.naming import NodeTagged
 from pulse.core.network.routes import Route
 from pulse.core.network.sections import RoutesReplaced
 from pulse.core.network.whereabouts import RangeExits
 from pulse.core.paths.noderecord import sign_record
-from pulse.core.trust.identity import node_bytes
+from pulse.core.trust.identity import mesh_prefix, node_bytes
 from tests.authority import key
 from tests.core.meshing import ALICE, ME
 from tests.services.test_acls import Desk
@@ -65,6 +66,24 @@ def test_what_is_behind_this_node_is_served_as_the_config_maps_it() -> None:
     approve(desk, Route(node_bytes(ME.node_id), LAN, "10.7.7.0/24", approved=True))
     assert [str(each.announced) for each in found.offered()] == ["10.7.7.0/24"]
     assert found.tables().served == (RangeServed("10.7.7.0/24", LAN),)
+
+
+def test_nobody_offers_addresses_of_the_mesh_itself() -> None:
+    """A tag may approve a range that is wider than the mesh."""
+    desk = Desk()
+    desk.write(
+        Edits(
+            [
+                RoutesReplaced([], {"10.0.0.0/8": "front", "fc00::/7": "front"}),
+                NodeTagged(node_bytes(ALICE.node_id), "front"),
+            ]
+        )
+    )
+    mesh_v6 = str(mesh_prefix(ALICE.network))
+    found = beyond(desk, theirs=("10.100.7.7/32", "10.9.9.0/24", mesh_v6))
+
+    assert [str(each.cidr) for each in found.offers()] == ["10.9.9.0/24"]
+    assert found.tables().used == (RangeUse("10.9.9.0/24", ALICE.node_id),)
 
 
 def test_only_other_ranges_than_before_are_news() -> None:

@@ -1,6 +1,7 @@
 """What lies beyond the mesh: which ranges this node leads others to, and which it reaches through others.
 
-Invariant: a range counts only while the network config in force approves it, here and at the exit alike.
+Invariant: a range counts only while the network config in force approves it, here and at the exit alike; none lies in
+the mesh itself, whoever offers it.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pulse.core.effects import Owner, RangeServed, RangeUse
 from pulse.core.network.exits import Exits, Offer, approved_offers
-from pulse.core.network.ranges import Range, is_public, range_of
+from pulse.core.network.ranges import Range, is_inside, is_public, range_of
 from pulse.core.network.routes import Served, announced, is_approved
 from pulse.core.network.statements import Statements
+from pulse.core.trust.identity import mesh_prefix
 from pulse.core.trust.members import Members
-from pulse.core.types import NodeId
+from pulse.core.types import Network, NodeId
 
 if TYPE_CHECKING:
     from pulse.core.paths.noderecord import NodeRecord
@@ -89,7 +91,7 @@ class Beyond:
                 continue
             score, tags = self._score_of(record.node), self._members.tags(certificate)
             for cidr in map(range_of, record.exits):
-                if cidr is not None:
+                if cidr is not None and not self._is_of_the_mesh(cidr, certificate.network):
                     yield Offer(record.node, tags, cidr, score)
 
     def approved(self) -> dict[Range, list[Offer]]:
@@ -153,3 +155,7 @@ class Beyond:
             user = self.exits.user_of(cidr)
             owners += [Owner(str(cidr), each.node, destination=each.node == user) for each in offers]
         return Tables(tuple(owners), used, tuple(RangeServed(str(each.announced), str(each.behind)) for each in served))
+
+    def _is_of_the_mesh(self, cidr: Range, network: Network) -> bool:
+        ours = (self._statements.mesh_cidr(), mesh_prefix(network))
+        return any(each is not None and is_inside(cidr, each) for each in ours)

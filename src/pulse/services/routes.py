@@ -99,7 +99,7 @@ class RoutesService:
         by = ""
         if route is not None and route.approved:
             by = "scribe"
-        elif offer is not None and is_approved(node, offer.tags, cidr, [], config.auto_approve):
+        elif offer is not None and is_approved(node, offer.tags, cidr, config.routes, config.auto_approve):
             worn = (tag for text, tag in config.auto_approve.items() if tag in offer.tags and _holds(text, cidr))
             by = f"tag:{next(worn, '')}"
         used = mesh.beyond.exits.user_of(cidr)

@@ -97,6 +97,16 @@ def test_a_tag_approves_a_range_and_its_parts() -> None:
     assert not is_approved(WEB, ["site"], ip_network("fd00::/64"), [], auto)
 
 
+@pytest.mark.parametrize("offered", ["192.168.7.0/24", "192.168.7.0/25", "192.168.7.3/32"])
+def test_no_tag_takes_what_the_scribe_gave_to_another(offered: str) -> None:
+    auto, mine = {"192.168.0.0/16": "site"}, ip_network(offered)
+    assert not is_approved(DB, ["site"], mine, [route("192.168.7.0/24")], auto)
+    assert is_approved(DB, ["site"], mine, [route("192.168.7.0/24", approved=False)], auto)
+    assert is_approved(DB, ["site"], mine, [route("192.168.7.0/24"), route(offered, by=DB)], {})
+    assert is_approved(DB, ["site"], mine, [route("192.168.0.0/16", by=DB)], auto)
+    assert is_approved(DB, ["site"], ip_network("192.168.0.0/17"), [route("192.168.7.0/24")], auto)
+
+
 @pytest.mark.parametrize("internet", ["0.0.0.0/0", "::/0"])
 def test_no_tag_approves_the_whole_internet_whoever_wrote_so(internet: str) -> None:
     auto = {"0.0.0.0/0": "site", "::/0": "site", "rubbish": "site"}

@@ -92,12 +92,17 @@ def written_auto(auto: Mapping[str, str], mesh: Sequence[Range]) -> dict[str, st
 def is_approved(
     node: NodeId, tags: Iterable[str], offered: Range, routes: Iterable[Route], auto: Mapping[str, str]
 ) -> bool:
-    """True if a node with these tags may lead others to the range it offers."""
-    own = node_bytes(node)
-    if any(each.approved and each.node == own and _same(each.announced, offered) for each in routes):
+    """True if a node with these tags may lead others to the range it offers.
+
+    A tag is no word against the scribe's: what a route gives to another node no tag gives away, nor a part of it.
+    """
+    own, approved = node_bytes(node), [each for each in routes if each.approved]
+    if any(each.node == own and _same(each.announced, offered) for each in approved):
         return True
+    if not offered.prefixlen or any(_covers(each.announced, offered) for each in approved if each.node != own):
+        return False
     worn = {*tags}
-    return offered.prefixlen > 0 and any(tag in worn and _covers(cidr, offered) for cidr, tag in auto.items())
+    return any(tag in worn and _covers(cidr, offered) for cidr, tag in auto.items())
 
 
 class Served(NamedTuple):

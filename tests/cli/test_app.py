@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import re
+import shlex
 import subprocess
 
 import pytest
@@ -106,6 +107,39 @@ def test_a_reader_that_leaves_is_no_error_worth_words(shell: Shell, control: Fak
         )  # fmt: skip
 
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_what_cannot_be_written_is_told_in_a_line(shell: Shell, control: FakeControl) -> None:
+    for command in (["version"], ["status", "--data-dir", str(shell.data_dir), "--json"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                shell.command(*command),
+                stdout=full,
+                stderr=subprocess.PIPE,
+                env=shell.variables(),
+                timeout=60,
+                check=False,
+            )
+        assert (done.returncode, done.stderr) == (
+            6,
+            b"error: cannot write what there is to tell: No space left on device\n",
+        )
+
+
+def test_a_shell_that_closed_the_output_is_told_nothing(shell: Shell, control: FakeControl) -> None:
+    line = shlex.join(shell.command("status", "--data-dir", str(shell.data_dir)))
+    for closed, code in ((">&-", 0), (">&- 2>&-", 0)):
+        done = subprocess.run(
+            ["sh", "-c", f"{line} {closed}"], capture_output=True, env=shell.variables(), timeout=60, check=False
+        )
+        assert (done.returncode, done.stderr) == (code, b"")
+
+
+@pytest.mark.parametrize("typed", [("tag", "relay-01", "\udcff"), ("tag", "\udcff", "x"), ("why", "\udcff")])
+def test_bytes_that_are_no_text_are_refused(shell: Shell, control: FakeControl, typed: tuple[str, ...]) -> None:
+    done = shell.node(*typed)
+    assert (done.code, done.out) == (2, "")
+    assert "is no text in UTF-8" in done.err
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ def test_a_command_is_read_as_a_shell_reads_it() -> None:
     assert read('pulse acl add --note "for reports"') == Command(("acl", "add", "--note", "for reports"), "")
 
 
-@pytest.mark.parametrize("text", ["revoke cam-7", "acl remove 2", "bulk 'cam-*' revoke", "ca rotate", "stop"])
+@pytest.mark.parametrize(
+    "text", ["revoke cam-7", "restart", "restart web", "acl remove 2", "bulk 'cam-*' revoke", "ca rotate", "stop"]
+)
 def test_what_cannot_be_taken_back_is_asked_about(text: str) -> None:
     found = read(text)
     assert isinstance(found, Command)
@@ -30,12 +32,22 @@ def test_what_cannot_be_taken_back_is_asked_about(text: str) -> None:
         ("logs -f", "leave out -f"),
         ("status --watch", "leave out --watch"),
         ("name 'x", "cannot be read"),
+        ("127.0.0.1:7101", "neither a view nor a command"),
+        ("pls_abcdef", "neither a view nor a command"),
+        ("relay.example.com:443 --tun", "neither a view nor a command"),
     ],
 )
 def test_what_cannot_be_run_here_says_why(text: str, why: str) -> None:
     found = read(text)
     assert isinstance(found, str)
     assert why in found
+
+
+def test_of_a_node_elsewhere_nothing_is_done_to_this_machine() -> None:
+    assert isinstance(read("setup dns"), Command)
+    assert read("setup dns", elsewhere=True) == (
+        "pulse setup is about this machine, and the node that is shown is elsewhere"
+    )
 
 
 def test_it_is_run_about_the_node_that_is_shown(data_dir: Path, control: FakeControl) -> None:

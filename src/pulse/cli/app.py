@@ -3,16 +3,18 @@
 Invariant: whatever goes wrong ends here, as `error: …` on standard error and an exit code from `pulse.errors`.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from pulse.cli.argv import spelled_out, withdraw_secrets
 from pulse.cli.options import NodeFlags
 from pulse.cli.output import write_plainly
-from pulse.errors import ConfigError, PulseError
+from pulse.errors import ConfigError, PulseError, SystemRefused
 
 GROUPS = {
     "Run": {
@@ -120,6 +122,10 @@ app.command("pulse.cli.version:version", name="--version", show=False)
 app.command("pulse.cli.daemon:detached", name="detached", show=False)
 
 
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What a file that is written to may run into."""
+
+
 @app.default
 def pulse(*peers: str, flags: NodeFlags | None = None) -> None:
     """Run a node of an encrypted mesh network in the foreground, or give a command.
@@ -139,6 +145,8 @@ def pulse(*peers: str, flags: NodeFlags | None = None) -> None:
 def main() -> None:
     """Run the command line; never returns."""
     arguments = sys.argv[1:]
+    # A shell may start us without them (>&-); what is told then is told to nobody.
+    sys.stdout, sys.stderr = sys.stdout or open(os.devnull, "w"), sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     write_plainly()
     try:
         withdraw_secrets(arguments)
@@ -183,4 +191,14 @@ def _caught(command: Callable[[], int]) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
+    except UnicodeEncodeError as error:
+        print(f"error: {error.object!a} is no text in UTF-8, and nothing here has such a name", file=sys.stderr)
+        return ConfigError.exit_code
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        # What is left in the buffer would fail once more as Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"error: cannot write what there is to tell: {error.strerror}", file=sys.stderr)
+        return SystemRefused.exit_code
     return code

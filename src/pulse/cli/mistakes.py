@@ -17,6 +17,9 @@ from pulse.errors import ConfigError
 CLOSE: Final = 0.8
 """How much alike a word must be to be meant although another one is the very same: parts of all letters."""
 
+HARMFUL: Final = frozenset({"stop", "revoke", "restart"})
+"""Commands that nobody is led to by a word that is only somewhat like them."""
+
 _COMMAND: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
@@ -28,6 +31,8 @@ def check_peer(word: str, commands: Iterable[str]) -> None:
         raise ConfigError(f'"{word}" is a command: it goes first, its flags after it (pulse {word} --help).')
     inside = _inside_groups(word)
     near = nearest(word, commands, CLOSE if inside else LIKE)
+    if near in HARMFUL:
+        near = nearest(word, (near,), CLOSE)
     meant = [f"pulse {each}" for each in (near, *inside) if each]
     told = f" Did you mean: {' or '.join(meant)}?" if meant else " See them: pulse --help"
     raise ConfigError(f'no command "{word}".{told} (To start a node with a peer, write host:port.)')
@@ -60,7 +65,9 @@ def _inside_groups(word: str) -> list[str]:
 
 def _unknown_flag(error: UnknownOptionError, command: str) -> str:
     flag = (error.token.keyword or error.token.value).partition("=")[0]
-    near = nearest(flag, [name for argument in error.argument_collection for name in argument.names])
+    # Dashes say nothing about what was meant.
+    names = {name.lstrip("-"): name for argument in error.argument_collection for name in argument.names}
+    near = names.get(nearest(flag.lstrip("-"), names), "")
     return f'{command} has no flag "{flag}". {f"Did you mean: {near}?" if near else f"See: {command} --help"}'
 
 

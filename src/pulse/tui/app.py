@@ -5,6 +5,7 @@ follows its events: what happens is looked at when it happens, and only figures 
 """
 
 import gc
+import os
 import threading
 import time
 from pathlib import Path
@@ -20,7 +21,7 @@ from textual.widgets import DataTable, Input, Static
 from textual.worker import Worker, get_current_worker
 
 from pulse.calls.events import EventCalls
-from pulse.client import connect
+from pulse.client import API_URL, connect
 from pulse.core.messages import printable
 from pulse.errors import PulseError
 from pulse.schemas.scribe import MeshState
@@ -345,7 +346,7 @@ class TopApp(App[None]):
         if view is not None:
             self.action_view(view)
             return
-        found = commands.read(text)
+        found = commands.read(text, elsewhere=self.data_dir is None and API_URL in os.environ)
         if isinstance(found, str):
             self._say(found, failed=True)
         elif found.question:

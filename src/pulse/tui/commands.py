@@ -1,10 +1,11 @@
 """What is typed behind `:`: a view's name, or a command of pulse as on any other line.
 
-Each action of a key is such a command, written as far as it can be. Invariant: what cannot be taken back is asked for
-once more, and what would take the whole terminal is not begun.
+Each action of a key is such a command, written as far as it can be. Invariant: what cannot be taken back, or breaks
+connections, is asked for once more; what would take the whole terminal, or is no command, is not begun.
 """
 
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -20,11 +21,18 @@ PATIENCE: Final = 60.0
 FINAL: Final = (
     *("revoke", "stop", "ca rotate", "ca restore", "acl remove", "token revoke", "config apply", "api-key revoke"),
     *("template remove", "groups remove", "ca ungrant", "dns remove", "route remove", "acl test remove"),
+    *("restart", "remote-config", "setup dns", "install-service"),
 )
 """Commands that are asked about."""
 
 ALONE: Final = frozenset({"top", "demo", "lab", "detached", "start", "join", "forward", "connect"})
 """Commands that take a terminal, or are not about this node."""
+
+OF_THE_MACHINE: Final = frozenset({"setup", "install-service", "bug-report", "logs"})
+"""Commands about the machine they are typed on, whichever node is shown."""
+
+_COMMAND: Final = re.compile(r"[a-z][a-z-]*")
+"""Whatever else goes first on a line of pulse is a node to start with, or an invite."""
 
 ENDLESS: Final = frozenset({"-f", "--follow", "--watch"})
 
@@ -46,8 +54,8 @@ class Done:
     failed: bool
 
 
-def read(text: str) -> Command | str:
-    """The command in a typed line, or why it is none. Views are looked for before."""
+def read(text: str, *, elsewhere: bool = False) -> Command | str:
+    """The command in a typed line, or why it is none; `elsewhere` is the node that is shown. Views come before."""
     try:
         words = tuple(shlex.split(text))
     except ValueError as error:
@@ -57,6 +65,10 @@ def read(text: str) -> Command | str:
         return "type a view or a command: nodes, policy, tag laptop backend"
     if words[0].startswith("-") or words[0] in ALONE:
         return f"pulse {words[0]} is for a terminal of its own"
+    if not _COMMAND.fullmatch(words[0]):
+        return f"{words[0]} is neither a view nor a command"
+    if elsewhere and words[0] in OF_THE_MACHINE:
+        return f"pulse {words[0]} is about this machine, and the node that is shown is elsewhere"
     if ENDLESS & {*words}:
         return f"here nothing goes on for ever: leave out {' '.join(sorted(ENDLESS & {*words}))}"
     line = " ".join(words)

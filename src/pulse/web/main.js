@@ -58,7 +58,7 @@ class Session {
 
   route() {
     const [name, rest = ""] = location.hash.slice(1).split("/");
-    const wanted = VIEWS[name] ? name : "mesh";
+    const wanted = Object.hasOwn(VIEWS, name) ? name : "mesh";
     if (this.shown !== wanted) {
       this.view?.stop?.();
       this.view = new VIEWS[wanted][1]({ api: this.api, go: (where) => { location.hash = where; }, session: this });

@@ -1,12 +1,15 @@
 """Events are followed as they happen, and the end of them is said."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
 from pulse.api import stream
+from pulse.calls.names import NameCalls
 from pulse.client import Client
 from pulse.errors import LinkError
+from pulse.schemas.events import EventInfo
 from pulse.sdk import Events
 from pulse.sdk.pytest import PulseMesh
 from tests.loopback import PATIENCE
@@ -20,10 +23,32 @@ async def test_what_happens_is_told_to_who_follows(pulse_mesh: PulseMesh) -> Non
         async with asyncio.timeout(PATIENCE):
             while not following.done():
                 for name in ("other", "second"):
-                    await mesh.ask(lambda node, name=name: node.set_name(pulse_mesh.second.id, name))  # type: ignore[misc]
+                    await mesh.ask(lambda node, name=name: NameCalls(node).set_name(pulse_mesh.second.id, name))  # type: ignore[misc]
                 await asyncio.wait([following], timeout=0.2)
         await events.aclose()
         assert [each async for each in events] == []
+
+
+async def test_who_waits_with_a_limit_waits_again_and_misses_nothing(pulse_mesh: PulseMesh) -> None:
+    async with pulse_mesh.first.connect() as mesh, leaving_nothing():
+        events = mesh.events()
+        for limit in (0.0, 0.3):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(events), limit)
+        await mesh.ask(lambda node: NameCalls(node).set_name(pulse_mesh.second.id, "renamed"))
+        await mesh.ask(lambda node: NameCalls(node).set_name(pulse_mesh.second.id, "second"))
+        async with asyncio.timeout(PATIENCE):
+            named = [event.fields async for event in first_edits(events, 2)]
+        assert len(named) == 2
+        await events.aclose()
+
+
+async def first_edits(events: Events, count: int) -> AsyncIterator[EventInfo]:
+    while count:
+        event = await anext(events)
+        if event.type == "edit":
+            count -= 1
+            yield event
 
 
 async def _edit(events: Events) -> None:

@@ -1,6 +1,6 @@
 """What happens in the mesh, as it happens: an async iterator over the node's stream of server-sent events.
 
-Invariant: its end is an error that says why, never a silence.
+Invariant: its end is an error that says why, never a silence; who gives up waiting may wait again, and misses nothing.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class Events:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._http = h11.Connection(h11.CLIENT)
         self._text = b""
-        self._closed = False
+        self._begun, self._closed = False, False
 
     def __aiter__(self) -> Self:
         """Itself."""
@@ -42,7 +42,7 @@ class Events:
         if self._closed:
             raise StopAsyncIteration
         try:
-            if self._streams is None:
+            if not self._begun:
                 await self._begin()
             while True:
                 block, found, rest = self._text.partition(b"\n\n")
@@ -58,6 +58,10 @@ class Events:
                 raise StopAsyncIteration from None
             await self.aclose()
             raise LinkError("the node here tells no more events: it is gone. See: pulse status") from error
+        except asyncio.CancelledError:
+            if not self._begun:
+                self._forget()
+            raise
         except BaseException:
             await self.aclose()
             raise
@@ -85,6 +89,13 @@ class Events:
         if isinstance(answer, h11.Response) and answer.status_code >= 400:
             problem = msgspec.json.decode(await self._more(), type=Problem)
             raise LinkError(f"{problem.detail}. End one of them")
+        self._begun = True
+
+    def _forget(self) -> None:
+        """Hang up in the midst of a beginning; the next step begins anew."""
+        if self._streams:
+            self._streams[1].close()
+        self._streams, self._http = None, h11.Connection(h11.CLIENT)
 
     async def _more(self) -> bytes:
         event = await self._next()

@@ -39,7 +39,7 @@ def test_a_word_is_no_peer(word: str, said: str) -> None:
     ("typed", "said"),
     [
         ("st", 'no command "st". See them: pulse --help'),
-        ("stpo", "Did you mean: pulse stop?"),
+        ("stopp", "Did you mean: pulse stop?"),
         ("start --name x", 'pulse start has no flag "--name". See: pulse start --help'),
         ("--tokne x", 'pulse has no flag "--tokne". Did you mean: --token?'),
         ("--tokne=x", 'pulse has no flag "--tokne". Did you mean: --token?'),

@@ -123,7 +123,7 @@ class Mesh:
         return await self.ask(lambda here: here.ping(node, timeout))
 
     async def ask(self, question: Callable[[Client], _T]) -> _T:
-        """What the node here answers to any call of `pulse.client` and `pulse.calls`: `await mesh.ask(Client.status)`."""
+        """The node's answer to any call of `pulse.client` and `pulse.calls`, such as `mesh.ask(Client.status)`."""
         asking = Client(self.control)
 
         def asked() -> _T:

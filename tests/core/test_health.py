@@ -57,6 +57,8 @@ def test_a_first_node_is_well_and_told_how_others_come() -> None:
             replace(WELL, resolver_problem="this node answers no DNS"),
             "this machine does not ask for names under .pulse: this node answers no DNS (to do without: pulse setup",
         ),
+        (replace(WELL, exit_problem="no nft"), "nobody gets out through this node: no nft"),
+        (replace(WELL, left="undo is damaged"), "an earlier run may have left something here: undo is damaged"),
         (replace(WELL, exits_problem="not root"), "packets do not go through exits: not root"),
         (
             replace(WELL, ranges_refused=("0.0.0.0/0", "10.0.0.0/8")),

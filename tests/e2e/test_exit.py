@@ -364,6 +364,7 @@ def test_a_client_that_is_killed_or_restarted_lets_nothing_past_until_it_is_stop
     world.shouts()
     assert world.leaked() == before
 
+    client.kill()
     client.stop()
     rules = client.host.run(["ip", "rule"]).stdout + client.host.run(["ip", "-6", "rule"]).stdout
     table = client.host.run(["ip", "route", "show", "table", "28789"], check=False).stdout

@@ -65,3 +65,12 @@ def test_tables_of_others_stay(host: str, table: Nftables) -> None:
     table.remove()
 
     assert listed(host).split() == ["table", "inet", "theirs", "{", "}"]
+
+
+def test_whatever_anybody_changes_makes_another_generation(host: str, table: Nftables) -> None:
+    table.replace([chain([drops()])])
+    before = table.generation()
+    assert table.generation() == before
+
+    subprocess.run(["ip", "netns", "exec", host, "nft", "flush", "table", "inet", "pulse"], check=True)
+    assert table.generation() != before

@@ -88,3 +88,14 @@ def test_the_gateway_of_the_host_is_found_beside_our_table(host: str, kernel: Po
     with netlink:
         routes = netlink.routes()
     assert [each.interface for each in routes if each.table == TABLE] == ["pulse0"]
+
+
+def test_a_rule_of_somebody_else_in_the_place_of_ours_is_none_of_ours(host: str, kernel: PolicyRouting) -> None:
+    ip(host, "rule", "add", "priority", "18101", "lookup", "main")
+    assert (kernel.rules(), kernel.strange_rules()) == (set(), [18101])
+
+    kernel.apply(wanted_routes({V4: "pulse0"}))
+    assert {priority for _, priority in kernel.rules()} == {18100, 18101}
+    ip(host, "rule", "del", "priority", "18101", "lookup", "main")
+    assert kernel.strange_rules() == []
+    assert way(host, PUBLIC) == "pulse0"

@@ -11,7 +11,7 @@ from pulse.core.effects import AskExit, RangeUse, TablesChanged
 from pulse.core.facts import ExitAnswered, Fact
 from pulse.core.types import NodeId
 from pulse.errors import LinkError
-from pulse.services.exits import WELL, ExitsService
+from pulse.services.exits import ExitsService
 from tests.core.meshing import ALICE
 from tests.namespace import inside, ip, namespace
 
@@ -26,7 +26,7 @@ class World:
 
     host: str
     data: Path
-    answer: bytes | None = WELL
+    answer: bytes | None = b"\x01"
     told: list[Fact] = field(default_factory=list)
     device: str = "pulse0"
 
@@ -35,6 +35,10 @@ class World:
         data = self.data / name
         data.mkdir(exist_ok=True)
         return ExitsService(self.call, self.told.append, lambda: self.device, uses, data)
+
+    def crash(self) -> None:
+        """The process is gone, and its device with it."""
+        ip(self.host, "link", "delete", "pulse0")
 
     async def call(self, node: NodeId, _: str, __: bytes, patience: float) -> bytes:
         assert patience == ASKED.patience
@@ -84,6 +88,7 @@ def test_a_device_that_comes_later_carries_what_was_refused_until_then(world: Wo
 
 def test_a_node_that_uses_none_removes_what_a_run_before_left(world: World) -> None:
     world.service().prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
+    world.crash()
 
     world.service(uses=False).sweep()
     assert "28789" not in ip(world.host, "rule")
@@ -92,6 +97,7 @@ def test_a_node_that_uses_none_removes_what_a_run_before_left(world: World) -> N
 def test_what_is_to_be_undone_may_be_damaged_and_is(world: World) -> None:
     world.service().prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
     (world.data / "first" / "undo").write_bytes(b"damaged")
+    world.crash()
 
     world.service(uses=False).sweep()
     assert "28789" not in ip(world.host, "rule")
@@ -114,6 +120,18 @@ def test_what_another_node_of_this_machine_set_stays(world: World) -> None:
     assert (ip(world.host, *TABLE), ip(world.host, "rule")) == held
 
 
+def test_a_rule_that_leads_past_ours_is_told(world: World) -> None:
+    ip(world.host, "rule", "add", "priority", "18101", "lookup", "main")
+    service = world.service()
+    service.prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
+    assert "ip rule del priority 18101" in service.problem
+
+    ip(world.host, "rule", "del", "priority", "18101")
+    service.install()
+    assert service.problem == ""
+    service.remove()
+
+
 async def test_a_node_that_is_started_anew_lets_nothing_past_meanwhile(world: World) -> None:
     service = world.service()
     service.prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
@@ -129,9 +147,18 @@ async def test_a_node_that_is_started_anew_lets_nothing_past_meanwhile(world: Wo
     assert "28789" in ip(world.host, "rule")
 
 
-@pytest.mark.parametrize(("answer", "well"), [(None, False), (b"\x00", False), (WELL, True)])
+@pytest.mark.parametrize(
+    ("answer", "well", "shut"),
+    [
+        (None, False, ()),
+        (b"\x00", False, ()),
+        (b"\x01", True, ()),
+        (b"\x02::/0\nfd00::/8", True, ("::/0", "fd00::/8")),
+        (b"\x02" + b"x" * 2000, False, ()),
+    ],
+)
 async def test_what_an_exit_answers_is_told_and_routes_go_at_the_end(
-    world: World, answer: bytes | None, well: bool
+    world: World, answer: bytes | None, well: bool, shut: tuple[str, ...]
 ) -> None:
     world.answer = answer
     service = world.service()
@@ -143,5 +170,5 @@ async def test_what_an_exit_answers_is_told_and_routes_go_at_the_end(
             await asyncio.sleep(0.01)
         running.cancel()
 
-    assert world.told == [ExitAnswered(ALICE.node_id, well)]
+    assert world.told == [ExitAnswered(ALICE.node_id, well, shut)]
     assert "28789" not in ip(world.host, "rule")

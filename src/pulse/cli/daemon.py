@@ -20,10 +20,10 @@ from pulse.cli.argv import revealed
 from pulse.cli.options import Config, LogLevel, Network, NodeDir, NodeFlags, Token, TokenFile
 from pulse.cli.output import print_json, print_pairs, tick
 from pulse.cli.values import DataDir, Json
-from pulse.client import connect
+from pulse.client import candidates, connect
 from pulse.config import NodeConfig
 from pulse.core.types import INVITE_PREFIX, SHORT_ID, spaced
-from pulse.errors import ConfigError, NotFound, PulseError, SystemRefused
+from pulse.errors import ConfigError, LinkError, NotFound, PulseError, SystemRefused
 from pulse.schemas.start import Joined, Started
 
 PATIENCE: Final = 15.0
@@ -77,15 +77,33 @@ def detached(descriptor: int, /) -> None:
 
 
 def stop(*, data_dir: DataDir = None) -> None:
-    """Stop the node and wait until it is gone."""
-    with connect(data_dir) as client:
-        pid = client.stop().pid
+    """Stop the node and wait until it is gone.
+
+    Where none runs any more, what the last one set on this machine is put back: routes, firewall, resolver.
+    """
+    try:
+        with connect(data_dir) as client:
+            pid = client.stop().pid
+    except LinkError:
+        if not _put_back(data_dir):
+            raise
+        print("no node runs here; what the last one set on this machine is put back")
+        return
     if not _wait_gone(pid, PATIENCE):
         raise PulseError(
             f"the node (process {pid}) has not ended within {PATIENCE:.0f} s.\n"
             f"See its log; to end it at once: kill -9 {pid}"
         )
     print(f"stopped (process {pid})")
+
+
+def _put_back(data_dir: Path | None) -> bool:
+    """False if no node that is gone left anything."""
+    from pulse import aftermath
+
+    places = {socket.parent for socket in candidates(data_dir) if (socket.parent / "undo").exists()}
+    done = [aftermath.put_back(place) for place in sorted(places)]
+    return any(done)
 
 
 def join(

@@ -270,6 +270,8 @@ class ExitAnswered:
 
     node: NodeId
     well: bool
+    shut: tuple[str, ...] = ()
+    """Ranges that lead nowhere behind one that is well else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,10 @@ class Vitals:
     """Why this machine does not ask the node for names, though a person wants it; empty if it does."""
     exits_problem: str = ""
     """Why the host's packets do not go through exits; empty if they do, or are not meant to."""
+    exit_problem: str = ""
+    """Why nobody gets out through this node, though ranges of it are approved; empty if they do, or none is."""
+    left: str = ""
+    """What an earlier run may have left on this machine, if nobody can tell."""
     ranges_refused: Sequence[str] = ()
     """Approved ranges that no exit carries."""
 
@@ -105,11 +109,7 @@ def _complaints(vitals: Vitals) -> list[str]:
     if vitals.resolver_problem:
         undo = "to do without: pulse setup dns --undo"
         found.append(f"this machine does not ask for names under .pulse: {vitals.resolver_problem} ({undo})")
-    if vitals.exits_problem:
-        found.append(f"packets do not go through exits: {vitals.exits_problem}")
-    if vitals.ranges_refused:
-        ranges = ", ".join(vitals.ranges_refused)
-        found.append(f"{ranges} is closed: no exit leads there now (pulse route list)")
+    found += _about_exits(vitals)
     if abs(vitals.clock_offset) > CLOCK_TOLERANCE:
         ahead = "ahead of" if vitals.clock_offset > 0 else "behind"
         found.append(f"this clock is {abs(vitals.clock_offset) / 60:.0f} min {ahead} the neighbours' (set the time)")
@@ -117,6 +117,18 @@ def _complaints(vitals: Vitals) -> list[str]:
         found.append(f"this node's certificate ends in {_days(vitals.certificate_left)} ({_NOT_RENEWED})")
     found += [f"certificate of {name} ends in {_days(left)} (pulse why {name})" for name, left in vitals.late]
     return found
+
+
+def _about_exits(vitals: Vitals) -> Iterator[str]:
+    if vitals.exits_problem:
+        yield f"packets do not go through exits: {vitals.exits_problem}"
+    if vitals.exit_problem:
+        yield f"nobody gets out through this node: {vitals.exit_problem}"
+    if vitals.left:
+        yield f"an earlier run may have left something here: {vitals.left}"
+    if vitals.ranges_refused:
+        ranges = ", ".join(vitals.ranges_refused)
+        yield f"{ranges} is closed: no exit leads there now (pulse route list)"
 
 
 def _days(seconds: float) -> str:

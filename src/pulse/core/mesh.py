@@ -63,7 +63,7 @@ from pulse.core.news import (
 )
 from pulse.core.places import places_changed
 from pulse.core.trust.certificates import Certificate, parse
-from pulse.core.types import SHORT_ID, NodeId
+from pulse.core.types import SHORT_ID
 
 
 class Clock(Protocol):
@@ -108,8 +108,8 @@ class Mesh(Machines):
                 return self._clock(fact, now)
             case PunchAsked() | PunchAnswered() | ProbeReceived():
                 return self._punched(fact, now)
-            case ExitAnswered(node, well):
-                return self._exit_answered(node, well=well)
+            case ExitAnswered():
+                return self._exit_answered(fact)
             case SessionUp() | SessionDown() | PeerWanted() | NoRoute() | FlowDenied():
                 return self._exchanged(fact, now)
 
@@ -200,11 +200,11 @@ class Mesh(Machines):
                 chosen = frozenset(vias.values())
                 return [*self.routing.pins_changed(vias, now), *self.wanted.pins_changed(chosen)]
 
-    def _exit_answered(self, node: NodeId, *, well: bool) -> Outcomes:
-        if not self.beyond.exits.answered(node, well=well):
+    def _exit_answered(self, fact: ExitAnswered) -> Outcomes:
+        if not self.beyond.exits.answered(fact.node, well=fact.well, shut=fact.shut):
             return []
         self.tables_stale = True
-        return [Log("exit healthy" if well else "exit failed", INFO, {"node": node[:SHORT_ID]})]
+        return [Log("exit healthy" if fact.well else "exit failed", INFO, {"node": fact.node[:SHORT_ID]})]
 
     # Sessions and traffic
 

@@ -15,7 +15,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
 from pulse.errors import SystemRefused
-from pulse.net.nlattr import HEADER, aligned, attribute
+from pulse.net.nlattr import HEADER, aligned, attribute, attributes_in
 
 Prefix = IPv4Network | IPv6Network
 Expression = tuple[str, bytes]
@@ -25,6 +25,7 @@ _NETFILTER: Final = 12
 _SUBSYSTEM: Final = 10 << 8
 _BEGIN, _END = 16, 17
 _NEW_TABLE, _GET_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE = 0, 1, 2, 3, 6
+_NEW_GENERATION, _GET_GENERATION = 15, 16
 _REQUEST, _ACK, _CREATE = 0x1, 0x4, 0x400
 _APPEND: Final = 0x800
 _ERROR: Final = 2
@@ -165,6 +166,18 @@ class Nftables:
         except _Missing:
             return False
         return True
+
+    def generation(self) -> int:
+        """A number that changes with whatever anybody changes in any table. Raises SystemRefused."""
+        try:
+            self._socket.send(self._message(_GET_GENERATION, 0, b""))
+            while True:
+                datagram = self._socket.recv(1 << 16)
+                length, kind, *_ = HEADER.unpack_from(datagram)
+                if kind == _SUBSYSTEM | _NEW_GENERATION:
+                    return int.from_bytes(attributes_in(datagram[:length], HEADER.size + 4)[1])
+        except (OSError, KeyError, struct.error) as error:
+            raise SystemRefused(f"cannot ask for the state of nftables: {error}.\n{_ADVICE}") from error
 
     def _gone(self) -> Iterable[tuple[int, int, bytes]]:
         # Made first if it is not there, so that taking it away cannot fail.

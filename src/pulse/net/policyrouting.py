@@ -8,7 +8,7 @@ Layouts: linux/fib_rules.h, rtnetlink(7).
 
 import socket
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -99,12 +99,20 @@ class PolicyRouting(Netlink):
 
     def rules(self) -> set[tuple[int, int]]:
         """Family and priority of our rules."""
-        found = set()
+        return {(family, priority) for family, priority, ours in self._rules() if ours}
+
+    def strange_rules(self) -> list[int]:
+        """Priorities of ours at which a rule of somebody else stands: the kernel asks that one first."""
+        return sorted({priority for _, priority, ours in self._rules() if not ours})
+
+    def _rules(self) -> Iterator[tuple[int, int, bool]]:
         for body in self._list(_GET_RULE, bytes(12)):
-            priority = unpack(attributes_in(body, 12).get(_FRA_PRIORITY, bytes(4)))
+            attributes = attributes_in(body, 12)
+            priority = unpack(attributes.get(_FRA_PRIORITY, bytes(4)))
             if body[0] in _FAMILIES and priority in (KEEP, LEAD):
-                found.add((body[0], priority))
-        return found
+                table, mark = (unpack(attributes.get(kind, bytes(4))) for kind in (_FRA_TABLE, _FRA_FWMARK))
+                meant = (MAIN_TABLE, 0) if priority == KEEP else (TABLE, MARK)
+                yield body[0], priority, (table, mark) == meant
 
     def _put(self, route: TableRoute) -> None:
         where = f"through {route.device}" if route.device else "nowhere"

@@ -14,6 +14,7 @@ from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 
 from pulse.core.effects import RangeServed, TablesChanged
+from pulse.core.network.exits import health
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.identity import mesh_prefix
 from pulse.core.types import NodeId
@@ -28,9 +29,8 @@ from pulse.store.undo import Kind, Undo
 log = logging.getLogger(__name__)
 
 WATCH = 2.0
-"""Seconds between two looks whether the firewall is still there."""
+"""Seconds between two looks whether somebody changed a firewall: ours is put there anew, for it may be gone."""
 
-WELL, ILL = b"\x01", b"\x00"
 
 _FORWARD_V4 = "net/ipv4/ip_forward"
 _FORWARD_V6 = "net/ipv6/conf/all/forwarding"
@@ -46,6 +46,10 @@ class ExitNodeService:
     device: Callable[[], str]
     problem: str = field(default="", init=False)
     """Why nobody gets out just now; empty if they do, or nobody may."""
+    left: str = field(default="", init=False)
+    """What an earlier run may have left on this machine, if nobody can tell; empty if all was put back."""
+    _generation: int = field(default=0, init=False)
+    """Of all tables of this host once ours was put there: another one, and somebody changed something since."""
     _served: tuple[RangeServed, ...] = field(default=(), init=False)
     _installed: tuple[RangeServed, ...] = field(default=(), init=False)
 
@@ -71,16 +75,16 @@ class ExitNodeService:
             while True:
                 await asyncio.sleep(WATCH)
                 if self._served and not self._stands():
-                    log.warning("firewall of the exit gone", extra={"table": TABLE})
+                    log.info("firewall changed by others", extra={"table": TABLE})
                     self._install()
         finally:
             self._served = ()
             self._install()
 
     async def answer(self, _: NodeId, __: bytes) -> bytes:
-        """The RPC `exit.health`: whether packets get out of here, for every range that is approved."""
-        well = bool(self._served) and self._served == self._installed and all(map(_leads_out, self._served))
-        return WELL if well else ILL
+        """The RPC `exit.health`: whether packets get out of here, and into which of the approved ranges they do not."""
+        shut = [each.prefix for each in self._installed if not _leads_out(each)]
+        return health([each.prefix for each in self._installed], shut)
 
     # Details
 
@@ -105,12 +109,13 @@ class ExitNodeService:
         undo.add(self.data_dir, Undo(Kind.FIREWALL, TABLE))
         with closing(Nftables(TABLE)) as firewall:
             firewall.replace(chains(self._mesh(), [_range(each) for each in self._served]))
+            self._generation = firewall.generation()
         self._forward()
 
     def _stands(self) -> bool:
         try:
             with closing(Nftables(TABLE)) as firewall:
-                return firewall.is_there()
+                return firewall.generation() == self._generation
         except PulseError:
             return False
 
@@ -141,17 +146,30 @@ class ExitNodeService:
         sysctl.write(name, value)
 
     def _restore(self) -> None:
-        entries, warning = undo.load(self.data_dir)
-        if warning:
+        if warning := put_back(self.data_dir):
             log.warning("left of an earlier exit", extra={"error": warning})
-        ours = [each for each in entries if each.kind in (Kind.SYSCTL, Kind.FIREWALL)]
-        for each in reversed(ours):
-            if each.kind == Kind.FIREWALL:
-                with closing(Nftables(each.place)) as firewall:
-                    firewall.remove()
-            elif sysctl.read(each.place) == each.ours:
-                sysctl.write(each.place, each.before)
-        undo.remove(self.data_dir, *ours)
+            self.left = warning
+
+
+def put_back(data_dir: Path) -> str:
+    """Have firewall and forwarding as they were before an exit; why that cannot be told, if it cannot.
+
+    Raises SystemRefused.
+    """
+    entries, warning = undo.load(data_dir)
+    if warning:
+        # Whatever the list said: that table is nobody else's.
+        with closing(Nftables(TABLE)) as firewall:
+            firewall.remove()
+    ours = [each for each in entries if each.kind in (Kind.SYSCTL, Kind.FIREWALL)]
+    for each in reversed(ours):
+        if each.kind == Kind.FIREWALL:
+            with closing(Nftables(each.place)) as firewall:
+                firewall.remove()
+        elif sysctl.read(each.place) == each.ours:
+            sysctl.write(each.place, each.before)
+    undo.remove(data_dir, *ours)
+    return warning or ""
 
 
 def _range(served: RangeServed) -> Range:

@@ -16,6 +16,7 @@ from typing import Final
 from pulse.core.effects import AskExit, RangeUse, TablesChanged
 from pulse.core.facts import ExitAnswered, Fact
 from pulse.core.messages import MethodName
+from pulse.core.network.exits import read_health
 from pulse.errors import Conflict, PulseError
 from pulse.net.links import Rpc
 from pulse.net.netlink import NoInterface
@@ -25,10 +26,8 @@ from pulse.store.undo import Kind, Undo
 
 log = logging.getLogger(__name__)
 
-WATCH = 5.0
+WATCH = 1.0
 """Seconds between two looks whether the kernel still has our routes: other programs tidy up, too."""
-
-WELL = b"\x01"
 
 OURS: Final = Undo(Kind.ROUTES, str(TABLE))
 """On the list of what is to be undone as long as anything of this node may be in the kernel."""
@@ -104,10 +103,13 @@ class ExitsService:
             self.install()
 
     def sweep(self) -> None:
-        """Take away what a run before left, if this one is to have none; the list may be damaged, the table is ours."""
-        entries, warning = undo.load(self.data_dir)
-        if not self.uses and (warning or OURS in entries):
-            self.install()
+        """Take away what a run before left, if this one is to have none. A failure is told."""
+        if self.uses:
+            return
+        try:
+            put_back(self.data_dir)
+        except PulseError as error:
+            self._failed(str(error))
 
     async def run(self) -> None:
         """Ask and watch, until cancelled; then the kernel is as it was before, or refuses until the node is back."""
@@ -131,13 +133,19 @@ class ExitsService:
 
     async def _ask(self, asked: AskExit) -> None:
         try:
-            well = await self.call(asked.node, MethodName.EXIT, b"", asked.patience) == WELL
+            answer = await self.call(asked.node, MethodName.EXIT, b"", asked.patience)
         except PulseError:
-            well = False
-        self.tell(ExitAnswered(asked.node, well))
+            answer = b""
+        well, shut = read_health(answer)
+        self.tell(ExitAnswered(asked.node, well, shut))
 
     def _check_alone(self, kernel: PolicyRouting) -> None:
-        """Raise Conflict if another node of this machine has the table."""
+        """Raise Conflict if another node of this machine has the table, or somebody's rule has the place of ours."""
+        if strange := kernel.strange_rules():
+            raise Conflict(
+                f"rules of another program have the priority {strange[0]}, and lead packets past the mesh.\n"
+                f"See them: ip rule. Remove them: ip rule del priority {strange[0]}"
+            )
         for device in sorted({each.device for each in kernel.table()} - self._devices - {""}):
             raise Conflict(
                 f"another node on this machine uses exits, through {device}; two cannot.\n"
@@ -148,3 +156,13 @@ class ExitsService:
         if problem != self.problem:
             log.error("exit routes not installed", extra={"error": problem})
         self.problem = problem
+
+
+def put_back(data_dir: Path) -> None:
+    """Take away the routes and rules of a run before; those of another node stay. Raises SystemRefused."""
+    entries, warning = undo.load(data_dir)
+    if warning or OURS in entries:
+        with PolicyRouting() as kernel:
+            if not {each.device for each in kernel.table()} - {""}:
+                kernel.apply(())
+        undo.remove(data_dir, OURS)

@@ -178,20 +178,25 @@ class ResolverService:
         if self._swept:
             return
         self._swept = True
-        left, warning = undo.load(self.data_dir)
-        if warning:
-            log.warning("resolver not put back", extra={"error": warning})
-        for entry in left:
-            if not (found := self.named(entry.kind)):
-                continue
-            try:
-                await found.revert(entry.place)
-                undo.remove(self.data_dir, entry)
-            except PulseError as error:
-                log.warning("resolver not put back", extra={"error": str(error)})
-            else:
-                log.info("resolver put back", extra={"resolver": entry.kind, "device": entry.place})
+        await put_back(self.data_dir, self.named)
 
     @property
     def _place(self) -> str:
         return self.device.name if self.device else ""
+
+
+async def put_back(data_dir: Path, named: Callable[[str], Resolver | None] = system.named) -> None:
+    """Have the resolver as it was before a run that ended without it; what fails is told, and stays to be done."""
+    left, warning = undo.load(data_dir)
+    if warning:
+        log.warning("resolver not put back", extra={"error": warning})
+    for entry in left:
+        if not (found := named(entry.kind)):
+            continue
+        try:
+            await found.revert(entry.place)
+            undo.remove(data_dir, entry)
+        except PulseError as error:
+            log.warning("resolver not put back", extra={"error": str(error)})
+        else:
+            log.info("resolver put back", extra={"resolver": entry.kind, "device": entry.place})

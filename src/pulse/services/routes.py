@@ -111,11 +111,12 @@ class RoutesService:
             offered=offer is not None,
             approved=bool(by),
             by=by,
-            state=self._state(node, offer, approved=bool(by), used=used),
+            state=self._state(named, offer, approved=bool(by), used=used),
             through=mesh.members.label_of(used) if used else "",
         )
 
-    def _state(self, node: NodeId, offer: Offer | None, *, approved: bool, used: NodeId | None) -> RouteState:
+    def _state(self, named: Named, offer: Offer | None, *, approved: bool, used: NodeId | None) -> RouteState:
+        node, cidr = named
         if not approved:
             return "offered"
         if offer is None:
@@ -124,7 +125,7 @@ class RoutesService:
             return "here"
         if node == used:
             return "in use"
-        return "failed" if offer.score is None or self.mesh.beyond.exits.is_sick(node) else "ready"
+        return "failed" if offer.score is None or self.mesh.beyond.exits.is_sick(node, cidr) else "ready"
 
 
 def _holds(text: str, cidr: Range) -> bool:

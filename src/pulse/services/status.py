@@ -65,6 +65,13 @@ class Exits(Protocol):
         ...
 
 
+class ExitNode(Protocol):
+    """What this service asks of who lets others out here."""
+
+    problem: str
+    left: str
+
+
 class Used(Protocol):
     """What of this machine goes by way of the node."""
 
@@ -72,6 +79,8 @@ class Used(Protocol):
     def resolver(self) -> Names: ...
     @property
     def exits(self) -> Exits: ...
+    @property
+    def exit_node(self) -> ExitNode: ...
 
 
 class Way(NamedTuple):
@@ -297,6 +306,8 @@ class StatusService:
             resolver_problem=self.used.resolver.problem.partition("\n")[0] if self.used else "",
             exits_problem=self.used.exits.problem.replace("\n", " ") if self.used else "",
             ranges_refused=self.used.exits.refused() if self.used else (),
+            exit_problem=self.used.exit_node.problem.partition("\n")[0] if self.used else "",
+            left=self.used.exit_node.left.replace("\n", " ") if self.used else "",
         )
         return judge(vitals)
 

@@ -59,6 +59,18 @@ def test_one_that_fails_gives_way_at_once_and_the_next_is_kept_when_it_is_back()
     assert used(exits, offer(FAR, None), offer(NEAR, 5.0)) == NEAR
 
 
+def test_one_that_is_well_but_for_a_range_is_left_for_that_range_alone() -> None:
+    exits, both = Exits(), {INTERNET: [offer(NEAR, 5.0), offer(FAR, 50.0)], LAN: [offer(NEAR, 5.0, LAN)]}
+    exits.chosen(both)
+    assert exits.answered(NEAR, well=True, shut=["0.0.0.0/0", "rubbish"])
+    assert not exits.answered(NEAR, well=True, shut=["0.0.0.0/0"])
+
+    assert exits.chosen(both) == (RangeUse("0.0.0.0/0", FAR), RangeUse("192.168.7.0/24", NEAR))
+    assert (exits.is_sick(NEAR, INTERNET), exits.is_sick(NEAR, LAN)) == (True, False)
+    assert exits.answered(NEAR, well=True)
+    assert not exits.is_sick(NEAR, INTERNET)
+
+
 def test_without_a_healthy_exit_the_range_stays_and_has_nobody() -> None:
     exits = Exits()
     used(exits, offer(NEAR, 5.0))
@@ -97,7 +109,7 @@ def test_one_that_falls_silent_is_left_within_three_seconds() -> None:
     exits.answered(FAR, well=True)
 
     now = 0.0
-    while not exits.is_sick(NEAR):
+    while not exits.is_sick(NEAR, INTERNET):
         now = exits.deadline() or 0.0
         for each in exits.tick(now):
             if each.node == NEAR and exits.answered(NEAR, well=False):

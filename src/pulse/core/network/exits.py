@@ -28,6 +28,13 @@ MISSES: Final = 2
 """Questions without a good answer after which an exit has failed: 2.1 s at most with the pace of a small mesh."""
 
 
+LONGEST: Final = 1024
+"""Bytes of an answer of an exit at most."""
+
+_WELL, _ILL, _PARTLY = b"\x01", b"\x00", b"\x02"
+"""An exit's answers; behind the last stand the ranges that lead nowhere, a line each."""
+
+
 class Offer(NamedTuple):
     """A range that a node says it leads to."""
 
@@ -48,15 +55,25 @@ class Exits:
     _sick: set[NodeId] = field(default_factory=set, init=False)
     _misses: dict[NodeId, int] = field(default_factory=dict, init=False)
     """Of each that something leads to: questions since its last good answer that it did not answer well."""
+    _shut: dict[NodeId, frozenset[Range]] = field(default_factory=dict, init=False)
+    """Ranges of a healthy one that lead nowhere behind it."""
     _due: dict[NodeId, float] = field(default_factory=dict, init=False)
 
     # Facts
 
-    def answered(self, node: NodeId, *, well: bool) -> bool:
-        """An exit that was asked says that it is well, or says not; True if it failed by that, or is healthy again."""
+    def answered(self, node: NodeId, *, well: bool, shut: Iterable[str] = ()) -> bool:
+        """An exit that was asked says that it is well, but for ranges that are shut, or says not.
+
+        True if somebody else may be chosen for that.
+        """
         if node not in self._misses:
             return False
         self._misses[node] = 0 if well else self._misses[node] + 1
+        ranges = frozenset(each for each in map(range_of, shut) if each is not None)
+        if well and ranges != self._shut.get(node, frozenset()):
+            self._shut[node] = ranges
+            self._sick.discard(node)
+            return True
         if well and node in self._sick:
             self._sick.discard(node)
             return True
@@ -69,7 +86,7 @@ class Exits:
         """Who is used from now on for each of these ranges, the first of equals by node id."""
         used: dict[Range, NodeId] = {}
         for cidr, offers in approved.items():
-            fit = [each for each in offers if each.score is not None and each.node not in self._sick]
+            fit = [each for each in offers if each.score is not None and not self.is_sick(each.node, cidr)]
             if self._used.get(cidr) in {each.node for each in fit}:
                 used[cidr] = self._used[cidr]
             elif fit:
@@ -79,6 +96,7 @@ class Exits:
         self._sick &= {each.node for offers in approved.values() for each in offers}
         known = {each.node for offers in approved.values() for each in offers if each.score is not None}
         self._misses = {node: self._misses.get(node, 0) for node in known}
+        self._shut = {node: shut for node, shut in self._shut.items() if node in known}
         # One that is used from now on is asked at once, whatever it said as a spare one.
         self._due = {node: 0.0 if node in fresh else self._due.get(node, 0.0) for node in known}
         return tuple(RangeUse(str(cidr), used.get(cidr)) for cidr in approved)
@@ -103,9 +121,9 @@ class Exits:
         """The exit in use for a range."""
         return self._used.get(cidr)
 
-    def is_sick(self, node: NodeId) -> bool:
-        """True for an exit that failed."""
-        return node in self._sick
+    def is_sick(self, node: NodeId, cidr: Range) -> bool:
+        """True for an exit that failed, or for which that range leads nowhere."""
+        return node in self._sick or cidr in self._shut.get(node, ())
 
 
 def approved_offers(
@@ -129,3 +147,17 @@ def approved_offers(
             found.setdefault(offer.cidr, []).append(offer)
     ordered = sorted((cidr for cidr in found if cidr not in ours), key=lambda each: (each.version, str(each)))
     return {cidr: found[cidr] for cidr in ordered}
+
+
+def health(served: Sequence[str], shut: Sequence[str]) -> bytes:
+    """What an exit answers that serves these ranges, of which some lead nowhere behind it."""
+    if len(shut) == len(served):
+        return _ILL
+    return _PARTLY + "\n".join(shut).encode() if shut else _WELL
+
+
+def read_health(answer: bytes) -> tuple[bool, tuple[str, ...]]:
+    """Whether an exit that answered so is well, and which ranges of it are shut; whatever else it said is no."""
+    if answer[:1] == _PARTLY and len(answer) <= LONGEST:
+        return True, tuple(answer[1:].decode("ascii", "replace").split("\n"))
+    return answer == _WELL, ()

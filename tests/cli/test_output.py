@@ -49,6 +49,26 @@ def test_a_terminal_gets_the_same_words(monkeypatch: pytest.MonkeyPatch, capsys:
     assert capsys.readouterr().out.split() == ["NODE", "RTT", "relay-01", "22.8", "ms", "a", "8.1", "ms"]
 
 
+def test_nobodys_words_take_a_column_away(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(output, "is_terminal", lambda: True)
+    monkeypatch.setattr(output, "width", lambda: 40)
+    monkeypatch.setenv("NO_COLOR", "1")
+    output.print_table(
+        ("#", "FROM", "NOTE"), [("1", "web", "x" * 250), ("2", "db", "報告" * 30)], elastic=frozenset({"NOTE"})
+    )
+    title, first, second = capsys.readouterr().out.splitlines()
+    assert (title.split(), first.split()[:2], second.split()[:2]) == (["#", "FROM", "NOTE"], ["1", "web"], ["2", "db"])
+    assert [output.cells_of(each) for each in (first, second)] == [40, 40]
+
+    output.print_table(("NAME", "TYPE"), [("x" * 250, "TXT")])
+    assert capsys.readouterr().out.split()[-1] == "TXT"
+
+
+def test_columns_stand_below_each_other_whatever_the_script() -> None:
+    lines = output.plain_lines(("NODE", "RTT"), [("報告", "1 ms"), ("relay", "2 ms")])
+    assert [output.cells_of(each[: each.index("ms")]) for each in lines[1:]] == [9, 9]
+
+
 def test_what_does_not_fit_beside_goes_below() -> None:
     assert output.beside("All well.", "mynet").endswith("mynet")
     assert len(output.beside("All well.", "mynet")) == output.PIPE_WIDTH

@@ -66,12 +66,12 @@ def print_json(value: Any) -> None:
 def print_table(
     header: Row, rows: Sequence[Row], right: frozenset[str] = frozenset(), elastic: frozenset[str] = frozenset()
 ) -> None:
-    """Columns under `header`; those named in `right` are aligned to the right, those in `elastic` are cut to fit."""
-    rows = fitted(header, rows, elastic, width())
-    if is_terminal():
-        _print_rich(header, rows, right)
-    else:
-        print("\n".join(plain_lines(header, rows, right)))
+    """Columns under `header`; those named in `right` are aligned to the right, those in `elastic` are cut to fit.
+
+    What does not fit for all that is on the next line of the terminal: nobody's words take another column away.
+    """
+    title, *lines = plain_lines(header, fitted(header, rows, elastic, width()), right)
+    print("\n".join([f"\x1b[1m{title}\x1b[0m" if is_colourful() else title, *lines]))
 
 
 def plain_lines(header: Row, rows: Sequence[Row], right: frozenset[str] = frozenset()) -> list[str]:
@@ -80,7 +80,7 @@ def plain_lines(header: Row, rows: Sequence[Row], right: frozenset[str] = frozen
     lines = []
     for row in (header, *rows):
         cells = [
-            cell.rjust(wide) if name in right else cell.ljust(wide)
+            " " * (wide - cells_of(cell)) + cell if name in right else cell + " " * (wide - cells_of(cell))
             for name, cell, wide in zip(header, row, widths, strict=True)
         ]
         lines.append(GAP.join(cells).rstrip())
@@ -99,12 +99,25 @@ def fitted(header: Row, rows: Sequence[Row], elastic: frozenset[str], room: int)
     return [[_cut(cell, wide) for cell, wide in zip(row, widths, strict=True)] for row in rows]
 
 
+def cells_of(text: str) -> int:
+    """Columns of the terminal that a text takes: characters of some scripts take two each, and marks none."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
 def _cut(cell: str, wide: int) -> str:
-    return cell if len(cell) <= wide else f"{cell[: wide - 1]}\N{HORIZONTAL ELLIPSIS}"
+    if cells_of(cell) <= wide:
+        return cell
+    from rich.cells import set_cell_size
+
+    return f"{set_cell_size(cell, wide - 1)}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _widths(header: Row, rows: Sequence[Row]) -> list[int]:
-    return [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    return [max(map(cells_of, column)) for column in zip(header, *rows, strict=True)]
 
 
 def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
@@ -137,16 +150,3 @@ def clear_screen() -> None:
 def is_colourful() -> bool:
     """False where colour is not wanted (no-color.org)."""
     return is_terminal() and not os.environ.get("NO_COLOR")
-
-
-def _print_rich(header: Row, rows: Sequence[Row], right: frozenset[str]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for name in header:
-        table.add_column(name, justify="right" if name in right else "left", no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console(highlight=False, no_color=not is_colourful()).print(table)

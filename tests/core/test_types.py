@@ -20,6 +20,11 @@ def test_what_is_no_label_names_nothing(text: str) -> None:
     assert not is_network_name(text)
 
 
+@pytest.mark.parametrize("text", ["localhost", "wpad", "isatap"])
+def test_what_programs_take_for_something_else_names_no_node(text: str) -> None:
+    assert not is_node_name(text)
+
+
 @given(st.text("0123456789abcdef", min_size=LEAST_PREFIX, max_size=63))
 def test_what_reads_as_the_beginning_of_an_id_names_no_node_but_may_name_a_network(text: str) -> None:
     assert not is_node_name(text)

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import Annotated, NewType
+from typing import Annotated, Final, NewType
 
 import msgspec
 
@@ -39,6 +39,10 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ID_PREFIX = re.compile(r"[0-9a-f]{4,64}")
 
 
+RESERVED: Final = frozenset({"localhost", "wpad", "isatap"})
+"""Names that programs take for this machine, or ask for by themselves: whoever had one would be asked."""
+
+
 def is_network_name(text: str) -> bool:
     """True if `text` can name a network: a DNS label in lower case."""
     return _LABEL.fullmatch(text) is not None
@@ -50,8 +54,8 @@ def is_domain(text: str) -> bool:
 
 
 def is_node_name(text: str) -> bool:
-    """True if `text` can name a node: a DNS label in lower case that does not read as an id prefix."""
-    return _LABEL.fullmatch(text) is not None and _ID_PREFIX.fullmatch(text) is None
+    """True if `text` can name a node: a DNS label in lower case that does not read as an id prefix, nor means more."""
+    return _LABEL.fullmatch(text) is not None and _ID_PREFIX.fullmatch(text) is None and text not in RESERVED
 
 
 def is_service_name(text: str) -> bool:

@@ -22,7 +22,9 @@ KEY_BYTES: Final = 32
 _SPKI_PREFIX: Final = bytes.fromhex("302a300506032b6570032100")
 """What stands before the 32 key bytes in an Ed25519 SubjectPublicKeyInfo (RFC 8410)."""
 
-NAME_RULE: Final = "a name has lower case letters, digits and inner -, 63 at most, and does not read as a node id"
+NAME_RULE: Final = (
+    "a name has lower case letters, digits and inner -, 63 at most, reads as no node id, and is not localhost"
+)
 TAG_RULE: Final = "a tag has lower case letters, digits and inner _ . -, 63 at most"
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")

@@ -112,9 +112,11 @@ def test_check_of_a_well_node_is_zero(shell: Shell, control: FakeControl) -> Non
 
 @pytest.mark.parametrize("flags", [[], ["--json"]])
 def test_watch_appends_in_a_pipe(shell: Shell, control: FakeControl, flags: list[str]) -> None:
+    # Whoever runs the tests may have it ignored, and nohup is heeded.
+    heeding = ["env", "--default-signal=INT"]
     command = shell.command("status", "--watch", "--data-dir", str(shell.data_dir), *flags)
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=shell.variables()
+        [*heeding, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=shell.variables()
     ) as watching:
         assert watching.stdout is not None
         seen = 0

@@ -186,8 +186,8 @@ def test_an_accepted_stream_carries_bytes_both_ways_between_two_sockets() -> Non
             near.settimeout(PATIENCE)
             assert near.recv(100) == b"1"
 
-        assert alice.wait("StreamClosed") == (opened, 8, 1)
-        assert bob.wait("StreamClosed") == (offered, 1, 8)
+        assert alice.wait("StreamClosed") == (opened, 8, 1, 0)
+        assert bob.wait("StreamClosed") == (offered, 1, 8, 0)
 
 
 def test_the_end_of_one_direction_of_a_stream_leaves_the_other_open() -> None:
@@ -221,7 +221,7 @@ def test_a_stream_its_opener_cancels_is_closed_at_the_far_side() -> None:
         alice.raw.cancel_stream(opened)
 
         assert alice.wait("StreamRefused") == (opened, 260)
-        assert bob.wait("StreamClosed") == (offered, 0, 0)
+        assert bob.wait("StreamClosed") == (offered, 0, 0, 260)
 
 
 def test_a_stream_to_a_node_nothing_leads_to_is_refused() -> None:

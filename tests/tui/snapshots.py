@@ -52,12 +52,13 @@ def picture(app: App[Any]) -> str:
 
 
 def _marks(line: Strip) -> Iterator[str]:
-    """Places of a line that have an attribute, neighbours with the same ones as one."""
-    at = 0
+    """Places of a line that have an attribute, neighbours with the same ones as one; blanks at its end are not bold."""
+    at, words = 0, len(line.text.rstrip())
     for word, segments in groupby(line, lambda segment: _word(segment.style)):
         begun, at = at, at + sum(segment.cell_length for segment in segments)
-        if word:
-            yield f"{begun + 1}-{at}: {word}"
+        end = min(at, words) if word == "bold" else at
+        if word and begun < end:
+            yield f"{begun + 1}-{end}: {word}"
 
 
 def _word(style: Style | None) -> str:

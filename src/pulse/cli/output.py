@@ -1,6 +1,6 @@
-"""How answers are printed: JSON for programs, plain columns in a pipe, rich tables on a terminal.
+"""How answers are printed: JSON for programs, columns for people.
 
-Invariant: rich is imported for a terminal only, and nothing but layout differs between the two.
+Invariant: a terminal and a pipe get the same words, and nobody's words hide another's.
 """
 
 import codecs
@@ -9,7 +9,9 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Final
+from unicodedata import combining, east_asian_width
 
 import msgspec
 
@@ -101,19 +103,19 @@ def fitted(header: Row, rows: Sequence[Row], elastic: frozenset[str], room: int)
 
 def cells_of(text: str) -> int:
     """Columns of the terminal that a text takes: characters of some scripts take two each, and marks none."""
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len
+    return len(text) if text.isascii() else sum(map(_cells, text))
 
-    return cell_len(text)
+
+def _cells(character: str) -> int:
+    return 0 if combining(character) else 1 + (east_asian_width(character) in "WF")
 
 
 def _cut(cell: str, wide: int) -> str:
     if cells_of(cell) <= wide:
         return cell
-    from rich.cells import set_cell_size
-
-    return f"{set_cell_size(cell, wide - 1)}\N{HORIZONTAL ELLIPSIS}"
+    ends = accumulate(map(_cells, cell))
+    kept = sum(end < wide for end in ends)
+    return f"{cell[:kept]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _widths(header: Row, rows: Sequence[Row]) -> list[int]:

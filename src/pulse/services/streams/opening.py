@@ -116,12 +116,12 @@ class Opening:
             raise
         finally:
             losing.cancel()
-        if code is StreamCode.OK and self.register.may(flow):
-            return Opened(stream)
-        if code is StreamCode.OK:
-            # The rules turned while it was opened.
+        if not self.register.may(flow):
+            # The rules turned while it was opened, and may have cut it already.
             stream.cancel()
             return StreamCode.NOT_ALLOWED
+        if code is StreamCode.OK:
+            return Opened(stream)
         return StreamCode.AWAY if losing.done() and not losing.cancelled() else code
 
     @contextlib.asynccontextmanager

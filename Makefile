@@ -81,7 +81,7 @@ phases: e2e compiled
 	$(PY) -m pytest -m "alone"
 
 unit:
-	$(PY) -m pytest -m "not e2e and not alone and not packages" --numprocesses 2 --dist loadfile
+	$(PY) -m pytest -m "not e2e and not alone and not packages" --numprocesses 3 --dist loadfile
 
 rust:
 	$(WITH_RUST) RUST_TEST_THREADS=6 cargo test --locked --quiet --package pulse-dataplane

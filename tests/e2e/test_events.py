@@ -46,6 +46,9 @@ def story() -> Iterator[Story]:
         mesh = bring_up_relay(lab)
         relay, left = mesh["relay"], mesh["left"]
         ids = {name: node.status().node.id for name, node in mesh.nodes.items()}
+        # The journal looks at paths once a second: what is there already is told a little later.
+        for other in ("left", "right"):
+            wait_told(relay, "up", other)
         relay.host.pulse("name", "left", "laptop")
         wait_told(left, "edit", "laptop")
         whole = clock.wall()

@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from pulse.net.exitrules import Mesh, Range, chains
 from pulse.net.nftables import Nftables
-from pulse.net.policyrouting import MARK
+from pulse.net.policyrules import MARK
 from tests.namespace import inside, namespace
 
 MESH = Mesh(

@@ -5,8 +5,10 @@ from ipaddress import ip_network
 
 import pytest
 
+from pulse.errors import Conflict
 from pulse.net.netlink import Netlink
-from pulse.net.policyrouting import BY_DEVICE, MARK, REFUSED, TABLE, PolicyRouting, TableRoute, wanted_routes
+from pulse.net.policyrouting import BY_DEVICE, REFUSED, PolicyRouting, TableRoute, wanted_routes
+from pulse.net.policyrules import MARK, PLACES, TABLE
 from tests.namespace import inside, ip, ip_json, namespace
 
 V4, V6, LAN = ip_network("0.0.0.0/0"), ip_network("::/0"), ip_network("192.168.7.0/24")
@@ -66,7 +68,7 @@ def test_nothing_is_left_and_routes_of_others_stay(host: str, kernel: PolicyRout
     before = ip(host, "rule"), ip(host, "-6", "rule"), ip(host, "route")
     ip(host, "route", "add", "10.9.0.0/16", "dev", "e0", "table", "99")
     kernel.apply(wanted_routes({V4: "pulse0", LAN: "pulse0"}))
-    assert kernel.rules() == {(family, priority) for family in (2, 10) for priority in (18100, 18101)}
+    assert priorities(host) == priorities(host, "-6") == [18100, 18101]
 
     kernel.apply(wanted_routes({}))
     assert (ip(host, "rule"), ip(host, "-6", "rule"), ip(host, "route")) == before
@@ -90,12 +92,102 @@ def test_the_gateway_of_the_host_is_found_beside_our_table(host: str, kernel: Po
     assert [each.interface for each in routes if each.table == TABLE] == ["pulse0"]
 
 
-def test_a_rule_of_somebody_else_in_the_place_of_ours_is_none_of_ours(host: str, kernel: PolicyRouting) -> None:
-    ip(host, "rule", "add", "priority", "18101", "lookup", "main")
-    assert (kernel.rules(), kernel.strange_rules()) == (set(), [18101])
+def priorities(host: str, *family: str) -> list[int]:
+    """Of our rules, in the order in which they are asked."""
+    return [each["priority"] for each in ip_json(host, *family, "rule") if each.get("protocol") == "112"]
 
+
+LOOKUP_MAIN = ("lookup", "main")
+ALIKE = ("not", "fwmark", f"{MARK:#x}/0xffffffff", "lookup", str(TABLE), "protocol", "112")
+"""What our second rule says."""
+
+
+@pytest.mark.parametrize("priority", [18100, 18101])
+def test_a_rule_of_somebody_else_in_our_place_is_asked_after_ours(
+    host: str, kernel: PolicyRouting, priority: int
+) -> None:
+    for family in ("-4", "-6"):
+        ip(host, family, "rule", "add", "priority", str(priority), *LOOKUP_MAIN)
     kernel.apply(wanted_routes({V4: "pulse0"}))
-    assert {priority for _, priority in kernel.rules()} == {18100, 18101}
-    ip(host, "rule", "del", "priority", "18101", "lookup", "main")
-    assert kernel.strange_rules() == []
     assert way(host, PUBLIC) == "pulse0"
+    assert priorities(host) == priorities(host, "-6") == [18098, 18099]
+
+    assert not kernel.apply(wanted_routes({V4: "pulse0"}))
+    kernel.apply(())
+    assert priorities(host) == priorities(host, "-6") == []
+    assert f"{priority}:\tfrom all lookup main" in ip(host, "rule")
+
+
+@pytest.mark.parametrize("priority", [18100, 18101])
+def test_a_rule_that_comes_between_ours_or_after_changes_nothing(
+    host: str, kernel: PolicyRouting, priority: int
+) -> None:
+    kernel.apply(wanted_routes({V4: "pulse0"}))
+    ip(host, "rule", "add", "priority", str(priority), *LOOKUP_MAIN)
+
+    assert kernel.apply(wanted_routes({V4: "pulse0"})) is (priority == 18100)
+    assert way(host, PUBLIC) == "pulse0"
+    assert len(priorities(host)) == 2
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ("fwmark", f"{MARK:#x}/0xffffffff", "lookup", str(TABLE), "protocol", "112"),
+        ("not", "fwmark", f"{MARK:#x}/0xfffffff", "lookup", str(TABLE), "protocol", "112"),
+        ("not", "fwmark", f"{MARK:#x}/0xffffffff", "blackhole", "protocol", "112"),
+        (*ALIKE[:-2], "suppress_prefixlength", "0", "protocol", "112"),
+        (*ALIKE[:-1], "3"),
+        *(("from", "all", *more, *ALIKE) for more in (
+            ("to", "192.0.2.0/24"), ("dev", "e0"), ("oif", "e0"), ("ipproto", "tcp"), ("sport", "53"), ("dport", "53"),
+            ("uidrange", "5-6"), ("tos", "0x10"),
+        )),
+        ("from", "192.0.2.0/24", *ALIKE),
+    ],
+)  # fmt: skip
+def test_a_rule_that_says_anything_else_is_none_of_ours(
+    host: str, kernel: PolicyRouting, said: tuple[str, ...]
+) -> None:
+    ip(host, "rule", "add", "priority", "18101", *said)
+    kernel.apply(wanted_routes({V4: "pulse0"}))
+
+    assert way(host, PUBLIC) == "pulse0"
+    assert len(priorities(host)) == 2 + ("112" in said)
+    kernel.apply(())
+    assert [each["priority"] for each in ip_json(host, "rule")] == [0, 18101, 32766, 32767]
+
+
+def test_where_others_have_every_place_ours_are_there_and_it_is_told(host: str, kernel: PolicyRouting) -> None:
+    for place in PLACES:
+        ip(host, "rule", "add", "priority", str(place), *LOOKUP_MAIN)
+    with pytest.raises(Conflict, match="ip rule del priority 18100"):
+        kernel.apply(wanted_routes({V4: "pulse0"}))
+    assert priorities(host) == [18100, 18101]
+
+    ip(host, "rule", "del", "priority", "18086", *LOOKUP_MAIN)
+    assert kernel.apply(wanted_routes({V4: "pulse0"}))
+    assert priorities(host) == [18086, 18087]
+    assert way(host, PUBLIC) == "pulse0"
+
+
+@pytest.mark.parametrize("missing", [18100, 18101])
+def test_a_rule_that_somebody_deleted_is_put_back(host: str, kernel: PolicyRouting, missing: int) -> None:
+    kernel.apply(wanted_routes({V4: "pulse0"}))
+    ip(host, "rule", "del", "priority", str(missing))
+
+    assert kernel.apply(wanted_routes({V4: "pulse0"}))
+    assert priorities(host) == [18100, 18101]
+    assert way(host, PUBLIC) == "pulse0"
+
+
+@pytest.mark.parametrize("more", [("metric", "1"), ("metric", "0"), ("metric", "2147483647")])
+def test_a_route_of_somebody_else_in_our_table_does_not_stay(
+    host: str, kernel: PolicyRouting, more: tuple[str, ...]
+) -> None:
+    for prefix in ("default", "203.0.113.0/24"):
+        ip(host, "route", "add", prefix, "via", "198.18.1.9", "table", str(TABLE), *more)
+    ip(host, "route", "add", "throw", "198.51.100.0/24", "table", str(TABLE), *more)
+    kernel.apply(wanted_routes({V4: "pulse0"}))
+
+    assert way(host, PUBLIC) == way(host, "198.51.100.9") == "pulse0"
+    assert not kernel.apply(wanted_routes({V4: "pulse0"}))

@@ -11,6 +11,7 @@ from pulse.core.effects import AskExit, RangeUse, TablesChanged
 from pulse.core.facts import ExitAnswered, Fact
 from pulse.core.types import NodeId
 from pulse.errors import LinkError
+from pulse.net.policyrules import PLACES
 from pulse.services.exits import ExitsService
 from tests.core.meshing import ALICE
 from tests.namespace import inside, ip, namespace
@@ -120,13 +121,22 @@ def test_what_another_node_of_this_machine_set_stays(world: World) -> None:
     assert (ip(world.host, *TABLE), ip(world.host, "rule")) == held
 
 
-def test_a_rule_that_leads_past_ours_is_told(world: World) -> None:
-    ip(world.host, "rule", "add", "priority", "18101", "lookup", "main")
+def test_rules_of_others_that_were_there_before_neither_go_first_nor_keep_ours_away(world: World) -> None:
+    """Told is where there is no place for ours; wherever they stand, they are there."""
+    for priority in ("18100", "18101"):
+        ip(world.host, "rule", "add", "priority", priority, "lookup", "main")
     service = world.service()
     service.prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
-    assert "ip rule del priority 18101" in service.problem
+    assert service.problem == ""
+    assert "18099:\tnot from all fwmark 0x70756c73 lookup 28789" in ip(world.host, "rule")
+    service.remove()
 
-    ip(world.host, "rule", "del", "priority", "18101")
+    for place in PLACES:
+        ip(world.host, "rule", "add", "priority", str(place), "lookup", "main", "protocol", "static")
+    service.prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
+    assert "ip rule del priority 18100" in service.problem
+    assert "28789" in ip(world.host, "rule")
+    ip(world.host, "rule", "flush", "protocol", "static")
     service.install()
     assert service.problem == ""
     service.remove()

@@ -28,7 +28,7 @@ from pulse.net.nftables import (
     marks,
     masquerade,
 )
-from pulse.net.policyrouting import MARK
+from pulse.net.policyrules import MARK
 
 TABLE: Final = "pulse"
 

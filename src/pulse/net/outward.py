@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from pulse.core.network.destinations import IPAddress
-from pulse.net.policyrouting import MARK
+from pulse.net.policyrules import MARK
 
 Who = TypeVar("Who", bound=Hashable)
 Result = TypeVar("Result")

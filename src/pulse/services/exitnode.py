@@ -22,7 +22,7 @@ from pulse.errors import PulseError, SystemRefused
 from pulse.net import sysctl
 from pulse.net.exitrules import TABLE, Mesh, Range, chains
 from pulse.net.nftables import Nftables
-from pulse.net.policyrouting import MARK
+from pulse.net.policyrules import MARK
 from pulse.store import undo
 from pulse.store.undo import Kind, Undo
 

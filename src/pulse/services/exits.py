@@ -20,7 +20,8 @@ from pulse.core.network.exits import read_health
 from pulse.errors import Conflict, PulseError
 from pulse.net.links import Rpc
 from pulse.net.netlink import NoInterface
-from pulse.net.policyrouting import TABLE, PolicyRouting, wanted_routes
+from pulse.net.policyrouting import PolicyRouting, wanted_routes
+from pulse.net.policyrules import TABLE
 from pulse.store import undo
 from pulse.store.undo import Kind, Undo
 
@@ -140,13 +141,8 @@ class ExitsService:
         self.tell(ExitAnswered(asked.node, well, shut))
 
     def _check_alone(self, kernel: PolicyRouting) -> None:
-        """Raise Conflict if another node of this machine has the table, or somebody's rule has the place of ours."""
-        if strange := kernel.strange_rules():
-            raise Conflict(
-                f"rules of another program have the priority {strange[0]}, and lead packets past the mesh.\n"
-                f"See them: ip rule. Remove them: ip rule del priority {strange[0]}"
-            )
-        for device in sorted({each.device for each in kernel.table()} - self._devices - {""}):
+        """Raise Conflict if another node of this machine has the table."""
+        for device in sorted({each.device for each in kernel.table() if not each.strange} - self._devices - {""}):
             raise Conflict(
                 f"another node on this machine uses exits, through {device}; two cannot.\n"
                 "Start one of them with --no-use-exits"
@@ -163,6 +159,6 @@ def put_back(data_dir: Path) -> None:
     entries, warning = undo.load(data_dir)
     if warning or OURS in entries:
         with PolicyRouting() as kernel:
-            if not {each.device for each in kernel.table()} - {""}:
+            if not {each.device for each in kernel.table() if not each.strange} - {""}:
                 kernel.apply(())
         undo.remove(data_dir, OURS)

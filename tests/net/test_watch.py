@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pulse.net.watch import NetworkWatch
+from pulse.net.watch import NetworkWatch, RoutingWatch
 from tests.namespace import inside, ip, namespace
 
 LIMIT = 20.0
@@ -68,6 +68,44 @@ async def test_more_changes_than_the_kernel_keeps_are_a_change(host: str) -> Non
         at_once(host, commands)
         async with asyncio.timeout(LIMIT):
             await watch.wait_changed()
+
+
+OURS, OTHER = 28789, 99
+ROUTING_CHANGES = {
+    "a rule": (("rule", "add", "priority", "5", "lookup", "main"), {OURS, OTHER}),
+    "an IPv6 rule": (("-6", "rule", "add", "priority", "5", "lookup", "main"), {OURS, OTHER}),
+    "a route": (("route", "add", "unreachable", "default", "table", str(OURS)), {OURS}),
+    "an IPv6 route": (("-6", "route", "add", "unreachable", "default", "table", str(OURS)), {OURS}),
+    "a route of another table": (("route", "add", "unreachable", "default", "table", str(OTHER)), {OTHER}),
+}
+
+
+@pytest.mark.parametrize(("change", "tables"), ROUTING_CHANGES.values(), ids=ROUTING_CHANGES)
+@pytest.mark.parametrize("undone", [False, True])
+async def test_it_is_told_which_tables_a_change_of_routing_concerns(
+    host: str, change: tuple[str, ...], tables: set[int], undone: bool
+) -> None:
+    if undone:
+        ip(host, *change)
+        change = tuple(word.replace("add", "del") for word in change)
+    with inside(host):
+        watch = RoutingWatch((OURS, OTHER))
+    with watch:
+        ip(host, *change)
+        async with asyncio.timeout(LIMIT):
+            assert await watch.wait_changed() == tables
+
+
+async def test_routes_of_other_tables_are_none_of_ours_however_many_and_more_than_are_kept_may_be(host: str) -> None:
+    with inside(host):
+        watch = RoutingWatch((OURS,))
+    with watch:
+        ip(host, "route", "add", "unreachable", "default", "table", str(OTHER))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(watch.wait_changed(), 0.1)
+        at_once(host, "".join(f"route add unreachable 10.{n // 200}.{n % 200}.0/24 table 99\n" for n in range(3000)))
+        async with asyncio.timeout(LIMIT):
+            assert await watch.wait_changed() == {OURS}
 
 
 def at_once(host: str, commands: str) -> None:

@@ -11,7 +11,9 @@ from pulse.core.effects import AskExit, RangeUse, TablesChanged
 from pulse.core.facts import ExitAnswered, Fact
 from pulse.core.types import NodeId
 from pulse.errors import LinkError
-from pulse.net.policyrules import PLACES
+from pulse.net.policyrouting import PolicyRouting
+from pulse.net.policyrules import FAMILIES, PLACES, changes
+from pulse.services import exits
 from pulse.services.exits import ExitsService
 from tests.core.meshing import ALICE
 from tests.namespace import inside, ip, namespace
@@ -155,6 +157,43 @@ async def test_a_node_that_is_started_anew_lets_nothing_past_meanwhile(world: Wo
     ip(world.host, "link", "delete", "pulse0")
     assert ip(world.host, *TABLE).startswith("unreachable default")
     assert "28789" in ip(world.host, "rule")
+
+
+THEFTS = {
+    "a rule": ("rule", "del", "priority", "18101"),
+    "an IPv6 rule": ("-6", "rule", "del", "priority", "18100"),
+    "all rules": ("rule", "flush"),
+    "all routes": ("route", "flush", "table", "28789"),
+    "IPv6 routes": ("-6", "route", "flush", "table", "28789"),
+    "an order": ("rule", "add", "priority", "18100", "lookup", "main"),
+}
+
+
+@pytest.mark.parametrize("theft", THEFTS.values(), ids=THEFTS)
+async def test_what_others_take_away_is_put_back_as_soon_as_the_kernel_tells(
+    world: World, monkeypatch: pytest.MonkeyPatch, theft: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(exits, "WATCH", 3600.0)
+    service = world.service()
+    service.prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
+    running = asyncio.ensure_future(service.run())
+    with PolicyRouting() as kernel:
+        held = kernel.table()
+        await asyncio.sleep(0)
+
+        ip(world.host, *theft)
+        async with asyncio.timeout(20):
+            while kernel.table() != held or not all(leads(kernel, each) for each in FAMILIES):
+                await asyncio.sleep(0.005)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+def leads(kernel: PolicyRouting, family: int) -> bool:
+    """True if our rules are there and asked first."""
+    rules = [each for each in kernel.rules() if each.family == family]
+    return changes(rules, family, wanted=True) == ([], [])
 
 
 @pytest.mark.parametrize(

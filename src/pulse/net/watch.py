@@ -1,29 +1,43 @@
-"""Hears from the kernel that an interface, an address or a route of this host changed.
+"""Hears from the kernel that an interface, an address, a route or a rule of this host changed.
 
 Invariant: a change is never missed, though many at once are told as one: what is full or broken counts as a change.
+Layouts: rtnetlink(7).
 """
 
 import asyncio
 import socket
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Final, Self
 
+from pulse.net.netlink import table_of
+from pulse.net.nlattr import HEADER, attributes_in
+
 _GROUPS: Final = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 """RTMGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE of linux/rtnetlink.h."""
+
+_ROUTING_GROUPS: Final = 0x40 | 0x80 | 0x400 | 0x40000
+"""RTMGRP_IPV4_ROUTE, RTMGRP_IPV4_RULE, RTMGRP_IPV6_ROUTE, and RTNLGRP_IPV6_RULE as a bit."""
+
+_ROUTE_KINDS: Final = (24, 25)
+"""RTM_NEWROUTE and RTM_DELROUTE."""
 
 SETTLING: Final = 0.2
 """Seconds that changes in one go may take: an interface that comes up is a dozen of them."""
 
 _BUFFER: Final = 1 << 16
 
+PAUSE: Final = 0.02
+"""Seconds without a look after routes of other tables only: where these come by the thousand that costs little."""
 
-class NetworkWatch:
-    """The host's network configuration, watched in the namespace this was opened in."""
 
-    def __init__(self) -> None:
+class _Watch:
+    """A socket that hears of some groups, in the namespace in which it was opened."""
+
+    def __init__(self, groups: int) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
         self._socket.setblocking(False)
-        self._socket.bind((0, _GROUPS))
+        self._socket.bind((0, groups))
 
     def __enter__(self) -> Self:
         return self
@@ -31,24 +45,58 @@ class NetworkWatch:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._socket.close()
 
+    async def _hear(self) -> bytes | None:
+        """What the kernel says next; None for more than it kept for us (ENOBUFS)."""
+        try:
+            return await asyncio.get_running_loop().sock_recv(self._socket, _BUFFER)
+        except OSError:
+            return None
+
+    def _take(self) -> bytes | None:
+        """The same of what it said already; empty for nothing."""
+        try:
+            return self._socket.recv(_BUFFER)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            return None
+
+
+class NetworkWatch(_Watch):
+    """The host's network configuration, watched in the namespace this was opened in."""
+
+    def __init__(self) -> None:
+        super().__init__(_GROUPS)
+
     async def wait_changed(self) -> None:
         """Wait for a change, and until those that belong to it have passed."""
         await self._hear()
         await asyncio.sleep(SETTLING)
-        while self._take():
+        while self._take() != b"":
             pass
 
-    async def _hear(self) -> None:
-        try:
-            await asyncio.get_running_loop().sock_recv(self._socket, _BUFFER)
-        except OSError:
-            # ENOBUFS: more happened than the kernel kept for us.
-            return
 
-    def _take(self) -> bool:
-        try:
-            return bool(self._socket.recv(_BUFFER))
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+class RoutingWatch(_Watch):
+    """Routes of some tables, and all rules, watched in the namespace this was opened in."""
+
+    def __init__(self, tables: Iterable[int]) -> None:
+        super().__init__(_ROUTING_GROUPS)
+        self._all = frozenset(tables)
+
+    async def wait_changed(self) -> frozenset[int]:
+        """Wait for a change, and tell at once to which of the tables packets may go otherwise now."""
+        while True:
+            heard, concerned = await self._hear(), frozenset[int]()
+            while heard != b"":
+                concerned |= self._all if heard is None else self._concerned(heard)
+                heard = self._take()
+            if concerned:
+                return concerned
+            await asyncio.sleep(PAUSE)
+
+    def _concerned(self, heard: bytes) -> frozenset[int]:
+        length, kind, *_ = HEADER.unpack_from(heard)
+        if kind not in _ROUTE_KINDS:
+            return self._all
+        body = heard[HEADER.size : length]
+        return self._all & {table_of(body, attributes_in(body, 12))}

@@ -13,6 +13,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
+from pulse.core.bucket import Bucket
 from pulse.core.effects import AskExit, RangeUse, TablesChanged
 from pulse.core.facts import ExitAnswered, Fact
 from pulse.core.messages import MethodName
@@ -22,13 +23,17 @@ from pulse.net.links import Rpc
 from pulse.net.netlink import NoInterface
 from pulse.net.policyrouting import PolicyRouting, wanted_routes
 from pulse.net.policyrules import TABLE
+from pulse.net.watch import RoutingWatch
 from pulse.store import undo
 from pulse.store.undo import Kind, Undo
 
 log = logging.getLogger(__name__)
 
 WATCH = 1.0
-"""Seconds between two looks whether the kernel still has our routes: other programs tidy up, too."""
+"""Seconds between two looks whether the kernel still has our routes, should it not have told of a change."""
+
+RATE, BURST = 10.0, 20
+"""Changes of others that are looked at, a second and at once: one who never rests takes no more of our time."""
 
 OURS: Final = Undo(Kind.ROUTES, str(TABLE))
 """On the list of what is to be undone as long as anything of this node may be in the kernel."""
@@ -119,18 +124,35 @@ class ExitsService:
             self.install()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._watch())
+                if self.uses:
+                    tasks.create_task(self._look())
+                    tasks.create_task(self._follow())
                 while True:
                     tasks.create_task(self._ask(await self._questions.get()))
         finally:
             if not self.returns():
                 self.remove()
 
-    async def _watch(self) -> None:
+    async def _look(self) -> None:
         while True:
             await asyncio.sleep(WATCH)
-            if self._ranges and self.uses:
-                self.install()
+            self._mend()
+
+    async def _follow(self) -> None:
+        """What others take away of ours, or put before it, is put back as soon as the kernel tells."""
+        now = asyncio.get_running_loop().time
+        pace = Bucket(RATE, BURST, now())
+        with RoutingWatch((TABLE,)) as watch:
+            while True:
+                # Before the first word, too: it may have been in the moment when nobody listened.
+                self._mend()
+                pace.spend(1, now())
+                await asyncio.sleep(pace.ready_at(1, now()) - now())
+                await watch.wait_changed()
+
+    def _mend(self) -> None:
+        if self._ranges:
+            self.install()
 
     async def _ask(self, asked: AskExit) -> None:
         try:

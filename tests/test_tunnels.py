@@ -1,6 +1,8 @@
 """Streams as programs of this machine ask for them."""
 
+import resource
 import socket
+import struct
 import tempfile
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 
 from pulse import tunnels
 from pulse.core.network.tunnelline import Asked
-from pulse.errors import LinkError, StreamFailed
+from pulse.errors import LinkError, StreamFailed, SystemRefused
 from tests.people import NOBODY, run_as
 from tests.tunneling import CUT, FakeTunnels, leave_unread, refused, say_first, shout, tunnels_at
 
@@ -65,6 +67,41 @@ def test_a_refusal_has_the_words_and_the_exit_code_of_the_node(data_dir: Path) -
     with tunnels_at(data_dir / "tunnel.sock", fake), pytest.raises(StreamFailed, match="the rules") as raised:
         tunnels.check("db", "localhost:22", data_dir)
     assert (raised.value.word, raised.value.exit_code) == ("not_allowed", 3)
+
+
+def test_who_finds_no_place_comes_again_and_hears_in_the_end_that_there_is_none(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tunnels, "PATIENCE", 0.1)
+    fake = FakeTunnels(answer=refused("no place for one more", "crowded_here", 5))
+    with tunnels_at(data_dir / "tunnel.sock", fake), pytest.raises(StreamFailed, match="no place") as raised:
+        tunnels.check("db", "localhost:22", data_dir)
+    assert tunnels.is_crowded(raised.value)
+    assert len(fake.asked) > 1
+
+
+def test_who_waits_for_a_node_that_stands_still_is_told(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tunnels, "PATIENCE", 0.1)
+    monkeypatch.setattr(tunnels, "_PATIENTLY", struct.pack("ll", 0, 100_000))
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as before:
+        listener.bind(str(data_dir / "tunnel.sock"))
+        listener.listen(0)
+        before.connect(str(data_dir / "tunnel.sock"))
+        with pytest.raises(StreamFailed, match="too many callers waiting"):
+            tunnels.reach("db", "localhost:22", data_dir)
+
+
+def test_a_program_that_may_have_no_more_files_is_told_what_to_do(data_dir: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with tunnels_at(data_dir / "tunnel.sock", FakeTunnels()):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            with pytest.raises(SystemRefused, match=r"no room for a further connection(.|\n)*ulimit -n"):
+                tunnels.reach("db", "localhost:22", data_dir)
+            with pytest.raises(SystemRefused, match=r"ulimit -n"):
+                tunnels.check("db", "localhost:22", data_dir)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_socket_is_handed_over_and_its_end_told(data_dir: Path) -> None:

@@ -7,9 +7,12 @@ that the far side made; no event loop is imported.
 import contextlib
 import errno
 import os
+import random
 import select
 import socket
-from collections.abc import Mapping
+import struct
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,13 +20,22 @@ from pulse.client import candidates
 from pulse.config import tunnel_beside
 from pulse.core.network import tunnelline
 from pulse.core.network.tunnelline import Answered, Asked
-from pulse.errors import LinkError, Refused, StreamFailed
+from pulse.errors import LinkError, PulseError, Refused, StreamFailed, SystemRefused
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 PATIENCE: Final = 30.0
 """Seconds for an answer: twice what the node here takes at most to have a stream, or to say why there is none."""
+
+PAUSE: Final = 0.02
+"""Seconds before who found no place at the door comes again; twice as many each time, up to `MOST_PAUSE`."""
+
+MOST_PAUSE: Final = 1.0
+
+
+_PATIENTLY: Final = struct.pack("ll", int(PATIENCE), 0)
+_FOR_EVER: Final = struct.pack("ll", 0, 0)
 
 
 class Reached(socket.socket):
@@ -98,7 +110,7 @@ def reach(node: str, destination: str, data_dir: Path | None = None) -> Reached:
 
     Raises StreamFailed, NotFound or Conflict for the name, LinkError if no node runs here, Refused if it is not ours.
     """
-    ours, theirs = socket.socketpair()
+    ours, theirs = pair()
     with contextlib.ExitStack() as held:
         held.enter_context(ours)
         with theirs:
@@ -156,7 +168,32 @@ def read_answer(asking: socket.socket) -> Answered:
     return tunnelline.read_answer(line)
 
 
+def is_crowded(error: PulseError) -> bool:
+    """True if there was no place at the node's door: a later try may have one."""
+    return isinstance(error, StreamFailed) and error.word == tunnelline.CROWDED
+
+
+def pauses() -> Iterator[float]:
+    """Seconds to wait before each further try; no two callers come again in step."""
+    longest = PAUSE
+    while True:
+        yield random.uniform(longest / 2, longest)  # noqa: S311 (no secret)
+        longest = min(MOST_PAUSE, 2 * longest)
+
+
 def _asked(asked: Asked, data_dir: Path | None, handed: socket.socket | None = None) -> socket.socket:
+    """A connection on which the node has answered, by its first answer that is another than that the door is full."""
+    end, waits = time.monotonic() + PATIENCE, pauses()
+    while True:
+        try:
+            return _asked_once(asked, data_dir, handed)
+        except StreamFailed as error:
+            if not is_crowded(error) or time.monotonic() > end:
+                raise
+        time.sleep(next(waits))
+
+
+def _asked_once(asked: Asked, data_dir: Path | None, handed: socket.socket | None) -> socket.socket:
     asking = _connected(data_dir)
     with contextlib.ExitStack() as held:
         held.enter_context(asking)
@@ -168,6 +205,23 @@ def _asked(asked: Asked, data_dir: Path | None, handed: socket.socket | None = N
         asking.settimeout(None)
         held.pop_all()
     return asking
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Two sockets that are connected. Raises SystemRefused if this program may have no more."""
+    with _room_for_files():
+        return socket.socketpair()
+
+
+@contextlib.contextmanager
+def _room_for_files() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SystemRefused(
+            f"this program has no room for a further connection, which takes two descriptors: {error.strerror}.\n"
+            "Close some, or allow it more before it starts: ulimit -n 8192"
+        ) from error
 
 
 def _connected(data_dir: Path | None, environment: Mapping[str, str] = os.environ) -> socket.socket:
@@ -183,12 +237,16 @@ def _connected(data_dir: Path | None, environment: Mapping[str, str] = os.enviro
 def connected_at(path: Path, *, blocking: bool = True) -> socket.socket:
     """A connection to the node whose tunnel socket that is.
 
-    Raises LinkError if none answers, Refused if it is not ours.
+    Raises LinkError if none answers, Refused if it is not ours, StreamFailed (`is_crowded`) if too many wait there.
     """
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with _room_for_files():
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     made.setblocking(blocking)
+    # Where a Unix socket waits for its turn to be taken in, nothing else ends the wait for a node that stands still.
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _PATIENTLY)
     try:
         made.connect(os.fspath(path))
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _FOR_EVER)
     except OSError as error:
         made.close()
         if isinstance(error, PermissionError):
@@ -197,6 +255,7 @@ def connected_at(path: Path, *, blocking: bool = True) -> socket.socket:
                 "Use sudo, or become a member of its group: usermod -aG pulse <you>"
             ) from error
         if isinstance(error, BlockingIOError):
-            raise LinkError(f"the node at {path} has too many callers waiting. Try again") from error
+            text = f"the node at {path} has too many callers waiting. Try again"
+            raise StreamFailed(text, word=tunnelline.CROWDED) from error
         raise LinkError(f"no node answers at {path}: {error.strerror or error}.\nStart one: pulse start") from error
     return made

@@ -30,7 +30,7 @@ def test_without_a_group_on_the_machine_no_group_counts() -> None:
 def test_the_kernel_says_who_we_are() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     with ours, theirs:
-        assert caller(ours) == Caller(os.geteuid(), frozenset({os.getegid(), *os.getgroups()}))
+        assert caller(ours) == Caller(os.geteuid(), frozenset({os.getegid(), *os.getgroups()}), os.getpid())
 
 
 def test_a_machine_without_the_group_has_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,26 @@ async def test_a_node_that_says_nothing_is_given_up_and_nothing_is_left(
         async with leaving_nothing():
             with pytest.raises(LinkError, match="gave no answer"):
                 await door.asked(tmp_path / "t", Asked("db", "localhost:22"))
-            asking = asyncio.ensure_future(door.asked(tmp_path / "t", Asked("db", "localhost:22")))
-            with pytest.raises(LinkError, match=r"Try again|gave no answer"):
-                await asking
+            # What was given up still waits to be taken in, and there is room for no more.
+            with pytest.raises(StreamFailed, match="too many callers waiting"):
+                await door.asked(tmp_path / "t", Asked("db", "localhost:22"))
+
+
+async def test_who_finds_no_place_comes_again(tmp_path: Path) -> None:
+    fake = FakeTunnels(answer=refused("no place for one more", "crowded_here", 5))
+    with tunnels_at(tmp_path / "t", fake):
+        asking = asyncio.ensure_future(door.asked(tmp_path / "t", Asked("db", "localhost:22", confirm=True)))
+        while len(fake.asked) < 2:
+            await asyncio.sleep(0.01)
+        fake.answer = FakeTunnels.answer
+        connection, answer = await asking
+        connection.close()
+    assert answer.ok
+
+
+async def test_who_finds_no_place_for_long_hears_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tunnels, "PATIENCE", 0.05)
+    fake = FakeTunnels(answer=refused("no place for one more", "crowded_here", 5))
+    with tunnels_at(tmp_path / "t", fake), pytest.raises(StreamFailed, match="no place") as raised:
+        await door.asked(tmp_path / "t", Asked("db", "localhost:22"))
+    assert raised.value.word == "crowded_here"

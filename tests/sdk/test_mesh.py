@@ -1,7 +1,9 @@
 """The mesh as a program has it, through two real nodes: what it reaches, what it is told, and what is refused."""
 
 import asyncio
+import resource
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -131,6 +133,27 @@ async def test_a_call_that_is_cancelled_leaves_nothing_open(pulse_mesh: PulseMes
             call.cancel()
             with pytest.raises((asyncio.CancelledError, PulseError)):
                 await call
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """As many descriptors as a thousand connections and both their nodes take."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(16384, hard), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
+async def test_a_thousand_at_once_are_all_open_in_the_end(pulse_mesh: PulseMesh) -> None:
+    async with pulse_mesh.first.connect() as one, pulse_mesh.second.connect() as two, leaving_nothing():
+        server = await one.start_server(shout, 0)
+        async with asyncio.TaskGroup() as tasks:
+            opening = [tasks.create_task(two.open_connection("first", server.port)) for _ in range(1000)]
+        async with asyncio.TaskGroup() as tasks:
+            answers = [tasks.create_task(exchange(*each.result())) for each in opening]
+        assert {each.result() for each in answers} == {b"WORD"}
+        await server.close()
 
 
 async def test_what_was_written_still_leaves_at_the_end_of_the_block(pulse_mesh: PulseMesh) -> None:

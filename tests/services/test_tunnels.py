@@ -1,129 +1,19 @@
 """The doors to streams: one line in, then the caller's socket, or the one it hands over, is the stream."""
 
 import asyncio
-import contextlib
 import os
 import socket
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
 
-from pulse.core.mesh import Mesh
-from pulse.core.network.destinations import Destination
-from pulse.core.network.streamcodes import StreamCode, StreamKind, cut, failed
-from pulse.core.types import NodeId
-from pulse.errors import StreamFailed
+from pulse.core.network.streamcodes import StreamCode, StreamKind
 from pulse.net.links import Moved
 from pulse.services import tunnels
-from pulse.services.serving import ServingService
-from pulse.services.tunnels import Door, TunnelsService
-from tests.authority import Ca
-from tests.loopback import PATIENCE
-from tests.mint import member, mesh
+from tests.services.door import DB, LINE, World, said, serving
 
-CA = Ca()
-ME, DB = (member(CA, name, place, host=name) for place, name in enumerate(("me", "db"), 1))
 TOKEN = "a token that is long enough, 0123456789"
-LINE = b'{"dest_node": "db", "dest_addr": "localhost:5432"}\n'
-
-
-@dataclass
-class Opened:
-    """A stream that keeps what it was given."""
-
-    given: socket.socket | None = None
-    cancelled: bool = False
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-    moved: Moved = field(default_factory=lambda: Moved(3, 4))
-
-    def splice(self, sock: socket.socket) -> None:
-        self.given = socket.socket(fileno=sock.detach())
-        self.given.setblocking(False)
-
-    async def closed(self) -> Moved:
-        await self.over.wait()
-        return self.moved
-
-    def cancel(self) -> None:
-        self.cancelled = True
-        self.over.set()
-
-
-@dataclass
-class World:
-    """A door, and what comes of who comes in."""
-
-    mesh: Mesh = field(default_factory=lambda: mesh(CA, ME))
-    asked: list[tuple[NodeId, str, StreamKind]] = field(default_factory=list)
-    opened: list[Opened] = field(default_factory=list)
-    refusal: StreamCode | None = None
-    led: list[tuple[NodeId, int, str]] = field(default_factory=list)
-    """Ports of nodes that lead here."""
-
-    async def open(self, node: NodeId, destination: Destination, kind: StreamKind) -> Opened:
-        self.check(node, destination)
-        self.asked.append((node, str(destination), kind))
-        self.opened.append(Opened())
-        return self.opened[-1]
-
-    async def lead(self, node: NodeId, port: int, destination: Destination) -> Opened:
-        self.led.append((node, port, str(destination)))
-        self.opened.append(Opened())
-        return self.opened[-1]
-
-    def forget(self, node: NodeId, port: int) -> None:
-        self.led.remove((node, port, "localhost:5432"))
-
-    def cut(self, moved: Moved, node: NodeId, destination: Destination) -> StreamFailed:
-        return cut(StreamCode(moved.cut), "db", destination)
-
-    def check(self, node: NodeId, destination: Destination) -> None:
-        if self.refusal is not None:
-            raise failed(self.refusal, "me", "db", destination)
-
-
-@asynccontextmanager
-async def serving(
-    world: World, *, refusal: Callable[[socket.socket], str] = lambda _: "", token: str = "", takes_sockets: bool = True
-) -> AsyncIterator[Callable[[], socket.socket]]:
-    """Run the service; makes connections to its door."""
-    world.mesh.peer_restored(DB, [], 1.0)
-    with contextlib.ExitStack() as held:
-        place = Path(held.enter_context(tempfile.TemporaryDirectory())) / "t"
-        listener = held.enter_context(socket.socket(socket.AF_UNIX))
-        listener.bind(str(place))
-        listener.listen()
-        listener.setblocking(False)
-
-        def come() -> socket.socket:
-            caller = held.enter_context(socket.socket(socket.AF_UNIX))
-            caller.connect(str(place))
-            caller.setblocking(False)
-            return caller
-
-        doors = (Door(listener, refusal, token, takes_sockets=takes_sockets),)
-        service = TunnelsService(world.mesh, world, doors, world, ServingService(world.mesh, True, _reserved))
-        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(service.run())
-            yield come
-            running.cancel()
-
-
-@contextlib.contextmanager
-def _reserved(port: int) -> Iterator[int]:
-    yield port or 4711
-
-
-async def said(caller: socket.socket) -> dict[str, object]:
-    """The next line of the answer."""
-    line = await asyncio.get_running_loop().sock_recv(caller, 4096)
-    return msgspec.json.decode(line, type=dict[str, object])
 
 
 async def refused(world: World, line: bytes, code: str, **door: Any) -> str:
@@ -352,12 +242,47 @@ async def test_who_says_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -
         assert "no line came" in str((await said(caller))["error"])
 
 
-async def test_of_very_many_who_say_nothing_the_last_are_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tunnels, "MOST_WAITING", 2)
+async def test_of_very_many_the_last_are_told_that_there_is_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tunnels, "MOST_OF_ONE", 2)
+    monkeypatch.setattr(tunnels, "TURNED_AWAY", 1)
     async with serving(World()) as come:
         waiting = [come() for _ in range(2)]
-        await asyncio.sleep(0.05)
-        with contextlib.suppress(ConnectionResetError):
-            assert await asyncio.get_running_loop().sock_recv(come(), 1) == b""
+        for _ in range(3):
+            answer = await said(come())
+            assert answer["code"] == "crowded_here"
+            assert "up to 2 connections" in str(answer["error"])
         await asyncio.get_running_loop().sock_sendall(waiting[0], LINE.replace(b"db", b"dc"))
         assert (await said(waiting[0]))["code"] == "no_node"
+        waiting[0].close()
+        await _has_place(come)
+
+
+async def _has_place(come: Callable[[], socket.socket]) -> None:
+    while True:
+        caller = come()
+        await asyncio.get_running_loop().sock_sendall(caller, LINE.replace(b"db", b"dc"))
+        if (await said(caller))["code"] == "no_node":
+            return
+        await asyncio.sleep(0.01)
+
+
+async def test_one_program_that_takes_what_it_can_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tunnels, "MOST", 4)
+    programs = iter("aaab")
+    async with serving(World(), who=lambda _: next(programs)) as come:
+        greedy = [come() for _ in range(3)]
+        assert (await said(greedy[2]))["code"] == "crowded_here"
+        await _has_place(come)
+
+
+async def test_a_stream_has_its_place_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tunnels, "MOST_OF_ONE", 1)
+    world = World()
+    async with serving(world) as come:
+        caller = come()
+        await asyncio.get_running_loop().sock_sendall(caller, LINE)
+        await until(lambda: world.opened and world.opened[0].given)
+        assert (await said(come()))["code"] == "crowded_here"
+        world.opened[0].over.set()
+        await _has_place(come)
+        world.opened[0].given.close()  # type: ignore[union-attr]

@@ -26,6 +26,8 @@ class Caller:
 
     uid: int
     groups: frozenset[int]
+    pid: int = 0
+    """0 for one of another PID namespace, too."""
 
     def may_command(self, owner: int, group: int | None) -> bool:
         """True for root, for the user `owner` and for members of `group`."""
@@ -35,8 +37,8 @@ class Caller:
 def caller(connection: socket.socket) -> Caller:
     """Who connected; reads SO_PEERCRED and SO_PEERGROUPS."""
     size = struct.calcsize("3i")
-    _, uid, gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return Caller(uid, frozenset({gid, *_further_groups(connection)}))
+    pid, uid, gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return Caller(uid, frozenset({gid, *_further_groups(connection)}), pid)
 
 
 def group_id() -> int | None:

@@ -26,6 +26,9 @@ from pulse.errors import ConfigError, Conflict, SystemRefused
 LONGEST_PATH: Final = 107
 """Bytes of a Unix socket's path (`sun_path` less its zero)."""
 
+BACKLOG: Final = 1024
+"""Callers who may wait to be taken in; more wait at the kernel's, or are told to try again."""
+
 KEEP_ALIVE: Final = 75
 """Seconds an idle client may keep its connection: `status --watch` asks again and again."""
 
@@ -204,7 +207,7 @@ def _bound(path: Path) -> socket.socket:
         if os.geteuid() == 0 and group is not None:
             os.chown(path, -1, group)
             path.chmod(0o660)
-        bound.listen(64)
+        bound.listen(BACKLOG)
         bound.setblocking(False)
     except OSError:
         bound.close()

@@ -13,7 +13,7 @@ from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from pulse.api.callers import caller, group_id, refusal
-from pulse.api.server import ControlSocket
+from pulse.api.server import BACKLOG, ControlSocket
 from pulse.config import NodeConfig
 from pulse.core import addresses
 from pulse.core.mesh import Mesh
@@ -34,8 +34,6 @@ from pulse.services.serving import ServingService
 from pulse.services.socks import SocksService
 from pulse.services.streams.service import StreamsService
 from pulse.services.tunnels import Door, TunnelsService
-
-BACKLOG = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +67,10 @@ def bound(config: NodeConfig) -> Iterator[tuple[Door, ...]]:
     """Listen as the settings say. Raises Conflict, ConfigError, Refused or SystemRefused."""
     outward.raise_file_limit()
     with contextlib.closing(ControlSocket(config.tunnel_socket)) as local, contextlib.ExitStack() as held:
-        doors = [Door(local.socket, _stranger, takes_sockets=True)]
+        doors = [Door(local.socket, _stranger, takes_sockets=True, who=_program)]
         if config.tcp_listen:
             listening = held.enter_context(_tunnel_listener(config, *config.tcp_listen))
-            doors.append(Door(listening, token=config.node.tcp_token))
+            doors.append(Door(listening, token=config.node.tcp_token, who=lambda each: each.getpeername()[0]))
         yield tuple(doors)
 
 
@@ -113,6 +111,11 @@ def compose(config: NodeConfig, links: DataplaneLinks, mesh: Mesh, doors: tuple[
 def _stranger(connection: socket.socket) -> str:
     who = caller(connection)
     return "" if who.may_command(os.geteuid(), group_id()) else refusal(who)
+
+
+def _program(connection: socket.socket) -> tuple[int, int]:
+    who = caller(connection)
+    return who.uid, who.pid
 
 
 def _tunnel_listener(config: NodeConfig, host: str, port: int) -> socket.socket:

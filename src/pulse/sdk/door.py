@@ -21,30 +21,45 @@ LOOK: Final = tunnelline.LIMIT
 
 
 async def asked(door: Path, wanted: Asked, handed: socket.socket | None = None) -> tuple[socket.socket, Answered]:
-    """A connection on which the node has answered, not blocking; `handed` goes to it. Raises PulseError."""
-    made = tunnels.connected_at(door, blocking=False)
+    """A connection on which the node has answered, not blocking; `handed` goes to it. Raises PulseError.
+
+    Where the door is full it is tried again, for as long as an answer may take.
+    """
+    crowded: StreamFailed | None = None
+    waits = tunnels.pauses()
     try:
         async with asyncio.timeout(tunnels.PATIENCE):
-            with contextlib.suppress(OSError):
-                # A node that refuses at once may have hung up already: its answer says why. A line is short: a new
-                # connection has room for it.
-                socket.send_fds(made, [tunnelline.line_of(wanted)], [handed.fileno()] if handed else [])
-            said = await line(made)
-            if not said:
-                raise LinkError(f"the node at {door} hung up without a word: it is gone, or stops. See: pulse status")
-            answer = tunnelline.read_answer(said)
+            while True:
+                try:
+                    return await _asked_once(door, wanted, handed)
+                except StreamFailed as error:
+                    if not tunnels.is_crowded(error):
+                        raise
+                    crowded = error
+                await asyncio.sleep(next(waits))
     except TimeoutError as error:
-        made.close()
-        raise LinkError("the node here gave no answer. See: pulse status") from error
+        raise crowded or LinkError("the node here gave no answer. See: pulse status") from error
+
+
+async def _asked_once(door: Path, wanted: Asked, handed: socket.socket | None) -> tuple[socket.socket, Answered]:
+    made = tunnels.connected_at(door, blocking=False)
+    try:
+        with contextlib.suppress(OSError):
+            # A node that refuses at once may have hung up already: its answer says why. A line is short: a new
+            # connection has room for it.
+            socket.send_fds(made, [tunnelline.line_of(wanted)], [handed.fileno()] if handed else [])
+        said = await line(made)
+        if not said:
+            raise LinkError(f"the node at {door} hung up without a word: it is gone, or stops. See: pulse status")
+        return made, tunnelline.read_answer(said)
     except BaseException:
         made.close()
         raise
-    return made, answer
 
 
 async def reached(door: Path, node: str, destination: str) -> tuple[socket.socket, socket.socket]:
     """A socket that leads there, and the connection on which the node says how that ended. Raises PulseError."""
-    ours, theirs = socket.socketpair()
+    ours, theirs = tunnels.pair()
     ours.setblocking(False)
     try:
         with theirs:

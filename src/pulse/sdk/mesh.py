@@ -33,6 +33,9 @@ from pulse.sdk.ports import Caller, Handler, Port, Server, open_port
 LINGER: Final = 1.0
 """Seconds at the end of the block for what was written and not sent yet."""
 
+AT_ONCE: Final = 64
+"""Connections to one node that are asked for at a time; the rest wait here, and not in the way of other programs."""
+
 _T = TypeVar("_T")
 
 
@@ -53,6 +56,8 @@ class Mesh:
         self._writers: dict[int, asyncio.StreamWriter] = {}
         """Of connections that are open: nobody has to keep both ends of one."""
         self._numbers = count()
+        self._turns: weakref.WeakValueDictionary[str, asyncio.Semaphore] = weakref.WeakValueDictionary()
+        """By the name of a node that somebody connects to."""
         self._servers: weakref.WeakSet[Server] = weakref.WeakSet()
         self._ports: weakref.WeakSet[Port] = weakref.WeakSet()
         self._events: weakref.WeakSet[Events] = weakref.WeakSet()
@@ -67,7 +72,8 @@ class Mesh:
         nothing listens there, `away` as the node cannot be reached, and others. What is cut later, by the end of a node
         or by rules that turn, raises ConnectionResetError where a connection that ended shows the end.
         """
-        connection, asking = await door.reached(self._door, node, addresses.join(host, port))
+        async with self._turns.setdefault(node, asyncio.Semaphore(AT_ONCE)):
+            connection, asking = await door.reached(self._door, node, addresses.join(host, port))
         number = next(self._numbers)
         reader, writer = await door.streams(connection, asking, partial(self._writers.pop, number, None))
         self._writers[number] = writer

@@ -10,11 +10,13 @@ import hmac
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
+from pulse.core.crowd import Crowd
 from pulse.core.mesh import Mesh
 from pulse.core.network import tunnelline
 from pulse.core.network.destinations import Destination, parse_destination
@@ -32,8 +34,14 @@ LINE_DEADLINE: Final = 5.0
 LAST_WORDS: Final = 1.0
 """Seconds for a caller that was refused to hear it and hang up."""
 
-MOST_WAITING: Final = 256
-"""Connections whose stream is not open yet; who comes then is hung up on."""
+MOST: Final = 4096
+"""Connections at one door, from their first byte to the last of their streams."""
+
+MOST_OF_ONE: Final = 1024
+"""Of them, those of one program: half as many as may lead to one node, so that others get there, too."""
+
+TURNED_AWAY: Final = 256
+"""Callers who are told at once that there is no place for them; more are hung up on once they were."""
 
 _STREAMS: Final = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
@@ -78,6 +86,8 @@ class Door:
     """What the line has to show; empty for nothing."""
     takes_sockets: bool = False
     """Callers may hand over the socket whose bytes are to be moved."""
+    who: Callable[[socket.socket], Hashable] = lambda _: None
+    """Whose place a caller takes: that of a program, or of a machine. Raises OSError for one that is gone."""
 
 
 @dataclass(slots=True)
@@ -89,7 +99,7 @@ class TunnelsService:
     doors: tuple[Door, ...]
     reverse: Leads
     serving: Serves
-    _waiting: int = field(default=0, init=False)
+    _turned_away: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def run(self) -> None:
         """Serve, until cancelled."""
@@ -98,6 +108,7 @@ class TunnelsService:
                 tasks.create_task(self._accept(door, tasks))
 
     async def _accept(self, door: Door, tasks: asyncio.TaskGroup) -> None:
+        places = Crowd[Hashable](MOST, MOST_OF_ONE)
         while True:
             try:
                 caller, _ = await asyncio.get_running_loop().sock_accept(door.listener)
@@ -106,10 +117,30 @@ class TunnelsService:
                 log.debug("tunnel not taken in", extra={"error": error.strerror})
                 await asyncio.sleep(0.1)
                 continue
-            if self._waiting >= MOST_WAITING:
-                caller.close()
+            who = _who(door, caller)
+            if places.is_full(who):
+                self._turn_away(caller, tasks)
                 continue
-            tasks.create_task(self._serve(door, caller))
+            # Taken now: many may be accepted before the first task runs.
+            places.take(who)
+            tasks.create_task(self._serve(door, caller)).add_done_callback(partial(_leave, places, who))
+
+    def _turn_away(self, caller: socket.socket, tasks: asyncio.TaskGroup) -> None:
+        """Say why, which a new connection has room for."""
+        error = StreamFailed(
+            f"there is no place for one more: a program has up to {MOST_OF_ONE:,} connections open through the node "
+            f"here, and all together {MOST:,}.\nClose some, or try again later",
+            word=tunnelline.CROWDED,
+        )
+        log.debug("tunnel turned away")
+        with contextlib.suppress(OSError):
+            caller.send(tunnelline.refusal(error))
+        if len(self._turned_away) >= TURNED_AWAY:
+            caller.close()
+            return
+        task = tasks.create_task(_see_off(caller))
+        self._turned_away.add(task)
+        task.add_done_callback(self._turned_away.discard)
 
     async def _serve(self, door: Door, caller: socket.socket) -> None:
         """One connection, to its end; whatever becomes of it harms no other."""
@@ -118,37 +149,26 @@ class TunnelsService:
             held.callback(_close, handed)
             held.enter_context(caller)
             try:
-                async with self._admitted():
-                    asked = await self._asked(door, caller, handed)
-                    opened = None if asked.reverse or asked.serve is not None else await self._opened(asked)
+                asked = await self._asked(door, caller, handed)
                 if asked.serve is not None:
                     await self._let_serve(door, caller, asked.serve)
                 elif asked.reverse:
                     await self._lead(caller, asked)
-                elif opened is None:
+                elif (opened := await self._opened(asked)) is None:
                     await _say(caller, tunnelline.line_of(Answered(ok=True)))
                 elif handed:
                     await self._carry(opened, caller, handed.pop(), asked)
                 else:
                     await self._hand_on(opened, caller, asked)
             except PulseError as error:
-                async with self._admitted():
-                    await _say(caller, tunnelline.refusal(error))
-                    await _hear_out(caller)
+                await _say(caller, tunnelline.refusal(error))
+                await _hear_out(caller)
             except OSError:
                 # The caller hung up.
                 return
             except Exception:
                 # Whatever one line runs into, the other doors stay open, and the node that they belong to.
                 log.exception("tunnel broke")
-
-    @contextlib.asynccontextmanager
-    async def _admitted(self) -> AsyncIterator[None]:
-        self._waiting += 1
-        try:
-            yield
-        finally:
-            self._waiting -= 1
 
     async def _asked(self, door: Door, caller: socket.socket, handed: list[socket.socket]) -> Asked:
         """What the caller asks for, if it may. Raises PulseError, or OSError if it is gone."""
@@ -218,6 +238,8 @@ class TunnelsService:
         if asked.confirm:
             await _say(caller, tunnelline.line_of(Answered(ok=True)))
         opened.splice(caller)
+        # Its place is taken as long.
+        await opened.closed()
 
     async def _carry(self, opened: Opened, caller: socket.socket, handed: socket.socket, asked: Asked) -> None:
         """A socket that was handed over becomes the stream; the caller hears how it ended."""
@@ -290,6 +312,21 @@ async def _hear_out(caller: socket.socket) -> None:
         async with asyncio.timeout(LAST_WORDS):
             while await asyncio.get_running_loop().sock_recv(caller, tunnelline.LIMIT):
                 pass
+
+
+async def _see_off(caller: socket.socket) -> None:
+    with caller:
+        await _hear_out(caller)
+
+
+def _who(door: Door, caller: socket.socket) -> Hashable:
+    with contextlib.suppress(OSError):
+        return door.who(caller)
+    return None
+
+
+def _leave(places: Crowd[Hashable], who: Hashable, _: object) -> None:
+    places.leave(who)
 
 
 async def _say(caller: socket.socket, line: bytes) -> None:

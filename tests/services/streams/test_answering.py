@@ -7,6 +7,7 @@ import pytest
 from pulse.core.network.policy import Rule
 from pulse.core.network.streamcodes import StreamCode
 from pulse.errors import SystemRefused
+from pulse.services.streams import opening
 from tests.loopback import PATIENCE
 from tests.services.streaming import failing, hold, listening, opened, refused, shout, two
 
@@ -17,7 +18,11 @@ async def test_the_far_end_asks_its_own_rules() -> None:
         assert (await refused(both, port)).code == StreamCode.NOT_ALLOWED
 
 
-async def test_a_fault_ends_one_stream_and_no_other(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_fault_ends_one_stream_and_no_other(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Who finds no room waits for it.
+    monkeypatch.setattr(opening, "OPEN_WITHIN", 0.3)
     faults = ((SystemRefused("no more descriptors"), StreamCode.BUSY), (KeyError("x"), StreamCode.BROKEN))
     async with two() as both, listening(hold) as port:
         held, wanted = await opened(both, port), both.there.service.dialling.resolve

@@ -8,7 +8,7 @@ from pulse.core.network.policy import Rule
 from pulse.core.network.streamcodes import StreamCode
 from pulse.core.types import NodeId
 from pulse.net.links import RuleHits
-from pulse.services.streams import register
+from pulse.services.streams import opening
 from tests.loopback import PATIENCE
 from tests.services.streaming import hold, listening, opened, refused, shout, two
 
@@ -24,9 +24,17 @@ async def test_each_end_counts_the_rule_that_decided_and_what_none_matched() -> 
         assert both.there.service.hits() == RuleHits({"r1": 1, "r2": 1}, 0)
 
 
-async def test_no_node_opens_more_streams_than_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for long."""
+    monkeypatch.setattr(opening, "OPEN_WITHIN", 0.3)
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("full", ["here", "there"])
+async def test_no_node_opens_more_streams_than_its_share(full: str) -> None:
     async with two() as both, listening(hold) as port:
-        monkeypatch.setattr(register, "MOST_OF_ONE", 2)
+        getattr(both, full).service.register.places.of_one = 2
         held = [await opened(both, port) for _ in range(2)]
         assert (await refused(both, port)).code == StreamCode.BUSY
         held.pop().cancel()
@@ -36,9 +44,26 @@ async def test_no_node_opens_more_streams_than_its_share(monkeypatch: pytest.Mon
         (await opened(both, port)).cancel()
 
 
-async def test_who_takes_what_it_can_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("full", ["here", "there"])
+async def test_who_finds_no_room_waits_for_it(full: str) -> None:
+    async with two() as both, listening(hold) as port, asyncio.timeout(PATIENCE):
+        getattr(both, full).service.register.places.of_one = 2
+        held = [await opened(both, port) for _ in range(2)]
+        async with asyncio.TaskGroup() as tasks:
+            waiting = [tasks.create_task(opened(both, port)) for _ in range(4)]
+            await asyncio.sleep(0.05)
+            assert not any(each.done() for each in waiting)
+            for stream in held:
+                stream.cancel()
+            for first in asyncio.as_completed(waiting):
+                (await first).cancel()
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_who_takes_what_it_can_leaves_room_for_others() -> None:
     async with two() as both, listening(hold) as port:
-        monkeypatch.setattr(register, "MOST", 8)
+        for end in (both.here, both.there):
+            end.service.register.places.most = 8
         held = [await opened(both, port) for _ in range(4)]
         # As many as are left for all others.
         assert (await refused(both, port)).code == StreamCode.BUSY

@@ -19,6 +19,9 @@ LIMIT: Final = 4096
 
 EXAMPLE: Final = '{"dest_node": "db", "dest_addr": "localhost:5432"}'
 
+CROWDED: Final = "crowded_here"
+"""The word for a caller who comes when there is no place; a later try may help."""
+
 _CODES: Final[dict[type[PulseError], str]] = {
     ConfigError: "bad_request",
     NotFound: "no_node",

@@ -9,6 +9,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Final
 
 from pulse.core.network import streamcodes
@@ -25,6 +26,13 @@ OPEN_WITHIN: Final = 15.0
 
 ASKED_AT_ONCE: Final = 128
 """Streams that one node is asked for at a time; the rest wait. A session holds 256 that are not answered."""
+
+PAUSE: Final = 0.05
+"""Seconds before a node that had no room is asked again, and as many more each time; its count is older than ours."""
+
+MOST_PAUSE: Final = 1.0
+
+_NO_ROOM: Final = (StreamCode.BUSY, StreamCode.CROWDED)
 
 
 @dataclass(eq=False, frozen=True, slots=True)
@@ -65,7 +73,7 @@ class Opening:
         # Behind which address a name is an exit alone finds out.
         beyond = address_of(destination.host) if kind is StreamKind.EXIT else None
         flow = Flow(self.register.me, node, destination.port, beyond)
-        found = self._refusal_here(flow) or await self._asked(flow, streamcodes.header(kind, destination))
+        found = self._refusal_here(flow) or await self._asked(flow, streamcodes.header(kind, destination), kind)
         self.register.tally(flow, opened=not isinstance(found, StreamCode))
         if isinstance(found, StreamCode):
             raise self._failed(found, node, destination)
@@ -86,22 +94,35 @@ class Opening:
     def _refusal_here(self, flow: Flow) -> StreamCode | None:
         if flow.destination == flow.source:
             return StreamCode.FORBIDDEN
-        if not self.register.may(flow):
-            return StreamCode.NOT_ALLOWED
-        return StreamCode.BUSY if self.register.is_full(flow.destination) else None
+        return None if self.register.may(flow) else StreamCode.NOT_ALLOWED
 
-    async def _asked(self, flow: Flow, header: bytes) -> Opened | StreamCode:
+    async def _asked(self, flow: Flow, header: bytes, kind: StreamKind) -> Opened | StreamCode:
         """What comes of asking the node for it."""
+        late = [StreamCode.SILENT]
         try:
             async with asyncio.timeout(OPEN_WITHIN):
                 if not await self.paths.wait(flow.destination):
                     return StreamCode.AWAY
                 async with self._turn(flow.destination):
-                    if (code := self._refusal_here(flow)) is not None:
-                        return code
-                    return await self._answered(flow, header)
+                    # Ports that a node listens on for us are few, and had for long.
+                    return await self._insisted(flow, header, late, waits=kind is not StreamKind.LISTEN)
         except TimeoutError:
-            return StreamCode.SILENT
+            return late[-1]
+
+    async def _insisted(self, flow: Flow, header: bytes, late: list[StreamCode], *, waits: bool) -> Opened | StreamCode:
+        """The answer, for which the node is asked again while one of the two has no room: `late` hears of that."""
+        for times in count(1):
+            if self.register.is_full(flow.destination):
+                late.append(StreamCode.BUSY)
+                await self.register.wait_room(flow.destination)
+            if (code := self._refusal_here(flow)) is not None:
+                return code
+            found = await self._answered(flow, header)
+            if not waits or found not in _NO_ROOM:
+                break
+            late.append(StreamCode.BUSY)
+            await asyncio.sleep(min(MOST_PAUSE, times * PAUSE))
+        return found
 
     async def _answered(self, flow: Flow, header: bytes) -> Opened | StreamCode:
         stream = self.streams.open(flow.destination, header)

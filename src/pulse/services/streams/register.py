@@ -9,17 +9,17 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
+from pulse.core.crowd import Crowd
 from pulse.core.mesh import Mesh
 from pulse.core.network.destinations import IPAddress
 from pulse.core.types import NodeId
 from pulse.net.links import RuleHits, Stream
 
-MOST_OF_ONE: Final = 512
-"""Streams open with one node, whoever opened them."""
+MOST_OF_ONE: Final = 2048
+"""Streams open with one node, whoever opened them; a session holds 4,096. One program of this machine has fewer."""
 
 MOST: Final = 4096
-"""Streams open in all; each holds a descriptor. One node has no more of them than are left for others, so those who
-take what they can leave room for whoever comes (dynamic thresholds, Choudhury and Hahne 1998)."""
+"""Streams open in all; each holds a descriptor."""
 
 TCP: Final = 6
 
@@ -42,8 +42,10 @@ class Register:
     mesh: Mesh
     kept: dict[Stream, Flow] = field(default_factory=dict, init=False)
     """Those that lead somewhere, or are about to."""
-    _open: Counter[NodeId] = field(default_factory=Counter, init=False)
-    """By the node at the other end, from the first word to the last."""
+    places: Crowd[NodeId] = field(default_factory=lambda: Crowd(MOST, MOST_OF_ONE), init=False)
+    """Streams by the node at the other end, from the first word to the last."""
+    _ended: asyncio.Future[None] | None = field(default=None, init=False)
+    """Done once the next one is over; there is one while somebody waits for a place."""
     _decided: Counter[str] = field(default_factory=Counter, init=False)
     """Streams by the id of the rule that decided on them; under none those that no rule matched."""
 
@@ -54,15 +56,22 @@ class Register:
 
     def total(self) -> int:
         """Streams open now."""
-        return self._open.total()
+        return self.places.total
 
     def is_full(self, node: NodeId) -> bool:
         """True if that node has as many as it may."""
-        return self._open[node] >= min(MOST_OF_ONE, MOST - self._open.total())
+        return self.places.is_full(node)
+
+    async def wait_room(self, node: NodeId) -> None:
+        """Return once that node may have one more."""
+        while self.is_full(node):
+            if self._ended is None:
+                self._ended = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._ended)
 
     def take(self, stream: Stream) -> None:
         """It has a place until it ends."""
-        self._open[stream.node] += 1
+        self.places.take(stream.node)
         stream.ended.add_done_callback(lambda _: self._leave(stream))
 
     def keep(self, stream: Stream, flow: Flow) -> None:
@@ -95,9 +104,10 @@ class Register:
 
     def _leave(self, stream: Stream) -> None:
         self.kept.pop(stream, None)
-        self._open[stream.node] -= 1
-        if not self._open[stream.node]:
-            del self._open[stream.node]
+        self.places.leave(stream.node)
+        if self._ended is not None:
+            self._ended.set_result(None)
+            self._ended = None
 
 
 def now() -> float:

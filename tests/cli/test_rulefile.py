@@ -41,6 +41,11 @@ def test_what_is_no_file_of_rules_is_refused_with_the_reason(tmp_path: Path, con
         rulefile.read(written(tmp_path, content))
 
 
+def test_a_file_without_end_is_refused_too() -> None:
+    with pytest.raises(ConfigError, match="/dev/zero is longer than"):
+        rulefile.read("/dev/zero")
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot read .*gone\.toml: No such file"):
         rulefile.read(str(tmp_path / "gone.toml"))

@@ -51,6 +51,18 @@ hosts = ['inner', 'b']
 """
 
 
+def crowd(count: int) -> str:
+    """That many hosts on one network."""
+    names = [f"h{number}" for number in range(count)]
+    return "".join(f"[hosts.{name}]\n" for name in names) + f"[[networks]]\nhosts = {names}\n"
+
+
+def test_a_network_holds_as_many_hosts_as_it_has_addresses() -> None:
+    (full,) = segments(read("lab.toml", crowd(254)))
+
+    assert full.ports[-1].v4 == IPv4Interface("198.18.0.254/24")
+
+
 def test_ports_are_numbered_by_network_and_place() -> None:
     first, second, _ = segments(read("lab.toml", CHAIN))
 
@@ -150,6 +162,10 @@ def test_a_hop_is_a_router_next_door(networks: list[set[str]], routers: set[str]
         ("[hosts.a]\n[[networks]]\nhosts = ['a', 'b']", r"joins \"b\", which is no host here: add \[hosts.b\]"),
         ("[hosts.a]\n[[networks]]\nhosts = ['a']", "two or more different hosts"),
         ("[hosts.a]\n[[networks]]\nhosts = ['a', 'a']", "two or more different hosts"),
+        (
+            crowd(300),
+            r"lab.toml:302: networks\[0\].hosts: 300 hosts are on it, and a network has room for 254. Put the others on another one",
+        ),
         ("[hosts.Big]", '"Big" cannot name a host'),
         ("[hosts.a]\ncolour = 'red'", 'lab.toml:2: unknown key "colour" in hosts, a. There are: '),
         ("[hosts.a]\nnat = 'conical'", 'lab.toml:2: hosts, a, nat: there is no "conical". There are: full_cone'),

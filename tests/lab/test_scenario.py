@@ -128,6 +128,37 @@ def test_a_mistake_is_told_with_its_line(text: str, said: str) -> None:
         read("x.toml", text)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "says no hosts. Write one table for each, such as [hosts.a]"),
+        (b"about = 'x'\n", "says no hosts"),
+        (b"\xff", "cannot read lab.toml: it is no text in UTF-8"),
+        (b"#" * (1024 * 1024 + 1), "cannot read lab.toml: it is longer than 1048576 bytes"),
+    ],
+)
+def test_a_file_that_describes_no_lab_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("lab.toml").write_bytes(content)
+
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        find("lab.toml")
+
+
+def test_a_file_without_end_is_refused() -> None:
+    with pytest.raises(ConfigError, match="cannot read /dev/zero: it is longer than"):
+        find("/dev/zero")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_description(tmp_path: Path) -> None:
+    file = tmp_path / "lab.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + MESH.encode())
+
+    assert find(str(file)) == read("lab.toml", MESH)
+
+
 def test_a_name_that_is_none_of_ours_is_told_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"cannot read home-realy: No such file .*Did you mean: home-relay\?"):
         find("home-realy")

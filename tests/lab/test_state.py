@@ -4,12 +4,26 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from pulse.errors import Conflict
 from pulse.lab import state
-from pulse.lab.state import Process, all_states, create, end, identify, is_alive
+from pulse.lab.state import Process, StateFile, all_states, create, end, identify, is_alive
+from tests.people import NOBODY, run_as
+
+IMPORTS = """
+from pathlib import Path
+from pulse.errors import SystemRefused
+from pulse.lab.lab import clean, find
+from pulse.lab.state import all_names
+"""
+
+ANOTHERS = """\
+lab x is another user's, who alone may enter, watch and remove it.
+A lab that stays up is root's: run this with sudo.
+"""
 
 
 def test_what_is_noted_is_on_disk_at_once(tmp_path: Path) -> None:
@@ -46,6 +60,24 @@ def test_a_half_written_record_stands_for_a_lab_without_hosts(tmp_path: Path, co
 
     (found,) = all_states(tmp_path)
     assert found.record == state.Record(made.record.name, None)
+
+
+@pytest.mark.parametrize("asked", ["find()", "clean()", "find('x')", "clean('x')"])
+def test_anothers_lab_is_named_and_neither_entered_nor_removed(asked: str) -> None:
+    with TemporaryDirectory() as open_to_all:
+        root = Path(open_to_all)
+        root.chmod(0o755)
+        (root / "x").mkdir(mode=0o700)
+        StateFile(state.Record("x", None), root).keep(None)
+        code = f"""
+try:
+    {asked.replace("()", "(None)").replace(")", ", root)")}
+except SystemRefused as error:
+    print(all_names(root), error)
+"""
+        done = run_as(NOBODY, IMPORTS, f"root = Path({open_to_all!r})\n{code}")
+        assert done.stdout == f"['x'] {ANOTHERS}", done.stderr
+        assert (root / "x" / "state.json").exists()
 
 
 def test_a_removed_lab_is_gone(tmp_path: Path) -> None:

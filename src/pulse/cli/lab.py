@@ -42,10 +42,10 @@ def list_(*, json: bool = False) -> None:
         Print JSON, for programs.
     """
     from pulse.lab import scenario
-    from pulse.lab.state import all_states
+    from pulse.lab.state import all_names
 
     scenarios = {name: each.about for name, each in scenario.shipped().items()}
-    up = [state.record.name for state in all_states()]
+    up = all_names()
     if json:
         print_json({"scenarios": scenarios, "up": up})
         return

@@ -11,9 +11,8 @@ Invariant: what is read here can be read by every node, or is refused with the p
 
 import sys
 import tomllib
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -49,7 +48,8 @@ def _decoded(name: str, text: str) -> Any:
 def text_of(name: str) -> str:
     """The text of a file, or of standard input for `-`; raises ConfigError."""
     try:
-        data = sys.stdin.buffer.read(LIMIT + 1) if name == "-" else Path(name).read_bytes()
+        with nullcontext(sys.stdin.buffer) if name == "-" else open(name, "rb") as file:
+            data = file.read(LIMIT + 1)
     except OSError as error:
         raise ConfigError(f"cannot read {name}: {error.strerror}") from error
     if len(data) > LIMIT:

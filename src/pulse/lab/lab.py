@@ -215,7 +215,7 @@ def remove(state: StateFile) -> None:
 def clean(name: str | None = None, root: Path = STATE_ROOT) -> list[str]:
     """Remove the lab `name`, or all that nobody keeps any more; returns their names.
 
-    Raises NotFound, or Conflict while the program that made it still runs.
+    Raises NotFound, Conflict while the program that made it still runs, or SystemRefused if it is another user's.
     """
     removed = []
     for state in [find(name, root)] if name else all_states(root):
@@ -230,7 +230,7 @@ def clean(name: str | None = None, root: Path = STATE_ROOT) -> list[str]:
 
 
 def find(name: str | None = None, root: Path = STATE_ROOT) -> StateFile:
-    """Find the lab `name`, or the only one there is. Raises NotFound, naming those there are."""
+    """Find the lab `name`, or the only one there is. Raises NotFound, naming those there are, or SystemRefused."""
     states = {state.record.name: state for state in all_states(root)}
     if name is None and len(states) == 1:
         return next(iter(states.values()))

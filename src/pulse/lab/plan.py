@@ -18,6 +18,8 @@ from pulse.lab import impairment
 from pulse.lab.impairment import NONE, Impairment
 
 NETWORK_LIMIT = 255
+HOST_LIMIT = 254
+"""Hosts on one network: the addresses of a /24 but its first and last."""
 DEFAULT_MTU = 1500
 OUTER_PORTS = (1024, 65_535)
 
@@ -154,6 +156,11 @@ def check(plan: Plan) -> None:
                 raise ConfigError(f'networks[{number}] joins "{name}", which is no host here: add [hosts.{name}]')
         if len(set(network.hosts)) != len(network.hosts) or len(network.hosts) < 2:
             raise ConfigError(f"networks[{number}] has to join two or more different hosts")
+        if len(network.hosts) > HOST_LIMIT:
+            raise ConfigError(
+                f"networks[{number}].hosts: {len(network.hosts)} hosts are on it, and a network has room for "
+                f"{HOST_LIMIT}. Put the others on another one, with a router on both"
+            )
         impairment.check(f"networks[{number}].impair", network.impair)
         for name, what in network.impair_to.items():
             if name not in network.hosts:

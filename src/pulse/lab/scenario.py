@@ -148,6 +148,9 @@ NEEDS: Final = {
 _S = TypeVar("_S", bound=msgspec.Struct)
 
 _RUNS: Final = frozenset({Do.KILL, Do.STOP, Do.FREEZE, Do.THAW, Do.START, Do.RESTART})
+_LIMIT: Final = 1024 * 1024
+"""Bytes of a file."""
+
 _PLACE = re.compile(r"(?:[a-z_]+)(?:\.[\w-]+|\[\d+\])*")
 _SHIPPED: Final = resources.files("pulse.lab") / "scenarios"
 
@@ -174,9 +177,14 @@ def find(name: str) -> Scenario:
     if name in names:
         return read(f"{name}.toml", _text(f"{name}.toml"))
     try:
-        return read(name, Path(name).read_text(encoding="utf-8"))
+        with open(name, "rb") as file:
+            data = file.read(_LIMIT + 1)
+        if len(data) > _LIMIT:
+            raise ConfigError(f"cannot read {name}: it is longer than {_LIMIT} bytes, so no description of a lab")
+        # Editors of other systems write a byte order mark first.
+        return read(name, data.decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
         raise ConfigError(f"cannot read {name}: {why}{near(name, names)}\nSee all: pulse lab list") from error
 
 
@@ -186,6 +194,8 @@ def read(name: str, text: str) -> Scenario:
         found = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{name} is no TOML: {error}") from error
+    if not found.get("hosts"):
+        raise ConfigError(f"{name} says no hosts. Write one table for each, such as [hosts.a], or see: pulse lab show cgnat")
     described = _converted(found, _Described, name, text, ())
     hosts = {host: _converted(table, HostPlan, name, text, ("hosts", host)) for host, table in described.hosts.items()}
     scenario = Scenario(hosts, described.networks, described.about, described.fault, described.expect)

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from pulse.errors import Conflict
+from pulse.errors import Conflict, SystemRefused
 
 STATE_ROOT: Final = Path("/run/pulse-lab")
 
@@ -87,8 +87,16 @@ def create(root: Path = STATE_ROOT) -> StateFile:
 
 
 def all_states(root: Path = STATE_ROOT) -> list[StateFile]:
-    """List the records of all labs of this machine; a half-written one stands for a lab without hosts."""
-    return [StateFile(_read(path), root) for path in sorted(root.glob("*")) if path.is_dir()]
+    """List the records of all labs of this machine; a half-written one stands for a lab without hosts.
+
+    Raises SystemRefused if one is another user's.
+    """
+    return [StateFile(_read(root / name), root) for name in all_names(root)]
+
+
+def all_names(root: Path = STATE_ROOT) -> list[str]:
+    """List the labs of this machine, whosever they are."""
+    return sorted(path.name for path in root.glob("*") if path.is_dir())
 
 
 def identify(pid: int) -> Process | None:
@@ -120,3 +128,8 @@ def _read(directory: Path) -> Record:
         return msgspec.json.decode((directory / "state.json").read_bytes(), type=Record)
     except (FileNotFoundError, msgspec.DecodeError):
         return Record(directory.name, None)
+    except PermissionError as error:
+        raise SystemRefused(
+            f"lab {directory.name} is another user's, who alone may enter, watch and remove it.\n"
+            "A lab that stays up is root's: run this with sudo."
+        ) from error

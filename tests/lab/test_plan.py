@@ -164,7 +164,7 @@ def test_a_hop_is_a_router_next_door(networks: list[set[str]], routers: set[str]
         ("[hosts.a]\n[[networks]]\nhosts = ['a', 'a']", "two or more different hosts"),
         (
             crowd(300),
-            r"lab.toml:302: networks\[0\].hosts: 300 hosts are on it, and a network has room for 254. Put the others on another one",
+            r"lab.toml:302: networks\[0\].hosts: 300 hosts are on it, and a network has room for 254. Put the others",
         ),
         ("[hosts.Big]", '"Big" cannot name a host'),
         ("[hosts.a]\ncolour = 'red'", 'lab.toml:2: unknown key "colour" in hosts, a. There are: '),

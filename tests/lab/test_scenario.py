@@ -131,7 +131,7 @@ def test_a_mistake_is_told_with_its_line(text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "says no hosts. Write one table for each, such as [hosts.a]"),
+        (b"", "says no hosts. Write a table for each, such as [hosts.a]"),
         (b"about = 'x'\n", "says no hosts"),
         (b"\xff", "cannot read lab.toml: it is no text in UTF-8"),
         (b"#" * (1024 * 1024 + 1), "cannot read lab.toml: it is longer than 1048576 bytes"),

@@ -20,7 +20,7 @@ from pulse.lab.lab import clean, find
 from pulse.lab.state import all_names
 """
 
-ANOTHERS = """\
+TOLD = """\
 lab x is another user's, who alone may enter, watch and remove it.
 A lab that stays up is root's: run this with sudo.
 """
@@ -76,7 +76,7 @@ except SystemRefused as error:
     print(all_names(root), error)
 """
         done = run_as(NOBODY, IMPORTS, f"root = Path({open_to_all!r})\n{code}")
-        assert done.stdout == f"['x'] {ANOTHERS}", done.stderr
+        assert done.stdout == f"['x'] {TOLD}", done.stderr
         assert (root / "x" / "state.json").exists()
 
 

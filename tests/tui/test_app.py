@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from textual.events import Key
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Static
 
@@ -18,6 +20,7 @@ from pulse.schemas.routes import RouteRef
 from pulse.schemas.tokens import TokenRequest
 from pulse.tui.app import TopApp
 from pulse.tui.commands import _WRITTEN
+from pulse.tui.model import Sorting
 from pulse.tui.pane import Pane
 from pulse.tui.tables import TABLES
 from tests.api.fake_control import FakeControl, peer
@@ -48,6 +51,12 @@ class Screen:
 
     async def types(self, *keys: str) -> None:
         await self.pilot.press(*keys)
+
+    def bursts(self, text: str) -> None:
+        """All of it typed before the first key is heard, as over a slow line."""
+        for character in text:
+            key = {"\r": "enter", "↓": "down"}.get(character) or _character_to_key(character)
+            self.app.post_message(Key(key, character if character.isprintable() and character != "↓" else None))
 
 
 @asynccontextmanager
@@ -148,6 +157,64 @@ async def test_an_error_is_shown_where_it_happened(data_dir: Path, many: FakeCon
         await shown.types("colon", *"untag web x", "enter")
         await shown.wait(lambda: 'has no tag "x"' in shown.text("note"))
         assert shown.app.query_one("#note").has_class("failed")
+
+
+@pytest.mark.parametrize("typed", [":restart", "/strata", "↓:sSdq?135"])
+async def test_keys_of_one_burst_are_for_the_line_that_the_first_opened(
+    data_dir: Path, many: FakeControl, typed: str
+) -> None:
+    async with screen(data_dir, 3) as shown:
+        shown.bursts(typed)
+        line = shown.app.query_one("#line", Input)
+        await shown.wait(lambda: line.value == typed.lstrip("↓")[1:])
+        assert (shown.app.table, shown.app.sorting, len(shown.app.screen_stack)) == (TABLES[0], Sorting(), 1)
+
+
+async def test_a_burst_is_heard_in_order_and_its_command_is_of_the_line_it_was_typed_at(
+    data_dir: Path, many: FakeControl
+) -> None:
+    async with screen(data_dir, 3) as shown:
+        shown.bursts("↓tprod\r")
+        await shown.wait(lambda: TagRequest("db", "prod") in many.asked)
+
+
+async def test_lines_of_one_burst_are_run_one_after_the_other(data_dir: Path, many: FakeControl) -> None:
+    async with screen(data_dir, 3) as shown:
+        shown.bursts(":tag web a\r:untag web edge\r")
+        await shown.wait(lambda: len([each for each in many.asked if isinstance(each, TagRequest)]) == 2)
+        assert {each.tag for each in many.asked if isinstance(each, TagRequest)} == {"a", "edge"}
+
+
+async def test_what_was_typed_ahead_of_a_question_answers_none(data_dir: Path, many: FakeControl) -> None:
+    async with screen(data_dir, 3) as shown:
+        shown.bursts(":revoke web\ry\r")
+        await shown.wait(lambda: shown.text("note") == "pulse revoke web: sure?")
+        assert shown.app.query_one("#line", Input).value == ""
+        await shown.types("enter")
+        assert shown.text("note") == "nothing is changed"
+        assert not [each for each in many.asked if isinstance(each, RevokeRequest)]
+
+
+async def test_while_the_line_is_open_neither_tab_nor_the_mouse_leads_away_from_it(
+    data_dir: Path, many: FakeControl
+) -> None:
+    async with screen(data_dir, 3) as shown:
+        await shown.types("colon", "tab", "s")
+        await shown.pilot.click("#table", offset=(2, 2))
+        await shown.types("t")
+        assert shown.app.query_one("#line", Input).value == "st"
+        await shown.types("escape", "down")
+        grid = shown.app.query_one("#table", DataTable)
+        assert grid.has_focus
+
+
+@pytest.mark.parametrize("keys", [(), ("colon", "x"), ("question_mark",)])
+async def test_control_c_leaves_wherever_it_is_pressed(
+    data_dir: Path, many: FakeControl, keys: tuple[str, ...]
+) -> None:
+    async with screen(data_dir, 3) as shown:
+        await shown.types(*keys, "ctrl+c")
+        await shown.wait(lambda: shown.app._exit)
 
 
 async def test_the_colon_leads_to_views_by_name(data_dir: Path, many: FakeControl) -> None:

@@ -1,6 +1,8 @@
 """What is typed behind the colon: read, asked about, run; and what is not begun there."""
 
+import inspect
 from pathlib import Path
+from types import CodeType, FunctionType
 
 import pytest
 
@@ -15,7 +17,21 @@ def test_a_command_is_read_as_a_shell_reads_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["revoke cam-7", "restart", "restart web", "acl remove 2", "bulk 'cam-*' revoke", "ca rotate", "stop"]
+    "text",
+    [
+        "revoke cam-7",
+        "reload",
+        "setup dns",
+        "setup dns --undo",
+        "cert install x",
+        "remote-config --node web a=b",
+        "restart",
+        "restart web",
+        "acl remove 2",
+        "bulk 'cam-*' revoke",
+        "ca rotate",
+        "stop",
+    ],
 )
 def test_what_cannot_be_taken_back_is_asked_about(text: str) -> None:
     found = read(text)
@@ -48,6 +64,36 @@ def test_of_a_node_elsewhere_nothing_is_done_to_this_machine() -> None:
     assert read("setup dns", elsewhere=True) == (
         "pulse setup is about this machine, and the node that is shown is elsewhere"
     )
+
+
+@pytest.mark.parametrize("name", sorted(dict(leaves())))
+def test_elsewhere_only_what_is_asked_of_the_node_is_run(name: str) -> None:
+    harmless = {"help", "completion", "config check", "acl check"}
+    """They tell about pulse, or about a file that is named."""
+    if name not in harmless and not _asks_the_node(name):
+        assert isinstance(read(name, elsewhere=True), str)
+    if name in ("reload", "restart", "tag", "cert", "ca rotate", "config apply"):
+        assert isinstance(read(name, elsewhere=True), Command)
+
+
+def _asks_the_node(name: str) -> bool:
+    """True if the function of a command, or one of its module that it calls, connects as the environment says.
+
+    `pulse stop` does, and falls back on this machine where nobody answers.
+    """
+    command = app
+    for word in name.split():
+        command = command[word]
+    function = command.default_command
+    assert isinstance(function, FunctionType)
+    module, seen, left = inspect.unwrap(function).__globals__, set(), [function.__code__]
+    while left:
+        code = left.pop()
+        inner = [each for each in code.co_consts if isinstance(each, CodeType)]
+        called = [module.get(each) for each in code.co_names if each not in seen]
+        seen |= {*code.co_names}
+        left += inner + [each.__code__ for each in called if isinstance(each, FunctionType)]
+    return "connect" in seen and name != "stop"
 
 
 def test_it_is_run_about_the_node_that_is_shown(data_dir: Path, control: FakeControl) -> None:

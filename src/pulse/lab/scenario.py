@@ -9,7 +9,6 @@ import tomllib
 from collections.abc import Iterable
 from enum import StrEnum
 from importlib import resources
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -195,7 +194,7 @@ def read(name: str, text: str) -> Scenario:
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{name} is no TOML: {error}") from error
     if not found.get("hosts"):
-        raise ConfigError(f"{name} says no hosts. Write one table for each, such as [hosts.a], or see: pulse lab show cgnat")
+        raise ConfigError(f"{name} says no hosts. Write a table for each, such as [hosts.a]")
     described = _converted(found, _Described, name, text, ())
     hosts = {host: _converted(table, HostPlan, name, text, ("hosts", host)) for host, table in described.hosts.items()}
     scenario = Scenario(hosts, described.networks, described.about, described.fault, described.expect)

@@ -2,6 +2,8 @@
 
 Invariant: the node is asked in a thread, one question at a time, and what is drawn is what changed. Another thread
 follows its events: what happens is looked at when it happens, and only figures that move all the time are asked for.
+Keys mean what they mean when their turn comes, however fast they are typed: the table hears of none by a queue of its
+own, and none is a key of the table while the line or a pane is open.
 """
 
 import gc
@@ -16,7 +18,7 @@ from textual import on, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.events import Resize
+from textual.events import Key, Resize
 from textual.widgets import DataTable, Input, Static
 from textual.worker import Worker, get_current_worker
 
@@ -27,9 +29,10 @@ from pulse.errors import PulseError
 from pulse.schemas.scribe import MeshState
 from pulse.tui import commands
 from pulse.tui.grid import Grid
-from pulse.tui.help import HELP
+from pulse.tui.help import HELP, KEYS
 from pulse.tui.model import Line, Sorting, arranged, cut
 from pulse.tui.pane import Pane
+from pulse.tui.prompt import Prompt
 from pulse.tui.reasons import described
 from pulse.tui.table import Memory, Table
 from pulse.tui.tables import TABLES
@@ -52,6 +55,7 @@ GARBAGE: Final = 200_000
 FILTER: Final = "filter"
 COMMAND: Final = "command"
 QUESTION: Final = "question"
+HINTS: Final = {FILTER: "words to look for", COMMAND: "a view, or a command of pulse", QUESTION: "y or n"}
 
 BORDER: Final = 3
 """Characters of the table that no column has: the scrollbar, and a space."""
@@ -63,16 +67,7 @@ class TopApp(App[None]):
     CSS_PATH = "pulse.tcss"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(str(place), f"view({place - 1})", show=False) for place in range(1, len(TABLES) + 1)),
-        Binding("slash", "type('filter')", "filter"),
-        Binding("colon", "type('command')", "command"),
-        Binding("s", "sort", "sort"),
-        Binding("S", "turn", "turn"),
-        Binding("d", "describe", "details"),
-        Binding("question_mark", "help", "help"),
-        Binding("escape", "leave", show=False),
-        Binding("q", "out", "back"),
-        *(Binding(key, f"write('{key}')", show=False) for key in "tunpPRaem"),
+        Binding(key, action, show=False, priority=True) for key, action in KEYS.items()
     ]
 
     def __init__(self, data_dir: Path | None) -> None:
@@ -83,7 +78,7 @@ class TopApp(App[None]):
         self.wanted = ""
         self.sorting = Sorting()
         self.purpose = ""
-        """Of the line at the bottom."""
+        """Of the line at the bottom; empty while it is closed."""
         self.asked: commands.Command | None = None
         """What waits for a yes."""
         self._memory = Memory()
@@ -106,12 +101,12 @@ class TopApp(App[None]):
         yield Static(id="views")
         yield Grid("table")
         yield Static(id="note")
-        yield Input(id="line", select_on_focus=False)
+        yield Prompt()
 
     def on_mount(self) -> None:
         """Begin to look."""
         gc.set_threshold(GARBAGE)
-        self.query_one("#line", Input).display = False
+        self._line.close()
         self._room = self.size.width
         self._change(self.table)
         self.follow()
@@ -239,6 +234,16 @@ class TopApp(App[None]):
 
     # Keys
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """False for keys of the table while what is typed is for the line, or for a pane over both."""
+        if action in ("quit", "command_palette"):
+            return True
+        return len(self.screen_stack) == 1 and (not self.purpose or action == "leave")
+
+    async def action_move(self, how: str) -> None:
+        """The cursor, as the table moves it."""
+        await self.run_action(how, self._grid)
+
     def action_view(self, place: int) -> None:
         """Another view, by its number."""
         self.wanted = ""
@@ -258,16 +263,11 @@ class TopApp(App[None]):
 
     def action_type(self, purpose: str, text: str = "") -> None:
         """Open the line at the bottom."""
-        line = self.query_one("#line", Input)
-        line.value = text or (self.wanted if purpose == FILTER else "")
-        line.placeholder = {FILTER: "words to look for", COMMAND: "a view, or a command of pulse", QUESTION: "y or n"}[
-            purpose
-        ]
         self.purpose = purpose
-        line.display = True
-        # At once: keys that were typed with this one are for the line.
-        self.screen.set_focus(line)
-        line.cursor_position = len(line.value)
+        self._line.open(text or (self.wanted if purpose == FILTER else ""), HINTS[purpose])
+        # At once: keys that were typed with this one are for the line, and neither Tab nor the mouse leads away.
+        self.screen.set_focus(self._line)
+        self._grid.can_focus = False
 
     def action_write(self, key: str) -> None:
         """Write the command of a key, to be finished and entered."""
@@ -278,8 +278,7 @@ class TopApp(App[None]):
 
     def action_leave(self) -> None:
         """Close the line, or forget the filter."""
-        line = self.query_one("#line", Input)
-        if not line.display or self.purpose == FILTER:
+        if not self.purpose or self.purpose == FILTER:
             self.wanted = ""
         self._close_line()
         self._draw()
@@ -298,8 +297,9 @@ class TopApp(App[None]):
 
     @on(DataTable.RowSelected, "#table")
     def _chosen(self) -> None:
-        """Enter, which the table keeps to itself."""
-        self.action_describe()
+        """The mouse."""
+        if not self.purpose:
+            self.action_describe()
 
     def action_describe(self) -> None:
         """All there is to say of the line under the cursor."""
@@ -319,14 +319,14 @@ class TopApp(App[None]):
 
     @on(Input.Changed, "#line")
     def _typed(self, event: Input.Changed) -> None:
-        if self.purpose == FILTER and event.input.display:
+        if self.purpose == FILTER:
             self.wanted = event.value
             self._draw()
 
     @on(Input.Submitted, "#line")
-    def _entered(self, event: Input.Submitted) -> None:
+    async def _entered(self, event: Input.Submitted) -> None:
         purpose, text = self.purpose, event.value.strip()
-        self._close_line()
+        ahead = self._close_line()
         if purpose == QUESTION:
             command, self.asked = self.asked, None
             if command and text.casefold() in ("y", "yes"):
@@ -335,11 +335,23 @@ class TopApp(App[None]):
                 self._say("nothing is changed")
         elif purpose == COMMAND:
             self._command(text)
+        if self.purpose != QUESTION:
+            # Nobody answers a question that was not there yet.
+            for key in ahead:
+                await self.on_event(key)
 
-    def _close_line(self) -> None:
-        self.query_one("#line", Input).display = False
+    @property
+    def _line(self) -> Prompt:
+        return self.query_one("#line", Prompt)
+
+    def _close_line(self) -> list[Key]:
+        """Returns what was typed ahead."""
+        self.purpose = ""
+        ahead = self._line.close()
+        self._grid.can_focus = True
         self.screen_stack[0].set_focus(self._grid)
         self._say("")
+        return ahead
 
     def _command(self, text: str) -> None:
         view = next((place for place, each in enumerate(TABLES) if text and each.name.startswith(text)), None)

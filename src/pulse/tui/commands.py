@@ -21,15 +21,18 @@ PATIENCE: Final = 60.0
 FINAL: Final = (
     *("revoke", "stop", "ca rotate", "ca restore", "acl remove", "token revoke", "config apply", "api-key revoke"),
     *("template remove", "groups remove", "ca ungrant", "dns remove", "route remove", "acl test remove"),
-    *("restart", "remote-config", "setup dns", "install-service"),
+    *("restart", "reload", "remote-config", "setup dns", "install-service", "cert install"),
 )
-"""Commands that are asked about."""
+"""Commands that are asked about: what they change is not changed back by a line, or cuts what runs."""
 
 ALONE: Final = frozenset({"top", "demo", "lab", "detached", "start", "join", "forward", "connect"})
 """Commands that take a terminal, or are not about this node."""
 
-OF_THE_MACHINE: Final = frozenset({"setup", "install-service", "bug-report", "logs"})
-"""Commands about the machine they are typed on, whichever node is shown."""
+OF_THE_MACHINE: Final = (
+    *("stop", "setup", "install-service", "version", "doctor", "bug-report", "logs"),
+    *("cert request", "cert install", "ca backup", "ca restore", "ca sign"),
+)
+"""Commands about the machine they are typed on and its files, whichever node is shown."""
 
 _COMMAND: Final = re.compile(r"[a-z][a-z-]*")
 """Whatever else goes first on a line of pulse is a node to start with, or an invite."""
@@ -67,14 +70,12 @@ def read(text: str, *, elsewhere: bool = False) -> Command | str:
         return f"pulse {words[0]} is for a terminal of its own"
     if not _COMMAND.fullmatch(words[0]):
         return f"{words[0]} is neither a view nor a command"
-    if elsewhere and words[0] in OF_THE_MACHINE:
-        return f"pulse {words[0]} is about this machine, and the node that is shown is elsewhere"
+    line = " ".join(words)
+    if elsewhere and (local := _first_of(OF_THE_MACHINE, line)):
+        return f"pulse {local} is about this machine, and the node that is shown is elsewhere"
     if ENDLESS & {*words}:
         return f"here nothing goes on for ever: leave out {' '.join(sorted(ENDLESS & {*words}))}"
-    line = " ".join(words)
-    asks = any(line == each or line.startswith(f"{each} ") for each in FINAL) or (
-        words[0] == "bulk" and "revoke" in words
-    )
+    asks = _first_of(FINAL, line) or (words[0] == "bulk" and "revoke" in words)
     return Command(words, f"pulse {line}: sure?" if asks else "")
 
 
@@ -92,6 +93,11 @@ def run(command: Command, data_dir: Path | None, environment: Mapping[str, str] 
     except subprocess.TimeoutExpired:
         return Done(f"pulse {' '.join(command.words)} was not done after {PATIENCE:.0f} s", failed=True)
     return Done((done.stdout + done.stderr).strip() or "done", failed=done.returncode != 0)
+
+
+def _first_of(commands: Sequence[str], line: str) -> str:
+    """The command that a line begins with; empty if it is none of these."""
+    return next((each for each in commands if f"{line} ".startswith(f"{each} ")), "")
 
 
 def written(key: str, cells: Sequence[str], view: str) -> str:

@@ -1,6 +1,27 @@
-"""What the keys of `pulse top` do."""
+"""What the keys of `pulse top` do: as actions of the application, and in words."""
 
 from typing import Final
+
+from textual.binding import Binding
+from textual.widgets import DataTable
+
+from pulse.tui.tables import TABLES
+
+KEYS: Final = {
+    **{str(place): f"view({place - 1})" for place in range(1, len(TABLES) + 1)},
+    "slash": "type('filter')",
+    "colon": "type('command')",
+    "s": "sort",
+    "S": "turn",
+    "d": "describe",
+    "question_mark": "help",
+    "escape": "leave",
+    "q": "out",
+    "ctrl+c": "quit",
+    **{key: f"write('{key}')" for key in "tunpPRaem"},
+    **{each.key: f"move('{each.action}')" for each in DataTable.BINDINGS if isinstance(each, Binding)},
+    "enter": "describe",
+}
 
 HELP: Final = """\
 1 … 9     nodes, paths, policy, tokens, dns, routes, certs, …
@@ -8,7 +29,7 @@ HELP: Final = """\
 s, S      sort by the next column; turn the order round
 d, Enter  details of a line; of a node also why that path
 :         a view's name, or a command (: tag laptop backend)
-q         back to the nodes, and from there out
+q         back to the nodes, and from there out; Ctrl-C: out
 
 With a node under the cursor
 t, u      give it a tag, take one away

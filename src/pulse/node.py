@@ -167,7 +167,7 @@ def _build(
     used = uses.uses(config, doors, meshing, rpc, tun, governance.edits.edit)
     telling = insight(config, links, meshing, rpc, governance, tun, portmap, used, VERSION, pinned=identity.pinned)
     telling.metrics.socks = streams.proxy
-    operating = operations(config, meshing, rpc, tun, governance, telling, VERSION, manager)
+    operating = operations(config, meshing, rpc, tun, governance, telling, used, VERSION, manager)
     methods |= {MethodName.PUNCH: traversal.answer}
     methods |= telling.methods | governance.methods | used.methods | operating.methods
     control = _control(governance, telling, used, operating, mesh)

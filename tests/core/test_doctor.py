@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pulse.core.doctor import CHECKS, DAY, Gravity, examine
+from pulse.core.doctor import CHECKS, DAY, examine
+from pulse.core.findings import Gravity
 from pulse.core.symptoms import Machine, Missing, Running, Symptoms
 
 WELL = Machine(
@@ -35,11 +36,13 @@ MACHINE_FAULTS: list[Fault] = [
     ("resolver", {"unresolved": [("relay.example.com", "unknown")]}, "relay.example.com", "getent hosts", WARNING),
     ("firewall", {"dropping": ["policy drop of table inet f, chain in"]}, "chain in", "udp dport 8443", WARNING),
     ("routes", {"route_conflict": "10.100.0.0/16 is in use.\n--mesh-cidr"}, "10.100.0.0/16", "mesh-cidr", BROKEN),
+    ("leftovers", {"left": ["nftables pulse"]}, "nftables pulse", "pulse stop puts it back", WARNING),
     ("files", {"open_files": 256}, "256 files", "ulimit -n", WARNING),
     ("journal", {"journal_problem": "entry 7: its hash"}, "entry 7", "events --verify", WARNING),
 ]  # fmt: skip
 RUNNING_FAULTS: list[Fault] = [
     ("tun", {"tun_problem": "the network's config has not come yet"}, "no mesh addresses", "pulse logs", BROKEN),
+    ("exits", {"ranges_refused": ["::/0"]}, "::/0 is closed", "pulse route list", BROKEN),
     ("certificate", {"certificate_left": -1.0}, "has ended", "30 days", BROKEN),
     ("certificate", {"certificate_left": 9 * DAY}, "ends in 9 days", "CA has to be up", WARNING),
     ("revoked", {"revoked": True}, "revoked", "new --data-dir", BROKEN),

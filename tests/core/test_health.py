@@ -64,6 +64,10 @@ def test_a_first_node_is_well_and_told_how_others_come() -> None:
             replace(WELL, ranges_refused=("0.0.0.0/0", "10.0.0.0/8")),
             "0.0.0.0/0, 10.0.0.0/8 is closed: no exit leads there now (pulse route list)",
         ),
+        (
+            replace(WELL, bypasses=("128.0.0.0/1 via 192.0.2.1 dev eth0",)),
+            "packets for 128.0.0.0/1 go past the exit, by a route of this machine (ip route del 128.0.0.0/1 via",
+        ),
         (replace(WELL, peers=(MISSED,)), "192.0.2.1:443 is not reached: no answer (is it up?"),
         (replace(WELL, peers=(replace(MISSED, last_error=""),)), "192.0.2.1:443 is not reached (is it up?"),
         (replace(WELL, clock_offset=301.0), "this clock is 5 min ahead of the neighbours'"),

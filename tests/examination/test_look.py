@@ -1,8 +1,32 @@
 """Examination: what is on disk and in the kernel is seen as it is, and nothing changes by being looked at."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
+from pulse.net.policyrouting import PolicyRouting, wanted_routes
+from pulse.services.exits import OURS
+from pulse.store import undo
+from pulse.store.files import lock
+from pulse.store.undo import Kind, Undo
 from tests.examination.conftest import look
+from tests.namespace import inside
+
+
+def test_what_a_node_that_is_gone_left_is_seen_and_that_it_refuses(data_dir: Path, netns: str) -> None:
+    undo.add(data_dir, Undo(Kind.SYSCTL, "net/ipv4/ip_forward"))
+    with inside(netns):
+        found = look(data_dir)
+        assert (found.left, found.refusing) == (("sysctl net/ipv4/ip_forward",), False)
+
+        undo.add(data_dir, OURS)
+        with PolicyRouting() as kernel:
+            kernel.apply(wanted_routes({ip_network("0.0.0.0/0"): ""}))
+        assert look(data_dir).refusing
+        (data_dir / "undo").write_bytes(b"damaged")
+        found = look(data_dir)
+        assert (found.left, found.refusing) == (("nobody knows what, for its list is damaged",), True)
+        with lock(data_dir):
+            assert (look(data_dir).left, look(data_dir).refusing) == ((), False)
 
 
 def everything(data_dir: Path) -> dict[str, bytes]:

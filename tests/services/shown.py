@@ -65,6 +65,35 @@ class Router:
 
 
 @dataclass
+class Ways:
+    """What of the machine goes by way of the node, and why it does not, be it names or packets."""
+
+    problem: str = ""
+    left: str = ""
+    bypasses: tuple[str, ...] = ()
+    closed: list[str] = field(default_factory=list)
+
+    def refused(self) -> list[str]:
+        """Approved ranges that no exit carries."""
+        return self.closed
+
+    @property
+    def resolver(self) -> "Ways":
+        """Who tells the resolver."""
+        return self
+
+    @property
+    def exits(self) -> "Ways":
+        """Who leads packets to exits."""
+        return self
+
+    @property
+    def exit_node(self) -> "Ways":
+        """Who lets others out."""
+        return self
+
+
+@dataclass
 class Node:
     """A status service on a mesh of its own."""
 
@@ -73,6 +102,7 @@ class Node:
     scribe: Office = field(default_factory=Office)
     mesh: Mesh = field(default_factory=lambda: mesh(CA, ME))
     fec: bool = False
+    used: Ways = field(default_factory=Ways)
     ago: float = 1000.0
     """Seconds since what happens next happened."""
 
@@ -85,7 +115,9 @@ class Node:
     def service(self) -> StatusService:
         """The service, made one minute ago."""
         started = asyncio.get_running_loop().time() - 60
-        return StatusService(self.mesh, self.links, self.tun, self.scribe, "1.2.3", ":443", started, fec=self.fec)
+        return StatusService(
+            self.mesh, self.links, self.tun, self.scribe, "1.2.3", ":443", started, fec=self.fec, used=self.used
+        )
 
     def status(self) -> Status:
         """What it says."""

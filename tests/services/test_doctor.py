@@ -23,13 +23,22 @@ class Device:
     problem = "no range yet"
 
 
+class Ways:
+    problem = "not root"
+    bypasses: tuple[str, ...] = ("128.0.0.0/1 via 192.0.2.1",)
+    left = "undo is damaged"
+
+    def refused(self) -> list[str]:
+        return ["::/0"]
+
+
 def service(tmp_path: Path, world: Mesh, asked: list[EventsQuery]) -> DoctorService:
     async def events(wanted: EventsQuery) -> Events:
         asked.append(wanted)
         return Events([ALARM], "disk full", 0)
 
     config = NodeConfig(Node(data_dir=str(tmp_path), addr="a.example.com:443"), join=Join(relay_addr="r.example.com:1"))
-    return DoctorService(config, world, Device(), Office(), "1.2.3", events)
+    return DoctorService(config, world, Device(), Office(), "1.2.3", events, Ways(), Ways())
 
 
 async def test_a_node_tells_what_it_knows(tmp_path: Path) -> None:
@@ -45,6 +54,8 @@ async def test_a_node_tells_what_it_knows(tmp_path: Path) -> None:
     assert [(each.address, each.name) for each in running.missing] == [("192.0.2.77:443", "")]
     assert running.alarms == ["alice: two records under one number"]
     assert (running.not_kept, running.tun_problem) == ("disk full", "no range yet")
+    assert (running.exits_problem, running.ranges_refused, running.left) == ("not root", ["::/0"], "undo is damaged")
+    assert running.bypasses == ("128.0.0.0/1 via 192.0.2.1",)
     assert running.scribe_problem == "another node is the scribe"
     assert [each.type for each in asked] == ["clone"]
 

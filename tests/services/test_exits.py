@@ -190,6 +190,35 @@ async def test_what_others_take_away_is_put_back_as_soon_as_the_kernel_tells(
         await running
 
 
+async def test_routes_by_which_the_internet_is_reached_past_the_exit_are_told_while_one_is_used(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exits, "SURVEY", 0.01)
+    service = world.service()
+    running = asyncio.ensure_future(service.run())
+    # The network's own device is none of these.
+    ip(world.host, "link", "add", "e0", "type", "veth", "peer", "name", "e1")
+    ip(world.host, "link", "set", "e0", "up")
+    ip(world.host, "route", "add", "128.0.0.0/1", "dev", "e0")
+    ip(world.host, "route", "add", "0.0.0.0/1", "dev", "pulse0")
+
+    async with asyncio.timeout(20):
+        for ranges, told in (
+            ((RangeUse(INTERNET, ALICE.node_id),), ("128.0.0.0/1 dev e0",)),
+            ((RangeUse("10.0.0.0/8", ALICE.node_id),), ()),
+            ((RangeUse(INTERNET, None),), ("128.0.0.0/1 dev e0",)),
+        ):
+            service.prepare(tables(*ranges))
+            while service.bypasses != told:
+                await asyncio.sleep(0.01)
+        ip(world.host, "route", "del", "128.0.0.0/1")
+        while service.bypasses:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
 def leads(kernel: PolicyRouting, family: int) -> bool:
     """True if our rules are there and asked first."""
     rules = [each for each in kernel.rules() if each.family == family]

@@ -92,6 +92,17 @@ def now(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "wall", lambda: NOW)
 
 
+async def test_ranges_that_are_refused_and_routes_past_the_exits_are_counted() -> None:
+    told = Told()
+    values = await told.values()
+    assert (values["pulse_ranges_refused"], values["pulse_bypasses"]) == ({(): 0}, {(): 0})
+    told.node.used.closed, told.node.used.bypasses = ["::/0", "0.0.0.0/0"], ("128.0.0.0/1 dev eth0",)
+
+    values = await told.values()
+    assert (values["pulse_ranges_refused"], values["pulse_bypasses"]) == ({(): 2}, {(): 1})
+    assert values["pulse_well"] == {(): 0}
+
+
 async def test_a_node_tells_of_itself_and_of_its_peers() -> None:
     told = Told()
     told.node.links.peers = [PeerTraffic(ALICE.node_id, 1, 200, 1, 100)]

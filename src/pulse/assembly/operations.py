@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pulse import logs
 from pulse.assembly.governance import Governance
 from pulse.assembly.insight import Insight
+from pulse.assembly.uses import Uses
 from pulse.config import NodeConfig
 from pulse.core.messages import MethodName
 from pulse.net.systemd import Notifier
@@ -66,6 +67,7 @@ def operations(
     tun: TunService | None,
     governance: Governance,
     telling: Insight,
+    used: Uses,
     version: str,
     manager: Notifier,
 ) -> Operations:
@@ -78,7 +80,9 @@ def operations(
         telling.node.stopping.set()
 
     made = Operations(
-        doctor=DoctorService(config, mesh, tun, governance.scribe, version, telling.history.events),
+        doctor=DoctorService(
+            config, mesh, tun, governance.scribe, version, telling.history.events, used.exits, used.exit_node
+        ),
         reload=reload,
         remote=RemoteService(mesh, rpc.call, reload, telling.events.happened, restart_now),
         manager=manager,

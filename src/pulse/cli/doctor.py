@@ -16,7 +16,8 @@ from pulse.cli.output import print_json
 from pulse.cli.values import DataDir, Json
 from pulse.client import Client, candidates
 from pulse.config import NodeConfig
-from pulse.core.doctor import CHECKS, Diagnosis, Finding, Gravity, examine
+from pulse.core.doctor import CHECKS, Diagnosis, examine
+from pulse.core.findings import Finding, Gravity
 from pulse.core.symptoms import Symptoms
 from pulse.errors import ConfigError, LinkError, PulseError
 from pulse.schemas.operating import Checkup

@@ -3,11 +3,12 @@
 Invariant: each finding names the thing and the next step; a check that could not look says so and finds nothing.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final
 
+from pulse.core import exitchecks
+from pulse.core.findings import Finding, Gravity, Said, Unseen
 from pulse.core.paths.nat import Mapping as Nat
 from pulse.core.paths.sight import CLOCK_TOLERANCE
 from pulse.core.symptoms import Symptoms
@@ -21,37 +22,6 @@ SOCKET_BYTES: Final = 1 << 21
 LEAST_FREE: Final = 64 << 20
 LEAST_FILES: Final = 1024
 _MIB: Final = 1 << 20
-
-
-class Gravity(IntEnum):
-    """How bad it is; the worst come first."""
-
-    NOTE = 0
-    """Worth knowing; all is well all the same."""
-    WARNING = 1
-    """It works, but worse than it could, or not for much longer."""
-    BROKEN = 2
-    """Something that was asked for does not work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is not as it should be."""
-
-    check: str
-    gravity: Gravity
-    what: str
-    fix: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unseen:
-    """A check could not look."""
-
-    why: str
-
-
-Said = Iterator[Finding | Unseen]
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +334,8 @@ CHECKS: Final = (
     Check("resolver", "names in the settings have addresses", _resolver),
     Check("firewall", "nft on this machine does not drop UDP for the node's port", _firewall),
     Check("routes", "no route or address of this machine lies inside the mesh range", _routes),
+    Check("exits", "approved ranges are carried by exits, and nothing goes past these", exitchecks.exits),
+    Check("leftovers", "nothing is refused or forwarded here for a node that is gone", exitchecks.leftovers),
     Check("files", "the node may have 1,024 files open", _files),
     Check("certificate", "the certificate is good and renewed in time", _certificate),
     Check("revoked", "this node is not revoked", _revoked),

@@ -61,6 +61,8 @@ class Vitals:
     """What an earlier run may have left on this machine, if nobody can tell."""
     ranges_refused: Sequence[str] = ()
     """Approved ranges that no exit carries."""
+    bypasses: Sequence[str] = ()
+    """Routes of this host by which packets for the Internet go past the exit in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,9 @@ def _about_exits(vitals: Vitals) -> Iterator[str]:
     if vitals.ranges_refused:
         ranges = ", ".join(vitals.ranges_refused)
         yield f"{ranges} is closed: no exit leads there now (pulse route list)"
+    for route in vitals.bypasses:
+        where = route.partition(" ")[0]
+        yield f"packets for {where} go past the exit, by a route of this machine (ip route del {route}; pulse doctor)"
 
 
 def _days(seconds: float) -> str:

@@ -52,6 +52,10 @@ class Machine:
     certificate_until: float | None = None
     open_files: int | None = None
     """Files that the node may have open at once."""
+    refusing: bool = False
+    """No node runs, and one that did keeps packets from going where exits led."""
+    left: Sequence[str] = ()
+    """What a node that is gone set on this machine and had no time to put back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,14 @@ class Running:
     """Why the journal is not written."""
     log_lost: int = 0
     """Lines of the log that a slow or full disk cost."""
+    exits_problem: str = ""
+    """Why the machine's packets do not go through exits, in two lines."""
+    ranges_refused: Sequence[str] = ()
+    """Approved ranges that no exit carries."""
+    bypasses: Sequence[str] = ()
+    """Routes of the machine by which packets for the Internet go past the exit in use, as `ip route` takes them."""
+    left: str = ""
+    """What an earlier run may have left, if nobody can tell, in two lines."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pulse.core.network.netconfig import open_config
 from pulse.core.trust.authorities import trusted_authorities
 from pulse.core.trust.roles import open_roles
 from pulse.errors import NotFound, PulseError
-from pulse.store import backup, events, files
+from pulse.store import backup, events, files, undo
 from pulse.store.identity import DIRECTORY, Identity, read
 from pulse.store.netconfig import DIRECTORY as NETWORK
 from pulse.store.netconfig import NetworkStore
@@ -47,6 +47,7 @@ def state(data_dir: Path, *, running: bool) -> dict[str, Any]:
         return {"closed": f"{data_dir} is closed to this user: use sudo"}
     found: dict[str, Any] = {"holder": _holder(data_dir)}
     found["disk_free"], found["disk_problem"] = _disk(data_dir)
+    found["left"] = () if running or found["holder"] else _left(data_dir)
     found["member"] = files.newest(data_dir / DIRECTORY).exists()
     try:
         files.check_directory(data_dir)
@@ -76,6 +77,12 @@ def _damage(data_dir: Path) -> str:
     warnings = (store.load_config().warning, store.load_roles().warning, store.load_chain().warning)
     told = next((each for each in warnings if each), "")
     return f"{told}\nstart the node near another one: it fetches it again" if told else ""
+
+
+def _left(data_dir: Path) -> tuple[str, ...]:
+    """What a node that is gone has set on this machine."""
+    entries, damage = undo.load(data_dir)
+    return ("nobody knows what, for its list is damaged",) if damage else tuple(f"{e.kind} {e.place}" for e in entries)
 
 
 def _journal(data_dir: Path) -> str:

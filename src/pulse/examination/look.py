@@ -43,5 +43,6 @@ def look(config: NodeConfig, config_problem: str, checkup: Checkup | None, silen
         route_conflict=machine.conflict(range_, device) if wants_tun else "",
         wall=clock.wall(),
         open_files=machine.open_files(holder),
+        refusing=bool(found.get("left")) and machine.refuses(),
         **{**found, "holder": holder},
     )

@@ -19,6 +19,8 @@ from pulse.core import addresses, firewall
 from pulse.errors import Conflict, PulseError
 from pulse.net import interfaces
 from pulse.net.netlink import Netlink
+from pulse.net.policyrouting import PolicyRouting
+from pulse.net.policyrules import Part
 from pulse.net.sockets import bind_tcp, bind_udp
 
 PATIENCE: Final = 3.0
@@ -109,6 +111,16 @@ def conflict(mesh: IPv4Network | None, ours: str) -> str:
     except PulseError:
         return ""
     return ""
+
+
+def refuses() -> bool:
+    """True if packets for exits are led to our routing table, and there is no way on from there."""
+    try:
+        with PolicyRouting() as kernel:
+            led = any(each.part is Part.LEAD for each in kernel.rules())
+            return led and not any(each.device for each in kernel.table())
+    except PulseError:
+        return False
 
 
 def unresolved(hosts: Iterable[str]) -> tuple[tuple[str, str], ...]:

@@ -10,7 +10,7 @@ import socket
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -46,6 +46,7 @@ _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_GSO_MAX_SIZE, _IFLA_GSO_IPV4_MAX_SI
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _IFA_F_NODAD = 0x02
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_TABLE = 1, 4, 5, 6, 15
+RTPROT_KERNEL, RTPROT_STATIC = 2, 4
 RTPROT_PULSE: Final = 112
 _UNICAST = 1
 _ROUTE_TYPES = {_UNICAST: "unicast", 2: "local"}
@@ -106,6 +107,8 @@ class HostRoute:
     gateway: IPv4Address | IPv6Address | None = None
     metric: int = 0
     """Of two routes to one destination the lower is taken."""
+    protocol: int = field(default=0, compare=False)
+    """Who made it: RTPROT_KERNEL, RTPROT_STATIC, or another program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,14 +191,13 @@ class Netlink:
             found.append(HostAddress(link.name, ip_interface((host, prefix_length)), link.tunnel, index, link.lan))
         return found
 
-    def routes(self) -> list[HostRoute]:
-        """List the unicast and local routes of all tables, in the kernel's order."""
+    def routes(self, table: int = 0) -> list[HostRoute]:
+        """List the unicast and local routes of a table, or of all, in the kernel's order."""
         links = self._links()
         found = []
-        for body in self._list(_GET_ROUTE, struct.pack("=BBBBBBBBI", 0, 0, 0, 0, 0, 0, 0, 0, 0)):
+        for body, attributes in self._routes(table):
             if (kind := _ROUTE_TYPES.get(body[7])) is None:
                 continue
-            attributes = attributes_in(body, 12)
             interface = links.get(unpack(attributes.get(_RTA_OIF, bytes(4))), _NO_LINK).name
             gateway = attributes.get(_RTA_GATEWAY)
             found.append(
@@ -206,9 +208,17 @@ class Netlink:
                     table_of(body, attributes),
                     ip_address(gateway) if gateway else None,
                     unpack(attributes.get(_RTA_PRIORITY, bytes(4))),
+                    body[5],
                 )
             )
         return found
+
+    def _routes(self, table: int) -> Iterator[tuple[bytes, dict[int, bytes]]]:
+        """Each route of a table, or of all, and its attributes; kernels before 4.20 tell all the same."""
+        for body in self._list(_GET_ROUTE, bytes(12) + (number(_RTA_TABLE, table) if table else b"")):
+            attributes = attributes_in(body, 12)
+            if table in (0, table_of(body, attributes)):
+                yield body, attributes
 
     def _links(self) -> dict[int, _Link]:
         """Each interface, by index."""

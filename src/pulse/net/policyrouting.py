@@ -13,14 +13,14 @@ from ipaddress import ip_network
 from typing import Final
 
 from pulse.errors import Conflict
-from pulse.net.netlink import RTPROT_PULSE, AlreadySo, Netlink, Prefix, destination_of, family_of, table_of
-from pulse.net.nlattr import attribute, attributes_in, number, unpack
+from pulse.net.netlink import RTPROT_PULSE, AlreadySo, Netlink, Prefix, destination_of, family_of
+from pulse.net.nlattr import attribute, number, unpack
 from pulse.net.policyrules import FAMILIES, TABLE, Rule, changes, in_the_way, read, written
 
 BY_DEVICE, REFUSED = 1, 0x7FFFFFFF
 """Metrics: of a route to a device, and of the one behind it that refuses."""
 
-_NEW_ROUTE, _DELETE_ROUTE, _GET_ROUTE = 24, 25, 26
+_NEW_ROUTE, _DELETE_ROUTE = 24, 25
 _RTA_DST, _RTA_OIF, _RTA_PRIORITY, _RTA_TABLE = 1, 4, 6, 15
 _CREATE: Final = 0x600
 """NLM_F_CREATE and NLM_F_EXCL."""
@@ -79,10 +79,7 @@ class PolicyRouting(Netlink):
     def table(self) -> frozenset[TableRoute]:
         """What our table holds."""
         links, found = self._links(), set()
-        for body in self._list(_GET_ROUTE, bytes(12) + number(_RTA_TABLE, TABLE)):
-            attributes = attributes_in(body, 12)
-            if table_of(body, attributes) != TABLE:
-                continue
+        for body, attributes in self._routes(TABLE):
             index = attributes.get(_RTA_OIF) if body[7] != _UNREACHABLE else None
             device = links[unpack(index)].name if index and unpack(index) in links else ""
             metric = unpack(attributes.get(_RTA_PRIORITY, bytes(4)))

@@ -142,6 +142,10 @@ class Status(View, frozen=True):
     """A network config is; before one came nothing may pass."""
     commit: str = ""
     """Of which the pulse that runs was built, with `+` if it had changes that no commit has; empty if unknown."""
+    ranges_refused: list[str] = []
+    """Approved ranges beyond the mesh that no exit carries now."""
+    bypasses: list[str] = []
+    """Routes of this machine by which packets for the Internet go past the exit in use."""
 
 
 class PingRequest(Body, frozen=True):

@@ -38,6 +38,23 @@ class Office(Protocol):
     problem: str
 
 
+class Exits(Protocol):
+    """What this service asks of who leads packets to exits."""
+
+    problem: str
+    bypasses: tuple[str, ...]
+
+    def refused(self) -> list[str]:
+        """Approved ranges that no exit carries now."""
+        ...
+
+
+class ExitNode(Protocol):
+    """What this service asks of who lets others out here."""
+
+    left: str
+
+
 @dataclass(frozen=True, slots=True)
 class DoctorService:
     """One node that tells of itself."""
@@ -48,6 +65,8 @@ class DoctorService:
     scribe: Office
     version: str
     events: Callable[[EventsQuery], Awaitable[Events]]
+    exits: Exits
+    exit_node: ExitNode
 
     async def checkup(self) -> Checkup:
         """All it knows."""
@@ -89,6 +108,10 @@ class DoctorService:
             alarms=[f"{each.name or each.node}: {each.fields.get('why', '')}" for each in told.events],
             not_kept=told.problem,
             log_lost=logs.lost(),
+            exits_problem=self.exits.problem,
+            ranges_refused=self.exits.refused(),
+            bypasses=self.exits.bypasses,
+            left=self.exit_node.left,
         )
 
     def _is_missed(self, place: Unreached) -> bool:

@@ -19,8 +19,9 @@ from pulse.core.facts import ExitAnswered, Fact
 from pulse.core.messages import MethodName
 from pulse.core.network.exits import read_health
 from pulse.errors import Conflict, PulseError
+from pulse.net import bypass
 from pulse.net.links import Rpc
-from pulse.net.netlink import NoInterface
+from pulse.net.netlink import MAIN_TABLE, NoInterface
 from pulse.net.policyrouting import PolicyRouting, wanted_routes
 from pulse.net.policyrules import TABLE
 from pulse.net.watch import RoutingWatch
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 WATCH = 1.0
 """Seconds between two looks whether the kernel still has our routes, should it not have told of a change."""
+
+SURVEY = 2.0
+"""Seconds between two looks at the host's own routes, if any changed: there may be a great many."""
 
 RATE, BURST = 10.0, 20
 """Changes of others that are looked at, a second and at once: one who never rests takes no more of our time."""
@@ -53,6 +57,10 @@ class ExitsService:
     returns: Callable[[], bool] = field(default=lambda: False, init=False)
     """True once this node is to be started anew as soon as it has stopped."""
     problem: str = field(default="", init=False)
+    bypasses: tuple[str, ...] = field(default=(), init=False)
+    """Routes of this host by which packets for the Internet go past the exit in use, as `ip route` takes them."""
+    _stale: bool = field(default=True, init=False)
+    """Those may be others by now."""
     _listed: bool = field(default=False, init=False)
     """What this node sets is on the list of what is to be undone."""
     _devices: set[str] = field(default_factory=set, init=False)
@@ -64,7 +72,7 @@ class ExitsService:
     def prepare(self, tables: TablesChanged) -> None:
         """The data plane gets these tables next: the host's routes come first, so that nothing goes past."""
         if tables.ranges != self._ranges:
-            self._ranges = tables.ranges
+            self._ranges, self._stale = tables.ranges, True
             if self.uses:
                 self.install()
 
@@ -127,6 +135,7 @@ class ExitsService:
                 if self.uses:
                     tasks.create_task(self._look())
                     tasks.create_task(self._follow())
+                    tasks.create_task(self._survey())
                 while True:
                     tasks.create_task(self._ask(await self._questions.get()))
         finally:
@@ -142,13 +151,35 @@ class ExitsService:
         """What others take away of ours, or put before it, is put back as soon as the kernel tells."""
         now = asyncio.get_running_loop().time
         pace = Bucket(RATE, BURST, now())
-        with RoutingWatch((TABLE,)) as watch:
+        changed = frozenset((TABLE, MAIN_TABLE))
+        with RoutingWatch(changed) as watch:
             while True:
                 # Before the first word, too: it may have been in the moment when nobody listened.
-                self._mend()
-                pace.spend(1, now())
-                await asyncio.sleep(pace.ready_at(1, now()) - now())
-                await watch.wait_changed()
+                self._stale = self._stale or MAIN_TABLE in changed
+                if TABLE in changed:
+                    self._mend()
+                    pace.spend(1, now())
+                    await asyncio.sleep(pace.ready_at(1, now()) - now())
+                changed = await watch.wait_changed()
+
+    async def _survey(self) -> None:
+        while True:
+            if self._stale:
+                self._stale = False
+                self.bypasses = self._found_past()
+            await asyncio.sleep(SURVEY)
+
+    def _found_past(self) -> tuple[str, ...]:
+        if not any(ip_network(each.prefix).prefixlen == 0 for each in self._ranges):
+            return ()
+        try:
+            found = bypass.bypasses(self._devices)
+        except PulseError as error:
+            log.warning("routes past the exits unknown", extra={"error": str(error)})
+            return self.bypasses
+        if new := {*found} - {*self.bypasses}:
+            log.warning("routes lead past the exits", extra={"routes": len(new)})
+        return found
 
     def _mend(self) -> None:
         if self._ranges:

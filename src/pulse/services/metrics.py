@@ -87,6 +87,9 @@ FAMILIES: Final = (
     Family("pulse_gossip_bytes_in_total", "counter", "Bytes of messages from neighbours: gossip, roles, configs."),
     Family("pulse_gossip_bytes_out_total", "counter", "Bytes of messages to neighbours."),
     Family("pulse_gossip_records", "gauge", "Node records held."),
+    Family("pulse_ranges_refused", "gauge", "Approved ranges beyond the mesh that no exit carries."),
+    Family("pulse_bypasses", "gauge",
+           "Routes of this machine by which packets for the Internet go past the exit in use."),
     Family("pulse_series_omitted", "gauge", "What is not told of because there is too much of it.", ("of",)),
 )  # fmt: skip
 """Every metric there is; those without a sample now are not told."""
@@ -174,6 +177,8 @@ class MetricsService:
         yield "pulse_peers_total", (), len(status.peers)
         yield "pulse_peers_connected", (), sum(peer.link != NO_PATH for peer in status.peers)
         yield "pulse_sessions", (), self.links.sessions()
+        yield "pulse_ranges_refused", (), len(status.ranges_refused)
+        yield "pulse_bypasses", (), len(status.bypasses)
         if config := self.mesh.statements.config:
             yield "pulse_acl_rules_total", (), len(config.config.acl)
             yield "pulse_config_scribe_epoch", (), config.number[0]

@@ -59,6 +59,8 @@ class Exits(Protocol):
     """What this service asks of who leads packets to exits."""
 
     problem: str
+    bypasses: tuple[str, ...]
+    """Routes of this host by which packets for the Internet go past the exit in use."""
 
     def refused(self) -> list[str]:
         """Approved ranges that no exit carries now."""
@@ -141,6 +143,8 @@ class StatusService:
             ca_rotating=self.mesh.statements.chain.is_turning,
             in_force=self.mesh.statements.in_force,
             commit=self.commit,
+            ranges_refused=self.used.exits.refused() if self.used else [],
+            bypasses=[*self.used.exits.bypasses] if self.used else [],
         )
 
     def identity(self) -> NodeIdentity:
@@ -306,6 +310,7 @@ class StatusService:
             resolver_problem=self.used.resolver.problem.partition("\n")[0] if self.used else "",
             exits_problem=self.used.exits.problem.replace("\n", " ") if self.used else "",
             ranges_refused=self.used.exits.refused() if self.used else (),
+            bypasses=self.used.exits.bypasses if self.used else (),
             exit_problem=self.used.exit_node.problem.partition("\n")[0] if self.used else "",
             left=self.used.exit_node.left.replace("\n", " ") if self.used else "",
         )

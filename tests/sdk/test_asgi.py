@@ -66,7 +66,9 @@ async def test_an_application_hears_which_node_calls_and_its_life_has_both_ends(
     ):
         async with httpx.AsyncClient(transport=MeshTransport(two)) as client:
             said = [await client.get(f"http://first.pulse:{port}/") for _ in range(2)]
-        assert [each.json() for each in said] == [{"client": "second", "node": two.me.id, "name": "second"}] * 2
+        told = [each.json() for each in said]
+        assert {each.pop("named") for each in told} <= {True, False}, "other tests may have given it"
+        assert told == [{"client": "second", "node": two.me.id, "name": "second"}] * 2
     assert STEPS == ["begun", "ended"]
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,6 +38,23 @@ async def _all(events: Events) -> None:
         pass
 
 
+@dataclass
+class Handled:
+    """What a handler sees."""
+
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    cut: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def take(self, reader: asyncio.StreamReader, *_: object) -> None:
+        """Read, and set `cut` if that ends in no end."""
+        await reader.readexactly(10)
+        self.begun.set()
+        try:
+            await reader.read()
+        except ConnectionResetError:
+            self.cut.set()
+
+
 async def test_a_daemon_that_is_killed_ends_all_and_what_is_asked_next_says_why(pulse_mesh: PulseMesh) -> None:
     with TemporaryDirectory(prefix="pulse-", dir="/tmp") as name:
         place, addr = Path(name) / "d", f"127.0.0.1:{free_port()}"
@@ -50,10 +68,15 @@ async def test_a_daemon_that_is_killed_ends_all_and_what_is_asked_next_says_why(
                     await _up(place)
                     async with connect(place) as mesh:
                         reader, _ = await mesh.open_connection(one.me.id, server.port)
-                        served = await mesh.start_server(shout, 0)
+                        handled = Handled()
+                        served = await mesh.start_server(handled.take, 0)
+                        _, writer = await one.open_connection(mesh.me.id, served.port)
+                        writer.write(b"half of it")
+                        await handled.begun.wait()
                         following = asyncio.ensure_future(_all(mesh.events()))
                         await mesh.ping("first")
                         daemon.kill()
+                        await handled.cut.wait()
                         with pytest.raises(ConnectionResetError):
                             await reader.readexactly(4)
                         with pytest.raises(LinkError, match="is gone"):

@@ -4,6 +4,7 @@ import asyncio
 import resource
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,8 @@ async def test_what_the_node_knows_is_told(pulse_mesh: PulseMesh) -> None:
         ("frst", NotFound, "Did you mean first"),
         ("nobody.example.com", NotFound, "nobody.example.com"),
         ("203.0.113.9", NotFound, "203.0.113.9"),
+        ("localhost", NotFound, "is no node of any mesh"),
+        ("LocalHost.pulse", NotFound, "is no node of any mesh"),
     ],
 )
 async def test_a_name_that_nobody_has_is_named(
@@ -118,6 +121,58 @@ async def test_nothing_is_left_open_by_a_block_that_ends(pulse_mesh: PulseMesh) 
                 await asyncio.sleep(0)
             async with asyncio.timeout(PATIENCE):
                 await following
+
+
+async def test_a_block_whose_end_is_cancelled_still_leaves_nothing(pulse_mesh: PulseMesh) -> None:
+    enough = asyncio.Event()
+
+    async def stubborn(*_: object) -> None:
+        while not enough.is_set():
+            with suppress(asyncio.CancelledError):
+                await enough.wait()
+
+    async with pulse_mesh.second.connect() as two, leaving_nothing():
+        block = pulse_mesh.first.connect()
+        mesh = await block.__aenter__()
+        server = await mesh.start_server(stubborn, 0)
+        following = asyncio.ensure_future(_all(mesh.events()))
+        _, writer = await two.open_connection("first", server.port)
+        other = await two.start_server(stubborn, 0)
+        _, stuck = await mesh.open_connection("second", other.port)
+        stuck.write(bytes(10_000_000))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await block.__aexit__(None, None, None)
+        async with asyncio.timeout(PATIENCE):
+            await following
+            enough.set()
+            writer.close()
+            await other.close()
+        with pytest.raises(StreamFailed, match="nothing listens"):
+            await two.open_connection("first", server.port)
+
+
+async def test_after_its_block_every_call_of_a_mesh_is_refused(pulse_mesh: PulseMesh) -> None:
+    async with pulse_mesh.first.connect() as mesh:
+        pinging = asyncio.ensure_future(mesh.ask(lambda node: node.ping("second", 60)))
+        opening = asyncio.ensure_future(mesh.open_connection("second", 9))
+        serving = asyncio.ensure_future(mesh.start_server(shout, 0))
+        await asyncio.sleep(0)
+    for late in (pinging, opening, serving):
+        with pytest.raises((Conflict, StreamFailed), match=r"this mesh is closed|nothing listens"):
+            await late
+    calls = (
+        lambda: mesh.open_connection("second", 9),
+        lambda: mesh.start_server(shout, 0),
+        lambda: mesh.open_port(0, lambda *_: None),
+        lambda: mesh.resolve("second"),
+        lambda: mesh.ask(Client.status),
+    )
+    for call in calls:
+        with pytest.raises(Conflict, match=r"its block has ended. Connect again"):
+            await call()
+    with pytest.raises(Conflict, match="its block has ended"):
+        mesh.events()
 
 
 async def _all(events: Events) -> None:

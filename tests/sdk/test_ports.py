@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from pulse.calls.acls import AclCalls
 from pulse.errors import Conflict, LinkError, Refused, StreamFailed
-from pulse.sdk import Caller, Events, Node, Server
+from pulse.schemas.policy import RuleRef, RuleRequest
+from pulse.sdk import Caller, Events, Mesh, Node, Server, ports
 from pulse.sdk.pytest import PulseMesh
 from tests.loopback import PATIENCE
 from tests.ports import free_port
@@ -31,6 +33,37 @@ async def main():
         server = await mesh.start_server(one, 0)
         print(server.port, flush=True)
         await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+FORKED = """
+import asyncio, os, sys
+from pulse.errors import Conflict
+from pulse.sdk import connect
+
+async def again(mesh, port):
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await mesh.start_server(print, port)
+            except Conflict:
+                await asyncio.sleep(0.01)
+
+async def main():
+    reading, writing = os.pipe()
+    async with connect(sys.argv[1]) as mesh:
+        server = await mesh.start_server(print, 0)
+        child = os.fork()
+        if not child:
+            os.close(writing)
+            os.read(reading, 1)
+            os._exit(0)
+        await server.close()
+        print("the same port" if (await again(mesh, server.port)).port == server.port else "another")
+    os.close(writing)
+    os.waitpid(child, 0)
 
 asyncio.run(main())
 """
@@ -63,7 +96,7 @@ async def main():
     one = calls(node, "one")
     while not accepted:
         await asyncio.sleep(0.01)
-    ((taken, caller),) = accepted
+    ((taken, _, caller),) = accepted
     taken.sendall(b"!")
     assert one.recv(1) == b"!"
     print(caller.name)
@@ -170,6 +203,94 @@ async def test_a_handler_that_fails_is_told_to_the_loop_and_harms_no_other(pulse
         assert await exchange(*await two.open_connection("first", server.port), b"bad") == b""
         assert await exchange(*await two.open_connection("first", server.port)) == b"good"
     assert [str(each) for each in failures] == ["second"]
+
+
+async def test_a_port_is_given_back_though_a_child_was_forked_meanwhile(pulse_mesh: PulseMesh) -> None:
+    """It has all descriptors of the program, as those of multiprocessing have."""
+    command = [sys.executable, "-c", FORKED, str(pulse_mesh.first.data_dir)]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("the same port\n", "")
+
+
+async def test_a_handler_that_goes_on_though_it_is_cancelled_holds_nobody_up(
+    pulse_mesh: PulseMesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ports, "LINGER", 0.05)
+    told: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
+    enough = asyncio.Event()
+
+    async def stubborn(*_: object) -> None:
+        while not enough.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await enough.wait()
+
+    async with pulse_mesh.first.connect() as one, pulse_mesh.second.connect() as two:
+        server = await one.start_server(stubborn, 0)
+        reader, _ = await two.open_connection("first", server.port)
+        async with asyncio.timeout(PATIENCE):
+            while not server._serving:
+                await asyncio.sleep(0.01)
+            await server.close()
+            assert await reader.read() == b""
+            enough.set()
+            while server._serving:
+                await asyncio.sleep(0.01)
+    assert [each for each in told if "goes on though it was cancelled" in each]
+
+
+async def test_a_caller_who_comes_as_the_server_closes_leaves_nothing(pulse_mesh: PulseMesh) -> None:
+    async with pulse_mesh.first.connect() as one, pulse_mesh.second.connect() as two, leaving_nothing():
+        server = await one.start_server(shout, 0)
+        port = server._port
+        assert port
+        reader, writer = await two.open_connection("first", server.port)
+        # Taken in here, so that its handler has not begun when it is cancelled.
+        asyncio.get_running_loop().remove_reader(port._connection)
+        port._connection.setblocking(True)
+        if not server._serving:
+            port._read()
+        await server.close()
+        async with asyncio.timeout(PATIENCE):
+            with contextlib.suppress(ConnectionResetError):
+                await reader.read()
+        writer.close()
+
+
+async def test_a_handler_whose_caller_is_cut_off_sees_no_end(pulse_mesh: PulseMesh) -> None:
+    """As who opens a connection: an end would make half of what was sent the whole of it."""
+    heard: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: Caller) -> None:
+        writer.write(b"go on")
+        try:
+            await reader.read()
+        except ConnectionResetError as error:
+            heard.set_result(error)
+            raise
+
+    async with pulse_mesh.first.connect() as one, pulse_mesh.second.connect() as two:
+        server = await one.start_server(take, 0)
+        reader, writer = await two.open_connection("first", server.port)
+        writer.write(b"half of it")
+        assert await reader.readexactly(5) == b"go on"
+        rule = RuleRequest(source=two.me.id, destination=one.me.id, action="deny", note="for a test")
+        made = await one.ask(lambda node: AclCalls(node).add_rule(rule))
+        try:
+            async with asyncio.timeout(PATIENCE):
+                assert "the connection of second" in str(await heard)
+        finally:
+            await one.ask(lambda node: AclCalls(node).remove_rule(RuleRef(id=made.rule.id if made.rule else None)))
+            await _opens_again(two, server.port)
+
+
+async def _opens_again(mesh: Mesh, port: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with contextlib.suppress(StreamFailed):
+                await mesh.open_connection("first", port)
+                return
+            await asyncio.sleep(0.01)
 
 
 async def _all(events: Events) -> None:

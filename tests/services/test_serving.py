@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Iterator
 
@@ -12,8 +13,10 @@ from pulse.core.network import tunnelline
 from pulse.core.network.netconfig import Config, Settings, sign_config
 from pulse.core.network.policy import Rule
 from pulse.core.network.streamcodes import StreamCode
+from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.errors import Conflict, Refused, StreamFailed
+from pulse.net.links import Moved
 from pulse.services import serving
 from pulse.services.serving import ServingService
 from tests.authority import MESH, Ca, key
@@ -29,13 +32,13 @@ def reserved(port: int) -> Iterator[int]:
     yield port or 4711
 
 
-def service(*rules: Rule, allowed: bool = True) -> ServingService:
+def service(*rules: Rule, allowed: bool = True, names: dict[bytes, str] | None = None) -> ServingService:
     knows = mesh(CA, ME)
     for each in (DB, SCRIBE):
         knows.peer_restored(each, [], 1.0)
     if rules:
         knows.object_made(ObjectKind.ROLES, sign_roles(CA.network, Roles(1, SCRIBE.node_id, 1), CA.key).data, 1.0)
-        config = Config(1, 1, Settings(str(MESH)), acl=list(rules))
+        config = Config(1, 1, Settings(str(MESH)), acl=list(rules), names=names or {})
         knows.object_made(ObjectKind.CONFIG, sign_config(CA.network, config, key("scribe")).data, 1.0)
     return ServingService(knows, allowed, reserved)
 
@@ -52,19 +55,51 @@ def program() -> Iterator[tuple[socket.socket, socket.socket]]:
 Ends = tuple[socket.socket, socket.socket]
 
 
-def test_a_connection_is_handed_over_with_the_word_of_who_made_it(program: Ends) -> None:
+@pytest.mark.parametrize("cut", [StreamCode.OK, StreamCode.LOST, StreamCode.CANCELLED, StreamCode.RESET])
+def test_a_connection_is_handed_over_with_the_word_of_who_made_it_and_of_its_end(
+    program: Ends, cut: StreamCode
+) -> None:
     made = service()
     with made.led(0, program[0]) as port:
-        given = made.connect(DB.node_id, port)
-        assert given
+        handed = made.connect(DB.node_id, port)
+        assert handed
+        given, tell = handed
         assert made.connect(DB.node_id, port + 1) is None
-        line, descriptors, _, _ = socket.recv_fds(program[1], 4096, 1)
-        with given, socket.socket(fileno=descriptors[0]) as theirs:
+        line, descriptors, _, _ = socket.recv_fds(program[1], 4096, 2)
+        ends = [socket.socket(fileno=each) for each in descriptors]
+        with given, ends[0] as theirs, ends[1] as told:
             given.sendall(b"word")
             assert theirs.recv(9) == b"word"
+            tell(Moved(4, 0, cut))
+            said = told.recv(4096)
     called = tunnelline.read_call(line)
     assert (port, called.node, called.name) == (4711, DB.node_id, "db")
     assert made.connect(DB.node_id, port) is None
+    if not cut:
+        assert tunnelline.read_answer(said).sent == 4
+        return
+    with pytest.raises(StreamFailed, match="the connection of db") as raised:
+        tunnelline.read_answer(said)
+    assert raised.value.word == cut.word
+
+
+@pytest.mark.parametrize(("asked", "token", "given"), [(None, "db", None), ("db", None, None), ("db", None, "admin")])
+def test_a_name_that_was_given_is_told_from_one_that_its_node_asked_for(
+    program: Ends, asked: str | None, token: str | None, given: str | None
+) -> None:
+    caller = member(CA, "caller", 3, name=token, host=asked)
+    made = service(Rule("r1", ["*"], ["*"], allow=True), names={node_bytes(caller.node_id): given} if given else {})
+    made.mesh.peer_restored(caller, [], 1.0)
+    with made.led(8080, program[0]), contextlib.ExitStack() as held:
+        handed = made.connect(caller.node_id, 8080)
+        assert handed
+        handed[1](Moved(0, 0))
+        held.enter_context(handed[0])
+        line, descriptors, _, _ = socket.recv_fds(program[1], 4096, 2)
+        for each in descriptors:
+            os.close(each)
+    called = tunnelline.read_call(line)
+    assert (called.name, called.named) == (given or "db", bool(token or given))
 
 
 def test_a_program_that_takes_nothing_is_busy_and_one_that_is_gone_refuses(program: Ends) -> None:
@@ -81,9 +116,10 @@ def test_a_program_that_takes_nothing_is_busy_and_one_that_is_gone_refuses(progr
 
 def _fill(made: ServingService, held: contextlib.ExitStack) -> None:
     while True:
-        given = made.connect(DB.node_id, 8080)
-        assert given
-        held.enter_context(given)
+        handed = made.connect(DB.node_id, 8080)
+        assert handed
+        held.enter_context(handed[0])
+        held.callback(handed[1], Moved(0, 0))
 
 
 def refusal(made: ServingService, port: int, program: Ends) -> str:

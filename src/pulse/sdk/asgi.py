@@ -27,8 +27,8 @@ async def serve(
     """Serve `app` on a port of this node until cancelled; `ready` is told which, for 0 means any free one.
 
     `settings` are those of `uvicorn.Config`. To the application the client is the node that calls: `scope["client"]`
-    has its name, `scope["extensions"]["pulse"]` its `node` id and `name`. Raises as `Mesh.start_server` does, and
-    LinkError once the node here is gone.
+    has its name, `scope["extensions"]["pulse"]` its `node` id, its `name`, and whether that was given to it (`named`).
+    Raises as `Mesh.start_server` does, and LinkError once the node here is gone.
     """
     usual = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": LAST_WORDS, "ws": "none"}
     # Headers by which proxies name somebody else's client: here the caller could write them, and has been proved.
@@ -93,7 +93,7 @@ class _Server(uvicorn.Server):
 
 def _told(app: ASGIApp, caller: Caller) -> ASGIApp:
     """The application, which hears who calls."""
-    extension = {"node": caller.node, "name": caller.name}
+    extension = {"node": caller.node, "name": caller.name, "named": caller.named}
 
     async def told(scope: Scope, receive: Receive, send: Send) -> None:
         extensions = {**scope.get("extensions", {}), EXTENSION: extension}

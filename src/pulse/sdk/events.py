@@ -66,13 +66,18 @@ class Events:
             await self.aclose()
             raise
 
-    async def aclose(self) -> None:
+    def stop(self) -> None:
         """Follow no more: the iteration ends."""
         self._closed = True
         if self._streams:
+            self._streams[1].close()
+
+    async def aclose(self) -> None:
+        """The same, and wait until all is closed."""
+        self.stop()
+        if self._streams:
             writer = self._streams[1]
             self._streams = None
-            writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 

@@ -21,17 +21,14 @@ from pulse.channel import Remote
 from pulse.client import Client
 from pulse.config import tunnel_beside
 from pulse.core import addresses
-from pulse.errors import ConfigError
+from pulse.errors import ConfigError, Conflict, LinkError
 from pulse.schemas.node import NodeIdentity, PeerRow, PingReply
 from pulse.schemas.paths import Why
 from pulse.schemas.tokens import TokenRequest
 from pulse.schemas.whereabouts import Found
 from pulse.sdk import door
 from pulse.sdk.events import Events
-from pulse.sdk.ports import Caller, Handler, Port, Server, open_port
-
-LINGER: Final = 1.0
-"""Seconds at the end of the block for what was written and not sent yet."""
+from pulse.sdk.ports import LINGER, Caller, Handler, Port, Server, open_port
 
 AT_ONCE: Final = 64
 """Connections to one node that are asked for at a time; the rest wait here, and not in the way of other programs."""
@@ -61,6 +58,9 @@ class Mesh:
         self._servers: weakref.WeakSet[Server] = weakref.WeakSet()
         self._ports: weakref.WeakSet[Port] = weakref.WeakSet()
         self._events: weakref.WeakSet[Events] = weakref.WeakSet()
+        self._asking: set[Client] = set()
+        """Calls under way."""
+        self._closed = False
 
     async def open_connection(
         self, node: str, port: int, *, host: str = "localhost"
@@ -73,10 +73,12 @@ class Mesh:
         or by rules that turn, raises ConnectionResetError where a connection that ended shows the end.
         """
         async with self._turns.setdefault(node, asyncio.Semaphore(AT_ONCE)):
+            self._check_open()
             connection, asking = await door.reached(self._door, node, addresses.join(host, port))
         number = next(self._numbers)
         reader, writer = await door.streams(connection, asking, partial(self._writers.pop, number, None))
         self._writers[number] = writer
+        self._kept(writer.transport.abort)
         return reader, writer
 
     async def start_server(self, handler: Handler, port: int) -> Server:
@@ -87,18 +89,23 @@ class Mesh:
         Raises Conflict for a port that is taken, Refused for one below 1024, where no rule lets anybody in, or if the
         node lets no program have ports.
         """
+        self._check_open()
         server = await Server(handler).open(self._door, port)
         self._servers.add(server)
+        self._kept(server.abort)
         return server
 
     async def open_port(self, port: int, accept: Callable[[socket.socket, Caller], None]) -> Port:
         """The same with bare sockets, which `accept` owns, for servers that make connections of these themselves."""
-        made = await open_port(self._door, port, accept)
+        self._check_open()
+        made = await open_port(self._door, port, partial(_bare, accept))
         self._ports.add(made)
+        self._kept(made.close)
         return made
 
     def events(self) -> Events:
         """What happens from now on: `async for event in mesh.events()`. Raises LinkError when the node here is gone."""
+        self._check_open()
         made = Events(self.control)
         self._events.add(made)
         return made
@@ -130,6 +137,7 @@ class Mesh:
 
     async def ask(self, question: Callable[[Client], _T]) -> _T:
         """The node's answer to any call of `pulse.client` and `pulse.calls`, such as `mesh.ask(Client.status)`."""
+        self._check_open()
         asking = Client(self.control)
 
         def asked() -> _T:
@@ -137,33 +145,82 @@ class Mesh:
                 return question(asking)
 
         answering = asyncio.ensure_future(asyncio.to_thread(asked))
+        self._asking.add(asking)
         try:
             return await asyncio.shield(answering)
+        except LinkError:
+            self._check_open()
+            raise
         except asyncio.CancelledError:
             # The thread ends with its connection.
             asking.interrupt()
             await asyncio.wait([answering])
             answering.cancelled() or answering.exception()
             raise
+        finally:
+            self._asking.discard(asking)
 
     async def close(self) -> None:
-        """End all that was opened; what was written still leaves, if it does so within a second."""
-        for port in list(self._ports):
-            port.close()
-        for server in list(self._servers):
-            await server.close()
-        for events in list(self._events):
-            await events.aclose()
-        writers = list(self._writers.values())
-        for writer in writers:
-            writer.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LINGER):
-                for writer in writers:
-                    with suppress(OSError):
-                        await writer.wait_closed()
-        for writer in list(self._writers.values()):
-            writer.transport.abort()
+        """End all that was opened; what was written still leaves, if it does so within a second.
+
+        Cancelled, it ends all at once. Every call after it is refused with Conflict.
+        """
+        self._closed = True
+        # First everything, without a pause in which what follows could be left open.
+        for stop in self._stops():
+            stop()
+        ends = [each.close() for each in self._servers]
+        ends += [each.aclose() for each in self._events]
+        ends += [_flushed(each) for each in self._writers.values()]
+        ending = [asyncio.ensure_future(each) for each in ends]
+        try:
+            if ending:
+                await asyncio.wait(ending)
+        finally:
+            for each in ending:
+                each.cancel()
+            for server in self._servers:
+                server.abort()
+            for writer in self._writers.values():
+                writer.transport.abort()
+
+    def _stops(self) -> list[Callable[[], None]]:
+        """What ends each thing that is open."""
+        stops = [each.interrupt for each in self._asking]
+        stops += [each.close for each in self._ports]
+        stops += [each.stop for each in self._servers]
+        stops += [each.stop for each in self._events]
+        return stops + [each.close for each in self._writers.values()]
+
+    def _check_open(self) -> None:
+        """Raise Conflict once it is closed."""
+        if self._closed:
+            raise Conflict("this mesh is closed, as its block has ended. Connect again: async with connect() as mesh")
+
+    def _kept(self, end: Callable[[], None]) -> None:
+        """Raise Conflict, and end what was opened, if the mesh was closed meanwhile."""
+        if self._closed:
+            end()
+        self._check_open()
+
+
+def _bare(
+    accept: Callable[[socket.socket, Caller], None],
+    connection: socket.socket,
+    told: socket.socket | None,
+    caller: Caller,
+) -> None:
+    """The socket alone, whose end is one whatever made it."""
+    if told:
+        told.close()
+    accept(connection, caller)
+
+
+async def _flushed(writer: asyncio.StreamWriter) -> None:
+    """Return once it is closed, or a second later."""
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(LINGER):
+            await writer.wait_closed()
 
 
 @asynccontextmanager

@@ -19,7 +19,8 @@ from pulse.core import addresses
 from pulse.core.types import INVITE_PREFIX
 from pulse.errors import ConfigError, LinkError, PulseError
 from pulse.schemas.start import Started
-from pulse.sdk.mesh import LINGER, Mesh, opened
+from pulse.sdk.mesh import Mesh, opened
+from pulse.sdk.ports import LINGER
 
 PATIENCE: Final = 10.0
 """Seconds for the network config to come after a join: before that nothing may pass. The node goes on without."""

@@ -10,15 +10,17 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from pulse.core.mesh import Mesh
-from pulse.core.network import tunnelline
+from pulse.core.network import streamcodes, tunnelline
 from pulse.core.network.rulebook import Rulebook
 from pulse.core.network.streamcodes import StreamCode
-from pulse.core.network.tunnelline import Called
+from pulse.core.network.tunnelline import Answered, Called
 from pulse.core.types import SHORT_ID, NodeId
 from pulse.errors import Conflict, Refused, StreamFailed
+from pulse.net.links import Moved
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,9 @@ MOST: Final = 256
 """Ports that programs have together."""
 
 TCP: Final = 6
+
+Handed = tuple[socket.socket, Callable[[Moved], None]]
+"""What leads to a program, and who tells it how that ended."""
 
 
 @dataclass(slots=True)
@@ -59,7 +64,7 @@ class ServingService:
                 del self._programs[taken]
                 log.info("a program gave its port back", extra={"port": taken})
 
-    def connect(self, node: NodeId, port: int) -> socket.socket | None:
+    def connect(self, node: NodeId, port: int) -> Handed | None:
         """What leads to the program that has that port, which is told who calls; None if none has it.
 
         Raises StreamFailed if it takes no more.
@@ -67,19 +72,38 @@ class ServingService:
         program = self._programs.get(port)
         if program is None:
             return None
-        ours, theirs = socket.socketpair()
-        called = Called(node, self.mesh.members.label_of(node))
-        with theirs:
+        with contextlib.ExitStack() as held:
+            ours, theirs = socket.socketpair()
+            telling, told = socket.socketpair()
+            given = [held.enter_context(each) for each in (theirs, told)]
             try:
-                socket.send_fds(program, [tunnelline.line_of(called)], [theirs.fileno()])
+                line = tunnelline.line_of(self._called(node))
+                socket.send_fds(program, [line], [each.fileno() for each in given])
             except OSError as error:
                 ours.close()
+                telling.close()
                 log.debug("a program takes no connection", extra={"port": port, "error": error.strerror})
                 code = StreamCode.BUSY if isinstance(error, BlockingIOError) else StreamCode.REFUSED
                 raise StreamFailed("the program takes no connection", code, code.word) from error
-        return ours
+        telling.setblocking(False)
+        return ours, partial(self._tell, telling, node, port)
 
     # Details
+
+    def _called(self, node: NodeId) -> Called:
+        members = self.mesh.members
+        certificate = members.get(node)
+        named = certificate is not None and members.rule_name(certificate) is not None
+        return Called(node, members.label_of(node), named)
+
+    def _tell(self, telling: socket.socket, node: NodeId, port: int, moved: Moved) -> None:
+        """How the stream ended: the socket of a program shows a cut like an end."""
+        line = tunnelline.line_of(Answered(sent=moved.sent, received=moved.received))
+        if moved.cut:
+            error = streamcodes.their_cut(streamcodes.code_of(moved.cut), self.mesh.members.named(node), port)
+            line = tunnelline.refusal(error, moved.sent, moved.received)
+        with telling, contextlib.suppress(OSError):
+            telling.send(line)
 
     def _check(self, port: int) -> None:
         if not self.allowed:

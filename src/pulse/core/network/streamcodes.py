@@ -133,6 +133,22 @@ _CUTS: Final = {
 }
 
 
+_THEIR_CUTS: Final = {
+    StreamCode.CANCELLED: (
+        "the connection of {node} to port {port} was cut here: the rules turned, or this node stops.\n"
+        "See: pulse status, pulse acl list"
+    ),
+    StreamCode.LOST: (
+        "the connection of {node} to port {port} was cut: that node restarted, was shut out, or cannot be reached any "
+        "more.\nSee which: pulse why {name}"
+    ),
+    StreamCode.RESET: (
+        "the connection of {node} to port {port} was cut there: its program broke it off, or the rules turned.\n"
+        "See: pulse acl list"
+    ),
+}
+
+
 def read_header(data: bytes) -> StreamHeader:
     """A header from its bytes; raises ProtocolError."""
     return unpack(_headers, data, "stream header", HEADER_LIMIT)
@@ -170,6 +186,12 @@ def cut(code: StreamCode, node: str, destination: Destination) -> StreamFailed:
     """The error for a person whose stream did not end by itself."""
     text = _CUTS.get(code, _CUTS[StreamCode.LOST])
     return StreamFailed(text.format(node=node, name=node.partition(" ")[0], destination=destination), code, code.word)
+
+
+def their_cut(code: StreamCode, node: str, port: int) -> StreamFailed:
+    """The same for the program here that `node` had a stream to."""
+    text = _THEIR_CUTS.get(code, _THEIR_CUTS[StreamCode.LOST])
+    return StreamFailed(text.format(node=node, name=node.partition(" ")[0], port=port), code, code.word)
 
 
 def exit_code(code: StreamCode) -> int:

@@ -81,6 +81,8 @@ class Called(msgspec.Struct, frozen=True):
     """Its id, as the session proved it."""
     name: str
     """What people call it."""
+    named: bool = False
+    """The name was given to it, by the scribe or its token, and rules go by it; else it asked for it itself."""
 
 
 _asked = msgspec.json.Decoder(Asked)

@@ -11,7 +11,7 @@ from itertools import islice
 
 from pulse.core.likeness import meant
 from pulse.core.trust.certificates import Certificate
-from pulse.core.types import LEAST_PREFIX, SHORT_ID, NodeId
+from pulse.core.types import LEAST_PREFIX, RESERVED, SHORT_ID, NodeId
 from pulse.errors import Conflict, NotFound
 
 MOST_MEMBERS = 4096
@@ -112,6 +112,8 @@ class Members:
         Raises NotFound, or Conflict if several fit.
         """
         wanted = text.strip().lower().removesuffix(".pulse")
+        if wanted in RESERVED:
+            raise NotFound(f'"{text}" is no node of any mesh: programs mean something else by it. See: pulse status')
         found = self._named(wanted) or self._at(wanted) or self._starting(wanted)
         if not found:
             raise NotFound(f'no node is called "{text}".{self._near(wanted)} See the nodes: pulse status')

@@ -14,6 +14,7 @@ from typing import Final
 from pulse.core.network.destinations import NOT_APPROVED, Destination, IPAddress, Premises, address_of, judge
 from pulse.core.network.streamcodes import StreamCode, StreamKind
 from pulse.core.types import NodeId
+from pulse.net.links import Moved
 from pulse.net.outward import Turns
 from pulse.services.streams.register import Flow, Register
 
@@ -45,6 +46,17 @@ class Unfit(Exception):
         self.code = code
 
 
+@dataclass(frozen=True, slots=True)
+class Led:
+    """What a stream of theirs leads to."""
+
+    connection: socket.socket
+    flow: Flow
+    """What that is to the rules."""
+    tell: Callable[[Moved], None] = lambda _: None
+    """Is to be told how it ended, or that it never began."""
+
+
 @dataclass(slots=True)
 class Dialling:
     """Dials for other nodes."""
@@ -54,14 +66,15 @@ class Dialling:
     """What this node is, for the judgement of destinations; asked anew for each stream."""
     resolve: Callable[[str], Awaitable[list[IPAddress]]]
     connect: Callable[[IPAddress, int], Awaitable[socket.socket]]
-    program: Callable[[NodeId, int], socket.socket | None] = lambda *_: None
-    """What leads to the program that has a port of this node, for a node that calls; None if none has it."""
+    program: Callable[[NodeId, int], tuple[socket.socket, Callable[[Moved], None]] | None] = lambda *_: None
+    """What leads to the program that has a port of this node, for a node that calls, and who is told how that ended;
+    None if none has it."""
     lead_here: bool = True
     """Streams of others lead to what listens on this machine, and not to such programs alone."""
     _lookups: Turns[NodeId] = field(default_factory=lambda: Turns(LOOKUPS_OF_ONE), init=False)
 
-    async def connected(self, flow: Flow, destination: Destination, kind: StreamKind) -> tuple[socket.socket, Flow]:
-        """A socket connected to the destination, and what it then is to the rules. Raises Unfit."""
+    async def connected(self, flow: Flow, destination: Destination, kind: StreamKind) -> Led:
+        """A socket connected to the destination. Raises Unfit."""
         try:
             async with asyncio.timeout(PATIENCE):
                 return await self._led(flow, destination, kind)
@@ -76,18 +89,19 @@ class Dialling:
 
     # Details
 
-    async def _led(self, flow: Flow, destination: Destination, kind: StreamKind) -> tuple[socket.socket, Flow]:
+    async def _led(self, flow: Flow, destination: Destination, kind: StreamKind) -> Led:
         addresses, premises = await self._judged(flow.source, destination, kind)
         ways = {each: replace(flow, beyond=_behind(each, premises)) for each in addresses}
         for way in ways.values():
             self.check(way)
         at_home = next((each for each in addresses if self._is_home(each)), None)
-        if at_home and (connection := self.program(flow.source, destination.port)):
-            return connection, ways[at_home]
+        if at_home and (handed := self.program(flow.source, destination.port)):
+            connection, tell = handed
+            return Led(connection, ways[at_home], tell)
         if at_home and not self.lead_here:
             raise Unfit(StreamCode.REFUSED, "no program has that port, and it leads to nothing else here")
         connection, address = await self._dialled(addresses, destination.port, premises.behind)
-        return connection, ways[address]
+        return Led(connection, ways[address])
 
     async def _judged(
         self, source: NodeId, destination: Destination, kind: StreamKind

@@ -1,22 +1,28 @@
 """What a node that is gone left is put back without one, and nothing else is touched."""
 
+import os
 import subprocess
+from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from pulse import aftermath
 from pulse.core.effects import Owner, RangeServed, RangeUse, TablesChanged
-from pulse.errors import Conflict
+from pulse.errors import Conflict, Refused
 from pulse.net import sysctl
 from pulse.services.exitnode import ExitNodeService
 from pulse.services.exits import ExitsService
 from pulse.store import undo
 from pulse.store.files import lock
+from pulse.store.undo import Kind, Undo
 from tests.core.meshing import ALICE, ME
 from tests.namespace import inside, ip, namespace
 
+SERVICE = 65534
+"""User of a service."""
 FORWARD = "net/ipv4/ip_forward"
 SERVED = (RangeServed("192.168.7.0/24", "192.168.7.0/24"),)
 TABLES = TablesChanged({}, (Owner("192.168.7.0/24", ME.node_id),), (RangeUse("0.0.0.0/0", ALICE.node_id),), SERVED)
@@ -46,7 +52,11 @@ def test_all_that_was_left_is_put_back_once(tmp_path: Path) -> None:
         crashed(name, tmp_path)
         assert state(name) == (True, "table inet pulse", "1")
 
-        assert aftermath.put_back(tmp_path)
+        assert aftermath.put_back(tmp_path) == (
+            "routing table 28789, and its rules",
+            "the firewall inet pulse",
+            "the setting net/ipv4/ip_forward",
+        )
         assert state(name) == (False, "", "0")
         assert undo.load(tmp_path) == ([], None)
         assert not aftermath.put_back(tmp_path)
@@ -58,3 +68,47 @@ def test_while_a_node_runs_there_nothing_is_touched(tmp_path: Path) -> None:
         with lock(tmp_path), pytest.raises(Conflict, match="another pulse"):
             aftermath.put_back(tmp_path)
         assert state(name) == (True, "table inet pulse", "1")
+
+
+def test_root_puts_back_what_a_service_left_and_leaves_it_its_files(open_dir: Path) -> None:
+    with namespace() as name, inside(name):
+        crashed(name, open_dir)
+        given(open_dir)
+
+        assert len(aftermath.put_back(open_dir)) == 3
+        assert state(name) == (False, "", "0")
+        assert {path.stat().st_uid for path in open_dir.rglob("*")} == {SERVICE}
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [
+        Undo(Kind.SYSCTL, "kernel/core_pattern", "|/tmp/x", "core"),
+        Undo(Kind.SYSCTL, "net/ipv4/conf/../../../kernel/core_pattern", "|/tmp/x", "core"),
+        Undo(Kind.FIREWALL, "filter"),
+        Undo("openresolv", "../../etc/passwd"),
+        Undo("systemd-resolved", "--help"),
+    ],
+)
+def test_a_list_that_no_node_wrote_changes_nothing(open_dir: Path, evil: Undo) -> None:
+    with namespace() as name, inside(name):
+        crashed(name, open_dir)
+        undo.add(open_dir, evil)
+        given(open_dir)
+
+        with pytest.raises(Refused, match="which no node sets: nothing is put back"):
+            aftermath.put_back(open_dir)
+        assert state(name) == (True, "table inet pulse", "1")
+
+
+@pytest.fixture
+def open_dir() -> Iterator[Path]:
+    """A data directory to which the service's user finds."""
+    with TemporaryDirectory(dir="/tmp") as place:
+        yield Path(place)
+
+
+def given(data: Path) -> None:
+    """To the user of a service."""
+    for path in (data, *data.rglob("*")):
+        os.chown(path, SERVICE, SERVICE)

@@ -1,26 +1,79 @@
 """What a node that is gone left on this machine: put back without a node.
 
-Invariant: nothing is touched while a node runs in that data directory, nor what a node in another one set.
+Invariant: nothing is touched while a node runs in that data directory, nor what a node in another one set; a list that
+another user wrote, as that of a service, has root change nothing that a node does not.
 """
 
 import asyncio
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
 
+from pulse.errors import Refused
+from pulse.net.policyrules import TABLE
 from pulse.services import exitnode, exits, resolver
 from pulse.store import undo
-from pulse.store.files import lock
+from pulse.store.files import as_owner, lock
+from pulse.store.undo import Kind, Undo
+
+_INTERFACE: Final = r"[^/\s-][^/\s]{0,14}"
+_PLACES: Final[dict[str, str]] = {
+    Kind.SYSCTL: rf"net/ipv4/ip_forward|net/ipv[46]/conf/{_INTERFACE}/[a-z_]+",
+    Kind.FIREWALL: "pulse",
+    Kind.ROUTES: str(TABLE),
+}
+"""What a node sets, by kind; resolvers, which go by their own names, have settings of an interface."""
+
+_WORDS: Final[dict[str, str]] = {
+    Kind.SYSCTL: "the setting {}",
+    Kind.FIREWALL: "the firewall inet {}",
+    Kind.ROUTES: "routing table {}, and its rules",
+}
 
 
-def put_back(data_dir: Path) -> bool:
-    """Routes, rules, firewall, forwarding and resolver as they were; False if nothing was left.
+def put_back(data_dir: Path) -> tuple[str, ...]:
+    """Routes, rules, firewall, forwarding and resolver as they were: what of these; empty if nothing was left.
 
-    Raises Conflict while a node runs there, SystemRefused for who may not.
+    Raises Conflict while a node runs there, SystemRefused for who may not, Refused for a list that no node wrote.
     """
-    entries, warning = undo.load(data_dir)
-    if not entries and not warning:
-        return False
-    with lock(data_dir):
-        exits.put_back(data_dir)
-        exitnode.put_back(data_dir)
-        asyncio.run(resolver.put_back(data_dir))
-    return True
+    with as_owner(data_dir):
+        entries, warning = undo.load(data_dir)
+        if not entries and not warning:
+            return ()
+        held = lock(data_dir)
+    with held:
+        if warning:
+            _put_back(data_dir)
+            return (f"routes, rules and firewall; of the rest nobody knows: {warning}",)
+        _check(data_dir, entries)
+        done = _done(entries)
+        with as_owner(data_dir):
+            undo.remove(data_dir, *done)
+    return tuple(_WORDS.get(each.kind, f"{each.kind}, for {{}}").format(each.place) for each in done)
+
+
+def _done(entries: Sequence[Undo]) -> list[Undo]:
+    """Have these put back, by a list of our own: what was."""
+    with TemporaryDirectory() as ours:
+        for each in entries:
+            undo.add(Path(ours), each)
+        _put_back(Path(ours))
+        left, _ = undo.load(Path(ours))
+    return [each for each in entries if each not in left]
+
+
+def _put_back(data_dir: Path) -> None:
+    exits.put_back(data_dir)
+    exitnode.put_back(data_dir)
+    asyncio.run(resolver.put_back(data_dir))
+
+
+def _check(data_dir: Path, entries: Sequence[Undo]) -> None:
+    for each in entries:
+        if not re.fullmatch(_PLACES.get(each.kind, _INTERFACE), each.place):
+            raise Refused(
+                f"{data_dir / 'undo'} has {each.kind} {each.place}, which no node sets: nothing is put back.\n"
+                "Look who wrote it, and see ip rule, nft list tables, sysctl net.ipv4.ip_forward; then remove it"
+            )

@@ -10,7 +10,10 @@ import pytest
 
 from pulse.cli import service
 from pulse.errors import ConfigError, Refused
+from pulse.store.files import lock
 from tests.cli.shell import Shell
+from tests.namespace import inside, namespace
+from tests.test_aftermath import crashed, state
 
 ROOT = Path(__file__).parents[2]
 
@@ -108,6 +111,25 @@ def test_somebody_who_hangs_up_leaves_nothing_half_done(shell: Shell, image: Pat
 
     assert "cannot write" not in done.stderr
     assert (image / service.CONFIG).exists()
+
+
+def test_uninstall_puts_back_what_a_node_left_and_says_what(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("UNIT", "USER", "RULE", "OPENED", "RUNS"):
+        monkeypatch.setattr(service, name, str(tmp_path / "nothing"))
+    monkeypatch.setattr(service, "STATE", tmp_path)
+    with namespace() as name, inside(name):
+        crashed(name, tmp_path)
+        with lock(tmp_path):
+            service.install_service(uninstall=True)
+        told = capsys.readouterr()
+        assert "not put back: another pulse" in told.err
+        assert "nothing to do: it is not installed" in told.out
+
+        service.install_service(uninstall=True)
+        assert "put back routing table 28789, and its rules" in capsys.readouterr().out
+        assert state(name) == (False, "", "0")
 
 
 def test_uninstall_takes_away_the_unit_and_leaves_settings(shell: Shell, image: Path) -> None:

@@ -85,9 +85,10 @@ def stop(*, data_dir: DataDir = None) -> None:
         with connect(data_dir) as client:
             pid = client.stop().pid
     except LinkError:
-        if not _put_back(data_dir):
+        done = _put_back(data_dir)
+        if not done:
             raise
-        print("no node runs here; what the last one set on this machine is put back")
+        print(f"no node runs here; what the last one set on this machine is put back: {'; '.join(done)}")
         return
     if not _wait_gone(pid, PATIENCE):
         raise PulseError(
@@ -97,13 +98,12 @@ def stop(*, data_dir: DataDir = None) -> None:
     print(f"stopped (process {pid})")
 
 
-def _put_back(data_dir: Path | None) -> bool:
-    """False if no node that is gone left anything."""
+def _put_back(data_dir: Path | None) -> list[str]:
+    """What nodes that are gone left, and that is as it was now."""
     from pulse import aftermath
 
     places = {socket.parent for socket in candidates(data_dir) if (socket.parent / "undo").exists()}
-    done = [aftermath.put_back(place) for place in sorted(places)]
-    return any(done)
+    return [each for place in sorted(places) for each in aftermath.put_back(place)]
 
 
 def join(

@@ -17,7 +17,7 @@ from cyclopts import Parameter
 
 import pulse
 from pulse.cli.output import tick
-from pulse.errors import Refused, SystemRefused
+from pulse.errors import PulseError, Refused, SystemRefused
 from pulse.interpreter import program
 
 FILES: Final = Path(__file__).parent / "files"
@@ -29,6 +29,8 @@ UNIT: Final = "etc/systemd/system/pulse.service"
 USER: Final = "etc/sysusers.d/pulse.conf"
 RULE: Final = "etc/polkit-1/rules.d/50-pulse.rules"
 CONFIG: Final = "etc/pulse-mesh/config.toml"
+STATE: Final = Path("/var/lib/pulse")
+"""The service's data directory, as its unit has it."""
 RUNS: Final = "run/systemd/system"
 """There if systemd manages the machine (sd_booted(3))."""
 
@@ -81,7 +83,9 @@ def install_service(
         ) from error
     if root is None:
         _tell_system(new=bool(changed) and not uninstall)
-        if not uninstall:
+        if uninstall:
+            changed += _freed()
+        else:
             _close(Path("/") / CONFIG)
     # Only now: whoever reads us may hang up, and that leaves nothing half done.
     for line in changed:
@@ -184,6 +188,17 @@ def _removed(place: Path) -> list[str]:
             path.rename(aside := path.with_name(f"{path.name}.saved"))
             done.append(f"removed {path}, which was changed: it is {aside.name} now")
     return done
+
+
+def _freed() -> list[str]:
+    """Have this machine as it was, if a node that is gone left anything; what was done."""
+    from pulse import aftermath
+
+    try:
+        return [f"put back {each}" for each in aftermath.put_back(STATE)]
+    except PulseError as error:
+        print(f"note: what the node set on this machine is not put back: {error}", file=sys.stderr)
+        return []
 
 
 def _command() -> str:

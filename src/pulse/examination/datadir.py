@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Final
@@ -20,23 +19,6 @@ from pulse.store.netconfig import DIRECTORY as NETWORK
 from pulse.store.netconfig import NetworkStore
 
 _TRIAL_BYTES: Final = 4096
-
-
-@contextlib.contextmanager
-def as_owner(data_dir: Path) -> Iterator[None]:
-    """Root looks at a service's files as the service's user, as which they have to be readable."""
-    try:
-        owner = data_dir.stat().st_uid
-    except OSError:
-        owner = os.geteuid()
-    if os.geteuid() != 0 or owner == 0:
-        yield
-        return
-    os.seteuid(owner)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def state(data_dir: Path, *, running: bool) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pulse.core import addresses
 from pulse.core.symptoms import Machine
 from pulse.examination import datadir, machine
 from pulse.schemas.operating import Checkup
+from pulse.store.files import as_owner
 
 
 def look(config: NodeConfig, config_problem: str, checkup: Checkup | None, silence: str, version: str) -> Machine:
@@ -21,7 +22,7 @@ def look(config: NodeConfig, config_problem: str, checkup: Checkup | None, silen
     device = checkup.device if checkup else config.tun.name
     hosts = checkup.hosts if checkup else [addresses.split(each)[0] for each in config.relays]
     wants_tun = checkup.tun if checkup else config.tun.enabled
-    with datadir.as_owner(data_dir):
+    with as_owner(data_dir):
         found = datadir.state(data_dir, running=checkup is not None)
         tun_problem = machine.tun_problem() if wants_tun else ""
         range_ = IPv4Network(checkup.mesh_cidr) if checkup and checkup.mesh_cidr else datadir.range_of(data_dir, config)

@@ -74,6 +74,23 @@ def check_directory(path: Path) -> None:
         raise Refused(f"{path} is open to other users.\nClose it: chmod 700 {path}")
 
 
+@contextmanager
+def as_owner(data_dir: Path) -> Iterator[None]:
+    """Root deals with a service's files as the service's user, by whom they have to be readable."""
+    try:
+        owner = data_dir.stat().st_uid
+    except OSError:
+        owner = os.geteuid()
+    if os.geteuid() != 0 or owner == 0:
+        yield
+        return
+    os.seteuid(owner)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
 def lock(data_dir: Path) -> DataLock:
     """Take the data directory for this process; raises Conflict that names the process which has it."""
     path = data_dir / _LOCK

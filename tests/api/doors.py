@@ -29,6 +29,7 @@ class Doors:
     address: tuple[str, int]
     keys: dict[str, str]
     """By what they are good for: `read`, `write`, `revoked` and `nobody`, which is no key, `local` for the socket."""
+    service: ApiKeysService
 
     def ask(self, role: str, head: str, body: bytes = b"", host: str = "localhost") -> Answer:
         """One request in a role."""
@@ -62,4 +63,4 @@ def doors(place: Path, hosts: Callable[[], frozenset[str]] = lambda: HOSTS) -> I
     address = listener.socket.getsockname()[:2]
     tcp = ApiService(guarded(build(control, keyed=True), service.judge, hosts, web.read()), listener, PatientProtocol)
     with running(ApiService(build(control), ControlSocket(place / "pulse.sock"))), running(tcp):
-        yield Doors(control, place / "pulse.sock", address, keys)
+        yield Doors(control, place / "pulse.sock", address, keys, service)

@@ -1,13 +1,17 @@
 """A node that tells markup wherever text is told, looked at with the dashboard in a real browser."""
 
+import asyncio
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from msgspec import structs
 
+from pulse.schemas.apikeys import ApiKeyRequest
+from pulse.schemas.tokens import TokenRef
 from tests.api.doors import Doors, doors
 from tests.api.fake_control import peer
 from tests.chromium import Page, browsing
@@ -24,6 +28,81 @@ def looked_at() -> Iterator[tuple[Doors, Page]]:
     with place as name, doors(Path(name)) as node, browsing() as page:
         page.open(f"http://127.0.0.1:{node.address[1]}/")
         yield node, page
+
+
+@pytest.fixture(scope="module")
+def seen() -> Iterator[tuple[Doors, Page]]:
+    """The same for tests that leave the page at its door, and anybody's key as it was."""
+    with looked_at() as found:
+        yield found
+
+
+def signed_in(page: Page, key: str) -> None:
+    """Wait until the mesh is there."""
+    page.wait("document.querySelector('#app').hidden")
+    page.type("#key", key)
+    page.click("#sign-in button")
+    page.wait("document.querySelectorAll('tbody tr').length > 0")
+
+
+def test_the_key_is_kept_in_memory_alone_so_a_reload_asks_for_it(seen: tuple[Doors, Page]) -> None:
+    node, page = seen
+    signed_in(page, node.keys["read"])
+    kept = "Object.keys(sessionStorage).length + Object.keys(localStorage).length + document.cookie.length"
+    assert page.run(f"indexedDB.databases().then((found) => found.length + {kept})") == 0
+    page.run("window.before = true")
+    page.run("location.reload()")
+    page.wait("document.readyState === 'complete' && !window.before && !document.querySelector('#door').hidden")
+    page.wait_text("keeps it in memory alone")
+    assert page.run("document.querySelector('#key').value") == ""
+
+
+@pytest.mark.parametrize(
+    "behind", ["constructor", "toString/x", "__proto__", "hasOwnProperty", "mesh/constructor", "%"]
+)
+def test_whatever_stands_behind_the_hash_a_view_is_shown(seen: tuple[Doors, Page], behind: str) -> None:
+    node, page = seen
+    page.run(f"location.hash = {behind!r}")
+    signed_in(page, node.keys["read"])
+    assert page.run("document.querySelector('#tab-mesh').getAttribute('aria-current')") == "page"
+    page.click("#sign-out")
+    assert page.said == []
+
+
+ANSWERS: Final = {"mesh": "topology", "traffic": "stats", "events": "events", "dns": "dns", "policy": "acls"}
+"""A path under /api/ for each view, and what it is asked for there."""
+
+
+def test_what_is_no_answer_of_a_node_is_told_as_a_fault(seen: tuple[Doors, Page]) -> None:
+    node, page = seen
+    page.run("window.honest = fetch, 0")
+    for view, path in ANSWERS.items():
+        for answer in ("{}", "[1]", "null", "<html>"):
+            page.run(f"location.hash = '#{view}'")
+            answered = f"path.startsWith('/api/{path}') && !how.signal ? new Response({answer!r}) : honest(path, how)"
+            page.run(f"window.fetch = async (path, how) => {answered}, 0")
+            page.wait("document.querySelector('#app').hidden")
+            page.type("#key", node.keys["read"])
+            page.click("#sign-in button")
+            page.wait_text("is no answer of a node of this release")
+            page.click("#sign-out")
+    page.run("window.fetch = honest")
+    assert page.said == []
+
+
+def test_a_question_goes_with_its_key(seen: tuple[Doors, Page]) -> None:
+    node, page = seen
+    page.run("location.hash = '#tokens'")
+    signed_in(page, asyncio.run(node.service.create(ApiKeyRequest("asks", "write"))).key)
+    page.click("button.danger[aria-label^='Revoke token']")
+    page.wait("document.querySelector('#confirm').open")
+    asyncio.run(node.service.revoke("asks"))
+    page.run("location.hash = '#dns'")
+    page.wait_text("it was revoked")
+    assert not page.run("document.querySelector('#confirm').open")
+    assert page.run("document.activeElement.id") == "key"
+    assert not [each for each in node.control.asked if isinstance(each, TokenRef)]
+    assert [each for each in page.said if "401" not in each] == []
 
 
 def test_names_tags_and_errors_with_markup_are_text_wherever_they_are_shown() -> None:

@@ -1,6 +1,8 @@
-// The node's HTTP API. The key is sent as a header and kept in this tab's sessionStorage, nowhere else.
+// The node's HTTP API. The key is sent as a header and kept in the memory of this page alone: what pages store browsers
+// write to disk, and hand to whatever else is served at this address later.
 
-const KEPT = "pulse.key";
+import { fits } from "./shapes.js";
+
 const FORM = /^[\x21-\x7e]{1,256}$/;
 
 /** What the node, or the way to it, said no with; `status` is 0 if there was no answer. */
@@ -10,10 +12,6 @@ export class ApiError extends Error {
     this.status = status;
   }
 }
-
-export const held = () => sessionStorage.getItem(KEPT) ?? "";
-export const keep = (key) => sessionStorage.setItem(KEPT, key);
-export const forget = () => sessionStorage.removeItem(KEPT);
 
 export class Api {
   #key;
@@ -32,7 +30,10 @@ export class Api {
 
   async #ask(method, path, body) {
     const answer = await this.#send(method, path, { Accept: "application/json" }, body);
-    return answer.status === 204 ? null : answer.json();
+    if (answer.status === 204) return null;
+    const said = await answer.json().catch(() => undefined);
+    if (fits(method, path, said)) return said;
+    throw new ApiError(0, `What came from ${path} is no answer of a node of this release. Reload the page; and see on its machine: pulse version`);
   }
 
   async #send(method, path, headers, body, signal) {

@@ -48,9 +48,16 @@ export function confirmed(title, text, yes) {
   const { signal } = asked;
   dialog.showModal();
   return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(false));
     dialog.firstElementChild.addEventListener("submit", (event) => resolve(event.submitter?.value === "yes"), { signal });
     dialog.addEventListener("cancel", () => resolve(false), { signal });
   });
+}
+
+/** Take the question away, if one is asked: nobody says yes to it. */
+export function unasked() {
+  asked.abort();
+  byId("confirm").close();
 }
 
 /** Where a view says what went wrong; empty while nothing did. */

@@ -14,7 +14,7 @@ const waited = (milliseconds, signal) => new Promise((resolve) => {
 /** The newest events, and whether more are told as they happen. */
 export class EventLog {
   constructor(api, signal) {
-    Object.assign(this, { api, signal, events: [], problem: "", live: false, changed: () => {} });
+    Object.assign(this, { api, signal, events: [], problem: "", lacks: "", live: false, changed: () => {} });
   }
 
   /** Until `signal`: what was, then what is; a stream that ends is taken up again. */
@@ -33,8 +33,13 @@ export class EventLog {
   async #opened() {
     this.#said(true, "");
     // After the stream began, so that nothing falls between the two.
-    const past = await this.api.get("/api/events?limit=200").catch(() => ({ events: [] }));
-    this.#add(past.events);
+    try {
+      this.#add((await this.api.get("/api/events?limit=200")).events);
+      this.lacks = "";
+    } catch (error) {
+      this.lacks = `What was before is not known: ${worded(error)}`;
+    }
+    this.changed();
   }
 
   #said(live, problem) {
@@ -72,7 +77,7 @@ export class EventsView {
   #draw() {
     const word = this.filter.value.trim().toLowerCase();
     say(this.state, this.log.live ? "live" : "not live");
-    say(this.problem, this.log.problem);
+    say(this.problem, [this.log.problem, this.log.lacks].filter(Boolean).join(" "));
     const shown = this.log.events.filter((event) => !word || textOf(event).toLowerCase().includes(word)).reverse();
     const kept = new Map([...this.list.children].map((line) => [line.dataset.seq, line]));
     let before = null;

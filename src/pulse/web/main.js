@@ -1,8 +1,8 @@
 // The dashboard: signs in, looks at the mesh every few seconds, and shows one view at a time.
 
-import { Api, forget, held, keep } from "./api.js";
+import { Api } from "./api.js";
 import { DnsView } from "./dns.js";
-import { byId, el, say, worded } from "./dom.js";
+import { byId, el, say, unasked, worded } from "./dom.js";
 import { EventLog, EventsView } from "./events.js";
 import { short } from "./format.js";
 import { MeshView } from "./mesh.js";
@@ -27,7 +27,7 @@ class Session {
   constructor(key, writes) {
     this.writes = writes;
     this.ended = new AbortController();
-    this.api = new Api(key, () => signOut("This key is good no more: it was revoked. Sign in with another one."));
+    this.api = new Api(key, () => this.#refused());
     this.flows = new Flows();
     this.events = new EventLog(this.api, this.ended.signal);
     this.traffic = new Traffic(this.api, this.ended.signal);
@@ -49,6 +49,11 @@ class Session {
     this.view?.stop?.();
     this.view = null;
     byId("main").replaceChildren();
+  }
+
+  /** An answer to a question of before may still come when somebody signs in anew. */
+  #refused() {
+    if (session === this) signOut("This key is good no more: it was revoked. Sign in with another one.");
   }
 
   #tabs() {
@@ -115,7 +120,6 @@ async function signIn(key) {
     const unknown = error.status === 401 && key.startsWith("plk_");
     return showDoor(unknown ? "This node knows no such key: it is mistyped, was revoked, or belongs to another node. See them there: pulse api-key list" : error.message);
   }
-  keep(key);
   byId("door").hidden = true;
   byId("app").hidden = false;
   session = new Session(key, good.scope === "write");
@@ -135,7 +139,7 @@ function showDoor(problem = "") {
 }
 
 function signOut(problem = "") {
-  forget();
+  unasked();
   session?.stop();
   session = null;
   trouble("");
@@ -149,5 +153,4 @@ byId("sign-in").addEventListener("submit", (event) => {
 byId("sign-out").addEventListener("click", () => signOut());
 window.addEventListener("hashchange", () => session?.route());
 themed(() => session?.view?.refresh?.());
-if (held()) signIn(held());
-else showDoor();
+showDoor();

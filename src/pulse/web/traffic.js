@@ -28,8 +28,8 @@ export class Traffic {
   async #ask() {
     try {
       this.stats = await this.api.get("/api/stats");
-      this.problem = "";
       this.#keep();
+      this.problem = "";
     } catch (error) {
       this.problem = worded(error);
     }

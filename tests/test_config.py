@@ -14,6 +14,7 @@ from pulse.config import (
     Join,
     Node,
     NodeConfig,
+    Scribe,
     Tun,
     absolute,
     default_data_dir,
@@ -93,6 +94,29 @@ def test_the_relay_comes_first_and_nobody_twice() -> None:
 def test_the_ca_takes_its_own_token_or_the_common_one() -> None:
     assert NodeConfig(join=Join(token="common")).ca_token == "common"
     assert NodeConfig(join=Join(token="common"), ca=Ca(join_token="own")).ca_token == "own"
+
+
+@pytest.mark.parametrize(
+    ("listen", "where"),
+    [
+        ("0.0.0.0:8080", "0.0.0.0:8080"),
+        (":8080", "0.0.0.0:8080"),
+        ("[::]:8080", "[::]:8080"),
+        ("192.0.2.7:8080", "192.0.2.7:8080"),
+        ("relay.example.com:8080", "relay.example.com:8080"),
+        ("10.100.41.8:8080", "10.100.41.8:8080"),
+        ("10.100.41.7:8080", ""),
+        ("[fd7a:0:0::33]:8080", ""),
+        ("127.0.0.9:8080", ""),
+        ("[::1]:8080", ""),
+        ("localhost:8080", ""),
+        ("off", ""),
+        ("", ""),
+    ],
+)
+def test_keys_go_in_clear_wherever_it_is_neither_loopback_nor_a_mesh_address_of_ours(listen: str, where: str) -> None:
+    config = NodeConfig(scribe=Scribe(enabled=True, listen=listen))
+    assert config.in_clear(("10.100.41.7", "fd7a::33")) == ({"--scribe-listen": where} if where else {})
 
 
 def test_the_range_of_the_mesh_is_none_unless_asked_for() -> None:

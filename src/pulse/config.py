@@ -4,6 +4,7 @@ Where settings come from is the business of `settings.py`. Invariant: what peopl
 """
 
 import os
+from collections.abc import Collection
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -350,6 +351,15 @@ class NodeConfig(Section, frozen=True):
             return None
         host, port = split(self.metrics.listen, "metrics.listen")
         return host or LOOPBACK, port
+
+    def in_clear(self, own: Collection[str]) -> dict[str, str]:
+        """Where keys of the API go in clear, by the flag that says so; `own` are the node's mesh addresses."""
+        doors = {"--scribe-listen": self.scribe_listen, "--metrics-listen": self.metrics_listen}
+        return {
+            flag: addresses.join(door[0] or "0.0.0.0", door[1])  # noqa: S104
+            for flag, door in doors.items()
+            if door and not addresses.is_sealed(door[0], own)
+        }
 
     @property
     def advertised(self) -> tuple[str, int]:

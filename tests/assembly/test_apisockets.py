@@ -12,6 +12,7 @@ from pulse.calls.names import NameCalls
 from pulse.client import Client
 from pulse.errors import Conflict
 from pulse.schemas.apikeys import ApiKeyRequest
+from pulse.schemas.operating import Checkup
 from tests.api.http import Answer, call
 from tests.api.test_stream import heard, reader
 from tests.loopback import PATIENCE
@@ -25,7 +26,9 @@ async def over_tcp(port: int, head: str, key: str = "", host: str = "localhost",
     return await asyncio.to_thread(call, ("127.0.0.1", port), head, body, key, host)
 
 
-async def test_a_scribe_answers_over_tcp_whoever_shows_a_key_and_stops_when_it_is_revoked(first: Machine) -> None:
+async def test_a_scribe_answers_over_tcp_whoever_shows_a_key_and_stops_when_it_is_revoked(
+    first: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
     port = free_port()
     flags = {**FOUND, "scribe-listen": f"127.0.0.1:{port}"}
     async with first.runs(**flags) as started:
@@ -52,6 +55,7 @@ async def test_a_scribe_answers_over_tcp_whoever_shows_a_key_and_stops_when_it_i
 
     with pytest.raises(ConnectionRefusedError):
         await over_tcp(port, "GET /api/id HTTP/1.1")
+    assert "API keys go in clear" not in [record.message for record in caplog.records]
 
 
 async def test_who_is_no_scribe_or_says_off_does_not_listen(first: Machine) -> None:
@@ -145,9 +149,15 @@ async def test_metrics_have_a_listener_of_their_own_that_tells_nothing_else(firs
             await over_tcp(port, "GET /metrics HTTP/1.1")
 
 
-async def test_metrics_on_any_other_address_take_a_key(first: Machine) -> None:
+async def test_metrics_on_any_other_address_take_a_key_and_where_it_goes_in_clear_is_told(
+    first: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
     port = free_port()
     async with first.runs(**FOUND, **{"scribe-listen": "off", "metrics-listen": f"0.0.0.0:{port}"}):
+        (warned,) = [record for record in caplog.records if record.message == "API keys go in clear"]
+        assert vars(warned)["address"] == f"0.0.0.0:{port}"
+        told = await first.ask(lambda client: client.call("GET", "/api/doctor", Checkup))
+        assert told.running.in_clear == {"--metrics-listen": f"0.0.0.0:{port}"}
         assert (await over_tcp(port, "GET /metrics HTTP/1.1"))[0] == 401
         assert (await over_tcp(port, "GET /other HTTP/1.1"))[0] == 401
         key = (await first.ask(lambda client: ApiKeyCalls(client).create_api_key(ApiKeyRequest("prometheus")))).key

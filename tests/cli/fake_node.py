@@ -53,6 +53,7 @@ async def run(config: NodeConfig, ready: Callable[[Started], None], *_: object) 
                     IDENTITY, "0.0.0.0:443", ["relay.example.com:443"], "", True, str(config.data_dir), "pls_eyJhQ",
                     socks=config.socks.listen if config.socks.enabled else "",
                     api_problem=TAKEN if os.environ["FAKE_NODE"] == "port taken" else "",
+                    api=config.scribe.listen,
                     metrics=config.metrics.listen,
                 )
             )  # fmt: skip

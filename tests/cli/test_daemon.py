@@ -100,6 +100,15 @@ def test_start_says_where_metrics_are(shell: Shell) -> None:
     assert (done.code, "metrics    http://127.0.0.1:9100/metrics" in done.out.splitlines()) == (0, True), done.out
 
 
+def test_start_says_that_keys_go_in_clear_where_they_do(shell: Shell) -> None:
+    done = shell.node("start", "--ca", "--scribe", "--scribe-listen", "0.0.0.0:8080")
+
+    assert "           keys go in clear there: take --scribe-listen 10.100.41.7:<port>, or a proxy with TLS" in done.out
+    shell.node("stop")
+    done = shell.node("start", "--ca", "--scribe", "--scribe-listen", "10.100.41.7:8080")
+    assert "in clear" not in done.out
+
+
 def test_stop_returns_when_the_process_is_gone(shell: Shell) -> None:
     shell.node("start", "--ca")
     (process,) = processes_about(shell)

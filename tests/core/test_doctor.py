@@ -53,6 +53,8 @@ RUNNING_FAULTS: list[Fault] = [
     ("ca", {"cas": {"relay": False}}, "no CA is reached (relay)", "pulse ping relay", WARNING),
     ("scribe", {"scribe_reached": False}, "scribe relay is not reached", "pulse ping relay", WARNING),
     ("scribe", {"scribe_problem": "another is.\npulse ca grant"}, "another is", "pulse ca grant", BROKEN),
+    ("api", {"in_clear": {"--scribe-listen": "0.0.0.0:8080"}, "v4": "10.1.2.3"}, "0.0.0.0:8080 without TLS",
+     "--scribe-listen 10.1.2.3:8080", WARNING),
     ("nat", {"nat": "symmetric"}, "symmetric NAT", "map a port", NOTE),
     ("journal", {"not_kept": "disk full"}, "events are not kept", "df -h", WARNING),
     ("log", {"log_lost": 3}, "3 lines", "df -h /d", WARNING),

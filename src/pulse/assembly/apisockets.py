@@ -6,6 +6,7 @@ without a key it tells metrics alone, on a listener of their own, on loopback, a
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ from pulse.config import NodeConfig
 from pulse.core.mesh import Mesh
 from pulse.core.trust.apikeys import Scope
 from pulse.services.apikeys import ApiKeysService
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ def services(
     ending = stream.close if stream else None
     listen = config.scribe_listen[0] if config.scribe_listen else ""
     v4, v6 = str(mesh.me.addresses.v4), str(mesh.me.addresses.v6)
+    for flag, address in config.in_clear((v4, v6)).items():
+        log.warning("API keys go in clear", extra={"address": address, "flag": flag})
 
     def hosts() -> frozenset[str]:
         return hosts_of(listen, config.scribe.hosts, v4, v6, mesh.members.label(mesh.me), mesh.me.node_id)

@@ -22,6 +22,7 @@ from pulse.cli.output import print_json, print_pairs, tick
 from pulse.cli.values import DataDir, Json
 from pulse.client import candidates, connect
 from pulse.config import NodeConfig
+from pulse.core.addresses import is_sealed, split
 from pulse.core.types import INVITE_PREFIX, SHORT_ID, spaced
 from pulse.errors import ConfigError, LinkError, NotFound, PulseError, SystemRefused
 from pulse.schemas.start import Joined, Started
@@ -275,6 +276,8 @@ def _show_started(started: Started) -> None:
         pairs.append(("dns", f"none: {started.dns_problem}"))
     if started.api:
         pairs.append(("api", f"http://{started.api}, with a key: pulse api-key create <name>"))
+        if not is_sealed(split(started.api)[0], (node.v4, node.v6)):
+            pairs.append(("", f"keys go in clear there: take --scribe-listen {node.v4}:<port>, or a proxy with TLS"))
     if started.api_problem:
         pairs.append(("api", f"none: {started.api_problem}"))
     if started.socks:

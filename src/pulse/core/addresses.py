@@ -4,6 +4,7 @@ Invariant: what `split` gives, `join` puts together again.
 """
 
 import re
+from collections.abc import Collection
 from ipaddress import ip_address
 
 _HOST = re.compile(r"[A-Za-z0-9_.-]*")
@@ -35,6 +36,13 @@ def is_ip(host: str) -> bool:
 def is_loopback(host: str) -> bool:
     """True if only this machine reaches `host`, by its address or the name localhost."""
     return host == "localhost" or (is_ip(host) and ip_address(host).is_loopback)
+
+
+def is_sealed(host: str, own: Collection[str]) -> bool:
+    """True if nothing that is told at `host` crosses a network in clear: it is loopback, or one of our `own` mesh
+    addresses, whose packets go sealed.
+    """
+    return is_loopback(host) or (is_ip(host) and ip_address(host) in map(ip_address, own))
 
 
 def is_endpoint(text: str) -> bool:

@@ -11,7 +11,7 @@ from pulse.core import exitchecks
 from pulse.core.findings import Finding, Gravity, Said, Unseen
 from pulse.core.paths.nat import Mapping as Nat
 from pulse.core.paths.sight import CLOCK_TOLERANCE
-from pulse.core.symptoms import Symptoms
+from pulse.core.symptoms import Running, Symptoms
 from pulse.core.trust.fleet import Outlook, outlook
 
 DAY: Final = 86400.0
@@ -268,6 +268,15 @@ def _scribe(name: str, symptoms: Symptoms) -> Said:
         )
 
 
+def _api(name: str, symptoms: Symptoms) -> Said:
+    running = symptoms.running or Running()
+    for flag, address in running.in_clear.items():
+        mesh = f"{running.v4}:{address.rpartition(':')[2]}"
+        what = f"the API listens on {address} without TLS: keys, and what is told for them, cross networks in clear"
+        fix = f"let it listen in the mesh ({flag} {mesh}), or on 127.0.0.1 behind a proxy with TLS"
+        yield Finding(name, Gravity.WARNING, what, fix)
+
+
 def _nat(name: str, symptoms: Symptoms) -> Said:
     running = symptoms.running
     if running and running.nat == Nat.SYMMETRIC and not running.port_mapped:
@@ -345,6 +354,7 @@ CHECKS: Final = (
     Check("peers", "relays and peers that a person named are reached", _peers),
     Check("ca", "a CA is reached", _ca),
     Check("scribe", "the scribe is reached; a node started with `--scribe` is it", _scribe),
+    Check("api", "keys to the API go nowhere in clear: it listens on loopback or on a mesh address", _api),
     Check("nat", "the NAT can be punched, or a port is mapped", _nat),
     Check("journal", "the journal of events is whole, and is written", _journal),
     Check("log", "no line of the log was lost", _log),

@@ -4,7 +4,7 @@ Invariant: these are facts as they were found; what is wrong with them is for `c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +95,10 @@ class Running:
     """Keys, numbers and addresses that were used twice in the last day."""
     not_kept: str = ""
     """Why the journal is not written."""
+    in_clear: Mapping[str, str] = field(default_factory=dict)
+    """Where it listens for its API so that keys cross a network in clear, by the flag that says so."""
+    v4: str = ""
+    """Its mesh address."""
     log_lost: int = 0
     """Lines of the log that a slow or full disk cost."""
     exits_problem: str = ""

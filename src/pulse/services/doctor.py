@@ -107,6 +107,8 @@ class DoctorService:
             versions=self._versions(),
             alarms=[f"{each.name or each.node}: {each.fields.get('why', '')}" for each in told.events],
             not_kept=told.problem,
+            in_clear=self.config.in_clear((str(me.addresses.v4), str(me.addresses.v6))),
+            v4=str(me.addresses.v4),
             log_lost=logs.lost(),
             exits_problem=self.exits.problem,
             ranges_refused=self.exits.refused(),

@@ -27,6 +27,8 @@ from rig import PORT, found, main, median, processor_times, stolen, wait_paths
 
 PLAN = joined(("client", "exit1", "exit2"), ("exit1", "exit2", "public"))
 INTERNET = "0.0.0.0/0"
+PUBLIC = "203.0.113.9"
+"""Where the public host is, no neighbour of anybody."""
 
 
 class Result(msgspec.Struct):
@@ -56,6 +58,8 @@ def measure(options: argparse.Namespace) -> Result:
 def furnish(lab: Lab) -> None:
     """A mesh in which both exits are approved."""
     client, *exits = (lab[name] for name in ("client", "exit1", "exit2"))
+    # Its own network is closed to those who leave by an exit that is in it, too.
+    lab["public"].run(["ip", "address", "add", f"{PUBLIC}/32", "dev", "lo"])
     found(client, "--scribe")
     for each in exits:
         each.run(["ip", "route", "add", "default", "via", str(lab["public"].v4.ip)])
@@ -88,7 +92,7 @@ def silences(lab: Lab, rounds: int, fail: Callable[[Host], object]) -> list[floa
     """Seconds of silence after each failure of the exit in use."""
     client, public, all_s = lab["client"], lab["public"], list[float]()
     wait_until(lambda: sorted(states(client).values()) == ["in use", "ready"], "both exits are there")
-    with beating(client, public, str(public.v4.ip)) as beat:
+    with beating(client, public, PUBLIC) as beat:
         for _ in range(rounds):
             wait_until(lambda: sorted(states(client).values()) == ["in use", "ready"], "both exits are there")
             time.sleep(STEADY)

@@ -20,6 +20,7 @@ from pulse.store.files import lock
 from pulse.store.undo import Kind, Undo
 from tests.core.meshing import ALICE, ME
 from tests.namespace import inside, ip, namespace
+from tests.services.test_exitnode import gone
 
 SERVICE = 65534
 """User of a service."""
@@ -37,7 +38,9 @@ def crashed(name: str, data: Path) -> None:
     ip(name, "tuntap", "add", "pulse0", "mode", "tun")
     ip(name, "link", "set", "pulse0", "up")
     ExitsService(never, lambda _: None, lambda: "pulse0", True, data).prepare(TABLES)
-    ExitNodeService(data, ME, lambda: IPv4Network("10.100.0.0/16"), lambda: "pulse0").prepare(TABLES)
+    exit_node = ExitNodeService(data, ME, lambda: IPv4Network("10.100.0.0/16"), lambda: "pulse0")
+    exit_node.prepare(TABLES)
+    gone(exit_node)
     ip(name, "link", "delete", "pulse0")
 
 

@@ -1,9 +1,12 @@
 """Ranges beyond the mesh on one node: offered, approved, used; and never before all three."""
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
+
+import pytest
 
 from pulse.core.beyond import Beyond
 from pulse.core.effects import Owner, RangeServed, RangeUse
+from pulse.core.network import routes
 from pulse.core.network.edits import Edits
 from pulse.core.network.exits import MISSES
 from pulse.core.network.naming import NodeTagged
@@ -68,22 +71,39 @@ def test_what_is_behind_this_node_is_served_as_the_config_maps_it() -> None:
     assert found.tables().served == (RangeServed("10.7.7.0/24", LAN),)
 
 
-def test_nobody_offers_addresses_of_the_mesh_itself() -> None:
-    """A tag may approve a range that is wider than the mesh."""
+def test_nobody_offers_addresses_of_the_mesh_itself_nor_what_holds_them() -> None:
     desk = Desk()
     desk.write(
         Edits(
             [
-                RoutesReplaced([], {"10.0.0.0/8": "front", "fc00::/7": "front"}),
+                RoutesReplaced([], {"10.0.0.0/10": "front"}),
                 NodeTagged(node_bytes(ALICE.node_id), "front"),
             ]
         )
     )
     mesh_v6 = str(mesh_prefix(ALICE.network))
-    found = beyond(desk, theirs=("10.100.7.7/32", "10.9.9.0/24", mesh_v6))
+    found = beyond(desk, theirs=("10.100.7.7/32", "10.9.9.0/24", "10.0.0.0/8", "10.100.0.0/15", "fc00::/7", mesh_v6))
 
     assert [str(each.cidr) for each in found.offers()] == ["10.9.9.0/24"]
     assert found.tables().used == (RangeUse("10.9.9.0/24", ALICE.node_id),)
+
+
+def test_what_an_older_config_approves_of_the_mesh_is_led_to_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk()
+    with monkeypatch.context() as older:
+        older.setattr(routes, "read_range", lambda text, _: ip_network(text))
+        given = [Route(node_bytes(node.node_id), "10.0.0.0/8", approved=True) for node in (ME, ALICE)]
+        approve(desk, *given)
+
+    assert beyond(desk, "10.0.0.0/8").served() == ()
+    assert beyond(desk, theirs=("10.0.0.0/8",)).tables().used == (RangeUse("10.0.0.0/8", None),)
+
+
+def test_the_whole_internet_holds_the_mesh_by_arithmetic_alone() -> None:
+    desk = Desk()
+    approve(desk, Route(node_bytes(ALICE.node_id), "0.0.0.0/0", approved=True))
+
+    assert beyond(desk, theirs=("0.0.0.0/0",)).tables().used == (RangeUse("0.0.0.0/0", ALICE.node_id),)
 
 
 def test_only_other_ranges_than_before_are_news() -> None:
@@ -100,15 +120,35 @@ def test_only_other_ranges_than_before_are_news() -> None:
 def test_a_stream_is_led_to_what_was_approved_and_under_the_whole_internet_to_what_is_public() -> None:
     desk = Desk()
     found = beyond(desk, LAN, "0.0.0.0/0")
-    own = {ip_address("8.8.4.4")}
-    assert not found.leads_to(ip_address("192.168.7.9"), own), "not approved yet"
+    near = [ip_network("8.8.4.0/24")]
+    assert not found.leads_to(ip_address("192.168.7.9"), near), "not approved yet"
 
     approve(desk, *(Route(node_bytes(ME.node_id), cidr, approved=True) for cidr in (LAN, "0.0.0.0/0")))
 
-    assert found.leads_to(ip_address("192.168.7.9"), own)
-    assert found.leads_to(ip_address("8.8.8.8"), own)
-    for never in ("8.8.4.4", "192.168.8.9", "10.100.1.1", "100.64.0.1", "169.254.169.254", "2001:4860:4860::8888"):
-        assert not found.leads_to(ip_address(never), own), never
+    assert found.leads_to(ip_address("192.168.7.9"), near)
+    assert found.leads_to(ip_address("8.8.8.8"), near)
+    for never in (
+        "8.8.4.4",
+        "8.8.4.9",
+        "192.168.8.9",
+        "10.100.1.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "2001:4860:4860::8888",
+    ):
+        assert not found.leads_to(ip_address(never), near), never
+
+
+def test_a_network_this_node_is_in_is_led_to_once_it_is_approved_itself() -> None:
+    desk = Desk()
+    found = beyond(desk, "2001:db8:7::/64", "::/0")
+    near = [ip_network("2001:db8:7::/64"), ip_network("2001:db8:8::/64")]
+    approve(desk, Route(node_bytes(ME.node_id), "::/0", approved=True))
+    assert not found.leads_to(ip_address("2001:db8:7::9"), near)
+
+    approve(desk, *(Route(node_bytes(ME.node_id), cidr, approved=True) for cidr in ("2001:db8:7::/64", "::/0")))
+    assert found.leads_to(ip_address("2001:db8:7::9"), near)
+    assert not found.leads_to(ip_address("2001:db8:8::9"), near)
 
 
 def test_a_mapped_range_is_asked_for_as_the_mesh_knows_it_and_reached_as_it_is() -> None:

@@ -42,6 +42,7 @@ MACHINE_FAULTS: list[Fault] = [
 ]  # fmt: skip
 RUNNING_FAULTS: list[Fault] = [
     ("tun", {"tun_problem": "the network's config has not come yet"}, "no mesh addresses", "pulse logs", BROKEN),
+    ("exitnode", {"exit_versions": (4,), "exit_problem": "another exit.\nStop it"}, "another exit", "Stop it", BROKEN),
     ("exits", {"ranges_refused": ["::/0"]}, "::/0 is closed", "pulse route list", BROKEN),
     ("certificate", {"certificate_left": -1.0}, "has ended", "30 days", BROKEN),
     ("certificate", {"certificate_left": 9 * DAY}, "ends in 9 days", "CA has to be up", WARNING),

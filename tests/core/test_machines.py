@@ -49,14 +49,14 @@ def test_the_cas_own_nodes_are_known_once_they_were_met(here: Node) -> None:
 
 
 def test_the_ranges_of_the_mesh_are_closed_to_what_leads_beyond_it(here: Node) -> None:
-    wide = Route(node_bytes(ME.node_id), "10.0.0.0/8", approved=True)
+    wide = Route(node_bytes(ME.node_id), "0.0.0.0/0", approved=True)
     config = Config(1, 1, Settings(str(MESH)), routes=[wide])
     here.mesh.beyond._offers = (wide.cidr,)
     here.linked(SCRIBE)
     here.told(ROLES, Item(ObjectKind.CONFIG, sign_config(CA.network, config, key("scribe")).data))
 
     ours = {each.prefix: each.source for each in here.tables().owners if each.node == ME.node_id}
-    assert ours == {"10.0.0.0/8": True, str(MESH): False, str(mesh_prefix(ME.network)): False}
+    assert ours == {"0.0.0.0/0": True, str(MESH): False, str(mesh_prefix(ME.network)): False}
 
 
 # Rules

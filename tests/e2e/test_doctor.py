@@ -113,6 +113,16 @@ FAULTS: dict[str, tuple[str, Callable[[Site], AbstractContextManager[None]], str
                           f"ip link set {site.member.host.ports[0].interface} mtu 1500"),
         "1200",
     ),
+    "an exit that is gone": (
+        "leftovers",
+        lambda site: done(site, "nft add table inet pulse", "nft delete table inet pulse"),
+        "left its firewall",
+    ),
+    "nobody knows what was": (
+        "leftovers",
+        lambda site: done(site, f"umask 077; echo x >{site.member.host.data}/undo", f"rm {site.member.host.data}/undo"),
+        "sysctl net.ipv4.ip_forward",
+    ),
     "firewall": (
         "firewall",
         lambda site: done(site, f"nft -f - <<'END'\n{POLICY}END", "nft delete table inet firewall"),

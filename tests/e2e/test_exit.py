@@ -29,7 +29,8 @@ METADATA = "169.254.169.254"
 AROUND, NEARBY = "169.254.0.0/15", "169.255.0.9"
 """A range that holds addresses nobody may reach, and a host there that all may."""
 AROUND_MAPPED, METADATA_MAPPED, NEARBY_MAPPED = "10.254.0.0/15", "10.254.169.254", "10.255.0.9"
-PUBLIC_V6 = "2001:db8:2::9"
+PUBLIC, PUBLIC_V6 = "203.0.113.9", "2001:db8:2::9"
+"""Where the public host is beyond the network in which the exits are themselves, which is closed."""
 PORT, PARROT_PORT = 7, 8
 
 ECHO = f"""
@@ -79,11 +80,6 @@ class World:
     def __getitem__(self, name: str) -> Node:
         return self.mesh[name]
 
-    @property
-    def public(self) -> str:
-        """The public host."""
-        return str(self.lab["public"].v4.ip)
-
     def seen_at(self, address: str) -> str:
         """At which address a host sees the client; empty if it does not."""
         asked = self.lab["client"].run([sys.executable, "-c", ASK, address], check=False)
@@ -105,7 +101,7 @@ class World:
 
     def exits_by(self, name: str) -> bool:
         """True if the public host sees the client at that exit's address."""
-        return self.seen_at(self.public) == str(self.lab[name].v4.ip)
+        return self.seen_at(PUBLIC) == str(self.lab[name].v4.ip)
 
     def exits_by_v6(self, name: str) -> bool:
         """The same over IPv6."""
@@ -118,7 +114,7 @@ class World:
 
     def shouts(self) -> None:
         """The client sends to the public host, over both families, and waits for nothing."""
-        for address in (self.public, PUBLIC_V6):
+        for address in (PUBLIC, PUBLIC_V6):
             self.lab["client"].run(["ping", "-q", "-c", "3", "-i", "0.02", "-W", "0.1", address], check=False)
 
     def states(self, name: str) -> dict[tuple[str, str], str]:
@@ -146,12 +142,15 @@ def furnish(lab: Lab) -> None:
     for name in ("exit1", "exit2"):
         ip(lab[name], "route", "add", "default", "via", str(lab["public"].v4.ip))
         ip(lab[name], "-6", "route", "add", "default", "via", str(lab["public"].v6.ip))
-    for address in (f"{METADATA}/32", f"{NEARBY}/32", f"{PUBLIC_V6}/128"):
+    for address in (f"{METADATA}/32", f"{NEARBY}/32", f"{PUBLIC}/32", f"{PUBLIC_V6}/128"):
         ip(lab["public"], "address", "add", address, "dev", "lo")
-    wanted = f"ip daddr {lab['public'].v4.ip} counter name leaks; ip6 daddr {PUBLIC_V6} counter name leaks;"
+    wanted = f"ip daddr {PUBLIC} counter name leaks; ip6 daddr {PUBLIC_V6} counter name leaks;"
     chain = f"chain in {{ type filter hook prerouting priority -300; {wanted} }}"
     rules = f"table inet watch {{ counter leaks {{}}\n{chain}\n}}"
     lab["relay"].run(["nft", "-f", "-"], stdin=rules)
+    # Ways of two hosts that are no members to each other through an exit's kernel.
+    ip(lab["inside"], "route", "add", f"{PUBLIC}/32", "via", "192.168.77.1")
+    ip(lab["public"], "route", "add", "192.168.77.3/32", "via", str(lab["exit1"].v4.ip))
     for name in ("public", "inside"):
         lab[name].popen([sys.executable, "-c", ECHO])
     lab["inside"].popen([sys.executable, "-c", PARROT])
@@ -208,7 +207,7 @@ def test_nobody_gets_out_before_it_is_approved(world: World) -> None:
     assert {*world.states("client").values()} == {"offered"}
     world.shouts()
     assert world.leaked() > 0
-    assert world.seen_at(world.public) == ""
+    assert world.seen_at(PUBLIC) == ""
     assert world["exit1"].host.run(["nft", "list", "tables"]).stdout == ""
 
 
@@ -221,6 +220,7 @@ def test_once_approved_the_public_host_sees_the_exit_and_the_lan_stays_closed(wo
     assert world.seen_at("192.168.77.1") == ""
     assert world.seen_at(METADATA) == ""
     assert world.seen_at(str(world.lab["inside"].v6.ip)) == ""
+    assert world.seen_at(str(world.lab["public"].v4.ip)) == "", "the exit is in that network itself"
     world.approve(LAN)
     world.approve(LAN_V6)
     wait_until(lambda: world.seen_at("192.168.77.3") == "192.168.77.1", "the LAN is reached", PATIENCE)
@@ -229,9 +229,24 @@ def test_once_approved_the_public_host_sees_the_exit_and_the_lan_stays_closed(wo
     wait_until(lambda: world.seen_at(there) == here, "the LAN is reached over IPv6", PATIENCE)
 
 
+def test_an_exit_forwards_nothing_for_those_who_are_no_members(world: World) -> None:
+    exit1, strangers = world.lab["exit1"], ["ping", "-c", "1", "-W", "1", "-I", "192.168.77.3", PUBLIC]
+    assert forwards(world["exit1"])
+    assert world.lab["inside"].run(strangers, check=False).code != 0
+
+    exit1.run(["nft", "add", "table", "ip", "router"])
+    exit1.run(["nft", "add", "chain", "ip", "router", "out", "{ type nat hook postrouting priority 100; }"])
+    exit1.run(["nft", "add", "rule", "ip", "router", "out", "ip", "saddr", "172.17.0.0/16", "masquerade"])
+    try:
+        others = lambda: world.lab["inside"].run(strangers, check=False).code == 0  # noqa: E731
+        wait_until(others, "somebody made a router of it, as Docker does", PATIENCE)
+    finally:
+        exit1.run(["nft", "delete", "table", "ip", "router"])
+
+
 def test_programs_get_out_by_the_proxy_too_and_no_further_than_packets(world: World) -> None:
     """As the reference has it: `curl --socks5`; the exit dials, and judges each address as it judges packets."""
-    assert world.by_proxy(world.public).endswith(str(world.lab["exit1"].v4.ip))
+    assert world.by_proxy(PUBLIC).endswith(str(world.lab["exit1"].v4.ip))
     assert world.by_proxy("192.168.77.3") == "192.168.77.1"
     assert world.by_proxy("localhost") == world.by_proxy(METADATA) == world.by_proxy("192.168.78.1") == ""
 
@@ -268,7 +283,7 @@ def test_the_second_exit_takes_over_and_without_any_nothing_goes_past(world: Wor
     wait_until(lambda: world.states("client")[(INTERNET, "exit2")] == "failed", "exit2 has failed", PATIENCE)
     world.shouts()
 
-    assert world.seen_at(world.public) == world.seen_at(PUBLIC_V6) == ""
+    assert world.seen_at(PUBLIC) == world.seen_at(PUBLIC_V6) == ""
     assert world.leaked() == before
     sentence = world["client"].status().sentence
     assert INTERNET in sentence
@@ -352,7 +367,7 @@ def test_a_client_that_is_killed_or_restarted_lets_nothing_past_until_it_is_stop
     world.shouts()
     wait_until(lambda: world.exits_by("exit2"), "the client gets out again", PATIENCE)
 
-    speaker = client.host.popen(["ping", "-q", "-i", "0.01", world.public])
+    speaker = client.host.popen(["ping", "-q", "-i", "0.01", PUBLIC])
     client.host.pulse("restart")
     wait_until(lambda: world.exits_by("exit2"), "and once it was restarted", PATIENCE)
     speaker.stop()

@@ -56,12 +56,15 @@ class Team:
 def team() -> Iterator[Team]:
     """All of it, typed, but for the approval."""
     require_root()
-    with Lab(joined(("relay", "laptop"), ("relay", "exit-1", "public"))) as lab:
+    with Lab(joined(("relay", "laptop"), ("relay", "exit-1", "provider"), ("provider", "public"))) as lab:
         lab.add_name("relay.example.com", "relay")
         lab.add_name(NAME, "public")
         laptop = lab["laptop"]
         laptop.run(["ip", "route", "add", "default", "via", str(lab["relay"].v4.ip)])
-        lab["exit-1"].run(["ip", "route", "add", "default", "via", str(lab["public"].v4.ip)])
+        # The site is no neighbour of the exit: networks that it is in itself are closed.
+        lab["provider"].run(["sysctl", "-qw", "net.ipv4.ip_forward=1"])
+        for name, port in (("exit-1", 0), ("public", 1)):
+            lab[name].run(["ip", "route", "add", "default", "via", str(lab["provider"].ports[port].v4.ip)])
         serves_addresses(lab["public"], laptop)
         relay, exit_, client = (Node(lab[name]) for name in ("relay", "exit-1", "laptop"))
         lines = ((relay, RELAY), (exit_, EXIT), (client, CLIENT))

@@ -22,7 +22,8 @@ def test_what_a_node_that_is_gone_left_is_seen_and_that_it_refuses(data_dir: Pat
         with PolicyRouting() as kernel:
             kernel.apply(wanted_routes({ip_network("0.0.0.0/0"): ""}))
         assert look(data_dir).refusing
-        (data_dir / "undo").write_bytes(b"damaged")
+        for name in ("undo", "undo.copy"):
+            (data_dir / name).write_bytes(b"damaged")
         found = look(data_dir)
         assert (found.left, found.refusing) == (("nobody knows what, for its list is damaged",), True)
         with lock(data_dir):

@@ -3,7 +3,7 @@
 import subprocess
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from pulse.net.exitrules import Mesh, Range, chains
+from pulse.net.exitrules import Mesh, Range, Site, chains
 from pulse.net.nftables import Nftables
 from pulse.net.policyrules import MARK
 from tests.namespace import inside, namespace
@@ -16,12 +16,16 @@ MESH = Mesh(
 )
 
 
-def ruleset(*ranges: tuple[str, str]) -> list[str]:
+FAR = Site()
+"""It forwards for others, too, and is in no network of the Internet."""
+
+
+def ruleset(*ranges: tuple[str, str], site: Site = FAR) -> list[str]:
     """The lines of the table for these ranges."""
     with namespace() as name:
         with inside(name):
             table = Nftables("pulse")
-        table.replace(chains(MESH, [Range(ip_network(one), ip_network(other)) for one, other in ranges]))
+        table.replace(chains(MESH, [Range(ip_network(one), ip_network(other)) for one, other in ranges], site))
         table.close()
         done = subprocess.run(["ip", "netns", "exec", name, "nft", "list", "ruleset"], check=True, capture_output=True)
     return [line.strip() for line in done.stdout.decode().splitlines()]
@@ -91,3 +95,26 @@ def test_what_goes_out_here_goes_by_the_routes_of_this_host() -> None:
 
     marked = rules.index(f"meta mark set {MARK:#010x}")
     assert rules.index("ip daddr 10.100.0.1 accept") < marked < rules.index("ip daddr 192.168.7.0/24 accept")
+
+
+def test_a_network_the_exit_is_in_is_closed_unless_it_is_a_range_of_its_own() -> None:
+    near = Site(near=(ip_network("203.0.113.0/24"), ip_network("2001:db8:7::/64")))
+    rules = ruleset(("2001:db8:7::/64", "2001:db8:7::/64"), ("::/0", "::/0"), site=near)
+
+    own, closed, allowed = (
+        rules.index(line)
+        for line in (
+            "ip6 daddr 2001:db8:7::/64 accept",
+            "ip6 daddr 2001:db8:7::/64 drop",
+            "meta nfproto ipv6 accept",
+        )
+    )
+    assert own < closed < allowed
+    assert "ip daddr 203.0.113.0/24 drop" in rules
+    assert "ip daddr 203.0.113.0/24 drop" not in ruleset(("192.168.7.0/24", "192.168.7.0/24"), site=near)
+
+
+def test_what_is_not_of_the_mesh_passes_only_where_it_passed_before() -> None:
+    stranger = 'meta nfproto ipv4 iifname != "pulse0" oifname != "pulse0" drop'
+    assert stranger in ruleset(("0.0.0.0/0", "0.0.0.0/0"), site=Site(alone=frozenset({4})))
+    assert not any("iifname !=" in line and "drop" in line for line in ruleset(("0.0.0.0/0", "0.0.0.0/0")))

@@ -56,6 +56,7 @@ async def test_a_node_tells_what_it_knows(tmp_path: Path) -> None:
     assert (running.not_kept, running.tun_problem) == ("disk full", "no range yet")
     assert (running.exits_problem, running.ranges_refused, running.left) == ("not root", ["::/0"], "undo is damaged")
     assert running.bypasses == ("128.0.0.0/1 via 192.0.2.1",)
+    assert (running.exit_problem, running.exit_versions) == ("not root", [])
     assert running.scribe_problem == "another node is the scribe"
     assert [each.type for each in asked] == ["clone"]
 

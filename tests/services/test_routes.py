@@ -48,6 +48,8 @@ async def test_only_what_is_offered_or_stated_can_be_approved(desk: Desk, servic
 
 
 async def test_what_no_node_can_lead_to_is_refused(service: RoutesService) -> None:
-    for cidr in ("169.254.169.254/32", "10.100.3.0/24", "nonsense"):
+    for cidr in ("169.254.169.254/32", "10.100.3.0/24", "10.0.0.0/8", "nonsense"):
         with pytest.raises(Refused):
             await service.add(RouteRequest("alice", cidr))
+        with pytest.raises(Refused):
+            await service.approve(RouteRef(cidr))

@@ -43,20 +43,43 @@ def test_what_was_before_the_first_time_is_what_is_put_back_in_the_order_in_whic
     assert undo.load(data_dir) == ([TUN], None)
 
 
-def test_what_the_list_has_no_room_for_is_refused_and_nothing_on_it_forgotten(data_dir: Path) -> None:
-    for number in range(MOST):
+def test_what_the_list_has_no_room_for_is_refused_and_nothing_on_it_forgotten(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert MOST == 256
+    monkeypatch.setattr(undo, "MOST", 8)
+    for number in range(8):
         undo.add(data_dir, Undo("openresolv", f"pulse{number}"))
 
-    with pytest.raises(SystemRefused, match=r"is full: 256 things .* so pulse256 is not"):
-        undo.add(data_dir, Undo("openresolv", f"pulse{MOST}"))
+    with pytest.raises(SystemRefused, match=r"is full: 8 things .* so pulse8 is not"):
+        undo.add(data_dir, Undo("openresolv", "pulse8"))
 
     entries, _ = undo.load(data_dir)
-    assert [each.place for each in entries] == [f"pulse{number}" for number in range(MOST)]
+    assert [each.place for each in entries] == [f"pulse{number}" for number in range(8)]
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("name", ["undo", "undo.copy"])
+def test_of_two_lists_one_may_be_damaged_or_gone(data_dir: Path, name: str) -> None:
+    undo.add(data_dir, TUN)
+    damage(data_dir / name)
+    assert undo.load(data_dir) == ([TUN], None)
+    undo.add(data_dir, OTHER)
+    (data_dir / name).unlink()
+    assert undo.load(data_dir) == ([TUN, OTHER], None)
+
+    undo.remove(data_dir, TUN)
+    damage(data_dir / ("undo" if name == "undo.copy" else "undo.copy"))
+    assert undo.load(data_dir) == ([OTHER], None)
 
 
 def test_a_damaged_list_is_empty_and_says_where_to_look(data_dir: Path) -> None:
     undo.add(data_dir, TUN)
-    (data_dir / "undo").write_bytes((data_dir / "undo").read_bytes() + b"x")
+    damage(data_dir / "undo")
+    damage(data_dir / "undo.copy")
 
     entries, warning = undo.load(data_dir)
 
@@ -65,6 +88,7 @@ def test_a_damaged_list_is_empty_and_says_where_to_look(data_dir: Path) -> None:
     assert "undo is damaged" in warning
     assert "resolvectl status" in warning
     assert "sysctl net.ipv4.ip_forward" in warning
+    assert f"rm {data_dir}/undo {data_dir}/undo.copy" in warning
 
 
 LOADS = {

@@ -107,7 +107,7 @@ def insight(
         each.refresh = partial(counts.refresh, each)
     return Insight(
         status=status,
-        node=NodeService(mesh, rpc.call, pinned, status, governance.whole, stats.by_node),
+        node=NodeService(mesh, rpc.call, pinned, status, governance.whole, stats.by_node, used.exit_node.stays),
         events=events,
         history=HistoryService(journal, events, me, mesh.members.label_of),
         calog=CaLogService(mesh.members, governance.ca),

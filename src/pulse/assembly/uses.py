@@ -153,6 +153,7 @@ def _exits(
         return exit_node.prepare(tables)
 
     meshing.prepare = prepare
+    exit_node.refresh = lambda: meshing.perform([mesh.tables()])
     meshing.ask_exit = exits.ask
     if tun:
         tun.attached = exits.install

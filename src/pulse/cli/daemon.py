@@ -84,19 +84,22 @@ def stop(*, data_dir: DataDir = None) -> None:
     """
     try:
         with connect(data_dir) as client:
-            pid = client.stop().pid
+            leaving = client.stop()
     except LinkError:
         done = _put_back(data_dir)
         if not done:
             raise
         print(f"no node runs here; what the last one set on this machine is put back: {'; '.join(done)}")
         return
+    pid = leaving.pid
     if not _wait_gone(pid, PATIENCE):
         raise PulseError(
             f"the node (process {pid}) has not ended within {PATIENCE:.0f} s.\n"
             f"See its log; to end it at once: kill -9 {pid}"
         )
     print(f"stopped (process {pid})")
+    if leaving.stays:
+        print(leaving.stays)
 
 
 def _put_back(data_dir: Path | None) -> list[str]:

@@ -1,16 +1,16 @@
 """What lies beyond the mesh: which ranges this node leads others to, and which it reaches through others.
 
-Invariant: a range counts only while the network config in force approves it, here and at the exit alike; none lies in
-the mesh itself, whoever offers it.
+Invariant: a range counts only while the network config in force approves it, here and at the exit alike; but for the
+whole Internet none overlaps the mesh itself, whoever offers it and whatever approves it.
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, NamedTuple
 
 from pulse.core.effects import Owner, RangeServed, RangeUse
 from pulse.core.network.exits import Exits, Offer, approved_offers
-from pulse.core.network.ranges import Range, is_inside, is_public, range_of
+from pulse.core.network.ranges import Range, is_public, met, range_of
 from pulse.core.network.routes import Served, announced, is_approved
 from pulse.core.network.statements import Statements
 from pulse.core.trust.identity import mesh_prefix
@@ -79,7 +79,12 @@ class Beyond:
         if config is None or certificate is None:
             return ()
         tags, routes, auto = self._members.tags(certificate), config.config.routes, config.config.auto_approve
-        return tuple(each for each in self.offered() if is_approved(self.me, tags, each.announced, routes, auto))
+        return tuple(
+            each
+            for each in self.offered()
+            if not self._is_of_the_mesh(each.announced, certificate.network)
+            and is_approved(self.me, tags, each.announced, routes, auto)
+        )
 
     def offers(self) -> Iterator[Offer]:
         """What all other nodes offer."""
@@ -111,15 +116,13 @@ class Beyond:
         """The same with what this node serves itself, which it reaches without anybody."""
         return self.used() | {each.announced: self.me for each in self.served()}
 
-    def leads_to(self, address: IPv4Address | IPv6Address, own: Container[IPv4Address | IPv6Address]) -> bool:
-        """True for what lies behind this node as others know it, and was approved; `own` are the node's addresses.
+    def leads_to(self, address: IPv4Address | IPv6Address, near: Sequence[Range]) -> bool:
+        """True for what lies behind this node as others know it, and was approved; `near` are networks it is in.
 
-        Under the whole Internet is only what is public, and not this machine.
+        Under the whole Internet is only what is public, and no such network, which holds the node's own address too.
         """
-        return any(
-            address in cidr and (cidr.prefixlen > 0 or (is_public(address) and address not in own))
-            for cidr, _ in self.served()
-        )
+        far = is_public(address) and not any(address in each for each in near)
+        return any(address in cidr and (cidr.prefixlen > 0 or far) for cidr, _ in self.served())
 
     def leads_everywhere(self) -> bool:
         """True for an exit to all the Internet, of either family: others ask it for names."""
@@ -131,6 +134,11 @@ class Beyond:
             if cidr != behind and address in cidr:
                 return behind[int(address) - int(cidr.network_address)]
         return address
+
+    def mesh_ranges(self, network: Network) -> list[Range]:
+        """The ranges of the mesh itself, as far as they are known."""
+        v4 = self._statements.mesh_cidr()
+        return [mesh_prefix(network), *([v4] if v4 else [])]
 
     def leading(self) -> list[tuple[NodeId, Range]]:
         """Who leads to which approved range, this node among them, whoever of them is in use."""
@@ -157,5 +165,4 @@ class Beyond:
         return Tables(tuple(owners), used, tuple(RangeServed(str(each.announced), str(each.behind)) for each in served))
 
     def _is_of_the_mesh(self, cidr: Range, network: Network) -> bool:
-        ours = (self._statements.mesh_cidr(), mesh_prefix(network))
-        return any(each is not None and is_inside(cidr, each) for each in ours)
+        return met(cidr, self.mesh_ranges(network)) is not None

@@ -344,6 +344,7 @@ CHECKS: Final = (
     Check("firewall", "nft on this machine does not drop UDP for the node's port", _firewall),
     Check("routes", "no route or address of this machine lies inside the mesh range", _routes),
     Check("exits", "approved ranges are carried by exits, and nothing goes past these", exitchecks.exits),
+    Check("exitnode", "an exit forwards, behind its firewall, and alone on this machine", exitchecks.exit_node),
     Check("leftovers", "nothing is refused or forwarded here for a node that is gone", exitchecks.leftovers),
     Check("files", "the node may have 1,024 files open", _files),
     Check("certificate", "the certificate is good and renewed in time", _certificate),

@@ -56,6 +56,14 @@ class Machine:
     """No node runs, and one that did keeps packets from going where exits led."""
     left: Sequence[str] = ()
     """What a node that is gone set on this machine and had no time to put back."""
+    forwarding: Mapping[int, bool] = field(default_factory=dict)
+    """By version of IP whether the kernel forwards."""
+    exit_table: bool | None = None
+    """The firewall of an exit is there."""
+    exit_holder: str = ""
+    """Which process is the exit of this machine, in its own words; empty if none is."""
+    undo_problem: str = ""
+    """Why nobody can tell what is to be put back on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,10 @@ class Running:
     """Routes of the machine by which packets for the Internet go past the exit in use, as `ip route` takes them."""
     left: str = ""
     """What an earlier run may have left, if nobody can tell, in two lines."""
+    exit_versions: Sequence[int] = ()
+    """Versions of IP of the approved ranges behind this node."""
+    exit_problem: str = ""
+    """Why nobody gets out through it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pulse import clock
 from pulse.config import NodeConfig
 from pulse.core import addresses
 from pulse.core.symptoms import Machine
-from pulse.examination import datadir, machine
+from pulse.examination import datadir, exitnode, machine
 from pulse.schemas.operating import Checkup
 from pulse.store.files import as_owner
 
@@ -25,6 +25,7 @@ def look(config: NodeConfig, config_problem: str, checkup: Checkup | None, silen
     with as_owner(data_dir):
         found = datadir.state(data_dir, running=checkup is not None)
         tun_problem = machine.tun_problem() if wants_tun else ""
+        undo_problem = exitnode.undo_problem(data_dir)
         range_ = IPv4Network(checkup.mesh_cidr) if checkup and checkup.mesh_cidr else datadir.range_of(data_dir, config)
     holder = int(found.get("holder", 0)) or (checkup.pid if checkup else 0)
     return Machine(
@@ -45,5 +46,6 @@ def look(config: NodeConfig, config_problem: str, checkup: Checkup | None, silen
         wall=clock.wall(),
         open_files=machine.open_files(holder),
         refusing=bool(found.get("left")) and machine.refuses(),
-        **{**found, "holder": holder},
+        undo_problem=undo_problem,
+        **{**found, **exitnode.state(), "holder": holder},
     )

@@ -2,7 +2,7 @@
 
 Where it arrives each packet is judged by the address its sender meant. Invariant: what is not for an approved range is
 dropped, whatever else this host forwards, and so is what nobody may reach, by whichever address; the whole Internet is
-the public one, and no address of this host.
+the public one, and neither an address of this host nor a network it is in.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,6 +23,7 @@ from pulse.net.nftables import (
     is_for,
     is_for_this_host,
     is_from,
+    is_of,
     leaves_by,
     mapped_to,
     marks,
@@ -48,6 +49,16 @@ class Mesh:
 
 
 @dataclass(frozen=True, slots=True)
+class Site:
+    """What the firewall has to know of the machine around it."""
+
+    alone: frozenset[int] = frozenset()
+    """Versions of IP that this machine forwards for the mesh alone."""
+    near: tuple[Prefix, ...] = ()
+    """Networks it is in itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class Range:
     """An approved range: as others know it, and as it is behind this node."""
 
@@ -55,18 +66,18 @@ class Range:
     behind: Prefix
 
 
-def chains(mesh: Mesh, served: Iterable[Range]) -> tuple[Chain, ...]:
+def chains(mesh: Mesh, served: Iterable[Range], site: Site) -> tuple[Chain, ...]:
     """The chains for these ranges."""
     ranges = tuple(served)
     return (
-        Chain("arriving", "filter", Hook.PREROUTING, _ARRIVE, _arriving(mesh, ranges)),
+        Chain("arriving", "filter", Hook.PREROUTING, _ARRIVE, _arriving(mesh, ranges, site.near)),
         Chain("mapping", "nat", Hook.PREROUTING, _MAP, _mapping(mesh, ranges)),
-        Chain("passing", "filter", Hook.FORWARD, _PASS, _passing(mesh)),
+        Chain("passing", "filter", Hook.FORWARD, _PASS, _passing(mesh, site.alone)),
         Chain("leaving", "nat", Hook.POSTROUTING, _LEAVE, _leaving(mesh, ranges)),
     )
 
 
-def _arriving(mesh: Mesh, ranges: tuple[Range, ...]) -> list[Rule]:
+def _arriving(mesh: Mesh, ranges: tuple[Range, ...], near: Iterable[Prefix]) -> list[Rule]:
     rules: list[Rule] = [[*comes_by(mesh.device, other=True), accepts()]]
     rules += [[*is_for(each), accepts()] for each in mesh.ours]
     rules += [[*is_from(each, other=True), drops()] for each in (mesh.v4, mesh.v6)]
@@ -77,7 +88,7 @@ def _arriving(mesh: Mesh, ranges: tuple[Range, ...]) -> list[Rule]:
     rules += [[*is_for(each.announced), accepts()] for each in ranges if each.announced.prefixlen]
     whole = [each.announced for each in ranges if not each.announced.prefixlen]
     if whole:
-        rules += [[*is_for_this_host(), drops()], *([*is_for(each), drops()] for each in NOT_PUBLIC)]
+        rules += [[*is_for_this_host(), drops()], *([*is_for(each), drops()] for each in (*NOT_PUBLIC, *near))]
         rules.append([*is_for(PUBLIC_V6, other=True), drops()])
     rules += [[*is_for(each), accepts()] for each in whole]
     return [*rules, [drops()]]
@@ -104,12 +115,19 @@ def _mapping(mesh: Mesh, ranges: tuple[Range, ...]) -> list[Rule]:
     ]
 
 
-def _passing(mesh: Mesh) -> list[Rule]:
-    """From one node to another nothing passes here, for relays carry that; and nobody behind us begins anything."""
+def _passing(mesh: Mesh, alone: Iterable[int]) -> list[Rule]:
+    """From one node to another nothing passes here, for relays carry that; and nobody behind us begins anything.
+
+    What is not of the mesh passes only where it passed before.
+    """
     return [
         [*comes_by(mesh.device), *leaves_by(mesh.device), drops()],
         [*leaves_by(mesh.device), *is_answer(), accepts()],
         [*leaves_by(mesh.device), drops()],
+        *(
+            [*is_of(version), *comes_by(mesh.device, other=True), *leaves_by(mesh.device, other=True), drops()]
+            for version in sorted(alone)
+        ),
     ]
 
 

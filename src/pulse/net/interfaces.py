@@ -4,8 +4,9 @@ Invariant: the mesh never takes traffic a route of the host claims more closely;
 """
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
+from pulse.core.network.ranges import is_public
 from pulse.errors import Conflict
 from pulse.net.netlink import HostAddress, HostRoute, Netlink
 
@@ -26,10 +27,16 @@ def reachable(addresses: Iterable[HostAddress], ours: Iterable[str] = ()) -> lis
     return [host for host in hosts if not (host.is_loopback or host.is_link_local or host.is_unspecified)]
 
 
-def own_addresses() -> frozenset[IPv4Address | IPv6Address]:
-    """List every address this host has, loopback and tunnels included."""
+def own_addresses() -> list[IPv4Interface | IPv6Interface]:
+    """List every address this host has, loopback and tunnels included, each with the network it is in."""
     with Netlink() as kernel:
-        return frozenset(found.address.ip for found in kernel.addresses())
+        return [found.address for found in kernel.addresses()]
+
+
+def public_networks(addresses: Iterable[IPv4Interface | IPv6Interface]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The networks of the Internet in which a host with these addresses is itself, in a fixed order."""
+    networks = {each.network for each in addresses if is_public(each.ip)}
+    return tuple(sorted(networks, key=lambda each: (each.version, str(each))))
 
 
 def host_routes() -> list[HostRoute]:

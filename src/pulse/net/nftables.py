@@ -8,14 +8,14 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Network, IPv6Network
-from typing import Final
+from typing import Final, NamedTuple
 
-from pulse.errors import SystemRefused
-from pulse.net.nlattr import HEADER, aligned, attribute, attributes_in
+from pulse.errors import Conflict, SystemRefused
+from pulse.net.nlattr import HEADER, aligned, attribute, attributes_in, each_attribute
 
 Prefix = IPv4Network | IPv6Network
 Expression = tuple[str, bytes]
@@ -24,14 +24,18 @@ Rule = Sequence[Expression]
 _NETFILTER: Final = 12
 _SUBSYSTEM: Final = 10 << 8
 _BEGIN, _END = 16, 17
-_NEW_TABLE, _GET_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE = 0, 1, 2, 3, 6
+_NEW_TABLE, _GET_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE, _GET_RULE = 0, 1, 2, 3, 6, 7
 _NEW_GENERATION, _GET_GENERATION = 15, 16
 _REQUEST, _ACK, _CREATE = 0x1, 0x4, 0x400
 _APPEND: Final = 0x800
-_ERROR: Final = 2
+_DUMP: Final = 0x300
+_ERROR, _DONE = 2, 3
 _INET: Final = 1
 _NESTED: Final = 0x8000
 _NAME_BYTES: Final = 16
+_OWNED: Final = 2
+"""NFT_TABLE_F_OWNER: the table goes with the socket of its maker, and nobody else changes it."""
+COMMENT_BYTES: Final = 127
 _REGISTER, _SECOND = 1, 2
 _EQUAL, _UNEQUAL = 0, 1
 _IPV4, _IPV6 = 2, 10
@@ -39,6 +43,8 @@ _MARK, _IIFNAME, _OIFNAME, _NFPROTO = 3, 6, 7, 15
 _NETMAP: Final = 0x40
 _ESTABLISHED_OR_RELATED: Final = 2 | 4
 _LOCAL: Final = 2
+_USER_DATA: Final = 6
+"""Of a table (NFTA_TABLE_USERDATA); what libnftnl has in it: kind 0 is a comment, its length, and it."""
 
 
 class Hook(IntEnum):
@@ -47,6 +53,16 @@ class Hook(IntEnum):
     PREROUTING = 0
     FORWARD = 2
     POSTROUTING = 4
+
+
+class FoundRule(NamedTuple):
+    """A rule that is there."""
+
+    family: int
+    """NFPROTO_INET and so on, of linux/netfilter.h."""
+    table: str
+    chain: str
+    expressions: Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +104,11 @@ def is_for_this_host() -> list[Expression]:
     """Its destination is an address of this host (`fib daddr type local`)."""
     fib = _u32(1, _REGISTER) + _u32(2, 3) + _u32(3, 2)
     return [("fib", fib), _compare(struct.pack("=I", _LOCAL))]
+
+
+def is_of(version: int) -> list[Expression]:
+    """It is of that version of IP."""
+    return [("meta", _u32(2, _NFPROTO) + _u32(1, _REGISTER)), _compare(bytes([_IPV4 if version == 4 else _IPV6]))]
 
 
 def is_answer() -> list[Expression]:
@@ -167,6 +188,41 @@ class Nftables:
             return False
         return True
 
+    def hold(self, comment: str) -> None:
+        """Have the table empty, under this comment, until this is closed; a kernel before 5.12 has no such tables.
+
+        Raises Conflict with the comment while another process holds it, else SystemRefused.
+        """
+        text = comment.encode()[:COMMENT_BYTES] + b"\0"
+        said = attribute(_USER_DATA, bytes([0, len(text)]) + text)
+        owned = (_NEW_TABLE, _CREATE, self._name(1) + _u32(2, _OWNED) + said)
+        try:
+            self._batch(f"cannot hold the nftables table inet {self._table}", [*self._gone(), owned])
+        except _Forbidden:
+            if (held := self.comment()) is None:
+                raise
+            raise Conflict(held) from None
+        except _TooOld:
+            return
+
+    def comment(self) -> str | None:
+        """What the table says of itself; None while there is none. Raises SystemRefused."""
+        try:
+            answer = self._ask("cannot look for an nftables table", [self._message(_GET_TABLE, _ACK, self._name(1))])
+        except _Missing:
+            return None
+        said = attributes_in(answer, 4).get(_USER_DATA, b"")
+        return said[2 : 2 + said[1]].rstrip(b"\0").decode(errors="replace") if len(said) > 2 else ""
+
+    def rules(self) -> Iterator[FoundRule]:
+        """The rules of all tables, whoever made them. Raises SystemRefused."""
+        for body in self._list("cannot list the rules of nftables", _GET_RULE):
+            found = attributes_in(body, 4)
+            table, chain = (found.get(kind, b"").rstrip(b"\0").decode(errors="replace") for kind in (1, 2))
+            said = (attributes_in(element, 0) for _, element in each_attribute(found.get(4, b"")))
+            parts = [(each.get(1, b"").rstrip(b"\0").decode(), each.get(2, b"")) for each in said]
+            yield FoundRule(body[0], table, chain, parts)
+
     def generation(self) -> int:
         """A number that changes with whatever anybody changes in any table. Raises SystemRefused."""
         try:
@@ -194,26 +250,43 @@ class Nftables:
         messages.append(self._frame(_END, 0, struct.pack(">BBH", 0, 0, 10)))
         self._ask(what, messages, awaited)
 
-    def _ask(self, what: str, messages: Sequence[bytes], awaited: int = 0) -> None:
-        """Send, and wait until the message with that number, else the last one, is acknowledged."""
+    def _list(self, what: str, kind: int) -> list[bytes]:
+        """Every object of one kind, of all families."""
+        message = self._frame(_SUBSYSTEM | kind, _DUMP, bytes(4))
+        found: list[bytes] = []
         try:
-            self._socket.send(b"".join(messages))
-            self._judge(what, self._sequence - len(messages), awaited or self._sequence)
+            self._socket.send(message)
+            for answered, _, body in self._answers(self._sequence - 1):
+                if answered == _DONE:
+                    break
+                _judge(what, answered, body)
+                found.append(body)
         except OSError as error:
             raise SystemRefused(f"{what}: {error.strerror or error}.\n{_ADVICE}") from error
+        return found
 
-    def _judge(self, what: str, before: int, awaited: int) -> None:
+    def _ask(self, what: str, messages: Sequence[bytes], awaited: int = 0) -> bytes:
+        """Send, and wait until the message with that number, else the last one, is acknowledged; what came before."""
+        awaited, answer = awaited or self._sequence, b""
+        try:
+            self._socket.send(b"".join(messages))
+            for kind, sequence, body in self._answers(self._sequence - len(messages)):
+                _judge(what, kind, body)
+                if kind == _ERROR and sequence == awaited:
+                    break
+                answer = body
+        except OSError as error:
+            raise SystemRefused(f"{what}: {error.strerror or error}.\n{_ADVICE}") from error
+        return answer
+
+    def _answers(self, before: int) -> Iterator[tuple[int, int, bytes]]:
+        """Yield kind, number and body of what answers requests after that number, while the caller wants more."""
         while True:
             datagram, at = self._socket.recv(1 << 16), 0
             while at < len(datagram):
                 length, kind, _, sequence, _ = HEADER.unpack_from(datagram, at)
-                if kind == _ERROR and sequence > before:
-                    (code,) = struct.unpack_from("=i", datagram, at + HEADER.size)
-                    if code:
-                        error = _Missing if -code == errno.ENOENT else SystemRefused
-                        raise error(f"{what}: {os.strerror(-code)}.\n{_ADVICE}")
-                    if sequence == awaited:
-                        return
+                if sequence > before:
+                    yield kind, sequence, datagram[at + HEADER.size : at + length]
                 at += aligned(length)
 
     def _name(self, kind: int) -> bytes:
@@ -235,7 +308,28 @@ class _Missing(SystemRefused):
     """There is no such table."""
 
 
+class _Forbidden(SystemRefused):
+    """Another process holds the table, or nobody here may have one."""
+
+
+class _TooOld(SystemRefused):
+    """This kernel knows no tables of one process."""
+
+
+_KINDS: Final = {
+    errno.ENOENT: _Missing,
+    errno.EPERM: _Forbidden,
+    errno.EOPNOTSUPP: _TooOld,
+    errno.EINVAL: _TooOld,
+}
 _ADVICE: Final = "It takes CAP_NET_ADMIN and a kernel with nf_tables: see nft list ruleset."
+
+
+def _judge(what: str, kind: int, body: bytes) -> None:
+    """Raise what an NLMSG_ERROR says, unless it says zero."""
+    (code,) = struct.unpack_from("=i", body) if kind == _ERROR else (0,)
+    if code:
+        raise _KINDS.get(-code, SystemRefused)(f"{what}: {os.strerror(-code)}.\n{_ADVICE}")
 
 
 def _element(expression: Expression) -> bytes:
@@ -249,8 +343,7 @@ def _named(key: int, device: str, *, other: bool) -> list[Expression]:
 
 
 def _inside(prefix: Prefix, offset: int, *, other: bool) -> list[Expression]:
-    family = _IPV4 if prefix.version == 4 else _IPV6
-    found = [("meta", _u32(2, _NFPROTO) + _u32(1, _REGISTER)), _compare(bytes([family]))]
+    found = is_of(prefix.version)
     if not prefix.prefixlen:
         return found
     address, mask = prefix.network_address.packed, prefix.netmask.packed

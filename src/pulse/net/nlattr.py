@@ -4,6 +4,7 @@ Invariant: what is made here is aligned to four bytes, and what is read ends whe
 """
 
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 HEADER: Final = struct.Struct("=IHHII")
@@ -31,13 +32,16 @@ def unpack(data: bytes, offset: int = 0) -> int:
     return int(number)
 
 
-def attributes_in(body: bytes, offset: int) -> dict[int, bytes]:
-    """The attributes of a body, by kind, from `offset` on."""
-    found: dict[int, bytes] = {}
+def each_attribute(body: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
+    """The attributes of a body in their order, from `offset` on."""
     while offset + 4 <= len(body):
         length, kind = struct.unpack_from("=HH", body, offset)
         if length < 4:
             break
-        found[kind & 0x3FFF] = body[offset + 4 : offset + length]
+        yield kind & 0x3FFF, body[offset + 4 : offset + length]
         offset += aligned(length)
-    return found
+
+
+def attributes_in(body: bytes, offset: int) -> dict[int, bytes]:
+    """The same by kind: of one kind the last."""
+    return dict(each_attribute(body, offset))

@@ -10,6 +10,9 @@ from pulse.errors import SystemRefused
 
 _ROOT: Final = Path("/proc/sys")
 
+FORWARDING: Final = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
+"""By IP version the setting that has the kernel forward."""
+
 
 def read(name: str) -> str | None:
     """The value of a setting such as `net/ipv4/ip_forward`; None if this kernel has none of that name."""
@@ -29,6 +32,11 @@ def write(name: str, value: str) -> None:
             f"cannot set {dotted} to {value}: {error.strerror or error}.\n"
             f"It takes CAP_NET_ADMIN and a writable /proc/sys. Or set it yourself: sysctl -w {dotted}={value}"
         ) from error
+
+
+def forwards(version: int) -> bool:
+    """True if the kernel forwards packets of that version of IP."""
+    return read(FORWARDING[version]) not in ("0", None)
 
 
 def interfaces(family: str) -> list[str]:

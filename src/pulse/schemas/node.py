@@ -170,3 +170,5 @@ class Stopping(View, frozen=True):
     """The node takes its leave; the process to wait for."""
 
     pid: int
+    stays: str = ""
+    """What it set on the machine and leaves there, for others rely on it by now; what to do if it should not stay."""

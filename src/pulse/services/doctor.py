@@ -52,6 +52,7 @@ class Exits(Protocol):
 class ExitNode(Protocol):
     """What this service asks of who lets others out here."""
 
+    problem: str
     left: str
 
 
@@ -114,6 +115,8 @@ class DoctorService:
             ranges_refused=self.exits.refused(),
             bypasses=self.exits.bypasses,
             left=self.exit_node.left,
+            exit_versions=sorted({each.behind.version for each in mesh.beyond.served()}),
+            exit_problem=self.exit_node.problem,
         )
 
     def _is_missed(self, place: Unreached) -> bool:

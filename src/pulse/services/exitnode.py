@@ -1,14 +1,15 @@
 """Lets others out through this host: forwarding is turned on, and a firewall of our own stands in the way.
 
-Invariant: the data plane hears of a served range only after the firewall for it is there, and everything that was
-changed is put back at the end, or at the next start.
+Invariant: the data plane hears of a served range only after the firewall for it is there, nothing that another exit of
+this machine set is touched, and everything that was changed is put back at the end, or at the next start.
 """
 
 import asyncio
 import logging
+import os
 import socket
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, ip_network
 from pathlib import Path
@@ -17,23 +18,25 @@ from pulse.core.effects import RangeServed, TablesChanged
 from pulse.core.network.exits import health
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.identity import mesh_prefix
+from pulse.core.trust.members import label
 from pulse.core.types import NodeId
-from pulse.errors import PulseError, SystemRefused
+from pulse.errors import Conflict, PulseError, SystemRefused
 from pulse.net import sysctl
-from pulse.net.exitrules import TABLE, Mesh, Range, chains
-from pulse.net.nftables import Nftables
+from pulse.net.exitrules import TABLE, Mesh, Range, Site, chains
+from pulse.net.forwarders import forwarders
+from pulse.net.interfaces import own_addresses, public_networks
+from pulse.net.nftables import Nftables, Prefix
 from pulse.net.policyrules import MARK
+from pulse.net.soleexit import SoleExit
+from pulse.net.sysctl import FORWARDING
+from pulse.net.watch import NetworkWatch
 from pulse.store import undo
 from pulse.store.undo import Kind, Undo
 
 log = logging.getLogger(__name__)
 
 WATCH = 2.0
-"""Seconds between two looks whether somebody changed a firewall: ours is put there anew, for it may be gone."""
-
-
-_FORWARD_V4 = "net/ipv4/ip_forward"
-_FORWARD_V6 = "net/ipv6/conf/all/forwarding"
+"""Seconds between two looks whether somebody changed firewall or forwarding: ours is put there anew."""
 
 
 @dataclass(slots=True)
@@ -44,12 +47,18 @@ class ExitNodeService:
     me: Certificate
     mesh_cidr: Callable[[], IPv4Network | None]
     device: Callable[[], str]
+    refresh: Callable[[], None] = field(default=lambda: None, init=False)
+    """Has the tables prepared anew: other ranges can be served than were before."""
     problem: str = field(default="", init=False)
     """Why nobody gets out just now; empty if they do, or nobody may."""
     left: str = field(default="", init=False)
     """What an earlier run may have left on this machine, if nobody can tell; empty if all was put back."""
+    _sole: SoleExit | None = field(default=None, init=False)
+    """That no other exit runs here, from the first range that is served to the end of the last one."""
     _generation: int = field(default=0, init=False)
     """Of all tables of this host once ours was put there: another one, and somebody changed something since."""
+    _near: tuple[Prefix, ...] = field(default=(), init=False)
+    """Networks of the Internet this host is in, as the firewall has them."""
     _served: tuple[RangeServed, ...] = field(default=(), init=False)
     _installed: tuple[RangeServed, ...] = field(default=(), init=False)
 
@@ -62,7 +71,7 @@ class ExitNodeService:
 
     def prepare(self, tables: TablesChanged) -> TablesChanged:
         """The tables that may be installed: ours without what this host cannot serve safely."""
-        if tables.served != self._installed:
+        if not self._served == self._installed == tables.served:
             self._served = tables.served
             self._install()
         if self._installed == tables.served:
@@ -70,23 +79,54 @@ class ExitNodeService:
         return replace(tables, owners=tuple(each for each in tables.owners if each.node != self.me.node_id))
 
     async def run(self) -> None:
-        """See that the firewall stays, until cancelled; then everything is as it was before."""
+        """See that firewall and forwarding stay, until cancelled; then everything is as it was before."""
         try:
-            while True:
-                await asyncio.sleep(WATCH)
-                if self._served and not self._stands():
-                    log.info("firewall changed by others", extra={"table": TABLE})
-                    self._install()
+            with NetworkWatch() as network:
+                while True:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(WATCH):
+                            await network.wait_changed()
+                    self._look()
         finally:
             self._served = ()
             self._install()
 
     async def answer(self, _: NodeId, __: bytes) -> bytes:
         """The RPC `exit.health`: whether packets get out of here, and into which of the approved ranges they do not."""
-        shut = [each.prefix for each in self._installed if not _leads_out(each)]
+        shut = [each.prefix for each in self._installed if not (_is_forwarded(each) and _leads_out(each))]
         return health([each.prefix for each in self._installed], shut)
 
+    def stays(self) -> str:
+        """Why the kernel will forward once this node is gone, though it did not before; empty if it will not."""
+        began = {each.place for each in undo.load(self.data_dir)[0] if each.kind == Kind.SYSCTL}
+        with suppress(PulseError):
+            return _kept({place for version, place in forwarders().items() if FORWARDING[version] in began})
+        return ""
+
     # Details
+
+    def _look(self) -> None:
+        if self._installed != self._served:
+            self._install()
+            if self._installed == self._served:
+                self.refresh()
+        elif self._served and (changed := self._changed()):
+            log.info("exit set up anew", extra={"why": changed})
+            self._install()
+            if self._installed != self._served:
+                self.refresh()
+
+    def _changed(self) -> str:
+        """What is not as it was set up; empty if all is."""
+        if not all(map(_is_forwarded, self._served)):
+            return "forwarding was turned off"
+        if self._near != public_networks(own_addresses()):
+            return "this machine is in other networks"
+        try:
+            with closing(Nftables(TABLE)) as firewall:
+                return "" if firewall.generation() == self._generation else "a firewall was changed"
+        except PulseError:
+            return "a firewall was changed"
 
     def _install(self) -> None:
         try:
@@ -105,19 +145,18 @@ class ExitNodeService:
         self._installed, self.problem = self._served, ""
 
     def _close_in(self) -> None:
-        """The firewall first, then forwarding. Raises SystemRefused."""
+        """The firewall first, then forwarding. Raises Conflict or SystemRefused."""
+        mesh = self._mesh()
+        self._sole = self._sole or SoleExit(f"{label(self.me)} (process {os.getpid()}, {self.data_dir})")
         undo.add(self.data_dir, Undo(Kind.FIREWALL, TABLE))
+        self._near = public_networks(own_addresses())
         with closing(Nftables(TABLE)) as firewall:
-            firewall.replace(chains(self._mesh(), [_range(each) for each in self._served]))
-            self._generation = firewall.generation()
+            # A change by others from here on is another generation than ours, so it is not missed.
+            before = firewall.generation()
+            site = Site(self._forwards_alone(), self._near)
+            firewall.replace(chains(mesh, [_range(each) for each in self._served], site))
+            self._generation = before + 1
         self._forward()
-
-    def _stands(self) -> bool:
-        try:
-            with closing(Nftables(TABLE)) as firewall:
-                return firewall.generation() == self._generation
-        except PulseError:
-            return False
 
     def _mesh(self) -> Mesh:
         v4, addresses = self.mesh_cidr(), self.me.addresses
@@ -126,17 +165,26 @@ class ExitNodeService:
         ours = ip_network(f"{addresses.v4}/32"), ip_network(f"{addresses.v6}/128")
         return Mesh(self.device(), v4, mesh_prefix(self.me.network), ours)
 
+    def _forwards_alone(self) -> frozenset[int]:
+        """Versions of IP that this machine forwards for us, and for nobody else."""
+        began = {each.place for each in undo.load(self.data_dir)[0] if each.kind == Kind.SYSCTL}
+        ours = {
+            version
+            for version in map(_version, self._served)
+            if FORWARDING[version] in began or not sysctl.forwards(version)
+        }
+        return frozenset(ours - forwarders().keys() if ours else ours)
+
     def _forward(self) -> None:
         """Have the kernel forward what these ranges need. Raises SystemRefused."""
-        versions = {ip_network(each.behind).version for each in self._served}
-        if 4 in versions:
-            self._set(_FORWARD_V4, "1")
+        versions = {*map(_version, self._served)}
         if 6 in versions:
             # A host that forwards hears no router advertisements unless it is told to: it would lose its own way out.
             for name in sysctl.interfaces("ipv6"):
                 if sysctl.read(f"net/ipv6/conf/{name}/accept_ra") == "1":
                     self._set(f"net/ipv6/conf/{name}/accept_ra", "2")
-            self._set(_FORWARD_V6, "1")
+        for version in sorted(versions):
+            self._set(FORWARDING[version], "1")
 
     def _set(self, name: str, value: str) -> None:
         before = sysctl.read(name)
@@ -146,34 +194,74 @@ class ExitNodeService:
         sysctl.write(name, value)
 
     def _restore(self) -> None:
-        if warning := put_back(self.data_dir):
-            log.warning("left of an earlier exit", extra={"error": warning})
-            self.left = warning
+        try:
+            if warning := put_back(self.data_dir, self._sole):
+                log.warning("left of an earlier exit", extra={"error": warning})
+                self.left = warning
+        finally:
+            if self._sole:
+                self._sole.close()
+                self._sole = None
 
 
-def put_back(data_dir: Path) -> str:
+def put_back(data_dir: Path, sole: SoleExit | None = None) -> str:
     """Have firewall and forwarding as they were before an exit; why that cannot be told, if it cannot.
 
+    Without `sole` nothing is touched while another exit runs here: what was left is what that one needs by now.
     Raises SystemRefused.
     """
     entries, warning = undo.load(data_dir)
-    if warning:
-        # Whatever the list said: that table is nobody else's.
-        with closing(Nftables(TABLE)) as firewall:
-            firewall.remove()
     ours = [each for each in entries if each.kind in (Kind.SYSCTL, Kind.FIREWALL)]
-    for each in reversed(ours):
+    if not ours and not warning:
+        return ""
+    try:
+        with nullcontext() if sole else SoleExit(f"what an exit left ({data_dir})"):
+            _undo(ours if not warning else [Undo(Kind.FIREWALL, TABLE)])
+            undo.remove(data_dir, *ours)
+    except Conflict as error:
+        log.info("another exit runs here", extra={"error": str(error)})
+    return f"{warning}{_as_it_is()}" if warning else ""
+
+
+def _undo(entries: Sequence[Undo]) -> None:
+    kept = forwarders() if any(each.kind == Kind.SYSCTL for each in entries) else {}
+    for each in reversed(entries):
         if each.kind == Kind.FIREWALL:
             with closing(Nftables(each.place)) as firewall:
                 firewall.remove()
-        elif sysctl.read(each.place) == each.ours:
+        elif (4 if each.place.startswith("net/ipv4/") else 6) not in kept and sysctl.read(each.place) == each.ours:
             sysctl.write(each.place, each.before)
-    undo.remove(data_dir, *ours)
-    return warning or ""
+    if told := _kept({kept[version] for version in kept if any(FORWARDING[version] == each.place for each in entries)}):
+        log.warning("forwarding left on", extra={"error": told})
+
+
+def _kept(places: Collection[str]) -> str:
+    """What to tell a person about forwarding that stays on for others."""
+    if not places:
+        return ""
+    return (
+        f"this machine still forwards, for others do by now ({', '.join(sorted(places))}).\n"
+        "If it should not: sysctl -w net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0"
+    )
+
+
+def _as_it_is() -> str:
+    """What a person has to know where nobody can tell whether forwarding was on before."""
+    on = [place.replace("/", ".") for version, place in FORWARDING.items() if sysctl.forwards(version)]
+    off = " ".join(f"{each}=0" for each in on)
+    return f"\n{' and '.join(on)}: on. If nothing else here forwards: sysctl -w {off}" if on else ""
 
 
 def _range(served: RangeServed) -> Range:
     return Range(ip_network(served.prefix), ip_network(served.behind))
+
+
+def _version(served: RangeServed) -> int:
+    return ip_network(served.behind).version
+
+
+def _is_forwarded(served: RangeServed) -> bool:
+    return sysctl.forwards(_version(served))
 
 
 def _leads_out(served: RangeServed) -> bool:

@@ -47,6 +47,8 @@ class RoutesService:
 
     async def approve(self, wanted: RouteRef) -> RouteChange:
         """Approve a range that a node offers. Raises NotFound, Conflict, and what an edit raises."""
+        # Offers of ranges that overlap the mesh are heard by nobody: say why, not that there is none.
+        read_range(wanted.cidr, self.mesh.beyond.mesh_ranges(self.mesh.me.network))
         offered = [(each.node, each.cidr) for each in self._offers()]
         stated = [each for route in self._stated() for each in self._name(route)]
         node, cidr = self._meant(wanted, {*offered, *stated}, NOT_OFFERED)

@@ -311,7 +311,7 @@ class StatusService:
             exits_problem=self.used.exits.problem.replace("\n", " ") if self.used else "",
             ranges_refused=self.used.exits.refused() if self.used else (),
             bypasses=self.used.exits.bypasses if self.used else (),
-            exit_problem=self.used.exit_node.problem.partition("\n")[0] if self.used else "",
+            exit_problem=self.used.exit_node.problem.replace("\n", " ") if self.used else "",
             left=self.used.exit_node.left.replace("\n", " ") if self.used else "",
         )
         return judge(vitals)

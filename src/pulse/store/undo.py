@@ -1,6 +1,7 @@
 """What a node set on this machine and has to put back, also after a crash: written before it is set.
 
-Invariant: what was set is on the list, though not all on the list may be set; a damaged list names what to look at.
+It is there twice, for nobody could tell otherwise what was before. Invariant: what was set is on the list, though not
+all on the list may be set; where both are damaged, that names what to look at.
 """
 
 from collections.abc import Iterable
@@ -18,9 +19,10 @@ from pulse.store.files import read_or_warn, write_checked
 MOST: Final = 256
 
 _FILE: Final = "undo"
+_COPY: Final = "undo.copy"
 _NEXT_STEP: Final = (
     "It said what a node that crashed left set on this machine.\n"
-    "See: resolvectl status, resolvconf -l, sysctl net.ipv4.ip_forward"
+    "See: resolvectl status, resolvconf -l, sysctl net.ipv4.ip_forward. Then: rm {}"
 )
 
 
@@ -78,9 +80,14 @@ def remove(data_dir: Path, *done: Undo) -> None:
 
 def load(data_dir: Path) -> tuple[list[Undo], str | None]:
     """The list in the order in which it was set, and a warning to log if there was one that could not be read."""
-    found, warning = read_or_warn(data_dir / _FILE, _FILE, _NEXT_STEP, _decoder.decode)
-    return found.entries if found else [], warning
+    next_step = _NEXT_STEP.format(f"{data_dir / _FILE} {data_dir / _COPY}")
+    found, warning = read_or_warn(data_dir / _FILE, _FILE, next_step, _decoder.decode)
+    if found is None:
+        found, _ = read_or_warn(data_dir / _COPY, _FILE, next_step, _decoder.decode)
+    return (found.entries, None) if found else ([], warning)
 
 
 def _save(data_dir: Path, entries: Iterable[Undo]) -> None:
-    write_checked(data_dir / _FILE, _FILE, pack(_List(list(entries))))
+    body = pack(_List(list(entries)))
+    for name in (_FILE, _COPY):
+        write_checked(data_dir / name, _FILE, body)

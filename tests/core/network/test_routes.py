@@ -19,7 +19,7 @@ def route(cidr: str, mapped: str = "", *, approved: bool = True, by: str = WEB) 
     return Route(bytes.fromhex(by), cidr, mapped, approved)
 
 
-@pytest.mark.parametrize("text", ["0.0.0.0/0", "::/0", "10.0.0.0/8", "192.168.7.0/24", "fd00::/8", "203.0.113.7/32"])
+@pytest.mark.parametrize("text", ["0.0.0.0/0", "::/0", "10.0.0.0/10", "10.101.0.0/16", "192.168.7.0/24", "fd12::/16"])
 def test_a_range_beyond_the_mesh_can_be_led_to(text: str) -> None:
     assert str(read_range(f" {text} ", OURS)) == text
 
@@ -36,11 +36,22 @@ def test_a_range_beyond_the_mesh_can_be_led_to(text: str) -> None:
         ("224.0.0.0/24", "never reached"),
         ("10.100.9.0/24", "in the mesh itself"),
         ("fd11:2233:4455:1::/64", "in the mesh itself"),
+        ("10.0.0.0/8", "holds the mesh itself, 10.100.0.0/16"),
+        ("fd00::/8", "holds the mesh itself, fd11:2233:4455::/48"),
     ],
 )
 def test_what_no_node_leads_to_is_refused(text: str, said: str) -> None:
     with pytest.raises(Refused, match=said):
         read_range(text, OURS)
+
+
+def test_what_holds_the_mesh_is_told_what_to_write_instead() -> None:
+    with pytest.raises(
+        Refused, match=r"Write the ranges beside it: 10\.96\.0\.0/14, 10\.101\.0\.0/16, 10\.102\.0\.0/15"
+    ):
+        read_range("10.96.0.0/13", OURS)
+    with pytest.raises(Refused, match="beside it: narrower ones"):
+        read_range("fc00::/7", OURS)
 
 
 def test_a_route_may_be_known_by_another_range_of_its_size() -> None:
@@ -122,3 +133,11 @@ def test_ranges_that_tags_approve_have_one_form() -> None:
     for auto in ({"10.20.0.0/16": "tag:site"}, {"10.20.0.0/16": "a", "10.20.0.0/16 ": "b"}, {"10.100.1.0/24": "a"}):
         with pytest.raises(Refused):
             written_auto(auto, OURS)
+
+
+@pytest.mark.parametrize("wide", ["10.0.0.0/8", "10.100.0.0/15", "fc00::/7"])
+def test_no_tag_approves_a_range_that_holds_the_mesh(wide: str) -> None:
+    with pytest.raises(Refused, match=r"holds the mesh itself, .*\nWrite the ranges beside it"):
+        written_auto({wide: "site"}, OURS)
+    with pytest.raises(Refused, match="holds the mesh itself"):
+        written_route(route(wide), OURS)

@@ -67,9 +67,32 @@ def read_range(text: str, mesh: Sequence[Range] = ()) -> Range:
         raise Refused(f'"{printable(text)[:80]}" is no range. Write it like 192.168.7.0/24') from error
     if found.prefixlen and any(is_inside(found, each) for each in NEVER):
         raise Refused(f"{found} is never reached through another node")
-    if any(is_inside(found, each) for each in mesh):
-        raise Refused(f"{found} is in the mesh itself, where no route is needed")
+    if ours := met(found, mesh):
+        raise Refused(_overlap(found, ours))
     return found
+
+
+def met(cidr: Range, mesh: Sequence[Range]) -> Range | None:
+    """The range of the mesh itself that this one overlaps; None if there is none, and for the whole Internet.
+
+    That holds the mesh by arithmetic alone: what is private is not in it.
+    """
+    meeting = (each for each in mesh if is_inside(cidr, each) or is_inside(each, cidr))
+    return next(meeting, None) if cidr.prefixlen else None
+
+
+def _overlap(cidr: Range, ours: Range) -> str:
+    if is_inside(cidr, ours):
+        return f"{cidr} is in the mesh itself ({ours}), where no route is needed"
+    beside = sorted(_without(cidr, ours))
+    written = ", ".join(map(str, beside)) if len(beside) <= NODE_LIMIT else "narrower ones"
+    return f"{cidr} holds the mesh itself, {ours}, to which no node leads.\nWrite the ranges beside it: {written}"
+
+
+def _without(cidr: Range, inner: Range) -> list[Range]:
+    if isinstance(cidr, IPv4Network):
+        return [*cidr.address_exclude(inner)] if isinstance(inner, IPv4Network) else []
+    return [*cidr.address_exclude(inner)] if isinstance(inner, IPv6Network) else []
 
 
 def range_of(text: str) -> Range | None:

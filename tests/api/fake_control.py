@@ -77,11 +77,11 @@ def peer(name: str = "db-server", **changes: object) -> PeerRow:
 def made(wanted: TokenRequest) -> TokenInfo:
     """A token that was wanted so; every template is for one machine called web-1, and for 4 hours."""
     expires = None if wanted.ttl is None else TOKEN.created + wanted.ttl
-    token = structs.replace(TOKEN, expires=expires, max_uses=wanted.max_uses, name=wanted.name)
+    token = structs.replace(TOKEN, expires=expires, max_uses=wanted.uses(1 if wanted.name else 0), name=wanted.name)
     if wanted.template is None:
         return token
     filled = {"expires": expires or TOKEN.created + 4 * 3600, "name": wanted.name or "web-1"}
-    return structs.replace(token, tags=["web", *wanted.tags], max_uses=wanted.max_uses or 1, **filled)
+    return structs.replace(token, tags=["web", *wanted.tags], max_uses=wanted.uses(1), **filled)
 
 
 class FakeBulk:

@@ -94,6 +94,15 @@ def test_start_says_that_another_program_has_the_port_of_the_api_and_goes_on(she
     assert f"api        none: {TAKEN}" in done.out.splitlines()
 
 
+def test_an_empty_node_to_dial_is_told(shell: Shell) -> None:
+    for peers in (("",), ("relay.example.com:443", " ")):
+        done = shell.node("start", *peers)
+        assert (done.code, done.err) == (
+            2,
+            "error: one of the nodes to dial is empty. Write host:port, or leave it out\n",
+        )
+
+
 def test_start_says_where_metrics_are(shell: Shell) -> None:
     done = shell.node("start", "--ca", "--metrics-listen", "127.0.0.1:9100")
 

@@ -47,6 +47,6 @@ def test_what_is_said_goes_before_what_a_template_says(shell: Shell, control: Fa
     assert control.asked == [
         TokenRequest(template="web"),
         TokenRequest(template="web"),
-        TokenRequest(3600.0, 0, ["x"], template="web"),
+        TokenRequest(3600.0, tags=["x"], template="web"),
         TokenRequest(3600.0, 1),
     ]

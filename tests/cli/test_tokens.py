@@ -38,6 +38,19 @@ def test_a_named_token_is_for_one_machine(shell: Shell, control: FakeControl) ->
 
     assert control.asked == [TokenRequest(None, 1, [], "db-server")]
 
+    for name in ("token create", "invite"):
+        done = shell.node(*name.split(), "--name", "db-server", "--max-uses", "0")
+        assert (done.code, done.err) == (
+            2, "error: --max-uses: any number of machines cannot all be called db-server. Leave out one of the two\n"
+        )  # fmt: skip
+
+
+def test_no_limit_means_none_for_tokens_and_invites_alike(shell: Shell, control: FakeControl) -> None:
+    for command in (("token", "create"), ("invite",)):
+        done = shell.node(*command, "--ttl", "1h", "--max-uses", "0")
+        assert done.err == "good for 1 hour and any number of machines\n"
+    assert control.asked == [TokenRequest(3600.0, 0)] * 2
+
 
 @pytest.mark.parametrize("uses", ["-1", "1000001"])
 def test_uses_out_of_range_are_refused(shell: Shell, uses: str) -> None:

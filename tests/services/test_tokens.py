@@ -109,6 +109,9 @@ async def test_an_invite_is_good_for_one_hour_and_one_machine_unless_said_otherw
     usual = await mesh.keeper.invite(TokenRequest())
     asked = await mesh.keeper.invite(TokenRequest(ttl=60.0, max_uses=5, tags=["db"]))
 
+    endless = await mesh.keeper.invite(TokenRequest(max_uses=0))
+
+    assert endless.info.max_uses == 0
     assert INVITE_TTL == 3600
     assert (usual.info.expires, usual.info.max_uses) == (NOW + INVITE_TTL, 1)
     assert (asked.info.expires, asked.info.max_uses, asked.info.tags) == (NOW + 60, 5, ["db"])
@@ -186,6 +189,8 @@ async def test_a_template_fills_in_what_is_not_said(mesh: Mesh) -> None:
     assert (made.info.tags, made.info.max_uses, made.info.expires) == (["site", "x"], 5, None)
     own = await mesh.at(RELAY).create(TokenRequest(60.0, 2, template="site"))
     assert (own.info.max_uses, own.info.expires) == (2, NOW + 60)
+    assert (await mesh.at(RELAY).invite(TokenRequest(max_uses=0, template="site"))).info.max_uses == 0
+    assert (await mesh.at(RELAY).create(TokenRequest(name="db-1"))).info.max_uses == 1
     invited = await mesh.at(RELAY).invite(TokenRequest(template="web"))
     assert (invited.info.name, invited.info.expires, invited.info.max_uses) == ("web-1", NOW + 3600, 1)
 

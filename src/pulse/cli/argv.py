@@ -62,6 +62,11 @@ def revealed(word: str, flag: str = "") -> str:
         raise ConfigError(f"{flag}: {word} cannot be read".removeprefix(": ")) from error
 
 
+def is_hidden(word: str) -> bool:
+    """True if a word stands for a secret that was typed there."""
+    return _DESCRIPTOR.fullmatch(word) is not None
+
+
 def _only_word(text: str, flag: str, source: str) -> str:
     if not text.strip():
         raise ConfigError(f"{flag}: {source} is empty".removeprefix(": "))

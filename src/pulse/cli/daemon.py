@@ -151,6 +151,8 @@ def _settings(
     flags: dict[str, object], peers: tuple[str, ...], file: Path | None
 ) -> tuple[NodeConfig, settings.Layers]:
     """The merged settings, secrets read, paths absolute: the same wherever the node then runs; and whence they come."""
+    if not all(map(str.strip, peers)):
+        raise ConfigError("one of the nodes to dial is empty. Write host:port, or leave it out")
     for secret in ("token", "ca-token"):
         if isinstance(typed := flags.get(secret), str):
             flags[secret] = revealed(typed, f"--{secret}")

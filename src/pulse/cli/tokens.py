@@ -7,6 +7,7 @@ import sys
 from typing import Annotated, Final
 
 from cyclopts import App, Parameter
+from msgspec import UNSET
 
 from pulse import clock
 from pulse.calls.tokens import TokenCalls
@@ -54,7 +55,7 @@ def master(*, json: Json = False, data_dir: DataDir = None) -> None:
 def create(
     *,
     ttl: Ttl | None = None,
-    max_uses: int = 0,
+    max_uses: int | None = None,
     tag: Tags = None,
     name: Name = None,
     template: Template = None,
@@ -66,7 +67,7 @@ def create(
     Parameters
     ----------
     max_uses
-        How many machines may join with it; 0 for no limit.
+        How many machines may join with it; 0 for no limit, as without it, but with a name it is one.
     """
     request = _request(ttl, max_uses, tag, name, template)
     with connect(data_dir) as client:
@@ -133,7 +134,7 @@ def invite(
     """
     if template is None:
         ttl, max_uses = HOUR if ttl is None else ttl, 1 if max_uses is None else max_uses
-    request = _request(ttl, max_uses or 0, tag, name, template)
+    request = _request(ttl, max_uses, tag, name, template)
     with connect(data_dir) as client:
         made = TokenCalls(client).invite(request)
     if json:
@@ -144,11 +145,16 @@ def invite(
 
 
 def _request(
-    ttl: float | None, max_uses: int, tags: list[str] | None, name: str | None, template: str | None
+    ttl: float | None, max_uses: int | None, tags: list[str] | None, name: str | None, template: str | None
 ) -> TokenRequest:
-    if not 0 <= max_uses <= MOST_USES:
+    if max_uses is not None and not 0 <= max_uses <= MOST_USES:
         raise ConfigError(f"--max-uses: {max_uses} is out of range. Write 1 to {MOST_USES}, or 0 for no limit")
-    return TokenRequest(ttl, 1 if name and not max_uses else max_uses, tags or [], name, template)
+    if name and max_uses not in (None, 1):
+        raise ConfigError(
+            f"--max-uses: {max_uses or 'any number of'} machines cannot all be called {name}. Leave out one of the two"
+        )
+    unsaid = 1 if name else UNSET
+    return TokenRequest(ttl, unsaid if max_uses is None else max_uses, tags or [], name, template)
 
 
 def _show_terms(asked: TokenRequest, made: TokenInfo) -> None:
@@ -160,7 +166,7 @@ def _show_terms(asked: TokenRequest, made: TokenInfo) -> None:
         ("tags", " ".join(tag for tag in made.tags if tag not in asked.tags)),
         ("name", "" if asked.name else made.name or ""),
         ("ttl", "" if asked.ttl is not None or made.expires is None else spelled_span(made.expires - made.created)),
-        ("uses", "" if asked.max_uses or not made.max_uses else str(made.max_uses)),
+        ("uses", "" if asked.max_uses is not UNSET or not made.max_uses else str(made.max_uses)),
     )
     said = ", ".join(f"{what} {value}" for what, value in filled if value) or "nothing"
     print(f"by template {asked.template}: {said}", file=sys.stderr)

@@ -40,14 +40,19 @@ def parse_moment(text: str, now: float) -> float:
 
 
 def _converted_duration(_: Any, tokens: Sequence[Any]) -> float:
-    return parse_duration(tokens[0].value)
+    value = tokens[0].value
+    if value.startswith("--"):
+        raise ConfigError(f"{tokens[0].keyword} needs a value, such as 4h, before {value}")
+    return parse_duration(value)
 
 
 def _converted_moment(_: Any, tokens: Sequence[Any]) -> float:
     return parse_moment(tokens[0].value, clock.wall())
 
 
-Duration = Annotated[float, Parameter(converter=_converted_duration, n_tokens=1, metavar="DURATION")]
+Duration = Annotated[
+    float, Parameter(converter=_converted_duration, n_tokens=1, metavar="DURATION", allow_leading_hyphen=True)
+]
 DataDir = Annotated[Path | None, Parameter(help="Data directory of the node to ask, if not the usual one.")]
 When = Annotated[float, Parameter(converter=_converted_moment, n_tokens=1, metavar="TIME")]
 """A time as people type it, in seconds since 1970."""

@@ -4,11 +4,16 @@ Invariant: one measure of likeness, wherever a word is refused because nothing i
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import Final
 
 LIKE: Final = 0.6
 """How much alike two words are at least: parts of all letters."""
+
+
+def is_close(word: str, other: str, least: float) -> bool:
+    """True if two words are at least so much alike, letters in their order."""
+    return SequenceMatcher(None, word, other).ratio() >= least
 
 
 def nearest(word: str, known: Iterable[str], least: float = LIKE) -> str:

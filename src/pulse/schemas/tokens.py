@@ -11,14 +11,21 @@ from pulse.schemas.structs import Body, Count, NodeText, View
 
 
 class TokenRequest(Body, frozen=True):
-    """A token to make; `ttl` in seconds, none for ever; `max_uses` 0 for no limit."""
+    """A token to make; `ttl` in seconds, none for ever; `max_uses` 0 for no limit.
+
+    Uses that are not said are what the template says; else one, for an invite and a token with a name, or no limit.
+    """
 
     ttl: float | None = None
-    max_uses: Count = 0
+    max_uses: Count | msgspec.UnsetType = msgspec.UNSET
     tags: Annotated[list[str], msgspec.Meta(max_length=32)] = []
     name: str | None = None
     template: NodeText | None = None
     """A template, which fills in what is not said; its tags come on top."""
+
+    def uses(self, otherwise: int) -> int:
+        """Those that are said, 0 for no limit."""
+        return otherwise if self.max_uses is msgspec.UNSET else self.max_uses
 
 
 class TokenInfo(View, frozen=True):
@@ -66,7 +73,7 @@ class TokenTerms(Body, frozen=True):
     """A token to make, as `TokenRequest`, but `ttl` may be written as people do: `4h`, `1h30m`."""
 
     ttl: float | Span | None = None
-    max_uses: Count = 0
+    max_uses: Count | msgspec.UnsetType = msgspec.UNSET
     tags: Annotated[list[str], msgspec.Meta(max_length=32)] = []
     name: str | None = None
     template: NodeText | None = None

@@ -127,7 +127,7 @@ class CaService:
             secret,
             self.judged(),
             ttl=wanted.ttl,
-            max_uses=wanted.max_uses,
+            max_uses=wanted.uses(0),
             tags=tuple(wanted.tags),
             name=wanted.name,
         )

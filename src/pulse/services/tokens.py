@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 import msgspec
+from msgspec import structs
 
 from pulse.core.likeness import meant
 from pulse.core.messages import MethodName, Wire, pack, printable, unpack
@@ -88,7 +89,7 @@ class TokensService:
             return await self._ask("invite", wanted, Invite)
         wanted = self._filled(wanted, self.ca)
         ttl = INVITE_TTL if wanted.ttl is None else wanted.ttl
-        text, record = self.ca.invite(TokenRequest(ttl, wanted.max_uses or 1, wanted.tags, wanted.name))
+        text, record = self.ca.invite(TokenRequest(ttl, wanted.uses(1), wanted.tags, wanted.name))
         return Invite(text, list(self.ca.invite_addresses()), self._info(self.ca, record))
 
     async def all(self) -> list[TokenInfo]:
@@ -144,7 +145,7 @@ class TokensService:
     def _filled(self, wanted: TokenRequest, ca: Authority) -> TokenRequest:
         """The token that is wanted, with what its template says and nobody said otherwise."""
         if wanted.template is None:
-            return wanted
+            return structs.replace(wanted, max_uses=wanted.uses(1)) if wanted.name else wanted
         templates = self.statements.config_in_force().config.templates
         template = templates.get(wanted.template)
         if template is None:
@@ -153,7 +154,7 @@ class TokensService:
         name = wanted.name or (free_name(template.name, self._taken(ca).__contains__) if template.name else None)
         return TokenRequest(
             ttl=template.ttl if wanted.ttl is None else wanted.ttl,
-            max_uses=wanted.max_uses or template.uses or (1 if name else 0),
+            max_uses=wanted.uses(template.uses or 1) if template.uses or name else wanted.max_uses,
             tags=[*dict.fromkeys((*template.tags, *wanted.tags))],
             name=name,
         )

@@ -54,7 +54,8 @@ export class TokensView {
   async #create(event) {
     event.preventDefault();
     const said = new FormData(event.target);
-    const wanted = { max_uses: Number(said.get("max_uses") || 0), tags: said.get("tags").split(/[\s,]+/).filter(Boolean) };
+    const wanted = { tags: said.get("tags").split(/[\s,]+/).filter(Boolean) };
+    if (said.get("max_uses")) wanted.max_uses = Number(said.get("max_uses"));
     if (said.get("ttl")) wanted.ttl = said.get("ttl");
     if (said.get("name")) wanted.name = said.get("name");
     try {

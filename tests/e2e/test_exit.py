@@ -6,6 +6,7 @@ The tests of this module follow one another in one lab. The public host and the 
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -238,8 +239,8 @@ def test_an_exit_forwards_nothing_for_those_who_are_no_members(world: World) -> 
     exit1.run(["nft", "add", "chain", "ip", "router", "out", "{ type nat hook postrouting priority 100; }"])
     exit1.run(["nft", "add", "rule", "ip", "router", "out", "ip", "saddr", "172.17.0.0/16", "masquerade"])
     try:
-        others = lambda: world.lab["inside"].run(strangers, check=False).code == 0  # noqa: E731
-        wait_until(others, "somebody made a router of it, as Docker does", PATIENCE)
+        passes = partial(world.lab["inside"].run, strangers, check=False)
+        wait_until(lambda: passes().code == 0, "somebody made a router of it, as Docker does", PATIENCE)
     finally:
         exit1.run(["nft", "delete", "table", "ip", "router"])
 

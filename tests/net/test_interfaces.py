@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulse.errors import Conflict
-from pulse.net.interfaces import conflicts, host_addresses, host_routes, reachable
+from pulse.net.interfaces import conflicts, host_addresses, host_routes, near_networks, reachable
 from pulse.net.netlink import HostAddress, HostRoute
 from tests.namespace import inside, ip, namespace
 
@@ -77,3 +77,18 @@ def test_the_hosts_own_network_is_read_where_it_is() -> None:
             assert host_addresses() == [IPv4Address("10.100.3.1")]
             with pytest.raises(Conflict, match="wan"):
                 conflicts(MESH, host_routes())
+
+
+def test_networks_of_the_internet_that_the_host_is_in_are_those_of_addresses_and_without_a_gateway() -> None:
+    with namespace() as name, inside(name):
+        ip(name, "link", "add", "eth0", "type", "veth", "peer", "name", "eth1")
+        for each in ("eth0", "eth1"):
+            ip(name, "link", "set", each, "up")
+        for address in ("203.0.113.9/24", "192.168.7.9/24", "fd00:7::9/64", "2001:db8:9::9/128"):
+            ip(name, "address", "add", address, "dev", "eth0", *(["nodad"] if ":" in address else []))
+        ip(name, "route", "add", "198.51.100.0/24", "via", "203.0.113.1")
+        ip(name, "route", "add", "0.0.0.0/1", "dev", "eth0")
+        # As a router advertises it to a host whose address came by DHCP.
+        ip(name, "-6", "route", "add", "2001:db8:9::/64", "dev", "eth0", "proto", "ra")
+
+        assert [str(each) for each in near_networks()] == ["203.0.113.0/24", "2001:db8:9::/64", "2001:db8:9::9/128"]

@@ -25,7 +25,7 @@ from pulse.core.types import NodeId
 from pulse.errors import ConfigError, Refused
 from pulse.net import outward
 from pulse.net.dataplane import DataplaneLinks
-from pulse.net.interfaces import own_addresses, public_networks
+from pulse.net.interfaces import near_networks, own_addresses
 from pulse.net.links import RuleHits
 from pulse.net.listeners import Place, listen_tcp
 from pulse.net.sockets import reserved
@@ -87,16 +87,13 @@ def compose(config: NodeConfig, links: DataplaneLinks, mesh: Mesh, doors: tuple[
     ports = frozenset({links.port, *(each[1] for each in listening if each)})
 
     def premises() -> Premises:
-        interfaces = own_addresses()
-        near = public_networks(interfaces)
-        own = frozenset(each.ip for each in interfaces)
+        own = own_addresses()
         v4 = mesh.statements.mesh_cidr()
         ranges: list[IPv4Network | IPv6Network] = [mesh_prefix(mesh.me.network)]
         ranges += [v4] if v4 else []
         beyond = mesh.beyond
-        return Premises(
-            own, ports, lambda each: beyond.leads_to(each, near), beyond.behind, beyond.leads_everywhere(), ranges
-        )
+        led = partial(beyond.leads_to, near=near_networks)
+        return Premises(own, ports, led, beyond.behind, beyond.leads_everywhere(), ranges)
 
     def leads_to(node: NodeId) -> bool:
         return mesh.routing.path_to(node) is not None

@@ -4,11 +4,15 @@ Invariant: the mesh never takes traffic a route of the host claims more closely;
 """
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from typing import Final
 
 from pulse.core.network.ranges import is_public
 from pulse.errors import Conflict
-from pulse.net.netlink import HostAddress, HostRoute, Netlink
+from pulse.net.netlink import MAIN_TABLE, HostAddress, HostRoute, Netlink, Prefix
+
+_WIDEST: Final = {4: 8, 6: 32}
+"""Prefix of the widest route that is taken for a network the host is in: through a VPN halves of the Internet lead."""
 
 
 def host_addresses(ours: Iterable[str] = ()) -> list[IPv4Address | IPv6Address]:
@@ -27,16 +31,26 @@ def reachable(addresses: Iterable[HostAddress], ours: Iterable[str] = ()) -> lis
     return [host for host in hosts if not (host.is_loopback or host.is_link_local or host.is_unspecified)]
 
 
-def own_addresses() -> list[IPv4Interface | IPv6Interface]:
-    """List every address this host has, loopback and tunnels included, each with the network it is in."""
+def own_addresses() -> frozenset[IPv4Address | IPv6Address]:
+    """List every address this host has, loopback and tunnels included."""
     with Netlink() as kernel:
-        return [found.address for found in kernel.addresses()]
+        return frozenset(found.address.ip for found in kernel.addresses())
 
 
-def public_networks(addresses: Iterable[IPv4Interface | IPv6Interface]) -> tuple[IPv4Network | IPv6Network, ...]:
-    """The networks of the Internet in which a host with these addresses is itself, in a fixed order."""
-    networks = {each.network for each in addresses if is_public(each.ip)}
-    return tuple(sorted(networks, key=lambda each: (each.version, str(each))))
+def near_networks() -> tuple[Prefix, ...]:
+    """The networks of the Internet this host is in itself, in a fixed order."""
+    with Netlink() as kernel:
+        return public_networks(kernel.addresses(), kernel.routes(MAIN_TABLE))
+
+
+def public_networks(addresses: Iterable[HostAddress], routes: Iterable[HostRoute]) -> tuple[Prefix, ...]:
+    """Those of a host with these: networks of its addresses, and what it reaches without a gateway.
+
+    By DHCP an IPv6 address comes without its network, which a router advertises: that is a route then.
+    """
+    networks = {each.address.network for each in addresses}
+    networks |= {each.destination for each in routes if _leads_near(each)}
+    return tuple(sorted(filter(_is_public, networks), key=lambda each: (each.version, str(each))))
 
 
 def host_routes() -> list[HostRoute]:
@@ -72,3 +86,12 @@ def _taken(mesh: IPv4Network, route: HostRoute) -> str:
         f"the mesh range {mesh} is in use here: interface {route.interface or '(none)'} {what} {route.destination}.\n"
         "Give the first node of the mesh another range (pulse --ca --mesh-cidr 10.101.0.0/16), or change that network."
     )
+
+
+def _leads_near(route: HostRoute) -> bool:
+    wide = route.destination.prefixlen < _WIDEST[route.destination.version]
+    return route.kind == "unicast" and bool(route.interface) and route.gateway is None and not wide
+
+
+def _is_public(network: Prefix) -> bool:
+    return is_public(network.network_address)

@@ -24,7 +24,7 @@ from pulse.errors import Conflict, PulseError, SystemRefused
 from pulse.net import sysctl
 from pulse.net.exitrules import TABLE, Mesh, Range, Site, chains
 from pulse.net.forwarders import forwarders
-from pulse.net.interfaces import own_addresses, public_networks
+from pulse.net.interfaces import near_networks
 from pulse.net.nftables import Nftables, Prefix
 from pulse.net.policyrules import MARK
 from pulse.net.soleexit import SoleExit
@@ -120,7 +120,7 @@ class ExitNodeService:
         """What is not as it was set up; empty if all is."""
         if not all(map(_is_forwarded, self._served)):
             return "forwarding was turned off"
-        if self._near != public_networks(own_addresses()):
+        if self._near != near_networks():
             return "this machine is in other networks"
         try:
             with closing(Nftables(TABLE)) as firewall:
@@ -149,7 +149,7 @@ class ExitNodeService:
         mesh = self._mesh()
         self._sole = self._sole or SoleExit(f"{label(self.me)} (process {os.getpid()}, {self.data_dir})")
         undo.add(self.data_dir, Undo(Kind.FIREWALL, TABLE))
-        self._near = public_networks(own_addresses())
+        self._near = near_networks()
         with closing(Nftables(TABLE)) as firewall:
             # A change by others from here on is another generation than ours, so it is not missed.
             before = firewall.generation()

@@ -65,6 +65,15 @@ def test_all_that_was_left_is_put_back_once(tmp_path: Path) -> None:
         assert not aftermath.put_back(tmp_path)
 
 
+def test_forwarding_that_others_need_by_now_stays_and_is_told(tmp_path: Path) -> None:
+    with namespace() as name, inside(name):
+        crashed(name, tmp_path)
+        subprocess.run(["iptables-nft", "-t", "nat", "-A", "POSTROUTING", "-j", "MASQUERADE"], check=True)
+
+        assert "not the setting net/ipv4/ip_forward, for others forward by now" in aftermath.put_back(tmp_path)
+        assert (sysctl.read(FORWARD), undo.load(tmp_path)) == ("1", ([], None))
+
+
 def test_while_a_node_runs_there_nothing_is_touched(tmp_path: Path) -> None:
     with namespace() as name, inside(name):
         crashed(name, tmp_path)

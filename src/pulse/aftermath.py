@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from pulse.errors import Refused
+from pulse.net import sysctl
 from pulse.net.policyrules import TABLE
 from pulse.services import exitnode, exits, resolver
 from pulse.store import undo
@@ -51,7 +52,13 @@ def put_back(data_dir: Path) -> tuple[str, ...]:
         done = _done(entries)
         with as_owner(data_dir):
             undo.remove(data_dir, *done)
-    return tuple(_WORDS.get(each.kind, f"{each.kind}, for {{}}").format(each.place) for each in done)
+    return tuple(map(_told, done))
+
+
+def _told(entry: Undo) -> str:
+    words = _WORDS.get(entry.kind, f"{entry.kind}, for {{}}").format(entry.place)
+    stays = entry.kind == Kind.SYSCTL and sysctl.read(entry.place) == entry.ours
+    return f"not {words}, for others forward by now" if stays else words
 
 
 def _done(entries: Sequence[Undo]) -> list[Undo]:

@@ -1,7 +1,7 @@
 """A node that answers from memory, on its control socket and over TCP, with real keys of every kind."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +9,10 @@ from pathlib import Path
 from pulse.api import web
 from pulse.api.app import build
 from pulse.api.server import ApiService, ControlSocket
+from pulse.api.stream import EventStream
 from pulse.api.tcp import PatientProtocol, TcpListener, guarded
 from pulse.schemas.apikeys import ApiKeyRequest
+from pulse.schemas.events import EventInfo
 from pulse.services.apikeys import ApiKeysService
 from pulse.store.files import open_data_dir
 from tests.api.fake_control import FakeControl, running
@@ -18,6 +20,19 @@ from tests.api.http import Answer, call, say
 
 HOSTS = frozenset({"pulse.example.com", "10.100.41.7"})
 JSON = "Content-Type: application/json"
+
+
+class Silence:
+    """A feed of a mesh in which nothing happens."""
+
+    @contextmanager
+    def subscribe(self) -> Iterator[AsyncIterator[EventInfo]]:
+        yield self._nothing()
+
+    async def _nothing(self) -> AsyncIterator[EventInfo]:
+        await asyncio.Event().wait()
+        for never in ():
+            yield never
 
 
 @dataclass(frozen=True)
@@ -61,6 +76,9 @@ def doors(place: Path, hosts: Callable[[], frozenset[str]] = lambda: HOSTS) -> I
     keys = made(service)
     listener = TcpListener("127.0.0.1", 0)
     address = listener.socket.getsockname()[:2]
-    tcp = ApiService(guarded(build(control, keyed=True), service.judge, hosts, web.read()), listener, PatientProtocol)
+    stream = EventStream(Silence())
+    service.tell_revoked(stream.keys_changed)
+    app = guarded(build(control, keyed=True, stream=stream), service.judge, hosts, web.read())
+    tcp = ApiService(app, listener, PatientProtocol, stream.close)
     with running(ApiService(build(control), ControlSocket(place / "pulse.sock"))), running(tcp):
         yield Doors(control, place / "pulse.sock", address, keys, service)

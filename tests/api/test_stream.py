@@ -187,7 +187,7 @@ async def test_a_revoked_key_ends_the_streams_that_were_opened_with_it_and_no_ot
             for each in (thief, reads):
                 await asyncio.to_thread(heard, each, b": what happens from now on")
             await keys.revoke("stolen")
-            await asyncio.to_thread(heard, thief, b"0\r\n\r\n")
+            await asyncio.to_thread(heard, thief, b": the key was revoked\n\n\r\n0\r\n\r\n")
             assert feed.subscribers == 1
             assert (await asyncio.to_thread(call, address, FOLLOW, key=stolen))[0] == 401
             serving.cancel()

@@ -5,6 +5,7 @@ Invariant: the tests run in their order, in one browser, on one mesh.
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pulse.calls.dns import DnsCalls
 from pulse.calls.names import NameCalls
 from pulse.calls.tokens import TokenCalls
 from pulse.client import Client, connect
+from pulse.lab.host import wait_until
 from pulse.lab.lab import Lab
 from pulse.schemas.apikeys import ApiKeyRequest, KeyScope
 from pulse.schemas.dns import RecordRequest
@@ -25,13 +27,31 @@ from pulse.schemas.policy import RuleRequest
 from pulse.schemas.tokens import TokenInfo
 from tests import accessible
 from tests.chromium import Page, browsing
-from tests.e2e.mesh import Mesh, bring_up_mesh
+from tests.e2e.mesh import PATIENCE, Mesh, bring_up_mesh
 from tests.namespace import require_root
 
 URL: Final = "http://127.0.0.1:8080/"
-REFUSED: Final = re.compile("40[139]")
-"""What a browser writes down of each refusal that a test asked for."""
+REFUSED: Final = re.compile("40[139]|net::ERR_")
+"""What a browser writes down of each refusal that a test asked for, and of a node that is gone."""
 NOTE: Final = "<img src=x onerror=hit=1><script>hit=2</script>"
+
+
+OTHERS: Final = """
+import os, socket
+os.setuid(65534)
+while True:
+    try:
+        taken = socket.create_server(("127.0.0.1", 8080))
+        break
+    except OSError:
+        pass
+print("taken", flush=True)
+while True:
+    caller, _ = taken.accept()
+    print(caller.recv(4096), flush=True)
+    caller.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n{}")
+"""
+"""A program of another user, which waits for the port of the API and tells what it is asked there."""
 
 
 @dataclass(frozen=True)
@@ -244,3 +264,20 @@ def test_a_key_that_is_revoked_is_shown_the_door(seen: Seen) -> None:
         ApiKeyCalls(client).revoke_api_key("writes")
     seen.page.wait_text("it was revoked")
     assert "cam-7" not in seen.page.text
+
+
+def test_who_takes_the_port_of_a_node_that_is_gone_is_shown_no_key(seen: Seen) -> None:
+    page, node = seen.page, seen.mesh["a"]
+    page.run("window.patiently = setTimeout, window.setTimeout = (what, time) => patiently(what, time / 20), 0")
+    seen.sign_in(seen.key("stays", "read"))
+    seen.go("events")
+    page.wait("document.querySelector('main [role=status]').textContent === 'live'")
+    other = node.host.popen([sys.executable, "-c", OTHERS])
+    node.kill()
+    page.wait_text("The node is out of touch")
+    wait_until(lambda: "taken" in other.text(), "another program has the port", PATIENCE)
+    page.run("new Promise((done) => patiently(done, 1000))")
+    assert "Bearer" not in other.text()
+    # It does answer, and hears what a page that goes on would have sent.
+    seen.sign_in("plk_typed-all-the-same")
+    wait_until(lambda: "plk_typed-all-the-same" in other.text(), "the other program is asked", PATIENCE)

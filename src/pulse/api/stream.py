@@ -1,7 +1,7 @@
 """`/api/events` as a stream of server-sent events: what happens, told as it happens.
 
 Invariant: a reader costs one of a few places and what the feed keeps for it; who reads slowly sees gaps in the ids.
-Nothing is told under a key that was revoked.
+Nothing is told under a key that was revoked, but that.
 """
 
 import asyncio
@@ -28,6 +28,9 @@ PLACES_A_KEY: Final = 4
 
 HEARTBEAT: Final = 15.0
 """Seconds after which a stream that has nothing to tell says so: proxies forget silent connections."""
+
+REVOKED: Final = b": the key was revoked\n\n"
+"""The last words to a reader whose key is good no more: any other end is that of the node, or of the way to it."""
 
 Gone = Callable[[], Awaitable[None]]
 """Returns once the reader has gone away."""
@@ -90,6 +93,8 @@ class EventStream:
         try:
             with self._feed.subscribe() as happenings:
                 await self._follow(aiter(happenings), gone, end, say)
+            if holder and not holder.is_good():
+                await say(REVOKED)
         finally:
             del self._readers[end]
 

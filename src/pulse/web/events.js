@@ -17,12 +17,11 @@ export class EventLog {
     Object.assign(this, { api, signal, events: [], problem: "", lacks: "", live: false, changed: () => {} });
   }
 
-  /** Until `signal`: what was, then what is; a stream that ends is taken up again. */
+  /** Until `signal`: what was, then what is; where there is no place for one more reader, it asks again. */
   async follow() {
     while (!this.signal.aborted) {
       try {
         await this.api.follow((event) => this.#add([event]), () => this.#opened(), this.signal);
-        this.#said(false, "The stream of events ended; it is taken up again.");
       } catch (error) {
         if (!this.signal.aborted) this.#said(false, worded(error));
       }

@@ -189,7 +189,7 @@ def _build(
         FecService.offered(links, mesh.routing.routes) if config.tun.fec else None,
     )
     node = Node(meshing, control, telling, operating, governance.ca, tun, told, tuple(filter(None, services)))
-    used.wake(lambda: operating.again)
+    used.wake(lambda: operating.returns)
     _wake(config, identity, node, persist, trust)
     governance.wake()
     return node
@@ -350,7 +350,7 @@ async def _serve(node: Node, ready: Callable[[Started], None], started: Started,
         signals.up(node.operating.reload.hang_up)
         log.info("node up", extra={"node": started.node.id[:SHORT_ID], "listen": started.listen})
         await _stopped(node.telling.node.stopping, signals.stopping)
-        node.operating.leaving()
+        await node.operating.leaving()
         await node.telling.tally.leave()
         await node.mesh.leave()
         for task in running:

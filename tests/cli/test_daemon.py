@@ -11,9 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from pulse.cli import daemon
+from pulse.client import Client
+from pulse.errors import LinkError
 from tests.api.fake_control import WEAK
 from tests.cli.fake_node import NO_TUN, TAKEN
 from tests.cli.shell import Shell
+from tests.namespace import inside, namespace
+from tests.test_aftermath import crashed, state
 
 TOKEN = "-Xr8" + "abcdefghijklmnopqrstuvwxyz0123456789"
 CA_TOKEN = "Ca9_" + "9876543210zyxwvutsrqponmlkjihgfedcba"
@@ -30,6 +35,27 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 def told(shell: Shell, name: str = "seen.json") -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, object]] = json.loads((shell.data_dir / name).read_bytes())
     return found
+
+
+def test_stop_without_a_node_puts_back_what_the_service_left_though_nobody_names_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nobody(_: Path | None) -> Client:
+        raise LinkError("no pulse node is running here")
+
+    monkeypatch.setattr(daemon, "connect", nobody)
+    monkeypatch.setattr(daemon, "SERVICE_DATA_DIR", tmp_path / "service")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("PULSE_DATA_DIR", "PULSE_CONTROL_SOCKET"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "service").mkdir(mode=0o700)
+    with namespace() as name, inside(name):
+        with pytest.raises(LinkError):
+            daemon.stop()
+        crashed(name, tmp_path / "service")
+        daemon.stop()
+        assert "is put back: routing table 28789, and its rules; the firewall" in capsys.readouterr().out
+        assert state(name) == (False, "", "0")
 
 
 def processes_about(shell: Shell) -> list[Path]:

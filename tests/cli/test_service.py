@@ -118,7 +118,7 @@ def test_uninstall_puts_back_what_a_node_left_and_says_what(
 ) -> None:
     for name in ("UNIT", "USER", "RULE", "OPENED", "RUNS"):
         monkeypatch.setattr(service, name, str(tmp_path / "nothing"))
-    monkeypatch.setattr(service, "STATE", tmp_path)
+    monkeypatch.setattr(service, "SERVICE_DATA_DIR", tmp_path)
     with namespace() as name, inside(name):
         crashed(name, tmp_path)
         with lock(tmp_path):

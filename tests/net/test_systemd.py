@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pulse.net import systemd
 from pulse.net.systemd import Notifier
 
 
@@ -69,3 +70,50 @@ def test_a_manager_that_does_not_listen_holds_nobody_up(manager: socket.socket) 
 )
 def test_the_watchdog_is_the_one_meant_for_us(variables: dict[str, str], seconds: float | None) -> None:
     assert Notifier.from_environment(variables, 7).watchdog == seconds
+
+
+JOBS = {
+    "7 pulse.service restart running": True,
+    "7 pulse.service stop running": False,
+    "8 other.service restart running\n7 pulse.service stop running": False,
+    "Failed to connect to bus: No such file or directory": False,
+    "": False,
+}
+"""What systemctl of systemd 252 says, seen with the real one."""
+
+
+@pytest.mark.parametrize(("jobs", "restarts"), JOBS.items())
+async def test_a_restart_is_told_from_a_stop_by_the_managers_own_job_though_it_ends_all_it_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: str, restarts: bool
+) -> None:
+    (tmp_path / "systemctl").write_text(
+        f'#!/bin/sh\nkill -TERM $$\necho "$*" >{tmp_path}/asked\nprintf "%s" "{jobs}"\n'
+    )
+    (tmp_path / "systemctl").chmod(0o755)
+    (tmp_path / "cgroup").write_text("1:name=systemd:/system.slice/pulse.service\n0::/system.slice/pulse.service\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(systemd, "_GROUPS", tmp_path / "cgroup")
+
+    assert await Notifier("/run/systemd/notify").restarts() is restarts
+    assert (tmp_path / "asked").read_text() == "list-jobs --no-legend --plain pulse.service\n"
+
+
+@pytest.mark.parametrize(("place", "group"), [("", "/system.slice/pulse.service"), ("/run/n", "/"), ("/run/n", None)])
+async def test_without_a_manager_or_a_unit_nobody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, group: str | None
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(systemd, "_GROUPS", tmp_path / "cgroup")
+    if group:
+        (tmp_path / "cgroup").write_text(f"0::{group}\n")
+    assert not await Notifier(place).restarts()
+
+
+async def test_a_manager_that_cannot_be_asked_restarts_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "systemctl").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    (tmp_path / "cgroup").write_text("0::/system.slice/pulse.service\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(systemd, "_GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(systemd, "_PATIENCE", 0.05)
+    assert not await Notifier("/run/systemd/notify").restarts()

@@ -35,8 +35,17 @@ class Operations:
     remote: RemoteService
     manager: Notifier
     watchdog: WatchdogService | None
+    keeps: Callable[[], bool]
+    """Something of this run should stay if another one follows."""
     again: bool = field(default=False, init=False)
     """The node is to be started anew once it has stopped."""
+    _restarted: bool = field(default=False, init=False)
+    """The manager does that."""
+
+    @property
+    def returns(self) -> bool:
+        """True once the node is to be started anew, by itself or by its manager."""
+        return self.again or self._restarted
 
     @property
     def running(self) -> tuple[ReloadService, WatchdogService | None]:
@@ -52,12 +61,13 @@ class Operations:
         """The node is up: the service manager is told."""
         self.manager.ready(sentence)
 
-    def leaving(self) -> None:
+    async def leaving(self) -> None:
         """The node takes its leave. Of a restart the manager hears no end, for it would end what follows."""
         if self.again:
             self.manager.reloading()
-        else:
-            self.manager.stopping()
+            return
+        self._restarted = self.keeps() and await self.manager.restarts()
+        self.manager.stopping()
 
 
 def operations(
@@ -87,6 +97,7 @@ def operations(
         remote=RemoteService(mesh, rpc.call, reload, telling.events.happened, restart_now),
         manager=manager,
         watchdog=WatchdogService(manager, lambda: telling.status.status().sentence) if manager.place else None,
+        keeps=lambda: used.exits.stands,
     )
     return made
 

@@ -21,7 +21,7 @@ from pulse.cli.options import Config, LogLevel, Network, NodeDir, NodeFlags, Tok
 from pulse.cli.output import print_json, print_pairs, tick
 from pulse.cli.values import DataDir, Json
 from pulse.client import candidates, connect
-from pulse.config import NodeConfig
+from pulse.config import SERVICE_DATA_DIR, SERVICE_SOCKET, NodeConfig
 from pulse.core.addresses import is_sealed, split
 from pulse.core.types import INVITE_PREFIX, SHORT_ID, spaced
 from pulse.errors import ConfigError, LinkError, NotFound, PulseError, SystemRefused
@@ -106,8 +106,10 @@ def _put_back(data_dir: Path | None) -> list[str]:
     """What nodes that are gone left, and that is as it was now."""
     from pulse import aftermath
 
-    places = {socket.parent for socket in candidates(data_dir) if (socket.parent / "undo").exists()}
-    return [each for place in sorted(places) for each in aftermath.put_back(place)]
+    sockets = candidates(data_dir)
+    places = {SERVICE_DATA_DIR if each == SERVICE_SOCKET else each.parent for each in sockets}
+    ours = [each for each in sorted(places) if os.access(each, os.R_OK | os.X_OK)]
+    return [done for place in ours for done in aftermath.put_back(place)]
 
 
 def join(

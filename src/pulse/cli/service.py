@@ -17,6 +17,7 @@ from cyclopts import Parameter
 
 import pulse
 from pulse.cli.output import tick
+from pulse.config import SERVICE_DATA_DIR
 from pulse.errors import PulseError, Refused, SystemRefused
 from pulse.interpreter import program
 
@@ -29,8 +30,6 @@ UNIT: Final = "etc/systemd/system/pulse.service"
 USER: Final = "etc/sysusers.d/pulse.conf"
 RULE: Final = "etc/polkit-1/rules.d/50-pulse.rules"
 CONFIG: Final = "etc/pulse-mesh/config.toml"
-STATE: Final = Path("/var/lib/pulse")
-"""The service's data directory, as its unit has it."""
 RUNS: Final = "run/systemd/system"
 """There if systemd manages the machine (sd_booted(3))."""
 
@@ -195,7 +194,7 @@ def _freed() -> list[str]:
     from pulse import aftermath
 
     try:
-        return [f"put back {each}" for each in aftermath.put_back(STATE)]
+        return [f"put back {each}" for each in aftermath.put_back(SERVICE_DATA_DIR)]
     except PulseError as error:
         print(f"note: what the node set on this machine is not put back: {error}", file=sys.stderr)
         return []

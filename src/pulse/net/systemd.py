@@ -1,20 +1,32 @@
 """Tells the service manager that started us how we fare: sd_notify(3), one datagram a message.
 
-Invariant: without a manager every call does nothing, and none ever waits for it.
+Invariant: without a manager every call does nothing, and none ever waits for it but the last one, which asks.
 """
 
+import asyncio
 import contextlib
 import os
+import re
+import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Self
+
+from pulse.errors import SystemRefused
+from pulse.net.resolver import run
 
 _MICROSECONDS: Final = 1e6
 
 _SHOWN: Final = 200
 """Characters of a status."""
+
+_PATIENCE: Final = 3.0
+"""Seconds for the manager to say what it does with us."""
+
+_GROUPS: Final = Path("/proc/self/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,18 @@ class Notifier:
         """We are well, and this is how the mesh is."""
         self._tell("WATCHDOG=1", f"STATUS={_one_line(status)}")
 
+    async def restarts(self) -> bool:
+        """True if we are told to end so that we are started anew; False, too, where that cannot be asked."""
+        if not (self.place and (unit := _unit())):
+            return False
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                with _spared():
+                    jobs = await run("systemctl", "list-jobs", "--no-legend", "--plain", unit)
+        except (SystemRefused, TimeoutError):
+            return False
+        return any(job.split()[1:3] == [unit, "restart"] for job in jobs.splitlines())
+
     def _tell(self, *lines: str) -> None:
         if not self.place:
             return
@@ -57,6 +81,25 @@ class Notifier:
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
             way.setblocking(False)
             way.sendto("\n".join(lines).encode(), os.fsencode(address))
+
+
+@contextlib.contextmanager
+def _spared() -> Iterator[None]:
+    """What is started meanwhile is not ended by SIGTERM: the manager sends that to all that it finds in our unit."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def _unit() -> str:
+    """The unit that we are; empty if we are none."""
+    try:
+        found = re.search(r"/([^/\n]+\.service)$", _GROUPS.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    except OSError:
+        return ""
+    return found[1] if found else ""
 
 
 def _one_line(text: str) -> str:

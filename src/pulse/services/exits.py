@@ -80,6 +80,11 @@ class ExitsService:
         """Approved ranges that no exit carries now."""
         return [each.prefix for each in self._ranges if each.node is None and self.uses]
 
+    @property
+    def stands(self) -> bool:
+        """True while routes or rules of this node may be in the kernel."""
+        return self._listed
+
     def ask(self, asked: AskExit) -> None:
         """Ask an exit; `ExitAnswered` is told, whatever comes of it."""
         self._questions.put_nowait(asked)

@@ -31,7 +31,7 @@ class Silence:
 
     async def _nothing(self) -> AsyncIterator[EventInfo]:
         await asyncio.Event().wait()
-        for never in ():
+        for never in tuple[EventInfo, ...]():
             yield never
 
 

@@ -1,11 +1,13 @@
 """`pulse help`: topics, commands, and words that are neither."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from pulse.cli.app import COMMANDS
+from pulse.cli.app import COMMANDS, app
 from pulse.cli.help import TOPICS, text_of
 from tests.cli.shell import Shell
+from tests.cli.test_reads import leaves
 
 
 def test_without_a_word_it_lists_the_topics(shell: Shell) -> None:
@@ -40,6 +42,24 @@ def test_a_command_says_who_may_and_which_topic_explains_it(shell: Shell) -> Non
     told = shell.pulse("revoke", "--help").out
     assert "On the scribe, the CA or an operator.\n" in told
     assert "\nMore: pulse help trust\n" in told
+
+
+def test_what_holds_if_nothing_is_said_is_told() -> None:
+    silent = [f"{name} {flag} ({default})" for name, _ in leaves() for flag, default in untold(name)]
+    assert silent == []
+
+
+def untold(name: str) -> Iterator[tuple[str, str]]:
+    """Parameters of a command whose help does not say what holds without them, and that."""
+    command = app
+    for word in name.split():
+        command = command[word]
+    for argument in command.assemble_argument_collection(parse_docstring=True):
+        default = argument.field_info.default
+        if isinstance(default, (int, float, str)) and not isinstance(default, bool) and default not in ("", 0):
+            shown = f"{default:g}" if isinstance(default, float) else str(default)
+            if f"({shown})" not in str(argument.parameter.help):
+                yield argument.name, shown
 
 
 def test_topics_that_commands_name_are_there() -> None:

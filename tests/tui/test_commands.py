@@ -101,6 +101,12 @@ def test_it_is_run_about_the_node_that_is_shown(data_dir: Path, control: FakeCon
     assert (done.failed, done.text) == (False, "relay-01 has the tags edge prod")
 
 
+def test_who_leaves_waits_for_no_command(data_dir: Path, control: FakeControl) -> None:
+    looks = iter((False, True))
+    done = run(Command(("ping", "relay-01", "-c", "600"), ""), data_dir, left=lambda: next(looks))
+    assert (done.failed, done.text) == (True, "interrupted")
+
+
 def test_an_error_is_told_as_it_is(data_dir: Path, control: FakeControl) -> None:
     done = run(Command(("untag", "relay-01", "prod"), ""), data_dir)
     assert done.failed

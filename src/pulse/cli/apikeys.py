@@ -16,9 +16,12 @@ from pulse.client import connect
 from pulse.schemas.apikeys import ApiKeyRequest, KeyScope
 from pulse.wording import span
 
-Scope = Annotated[KeyScope, Parameter(help="What it is good for: read, or write, which reads too.")]
+Scope = Annotated[KeyScope, Parameter(help="What it is good for: read, or write, which reads too (read).")]
 
-app = App(name="api-key", help="Make, list and revoke keys to the HTTP API.")
+app = App(
+    name="api-key",
+    help="Make, list and revoke keys to the HTTP API.\n\nA key is good at the node it was made on, and nowhere else.",
+)
 
 
 @app.command

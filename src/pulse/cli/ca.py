@@ -48,7 +48,7 @@ app.command("pulse.cli.roles:ungrant", name="ungrant", help="Take the role of op
 def log(
     *,
     verify: Annotated[bool, Parameter(help="Check the journal's hash chain from its first entry.")] = False,
-    lines: Annotated[int, Parameter(name=["--lines", "-n"], help="How many of the newest entries.")] = 50,
+    lines: Annotated[int, Parameter(name=["--lines", "-n"], help="How many of the newest entries (50).")] = 50,
     follow: Annotated[bool, Parameter(name=["--follow", "-f"], help="Go on with new entries until Ctrl-C.")] = False,
     json: Json = False,
     data_dir: DataDir = None,

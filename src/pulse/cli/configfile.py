@@ -27,7 +27,9 @@ CHANGES: Final = 2
 
 File = Annotated[str, Parameter(allow_leading_hyphen=True)]
 Ahead = Annotated[bool, Parameter(help="Take names and tags that nobody has yet: those of machines still to join.")]
-Force = Annotated[bool, Parameter(help="Even if it closes this very connection, or leaves no rules or no tests.")]
+Force = Annotated[
+    bool, Parameter(help="Even if it closes the connection this is typed through, or leaves no rules or no tests.")
+]
 Yes = Annotated[bool, Parameter(help="Apply it without being asked again.")]
 Output = Annotated[
     Path | None, Parameter(name=("--output", "-o"), help="The file to write, instead of standard output.")

@@ -31,7 +31,7 @@ def events(
     type: Annotated[str, Parameter(help="Only these types, with commas between: join,revoke.")] = "",
     node: Annotated[str, Parameter(help="Only of this node: a name, first digits of its id, or cam-*.")] = "",
     since: Annotated[When | None, Parameter(help="Only since then: 2h (ago), 2026-11-26T10:00 (UTC).")] = None,
-    lines: Annotated[int, Parameter(name=["--lines", "-n"], help="How many of the newest.")] = 50,
+    lines: Annotated[int, Parameter(name=["--lines", "-n"], help="How many of the newest (50).")] = 50,
     follow: Annotated[bool, Parameter(name=["--follow", "-f"], help="Go on with new ones until Ctrl-C.")] = False,
     verify: Annotated[bool, Parameter(help="Check the journal's hash chain from its oldest entry.")] = False,
     json: Json = False,

@@ -238,7 +238,7 @@ def matrix(*, rounds: int = 1, json: bool = False) -> None:
     Parameters
     ----------
     rounds
-        How often each pair is tried; the figure is the median.
+        How often each pair is tried; the figure is the median (1).
     json
         Print one JSON object, for programs.
     """
@@ -266,7 +266,7 @@ def failover(*, kills: int = 5, json: bool = False) -> None:
     Parameters
     ----------
     kills
-        How often the relay in use is killed; the figure is the median.
+        How often the relay in use is killed; the figure is the median (5).
     json
         Print one JSON object, for programs.
     """

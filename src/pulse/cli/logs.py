@@ -34,7 +34,7 @@ EVERY: Final = 0.5
 
 def logs(
     *,
-    lines: Annotated[int, Parameter(name=["--lines", "-n"], help="How many of the newest lines.")] = 50,
+    lines: Annotated[int, Parameter(name=["--lines", "-n"], help="How many of the newest lines (50).")] = 50,
     follow: Annotated[bool, Parameter(name=["--follow", "-f"], help="Go on with new lines until Ctrl-C.")] = False,
     json: Json = False,
     data_dir: DataDir = None,

@@ -121,9 +121,9 @@ def ping(
     node
         Its name, its mesh address, or the first digits of its id.
     count
-        How often to ask.
+        How often to ask (4).
     timeout
-        Seconds to wait for each answer, 60 at most.
+        Seconds to wait for each answer, 60 at most (5).
     """
     if count < 1 or not 0 < timeout <= 60:
         raise ConfigError("pulse ping asks at least once (-c 1), and waits up to 60 seconds (--timeout 5)")

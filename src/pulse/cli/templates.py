@@ -27,7 +27,7 @@ Called = Annotated[
     str, Parameter(name="--name", help="Name of whoever joins: web-1, or web-* for the lowest free number.")
 ]
 Ttl = Annotated[Duration | None, Parameter(help="How long a token is good for, such as 30m, 4h or 7d.")]
-Uses = Annotated[int, Parameter(help="How many machines may join with one token; 0 leaves it to who makes it.")]
+Uses = Annotated[int, Parameter(help="How many machines may join with one token; 0 leaves that to who makes it (0).")]
 
 
 @app.default

@@ -64,10 +64,12 @@ def create(
 ) -> None:
     """Make a join token and print it, this once.
 
+    Good until it is revoked and for any number of machines, unless said otherwise.
+
     Parameters
     ----------
     max_uses
-        How many machines may join with it; 0 for no limit, as without it, but with a name it is one.
+        How many machines may join with it; 0 for no limit.
     """
     request = _request(ttl, max_uses, tag, name, template)
     with connect(data_dir) as client:

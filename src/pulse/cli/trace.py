@@ -30,7 +30,7 @@ def trace(node: str, /, *, timeout: float = 3.0, json: Json = False, data_dir: D
     node
         Its name, its mesh address, or the first digits of its id.
     timeout
-        Seconds each of them has to answer, 10 at most.
+        Seconds each of them has to answer, 10 at most (3).
     """
     if not 0 < timeout <= 10:
         raise ConfigError("pulse trace waits up to 10 seconds for each hop (--timeout 3)")

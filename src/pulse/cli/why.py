@@ -31,7 +31,7 @@ def why(node: str, other: str = "", /, *, timeout: float = 5.0, json: Json = Fal
     other
         Another node: then the path from the first to this one is told, as if asked there.
     timeout
-        Seconds each end has to answer, 10 at most.
+        Seconds each end has to answer, 10 at most (5).
     """
     if not 0 < timeout <= 10:
         raise ConfigError("pulse why waits up to 10 seconds for each end (--timeout 5)")

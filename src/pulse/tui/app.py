@@ -371,8 +371,9 @@ class TopApp(App[None]):
     @work(thread=True)
     def _run(self, command: commands.Command) -> None:
         self.call_from_thread(self._say, f"pulse {' '.join(command.words)} …")
-        done = commands.run(command, self.data_dir)
-        self.call_from_thread(self._told, command, done)
+        done = commands.run(command, self.data_dir, left=self._ended.is_set)
+        if not self._ended.is_set():
+            self.call_from_thread(self._told, command, done)
 
     def _told(self, command: commands.Command, done: commands.Done) -> None:
         lines = done.text.splitlines()

@@ -7,8 +7,10 @@ connections, is asked for once more; what would take the whole terminal, or is n
 import os
 import re
 import shlex
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +19,9 @@ from pulse.interpreter import program
 
 PATIENCE: Final = 60.0
 """Seconds a command may take."""
+
+GLANCE: Final = 0.2
+"""Seconds between two looks at whether somebody still waits for it."""
 
 FINAL: Final = (
     *("revoke", "stop", "ca rotate", "ca restore", "acl remove", "token revoke", "config apply", "api-key revoke"),
@@ -79,20 +84,36 @@ def read(text: str, *, elsewhere: bool = False) -> Command | str:
     return Command(words, f"pulse {line}: sure?" if asks else "")
 
 
-def run(command: Command, data_dir: Path | None, environment: Mapping[str, str] = os.environ) -> Done:
-    """Run it as a process of its own, about the node that is shown, and wait for its end."""
+def run(
+    command: Command,
+    data_dir: Path | None,
+    environment: Mapping[str, str] = os.environ,
+    left: Callable[[], bool] = lambda: False,
+) -> Done:
+    """Run it as a process of its own, about the node that is shown, and wait for its end.
+
+    Once `left` is true nobody waits for it: it is interrupted, as by Ctrl-C.
+    """
     variables = {**environment, "NO_COLOR": "1", "COLUMNS": "200"}
     if data_dir is not None:
         variables["PULSE_DATA_DIR"] = str(data_dir)
     answers = ["--yes"] if command.words[:2] in (("ca", "rotate"), ("config", "apply")) else []
     line = program("pulse", *command.words, *answers)
-    try:
-        done = subprocess.run(
-            line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, env=variables, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return Done(f"pulse {' '.join(command.words)} was not done after {PATIENCE:.0f} s", failed=True)
-    return Done((done.stdout + done.stderr).strip() or "done", failed=done.returncode != 0)
+    patience = time.monotonic() + PATIENCE
+    with subprocess.Popen(
+        line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables
+    ) as process:
+        while True:
+            try:
+                said = process.communicate(timeout=GLANCE)
+                return Done("".join(said).strip() or "done", failed=process.returncode != 0)
+            except subprocess.TimeoutExpired:
+                if left():
+                    process.send_signal(signal.SIGINT)
+                    return Done("interrupted", failed=True)
+                if time.monotonic() > patience:
+                    process.kill()
+                    return Done(f"pulse {' '.join(command.words)} was not done after {PATIENCE:.0f} s", failed=True)
 
 
 def _first_of(commands: Sequence[str], line: str) -> str:

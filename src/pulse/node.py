@@ -118,6 +118,7 @@ async def run(
             return False
         node = _build(config, links, identity, api, replace(doors, socks=socks, tunnels=tunnels), manager)
         node.operating.reload.reread = reread or node.operating.reload.reread
+        node.telling.node.embedded = embedded
         # Only now: to a neighbour that dials while we start, a WebSocket would look quicker than QUIC.
         sockets = underlay.listen(links, config.listen[0])
         made = held is None and identity.certificate.is_ca

@@ -64,9 +64,11 @@ def only_ours(key: str) -> Scope | None:
 
 
 @contextmanager
-def following(feed: Told, judge: Callable[[str], Scope | None] = only_ours) -> Iterator[tuple[str, int]]:
+def following(
+    feed: Told, judge: Callable[[str], Scope | None] = only_ours, places: int = module.PLACES
+) -> Iterator[tuple[str, int]]:
     """An API with that feed; its address."""
-    service, address = guarding(EventStream(feed), judge)
+    service, address = guarding(EventStream(feed, places, "over TCP"), judge)
     with running(service):
         yield address
 
@@ -146,14 +148,14 @@ def test_who_does_not_ask_for_a_stream_gets_what_has_happened() -> None:
     assert feed.subscribers == 0
 
 
-def test_a_reader_who_leaves_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PLACES", 2)
+def test_a_reader_who_leaves_gives_its_place_back() -> None:
     feed = Told()
-    with following(feed) as address:
+    with following(feed, places=2) as address:
         readers = [reader(address) for _ in range(2)]
         for each in readers:
             heard(each, b"id: 1\n")
-        assert call(address, FOLLOW, key=KEY)[0] == 503
+        status, _, said = call(address, FOLLOW, key=KEY)
+        assert (status, "2 readers follow events over TCP already" in str(said)) == (503, True)
         readers.pop().close()
         eventually(lambda: feed.subscribers == 1)
         with reader(address) as third:
@@ -178,7 +180,7 @@ def test_who_shows_one_key_leaves_places_to_those_who_show_another() -> None:
 async def test_a_revoked_key_ends_the_streams_that_were_opened_with_it_and_no_other(tmp_path: Path) -> None:
     feed, keys = Told(pace=1000), ApiKeysService.restored(open_data_dir(tmp_path / "data"))
     stolen, good = [(await keys.create(ApiKeyRequest(name))).key for name in ("stolen", "good")]
-    stream = EventStream(feed)
+    stream = EventStream(feed, module.PLACES, "over TCP")
     keys.tell_revoked(stream.keys_changed)
     service, address = guarding(stream, keys.judge)
     async with asyncio.TaskGroup() as group:

@@ -2,11 +2,13 @@
 
 import asyncio
 import socket
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from pulse.assembly import apisockets
 from pulse.calls.apikeys import ApiKeyCalls
 from pulse.calls.names import NameCalls
 from pulse.client import Client
@@ -131,6 +133,36 @@ async def test_what_happens_is_followed_as_it_happens(first: Machine) -> None:
     told = msgspec.json.decode(data.removeprefix(b"data: "))
     assert (told["type"], told["node"], told["name"]) == ("edit", started.node.id, "relay-01")
     assert rest.endswith(b"0\r\n\r\n")
+
+
+async def test_readers_with_keys_take_no_place_of_those_on_the_machine(
+    first: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apisockets, "PLACES", 1)
+    monkeypatch.setattr(apisockets, "PLACES_HERE", 1)
+    port = free_port()
+    async with first.runs(**FOUND, **{"scribe-listen": f"127.0.0.1:{port}"}), AsyncExitStack() as held:
+        key = (await first.ask(lambda client: ApiKeyCalls(client).create_api_key(ApiKeyRequest("watch")))).key
+        for place in ("127.0.0.1", first.socket):
+            said = [await _asked(place, port, key, held) for _ in range(2)]
+            assert said[0].startswith(b"HTTP/1.1 200")
+            assert said[1].startswith(b"HTTP/1.1 503")
+            assert b"1 readers follow events " in said[1]
+            assert b"End one of them" in said[1]
+
+
+async def _asked(place: str | Path, port: int, key: str, held: AsyncExitStack) -> bytes:
+    """What the answer to a reader begins with, who stays."""
+    if isinstance(place, Path):
+        reader, writer = await asyncio.open_unix_connection(place)
+    else:
+        reader, writer = await asyncio.open_connection(place, port)
+    held.callback(writer.close)
+    head = "GET /api/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n"
+    writer.write(f"{head}Authorization: Bearer {key}\r\n\r\n".encode())
+    async with asyncio.timeout(PATIENCE):
+        begin = await reader.readuntil(b"\r\n\r\n")
+        return begin + await reader.read(4096)
 
 
 async def test_metrics_have_a_listener_of_their_own_that_tells_nothing_else(first: Machine) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from pulse.api import stream
+from pulse.api.stream import PLACES_HERE
 from pulse.calls.names import NameCalls
 from pulse.client import Client
 from pulse.errors import LinkError
@@ -62,9 +62,16 @@ async def _edit(events: Events) -> None:
             return
 
 
-async def test_one_reader_too_many_is_told_so(pulse_mesh: PulseMesh, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "PLACES", 0)
+async def test_one_reader_too_many_is_told_so(pulse_mesh: PulseMesh) -> None:
     async with pulse_mesh.first.connect() as mesh, leaving_nothing():
-        with pytest.raises(LinkError, match="follow events already"):
-            await anext(mesh.events())
+        readers = [mesh.events() for _ in range(PLACES_HERE)]
+        async with asyncio.timeout(PATIENCE):
+            for each in readers:
+                await each._begin()
+            with pytest.raises(
+                LinkError, match=r"32 readers follow events on this machine already(.|\n)*End one of them"
+            ):
+                await anext(mesh.events())
+        for each in readers:
+            await each.aclose()
         assert (await mesh.ask(Client.status)).node.name == "first"

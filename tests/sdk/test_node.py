@@ -1,6 +1,8 @@
 """A node inside a program: it joins, serves, comes back as who it was, and leaves nothing."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,9 @@ async def test_it_joins_serves_and_comes_back_as_who_it_was(pulse_mesh: PulseMes
             me = mesh.me
         async with Node.start(tmp_path / "n", addr="127.0.0.1:0", **QUIET) as again:
             assert (again.me.id, again.me.v4) == (me.id, me.v4)
+            async with asyncio.timeout(PATIENCE):
+                while not any(each.link != "-" for each in await again.nodes()):
+                    await asyncio.sleep(0.01)
             assert (await again.ping("first")).name == "first"
 
 
@@ -67,6 +72,54 @@ async def test_a_token_that_no_ca_made_is_refused(pulse_mesh: PulseMesh, tmp_pat
 def test_it_has_to_be_said_where_it_lives() -> None:
     with pytest.raises(ConfigError, match="data_dir"):
         Node.join("pls_x")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"portmapp": False}, r'"portmapp" is no flag of a node. Did you mean portmap\?'),
+        ({"leads_here": True}, r'"leads_here" is no flag of a node. Did you mean lead_here\?'),
+        ({"whatever": 1}, r'"whatever" is no flag of a node. See them: pulse start --help'),
+    ],
+)
+def test_a_flag_that_there_is_not_is_named_with_the_nearest(tmp_path: Path, flags: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Node.start(tmp_path, **flags)
+    with pytest.raises(ConfigError, match=said):
+        Node.found("alone", tmp_path, **flags)
+
+
+STOPPED = """
+import asyncio, sys
+from pulse.errors import LinkError
+from pulse.sdk import Node
+
+async def main():
+    async with Node.found("alone", sys.argv[1], addr="127.0.0.1:0", portmap=False, beacon=False) as mesh:
+        server = await mesh.start_server(print, 0)
+        print("up", flush=True)
+        try:
+            await server.serve_forever()
+        except LinkError:
+            print("node gone", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+    print("program ends", flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_pulse_stop_ends_the_node_in_a_program_and_the_program_goes_on(tmp_path: Path) -> None:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    command = [sys.executable, "-c", STOPPED, str(tmp_path)]
+    with subprocess.Popen(command, **pipes) as program:  # type: ignore[call-overload]  # noqa: ASYNC220 (quick)
+        assert await asyncio.to_thread(program.stdout.readline) == "up\n"
+        stop = [sys.executable, "-m", "pulse", "stop", "--data-dir", str(tmp_path)]
+        done = await asyncio.to_thread(subprocess.run, stop, capture_output=True, text=True, timeout=60, check=False)
+        said = f"stopped; the program that the node lived in goes on (process {program.pid})\n"
+        assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+        rest = await asyncio.to_thread(program.communicate, "\n", 60)
+    assert (program.returncode, rest[0]) == (0, "node gone\nprogram ends\n")
 
 
 async def test_two_in_one_directory_are_a_conflict(tmp_path: Path) -> None:

@@ -21,10 +21,15 @@ from pulse.api.keyed import HOLDER, Holder
 from pulse.schemas.events import EventInfo
 
 PLACES: Final = 8
-"""Streams at once: each is a connection that does not end."""
+"""Streams at once over TCP: each is a connection that does not end."""
 
 PLACES_A_KEY: Final = 4
 """Of them, for those who show the same key."""
+
+PLACES_HERE: Final = 32
+"""Streams at once for programs and people of this machine, which no key takes from them."""
+
+_END_ONE: Final = "End one of them: pulse events -f, pulse top, a dashboard, or a program"
 
 HEARTBEAT: Final = 15.0
 """Seconds after which a stream that has nothing to tell says so: proxies forget silent connections."""
@@ -49,11 +54,11 @@ class Feed(Protocol):
 
 
 class EventStream:
-    """Answers with a stream for as long as its reader stays, or until `close`."""
+    """Answers at one door with a stream for as long as its reader stays, or until `close`."""
 
-    def __init__(self, feed: Feed) -> None:
-        """Tell what `feed` tells."""
-        self._feed = feed
+    def __init__(self, feed: Feed, places: int, door: str) -> None:
+        """Tell what `feed` tells, to so many at once; `door` is for people: over TCP."""
+        self._feed, self._places, self._door = feed, places, door
         self._readers: dict[asyncio.Event, Holder | None] = {}
         """What ends each stream, and who reads it; nobody with a key over the control socket."""
         self._closed = False
@@ -79,10 +84,12 @@ class EventStream:
 
     def _full(self, holder: Holder | None) -> str:
         """Why there is no place for one more; nothing if there is."""
-        if len(self._readers) >= PLACES:
-            return f"{PLACES} readers follow events already"
+        if len(self._readers) >= self._places:
+            return f"{self._places} readers follow events {self._door} already, and there may be no more. {_END_ONE}"
         same = [each for each in self._readers.values() if holder and each and each.key == holder.key]
-        return f"{PLACES_A_KEY} readers follow events with this key already" if len(same) >= PLACES_A_KEY else ""
+        if len(same) < PLACES_A_KEY:
+            return ""
+        return f"{PLACES_A_KEY} readers follow events with this key already, and there may be no more. {_END_ONE}"
 
     async def tell(self, holder: Holder | None, gone: Gone, say: Say) -> None:
         """Say what happens, until the reader is gone, its key is, or all streams end."""

@@ -18,7 +18,7 @@ from pulse.api.control import Control
 from pulse.api.paced import Paced
 from pulse.api.server import ApiService, ControlSocket
 from pulse.api.sites import OwnSites
-from pulse.api.stream import EventStream, Feed
+from pulse.api.stream import PLACES, PLACES_HERE, EventStream, Feed
 from pulse.api.tcp import PatientProtocol, TcpListener, guarded, hosts_of
 from pulse.assembly.listeners import unless_taken
 from pulse.config import NodeConfig
@@ -69,10 +69,7 @@ def services(
     feed: Feed | None = None,
 ) -> tuple[ApiService, ...]:
     """What answers there; `keys` says what each is good for, `feed` what happens, to who wants to follow it."""
-    stream = EventStream(feed) if feed else None
-    if stream:
-        keys.tell_revoked(stream.keys_changed)
-    ending = stream.close if stream else None
+    here = EventStream(feed, PLACES_HERE, "on this machine") if feed else None
     listen = config.scribe_listen[0] if config.scribe_listen else ""
     v4, v6 = str(mesh.me.addresses.v4), str(mesh.me.addresses.v6)
     for flag, address in config.in_clear((v4, v6)).items():
@@ -81,10 +78,14 @@ def services(
     def hosts() -> frozenset[str]:
         return hosts_of(listen, config.scribe.hosts, v4, v6, mesh.members.label(mesh.me), mesh.me.node_id)
 
-    found = [ApiService(build(control, version, stream=stream), at.control, ending=ending)]
+    found = [ApiService(build(control, version, stream=here), at.control, ending=here.close if here else None)]
     if at.tcp is not None:
-        keyed = guarded(build(control, version, keyed=True, stream=stream), keys.judge, hosts, web.read())
-        found.append(ApiService(keyed, at.tcp, PatientProtocol, ending))
+        # Who has a key takes no place of those who are on the machine.
+        afar = EventStream(feed, PLACES, "over TCP") if feed else None
+        if afar:
+            keys.tell_revoked(afar.keys_changed)
+        keyed = guarded(build(control, version, keyed=True, stream=afar), keys.judge, hosts, web.read())
+        found.append(ApiService(keyed, at.tcp, PatientProtocol, afar.close if afar else None))
     if at.metrics is not None:
         found.append(ApiService(_of_metrics(control, at.metrics, keys.judge, hosts), at.metrics, PatientProtocol))
     return tuple(found)

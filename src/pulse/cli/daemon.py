@@ -7,6 +7,7 @@ import logging
 import os
 import select
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -15,16 +16,18 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 
 from pulse import settings
+from pulse.channel import Remote
 from pulse.cli import detached as pipe
 from pulse.cli.argv import revealed
 from pulse.cli.options import Config, LogLevel, Network, NodeDir, NodeFlags, Token, TokenFile
 from pulse.cli.output import print_json, print_pairs, tick
 from pulse.cli.values import DataDir, Json
-from pulse.client import candidates, connect
+from pulse.client import Client, candidates, connect
 from pulse.config import SERVICE_DATA_DIR, SERVICE_SOCKET, NodeConfig
 from pulse.core.addresses import is_sealed, split
 from pulse.core.types import INVITE_PREFIX, SHORT_ID, spaced
 from pulse.errors import ConfigError, LinkError, NotFound, PulseError, SystemRefused
+from pulse.schemas.node import Stopping
 from pulse.schemas.start import Joined, Started
 
 PATIENCE: Final = 15.0
@@ -84,22 +87,34 @@ def stop(*, data_dir: DataDir = None) -> None:
     """
     try:
         with connect(data_dir) as client:
-            leaving = client.stop()
+            leaving, place = client.stop(), client.path
     except LinkError:
         done = _put_back(data_dir)
         if not done:
             raise
         print(f"no node runs here; what the last one set on this machine is put back: {'; '.join(done)}")
         return
+    print(_ended(leaving, place))
+    if leaving.stays:
+        print(leaving.stays)
+
+
+def _ended(leaving: Stopping, place: Path | Remote) -> str:
+    """That the node is gone, once it is. Raises PulseError if it stays."""
     pid = leaving.pid
+    if leaving.embedded:
+        if not _wait_silent(place, PATIENCE):
+            raise PulseError(
+                f"the node in program {pid} has not ended within {PATIENCE:.0f} s.\n"
+                "It ends with that program, or with the block of it that started the node"
+            )
+        return f"stopped; the program that the node lived in goes on (process {pid})"
     if not _wait_gone(pid, PATIENCE):
         raise PulseError(
             f"the node (process {pid}) has not ended within {PATIENCE:.0f} s.\n"
             f"See its log; to end it at once: kill -9 {pid}"
         )
-    print(f"stopped (process {pid})")
-    if leaving.stays:
-        print(leaving.stays)
+    return f"stopped (process {pid})"
 
 
 def _put_back(data_dir: Path | None) -> list[str]:
@@ -263,6 +278,18 @@ def _wait_gone(pid: int, patience: float) -> bool:
         return bool(ended.poll(patience * 1000))
     finally:
         os.close(descriptor)
+
+
+def _wait_silent(place: Path | Remote, patience: float) -> bool:
+    """True once no node answers there."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        try:
+            Client(place).close()
+        except LinkError:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def _show_started(started: Started) -> None:

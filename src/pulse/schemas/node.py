@@ -172,3 +172,5 @@ class Stopping(View, frozen=True):
     pid: int
     stays: str = ""
     """What it set on the machine and leaves there, for others rely on it by now; what to do if it should not stay."""
+    embedded: bool = False
+    """The process is a program that the node lives in, and goes on: wait until the node answers no more."""

@@ -93,7 +93,7 @@ class Events:
         answer = await self._next()
         if isinstance(answer, h11.Response) and answer.status_code >= 400:
             problem = msgspec.json.decode(await self._more(), type=Problem)
-            raise LinkError(f"{problem.detail}. End one of them")
+            raise LinkError(problem.detail)
         self._begun = True
 
     def _forget(self) -> None:

@@ -1,7 +1,7 @@
 """httpx through the mesh: `http://db-server.pulse:8080/` without DNS, proxy or TUN device.
 
 Invariant: a host is found by the node here, and by nothing else; what is not in the mesh is refused, never tried
-elsewhere. Needs the extra `pulse-mesh[httpx]`.
+elsewhere. Needs httpx, the extra of that name.
 """
 
 import asyncio

@@ -16,8 +16,10 @@ from pulse.calls.stats import StatsCalls
 from pulse.client import Client
 from pulse.config import NodeConfig, absolute
 from pulse.core import addresses
+from pulse.core.likeness import meant
 from pulse.core.types import INVITE_PREFIX
 from pulse.errors import ConfigError, LinkError, PulseError
+from pulse.flags import SETTINGS
 from pulse.schemas.start import Started
 from pulse.sdk.mesh import Mesh, opened
 from pulse.sdk.ports import LINGER
@@ -29,6 +31,7 @@ LEAVE: Final = 15.0
 """Seconds that a node has to take its leave."""
 
 EMBEDDED: Final[Mapping[str, object]] = {"scribe-listen": "off"}
+_FLAGS: Final = frozenset(each.replace("-", "_") for each in (*SETTINGS, "lead-here"))
 OWN_SOCKET: Final = "PULSE_CONTROL_SOCKET"
 LEAD_HERE: Final = "PULSE_NODE_LEAD_HERE"
 
@@ -42,7 +45,10 @@ class Node:
     """
 
     def __init__(self, data_dir: Path | str, flags: Mapping[str, object], peers: tuple[str, ...] = ()) -> None:
-        """With these flags of `pulse start`, without their dashes."""
+        """With these flags of `pulse start`, without their dashes. Raises ConfigError for what is none of them."""
+        for flag in flags:
+            if flag.replace("-", "_") not in _FLAGS:
+                raise ConfigError(f'"{flag}" is no flag of a node.{meant(flag, _FLAGS)} See them: pulse start --help')
         self._place, self._flags, self._peers = absolute(str(data_dir)), flags, peers
         self._held = AsyncExitStack()
         self.started: Started | None = None

@@ -52,6 +52,8 @@ class NodeService:
     """By node id, of those whose is known here."""
     stays: Callable[[], str] = lambda: ""
     """What of this node stays on the machine for the sake of others once it is gone, in words."""
+    embedded: bool = False
+    """It lives in another program."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when somebody asked the node to stop."""
 
@@ -111,7 +113,7 @@ class NodeService:
 
     async def stop(self) -> Stopping:
         self.stopping.set()
-        return Stopping(os.getpid(), self.stays())
+        return Stopping(os.getpid(), self.stays(), self.embedded)
 
     def _is_reached(self, node: NodeId) -> bool:
         return node == self.mesh.me.node_id or self.mesh.routing.path_to(node) is not None

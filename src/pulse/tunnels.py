@@ -168,6 +168,11 @@ def read_answer(asking: socket.socket) -> Answered:
     return tunnelline.read_answer(line)
 
 
+def crowded(text: str) -> StreamFailed:
+    """There is no place; a later try may help."""
+    return StreamFailed(text, word=tunnelline.CROWDED)
+
+
 def is_crowded(error: PulseError) -> bool:
     """True if there was no place at the node's door: a later try may have one."""
     return isinstance(error, StreamFailed) and error.word == tunnelline.CROWDED
@@ -255,7 +260,6 @@ def connected_at(path: Path, *, blocking: bool = True) -> socket.socket:
                 "Use sudo, or become a member of its group: usermod -aG pulse <you>"
             ) from error
         if isinstance(error, BlockingIOError):
-            text = f"the node at {path} has too many callers waiting. Try again"
-            raise StreamFailed(text, word=tunnelline.CROWDED) from error
+            raise crowded(f"the node at {path} has too many callers waiting. Try again") from error
         raise LinkError(f"no node answers at {path}: {error.strerror or error}.\nStart one: pulse start") from error
     return made

@@ -9,7 +9,7 @@ from pathlib import Path
 from pulse.api import web
 from pulse.api.app import build
 from pulse.api.server import ApiService, ControlSocket
-from pulse.api.stream import EventStream
+from pulse.api.stream import PLACES, EventStream
 from pulse.api.tcp import PatientProtocol, TcpListener, guarded
 from pulse.schemas.apikeys import ApiKeyRequest
 from pulse.schemas.events import EventInfo
@@ -76,7 +76,7 @@ def doors(place: Path, hosts: Callable[[], frozenset[str]] = lambda: HOSTS) -> I
     keys = made(service)
     listener = TcpListener("127.0.0.1", 0)
     address = listener.socket.getsockname()[:2]
-    stream = EventStream(Silence())
+    stream = EventStream(Silence(), PLACES, "over TCP")
     service.tell_revoked(stream.keys_changed)
     app = guarded(build(control, keyed=True, stream=stream), service.judge, hosts, web.read())
     tcp = ApiService(app, listener, PatientProtocol, stream.close)

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from pulse import tunnels
 from pulse.calls.acls import AclCalls
 from pulse.client import Client
 from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused, StreamFailed
 from pulse.schemas.policy import RuleRef, RuleRequest
 from pulse.sdk import Events, Mesh, connect
+from pulse.sdk import mesh as sdk_mesh
 from pulse.sdk.pytest import PulseMesh
 from tests.loopback import PATIENCE
 from tests.people import NOBODY, run_as
@@ -209,6 +211,19 @@ async def test_a_thousand_at_once_are_all_open_in_the_end(pulse_mesh: PulseMesh)
             answers = [tasks.create_task(exchange(*each.result())) for each in opening]
         assert {each.result() for each in answers} == {b"WORD"}
         await server.close()
+
+
+async def test_who_waits_too_long_for_a_turn_is_told_what_to_do(
+    pulse_mesh: PulseMesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sdk_mesh, "AT_ONCE", 0)
+    monkeypatch.setattr(tunnels, "PATIENCE", 0.05)
+    async with pulse_mesh.second.connect() as two:
+        with pytest.raises(
+            StreamFailed, match=r"other connections of this program to first(.|\n)*fewer at once"
+        ) as raised:
+            await two.open_connection("first", 9)
+        assert raised.value.word == "crowded_here"
 
 
 async def test_what_was_written_still_leaves_at_the_end_of_the_block(pulse_mesh: PulseMesh) -> None:

@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final, TypeVar
 
-from pulse import client
+from pulse import client, tunnels
 from pulse.calls.tokens import TokenCalls
 from pulse.calls.whereabouts import WhereaboutsCalls
 from pulse.calls.why import WhyCalls
@@ -72,7 +72,7 @@ class Mesh:
         nothing listens there, `away` as the node cannot be reached, and others. What is cut later, by the end of a node
         or by rules that turn, raises ConnectionResetError where a connection that ended shows the end.
         """
-        async with self._turns.setdefault(node, asyncio.Semaphore(AT_ONCE)):
+        async with self._turn(node):
             self._check_open()
             connection, asking = await door.reached(self._door, node, addresses.join(host, port))
         number = next(self._numbers)
@@ -183,6 +183,23 @@ class Mesh:
                 server.abort()
             for writer in self._writers.values():
                 writer.transport.abort()
+
+    @asynccontextmanager
+    async def _turn(self, node: str) -> AsyncIterator[None]:
+        """Wait for a place among those who connect to a node. Raises StreamFailed."""
+        turns = self._turns.setdefault(node, asyncio.Semaphore(AT_ONCE))
+        try:
+            async with asyncio.timeout(tunnels.PATIENCE):
+                await turns.acquire()
+        except TimeoutError as error:
+            raise tunnels.crowded(
+                f"{AT_ONCE} other connections of this program to {node} have been opening for "
+                f"{tunnels.PATIENCE:.0f} s. Open fewer at once, or close some"
+            ) from error
+        try:
+            yield
+        finally:
+            turns.release()
 
     def _stops(self) -> list[Callable[[], None]]:
         """What ends each thing that is open."""

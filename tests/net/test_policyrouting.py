@@ -5,8 +5,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from pulse.errors import Conflict
-from pulse.net.netlink import Netlink
+from pulse.errors import Conflict, SystemRefused
+from pulse.net import sysctl
+from pulse.net.netlink import Netlink, NoInterface
 from pulse.net.policyrouting import BY_DEVICE, REFUSED, PolicyRouting, TableRoute, wanted_routes
 from pulse.net.policyrules import MARK, PLACES, TABLE
 from tests.namespace import inside, ip, ip_json, namespace
@@ -62,6 +63,18 @@ def test_a_range_without_a_device_or_whose_device_is_gone_is_refused(host: str, 
     ip(host, "link", "delete", "pulse0")
     assert way(host, PUBLIC) == "unreachable"
     assert way(host, PUBLIC, "mark", hex(MARK)) == "e0"
+
+
+def test_a_route_that_cannot_be_had_keeps_no_other_and_no_rule_away(host: str, kernel: PolicyRouting) -> None:
+    with inside(host):
+        sysctl.write("net/ipv6/conf/pulse0/disable_ipv6", "1")
+    with pytest.raises(SystemRefused, match="cannot lead ::/0 through pulse0"):
+        kernel.apply(wanted_routes({V6: "pulse0", V4: "pulse0"}))
+    assert (way(host, PUBLIC), way(host, "2001:db8::1")) == ("pulse0", "unreachable")
+
+    with pytest.raises(NoInterface):
+        kernel.apply(wanted_routes({V4: "pulse9"}))
+    assert way(host, PUBLIC) == "unreachable"
 
 
 def test_nothing_is_left_and_routes_of_others_stay(host: str, kernel: PolicyRouting) -> None:

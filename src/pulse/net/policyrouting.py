@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final
 
-from pulse.errors import Conflict
+from pulse.errors import Conflict, SystemRefused
 from pulse.net.netlink import RTPROT_PULSE, AlreadySo, Netlink, Prefix, destination_of, family_of
 from pulse.net.nlattr import attribute, number, unpack
 from pulse.net.policyrules import FAMILIES, TABLE, Rule, changes, in_the_way, read, written
@@ -60,20 +60,22 @@ class PolicyRouting(Netlink):
     def apply(self, wanted: Iterable[TableRoute]) -> bool:
         """Have these routes and no others, and rules where there is a route; True if anything changed.
 
-        What is added comes before what is taken away, so nothing goes past meanwhile.
-        Raises SystemRefused; Conflict if, all done, rules of another program are asked before ours all the same.
+        What is added comes before what is taken away, so nothing goes past meanwhile; a route to a device
+        that cannot be had keeps nothing else away. Raises SystemRefused, NoInterface for a device that is gone, and
+        Conflict if rules of another program are asked before ours all the same.
         """
         wanted, there = frozenset(wanted), self.table()
         strange = {each for each in there if each.strange}
         for route in strange:
             self._drop(route)
-        for route in sorted(wanted - there, key=lambda each: -each.metric):
-            self._put(route)
+        refused = list(filter(None, map(self._put, sorted(wanted - there, key=lambda each: -each.metric))))
         families = {family_of(each.prefix) for each in wanted}
         ruled = [self._rule(family, wanted=family in families) for family in FAMILIES]
         for route in there - wanted - strange:
             self._drop(route)
         self._check(families)
+        for each in refused:
+            raise each
         return wanted != there or any(ruled)
 
     def table(self) -> frozenset[TableRoute]:
@@ -110,10 +112,18 @@ class PolicyRouting(Netlink):
                 f"and lead packets past the mesh.\nSee them: ip rule. Remove them: ip rule del priority {priority}"
             )
 
-    def _put(self, route: TableRoute) -> None:
+    def _put(self, route: TableRoute) -> SystemRefused | None:
+        """Why not, for one to a device: behind it is one that refuses, if the rules are there."""
         where = f"through {route.device}" if route.device else "nowhere"
-        with suppress(AlreadySo):
+        try:
             self._ask(f"cannot lead {route.prefix} {where}", _NEW_ROUTE, _CREATE, self._said(route))
+        except AlreadySo:
+            return None
+        except SystemRefused as error:
+            if not route.device:
+                raise
+            return error
+        return None
 
     def _drop(self, route: TableRoute) -> None:
         with suppress(AlreadySo):

@@ -1,8 +1,9 @@
 """Leads what is for approved ranges into the mesh, and asks exits whether they are well: the shell of
 `core/network/exits.py`.
 
-Invariant: while the node runs no packet for an approved range leaves otherwise than through an exit, and after a crash,
-or while it is started anew, none leaves at all until it is up. What another node of this machine set is left alone.
+Invariant: while the node runs, packets for an approved range that no nearer route or earlier rule of the host leads
+elsewhere leave through an exit or not at all; after a crash, and while it is started anew, not at all. What others take
+away of that is put back once the kernel tells. What another node of this machine set is left alone.
 """
 
 import asyncio

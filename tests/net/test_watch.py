@@ -1,13 +1,15 @@
 """The watch over the host's network, in a namespace."""
 
 import asyncio
+import os
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from pulse.net.watch import NetworkWatch, RoutingWatch
-from tests.namespace import inside, ip, namespace
+from pulse.net import sysctl
+from pulse.net.watch import FirewallWatch, ForwardingWatch, NetworkWatch, RoutingWatch
+from tests.namespace import inside, ip, namespace, require_root
 
 LIMIT = 20.0
 
@@ -106,6 +108,37 @@ async def test_routes_of_other_tables_are_none_of_ours_however_many_and_more_tha
         at_once(host, "".join(f"route add unreachable 10.{n // 200}.{n % 200}.0/24 table 99\n" for n in range(3000)))
         async with asyncio.timeout(LIMIT):
             assert await watch.wait_changed() == {OURS}
+
+
+async def test_changes_of_firewalls_and_of_forwarding_are_heard_apart(host: str) -> None:
+    with inside(host):
+        firewall, forwarding = FirewallWatch(), ForwardingWatch()
+        with firewall, forwarding:
+            for change in ("add table inet theirs", "flush ruleset"):
+                nft(change)
+                async with asyncio.timeout(LIMIT):
+                    await firewall.wait_changed()
+            for name in sysctl.FORWARDING.values():
+                sysctl.write(name, "1")
+                async with asyncio.timeout(LIMIT):
+                    await forwarding.wait_changed()
+            for watch in (firewall, forwarding):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(watch.wait_changed(), 0.1)
+
+
+def test_who_may_not_see_the_firewall_is_told_so() -> None:
+    require_root()
+    os.seteuid(65534)
+    try:
+        with pytest.raises(PermissionError):
+            FirewallWatch()
+    finally:
+        os.seteuid(0)
+
+
+def nft(change: str) -> None:
+    subprocess.run(["nft", *change.split()], check=True)
 
 
 def at_once(host: str, commands: str) -> None:

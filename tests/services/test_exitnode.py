@@ -208,6 +208,22 @@ def test_what_a_crash_left_stays_while_another_exit_needs_it(world: World, tmp_p
     assert (sysctl.read(FORWARD), undo.load(world.data)) == ("0", ([], None))
 
 
+async def test_what_the_kernel_does_not_tell_is_found_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def deaf(*_: object) -> None:
+        await asyncio.sleep(60.0)
+
+    monkeypatch.setattr(ExitNodeService, "_follow", deaf)
+    monkeypatch.setattr(exitnode, "WATCH", 0.02)
+    service = world.service()
+    service.prepare(tables(LAN))
+    async with running(service):
+        world.flush()
+        while "192.168.7.0/24" not in world.ruleset:
+            await asyncio.sleep(0.02)
+
+
 async def test_forwarding_that_somebody_turns_off_is_noticed_and_turned_on_again(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -219,7 +235,7 @@ async def test_forwarding_that_somebody_turns_off_is_noticed_and_turned_on_again
         sysctl.write(name, "0")
     assert await service.answer(ALICE.node_id, b"") == b"\x00"
 
-    monkeypatch.setattr(exitnode, "WATCH", 0.02)
+    monkeypatch.setattr(exitnode, "WATCH", 60.0)
     async with running(service):
         while (sysctl.read(FORWARD), sysctl.read(FORWARD_V6)) != ("1", "1"):
             await asyncio.sleep(0.02)
@@ -262,7 +278,7 @@ async def test_who_forwards_from_then_on_is_let_and_keeps_forwarding(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As Docker does, started while the exit runs."""
-    monkeypatch.setattr(exitnode, "WATCH", 0.02)
+    monkeypatch.setattr(exitnode, "WATCH", 60.0)
     service = world.service()
     service.prepare(tables(LAN, V6))
     async with running(service):
@@ -284,7 +300,7 @@ async def test_who_forwards_from_then_on_is_let_and_keeps_forwarding(
 async def test_networks_of_the_host_are_closed_as_they_come_and_go(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exitnode, "WATCH", 0.02)
+    monkeypatch.setattr(exitnode, "WATCH", 60.0)
     world.way_to_the_lan()
     service = world.service()
     service.prepare(tables(INTERNET))
@@ -298,7 +314,7 @@ async def test_networks_of_the_host_are_closed_as_they_come_and_go(
 
 
 async def test_a_firewall_that_somebody_emptied_is_put_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exitnode, "WATCH", 0.02)
+    monkeypatch.setattr(exitnode, "WATCH", 60.0)
     service = world.service()
     service.prepare(tables(LAN))
     async with running(service):

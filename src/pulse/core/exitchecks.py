@@ -33,13 +33,13 @@ def exit_node(name: str, symptoms: Symptoms) -> Said:
         yield Finding(name, Gravity.BROKEN, f"nobody gets out through this node: {what}", fix or "pulse logs")
     elif off:
         what = f"this machine does not forward IPv{' and IPv'.join(map(str, off))}, so nobody gets out through it"
-        fix = "the node turns it on again within seconds: see who turns it off, and pulse logs"
+        fix = "the node turns it on again as soon as it can: see who turns it off, and pulse logs"
         yield Finding(name, Gravity.BROKEN, what, fix)
     elif machine.exit_table is None:
         yield Unseen("the firewall of the exit could not be looked for (this takes root)")
     elif not machine.exit_table:
         what = "the firewall of the exit is gone (table inet pulse)"
-        fix = "the node puts it there again within seconds: see who takes it away, nft monitor, and pulse logs"
+        fix = "the node puts it there again as soon as it can: see who takes it away, nft monitor, and pulse logs"
         yield Finding(name, Gravity.BROKEN, what, fix)
 
 

@@ -1,7 +1,7 @@
-"""Hears from the kernel that an interface, an address, a route or a rule of this host changed.
+"""Hears from the kernel that an interface, an address, a route, a rule, a firewall or forwarding of this host changed.
 
 Invariant: a change is never missed, though many at once are told as one: what is full or broken counts as a change.
-Layouts: rtnetlink(7).
+Layouts: rtnetlink(7), linux/netfilter/nfnetlink.h.
 """
 
 import asyncio
@@ -19,6 +19,13 @@ _GROUPS: Final = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 _ROUTING_GROUPS: Final = 0x40 | 0x80 | 0x400 | 0x40000
 """RTMGRP_IPV4_ROUTE, RTMGRP_IPV4_RULE, RTMGRP_IPV6_ROUTE, and RTNLGRP_IPV6_RULE as a bit."""
 
+_FORWARDING_GROUPS: Final = 0x800000 | 0x1000000
+"""RTNLGRP_IPV4_NETCONF and _IPV6_NETCONF as bits."""
+
+_NETFILTER: Final = 12
+_FIREWALL_GROUP: Final = 0x40
+"""NFNLGRP_NFTABLES as a bit."""
+
 _ROUTE_KINDS: Final = (24, 25)
 """RTM_NEWROUTE and RTM_DELROUTE."""
 
@@ -34,10 +41,14 @@ PAUSE: Final = 0.02
 class _Watch:
     """A socket that hears of some groups, in the namespace in which it was opened."""
 
-    def __init__(self, groups: int) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+    def __init__(self, groups: int, protocol: int = socket.NETLINK_ROUTE) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.setblocking(False)
-        self._socket.bind((0, groups))
+        try:
+            self._socket.bind((0, groups))
+        except OSError:
+            self._socket.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -100,3 +111,26 @@ class RoutingWatch(_Watch):
             return self._all
         body = heard[HEADER.size : length]
         return self._all & {table_of(body, attributes_in(body, 12))}
+
+
+class _PromptWatch(_Watch):
+    async def wait_changed(self) -> None:
+        """Wait for a change, and take what else was told by then."""
+        await self._hear()
+        while self._take() != b"":
+            pass
+
+
+class ForwardingWatch(_PromptWatch):
+    """Whether the kernel forwards, and what else is set for all interfaces or for one."""
+
+    def __init__(self) -> None:
+        super().__init__(_FORWARDING_GROUPS)
+
+
+class FirewallWatch(_PromptWatch):
+    """Tables of nftables, whoever makes them; it takes CAP_NET_ADMIN."""
+
+    def __init__(self) -> None:
+        """Raises PermissionError."""
+        super().__init__(_FIREWALL_GROUP, _NETFILTER)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 
+from pulse.core.bucket import Bucket
 from pulse.core.effects import RangeServed, TablesChanged
 from pulse.core.network.exits import health
 from pulse.core.trust.certificates import Certificate
@@ -29,14 +30,17 @@ from pulse.net.nftables import Nftables, Prefix
 from pulse.net.policyrules import MARK
 from pulse.net.soleexit import SoleExit
 from pulse.net.sysctl import FORWARDING
-from pulse.net.watch import NetworkWatch
+from pulse.net.watch import FirewallWatch, ForwardingWatch, NetworkWatch
 from pulse.store import undo
 from pulse.store.undo import Kind, Undo
 
 log = logging.getLogger(__name__)
 
 WATCH = 2.0
-"""Seconds between two looks whether somebody changed firewall or forwarding: ours is put there anew."""
+"""Seconds between two looks whether all is as it was set up, should the kernel not have told of a change."""
+
+RATE, BURST = 10.0, 20
+"""Changes of others that are looked at, a second and at once: one who never rests takes no more of our time."""
 
 
 @dataclass(slots=True)
@@ -61,6 +65,8 @@ class ExitNodeService:
     """Networks of the Internet this host is in, as the firewall has them."""
     _served: tuple[RangeServed, ...] = field(default=(), init=False)
     _installed: tuple[RangeServed, ...] = field(default=(), init=False)
+    _open: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    """Somebody gets out."""
 
     def sweep(self) -> None:
         """Put back what a run before left, if one did. Told if that fails."""
@@ -81,11 +87,11 @@ class ExitNodeService:
     async def run(self) -> None:
         """See that firewall and forwarding stay, until cancelled; then everything is as it was before."""
         try:
-            with NetworkWatch() as network:
+            async with asyncio.TaskGroup() as tasks:
+                for watch in (NetworkWatch, ForwardingWatch, FirewallWatch):
+                    tasks.create_task(self._follow(watch))
                 while True:
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(WATCH):
-                            await network.wait_changed()
+                    await asyncio.sleep(WATCH)
                     self._look()
         finally:
             self._served = ()
@@ -104,6 +110,20 @@ class ExitNodeService:
         return ""
 
     # Details
+
+    async def _follow(self, watch: Callable[[], NetworkWatch | ForwardingWatch | FirewallWatch]) -> None:
+        """What others change is put back as soon as the kernel tells."""
+        now = asyncio.get_running_loop().time
+        pace = Bucket(RATE, BURST, now())
+        while True:
+            await self._open.wait()
+            with watch() as kernel:
+                while self._open.is_set():
+                    # Before the first word, too: it may have been in the moment when nobody listened.
+                    self._look()
+                    pace.spend(1, now())
+                    await asyncio.sleep(pace.ready_at(1, now()) - now())
+                    await kernel.wait_changed()
 
     def _look(self) -> None:
         if self._installed != self._served:
@@ -136,6 +156,7 @@ class ExitNodeService:
                 self._restore()
         except PulseError as error:
             self._installed = ()
+            self._open.clear()
             if str(error) != self.problem:
                 log.error("exit closed", extra={"error": str(error)})
             self.problem = str(error)
@@ -143,6 +164,7 @@ class ExitNodeService:
         if self._served != self._installed:
             log.info("exit open" if self._served else "exit shut", extra={"ranges": len(self._served)})
         self._installed, self.problem = self._served, ""
+        (self._open.set if self._served else self._open.clear)()
 
     def _close_in(self) -> None:
         """The firewall first, then forwarding. Raises Conflict or SystemRefused."""

@@ -15,6 +15,7 @@ from pulse.net.policyrouting import PolicyRouting
 from pulse.net.policyrules import FAMILIES, PLACES, changes
 from pulse.services import exits
 from pulse.services.exits import ExitsService
+from pulse.store import undo
 from tests.core.meshing import ALICE
 from tests.namespace import inside, ip, namespace
 
@@ -121,6 +122,28 @@ def test_what_another_node_of_this_machine_set_stays(world: World) -> None:
     assert "another node on this machine uses exits, through pulse0" in second.problem
     second.remove()
     assert (ip(world.host, *TABLE), ip(world.host, "rule")) == held
+    assert undo.load(world.data / "second") == ([], None)
+
+
+def test_what_a_node_that_crashed_keeps_in_no_other_lets_out(world: World) -> None:
+    world.service().prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
+    world.crash()
+    held = ip(world.host, *TABLE)
+
+    world.device = "lo"
+    second = world.service(name="second")
+    second.install()
+    assert second.problem == ""
+    second.prepare(tables(RangeUse("10.0.0.0/8", ALICE.node_id)))
+    assert "keeps packets in until it is back" in second.problem
+    second.remove()
+    exits.put_back(world.data / "second")
+    assert ip(world.host, *TABLE) == held
+
+    exits.put_back(world.data / "first")
+    second.prepare(tables(RangeUse("10.0.0.0/8", ALICE.node_id)))
+    assert second.problem == ""
+    second.remove()
 
 
 def test_rules_of_others_that_were_there_before_neither_go_first_nor_keep_ours_away(world: World) -> None:

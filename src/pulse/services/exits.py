@@ -96,11 +96,14 @@ class ExitsService:
         self._devices.add(device)
         ranges = {ip_network(each.prefix): device if each.node else "" for each in self._ranges if self.uses}
         try:
-            if ranges and not self._listed:
-                undo.add(self.data_dir, OURS)
-                self._listed = True
+            if not ranges and not self._has_set():
+                self.problem = ""
+                return
             with PolicyRouting() as kernel:
                 self._check_alone(kernel)
+                if not self._listed:
+                    undo.add(self.data_dir, OURS)
+                    self._listed = True
                 changed = kernel.apply(wanted_routes(ranges))
             if not ranges:
                 undo.remove(self.data_dir, OURS)
@@ -199,12 +202,23 @@ class ExitsService:
         well, shut = read_health(answer)
         self.tell(ExitAnswered(asked.node, well, shut))
 
+    def _has_set(self) -> bool:
+        """True if what nodes set in the kernel may be of this one, or of a run of it before."""
+        entries, warning = ([], None) if self._listed else undo.load(self.data_dir)
+        return self._listed or bool(warning) or OURS in entries
+
     def _check_alone(self, kernel: PolicyRouting) -> None:
-        """Raise Conflict if another node of this machine has the table."""
-        for device in sorted({each.device for each in kernel.table() if not each.strange} - self._devices - {""}):
+        """Raise Conflict if another node of this machine has the table, be it for the time until it is back."""
+        there = {each.device for each in kernel.table() if not each.strange}
+        for device in sorted(there - self._devices - {""}):
             raise Conflict(
                 f"another node on this machine uses exits, through {device}; two cannot.\n"
                 "Start one of them with --no-use-exits"
+            )
+        if there and not self._has_set():
+            raise Conflict(
+                "another node on this machine used exits, and keeps packets in until it is back; two cannot.\n"
+                "Start this one with --no-use-exits, or free the machine of that one: pulse stop --data-dir DIR"
             )
 
     def _failed(self, problem: str) -> None:

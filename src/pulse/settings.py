@@ -23,6 +23,8 @@ from pulse.core.types import INVITE_PREFIX
 from pulse.errors import ConfigError
 from pulse.flags import LISTS, NUMBERS, OTHERS, SETTINGS, SWITCHES, VARIABLES
 
+FILE_LIMIT: Final = 1 << 20
+"""Characters of a file with settings."""
 TOKEN_FILE_LIMIT: Final = 4096
 ROUTES_FILE_LIMIT: Final = 65536
 
@@ -224,9 +226,10 @@ def _listed(text: object) -> list[str]:
 def read_file(path: Path) -> dict[str, Any]:
     """What a file says, by section and key. Raises ConfigError, which names file, line and key."""
     try:
-        with path.expanduser().open(encoding="utf-8") as stream:
+        # Editors of other systems write a byte order mark first.
+        with path.expanduser().open(encoding="utf-8-sig") as stream:
             _check_closed(stream, str(path))
-            text = stream.read()
+            text = _whole(stream, FILE_LIMIT, str(path))
         values = tomllib.loads(text)
     except FileNotFoundError as error:
         raise ConfigError(f"--config: there is no file {path}") from error
@@ -331,6 +334,14 @@ def _check_closed(file: IO[str], called: str) -> None:
         raise ConfigError(f"{called}: every user of this machine can write it. Close it: chmod o-w {file.name}")
 
 
+def _whole(file: IO[str], limit: int, called: str) -> str:
+    """All of its text. Raises ConfigError if there is more than can be meant."""
+    text = file.read(limit + 1)
+    if len(text) > limit:
+        raise ConfigError(f"{called} is longer than {limit} characters, so it is not what is looked for here")
+    return text
+
+
 def _put(values: dict[str, Any], path: str, value: object) -> None:
     section, _, key = path.partition(".")
     values.setdefault(section, {})[key] = value
@@ -364,7 +375,7 @@ def _offers(exits: Exit) -> Exit:
     file = absolute(exits.routes_file)
     try:
         with file.open(encoding="utf-8") as stream:
-            text = stream.read(ROUTES_FILE_LIMIT)
+            text = _whole(stream, ROUTES_FILE_LIMIT, f"exit.routes_file: {file}")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigError(f"exit.routes_file: cannot read {file}: {reason}") from error
@@ -378,7 +389,7 @@ def _read_secret(file: Path, path: str, what: str) -> str:
     try:
         with file.open(encoding="utf-8") as stream:
             _check_closed(stream, f"{path}: {file}")
-            text = stream.read(TOKEN_FILE_LIMIT).strip()
+            text = _whole(stream, TOKEN_FILE_LIMIT, f"{path}: {file}").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigError(f"{path}: cannot read {file}: {reason}") from error

@@ -22,6 +22,7 @@ def test_toml_and_json_say_the_same(tmp_path: Path) -> None:
     (rule,) = rulefile.read(written(tmp_path, toml)).rules
     assert rule == RuleText(source="web", destination="db", expires=1_790_000_000.0)
     assert rulefile.read(written(tmp_path, json)).rules == [rule]
+    assert rulefile.read(written(tmp_path, b"\xef\xbb\xbf" + toml)).rules == [rule]
     assert rulefile.read(written(tmp_path, b"")).rules == []
 
 

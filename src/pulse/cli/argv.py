@@ -51,7 +51,7 @@ def revealed(word: str, flag: str = "") -> str:
     Raises ConfigError that names `flag` if there is none to be read.
     """
     if word == "-":
-        return _only_word(sys.stdin.readline(), flag, "standard input")
+        return _only_word(sys.stdin.readline(_PIPE_HOLDS), flag, "standard input")
     named = _DESCRIPTOR.fullmatch(word)
     if named is None:
         return word

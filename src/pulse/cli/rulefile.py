@@ -53,9 +53,10 @@ def text_of(name: str) -> str:
     except OSError as error:
         raise ConfigError(f"cannot read {name}: {error.strerror}") from error
     if len(data) > LIMIT:
-        raise ConfigError(f"{name} is longer than {LIMIT} bytes")
+        raise ConfigError(f"{'standard input' if name == '-' else name} is longer than {LIMIT} bytes")
     try:
-        return data.decode()
+        # Editors of other systems write a byte order mark first.
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{name} is no text in UTF-8") from error
 

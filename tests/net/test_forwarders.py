@@ -2,9 +2,11 @@
 
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from pulse.net import forwarders as module
 from pulse.net.forwarders import forwarders
 from tests.namespace import inside, namespace
 
@@ -37,6 +39,18 @@ def test_other_rules_are_none_of_those_and_ours_are_not_either(host: str) -> Non
     has(host, "ip nat", "chain PRE { type nat hook prerouting priority -100; tcp dport 80 dnat to 10.0.0.1\n}")
     has(host, "inet filter", "chain forward { type filter hook forward priority 0; policy drop; }")
     assert forwarders() == {}
+
+
+def test_nat_of_iptables_of_the_old_kind_counts_though_its_rules_are_not_seen(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_NET", tmp_path)
+    (tmp_path / "ip_tables_names").write_text("filter\nnat\n")
+    (tmp_path / "ip6_tables_names").write_text("filter\n")
+    assert forwarders() == {4: "table nat of iptables-legacy"}
+
+    has(host, "ip nat", f"chain POST {{ {POST} masquerade\n}}")
+    assert forwarders() == {4: "table nat of iptables-legacy"}
 
 
 def test_what_iptables_wrote_is_found_too(host: str) -> None:

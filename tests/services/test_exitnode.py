@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -211,10 +212,11 @@ def test_what_a_crash_left_stays_while_another_exit_needs_it(world: World, tmp_p
 async def test_what_the_kernel_does_not_tell_is_found_all_the_same(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def deaf(*_: object) -> None:
-        await asyncio.sleep(60.0)
+    def full(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(ExitNodeService, "_follow", deaf)
+    for name in ("NetworkWatch", "ForwardingWatch", "FirewallWatch"):
+        monkeypatch.setattr(exitnode, name, full)
     monkeypatch.setattr(exitnode, "WATCH", 0.02)
     service = world.service()
     service.prepare(tables(LAN))

@@ -18,6 +18,7 @@ _FAMILIES: Final = {1: ("inet", (4, 6)), 2: ("ip", (4,)), 10: ("ip6", (6,))}
 _TARGETS: Final = frozenset({"MASQUERADE", "SNAT"})
 _SOURCE: Final = struct.pack(">I", 0)
 """NFT_NAT_SNAT."""
+_NET: Final = Path("/proc/thread-self/net")
 _OLD: Final[Mapping[int, str]] = {4: "ip_tables_names", 6: "ip6_tables_names"}
 
 
@@ -47,6 +48,6 @@ def _changes_sender(name: str, data: bytes) -> bool:
 
 def _has_old(version: int) -> bool:
     try:
-        return "nat" in Path("/proc/thread-self/net", _OLD[version]).read_text("ascii").split()
+        return "nat" in (_NET / _OLD[version]).read_text("ascii").split()
     except OSError:
         return False

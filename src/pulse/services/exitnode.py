@@ -117,13 +117,18 @@ class ExitNodeService:
         pace = Bucket(RATE, BURST, now())
         while True:
             await self._open.wait()
-            with watch() as kernel:
-                while self._open.is_set():
-                    # Before the first word, too: it may have been in the moment when nobody listened.
-                    self._look()
-                    pace.spend(1, now())
-                    await asyncio.sleep(pace.ready_at(1, now()) - now())
-                    await kernel.wait_changed()
+            try:
+                with watch() as kernel:
+                    while self._open.is_set():
+                        # Before the first word, too: it may have been in the moment when nobody listened.
+                        self._look()
+                        pace.spend(1, now())
+                        await asyncio.sleep(pace.ready_at(1, now()) - now())
+                        await kernel.wait_changed()
+            except OSError as error:
+                # No descriptor, or no memory: it is looked at now and then all the same.
+                log.debug("the kernel tells nothing", extra={"error": str(error)})
+                await asyncio.sleep(WATCH)
 
     def _look(self) -> None:
         if self._installed != self._served:
@@ -140,13 +145,13 @@ class ExitNodeService:
         """What is not as it was set up; empty if all is."""
         if not all(map(_is_forwarded, self._served)):
             return "forwarding was turned off"
-        if self._near != near_networks():
-            return "this machine is in other networks"
         try:
+            if self._near != near_networks():
+                return "this machine is in other networks"
             with closing(Nftables(TABLE)) as firewall:
                 return "" if firewall.generation() == self._generation else "a firewall was changed"
-        except PulseError:
-            return "a firewall was changed"
+        except PulseError as error:
+            return str(error)
 
     def _install(self) -> None:
         try:

@@ -17,6 +17,8 @@ from tests.api.fake_control import IDENTITY, WEAK, FakeControl, FakeNode
 
 NO_TUN = "cannot create pulse0: this user lacks CAP_NET_ADMIN.\nRun it with sudo, or without --tun"
 
+STAYS = "this machine still forwards, for others do by now (table ip nat, chain POST)."
+
 TAKEN = (
     "the scribe's API cannot listen on 127.0.0.1:8080: another program has that port. "
     "Or choose another: --scribe-listen"
@@ -28,7 +30,7 @@ class StoppingNode(FakeNode):
 
     async def stop(self) -> Stopping:
         asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGTERM)
-        return Stopping(os.getpid())
+        return Stopping(os.getpid(), STAYS if os.environ["FAKE_NODE"] == "others forward" else "")
 
 
 async def run(config: NodeConfig, ready: Callable[[Started], None], *_: object) -> None:

@@ -15,7 +15,7 @@ from pulse.cli import daemon
 from pulse.client import Client
 from pulse.errors import LinkError
 from tests.api.fake_control import WEAK
-from tests.cli.fake_node import NO_TUN, TAKEN
+from tests.cli.fake_node import NO_TUN, STAYS, TAKEN
 from tests.cli.shell import Shell
 from tests.namespace import inside, namespace
 from tests.test_aftermath import crashed, state
@@ -152,6 +152,15 @@ def test_stop_returns_when_the_process_is_gone(shell: Shell) -> None:
 
     assert (done.code, done.out) == (0, f"stopped (process {process.name})\n")
     assert processes_about(shell) == []
+
+
+def test_stop_says_what_stays_on_for_others(shell: Shell) -> None:
+    shell.environment["FAKE_NODE"] = "others forward"
+    shell.node("start", "--ca")
+
+    done = shell.node("stop")
+
+    assert (done.code, done.out.splitlines()[1:]) == (0, [STAYS])
 
 
 def test_stop_without_a_node_says_which_socket_was_asked(shell: Shell) -> None:

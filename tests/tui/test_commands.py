@@ -1,13 +1,18 @@
 """What is typed behind the colon: read, asked about, run; and what is not begun there."""
 
 import inspect
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import CodeType, FunctionType
 
 import pytest
 
 from pulse.cli.app import app
+from pulse.client import API_KEY, API_URL
 from pulse.tui.commands import ALONE, FINAL, Command, read, run, written
+from tests.api.doors import doors
 from tests.api.fake_control import FakeControl
 from tests.cli.test_reads import leaves
 
@@ -61,9 +66,7 @@ def test_what_cannot_be_run_here_says_why(text: str, why: str) -> None:
 
 def test_of_a_node_elsewhere_nothing_is_done_to_this_machine() -> None:
     assert isinstance(read("setup dns"), Command)
-    assert read("setup dns", elsewhere=True) == (
-        "pulse setup is about this machine, and the node that is shown is elsewhere"
-    )
+    assert read("setup dns", elsewhere=True) == ("pulse setup is done on a node's own machine alone: log in there")
 
 
 @pytest.mark.parametrize("name", sorted(dict(leaves())))
@@ -72,8 +75,29 @@ def test_elsewhere_only_what_is_asked_of_the_node_is_run(name: str) -> None:
     """They tell about pulse, or about a file that is named."""
     if name not in harmless and not _asks_the_node(name):
         assert isinstance(read(name, elsewhere=True), str)
-    if name in ("reload", "restart", "tag", "cert", "ca rotate", "config apply"):
+    if name in ("status", "tag", "cert", "ca roles", "ca log", "config apply", "token list"):
         assert isinstance(read(name, elsewhere=True), Command)
+
+
+@pytest.fixture(scope="module")
+def keyed() -> Iterator[dict[str, str]]:
+    """Variables that lead to a node over TCP, with a key that may do all that a key may."""
+    with TemporaryDirectory(prefix="pulse-", dir="/tmp") as name, doors(Path(name)) as node:
+        host, port = node.address
+        yield {**os.environ, API_URL: f"http://{host}:{port}", API_KEY: node.keys["write"]}
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["reload", "restart", "remote-config --node a node.log_level=debug", "setup dns", "stop", "api-key list",
+     "api-key create x", "api-key revoke x", "ca rotate --yes", "ca grant a operator", "ca ungrant a operator"],
+)  # fmt: skip
+def test_what_no_key_is_good_for_is_refused_before_anybody_is_asked(keyed: dict[str, str], line: str) -> None:
+    done = run(Command(tuple(line.split()), ""), None, keyed)
+    assert done.failed
+    assert "this is done on the node's own machine alone: log in there (there is no " in done.text
+    assert isinstance(read(line, elsewhere=True), str)
+    assert isinstance(read("ca rotate --status", elsewhere=True), Command)
 
 
 def _asks_the_node(name: str) -> bool:

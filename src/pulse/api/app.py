@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, compile_path
 
 from pulse.api import (
     acls,
@@ -122,7 +122,8 @@ def build(
 
     served_at = [Route(path, describe) for path in ("/api/openapi.json", "/openapi.json")]
     served_at += [Route(path, _by_method(found), methods=list(found)) for path, found in handlers.items()]
-    app = Starlette(routes=served_at, exception_handlers={HTTPException: _http_problem})
+    gone = [each for each in endpoints if each not in there]
+    app = Starlette(routes=served_at, exception_handlers={HTTPException: _problems(gone)})
     app.router.redirect_slashes = False
     return app
 
@@ -228,15 +229,23 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-async def _http_problem(request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
-    kind = _KINDS.get(error.status_code, "ConfigError")
-    known = error.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
-    detail = f"there is no {request.method} {request.url.path} here; see /api/openapi.json" if known else error.detail
-    response = problem(HTTPStatus(error.status_code), detail, kind)
-    response.headers.update(error.headers or {})
-    return response
+def _problems(gone: Sequence[Endpoint]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Tells what went wrong before an endpoint was asked; `gone` are those that the control socket alone has."""
+    local = [(each.method, compile_path(each.path)[0]) for each in gone]
+
+    async def tell(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        kind, detail, path = _KINDS.get(error.status_code, "ConfigError"), error.detail, request.url.path
+        if error.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+            detail = f"there is no {request.method} {path} here; see /api/openapi.json"
+            if any(method == request.method and form.fullmatch(path) for method, form in local):
+                detail = f"this is done on the node's own machine alone: log in there ({detail})"
+        response = problem(HTTPStatus(error.status_code), detail, kind)
+        response.headers.update(error.headers or {})
+        return response
+
+    return tell
 
 
 def _broken(request: Request, error: Exception) -> Response:

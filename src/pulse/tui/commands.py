@@ -34,10 +34,11 @@ ALONE: Final = frozenset({"top", "demo", "lab", "detached", "start", "join", "fo
 """Commands that take a terminal, or are not about this node."""
 
 OF_THE_MACHINE: Final = (
-    *("stop", "setup", "install-service", "version", "doctor", "bug-report", "logs"),
-    *("cert request", "cert install", "ca backup", "ca restore", "ca sign"),
+    *("stop", "restart", "reload", "remote-config", "setup", "install-service", "version", "doctor", "bug-report"),
+    *("logs", "api-key", "cert request", "cert install", "ca backup", "ca restore", "ca sign", "ca rotate", "ca grant"),
+    "ca ungrant",
 )
-"""Commands about the machine they are typed on and its files, whichever node is shown."""
+"""Commands about the files of the machine they are typed on, or that its node takes by no key."""
 
 _COMMAND: Final = re.compile(r"[a-z][a-z-]*")
 """Whatever else goes first on a line of pulse is a node to start with, or an invite."""
@@ -76,12 +77,13 @@ def read(text: str, *, elsewhere: bool = False) -> Command | str:
     if not _COMMAND.fullmatch(words[0]):
         return f"{words[0]} is neither a view nor a command"
     line = " ".join(words)
-    if elsewhere and (local := _first_of(OF_THE_MACHINE, line)):
-        return f"pulse {local} is about this machine, and the node that is shown is elsewhere"
+    looks = "--status" in words
+    if elsewhere and not looks and (local := _first_of(OF_THE_MACHINE, line)):
+        return f"pulse {local} is done on a node's own machine alone: log in there"
     if ENDLESS & {*words}:
         return f"here nothing goes on for ever: leave out {' '.join(sorted(ENDLESS & {*words}))}"
     asks = _first_of(FINAL, line) or (words[0] == "bulk" and "revoke" in words)
-    return Command(words, f"pulse {line}: sure?" if asks else "")
+    return Command(words, f"pulse {line}: sure?" if asks and not looks else "")
 
 
 def run(
@@ -97,7 +99,8 @@ def run(
     variables = {**environment, "NO_COLOR": "1", "COLUMNS": "200"}
     if data_dir is not None:
         variables["PULSE_DATA_DIR"] = str(data_dir)
-    answers = ["--yes"] if command.words[:2] in (("ca", "rotate"), ("config", "apply")) else []
+    answered = {"--yes", "-y", "--status"} & {*command.words}
+    answers = ["--yes"] if command.words[:2] in (("ca", "rotate"), ("config", "apply")) and not answered else []
     line = program("pulse", *command.words, *answers)
     patience = time.monotonic() + PATIENCE
     with subprocess.Popen(

@@ -23,6 +23,7 @@ from pulse.schemas.roles import NodeRole, RoleRequest, RolesInfo
 from pulse.schemas.scribe import MeshState
 from pulse.schemas.stats import Traffic
 from pulse.schemas.tokens import Invite, MasterToken, TokenCreated, TokenInfo, TokenRequest
+from pulse.services.tokens import INVITE_TTL
 from tests.api.fake_acls import FakeAcls, FakeHits
 from tests.api.fake_configs import FakeFile, FakeTemplates
 from tests.api.fake_dns import FakeZones
@@ -173,6 +174,8 @@ class FakeTokens:
 
     async def invite(self, wanted: TokenRequest) -> Invite:
         self.asked.append(wanted)
+        if wanted.template is None:
+            wanted = structs.replace(wanted, ttl=wanted.ttl or INVITE_TTL, max_uses=wanted.uses(1))
         return Invite("pls_eyJh", ["relay.example.com:443"], made(wanted))
 
     async def all(self) -> list[TokenInfo]:

@@ -48,5 +48,5 @@ def test_what_is_said_goes_before_what_a_template_says(shell: Shell, control: Fa
         TokenRequest(template="web"),
         TokenRequest(template="web"),
         TokenRequest(3600.0, tags=["x"], template="web"),
-        TokenRequest(3600.0, 1),
+        TokenRequest(),
     ]

@@ -195,6 +195,14 @@ async def test_a_template_fills_in_what_is_not_said(mesh: Mesh) -> None:
     assert (invited.info.name, invited.info.expires, invited.info.max_uses) == ("web-1", NOW + 3600, 1)
 
 
+async def test_a_name_makes_a_token_one_for_one_machine_whatever_its_template_says(mesh: Mesh) -> None:
+    mesh.knows(TEMPLATES)
+    for make in (mesh.keeper.create, mesh.keeper.invite):
+        assert (await make(TokenRequest(name="db-1", template="site"))).info.max_uses == 1
+    with pytest.raises(Refused, match="is for one machine"):
+        await mesh.keeper.create(TokenRequest(name="db-1", max_uses=5, template="site"))
+
+
 async def test_names_by_a_template_are_free_ones(mesh: Mesh) -> None:
     mesh.knows({"cam": Template(name="cam-*"), "one": Template(name="cam-7")})
     names = [(await mesh.at(HOME).create(TokenRequest(template="cam"))).info.name for _ in range(7)]

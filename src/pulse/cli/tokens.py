@@ -17,7 +17,7 @@ from pulse.client import connect
 from pulse.core.types import SHORT_ID
 from pulse.errors import ConfigError
 from pulse.schemas.tokens import TokenInfo, TokenRequest
-from pulse.wording import DASH, HOUR, counted, span, spelled_span
+from pulse.wording import DASH, counted, span, spelled_span
 
 MOST_USES: Final = 1_000_000
 
@@ -134,8 +134,6 @@ def invite(
     max_uses
         How many machines may join with it; 0 for no limit.
     """
-    if template is None:
-        ttl, max_uses = HOUR if ttl is None else ttl, 1 if max_uses is None else max_uses
     request = _request(ttl, max_uses, tag, name, template)
     with connect(data_dir) as client:
         made = TokenCalls(client).invite(request)
@@ -155,8 +153,7 @@ def _request(
         raise ConfigError(
             f"--max-uses: {max_uses or 'any number of'} machines cannot all be called {name}. Leave out one of the two"
         )
-    unsaid = 1 if name else UNSET
-    return TokenRequest(ttl, unsaid if max_uses is None else max_uses, tags or [], name, template)
+    return TokenRequest(ttl, UNSET if max_uses is None else max_uses, tags or [], name, template)
 
 
 def _show_terms(asked: TokenRequest, made: TokenInfo) -> None:
@@ -168,7 +165,7 @@ def _show_terms(asked: TokenRequest, made: TokenInfo) -> None:
         ("tags", " ".join(tag for tag in made.tags if tag not in asked.tags)),
         ("name", "" if asked.name else made.name or ""),
         ("ttl", "" if asked.ttl is not None or made.expires is None else spelled_span(made.expires - made.created)),
-        ("uses", "" if asked.max_uses is not UNSET or not made.max_uses else str(made.max_uses)),
+        ("uses", "" if asked.max_uses is not UNSET or asked.name or not made.max_uses else str(made.max_uses)),
     )
     said = ", ".join(f"{what} {value}" for what, value in filled if value) or "nothing"
     print(f"by template {asked.template}: {said}", file=sys.stderr)

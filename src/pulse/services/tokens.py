@@ -14,7 +14,7 @@ from msgspec import structs
 from pulse.core.likeness import meant
 from pulse.core.messages import MethodName, Wire, pack, printable, unpack
 from pulse.core.network.statements import Statements
-from pulse.core.network.templates import free_name
+from pulse.core.network.templates import Template, free_name
 from pulse.core.trust.members import Members
 from pulse.core.trust.tokens import TokenRecord, Unfit
 from pulse.core.types import SHORT_ID, NodeId, ShortText
@@ -145,7 +145,7 @@ class TokensService:
     def _filled(self, wanted: TokenRequest, ca: Authority) -> TokenRequest:
         """The token that is wanted, with what its template says and nobody said otherwise."""
         if wanted.template is None:
-            return structs.replace(wanted, max_uses=wanted.uses(1)) if wanted.name else wanted
+            return structs.replace(wanted, max_uses=_uses(wanted, None, wanted.name))
         templates = self.statements.config_in_force().config.templates
         template = templates.get(wanted.template)
         if template is None:
@@ -154,7 +154,7 @@ class TokensService:
         name = wanted.name or (free_name(template.name, self._taken(ca).__contains__) if template.name else None)
         return TokenRequest(
             ttl=template.ttl if wanted.ttl is None else wanted.ttl,
-            max_uses=wanted.uses(template.uses or 1) if template.uses or name else wanted.max_uses,
+            max_uses=_uses(wanted, template, name),
             tags=[*dict.fromkeys((*template.tags, *wanted.tags))],
             name=name,
         )
@@ -196,6 +196,17 @@ class TokensService:
             state=_STATES[record.unfit(ca.judged())],
             used_by=[self.members.label_of(node) for node in users[-MOST_SHOWN:]],
         )
+
+
+def _uses(wanted: TokenRequest, template: Template | None, name: str | None) -> int | msgspec.UnsetType:
+    """Machines that may join with it; not set where neither its maker nor a name nor the template says so."""
+    if wanted.max_uses is not msgspec.UNSET:
+        return wanted.max_uses
+    if name:
+        return 1
+    if template and template.uses:
+        return template.uses
+    return msgspec.UNSET
 
 
 def _read(data: bytes, kind: type[_T]) -> _T:

@@ -83,3 +83,16 @@ class Shell:
     def node(self, *arguments: str) -> Done:
         """Run a command about the node of our data directory."""
         return self.pulse(*arguments, "--data-dir", str(self.data_dir))
+
+
+def processes_about(shell: Shell) -> list[Path]:
+    """Processes that have our data directory's log open."""
+    log = str(shell.data_dir / "pulse.log")
+    return [fd.parent.parent for fd in Path("/proc").glob("[0-9]*/fd/1") if fd.is_symlink() and link(fd) == log]
+
+
+def link(path: Path) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""

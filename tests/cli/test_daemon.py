@@ -1,4 +1,4 @@
-"""`pulse`, `start`, `stop`, `join` as processes, with a node that stands in for the real one."""
+"""`pulse`, `start`, `join` as processes, with a node that stands in for the real one."""
 
 import json
 import os
@@ -11,14 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pulse.cli import daemon
-from pulse.client import Client
-from pulse.errors import LinkError
 from tests.api.fake_control import WEAK
-from tests.cli.fake_node import NO_TUN, STAYS, TAKEN
-from tests.cli.shell import Shell
-from tests.namespace import inside, namespace
-from tests.test_aftermath import crashed, state
+from tests.cli.fake_node import NO_TUN, TAKEN
+from tests.cli.shell import Shell, link, processes_about
 
 TOKEN = "-Xr8" + "abcdefghijklmnopqrstuvwxyz0123456789"
 CA_TOKEN = "Ca9_" + "9876543210zyxwvutsrqponmlkjihgfedcba"
@@ -35,40 +30,6 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 def told(shell: Shell, name: str = "seen.json") -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, object]] = json.loads((shell.data_dir / name).read_bytes())
     return found
-
-
-def test_stop_without_a_node_puts_back_what_the_service_left_though_nobody_names_its_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def nobody(_: Path | None) -> Client:
-        raise LinkError("no pulse node is running here")
-
-    monkeypatch.setattr(daemon, "connect", nobody)
-    monkeypatch.setattr(daemon, "SERVICE_DATA_DIR", tmp_path / "service")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("PULSE_DATA_DIR", "PULSE_CONTROL_SOCKET"):
-        monkeypatch.delenv(name, raising=False)
-    (tmp_path / "service").mkdir(mode=0o700)
-    with namespace() as name, inside(name):
-        with pytest.raises(LinkError):
-            daemon.stop()
-        crashed(name, tmp_path / "service")
-        daemon.stop()
-        assert "is put back: routing table 28789, and its rules; the firewall" in capsys.readouterr().out
-        assert state(name) == (False, "", "0")
-
-
-def processes_about(shell: Shell) -> list[Path]:
-    """Processes that have our data directory's log open."""
-    log = str(shell.data_dir / "pulse.log")
-    return [fd.parent.parent for fd in Path("/proc").glob("[0-9]*/fd/1") if fd.is_symlink() and link(fd) == log]
-
-
-def link(path: Path) -> str:
-    try:
-        return os.readlink(path)
-    except OSError:
-        return ""
 
 
 @contextmanager
@@ -142,32 +103,6 @@ def test_start_says_that_keys_go_in_clear_where_they_do(shell: Shell) -> None:
     shell.node("stop")
     done = shell.node("start", "--ca", "--scribe", "--scribe-listen", "10.100.41.7:8080")
     assert "in clear" not in done.out
-
-
-def test_stop_returns_when_the_process_is_gone(shell: Shell) -> None:
-    shell.node("start", "--ca")
-    (process,) = processes_about(shell)
-
-    done = shell.node("stop")
-
-    assert (done.code, done.out) == (0, f"stopped (process {process.name})\n")
-    assert processes_about(shell) == []
-
-
-def test_stop_says_what_stays_on_for_others(shell: Shell) -> None:
-    shell.environment["FAKE_NODE"] = "others forward"
-    shell.node("start", "--ca")
-
-    done = shell.node("stop")
-
-    assert (done.code, done.out.splitlines()[1:]) == (0, [STAYS])
-
-
-def test_stop_without_a_node_says_which_socket_was_asked(shell: Shell) -> None:
-    done = shell.node("stop")
-
-    assert done.code == 5
-    assert str(shell.data_dir) in done.err
 
 
 def test_a_node_that_refuses_to_start_prints_why_and_gives_its_code(shell: Shell) -> None:

@@ -19,7 +19,7 @@ from pulse.errors import ConfigError, PulseError, SystemRefused
 GROUPS = {
     "Run": {
         "start": ("pulse.cli.daemon:start", "Start a node in the background."),
-        "stop": ("pulse.cli.daemon:stop", "Stop the node and wait until it is gone."),
+        "stop": ("pulse.cli.stop:stop", "Stop the node and wait until it is gone."),
         "join": ("pulse.cli.daemon:join", "Make this machine a member of a network, once."),
         "setup": ("pulse.cli.setup:app", "Have this machine ask its node for names under .pulse."),
         "restart": ("pulse.cli.operating:restart", "Restart this node, or another one as its operator."),

@@ -1,13 +1,11 @@
-"""`pulse`, `pulse start`, `pulse stop`, `pulse join`: nodes come and go.
+"""`pulse`, `pulse start`, `pulse join`: nodes come.
 
 Invariant: whatever a node writes is closed to others (umask 077), and its code is imported only where one runs.
 """
 
 import logging
 import os
-import select
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -16,22 +14,16 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 
 from pulse import settings
-from pulse.channel import Remote
 from pulse.cli import detached as pipe
 from pulse.cli.argv import revealed
 from pulse.cli.options import Config, LogLevel, Network, NodeDir, NodeFlags, Token, TokenFile
 from pulse.cli.output import print_json, print_pairs, tick
-from pulse.cli.values import DataDir, Json
-from pulse.client import Client, candidates, connect
-from pulse.config import SERVICE_DATA_DIR, SERVICE_SOCKET, NodeConfig
+from pulse.cli.values import Json
+from pulse.config import NodeConfig
 from pulse.core.addresses import is_sealed, split
 from pulse.core.types import INVITE_PREFIX, SHORT_ID, spaced
-from pulse.errors import ConfigError, LinkError, NotFound, PulseError, SystemRefused
-from pulse.schemas.node import Stopping
+from pulse.errors import ConfigError, NotFound, PulseError, SystemRefused
 from pulse.schemas.start import Joined, Started
-
-PATIENCE: Final = 15.0
-"""Seconds a node has to take its leave."""
 
 PRIVATE: Final = 0o077
 
@@ -78,53 +70,6 @@ def detached(descriptor: int, /) -> None:
         raise
     finally:
         report.close()
-
-
-def stop(*, data_dir: DataDir = None) -> None:
-    """Stop the node and wait until it is gone.
-
-    Where none runs any more, what the last one set on this machine is put back: routes, firewall, resolver.
-    """
-    try:
-        with connect(data_dir) as client:
-            leaving, place = client.stop(), client.path
-    except LinkError:
-        done = _put_back(data_dir)
-        if not done:
-            raise
-        print(f"no node runs here; what the last one set on this machine is put back: {'; '.join(done)}")
-        return
-    print(_ended(leaving, place))
-    if leaving.stays:
-        print(leaving.stays)
-
-
-def _ended(leaving: Stopping, place: Path | Remote) -> str:
-    """That the node is gone, once it is. Raises PulseError if it stays."""
-    pid = leaving.pid
-    if leaving.embedded:
-        if not _wait_silent(place, PATIENCE):
-            raise PulseError(
-                f"the node in program {pid} has not ended within {PATIENCE:.0f} s.\n"
-                "It ends with that program, or with the block of it that started the node"
-            )
-        return f"stopped; the program that the node lived in goes on (process {pid})"
-    if not _wait_gone(pid, PATIENCE):
-        raise PulseError(
-            f"the node (process {pid}) has not ended within {PATIENCE:.0f} s.\n"
-            f"See its log; to end it at once: kill -9 {pid}"
-        )
-    return f"stopped (process {pid})"
-
-
-def _put_back(data_dir: Path | None) -> list[str]:
-    """What nodes that are gone left, and that is as it was now."""
-    from pulse import aftermath
-
-    sockets = candidates(data_dir)
-    places = {SERVICE_DATA_DIR if each == SERVICE_SOCKET else each.parent for each in sockets}
-    ours = [each for each in sorted(places) if os.access(each, os.R_OK | os.X_OK)]
-    return [done for place in ours for done in aftermath.put_back(place)]
 
 
 def join(
@@ -264,32 +209,6 @@ def _node() -> ModuleType:
     except ImportError as error:
         raise SystemRefused(f"this pulse is incomplete: {error}.\nInstall it again; from source: make setup") from error
     return node
-
-
-def _wait_gone(pid: int, patience: float) -> bool:
-    """True once the process has ended, be it reaped or not."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        ended = select.poll()
-        ended.register(descriptor, select.POLLIN)
-        return bool(ended.poll(patience * 1000))
-    finally:
-        os.close(descriptor)
-
-
-def _wait_silent(place: Path | Remote, patience: float) -> bool:
-    """True once no node answers there."""
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        try:
-            Client(place).close()
-        except LinkError:
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def _show_started(started: Started) -> None:

@@ -63,7 +63,7 @@ def test_plain_pulse_says_what_to_do_and_makes_nothing(shell: Shell) -> None:
 
     assert done.code == 4
     assert done.err.startswith(f"error: this machine is in no network yet (nothing in {shell.data_dir}).\n")
-    assert "pulse --ca --scribe" in done.err
+    assert "pulse start --ca --scribe" in done.err
     assert "pulse join pls_" in done.err
     assert not shell.data_dir.exists()
 

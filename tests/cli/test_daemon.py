@@ -69,7 +69,7 @@ def test_start_returns_when_the_node_is_up_and_shows_the_invite(shell: Shell) ->
     assert lines[0].startswith("network    mynet            made now; CA a91f 22c0 77e4, keep")
     assert lines[1].split() == ["node", "relay-01", "4be27a3391c0", "10.100.41.7", "fd7a::33"]
     assert lines[2] == "listening  udp+tcp 0.0.0.0:443, advertised relay.example.com:443"
-    assert lines[-2:] == ["On the next machine:", "  pulse join pls_eyJhQ        good for 1 hour and one machine"]
+    assert lines[-3:] == ["On the next machine:", "  pulse join pls_eyJhQ", "good for 1 hour and one machine"]
     assert shell.node("status").code == 0
 
 

@@ -135,7 +135,7 @@ def _check_purpose(config: NodeConfig) -> None:
     if not config.relays and not config.join.invite:
         raise NotFound(
             f"this machine is in no network yet (nothing in {config.data_dir}).\n"
-            "Make one:  pulse --ca --scribe --tun --addr <name or address others reach>:8443\n"
+            "Make one:  pulse start --ca --scribe --tun --addr <name or address others reach>:8443\n"
             "Join one:  pulse join pls_…    (the line that `pulse invite` prints on the CA)"
         )
     _check_door(config)
@@ -240,5 +240,5 @@ def _show_started(started: Started) -> None:
     print_pairs(pairs)
     if started.invite and not logs.is_journal(os.environ):
         # A journal is read by more people than may join.
-        print(f"\nOn the next machine:\n  pulse join {started.invite}        good for 1 hour and one machine")
+        print(f"\nOn the next machine:\n  pulse join {started.invite}\ngood for 1 hour and one machine")
     sys.stdout.flush()

@@ -147,7 +147,7 @@ def _ask(client: Client, node: str, timeout: float, *, json: bool, last: bool) -
         if last:
             raise
         if not json:
-            print(f"no answer: {error}", flush=True)
+            print(error, flush=True)
         return []
     if json:
         print_json(reply)

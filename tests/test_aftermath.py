@@ -97,6 +97,7 @@ def test_root_puts_back_what_a_service_left_and_leaves_it_its_files(open_dir: Pa
     [
         Undo(Kind.SYSCTL, "kernel/core_pattern", "|/tmp/x", "core"),
         Undo(Kind.SYSCTL, "net/ipv4/conf/../../../kernel/core_pattern", "|/tmp/x", "core"),
+        Undo(Kind.SYSCTL, "net/ipv4/conf/eth0/rp_filter", "0", "1"),
         Undo(Kind.FIREWALL, "filter"),
         Undo("openresolv", "../../etc/passwd"),
         Undo("systemd-resolved", "--help"),

@@ -14,6 +14,7 @@ from typing import Final
 from pulse.errors import Refused
 from pulse.net import sysctl
 from pulse.net.policyrules import TABLE
+from pulse.net.sysctl import FORWARDING, ROUTER_ADVERTISEMENTS
 from pulse.services import exitnode, exits, resolver
 from pulse.store import undo
 from pulse.store.files import as_owner, lock
@@ -21,7 +22,7 @@ from pulse.store.undo import Kind, Undo
 
 _INTERFACE: Final = r"[^/\s-][^/\s]{0,14}"
 _PLACES: Final[dict[str, str]] = {
-    Kind.SYSCTL: rf"net/ipv4/ip_forward|net/ipv[46]/conf/{_INTERFACE}/[a-z_]+",
+    Kind.SYSCTL: "|".join((*FORWARDING.values(), ROUTER_ADVERTISEMENTS.format(_INTERFACE))),
     Kind.FIREWALL: "pulse",
     Kind.ROUTES: str(TABLE),
 }

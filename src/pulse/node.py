@@ -161,11 +161,11 @@ def _build(
     governance = govern(config, identity, links, meshing, rpc, store, told)
     traversal = TraversalService(links, rpc.call, meshing.tell)
     meshing.punch = traversal.perform
-    streams = _streaming(config, links, meshing, governance, doors)
+    used = uses.uses(config, doors, meshing, rpc, tun, governance.edits.edit)
+    streams = _streaming(config, links, meshing, governance, doors, used)
     meshing.statements_changed = _each(governance.changed, streams.changed, tun.config_changed if tun else None)
     own_devices = partial(_own_devices, tun)
     portmap = underlay.port_mapping(config, links, identity, meshing, own_devices)
-    used = uses.uses(config, doors, meshing, rpc, tun, governance.edits.edit)
     telling = insight(config, links, meshing, rpc, governance, tun, portmap, used, VERSION, pinned=identity.pinned)
     telling.metrics.socks = streams.proxy
     operating = operations(config, meshing, rpc, tun, governance, telling, used, VERSION, manager)
@@ -249,10 +249,15 @@ def _lasting(
 
 
 def _streaming(
-    config: NodeConfig, links: DataplaneLinks, meshing: MeshService, governance: Governance, doors: Doors
+    config: NodeConfig,
+    links: DataplaneLinks,
+    meshing: MeshService,
+    governance: Governance,
+    doors: Doors,
+    used: Uses,
 ) -> Streaming:
     """Streams, which are judged again as the rules change, and count with the flows that these decide on."""
-    made = streaming.compose(config, links, meshing.mesh, doors.tunnels)
+    made = streaming.compose(config, links, meshing.mesh, doors.tunnels, used.exit_node.connected)
     meshing.policy_changed = made.changed
     meshing.routes_changed = made.streams.routes_changed
     governance.hits.counted = lambda: made.hits(links.hits())
@@ -266,8 +271,7 @@ def _own_devices(tun: TunService | None) -> tuple[str, ...]:
 
 def _told(config: NodeConfig, mesh: Mesh, tun: TunService | None) -> tuple[str, ...]:
     """Where others are told that this node is."""
-    outside = [*mesh.sight.mapped, *mesh.sight.addresses()]
-    return advertised(*config.advertised, outside, (tun.name,) if tun else ())
+    return advertised(*config.advertised, [*mesh.sight.mapped, *mesh.sight.addresses()], _own_devices(tun))
 
 
 def _meshing(
@@ -291,12 +295,11 @@ def _meshing(
 
 
 def _mesh(config: NodeConfig, identity: Identity, store: NetworkStore) -> Mesh:
-    me = identity.certificate
     count = boot.raise_boot(config.data_dir)
     if count.warning:
         log.warning("boot count lost", extra={"error": count.warning})
     return Mesh(
-        me,
+        identity.certificate,
         identity.key,
         member.chain_known(config, identity, store),
         SystemRandom(),
@@ -312,9 +315,8 @@ def _mesh(config: NodeConfig, identity: Identity, store: NetworkStore) -> Mesh:
 
 
 def _tun(config: NodeConfig, links: DataplaneLinks, mesh: Mesh) -> TunService | None:
-    if not config.tun.enabled:
-        return None
-    return TunService(links, mesh.me, mesh.statements.mesh_cidr, config.tun.name, config.tun.queues)
+    made = partial(TunService, links, mesh.me, mesh.statements.mesh_cidr, config.tun.name, config.tun.queues)
+    return made() if config.tun.enabled else None
 
 
 def _wake(config: NodeConfig, identity: Identity, node: Node, persist: PersistService, trust: TrustService) -> None:

@@ -98,7 +98,7 @@ def test_what_goes_out_here_goes_by_the_routes_of_this_host() -> None:
 
 
 def test_a_network_the_exit_is_in_is_closed_unless_it_is_a_range_of_its_own() -> None:
-    near = Site(near=(ip_network("203.0.113.0/24"), ip_network("2001:db8:7::/64")))
+    near = Site(connected=(ip_network("203.0.113.0/24"), ip_network("2001:db8:7::/64")))
     rules = ruleset(("2001:db8:7::/64", "2001:db8:7::/64"), ("::/0", "::/0"), site=near)
 
     own, closed, allowed = (
@@ -116,5 +116,5 @@ def test_a_network_the_exit_is_in_is_closed_unless_it_is_a_range_of_its_own() ->
 
 def test_what_is_not_of_the_mesh_passes_only_where_it_passed_before() -> None:
     stranger = 'meta nfproto ipv4 iifname != "pulse0" oifname != "pulse0" drop'
-    assert stranger in ruleset(("0.0.0.0/0", "0.0.0.0/0"), site=Site(alone=frozenset({4})))
+    assert stranger in ruleset(("0.0.0.0/0", "0.0.0.0/0"), site=Site(mesh_only=frozenset({4})))
     assert not any("iifname !=" in line and "drop" in line for line in ruleset(("0.0.0.0/0", "0.0.0.0/0")))

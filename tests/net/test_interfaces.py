@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulse.errors import Conflict
-from pulse.net.interfaces import conflicts, host_addresses, host_routes, near_networks, reachable
+from pulse.net.interfaces import conflicts, connected_networks, host_addresses, host_routes, reachable
 from pulse.net.netlink import HostAddress, HostRoute
 from tests.namespace import inside, ip, namespace
 
@@ -91,4 +91,8 @@ def test_networks_of_the_internet_that_the_host_is_in_are_those_of_addresses_and
         # As a router advertises it to a host whose address came by DHCP.
         ip(name, "-6", "route", "add", "2001:db8:9::/64", "dev", "eth0", "proto", "ra")
 
-        assert [str(each) for each in near_networks()] == ["203.0.113.0/24", "2001:db8:9::/64", "2001:db8:9::9/128"]
+        assert [str(each) for each in connected_networks()] == [
+            "203.0.113.0/24",
+            "2001:db8:9::/64",
+            "2001:db8:9::9/128",
+        ]

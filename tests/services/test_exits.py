@@ -1,6 +1,7 @@
 """The client's side of exits: the host's routes follow the tables, and an exit that gives no answer is told."""
 
 import asyncio
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -208,6 +209,28 @@ async def test_what_others_take_away_is_put_back_as_soon_as_the_kernel_tells(
         async with asyncio.timeout(20):
             while kernel.table() != held or not all(leads(kernel, each) for each in FAMILIES):
                 await asyncio.sleep(0.005)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_what_the_kernel_does_not_tell_is_found_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(exits, "RoutingWatch", full)
+    monkeypatch.setattr(exits, "WATCH", 0.02)
+    service = world.service()
+    service.prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
+    running = asyncio.ensure_future(service.run())
+    with PolicyRouting() as kernel:
+        await asyncio.sleep(0)
+        ip(world.host, "rule", "flush")
+        async with asyncio.timeout(20):
+            while not all(leads(kernel, each) for each in FAMILIES):
+                await asyncio.sleep(0.02)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

@@ -7,7 +7,7 @@ import contextlib
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -25,7 +25,7 @@ from pulse.core.types import NodeId
 from pulse.errors import ConfigError, Refused
 from pulse.net import outward
 from pulse.net.dataplane import DataplaneLinks
-from pulse.net.interfaces import near_networks, own_addresses
+from pulse.net.interfaces import own_addresses
 from pulse.net.links import RuleHits
 from pulse.net.listeners import Place, listen_tcp
 from pulse.net.sockets import reserved
@@ -74,8 +74,14 @@ def bound(config: NodeConfig) -> Iterator[tuple[Door, ...]]:
         yield tuple(doors)
 
 
-def compose(config: NodeConfig, links: DataplaneLinks, mesh: Mesh, doors: tuple[Door, ...]) -> Streaming:
-    """The services."""
+def compose(
+    config: NodeConfig,
+    links: DataplaneLinks,
+    mesh: Mesh,
+    doors: tuple[Door, ...],
+    connected: Callable[[], Sequence[IPv4Network | IPv6Network]],
+) -> Streaming:
+    """The services; `connected` tells the networks of the Internet this machine is in."""
     listening = (
         config.listen,
         config.scribe_listen,
@@ -92,7 +98,7 @@ def compose(config: NodeConfig, links: DataplaneLinks, mesh: Mesh, doors: tuple[
         ranges: list[IPv4Network | IPv6Network] = [mesh_prefix(mesh.me.network)]
         ranges += [v4] if v4 else []
         beyond = mesh.beyond
-        led = partial(beyond.leads_to, near=near_networks)
+        led = partial(beyond.leads_to, connected=connected)
         return Premises(own, ports, led, beyond.behind, beyond.leads_everywhere(), ranges)
 
     def leads_to(node: NodeId) -> bool:

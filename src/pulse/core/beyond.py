@@ -116,14 +116,15 @@ class Beyond:
         """The same with what this node serves itself, which it reaches without anybody."""
         return self.used() | {each.announced: self.me for each in self.served()}
 
-    def leads_to(self, address: IPv4Address | IPv6Address, near: Callable[[], Sequence[Range]]) -> bool:
-        """True for what lies behind this node as others know it, and was approved; `near` tells the networks it is in.
+    def leads_to(self, address: IPv4Address | IPv6Address, connected: Callable[[], Sequence[Range]]) -> bool:
+        """True for what lies behind this node as others know it, and was approved.
 
+        `connected` tells the networks of the Internet that it is in.
         Under the whole Internet is only what is public, and no such network, which holds the node's own address too.
         """
         lengths = {cidr.prefixlen for cidr, _ in self.served() if address in cidr}
         if lengths == {0}:
-            return is_public(address) and not any(address in each for each in near())
+            return is_public(address) and not any(address in each for each in connected())
         return bool(lengths)
 
     def leads_everywhere(self) -> bool:

@@ -52,9 +52,9 @@ class Mesh:
 class Site:
     """What the firewall has to know of the machine around it."""
 
-    alone: frozenset[int] = frozenset()
+    mesh_only: frozenset[int] = frozenset()
     """Versions of IP that this machine forwards for the mesh alone."""
-    near: tuple[Prefix, ...] = ()
+    connected: tuple[Prefix, ...] = ()
     """Networks it is in itself."""
 
 
@@ -70,14 +70,14 @@ def chains(mesh: Mesh, served: Iterable[Range], site: Site) -> tuple[Chain, ...]
     """The chains for these ranges."""
     ranges = tuple(served)
     return (
-        Chain("arriving", "filter", Hook.PREROUTING, _ARRIVE, _arriving(mesh, ranges, site.near)),
+        Chain("arriving", "filter", Hook.PREROUTING, _ARRIVE, _arriving(mesh, ranges, site.connected)),
         Chain("mapping", "nat", Hook.PREROUTING, _MAP, _mapping(mesh, ranges)),
-        Chain("passing", "filter", Hook.FORWARD, _PASS, _passing(mesh, site.alone)),
+        Chain("passing", "filter", Hook.FORWARD, _PASS, _passing(mesh, site.mesh_only)),
         Chain("leaving", "nat", Hook.POSTROUTING, _LEAVE, _leaving(mesh, ranges)),
     )
 
 
-def _arriving(mesh: Mesh, ranges: tuple[Range, ...], near: Iterable[Prefix]) -> list[Rule]:
+def _arriving(mesh: Mesh, ranges: tuple[Range, ...], connected: Iterable[Prefix]) -> list[Rule]:
     rules: list[Rule] = [[*comes_by(mesh.device, other=True), accepts()]]
     rules += [[*is_for(each), accepts()] for each in mesh.ours]
     rules += [[*is_from(each, other=True), drops()] for each in (mesh.v4, mesh.v6)]
@@ -88,7 +88,7 @@ def _arriving(mesh: Mesh, ranges: tuple[Range, ...], near: Iterable[Prefix]) -> 
     rules += [[*is_for(each.announced), accepts()] for each in ranges if each.announced.prefixlen]
     whole = [each.announced for each in ranges if not each.announced.prefixlen]
     if whole:
-        rules += [[*is_for_this_host(), drops()], *([*is_for(each), drops()] for each in (*NOT_PUBLIC, *near))]
+        rules += [[*is_for_this_host(), drops()], *([*is_for(each), drops()] for each in (*NOT_PUBLIC, *connected))]
         rules.append([*is_for(PUBLIC_V6, other=True), drops()])
     rules += [[*is_for(each), accepts()] for each in whole]
     return [*rules, [drops()]]
@@ -115,7 +115,7 @@ def _mapping(mesh: Mesh, ranges: tuple[Range, ...]) -> list[Rule]:
     ]
 
 
-def _passing(mesh: Mesh, alone: Iterable[int]) -> list[Rule]:
+def _passing(mesh: Mesh, mesh_only: Iterable[int]) -> list[Rule]:
     """From one node to another nothing passes here, for relays carry that; and nobody behind us begins anything.
 
     What is not of the mesh passes only where it passed before.
@@ -126,7 +126,7 @@ def _passing(mesh: Mesh, alone: Iterable[int]) -> list[Rule]:
         [*leaves_by(mesh.device), drops()],
         *(
             [*is_of(version), *comes_by(mesh.device, other=True), *leaves_by(mesh.device, other=True), drops()]
-            for version in sorted(alone)
+            for version in sorted(mesh_only)
         ),
     ]
 

@@ -37,7 +37,7 @@ def own_addresses() -> frozenset[IPv4Address | IPv6Address]:
         return frozenset(found.address.ip for found in kernel.addresses())
 
 
-def near_networks() -> tuple[Prefix, ...]:
+def connected_networks() -> tuple[Prefix, ...]:
     """The networks of the Internet this host is in itself, in a fixed order."""
     with Netlink() as kernel:
         return public_networks(kernel.addresses(), kernel.routes(MAIN_TABLE))
@@ -49,7 +49,7 @@ def public_networks(addresses: Iterable[HostAddress], routes: Iterable[HostRoute
     By DHCP an IPv6 address comes without its network, which a router advertises: that is a route then.
     """
     networks = {each.address.network for each in addresses}
-    networks |= {each.destination for each in routes if _leads_near(each)}
+    networks |= {each.destination for each in routes if _is_connected(each)}
     return tuple(sorted(filter(_is_public, networks), key=lambda each: (each.version, str(each))))
 
 
@@ -88,7 +88,7 @@ def _taken(mesh: IPv4Network, route: HostRoute) -> str:
     )
 
 
-def _leads_near(route: HostRoute) -> bool:
+def _is_connected(route: HostRoute) -> bool:
     wide = route.destination.prefixlen < _WIDEST[route.destination.version]
     return route.kind == "unicast" and bool(route.interface) and route.gateway is None and not wide
 

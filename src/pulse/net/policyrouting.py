@@ -38,7 +38,7 @@ class TableRoute:
     prefix: Prefix
     device: str
     metric: int
-    strange: bool = False
+    foreign: bool = False
     """No node made it."""
 
 
@@ -65,17 +65,25 @@ class PolicyRouting(Netlink):
         Conflict if rules of another program are asked before ours all the same.
         """
         wanted, there = frozenset(wanted), self.table()
-        strange = {each for each in there if each.strange}
-        for route in strange:
+        foreign = {each for each in there if each.foreign}
+        for route in foreign:
             self._drop(route)
-        refused = list(filter(None, map(self._put, sorted(wanted - there, key=lambda each: -each.metric))))
+        refused: list[SystemRefused] = []
+        for route in sorted(wanted - there, key=lambda each: -each.metric):
+            try:
+                self._put(route)
+            except SystemRefused as error:
+                # Behind a route to a device is one that refuses, which the rules lead to.
+                if not route.device:
+                    raise
+                refused.append(error)
         families = {family_of(each.prefix) for each in wanted}
         ruled = [self._rule(family, wanted=family in families) for family in FAMILIES]
-        for route in there - wanted - strange:
+        for route in there - wanted - foreign:
             self._drop(route)
         self._check(families)
-        for each in refused:
-            raise each
+        if refused:
+            raise refused[0]
         return wanted != there or any(ruled)
 
     def table(self) -> frozenset[TableRoute]:
@@ -85,8 +93,8 @@ class PolicyRouting(Netlink):
             index = attributes.get(_RTA_OIF) if body[7] != _UNREACHABLE else None
             device = links[unpack(index)].name if index and unpack(index) in links else ""
             metric = unpack(attributes.get(_RTA_PRIORITY, bytes(4)))
-            strange = body[5] != RTPROT_PULSE or body[7] not in (_UNICAST, _UNREACHABLE)
-            found.add(TableRoute(destination_of(body, attributes), device, metric, strange))
+            foreign = body[5] != RTPROT_PULSE or body[7] not in (_UNICAST, _UNREACHABLE)
+            found.add(TableRoute(destination_of(body, attributes), device, metric, foreign))
         return frozenset(found)
 
     def rules(self) -> list[Rule]:
@@ -106,24 +114,16 @@ class PolicyRouting(Netlink):
 
     def _check(self, families: Iterable[int]) -> None:
         rules = self.rules()
-        for priority in {each for family in families for each in in_the_way(rules, family)}:
+        if there := sorted({each for family in families for each in in_the_way(rules, family)}):
             raise Conflict(
-                f"rules of another program have the priority {priority} and all those before it that ours may have, "
-                f"and lead packets past the mesh.\nSee them: ip rule. Remove them: ip rule del priority {priority}"
+                f"rules of another program have the priority {there[0]} and all those before it that ours may have, "
+                f"and lead packets past the mesh.\nSee them: ip rule. Remove them: ip rule del priority {there[0]}"
             )
 
-    def _put(self, route: TableRoute) -> SystemRefused | None:
-        """Why not, for one to a device: behind it is one that refuses, if the rules are there."""
+    def _put(self, route: TableRoute) -> None:
         where = f"through {route.device}" if route.device else "nowhere"
-        try:
+        with suppress(AlreadySo):
             self._ask(f"cannot lead {route.prefix} {where}", _NEW_ROUTE, _CREATE, self._said(route))
-        except AlreadySo:
-            return None
-        except SystemRefused as error:
-            if not route.device:
-                raise
-            return error
-        return None
 
     def _drop(self, route: TableRoute) -> None:
         with suppress(AlreadySo):
@@ -133,7 +133,7 @@ class PolicyRouting(Netlink):
         prefix = route.prefix
         scope = 253 if route.device and prefix.version == 4 else 0
         who, kind = RTPROT_PULSE, _UNICAST if route.device else _UNREACHABLE
-        if route.strange:
+        if route.foreign:
             who, scope, kind = _ANY, _ANY_SCOPE, _ANY
         header = struct.pack("=BBBBBBBBI", family_of(prefix), prefix.prefixlen, 0, 0, 0, who, scope, kind, 0)
         said = header + attribute(_RTA_DST, prefix.network_address.packed)

@@ -13,6 +13,9 @@ _ROOT: Final = Path("/proc/sys")
 FORWARDING: Final = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 """By IP version the setting that has the kernel forward."""
 
+ROUTER_ADVERTISEMENTS: Final = "net/ipv6/conf/{}/accept_ra"
+"""Whether an interface hears of routers, by the name of the interface."""
+
 
 def read(name: str) -> str | None:
     """The value of a setting such as `net/ipv4/ip_forward`; None if this kernel has none of that name."""

@@ -1,6 +1,6 @@
 """Tells the service manager that started us how we fare: sd_notify(3), one datagram a message.
 
-Invariant: without a manager every call does nothing, and none ever waits for it but the last one, which asks.
+Invariant: without a manager every call does nothing, and none waits for it but `restarts`, which asks.
 """
 
 import asyncio
@@ -86,11 +86,11 @@ class Notifier:
 @contextlib.contextmanager
 def _spared() -> Iterator[None]:
     """What is started meanwhile is not ended by SIGTERM: the manager sends that to all that it finds in our unit."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _unit() -> str:

@@ -5,13 +5,17 @@ Layouts: rtnetlink(7), linux/netfilter/nfnetlink.h.
 """
 
 import asyncio
+import logging
 import socket
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Callable
 from types import TracebackType
 from typing import Final, Self
 
+from pulse.core.bucket import Bucket
 from pulse.net.netlink import table_of
 from pulse.net.nlattr import HEADER, attributes_in
+
+log = logging.getLogger(__name__)
 
 _GROUPS: Final = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 """RTMGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE of linux/rtnetlink.h."""
@@ -37,8 +41,14 @@ _BUFFER: Final = 1 << 16
 PAUSE: Final = 0.02
 """Seconds without a look after routes of other tables only: where these come by the thousand that costs little."""
 
+RATE, BURST = 10.0, 20
+"""Changes of others that are told, a second and at once: one who never rests takes no more of our time."""
 
-class _Watch:
+AGAIN = 2.0
+"""Seconds before one who may not listen, for want of a descriptor or of memory, tries again."""
+
+
+class Watch:
     """A socket that hears of some groups, in the namespace in which it was opened."""
 
     def __init__(self, groups: int, protocol: int = socket.NETLINK_ROUTE) -> None:
@@ -55,6 +65,12 @@ class _Watch:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._socket.close()
+
+    async def wait_changed(self) -> None:
+        """Wait for a change, and take what else was told by then."""
+        await self._hear()
+        while self._take() != b"":
+            pass
 
     async def _hear(self) -> bytes | None:
         """What the kernel says next; None for more than it kept for us (ENOBUFS)."""
@@ -73,7 +89,7 @@ class _Watch:
             return None
 
 
-class NetworkWatch(_Watch):
+class NetworkWatch(Watch):
     """The host's network configuration, watched in the namespace this was opened in."""
 
     def __init__(self) -> None:
@@ -87,50 +103,63 @@ class NetworkWatch(_Watch):
             pass
 
 
-class RoutingWatch(_Watch):
-    """Routes of some tables, and all rules, watched in the namespace this was opened in."""
+class RoutingWatch(Watch):
+    """Routes of one table, and all rules, watched in the namespace this was opened in."""
 
-    def __init__(self, tables: Iterable[int]) -> None:
+    def __init__(self, table: int) -> None:
         super().__init__(_ROUTING_GROUPS)
-        self._all = frozenset(tables)
+        self._table = table
 
-    async def wait_changed(self) -> frozenset[int]:
-        """Wait for a change, and tell at once to which of the tables packets may go otherwise now."""
-        while True:
-            heard, concerned = await self._hear(), frozenset[int]()
+    async def wait_changed(self) -> None:
+        """Wait for a change by which packets may go otherwise."""
+        concerned = False
+        while not concerned:
+            heard = await self._hear()
             while heard != b"":
-                concerned |= self._all if heard is None else self._concerned(heard)
+                concerned = heard is None or concerned or self._concerns(heard)
                 heard = self._take()
-            if concerned:
-                return concerned
-            await asyncio.sleep(PAUSE)
+            if not concerned:
+                await asyncio.sleep(PAUSE)
 
-    def _concerned(self, heard: bytes) -> frozenset[int]:
+    def _concerns(self, heard: bytes) -> bool:
         length, kind, *_ = HEADER.unpack_from(heard)
         if kind not in _ROUTE_KINDS:
-            return self._all
+            return True
         body = heard[HEADER.size : length]
-        return self._all & {table_of(body, attributes_in(body, 12))}
+        return table_of(body, attributes_in(body, 12)) == self._table
 
 
-class _PromptWatch(_Watch):
-    async def wait_changed(self) -> None:
-        """Wait for a change, and take what else was told by then."""
-        await self._hear()
-        while self._take() != b"":
-            pass
-
-
-class ForwardingWatch(_PromptWatch):
+class ForwardingWatch(Watch):
     """Whether the kernel forwards, and what else is set for all interfaces or for one."""
 
     def __init__(self) -> None:
         super().__init__(_FORWARDING_GROUPS)
 
 
-class FirewallWatch(_PromptWatch):
+class FirewallWatch(Watch):
     """Tables of nftables, whoever makes them; it takes CAP_NET_ADMIN."""
 
     def __init__(self) -> None:
         """Raises PermissionError."""
         super().__init__(_FIREWALL_GROUP, _NETFILTER)
+
+
+async def changes(listen: Callable[[], Watch]) -> AsyncGenerator[None]:
+    """Each change, at a bounded pace, without end; the first at once, for it may have been before anybody listened.
+
+    While nobody can listen it is only told now and then that there may have been one.
+    """
+    now = asyncio.get_running_loop().time
+    pace = Bucket(RATE, BURST, now())
+    while True:
+        try:
+            with listen() as watch:
+                while True:
+                    yield
+                    pace.spend(1, now())
+                    await asyncio.sleep(pace.ready_at(1, now()) - now())
+                    await watch.wait_changed()
+        except OSError as error:
+            log.debug("the kernel tells nothing", extra={"error": str(error)})
+            yield
+            await asyncio.sleep(AGAIN)

@@ -9,12 +9,11 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Collection, Sequence
-from contextlib import closing, nullcontext, suppress
+from contextlib import aclosing, closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 
-from pulse.core.bucket import Bucket
 from pulse.core.effects import RangeServed, TablesChanged
 from pulse.core.network.exits import health
 from pulse.core.trust.certificates import Certificate
@@ -25,12 +24,12 @@ from pulse.errors import Conflict, PulseError, SystemRefused
 from pulse.net import sysctl
 from pulse.net.exitrules import TABLE, Mesh, Range, Site, chains
 from pulse.net.forwarders import forwarders
-from pulse.net.interfaces import near_networks
+from pulse.net.interfaces import connected_networks
 from pulse.net.nftables import Nftables, Prefix
 from pulse.net.policyrules import MARK
 from pulse.net.soleexit import SoleExit
-from pulse.net.sysctl import FORWARDING
-from pulse.net.watch import FirewallWatch, ForwardingWatch, NetworkWatch
+from pulse.net.sysctl import FORWARDING, ROUTER_ADVERTISEMENTS
+from pulse.net.watch import FirewallWatch, ForwardingWatch, NetworkWatch, Watch, changes
 from pulse.store import undo
 from pulse.store.undo import Kind, Undo
 
@@ -38,9 +37,6 @@ log = logging.getLogger(__name__)
 
 WATCH = 2.0
 """Seconds between two looks whether all is as it was set up, should the kernel not have told of a change."""
-
-RATE, BURST = 10.0, 20
-"""Changes of others that are looked at, a second and at once: one who never rests takes no more of our time."""
 
 
 @dataclass(slots=True)
@@ -61,7 +57,7 @@ class ExitNodeService:
     """That no other exit runs here, from the first range that is served to the end of the last one."""
     _generation: int = field(default=0, init=False)
     """Of all tables of this host once ours was put there: another one, and somebody changed something since."""
-    _near: tuple[Prefix, ...] = field(default=(), init=False)
+    _connected: tuple[Prefix, ...] = field(default=(), init=False)
     """Networks of the Internet this host is in, as the firewall has them."""
     _served: tuple[RangeServed, ...] = field(default=(), init=False)
     _installed: tuple[RangeServed, ...] = field(default=(), init=False)
@@ -77,10 +73,11 @@ class ExitNodeService:
 
     def prepare(self, tables: TablesChanged) -> TablesChanged:
         """The tables that may be installed: ours without what this host cannot serve safely."""
-        if not self._served == self._installed == tables.served:
-            self._served = tables.served
+        was_whole = self._is_whole and self._served == tables.served
+        self._served = tables.served
+        if not was_whole:
             self._install()
-        if self._installed == tables.served:
+        if self._is_whole:
             return tables
         return replace(tables, owners=tuple(each for each in tables.owners if each.node != self.me.node_id))
 
@@ -102,6 +99,10 @@ class ExitNodeService:
         shut = [each.prefix for each in self._installed if not (_is_forwarded(each) and _leads_out(each))]
         return health([each.prefix for each in self._installed], shut)
 
+    def connected(self) -> tuple[Prefix, ...]:
+        """Networks of the Internet this host is in, which the Internet it leads to does not have."""
+        return self._connected if self._open.is_set() else connected_networks()
+
     def stays(self) -> str:
         """Why the kernel will forward once this node is gone, though it did not before; empty if it will not."""
         began = {each.place for each in undo.load(self.data_dir)[0] if each.kind == Kind.SYSCTL}
@@ -111,42 +112,37 @@ class ExitNodeService:
 
     # Details
 
-    async def _follow(self, watch: Callable[[], NetworkWatch | ForwardingWatch | FirewallWatch]) -> None:
+    async def _follow(self, listen: Callable[[], Watch]) -> None:
         """What others change is put back as soon as the kernel tells."""
-        now = asyncio.get_running_loop().time
-        pace = Bucket(RATE, BURST, now())
         while True:
             await self._open.wait()
-            try:
-                with watch() as kernel:
-                    while self._open.is_set():
-                        # Before the first word, too: it may have been in the moment when nobody listened.
-                        self._look()
-                        pace.spend(1, now())
-                        await asyncio.sleep(pace.ready_at(1, now()) - now())
-                        await kernel.wait_changed()
-            except OSError as error:
-                # No descriptor, or no memory: it is looked at now and then all the same.
-                log.debug("the kernel tells nothing", extra={"error": str(error)})
-                await asyncio.sleep(WATCH)
+            async with aclosing(changes(listen)) as changed:
+                async for _ in changed:
+                    if not self._open.is_set():
+                        break
+                    self._look()
+
+    @property
+    def _is_whole(self) -> bool:
+        return self._installed == self._served
 
     def _look(self) -> None:
-        if self._installed != self._served:
-            self._install()
-            if self._installed == self._served:
-                self.refresh()
-        elif self._served and (changed := self._changed()):
+        was_whole = self._is_whole
+        changed = self._changed() if was_whole and self._served else ""
+        if was_whole and not changed:
+            return
+        if changed:
             log.info("exit set up anew", extra={"why": changed})
-            self._install()
-            if self._installed != self._served:
-                self.refresh()
+        self._install()
+        if self._is_whole != was_whole:
+            self.refresh()
 
     def _changed(self) -> str:
         """What is not as it was set up; empty if all is."""
         if not all(map(_is_forwarded, self._served)):
             return "forwarding was turned off"
         try:
-            if self._near != near_networks():
+            if self._connected != connected_networks():
                 return "this machine is in other networks"
             with closing(Nftables(TABLE)) as firewall:
                 return "" if firewall.generation() == self._generation else "a firewall was changed"
@@ -176,11 +172,11 @@ class ExitNodeService:
         mesh = self._mesh()
         self._sole = self._sole or SoleExit(f"{label(self.me)} (process {os.getpid()}, {self.data_dir})")
         undo.add(self.data_dir, Undo(Kind.FIREWALL, TABLE))
-        self._near = near_networks()
+        self._connected = connected_networks()
         with closing(Nftables(TABLE)) as firewall:
             # A change by others from here on is another generation than ours, so it is not missed.
             before = firewall.generation()
-            site = Site(self._forwards_alone(), self._near)
+            site = Site(self._forwards_alone(), self._connected)
             firewall.replace(chains(mesh, [_range(each) for each in self._served], site))
             self._generation = before + 1
         self._forward()
@@ -208,8 +204,9 @@ class ExitNodeService:
         if 6 in versions:
             # A host that forwards hears no router advertisements unless it is told to: it would lose its own way out.
             for name in sysctl.interfaces("ipv6"):
-                if sysctl.read(f"net/ipv6/conf/{name}/accept_ra") == "1":
-                    self._set(f"net/ipv6/conf/{name}/accept_ra", "2")
+                hears = ROUTER_ADVERTISEMENTS.format(name)
+                if sysctl.read(hears) == "1":
+                    self._set(hears, "2")
         for version in sorted(versions):
             self._set(FORWARDING[version], "1")
 

@@ -9,12 +9,13 @@ away of that is put back once the kernel tells. What another node of this machin
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
-from pulse.core.bucket import Bucket
 from pulse.core.effects import AskExit, RangeUse, TablesChanged
 from pulse.core.facts import ExitAnswered, Fact
 from pulse.core.messages import MethodName
@@ -25,7 +26,7 @@ from pulse.net.links import Rpc
 from pulse.net.netlink import MAIN_TABLE, NoInterface
 from pulse.net.policyrouting import PolicyRouting, wanted_routes
 from pulse.net.policyrules import TABLE
-from pulse.net.watch import RoutingWatch
+from pulse.net.watch import RoutingWatch, changes
 from pulse.store import undo
 from pulse.store.undo import Kind, Undo
 
@@ -36,9 +37,6 @@ WATCH = 1.0
 
 SURVEY = 2.0
 """Seconds between two looks at the host's own routes, if any changed: there may be a great many."""
-
-RATE, BURST = 10.0, 20
-"""Changes of others that are looked at, a second and at once: one who never rests takes no more of our time."""
 
 OURS: Final = Undo(Kind.ROUTES, str(TABLE))
 """On the list of what is to be undone as long as anything of this node may be in the kernel."""
@@ -143,7 +141,9 @@ class ExitsService:
             async with asyncio.TaskGroup() as tasks:
                 if self.uses:
                     tasks.create_task(self._look())
-                    tasks.create_task(self._follow())
+                    # What others take away of ours, or put before it, is put back as soon as the kernel tells.
+                    tasks.create_task(self._follow(TABLE, self._mend))
+                    tasks.create_task(self._follow(MAIN_TABLE, self._outdate))
                     tasks.create_task(self._survey())
                 while True:
                     tasks.create_task(self._ask(await self._questions.get()))
@@ -156,20 +156,13 @@ class ExitsService:
             await asyncio.sleep(WATCH)
             self._mend()
 
-    async def _follow(self) -> None:
-        """What others take away of ours, or put before it, is put back as soon as the kernel tells."""
-        now = asyncio.get_running_loop().time
-        pace = Bucket(RATE, BURST, now())
-        changed = frozenset((TABLE, MAIN_TABLE))
-        with RoutingWatch(changed) as watch:
-            while True:
-                # Before the first word, too: it may have been in the moment when nobody listened.
-                self._stale = self._stale or MAIN_TABLE in changed
-                if TABLE in changed:
-                    self._mend()
-                    pace.spend(1, now())
-                    await asyncio.sleep(pace.ready_at(1, now()) - now())
-                changed = await watch.wait_changed()
+    async def _follow(self, table: int, look: Callable[[], None]) -> None:
+        async with aclosing(changes(partial(RoutingWatch, table))) as changed:
+            async for _ in changed:
+                look()
+
+    def _outdate(self) -> None:
+        self._stale = True
 
     async def _survey(self) -> None:
         while True:
@@ -209,7 +202,7 @@ class ExitsService:
 
     def _check_alone(self, kernel: PolicyRouting) -> None:
         """Raise Conflict if another node of this machine has the table, be it for the time until it is back."""
-        there = {each.device for each in kernel.table() if not each.strange}
+        there = {each.device for each in kernel.table() if not each.foreign}
         for device in sorted(there - self._devices - {""}):
             raise Conflict(
                 f"another node on this machine uses exits, through {device}; two cannot.\n"
@@ -232,6 +225,6 @@ def put_back(data_dir: Path) -> None:
     entries, warning = undo.load(data_dir)
     if warning or OURS in entries:
         with PolicyRouting() as kernel:
-            if not {each.device for each in kernel.table() if not each.strange} - {""}:
+            if not {each.device for each in kernel.table() if not each.foreign} - {""}:
                 kernel.apply(())
         undo.remove(data_dir, OURS)

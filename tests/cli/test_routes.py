@@ -1,10 +1,12 @@
 """`pulse route`: what is offered, by whom it was approved, and one line for each change."""
 
-from msgspec import json
+import pytest
+from msgspec import json, structs
 
 from pulse.errors import NotFound
 from pulse.schemas.routes import RouteRef, RouteRequest
 from pulse.wording import DASH
+from tests.api import fake_routes
 from tests.api.fake_control import FakeControl
 from tests.cli.shell import Shell
 
@@ -36,3 +38,13 @@ def test_a_range_that_nobody_offers_is_not_found(shell: Shell, control: FakeCont
     done = shell.node("route", "approve", "10.0.0.0/8")
 
     assert (done.code, "no node offers" in done.err) == (NotFound.exit_code, True)
+
+
+def test_of_an_exit_that_failed_it_says_why(
+    shell: Shell, control: FakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del control
+    failed = structs.replace(fake_routes.ROUTE, state="failed", why="its machine has no route there")
+    monkeypatch.setattr(fake_routes, "ROUTE", failed)
+
+    assert shell.node("route", "list").out.splitlines()[1].endswith("failed: its machine has no route there")

@@ -93,6 +93,15 @@ def test_a_fault_of_the_node_is_named(check: str, fault: dict[str, Any], what: s
     assert fix in found.findings[0].fix
 
 
+def test_a_machine_without_network_blames_no_node() -> None:
+    missing = [Missing("192.0.2.1:443", "relay", "refused"), Missing("192.0.2.2:443", "b", "")]
+    (found,) = examine(Symptoms(replace(WELL, network=False), replace(RUNNING, missing=missing))).findings
+
+    assert (found.check, found.gravity) == ("peers", BROKEN)
+    assert found.what.startswith("this machine has no network")
+    assert "ip link" in found.fix
+
+
 def test_every_check_has_a_fault_here() -> None:
     assert {check.name for check in CHECKS} == {each[0] for each in (*MACHINE_FAULTS, *RUNNING_FAULTS)}
 

@@ -57,7 +57,7 @@ def test_a_first_node_is_well_and_told_how_others_come() -> None:
             replace(WELL, resolver_problem="this node answers no DNS"),
             "this machine does not ask for names under .pulse: this node answers no DNS (to do without: pulse setup",
         ),
-        (replace(WELL, exit_problem="no nft"), "nobody gets out through this node: no nft"),
+        (replace(WELL, exit_problem="nobody gets out: no nft"), "nobody gets out: no nft"),
         (replace(WELL, left="undo is damaged"), "an earlier run may have left something here: undo is damaged"),
         (replace(WELL, exits_problem="not root"), "packets do not go through exits: not root"),
         (
@@ -70,6 +70,7 @@ def test_a_first_node_is_well_and_told_how_others_come() -> None:
         ),
         (replace(WELL, peers=(MISSED,)), "192.0.2.1:443 is not reached: no answer (is it up?"),
         (replace(WELL, peers=(replace(MISSED, last_error=""),)), "192.0.2.1:443 is not reached (is it up?"),
+        (replace(WELL, peers=(MISSED,), cut_off=True), "this machine has no network: no interface is up"),
         (replace(WELL, clock_offset=301.0), "this clock is 5 min ahead of the neighbours'"),
         (replace(WELL, clock_offset=-3600.0), "this clock is 60 min behind the neighbours'"),
     ],

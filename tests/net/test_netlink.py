@@ -97,6 +97,17 @@ def test_others_may_be_behind_an_interface_that_is_up_with_its_cable_in_and_is_n
     wait_until(lambda: near() == {"wan", "far", "container", "br0"}, "the bridge has a cable", 20.0)
 
 
+def test_a_host_has_a_network_once_an_interface_that_is_no_tunnel_is_up_with_its_cable_in(
+    host: str, kernel: Netlink
+) -> None:
+    ip(host, "link", "add", "wan", "type", "veth", "peer", "name", "far")
+    for name in ("lo", "pulse0", "wan"):
+        ip(host, "link", "set", name, "up")
+    assert not kernel.has_network()
+    ip(host, "link", "set", "far", "up")
+    wait_until(kernel.has_network, "the cable is in", 20.0)
+
+
 @pytest.mark.parametrize("destination", ["192.168.77.0/24", "0.0.0.0/1", "10.9.9.9/32", "fd00:77::/64", "::/1"])
 @pytest.mark.parametrize("table", [254, 5200])
 def test_a_route_comes_and_goes(host: str, kernel: Netlink, destination: str, table: int) -> None:

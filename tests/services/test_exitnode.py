@@ -157,16 +157,15 @@ def test_of_two_exits_on_one_machine_the_second_is_refused_by_name_till_the_firs
     before = world.ruleset
 
     assert second.prepare(tables(V6)).owners == (Owner("10.100.0.9/32", ALICE.node_id),)
-    assert second.problem.startswith(
-        f"another exit runs on this machine: {label(ME)} (process {os.getpid()}, {tmp_path})"
-    )
+    who = f"{label(ME)} (process {os.getpid()}, {tmp_path})"
+    assert second.problem.startswith(f"nobody gets out through this node: another exit runs on this machine: {who}")
     assert "Stop that one, or start this one without --exit" in second.problem
     second.prepare(tables())
     assert (world.ruleset, sysctl.read(FORWARD)) == (before, "1")
 
     first.prepare(tables())
     assert second.prepare(tables(V6)) == tables(V6)
-    assert (second.problem, world.tables, sysctl.read(FORWARD)) == ("", "table inet pulse", "0")
+    assert ("another exit" in second.problem, world.tables, sysctl.read(FORWARD)) == (False, "table inet pulse", "0")
     second.prepare(tables())
 
 
@@ -182,7 +181,7 @@ async def test_the_second_takes_over_by_itself_and_has_the_tables_prepared_anew(
     async with running(second):
         first.prepare(tables())
         await refreshed.wait()
-        assert (second.problem, second.prepare(tables(V6))) == ("", tables(V6))
+        assert ("another exit" in second.problem, second.prepare(tables(V6))) == (False, tables(V6))
 
 
 def test_exits_in_two_namespaces_are_two_machines(world: World, tmp_path: Path) -> None:
@@ -244,6 +243,18 @@ async def test_forwarding_that_somebody_turns_off_is_noticed_and_turned_on_again
     (told,) = (each for each in caplog.records if each.message == "exit set up anew")
     assert told.__dict__["why"] == "forwarding was turned off"
     assert (sysctl.read(FORWARD), sysctl.read(FORWARD_V6)) == ("0", "0")
+
+
+def test_a_range_to_which_this_machine_has_no_route_is_named_with_the_next_step(world: World) -> None:
+    service = world.service()
+    service.prepare(tables(LAN))
+
+    what, _, fix = service.problem.partition("\n")
+    assert what == "nobody gets to 192.168.7.0/24 through this node: its machine has no route there."
+    assert fix == "Give it one, and see: ip route get 192.168.7.1"
+    world.way_to_the_lan()
+    assert service.problem == ""
+    service.prepare(tables())
 
 
 def test_forwarding_that_cannot_be_turned_on_is_a_problem(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,12 +91,15 @@ def test_a_device_that_comes_later_carries_what_was_refused_until_then(world: Wo
     service.remove()
 
 
-def test_a_node_that_uses_none_removes_what_a_run_before_left(world: World) -> None:
+def test_a_node_that_uses_none_removes_what_a_run_before_left_and_says_so(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     world.service().prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
     world.crash()
 
     world.service(uses=False).sweep()
     assert "28789" not in ip(world.host, "rule")
+    assert [each.message for each in caplog.records] == ["kill switch of the last run removed"]
 
 
 def test_what_is_to_be_undone_may_be_damaged_and_is(world: World) -> None:

@@ -30,7 +30,7 @@ def list_routes(*, json: Json = False, data_dir: DataDir = None) -> None:
     if json:
         print_json(found)
     elif found:
-        rows = [(each.cidr, each.name, each.behind or DASH, each.by or DASH, each.state) for each in found]
+        rows = [(each.cidr, each.name, each.behind or DASH, each.by or DASH, each.told) for each in found]
         print_table(("RANGE", "NODE", "BEHIND IT", "APPROVED BY", "STATE"), rows)
     else:
         print("no routes (offer one: pulse start --exit --exit-cidrs 0.0.0.0/0)")

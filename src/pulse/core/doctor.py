@@ -238,7 +238,12 @@ def _udp(name: str, symptoms: Symptoms) -> Said:
 
 
 def _peers(name: str, symptoms: Symptoms) -> Said:
-    for each in symptoms.running.missing if symptoms.running else ():
+    missing = symptoms.running.missing if symptoms.running else ()
+    if missing and not symptoms.machine.network:
+        what = "this machine has no network: no interface is up with its cable in"
+        yield Finding(name, Gravity.BROKEN, what, "see them: ip link; then plug it in, or: ip link set eth0 up")
+        return
+    for each in missing:
         who = f"{each.name} at {each.address}" if each.name else each.address
         why = f": {each.error}" if each.error else ""
         fix = f"is it up, and its UDP and TCP port open? nc -vz {each.address.replace(':', ' ')}"

@@ -30,7 +30,7 @@ def exit_node(name: str, symptoms: Symptoms) -> Said:
     off = [version for version in running.exit_versions if not machine.forwarding.get(version, True)]
     if running.exit_problem:
         what, _, fix = running.exit_problem.partition("\n")
-        yield Finding(name, Gravity.BROKEN, f"nobody gets out through this node: {what}", fix or "pulse logs")
+        yield Finding(name, Gravity.BROKEN, what, fix or "pulse logs")
     elif off:
         what = f"this machine does not forward IPv{' and IPv'.join(map(str, off))}, so nobody gets out through it"
         fix = "the node turns it on again as soon as it can: see who turns it off, and pulse logs"
@@ -53,7 +53,7 @@ def leftovers(name: str, symptoms: Symptoms) -> Said:
         )
     if machine.refusing:
         what = "packets beyond the mesh are refused: a node that is gone keeps them in (a kill switch)"
-        fix = "pulse start: they go through the mesh again; or pulse stop: they go as without pulse"
+        fix = "pulse start --tun: they go through the mesh again; or pulse stop: they go as without pulse"
         yield Finding(name, Gravity.BROKEN, what, fix)
     elif machine.left and not machine.undo_problem:
         what = f"a node that is gone left this set: {', '.join(machine.left)}"

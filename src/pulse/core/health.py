@@ -56,13 +56,15 @@ class Vitals:
     exits_problem: str = ""
     """Why the host's packets do not go through exits; empty if they do, or are not meant to."""
     exit_problem: str = ""
-    """Why nobody gets out through this node, though ranges of it are approved; empty if they do, or none is."""
+    """Why not all get out through this node whose ranges are approved; empty if they do, or none is."""
     left: str = ""
     """What an earlier run may have left on this machine, if nobody can tell."""
     ranges_refused: Sequence[str] = ()
     """Approved ranges that no exit carries."""
     bypasses: Sequence[str] = ()
     """Routes of this host by which packets for the Internet go past the exit in use."""
+    cut_off: bool = False
+    """No interface of this machine is up, so whom it does not reach is not to blame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,9 @@ def _complaints(vitals: Vitals) -> list[str]:
         found.append(f"this node's certificate has ended, so nobody talks to it ({_ENDED})")
     if vitals.tun_wanted and vitals.tun_problem:
         found.append(f"no mesh addresses: {vitals.tun_problem}")
-    for peer in vitals.peers:
+    if vitals.cut_off:
+        found.append("this machine has no network: no interface is up with its cable in (ip link)")
+    for peer in () if vitals.cut_off else vitals.peers:
         if peer.configured and not peer.reached:
             why = f": {peer.last_error}" if peer.last_error else ""
             found.append(f"{peer.name} is not reached{why} (is it up? is its UDP port open?)")
@@ -125,7 +129,7 @@ def _about_exits(vitals: Vitals) -> Iterator[str]:
     if vitals.exits_problem:
         yield f"packets do not go through exits: {vitals.exits_problem}"
     if vitals.exit_problem:
-        yield f"nobody gets out through this node: {vitals.exit_problem}"
+        yield vitals.exit_problem
     if vitals.left:
         yield f"an earlier run may have left something here: {vitals.left}"
     if vitals.ranges_refused:

@@ -24,6 +24,8 @@ class Machine:
     """The process that has the data directory; 0 for none."""
     silence: str = ""
     """Why the process that has the data directory does not answer; empty if it does, or nobody has it."""
+    network: bool = True
+    """An interface by which others may be reached is up."""
     port: int = 0
     port_problems: Sequence[str] = ()
     """Why a node would not get its port, each in two lines: what is so, and what to do."""

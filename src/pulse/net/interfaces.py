@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Final
 
 from pulse.core.network.ranges import is_public
-from pulse.errors import Conflict
+from pulse.errors import Conflict, SystemRefused
 from pulse.net.netlink import MAIN_TABLE, HostAddress, HostRoute, Netlink, Prefix
 
 _WIDEST: Final = {4: 8, 6: 32}
@@ -35,6 +35,15 @@ def own_addresses() -> frozenset[IPv4Address | IPv6Address]:
     """List every address this host has, loopback and tunnels included."""
     with Netlink() as kernel:
         return frozenset(found.address.ip for found in kernel.addresses())
+
+
+def has_network() -> bool:
+    """False if no way leads out of this host at all: no interface is up with its cable in. True where none can tell."""
+    try:
+        with Netlink() as kernel:
+            return kernel.has_network()
+    except SystemRefused:
+        return True
 
 
 def connected_networks() -> tuple[Prefix, ...]:

@@ -55,7 +55,8 @@ _LOOPBACK, _POINT_TO_POINT, _RUNNING, _MULTICAST = 0x8, 0x10, 0x40, 0x1000
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK, _STRICT = 270, 10, 11, 12
 _NLMSGERR_ATTR_MSG: Final = 1
 _NAME_LIMIT: Final = 15
-_TUNNELS: Final = frozenset({0xFFFE, 512, 768, 769, 776, 778})
+_TUN: Final = 0xFFFE
+_TUNNELS: Final = frozenset({_TUN, 512, 768, 769, 776, 778})
 """ARPHRD_NONE (TUN, WireGuard), PPP, TUNNEL, TUNNEL6, SIT, IPGRE of linux/if_arp.h."""
 _DUMPS: Final = 4
 """How often a listing is asked again when the tables change under it."""
@@ -118,6 +119,7 @@ class _Link:
     name: str = ""
     tunnel: bool = False
     lan: bool = False
+    up: bool = False
 
 
 _NO_LINK: Final = _Link()
@@ -191,6 +193,10 @@ class Netlink:
             found.append(HostAddress(link.name, ip_interface((host, prefix_length)), link.tunnel, index, link.lan))
         return found
 
+    def has_network(self) -> bool:
+        """True if an interface that leads to others is up with its cable in: no loopback, TUN or WireGuard."""
+        return any(each.up for each in self._links().values())
+
     def routes(self, table: int = 0) -> list[HostRoute]:
         """List the unicast and local routes of a table, or of all, in the kernel's order."""
         links = self._links()
@@ -226,10 +232,11 @@ class Netlink:
         for body in self._list(_GET_LINK, struct.pack("=BxHiII", 0, 0, 0, 0, 0)):
             (kind,) = struct.unpack_from("=H", body, 2)
             attributes, flags = attributes_in(body, 16), unpack(body, 8)
+            up = flags & (_UP | _RUNNING | _LOOPBACK) == _UP | _RUNNING and kind != _TUN
             near = flags & (_UP | _RUNNING | _MULTICAST | _LOOPBACK | _POINT_TO_POINT) == _UP | _RUNNING | _MULTICAST
             lan = near and kind not in _TUNNELS and _IFLA_MASTER not in attributes
             name = attributes[_IFLA_IFNAME].rstrip(b"\0").decode()
-            found[unpack(body, 4)] = _Link(name, kind in _TUNNELS, lan)
+            found[unpack(body, 4)] = _Link(name, kind in _TUNNELS, lan, up)
         return found
 
     def _index(self, name: str) -> int:

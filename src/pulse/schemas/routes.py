@@ -49,6 +49,13 @@ class RouteView(View, frozen=True):
     state: RouteState
     through: str
     """The exit that the node asked uses for this range; empty if it uses none."""
+    why: str = ""
+    """Why it failed; empty if it did not."""
+
+    @property
+    def told(self) -> str:
+        """Its state in words."""
+        return f"{self.state}: {self.why}" if self.why else self.state
 
 
 class RouteChange(View, frozen=True):

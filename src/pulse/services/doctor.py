@@ -52,8 +52,10 @@ class Exits(Protocol):
 class ExitNode(Protocol):
     """What this service asks of who lets others out here."""
 
-    problem: str
     left: str
+
+    @property
+    def problem(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,10 +49,10 @@ class ExitNodeService:
     device: Callable[[], str]
     refresh: Callable[[], None] = field(default=lambda: None, init=False)
     """Has the tables prepared anew: other ranges can be served than were before."""
-    problem: str = field(default="", init=False)
-    """Why nobody gets out just now; empty if they do, or nobody may."""
     left: str = field(default="", init=False)
     """What an earlier run may have left on this machine, if nobody can tell; empty if all was put back."""
+    _failure: str = field(default="", init=False)
+    """Why firewall or forwarding could not be set up."""
     _sole: SoleExit | None = field(default=None, init=False)
     """That no other exit runs here, from the first range that is served to the end of the last one."""
     _generation: int = field(default=0, init=False)
@@ -63,6 +63,16 @@ class ExitNodeService:
     _installed: tuple[RangeServed, ...] = field(default=(), init=False)
     _open: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     """Somebody gets out."""
+
+    @property
+    def problem(self) -> str:
+        """Why nobody gets out just now, or not everywhere; empty if they do, or nobody may."""
+        if self._failure:
+            return f"nobody gets out through this node: {self._failure}"
+        if not (dark := [each.behind for each in self._installed if not _leads_out(each)]):
+            return ""
+        what = f"nobody gets to {', '.join(dark)} through this node: its machine has no route there"
+        return f"{what}.\nGive it one, and see: ip route get {_somewhere(ip_network(dark[0]))}"
 
     def sweep(self) -> None:
         """Put back what a run before left, if one did. Told if that fails."""
@@ -158,13 +168,13 @@ class ExitNodeService:
         except PulseError as error:
             self._installed = ()
             self._open.clear()
-            if str(error) != self.problem:
+            if str(error) != self._failure:
                 log.error("exit closed", extra={"error": str(error)})
-            self.problem = str(error)
+            self._failure = str(error)
             return
         if self._served != self._installed:
             log.info("exit open" if self._served else "exit shut", extra={"ranges": len(self._served)})
-        self._installed, self.problem = self._served, ""
+        self._installed, self._failure = self._served, ""
         (self._open.set if self._served else self._open.clear)()
 
     def _close_in(self) -> None:
@@ -291,10 +301,7 @@ def _is_forwarded(served: RangeServed) -> bool:
 def _leads_out(served: RangeServed) -> bool:
     """True if the host has a route there; nothing is sent: to connect a datagram socket is to ask for the route."""
     behind = ip_network(served.behind)
-    if not behind.prefixlen:
-        there = "192.88.99.1" if behind.version == 4 else "2001:4860:4860::8888"
-    else:
-        there = str(behind.network_address + (1 if behind.num_addresses > 1 else 0))
+    there = _somewhere(behind)
     family = socket.AF_INET if behind.version == 4 else socket.AF_INET6
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
@@ -303,3 +310,9 @@ def _leads_out(served: RangeServed) -> bool:
         except OSError:
             return False
     return True
+
+
+def _somewhere(behind: Prefix) -> str:
+    if not behind.prefixlen:
+        return "192.88.99.1" if behind.version == 4 else "2001:4860:4860::8888"
+    return str(behind.network_address + (1 if behind.num_addresses > 1 else 0))

@@ -128,7 +128,8 @@ class ExitsService:
         if self.uses:
             return
         try:
-            put_back(self.data_dir)
+            if put_back(self.data_dir):
+                log.warning("kill switch of the last run removed", extra={"why": "this node uses no exits"})
         except PulseError as error:
             self._failed(str(error))
 
@@ -220,11 +221,16 @@ class ExitsService:
         self.problem = problem
 
 
-def put_back(data_dir: Path) -> None:
-    """Take away the routes and rules of a run before; those of another node stay. Raises SystemRefused."""
+def put_back(data_dir: Path) -> bool:
+    """Take away the routes and rules of a run before; those of another node stay. True if there were any.
+
+    Raises SystemRefused.
+    """
     entries, warning = undo.load(data_dir)
-    if warning or OURS in entries:
-        with PolicyRouting() as kernel:
-            if not {each.device for each in kernel.table() if not each.foreign} - {""}:
-                kernel.apply(())
-        undo.remove(data_dir, OURS)
+    if not warning and OURS not in entries:
+        return False
+    with PolicyRouting() as kernel:
+        others = {each.device for each in kernel.table() if not each.foreign} - {""}
+        changed = False if others else kernel.apply(())
+    undo.remove(data_dir, OURS)
+    return changed

@@ -113,12 +113,13 @@ class RoutesService:
             offered=offer is not None,
             approved=bool(by),
             by=by,
-            state=self._state(named, offer, approved=bool(by), used=used),
+            state=(state := self._state(named, offer, approved=bool(by), used=used)),
             through=mesh.members.label_of(used) if used else "",
+            why=self._why(named, offer) if state == "failed" else "",
         )
 
     def _state(self, named: Named, offer: Offer | None, *, approved: bool, used: NodeId | None) -> RouteState:
-        node, cidr = named
+        node, _ = named
         if not approved:
             return "offered"
         if offer is None:
@@ -127,7 +128,11 @@ class RoutesService:
             return "here"
         if node == used:
             return "in use"
-        return "failed" if offer.score is None or self.mesh.beyond.exits.is_sick(node, cidr) else "ready"
+        return "failed" if self._why(named, offer) else "ready"
+
+    def _why(self, named: Named, offer: Offer | None) -> str:
+        unreached = offer is None or offer.score is None
+        return "it is not reached" if unreached else self.mesh.beyond.exits.failure(*named)
 
 
 def _holds(text: str, cidr: Range) -> bool:

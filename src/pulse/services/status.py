@@ -18,6 +18,7 @@ from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.fleet import Outlook, survey
 from pulse.core.trust.members import label
 from pulse.core.types import LinkId, NodeId
+from pulse.net.interfaces import has_network
 from pulse.net.links import Links, PathSample, PeerTraffic
 from pulse.schemas.node import FecInfo, NodeIdentity, PeerRow, PortMapping, Status
 from pulse.schemas.pin import PinInfo
@@ -70,8 +71,10 @@ class Exits(Protocol):
 class ExitNode(Protocol):
     """What this service asks of who lets others out here."""
 
-    problem: str
     left: str
+
+    @property
+    def problem(self) -> str: ...
 
 
 class Used(Protocol):
@@ -296,6 +299,7 @@ class StatusService:
             )
             for row in peers
         ]
+        cut_off = any(each.configured for each in lost) and not has_network()
         nobody = [PeerHealth(each.address, False, each.configured, each.last_error) for each in lost if not each.node]
         vitals = Vitals(
             peers=known + nobody,
@@ -313,6 +317,7 @@ class StatusService:
             bypasses=self.used.exits.bypasses if self.used else (),
             exit_problem=self.used.exit_node.problem.replace("\n", " ") if self.used else "",
             left=self.used.exit_node.left.replace("\n", " ") if self.used else "",
+            cut_off=cut_off,
         )
         return judge(vitals)
 

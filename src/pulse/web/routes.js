@@ -25,7 +25,7 @@ export class RoutesView {
     return [
       { title: "Range", text: (route) => route.cidr },
       { title: "By", text: (route) => route.name },
-      { title: "State", text: (route) => route.state, cell: (route) => chip(route.state, KINDS[route.state] ?? "") },
+      { title: "State", text: (route) => route.state, cell: (route) => el("span", {}, chip(route.state, KINDS[route.state] ?? ""), route.why ? ` ${route.why}` : "") },
       { title: "Behind the node", text: (route) => route.behind || "the same" },
       { title: "Approved by", text: (route) => route.by || "nobody" },
       { title: "This node goes by", text: (route) => route.through || "–" },

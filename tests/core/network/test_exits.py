@@ -66,7 +66,7 @@ def test_one_that_is_well_but_for_a_range_is_left_for_that_range_alone() -> None
     assert not exits.answered(NEAR, well=True, shut=["0.0.0.0/0"])
 
     assert exits.chosen(both) == (RangeUse("0.0.0.0/0", FAR), RangeUse("192.168.7.0/24", NEAR))
-    assert (exits.is_sick(NEAR, INTERNET), exits.is_sick(NEAR, LAN)) == (True, False)
+    assert (exits.failure(NEAR, INTERNET), exits.failure(NEAR, LAN)) == ("its machine has no route there", "")
     assert exits.answered(NEAR, well=True)
     assert not exits.is_sick(NEAR, INTERNET)
 

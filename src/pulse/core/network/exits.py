@@ -123,7 +123,13 @@ class Exits:
 
     def is_sick(self, node: NodeId, cidr: Range) -> bool:
         """True for an exit that failed, or for which that range leads nowhere."""
-        return node in self._sick or cidr in self._shut.get(node, ())
+        return bool(self.failure(node, cidr))
+
+    def failure(self, node: NodeId, cidr: Range) -> str:
+        """Why nobody gets there through that exit, as a word for people; empty if they do."""
+        if node in self._sick:
+            return "it says that it is not well, or nothing"
+        return "its machine has no route there" if cidr in self._shut.get(node, ()) else ""
 
 
 def approved_offers(

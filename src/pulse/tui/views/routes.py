@@ -17,7 +17,7 @@ def routes(client: Client, _: MeshState, __: Memory) -> list[Line]:
             f"{each.cidr} {each.id}",
             (each.cidr, word(each.cidr)),
             (each.name, word(each.name)),
-            (each.state, word(each.state)),
+            (each.told, word(each.state)),
             (each.by or DASH, word(each.by)),
             (each.behind or DASH, word(each.behind)),
         )

@@ -28,6 +28,15 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return arguments
 
 
+@pytest.mark.parametrize(
+    "terms", ["good for 1 hour and one machine, called db", "good until it is revoked and 2 machines"]
+)
+def test_what_an_invite_is_good_for_may_be_pasted_with_it(terms: str) -> None:
+    for invite in ("pls_a", "/dev/fd/3"):
+        assert spelled_out(["join", invite, *terms.split(), "--name", "x"]) == ["join", invite, "--name", "x"]
+    assert spelled_out(["join", "pls_a", "good", "luck"]) == ["join", "pls_a", "good", "luck"]
+
+
 @pytest.mark.parametrize("typed", [[], ["status"], ["join", "relay:1", "--token-file", "x"], ["--token", "-"]])
 def test_without_a_secret_nothing_happens(executed: list[str], typed: list[str]) -> None:
     withdraw_secrets(typed)

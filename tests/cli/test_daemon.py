@@ -277,6 +277,13 @@ def test_join_takes_an_invite_and_a_name(shell: Shell) -> None:
     assert told(shell, "joined.json")["node"]["name"] == "db-server"
 
 
+def test_join_takes_an_invite_with_what_it_is_good_for(shell: Shell) -> None:
+    done = shell.node("join", "pls_eyJhQ", "good", "for", "1", "hour", "and", "one", "machine")
+
+    assert done.code == 0
+    assert told(shell, "joined.json")["join"]["invite"] == "pls_eyJhQ"
+
+
 @pytest.mark.parametrize("typed", [["--token-file", "-"], ["--token", "-"]])
 def test_join_reads_the_token_from_standard_input(shell: Shell, typed: list[str]) -> None:
     done = shell.pulse("join", "relay:443", "--data-dir", str(shell.data_dir), *typed, given=TOKEN + "\n")

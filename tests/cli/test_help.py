@@ -22,6 +22,13 @@ def test_a_topic_is_told_as_it_is_written(shell: Shell) -> None:
     assert shell.pulse("help", "exit-codes").out == text_of("exit-codes")
 
 
+def test_a_topic_is_the_same_in_the_singular_and_the_plural_but_a_command_goes_first(shell: Shell) -> None:
+    assert shell.pulse("help", "exit").out == text_of("exits")
+    assert shell.pulse("help", "link").out == text_of("links")
+    assert shell.pulse("help", "token").out == shell.pulse("token", "--help").out
+    assert shell.pulse("help", "exi").err == 'error: no help on "exi". Did you mean: pulse help exits?\n'
+
+
 def test_a_command_is_told_as_by_its_help(shell: Shell) -> None:
     assert shell.pulse("help", "acl", "add").out == shell.pulse("acl", "add", "--help").out
 

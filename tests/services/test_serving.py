@@ -11,6 +11,7 @@ import pytest
 from pulse.core.messages import ObjectKind
 from pulse.core.network import tunnelline
 from pulse.core.network.netconfig import Config, Settings, sign_config
+from pulse.core.network.patterns import Subject
 from pulse.core.network.policy import Rule
 from pulse.core.network.streamcodes import StreamCode
 from pulse.core.trust.identity import node_bytes
@@ -143,7 +144,19 @@ async def test_where_the_rules_let_nobody_in_it_is_said_and_a_window_that_is_shu
     to_db = Rule("r1", [ME.node_id], [DB.node_id], allow=True)
     said = refusal(service(to_db), 8080, program)
     assert said.startswith("the rules let no node reach me (")
-    assert "pulse acl add" in said
+    assert f"pulse acl add --from <node or tag:…> --to {ME.node_id[:12]} --proto tcp --ports 8080" in said
     past = Rule("r2", [DB.node_id], [ME.node_id], allow=True, ports=[(8080, 8080)], expires=1)
     with service(to_db, past).led(8080, program[0]) as port:
         assert port == 8080
+
+
+@pytest.mark.parametrize(
+    ("name", "tags", "proposed"),
+    [("db", ("prod",), "db"), (None, ("prod", "x"), "tag:prod"), (None, (), DB.node_id[:12])],
+)
+def test_a_rule_is_proposed_for_the_one_other_node_by_name_or_tag_or_id(
+    name: str | None, tags: tuple[str, ...], proposed: str
+) -> None:
+    other = Subject(DB.node_id, "10.100.0.2", name, tags)
+    assert serving._callers([other]) == proposed
+    assert "*" not in serving._callers([other, other])

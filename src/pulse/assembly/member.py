@@ -61,7 +61,7 @@ async def enrolled(config: NodeConfig, links: Links) -> Identity:
         return await joined(config, links, log.info)
     raise NotFound(
         "this machine is in no network yet.\n"
-        "Make one:  pulse --ca --scribe --tun\n"
+        "Make one:  pulse start --ca --scribe --tun\n"
         "Join one:  pulse join pls_…  (the line that `pulse invite` prints on the first node)"
     )
 

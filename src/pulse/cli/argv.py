@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Final
 
 from pulse.config import DEFAULT_TUNNELS, OFF
@@ -37,7 +38,8 @@ def withdraw_secrets(arguments: Sequence[str]) -> None:
 
 
 def spelled_out(arguments: Sequence[str]) -> list[str]:
-    """The same arguments, `--tcp` with the value it has where none was typed."""
+    """The same arguments, `--tcp` with the value it has where none was typed, an invite without its terms."""
+    arguments = _without_terms(arguments)
     following = [*arguments, ""][1:]
     return [
         f"{word}={DEFAULT_TUNNELS}" if word == "--tcp" and not _is_address(after) else word
@@ -71,6 +73,15 @@ def _only_word(text: str, flag: str, source: str) -> str:
     if not text.strip():
         raise ConfigError(f"{flag}: {source} is empty".removeprefix(": "))
     return text.strip()
+
+
+def _without_terms(arguments: Sequence[str]) -> Sequence[str]:
+    """Without what `pulse invite` tells beside an invite, and was pasted with it: `good for 1 hour and one machine`."""
+    for place, word in enumerate(arguments, 1):
+        told = [*takewhile(lambda each: not each.startswith("-"), arguments[place:])]
+        if (is_hidden(word) or word.startswith(INVITE_PREFIX)) and told[:2] in (["good", "for"], ["good", "until"]):
+            return [*arguments[:place], *arguments[place + len(told) :]]
+    return arguments
 
 
 def _is_address(word: str) -> bool:

@@ -42,10 +42,17 @@ def tell(*words: str) -> None:
     """
     if not words:
         _list()
-    elif len(words) == 1 and words[0] in TOPICS:
-        print(text_of(words[0]), end="")
+    elif len(words) == 1 and (topic := _topic(words[0])):
+        print(text_of(topic), end="")
     else:
         _command(words)
+
+
+def _topic(word: str) -> str:
+    """The topic of that name, in the singular or the plural unless that is a command; empty if there is none."""
+    if word in TOPICS or word in app:
+        return word if word in TOPICS else ""
+    return next((topic for topic in TOPICS if topic.removesuffix("s") == word.removesuffix("s")), "")
 
 
 def _list() -> None:

@@ -7,8 +7,16 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from cyclopts import CycloptsError, MissingArgumentError, RepeatArgumentError, UnknownOptionError, UnusedCliTokensError
+from cyclopts import (
+    ArgumentCollection,
+    CycloptsError,
+    MissingArgumentError,
+    RepeatArgumentError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 from cyclopts.exceptions import UnknownCommandError
+from cyclopts.utils import is_option_like
 
 from pulse.cli.argv import is_hidden
 from pulse.core.likeness import LIKE, is_close, nearest
@@ -70,7 +78,7 @@ def explained(error: CycloptsError) -> str:
     command = " ".join(("pulse", *(error.command_chain or ())))
     match error:
         case UnknownOptionError():
-            return _unknown_flag(error, command)
+            return _unknown_flag(error.token.keyword or error.token.value, error.argument_collection, command)
         case UnusedCliTokensError() | UnknownCommandError():
             return _unused_word(error, command)
         case MissingArgumentError():
@@ -90,10 +98,10 @@ def _inside_groups(word: str) -> list[str]:
     return [f"{app.name[0]} {word}" for app in apps if word in app]
 
 
-def _unknown_flag(error: UnknownOptionError, command: str) -> str:
-    flag = (error.token.keyword or error.token.value).partition("=")[0]
+def _unknown_flag(typed: str, arguments: ArgumentCollection, command: str) -> str:
+    flag = typed.partition("=")[0]
     # Dashes say nothing about what was meant.
-    names = {name.lstrip("-"): name for argument in error.argument_collection for name in argument.names}
+    names = {name.lstrip("-"): name for argument in arguments for name in argument.names}
     meant = flag.lstrip("-")
     near = names.get(nearest(meant, names), "") if len(meant) >= SHORT else ""
     return f'{command} has no flag "{flag}". {f"Did you mean: {near}?" if near else f"See: {command} --help"}'
@@ -115,6 +123,10 @@ def _unused_word(error: UnusedCliTokensError | UnknownCommandError, command: str
 def _missing(error: MissingArgumentError, command: str) -> str:
     if error.keyword:
         return f"{error.keyword} needs a value. See: {command} --help"
+    unknown = next((word for word in error.unused_tokens or () if is_option_like(word)), "")
+    if unknown and error.app:
+        # What was mistyped is perhaps the very thing that is missing.
+        return _unknown_flag(unknown, error.app.assemble_argument_collection(), command)
     argument = error.argument
     name = argument.name if argument else ""
     if argument and argument.index is not None:

@@ -72,7 +72,9 @@ def _state(name: str, symptoms: Symptoms) -> Said:
         yield Finding(name, Gravity.BROKEN, what, fix or f"look at it: ls -la {machine.data_dir}")
     elif not machine.member:
         what = f"this machine is in no network yet (nothing in {machine.data_dir})"
-        yield Finding(name, Gravity.NOTE, what, "make one (pulse --ca --scribe --tun) or join one (pulse join pls_…)")
+        yield Finding(
+            name, Gravity.NOTE, what, "make one (pulse start --ca --scribe --tun) or join one (pulse join pls_…)"
+        )
 
 
 def _disk(name: str, symptoms: Symptoms) -> Said:

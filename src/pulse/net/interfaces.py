@@ -93,7 +93,8 @@ def _taken(mesh: IPv4Network, route: HostRoute) -> str:
     what = "has the address" if route.kind == "local" else "has the route"
     return (
         f"the mesh range {mesh} is in use here: interface {route.interface or '(none)'} {what} {route.destination}.\n"
-        "Give the first node of the mesh another range (pulse --ca --mesh-cidr 10.101.0.0/16), or change that network."
+        "Give the first node of the mesh another range (pulse start --ca --mesh-cidr 10.101.0.0/16), "
+        "or change that network."
     )
 
 

@@ -7,7 +7,7 @@ to one program, or to what listens there on this machine, never to both; it is g
 import contextlib
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,10 +15,12 @@ from typing import Final
 
 from pulse.core.mesh import Mesh
 from pulse.core.network import streamcodes, tunnelline
+from pulse.core.network.explain import called
+from pulse.core.network.patterns import TAG, Subject
 from pulse.core.network.rulebook import Rulebook
 from pulse.core.network.streamcodes import StreamCode
 from pulse.core.network.tunnelline import Answered, Called
-from pulse.core.types import SHORT_ID, NodeId
+from pulse.core.types import NodeId
 from pulse.errors import Conflict, Refused, StreamFailed
 from pulse.net.links import Moved
 
@@ -133,5 +135,13 @@ class ServingService:
         if others and not any(book.allows(each, me, TCP, port) for each in others):
             raise Refused(
                 f"the rules let no node reach {mesh.members.named(me.node)} at tcp/{port}.\n"
-                f"Allow it: pulse acl add --from '*' --to {me.node[:SHORT_ID]} --proto tcp --ports {port}"
+                f"Allow it: pulse acl add --from {_callers(others)} --to {called(me)} --proto tcp --ports {port}"
             )
+
+
+def _callers(others: Sequence[Subject]) -> str:
+    """Whom a rule could let in: the other node, if there is but one; whose name rules do not know, by its tag."""
+    if len(others) != 1:
+        return "<node or tag:…>"
+    other = others[0]
+    return TAG + other.tags[0] if other.tags and not other.name else called(other)

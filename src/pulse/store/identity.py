@@ -113,7 +113,7 @@ def read(data_dir: Path) -> Identity:
     if not target.exists():
         raise NotFound(
             f"this machine has not joined a network ({target} is not there).\n"
-            "Join one: pulse join <invite>, or make one: pulse --ca --scribe"
+            "Join one: pulse join <invite>, or make one: pulse start --ca --scribe"
         )
     check_directory(target)
     network = _read_network(target / _NETWORK)

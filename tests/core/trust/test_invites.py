@@ -42,6 +42,19 @@ def test_an_invite_may_come_with_a_mails_line_breaks() -> None:
     assert decode_invite(f" {TEXT[:40]}\r\n {TEXT[40:]}\n") == INVITE
 
 
+@pytest.mark.parametrize(
+    "terms",
+    [" good for 1 hour and one machine", "\ngood for 7 days and 3 machines", "  good until it is revoked and …\n"],
+)
+def test_an_invite_may_come_with_what_it_is_good_for(terms: str) -> None:
+    assert decode_invite(TEXT + terms) == INVITE
+
+
+def test_other_words_behind_an_invite_are_not_passed_over() -> None:
+    with pytest.raises(Refused, match="mistyped"):
+        decode_invite(f"{TEXT} and good luck")
+
+
 def test_eight_addresses_travel() -> None:
     many = Invite(tuple(f"h{number}:1" for number in range(20)), INVITE.network, INVITE.secret)
     assert decode_invite(encode_invite(many)).addresses == many.addresses[:8]

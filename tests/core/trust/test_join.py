@@ -118,7 +118,12 @@ def test_only_general_refusals_are_believed_from_anybody(refusal: Refusal) -> No
 def test_each_refusal_says_what_to_do(refusal: Refusal) -> None:
     what, step = refusal_text(Denied(refusal, NOW)).split("\n")
     assert len(what) > 20
-    assert step.endswith((".", "create", "--max-uses 1", "--force-time"))
+    assert step.endswith((".", "pulse invite", "--max-uses 1)", "--force-time"))
+
+
+@pytest.mark.parametrize("refusal", [Refusal.UNKNOWN_TOKEN, Refusal.EXPIRED, Refusal.USED_UP, Refusal.TOKEN_REVOKED])
+def test_whose_invite_is_no_longer_good_is_told_to_have_a_new_invite_made(refusal: Refusal) -> None:
+    assert "on the CA: pulse invite" in refusal_text(Denied(refusal, NOW))
 
 
 def test_an_expired_token_tells_the_cas_time() -> None:

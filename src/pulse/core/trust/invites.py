@@ -26,6 +26,8 @@ _INVITE_VERSION: Final = 1
 _INVITE_LIMIT: Final = 8192
 _HEADER: Final = 3
 _CHECKSUM: Final = 4
+_TERMS: Final = re.compile(r"\s+good\s+(for|until)\s.*", re.DOTALL)
+"""What is told beside an invite, and may be pasted with it."""
 _LONE_DIGIT: Final = 1
 """Base64 digits left over when a text was cut inside a byte: they code nothing."""
 
@@ -68,8 +70,11 @@ def encode_invite(invite: Invite) -> str:
 
 
 def decode_invite(text: str) -> Invite:
-    """Read an invite as pasted, with line breaks a mail put in; raises Refused and says what is wrong with it."""
-    data = _unwrap_invite("".join(text.split()))
+    """Read an invite as pasted, with line breaks a mail put in, or with what it is good for behind it.
+
+    Raises Refused and says what is wrong with it.
+    """
+    data = _unwrap_invite("".join(_TERMS.sub("", text).split()))
     if data[0] != _INVITE_VERSION:
         raise Refused("this invite was made by a newer pulse.\nUpgrade pulse on this machine, then join.")
     if len(data) < _HEADER + int.from_bytes(data[1:_HEADER]) + _CHECKSUM:

@@ -73,9 +73,9 @@ FINAL: Final = frozenset({Refusal.NODE_REVOKED, Refusal.TOO_LATE, Refusal.ADDRES
 ANYBODYS: Final = frozenset({Refusal.UNKNOWN_TOKEN, *RETRYABLE})
 """Refusals given without knowing the token: by a relay, or by a CA that does not know it."""
 
-_ANOTHER: Final = "Make a new one on the CA: pulse token create --ttl 1h --max-uses 1"
+_ANOTHER: Final = "Make a new invite on the CA: pulse invite (a token alone: pulse token create --ttl 1h --max-uses 1)"
 _TEXTS: Final = {
-    Refusal.UNKNOWN_TOKEN: "token unknown or wrong.\nCopy it again, whole, or make one on the CA: pulse token create",
+    Refusal.UNKNOWN_TOKEN: "token unknown or wrong.\nCopy it again, whole, or make a new one on the CA: pulse invite",
     Refusal.EXPIRED: f"this token has expired.\n{_ANOTHER}",
     Refusal.USED_UP: f"this token is used up: as many machines as it was made for have joined with it.\n{_ANOTHER}",
     Refusal.TOKEN_REVOKED: f"this token was revoked.\n{_ANOTHER}",

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from pulse.errors import Conflict, NotFound, PulseError, Refused, SystemRefused
-from pulse.net.resolver import DOMAIN, Resolved, run
+from pulse.net.programs import run
+from pulse.net.resolver import DOMAIN, Resolved
 
 PATH: Final = Path("/etc/systemd/resolved.conf.d/pulse.conf")
 

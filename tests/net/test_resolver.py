@@ -3,7 +3,7 @@
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,24 +12,14 @@ import pytest
 from pulse.errors import SystemRefused
 from pulse.net import resolver
 from pulse.net.resolver import Openresolv, Resolved
+from tests.net.programs import Programs, added
 
-Programs = Callable[[str, str], None]
 NEAR, INSIDE = "127.0.0.1:5353", "10.100.7.7:5353"
 
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
-    """Adds programs to this machine, of which it has none of its own kind."""
-    place = tmp_path / "bin"
-    place.mkdir()
-    monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
-    monkeypatch.setattr(resolver, "_PATH", "/bin")
-
-    def add(name: str, script: str) -> None:
-        (place / name).write_text(f"#!/bin/sh\n{script}\n")
-        (place / name).chmod(0o755)
-
-    return add
+    return added(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -171,27 +161,3 @@ async def test_its_record_stands_until_somebody_changes_it(tmp_path: Path) -> No
     write(tmp_path, "run/resolvconf/interfaces/lo", "domain pulse\n")
     assert here.standing("lo") is not None
     assert here.standing("nothing0") is None
-
-
-async def test_a_program_that_fails_is_quoted(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PULSE_TOKEN", "secret")
-    programs("resolvectl", 'echo "Access denied${PULSE_TOKEN}" >&2; exit 1')
-
-    with pytest.raises(SystemRefused, match=r"resolvectl dns failed: Access denied$"):
-        await resolver.run("resolvectl", "dns")
-    with pytest.raises(SystemRefused, match="cannot run nothing-like-it: No such file"):
-        await resolver.run("nothing-like-it")
-
-
-async def test_a_program_that_hangs_is_ended(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolver, "PATIENCE", 0.2)
-    programs("resolvectl", "exec sleep 60")
-
-    with pytest.raises(SystemRefused, match=r"resolvectl did not end within 0\.2 s"):
-        await resolver.run("resolvectl")
-
-
-async def test_a_daemon_that_a_program_leaves_behind_keeps_nobody_waiting(programs: Programs) -> None:
-    programs("resolvconf", "sleep 5 & echo done")
-
-    assert await resolver.run("resolvconf") == "done\n"

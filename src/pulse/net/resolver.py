@@ -3,12 +3,9 @@
 Invariant: /etc/resolv.conf is never written; what is set hangs on one interface, and is taken back by its name.
 """
 
-import asyncio
 import os
 import re
-import shutil
 import socket
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -17,28 +14,20 @@ from typing import Final, Protocol
 
 from pulse.core import addresses
 from pulse.errors import SystemRefused
+from pulse.net.programs import is_installed, run
 
 DOMAIN: Final = "pulse"
-
-PATIENCE: Final = 10.0
-"""Seconds a program may take; systemd-resolved that is just starting answers within one."""
 
 LEAST_VERSION: Final = 246
 """Of systemd: before it, a DNS server had no port."""
 
 DNS_PORT: Final = 53
 
-_MOST_SAID: Final = 64 * 1024
-
 _NOT_ALLOWED: Final = ("Access denied", "authentication required")
 """What it answers to who is not root, without polkit and with it; a capability is no help on its bus."""
 
 Standing = tuple[int, ...]
 """What is different once settings may be gone: another interface, another resolver, no settings."""
-
-_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_INHERITED: Final = ("PATH", "DBUS_SYSTEM_BUS_ADDRESS")
-"""Variables that programs get; ours may hold a token."""
 
 
 class Resolver(Protocol):
@@ -163,7 +152,7 @@ class Openresolv:
 
     async def is_here(self) -> bool:
         """True if `resolvconf` is openresolv's, and not that of another package."""
-        if not shutil.which("resolvconf", path=_path()):
+        if not is_installed("resolvconf"):
             return False
         try:
             return (await run("resolvconf", "--version")).startswith("openresolv")
@@ -205,7 +194,7 @@ class Openresolv:
         settings = _text(self.root / "etc/resolvconf.conf")
         for program, separator in (("dnsmasq", "#"), ("unbound", "@")):
             wanted = re.search(rf"^\s*{program}_conf=.", settings, re.MULTILINE)
-            if wanted and shutil.which(program, path=_path()):
+            if wanted and is_installed(program):
                 return separator
         return ""
 
@@ -228,49 +217,6 @@ async def found(servers: Sequence[str], root: Path = Path("/")) -> tuple[Resolve
 def named(name: str, root: Path = Path("/")) -> Resolver | None:
     """The one of that name, whether it runs or not."""
     return next((each for each in (Resolved(root), Openresolv(root)) if each.name == name), None)
-
-
-async def run(program: str, *arguments: str, said: str = "") -> str:
-    """Run a program of this machine and return what it said. Raises SystemRefused with that if it fails."""
-    words = " ".join((program, *arguments))
-    # Files, not pipes: a daemon that the program starts may keep those, and nobody would see the end.
-    with tempfile.TemporaryFile() as heard, tempfile.TemporaryFile() as told:
-        heard.write(said.encode())
-        heard.seek(0)
-        try:
-            process = await asyncio.create_subprocess_exec(
-                program, *arguments, stdin=heard, stdout=told, stderr=told, env=_environment()
-            )
-        except OSError as error:
-            raise SystemRefused(f"cannot run {program}: {error.strerror}. Is it installed?") from error
-        code = await _end_of(process, words)
-        told.seek(0)
-        output = told.read(_MOST_SAID).decode("utf-8", "replace")
-    if code:
-        raise SystemRefused(f"{words} failed: {output.strip() or f'exit code {code}'}")
-    return output
-
-
-async def _end_of(process: asyncio.subprocess.Process, words: str) -> int:
-    try:
-        async with asyncio.timeout(PATIENCE):
-            return await process.wait()
-    except TimeoutError:
-        raise SystemRefused(f"{words} did not end within {PATIENCE:g} s") from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-def _environment() -> dict[str, str]:
-    ours = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    return {**ours, "PATH": _path(), "LC_ALL": "C"}
-
-
-def _path() -> str:
-    """Where programs are; services and ordinary users may lack the sbin directories."""
-    return ":".join(filter(None, (os.environ.get("PATH"), _PATH)))
 
 
 def _hint(problem: str, server: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from pulse.errors import SystemRefused
-from pulse.net.resolver import run
+from pulse.net.programs import run
 
 _MICROSECONDS: Final = 1e6
 

@@ -4,6 +4,9 @@ import fcntl
 import os
 from pathlib import Path
 
+from pulse.examination import datadir
+from pulse.store import undo
+from pulse.store.undo import Undo
 from tests.examination.conftest import look
 
 
@@ -23,3 +26,14 @@ def test_who_has_the_directory_and_is_silent_is_named(data_dir: Path) -> None:
         found = look(data_dir)
 
     assert (found.holder, found.silence) == (os.getpid(), "no answer")
+
+
+def test_what_is_left_to_put_back_is_told_of_a_node_that_is_gone_and_damage_of_any(data_dir: Path) -> None:
+    undo.add(data_dir, Undo("openresolv", "pulse0"))
+    (data_dir / "undo").write_bytes(b"damaged")
+    assert (look(data_dir).left, look(data_dir).undo_problem) == (("openresolv pulse0",), "")
+    (data_dir / "undo.copy").write_bytes(b"damaged")
+    for running in (True, False):
+        found = datadir.state(data_dir, running=running)
+        assert (bool(found["left"]), "undo is damaged" in found["undo_problem"]) == (not running, True)
+    assert datadir.state(data_dir / "none", running=False) == {}

@@ -116,7 +116,7 @@ class Node:
         """The service, made one minute ago."""
         started = asyncio.get_running_loop().time() - 60
         return StatusService(
-            self.mesh, self.links, self.tun, self.scribe, "1.2.3", ":443", started, fec=self.fec, used=self.used
+            self.mesh, self.links, self.tun, self.scribe, "1.2.3", ":443", started, self.used, fec=self.fec
         )
 
     def status(self) -> Status:

@@ -87,7 +87,7 @@ def insight(
     """The services; `pinned` says that the CA's hash was known when this node joined."""
     mesh, now = meshing.mesh, asyncio.get_running_loop().time()
     listen = addresses.join(*config.listen)
-    status = StatusService(mesh, links, tun, governance.scribe, version, listen, now, portmap, config.tun.fec, used)
+    status = StatusService(mesh, links, tun, governance.scribe, version, listen, now, used, portmap, config.tun.fec)
     journal = event_store.opened(config.data_dir, clock.wall())
     past = copy.deepcopy(journal.past)
     me = mesh.me.node_id

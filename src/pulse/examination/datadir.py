@@ -29,7 +29,8 @@ def state(data_dir: Path, *, running: bool) -> dict[str, Any]:
         return {"closed": f"{data_dir} is closed to this user: use sudo"}
     found: dict[str, Any] = {"holder": _holder(data_dir)}
     found["disk_free"], found["disk_problem"] = _disk(data_dir)
-    found["left"] = () if running or found["holder"] else _left(data_dir)
+    left, found["undo_problem"] = _left(data_dir)
+    found["left"] = () if running or found["holder"] else left
     found["member"] = files.newest(data_dir / DIRECTORY).exists()
     try:
         files.check_directory(data_dir)
@@ -61,10 +62,12 @@ def _damage(data_dir: Path) -> str:
     return f"{told}\nstart the node near another one: it fetches it again" if told else ""
 
 
-def _left(data_dir: Path) -> tuple[str, ...]:
-    """What a node that is gone has set on this machine."""
+def _left(data_dir: Path) -> tuple[tuple[str, ...], str]:
+    """What a node has set on this machine, and why nobody can tell; empty if that can be told."""
     entries, damage = undo.load(data_dir)
-    return ("nobody knows what, for its list is damaged",) if damage else tuple(f"{e.kind} {e.place}" for e in entries)
+    if damage:
+        return ("nobody knows what, for its list is damaged",), damage
+    return tuple(f"{each.kind} {each.place}" for each in entries), ""
 
 
 def _journal(data_dir: Path) -> str:

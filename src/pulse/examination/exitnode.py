@@ -1,14 +1,12 @@
 """What an exit needs of this machine, and what one that is gone left: forwarding, a firewall, no other exit."""
 
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from pulse.errors import SystemRefused
 from pulse.net import soleexit, sysctl
 from pulse.net.exitrules import TABLE
 from pulse.net.nftables import Nftables
-from pulse.store import undo
 
 
 def state() -> dict[str, Any]:
@@ -21,8 +19,3 @@ def state() -> dict[str, Any]:
     except SystemRefused:
         pass
     return found
-
-
-def undo_problem(data_dir: Path) -> str:
-    """Why nobody can tell what is to be put back on this machine; empty if that can be told."""
-    return undo.load(data_dir)[1] or "" if data_dir.is_dir() else ""

@@ -26,7 +26,6 @@ def look(config: NodeConfig, config_problem: str, checkup: Checkup | None, silen
     with as_owner(data_dir):
         found = datadir.state(data_dir, running=checkup is not None)
         tun_problem = machine.tun_problem() if wants_tun else ""
-        undo_problem = exitnode.undo_problem(data_dir)
         range_ = IPv4Network(checkup.mesh_cidr) if checkup and checkup.mesh_cidr else datadir.range_of(data_dir, config)
     holder = int(found.get("holder", 0)) or (checkup.pid if checkup else 0)
     return Machine(
@@ -48,6 +47,5 @@ def look(config: NodeConfig, config_problem: str, checkup: Checkup | None, silen
         wall=clock.wall(),
         open_files=machine.open_files(holder),
         refusing=bool(found.get("left")) and machine.refuses(),
-        undo_problem=undo_problem,
         **{**found, **exitnode.state(), "holder": holder},
     )

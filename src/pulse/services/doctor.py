@@ -16,6 +16,7 @@ from pulse.core.paths.neighbours import Unreached
 from pulse.core.paths.transports import WEBSOCKET
 from pulse.core.symptoms import Missing, Running
 from pulse.core.types import NodeId
+from pulse.net.beyond import ExitNode, Exits
 from pulse.schemas.events import Events, EventsQuery
 from pulse.schemas.operating import Checkup
 
@@ -36,26 +37,6 @@ class Office(Protocol):
     """What this service asks of the scribe on this node."""
 
     problem: str
-
-
-class Exits(Protocol):
-    """What this service asks of who leads packets to exits."""
-
-    problem: str
-    bypasses: tuple[str, ...]
-
-    def refused(self) -> list[str]:
-        """Approved ranges that no exit carries now."""
-        ...
-
-
-class ExitNode(Protocol):
-    """What this service asks of who lets others out here."""
-
-    left: str
-
-    @property
-    def problem(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.fleet import Outlook, survey
 from pulse.core.trust.members import label
 from pulse.core.types import LinkId, NodeId
+from pulse.net.beyond import ExitNode, Exits
 from pulse.net.interfaces import has_network
 from pulse.net.links import Links, PathSample, PeerTraffic
 from pulse.schemas.node import FecInfo, NodeIdentity, PeerRow, PortMapping, Status
@@ -54,27 +55,6 @@ class Names(Protocol):
     """What this service asks of who tells the machine's resolver."""
 
     problem: str
-
-
-class Exits(Protocol):
-    """What this service asks of who leads packets to exits."""
-
-    problem: str
-    bypasses: tuple[str, ...]
-    """Routes of this host by which packets for the Internet go past the exit in use."""
-
-    def refused(self) -> list[str]:
-        """Approved ranges that no exit carries now."""
-        ...
-
-
-class ExitNode(Protocol):
-    """What this service asks of who lets others out here."""
-
-    left: str
-
-    @property
-    def problem(self) -> str: ...
 
 
 class Used(Protocol):
@@ -116,10 +96,10 @@ class StatusService:
     listen: str
     started: float
     """The event loop's time at start."""
+    used: Used
     portmap: Mapping | None = None
     fec: bool = False
     """Parity is sent where packets get lost."""
-    used: Used | None = None
     commit: str = field(default_factory=release.commit, init=False)
     """Read once: what is installed may be another by now."""
 
@@ -146,8 +126,8 @@ class StatusService:
             ca_rotating=self.mesh.statements.chain.is_turning,
             in_force=self.mesh.statements.in_force,
             commit=self.commit,
-            ranges_refused=self.used.exits.refused() if self.used else [],
-            bypasses=[*self.used.exits.bypasses] if self.used else [],
+            ranges_refused=self.used.exits.refused(),
+            bypasses=[*self.used.exits.bypasses],
         )
 
     def identity(self) -> NodeIdentity:
@@ -311,12 +291,12 @@ class StatusService:
             tun_problem=self.device.problem if self.device else "",
             revoked=self.mesh.me.node_id in self.mesh.statements.revoked(),
             scribe_problem=self.scribe.problem,
-            resolver_problem=self.used.resolver.problem.partition("\n")[0] if self.used else "",
-            exits_problem=self.used.exits.problem.replace("\n", " ") if self.used else "",
-            ranges_refused=self.used.exits.refused() if self.used else (),
-            bypasses=self.used.exits.bypasses if self.used else (),
-            exit_problem=self.used.exit_node.problem.replace("\n", " ") if self.used else "",
-            left=self.used.exit_node.left.replace("\n", " ") if self.used else "",
+            resolver_problem=self.used.resolver.problem.partition("\n")[0],
+            exits_problem=self.used.exits.problem.replace("\n", " "),
+            ranges_refused=self.used.exits.refused(),
+            bypasses=self.used.exits.bypasses,
+            exit_problem=self.used.exit_node.problem.replace("\n", " "),
+            left=self.used.exit_node.left.replace("\n", " "),
             cut_off=cut_off,
         )
         return judge(vitals)

@@ -98,31 +98,27 @@ class Opening:
 
     async def _asked(self, flow: Flow, header: bytes, kind: StreamKind) -> Opened | StreamCode:
         """What comes of asking the node for it."""
-        late = [StreamCode.SILENT]
-        try:
-            async with asyncio.timeout(OPEN_WITHIN):
-                if not await self.paths.wait(flow.destination):
-                    return StreamCode.AWAY
-                async with self._turn(flow.destination):
-                    # Ports that a node listens on for us are few, and had for long.
-                    return await self._insisted(flow, header, late, waits=kind is not StreamKind.LISTEN)
-        except TimeoutError:
-            return late[-1]
+        end = asyncio.get_running_loop().time() + OPEN_WITHIN
+        if not await self.paths.wait(flow.destination):
+            return StreamCode.AWAY
+        # Ports that a node listens on for us are few, and had for long.
+        return await self._insisted(flow, header, end, waits=kind is not StreamKind.LISTEN)
 
-    async def _insisted(self, flow: Flow, header: bytes, late: list[StreamCode], *, waits: bool) -> Opened | StreamCode:
-        """The answer, for which the node is asked again while one of the two has no room: `late` hears of that."""
-        for times in count(1):
-            if self.register.is_full(flow.destination):
-                late.append(StreamCode.BUSY)
-                await self.register.wait_room(flow.destination)
-            if (code := self._refusal_here(flow)) is not None:
-                return code
-            found = await self._answered(flow, header)
-            if not waits or found not in _NO_ROOM:
-                break
-            late.append(StreamCode.BUSY)
-            await asyncio.sleep(min(MOST_PAUSE, times * PAUSE))
-        return found
+    async def _insisted(self, flow: Flow, header: bytes, end: float, *, waits: bool) -> Opened | StreamCode:
+        """The answer, for which the node is asked again, up to the time `end`, while one of the two has no room."""
+        late = StreamCode.SILENT
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(end), self._turn(flow.destination):
+                for times in count(1):
+                    if self.register.is_full(flow.destination):
+                        late = StreamCode.BUSY
+                        await self.register.wait_room(flow.destination)
+                    found = self._refusal_here(flow) or await self._answered(flow, header)
+                    if not waits or found not in _NO_ROOM:
+                        return found
+                    late = StreamCode.BUSY
+                    await asyncio.sleep(min(MOST_PAUSE, times * PAUSE))
+        return late
 
     async def _answered(self, flow: Flow, header: bytes) -> Opened | StreamCode:
         stream = self.streams.open(flow.destination, header)

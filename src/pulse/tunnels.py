@@ -33,9 +33,9 @@ PAUSE: Final = 0.02
 
 MOST_PAUSE: Final = 1.0
 
-
 _PATIENTLY: Final = struct.pack("ll", int(PATIENCE), 0)
 _FOR_EVER: Final = struct.pack("ll", 0, 0)
+"""A `struct timeval` for SO_SNDTIMEO, socket(7): how long to wait, in seconds and microseconds; zero for no limit."""
 
 
 class Reached(socket.socket):

@@ -11,7 +11,7 @@ import pytest
 
 from pulse.cli.app import app
 from pulse.client import API_KEY, API_URL
-from pulse.tui.commands import ALONE, FINAL, Command, read, run, written
+from pulse.tui.commands import ALONE, FINAL, LOOKING, OF_THE_MACHINE, Command, read, run, written
 from tests.api.doors import doors
 from tests.api.fake_control import FakeControl
 from tests.cli.test_reads import leaves
@@ -62,6 +62,14 @@ def test_what_cannot_be_run_here_says_why(text: str, why: str) -> None:
     found = read(text)
     assert isinstance(found, str)
     assert why in found
+
+
+def test_status_answers_no_question_but_that_of_a_command_which_has_it() -> None:
+    assert read("ca rotate --status") == Command(("ca", "rotate", "--status"), "")
+    assert read("revoke cam-7 --status") == Command(
+        ("revoke", "cam-7", "--status"), "pulse revoke cam-7 --status: sure?"
+    )
+    assert read("stop --status", elsewhere=True) == "pulse stop is done on a node's own machine alone: log in there"
 
 
 def test_of_a_node_elsewhere_nothing_is_done_to_this_machine() -> None:
@@ -151,6 +159,7 @@ def test_what_it_knows_of_commands_is_so_in_their_tree() -> None:
     tree = dict(leaves())
 
     assert {*FINAL} <= {*tree}
-    assert all(each in tree or each in app for each in ALONE)
+    assert all(each in tree or each in app for each in (*ALONE, *OF_THE_MACHINE))
+    assert {*LOOKING} == {line for line, flags in tree.items() if "--status" in flags}
     gone = {line for line in tree if line.split()[-1] in ("remove", "revoke", "ungrant", "restore", "rotate")}
     assert gone <= {*FINAL}

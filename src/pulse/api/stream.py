@@ -1,7 +1,7 @@
 """`/api/events` as a stream of server-sent events: what happens, told as it happens.
 
 Invariant: a reader costs one of a few places and what the feed keeps for it; who reads slowly sees gaps in the ids.
-Nothing is told under a key that was revoked, but that.
+Nothing is told under a key that was revoked, but that it was revoked.
 """
 
 import asyncio

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pulse.core import exitchecks
-from pulse.core.findings import Finding, Gravity, Said, Unseen
+from pulse.core.findings import Finding, Gravity, Said, Unseen, told
 from pulse.core.paths.nat import Mapping as Nat
 from pulse.core.paths.sight import CLOCK_TOLERANCE
 from pulse.core.symptoms import Running, Symptoms
@@ -68,8 +68,7 @@ def _state(name: str, symptoms: Symptoms) -> Said:
     if machine.closed:
         yield Unseen(machine.closed)
     elif machine.state_problem:
-        what, _, fix = machine.state_problem.partition("\n")
-        yield Finding(name, Gravity.BROKEN, what, fix or f"look at it: ls -la {machine.data_dir}")
+        yield told(name, Gravity.BROKEN, machine.state_problem, otherwise=f"look at it: ls -la {machine.data_dir}")
     elif not machine.member:
         what = f"this machine is in no network yet (nothing in {machine.data_dir})"
         yield Finding(
@@ -107,8 +106,7 @@ def _node(name: str, symptoms: Symptoms) -> Said:
 
 def _port(name: str, symptoms: Symptoms) -> Said:
     for problem in symptoms.machine.port_problems:
-        what, _, fix = problem.partition("\n")
-        yield Finding(name, Gravity.BROKEN, what, fix)
+        yield told(name, Gravity.BROKEN, problem)
 
 
 def _tun(name: str, symptoms: Symptoms) -> Said:
@@ -119,8 +117,7 @@ def _tun(name: str, symptoms: Symptoms) -> Said:
         fix = "load its module: modprobe tun; in a container: --device /dev/net/tun; open to its user: chmod 666"
         yield Finding(name, Gravity.BROKEN, f"/dev/net/tun cannot be used: {machine.tun_problem}", fix)
     elif running and running.tun_problem and not machine.route_conflict:
-        what, _, fix = running.tun_problem.partition("\n")
-        yield Finding(name, Gravity.BROKEN, f"no mesh addresses: {what}", fix or "see the node's log: pulse logs")
+        yield told(name, Gravity.BROKEN, running.tun_problem, meaning="no mesh addresses: ")
 
 
 def _rights(name: str, symptoms: Symptoms) -> Said:
@@ -171,8 +168,7 @@ def _firewall(name: str, symptoms: Symptoms) -> Said:
 
 def _routes(name: str, symptoms: Symptoms) -> Said:
     if problem := symptoms.machine.route_conflict:
-        what, _, fix = problem.partition("\n")
-        yield Finding(name, Gravity.BROKEN, what, fix or "see the routes: ip route")
+        yield told(name, Gravity.BROKEN, problem, otherwise="see the routes: ip route")
 
 
 def _files(name: str, symptoms: Symptoms) -> Said:
@@ -264,10 +260,8 @@ def _ca(name: str, symptoms: Symptoms) -> Said:
 def _scribe(name: str, symptoms: Symptoms) -> Said:
     running = symptoms.running
     if running and running.scribe_problem:
-        what, _, fix = running.scribe_problem.partition("\n")
-        yield Finding(
-            name, Gravity.BROKEN, f"this node is not the scribe it was started to be: {what}", fix or "pulse ca roles"
-        )
+        meaning = "this node is not the scribe it was started to be: "
+        yield told(name, Gravity.BROKEN, running.scribe_problem, meaning=meaning, otherwise="pulse ca roles")
     elif running and running.scribe and not running.scribe_reached:
         what = f"the scribe {running.scribe} is not reached: the network config cannot be changed"
         yield Finding(
@@ -303,8 +297,9 @@ def _journal(name: str, symptoms: Symptoms) -> Said:
             name, Gravity.WARNING, what, "see where: pulse events --verify; it goes on in a new file by itself"
         )
     if running and running.not_kept:
-        what, _, fix = running.not_kept.partition("\n")
-        yield Finding(name, Gravity.WARNING, f"events are not kept: {what}", fix or "see to the disk: df -h")
+        yield told(
+            name, Gravity.WARNING, running.not_kept, meaning="events are not kept: ", otherwise="see to the disk: df -h"
+        )
 
 
 def _log(name: str, symptoms: Symptoms) -> Said:

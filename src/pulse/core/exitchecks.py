@@ -1,6 +1,6 @@
 """Checks of `pulse doctor`: what is wrong with the ways out of the mesh, and what a node that is gone left."""
 
-from pulse.core.findings import Finding, Gravity, Said, Unseen
+from pulse.core.findings import Finding, Gravity, Said, Unseen, told
 from pulse.core.symptoms import Symptoms
 
 
@@ -10,9 +10,7 @@ def exits(name: str, symptoms: Symptoms) -> Said:
     if running is None:
         return
     if running.exits_problem:
-        what, _, fix = running.exits_problem.partition("\n")
-        fix = fix or "see the node's log: pulse logs"
-        yield Finding(name, Gravity.BROKEN, f"packets do not go through exits: {what}", fix)
+        yield told(name, Gravity.BROKEN, running.exits_problem, meaning="packets do not go through exits: ")
     for each in running.ranges_refused:
         what = f"{each} is closed: it is approved, and no exit leads there now"
         yield Finding(name, Gravity.BROKEN, what, "see which offer it, and why they fail: pulse route list")
@@ -29,8 +27,7 @@ def exit_node(name: str, symptoms: Symptoms) -> Said:
         return
     off = [version for version in running.exit_versions if not machine.forwarding.get(version, True)]
     if running.exit_problem:
-        what, _, fix = running.exit_problem.partition("\n")
-        yield Finding(name, Gravity.BROKEN, what, fix or "pulse logs")
+        yield told(name, Gravity.BROKEN, running.exit_problem)
     elif off:
         what = f"this machine does not forward IPv{' and IPv'.join(map(str, off))}, so nobody gets out through it"
         fix = "the node turns it on again as soon as it can: see who turns it off, and pulse logs"
@@ -47,10 +44,7 @@ def leftovers(name: str, symptoms: Symptoms) -> Said:
     """Whether anything stands here for a node that is gone."""
     machine, running = symptoms.machine, symptoms.running
     if running and running.left:
-        what, _, fix = running.left.partition("\n")
-        yield Finding(
-            name, Gravity.WARNING, f"an earlier run may have left something here: {what}", fix or "pulse logs"
-        )
+        yield told(name, Gravity.WARNING, running.left, meaning="an earlier run may have left something here: ")
     if machine.refusing:
         what = "packets beyond the mesh are refused: a node that is gone keeps them in (a kill switch)"
         fix = "pulse start --tun: they go through the mesh again; or pulse stop: they go as without pulse"
@@ -63,5 +57,4 @@ def leftovers(name: str, symptoms: Symptoms) -> Said:
         fix = "put it back: pulse stop --data-dir DIR, or start that exit again; see nft list table inet pulse"
         yield Finding(name, Gravity.WARNING, what, fix)
     if machine.undo_problem and not (running and running.left):
-        what, _, fix = machine.undo_problem.partition("\n")
-        yield Finding(name, Gravity.WARNING, what, fix)
+        yield told(name, Gravity.WARNING, machine.undo_problem)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 
 class Gravity(IntEnum):
@@ -34,3 +35,11 @@ class Unseen:
 
 
 Said = Iterator[Finding | Unseen]
+
+SEE_LOG: Final = "see the node's log: pulse logs"
+
+
+def told(check: str, gravity: Gravity, problem: str, *, meaning: str = "", otherwise: str = SEE_LOG) -> Finding:
+    """A problem that others put in words, after what it means: its first line; the rest is what to do, if it says."""
+    what, _, fix = problem.partition("\n")
+    return Finding(check, gravity, f"{meaning}{what}", fix or otherwise)

@@ -40,7 +40,7 @@ _CAPPED, _ACK_TLVS = 0x100, 0x200
 _ERROR, _DONE, _OVERRUN = 2, 3, 4
 _SET_LINK, _GET_LINK = 19, 18
 _NEW_ADDRESS, _GET_ADDRESS = 20, 22
-_NEW_ROUTE, _DELETE_ROUTE, _GET_ROUTE = 24, 25, 26
+_NEW_ROUTE, _GET_ROUTE = 24, 26
 
 _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_GSO_MAX_SIZE, _IFLA_GSO_IPV4_MAX_SIZE = 3, 4, 10, 41, 63
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
@@ -175,11 +175,6 @@ class Netlink:
         """Send `destination` to interface `name`. Raises SystemRefused, also if there is such a route already."""
         body = _route(destination, self._index(name), table)
         self._ask(f"cannot route {destination} to {name}", _NEW_ROUTE, _CREATE | _EXCLUSIVE, body)
-
-    def delete_route(self, destination: Prefix, name: str, table: int = MAIN_TABLE) -> None:
-        """Undo `add_route`. Raises SystemRefused, also if there is no such route."""
-        body = _route(destination, self._index(name), table)
-        self._ask(f"cannot remove the route {destination} to {name}", _DELETE_ROUTE, 0, body)
 
     def addresses(self) -> list[HostAddress]:
         """List the addresses of all interfaces, in the kernel's order."""

@@ -40,6 +40,9 @@ OF_THE_MACHINE: Final = (
 )
 """Commands about the files of the machine they are typed on, or that its node takes by no key."""
 
+LOOKING: Final = ("ca rotate",)
+"""Commands that with --status change nothing."""
+
 _COMMAND: Final = re.compile(r"[a-z][a-z-]*")
 """Whatever else goes first on a line of pulse is a node to start with, or an invite."""
 
@@ -77,7 +80,7 @@ def read(text: str, *, elsewhere: bool = False) -> Command | str:
     if not _COMMAND.fullmatch(words[0]):
         return f"{words[0]} is neither a view nor a command"
     line = " ".join(words)
-    looks = "--status" in words
+    looks = "--status" in words and bool(_first_of(LOOKING, line))
     if elsewhere and not looks and (local := _first_of(OF_THE_MACHINE, line)):
         return f"pulse {local} is done on a node's own machine alone: log in there"
     if ENDLESS & {*words}:

@@ -28,6 +28,12 @@ def nobody(_sender: int, _receiver: int) -> bool:
     return False
 
 
+def is_eager(gossip: Gossip, link: LinkId) -> bool:
+    """True if records go out on that link by themselves, as its tree has it."""
+    branch = gossip._tree.get(link)
+    return branch is not None and branch.eager
+
+
 @dataclass
 class Member:
     """One node: its machine, and what it said."""

@@ -16,6 +16,7 @@ from pulse.core.paths.wants import MOST_ASKED, MOST_KEYS
 from pulse.core.trust.signed import seal
 from pulse.core.types import LinkId
 from tests.authority import NOW, Ca, key
+from tests.core.paths.crowd import is_eager
 from tests.core.paths.records import CA, cert, machine, record
 
 GOOD, BAD = LinkId(1), LinkId(2)
@@ -117,7 +118,7 @@ def test_a_record_with_lower_numbers_is_ignored(victim: Victim) -> None:
 def test_a_record_shown_again_changes_nothing_and_earns_a_prune(victim: Victim) -> None:
     victim.now += 1.0
     assert sent(victim.shown(record(2).data)) == [Prune()]
-    assert not victim.gossip.is_eager(BAD)
+    assert not is_eager(victim.gossip, BAD)
     assert victim.shown(record(2).data) == []
     victim.now += 2.0
     assert sent(victim.shown(record(2).data)) == [Prune()]
@@ -314,7 +315,7 @@ def test_nothing_is_heard_on_a_link_that_is_not_there(victim: Victim) -> None:
     assert victim.hears(LinkId(9), NodeRecords([record(2, 2).data])) == []
     assert victim.gossip.certificates_received(LinkId(9), [cert(4).der], victim.now) == []
     assert victim.gossip.link_closed(LinkId(9), victim.now) == []
-    assert not victim.gossip.is_eager(LinkId(9))
+    assert not is_eager(victim.gossip, LinkId(9))
     assert victim.is_unchanged()
 
 

@@ -119,32 +119,13 @@ _SENTENCES: Final = {
 
 _CUTS: Final = {
     StreamCode.CANCELLED: (
-        "the stream to {destination} on {node} was cut here: the rules turned, or this node stops.\n"
-        "See: pulse status, pulse acl list"
+        "{what} was cut here: the rules turned, or this node stops.\nSee: pulse status, pulse acl list"
     ),
     StreamCode.LOST: (
-        "the stream to {destination} on {node} was cut: that node restarted, was shut out, or cannot be reached any "
-        "more.\nSee which: pulse why {name}"
+        "{what} was cut: that node restarted, was shut out, or cannot be reached any more.\nSee which: pulse why {name}"
     ),
     StreamCode.RESET: (
-        "the stream to {destination} on {node} was cut there: its program broke the connection off, or the rules "
-        "turned.\nSee: pulse acl list"
-    ),
-}
-
-
-_THEIR_CUTS: Final = {
-    StreamCode.CANCELLED: (
-        "the connection of {node} to port {port} was cut here: the rules turned, or this node stops.\n"
-        "See: pulse status, pulse acl list"
-    ),
-    StreamCode.LOST: (
-        "the connection of {node} to port {port} was cut: that node restarted, was shut out, or cannot be reached any "
-        "more.\nSee which: pulse why {name}"
-    ),
-    StreamCode.RESET: (
-        "the connection of {node} to port {port} was cut there: its program broke it off, or the rules turned.\n"
-        "See: pulse acl list"
+        "{what} was cut there: its program broke the connection off, or the rules turned.\nSee: pulse acl list"
     ),
 }
 
@@ -184,14 +165,12 @@ def failed(code: StreamCode, me: str, node: str, destination: Destination) -> St
 
 def cut(code: StreamCode, node: str, destination: Destination) -> StreamFailed:
     """The error for a person whose stream did not end by itself."""
-    text = _CUTS.get(code, _CUTS[StreamCode.LOST])
-    return StreamFailed(text.format(node=node, name=node.partition(" ")[0], destination=destination), code, code.word)
+    return _cut(code, node, f"the stream to {destination} on {node}")
 
 
 def their_cut(code: StreamCode, node: str, port: int) -> StreamFailed:
     """The same for the program here that `node` had a stream to."""
-    text = _THEIR_CUTS.get(code, _THEIR_CUTS[StreamCode.LOST])
-    return StreamFailed(text.format(node=node, name=node.partition(" ")[0], port=port), code, code.word)
+    return _cut(code, node, f"the connection of {node} to port {port}")
 
 
 def exit_code(code: StreamCode) -> int:
@@ -199,3 +178,8 @@ def exit_code(code: StreamCode) -> int:
     if code in _REFUSALS:
         return Refused.exit_code
     return NotFound.exit_code if code is StreamCode.NO_NAME else LinkError.exit_code
+
+
+def _cut(code: StreamCode, node: str, what: str) -> StreamFailed:
+    text = _CUTS.get(code, _CUTS[StreamCode.LOST])
+    return StreamFailed(text.format(what=what, name=node.partition(" ")[0]), code, code.word)

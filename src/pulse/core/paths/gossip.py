@@ -199,11 +199,6 @@ class Gossip:
         """What a `Digest` says of all we hold: equal at two nodes that hold the same."""
         return self._table.summary.packed()
 
-    def is_eager(self, link: LinkId) -> bool:
-        """True if records go out on that link by themselves."""
-        branch = self._tree.get(link)
-        return branch is not None and branch.eager
-
     # Details
 
     def _dropped(self, certificates: Iterable[Certificate]) -> list[Outcome]:

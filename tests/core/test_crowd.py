@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulse.core.crowd import Crowd
+from pulse.core.crowd import OF_ONE_NODE, OF_ONE_PROGRAM, STREAMS, Crowd
 
 
 def test_who_takes_what_there_is_leaves_as_many_for_whoever_comes() -> None:
@@ -21,6 +21,10 @@ def test_one_has_no_more_than_one_may_and_what_was_left_is_free_again() -> None:
     assert crowd.is_full("one")
     crowd.leave("one")
     assert (crowd.is_full("one"), crowd.total) == (False, 1)
+
+
+def test_one_program_leaves_others_room_on_the_way_to_the_same_node() -> None:
+    assert (STREAMS, OF_ONE_NODE, OF_ONE_PROGRAM) == (4096, 2048, 1024), "as docs/howto/forward.md says"
 
 
 @given(st.lists(st.sampled_from("abcd"), max_size=60))

@@ -243,7 +243,7 @@ async def test_who_says_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_of_very_many_the_last_are_told_that_there_is_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tunnels, "MOST_OF_ONE", 2)
+    monkeypatch.setattr(tunnels, "OF_ONE_PROGRAM", 2)
     monkeypatch.setattr(tunnels, "TURNED_AWAY", 1)
     async with serving(World()) as come:
         waiting = [come() for _ in range(2)]
@@ -267,7 +267,7 @@ async def _has_place(come: Callable[[], socket.socket]) -> None:
 
 
 async def test_one_program_that_takes_what_it_can_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tunnels, "MOST", 4)
+    monkeypatch.setattr(tunnels, "STREAMS", 4)
     programs = iter("aaab")
     async with serving(World(), who=lambda _: next(programs)) as come:
         greedy = [come() for _ in range(3)]
@@ -276,7 +276,7 @@ async def test_one_program_that_takes_what_it_can_leaves_room_for_others(monkeyp
 
 
 async def test_a_stream_has_its_place_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tunnels, "MOST_OF_ONE", 1)
+    monkeypatch.setattr(tunnels, "OF_ONE_PROGRAM", 1)
     world = World()
     async with serving(world) as come:
         caller = come()

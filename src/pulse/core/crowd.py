@@ -5,7 +5,16 @@ Invariant: nobody has more than are left for others (dynamic thresholds, Choudhu
 
 from collections import Counter
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+STREAMS: Final = 4096
+"""Streams open at a node in all, and connections at one of its doors; each holds a descriptor."""
+
+OF_ONE_NODE: Final = STREAMS // 2
+"""Of them, those with one node, whoever opened them; a session holds 4,096."""
+
+OF_ONE_PROGRAM: Final = OF_ONE_NODE // 2
+"""Of them, those of one program of this machine: others get to the same node, too."""
 
 Who = TypeVar("Who", bound=Hashable)
 

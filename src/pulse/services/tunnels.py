@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
 
-from pulse.core.crowd import Crowd
+from pulse.core.crowd import OF_ONE_PROGRAM, STREAMS, Crowd
 from pulse.core.mesh import Mesh
 from pulse.core.network import tunnelline
 from pulse.core.network.destinations import Destination, parse_destination
@@ -33,12 +33,6 @@ LINE_DEADLINE: Final = 5.0
 
 LAST_WORDS: Final = 1.0
 """Seconds for a caller that was refused to hear it and hang up."""
-
-MOST: Final = 4096
-"""Connections at one door, from their first byte to the last of their streams."""
-
-MOST_OF_ONE: Final = 1024
-"""Of them, those of one program: half as many as may lead to one node, so that others get there, too."""
 
 TURNED_AWAY: Final = 256
 """Callers who are told at once that there is no place for them; more are hung up on once they were."""
@@ -108,7 +102,7 @@ class TunnelsService:
                 tasks.create_task(self._accept(door, tasks))
 
     async def _accept(self, door: Door, tasks: asyncio.TaskGroup) -> None:
-        places = Crowd[Hashable](MOST, MOST_OF_ONE)
+        places = Crowd[Hashable](STREAMS, OF_ONE_PROGRAM)
         while True:
             try:
                 caller, _ = await asyncio.get_running_loop().sock_accept(door.listener)
@@ -128,8 +122,8 @@ class TunnelsService:
     def _turn_away(self, caller: socket.socket, tasks: asyncio.TaskGroup) -> None:
         """Say why, which a new connection has room for."""
         error = StreamFailed(
-            f"there is no place for one more: a program has up to {MOST_OF_ONE:,} connections open through the node "
-            f"here, and all together {MOST:,}.\nClose some, or try again later",
+            f"there is no place for one more: a program has up to {OF_ONE_PROGRAM:,} connections open through the node "
+            f"here, and all together {STREAMS:,}.\nClose some, or try again later",
             word=tunnelline.CROWDED,
         )
         log.debug("tunnel turned away")

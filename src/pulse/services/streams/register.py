@@ -9,17 +9,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
-from pulse.core.crowd import Crowd
+from pulse.core.crowd import OF_ONE_NODE, STREAMS, Crowd
 from pulse.core.mesh import Mesh
 from pulse.core.network.destinations import IPAddress
 from pulse.core.types import NodeId
 from pulse.net.links import RuleHits, Stream
-
-MOST_OF_ONE: Final = 2048
-"""Streams open with one node, whoever opened them; a session holds 4,096. One program of this machine has fewer."""
-
-MOST: Final = 4096
-"""Streams open in all; each holds a descriptor."""
 
 TCP: Final = 6
 
@@ -42,7 +36,7 @@ class Register:
     mesh: Mesh
     kept: dict[Stream, Flow] = field(default_factory=dict, init=False)
     """Those that lead somewhere, or are about to."""
-    places: Crowd[NodeId] = field(default_factory=lambda: Crowd(MOST, MOST_OF_ONE), init=False)
+    places: Crowd[NodeId] = field(default_factory=lambda: Crowd(STREAMS, OF_ONE_NODE), init=False)
     """Streams by the node at the other end, from the first word to the last."""
     _ended: asyncio.Future[None] | None = field(default=None, init=False)
     """Done once the next one is over; there is one while somebody waits for a place."""

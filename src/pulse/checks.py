@@ -9,7 +9,7 @@ from pulse.config import CHANGED_FROM_AFAR, LOGIN_LIMIT, LOGS_LIMIT, OFF, DnsSer
 from pulse.core import addresses
 from pulse.core.likeness import nearest
 from pulse.core.network.ranges import NODE_LIMIT, mesh_range, read_range
-from pulse.core.types import MOST_SERVICES, is_domain, is_network_name, is_node_name, is_service_name
+from pulse.core.types import MOST_SERVICES, is_domain, is_network_name, is_service_name, may_name_node
 from pulse.errors import ConfigError, Refused
 
 
@@ -37,7 +37,7 @@ def check(config: NodeConfig, called: Callable[[str], str] = str) -> None:
             f'{called("node.network_id")}: "{config.node.network_id}" cannot name a network: '
             'lower case letters, digits and "-" inside, at most 63'
         )
-    if config.node.name and not is_node_name(config.node.name):
+    if config.node.name and not may_name_node(config.node.name):
         raise ConfigError(
             f'node.name: "{config.node.name}" cannot name a node: a DNS label in lower case that reads as no node id'
         )

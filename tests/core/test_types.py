@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulse.core.types import LEAST_PREFIX, SHORT_ID, Network, is_domain, is_network_name, is_node_name, spaced
+from pulse.core.types import (
+    LEAST_PREFIX,
+    SHORT_ID,
+    Network,
+    is_domain,
+    is_network_name,
+    is_node_name,
+    may_name_node,
+    spaced,
+)
 
 LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
 
@@ -21,8 +30,9 @@ def test_what_is_no_label_names_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["localhost", "wpad", "isatap"])
-def test_what_programs_take_for_something_else_names_no_node(text: str) -> None:
-    assert not is_node_name(text)
+def test_what_programs_take_for_something_else_is_given_to_no_node_any_more(text: str) -> None:
+    assert not may_name_node(text)
+    assert is_node_name(text)
 
 
 @given(st.text("0123456789abcdef", min_size=LEAST_PREFIX, max_size=63))

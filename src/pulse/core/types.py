@@ -38,7 +38,6 @@ MOST_SERVICES = 8
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ID_PREFIX = re.compile(r"[0-9a-f]{4,64}")
 
-
 RESERVED: Final = frozenset({"localhost", "wpad", "isatap"})
 """Names that programs take for this machine, or ask for by themselves: whoever had one would be asked."""
 
@@ -54,8 +53,13 @@ def is_domain(text: str) -> bool:
 
 
 def is_node_name(text: str) -> bool:
-    """True if `text` can name a node: a DNS label in lower case that does not read as an id prefix, nor means more."""
-    return _LABEL.fullmatch(text) is not None and _ID_PREFIX.fullmatch(text) is None and text not in RESERVED
+    """True if `text` can be a node's name: a DNS label in lower case that does not read as an id prefix."""
+    return _LABEL.fullmatch(text) is not None and _ID_PREFIX.fullmatch(text) is None
+
+
+def may_name_node(text: str) -> bool:
+    """True if a node may get the name `text` now: one that got a reserved name before there were any keeps it."""
+    return is_node_name(text) and text not in RESERVED
 
 
 def is_service_name(text: str) -> bool:

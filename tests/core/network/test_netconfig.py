@@ -174,6 +174,11 @@ def test_the_same_naming_has_the_same_bytes_whatever_its_order() -> None:
     assert pack(named(config(3, 8), Naming(one))) == pack(named(config(3, 8), Naming(other)))
 
 
+def test_a_name_that_was_reserved_since_stays_readable() -> None:
+    naming = Naming({node("a"): "localhost"})
+    assert reopened(sign_config(CA.network, named(config(3, 8), naming), SCRIBE)).naming == naming
+
+
 def test_a_config_of_the_release_before_names_nobody() -> None:
     sealed = seal(ObjectKind.CONFIG, CA.network, pack(Old(3, 8, Settings("10.100.0.0/16"))), SCRIBE)
     signed = open_config(sealed, CA.network, [CA.authority], ROLES, public_bytes(SCRIBE))

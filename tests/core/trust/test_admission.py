@@ -170,9 +170,14 @@ def test_an_address_outside_a_new_range_is_given_up() -> None:
     assert admitted(ask(register)).grant.addresses.v4 in MESH
 
 
-@pytest.mark.parametrize("host", ["cafe", "4be27a33", "Box", "a b", "a\x1b[2J", "x" * 64])
+@pytest.mark.parametrize("host", ["cafe", "4be27a33", "Box", "a b", "a\x1b[2J", "x" * 64, "localhost", "wpad"])
 def test_a_name_that_reads_as_an_id_or_is_no_label_is_refused(host: str) -> None:
     assert refusal(ask(Memory(), data=request("a", TOKEN, host))) is Refusal.BAD_NAME
+
+
+def test_a_token_of_before_names_were_reserved_gives_none_of_them() -> None:
+    old = replace(TOKEN, name="localhost", max_uses=1)
+    assert refusal(ask(Memory([old]), data=request("a", old))) is Refusal.BAD_NAME
 
 
 def test_a_requested_name_is_first_come_and_numbered_after() -> None:

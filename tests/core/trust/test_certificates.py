@@ -82,6 +82,11 @@ def test_a_certificate_says_all_about_its_node() -> None:
     assert (plain.name, plain.host, plain.tags, plain.is_ca) == (None, None, (), False)
 
 
+def test_a_name_that_was_reserved_since_stays_readable() -> None:
+    found = CA.certificate("a", name="wpad", host="localhost")
+    assert (found.name, found.host) == ("wpad", "localhost")
+
+
 def test_what_a_later_release_adds_to_the_names_is_skipped() -> None:
     assert parse(leaf(names(ID, "pulse:colour:blue"))).node_id == node("a")
 

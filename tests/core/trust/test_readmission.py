@@ -58,6 +58,11 @@ def test_the_next_certificate_keeps_address_name_host_and_tags() -> None:
     assert (grant.not_before, grant.not_after, grant.is_ca) == (LATE - 3600, LATE + LEAF_LIFETIME, False)
 
 
+def test_a_host_name_that_was_reserved_since_is_kept() -> None:
+    old = CA.certificate("a", host="localhost")
+    assert readmitted(ask(known(old), old)).grant.host == "localhost"
+
+
 def test_a_short_life_is_backdated_by_a_tenth() -> None:
     issuer = replace(CA.issuer, life=20.0)
     brief = CA.certificate("a", not_before=NOW - 2, not_after=NOW + 20)

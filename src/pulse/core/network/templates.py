@@ -13,7 +13,7 @@ from pulse.core.durations import duration_text, parse_duration
 from pulse.core.messages import Wire, printable, shortened
 from pulse.core.trust.certificates import TAGS_LIMIT
 from pulse.core.trust.identity import check_name, check_tag
-from pulse.core.types import ShortText, is_node_name
+from pulse.core.types import ShortText, may_name_node
 from pulse.errors import Refused
 
 TEMPLATES_LIMIT: Final = 256
@@ -57,7 +57,7 @@ def check_template(name: str, template: Template) -> None:
     if template.name and template.uses > 1:
         raise Refused(f"template {name} names machines, so each of its tokens is for one. Leave out the uses")
     pattern = template.name
-    if pattern and not (pattern.count(NUMBER) <= 1 and all(map(is_node_name, _first_and_last(pattern)))):
+    if pattern and not (pattern.count(NUMBER) <= 1 and all(map(may_name_node, _first_and_last(pattern)))):
         raise Refused(
             f'"{shortened(pattern)}" cannot name machines: a name with at most one * for a number, as in web-*, '
             "that does not read as a node id"

@@ -14,7 +14,7 @@ from pulse.core.trust.certificates import parse
 from pulse.core.trust.identity import mesh_v6, node_id, v4_choices
 from pulse.core.trust.join import Refusal, Request, key_of_csr, request_is_from
 from pulse.core.trust.tokens import TokenRecord
-from pulse.core.types import MeshAddresses, NodeId, is_node_name
+from pulse.core.types import MeshAddresses, NodeId, may_name_node
 from pulse.errors import ProtocolError
 
 HELD_AFTER: Final = 120 * DAY
@@ -234,7 +234,7 @@ def _unfit(token: TokenRecord, now: float, *, sound: bool) -> Refusal | None:
 
 
 def _names_refusal(host: str, name: str | None, node: NodeId, register: Register, now: float) -> Refusal | None:
-    if host and not is_node_name(host):
+    if any(each and not may_name_node(each) for each in (host, name)):
         return Refusal.BAD_NAME
     if name is not None and register.name_holder(name, now) not in (None, node):
         return Refusal.NAME_TAKEN

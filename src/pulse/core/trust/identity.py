@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.utils import Buffer
 
 from pulse.core.messages import shortened
-from pulse.core.types import Network, NodeId, is_node_name
+from pulse.core.types import Network, NodeId, may_name_node
 from pulse.errors import ProtocolError, Refused
 
 KEY_BYTES: Final = 32
@@ -136,7 +136,7 @@ def check_tag(text: str) -> None:
 
 def check_name(text: str, what: str = "a node") -> None:
     """Raise Refused, with the rule, for what cannot be the name of a node or of `what`."""
-    if not is_node_name(text):
+    if not may_name_node(text):
         raise Refused(f'"{shortened(text)}" cannot name {what}: {NAME_RULE}')
 
 
@@ -146,7 +146,7 @@ def requested_name(host: str) -> str:
     Domain and odd characters go; a host name that reads as an id prefix (`cafe`) gets `-host`.
     """
     label = _NOT_IN_NAMES.sub("-", host.split(".", 1)[0].lower()).strip("-")[:58].rstrip("-")
-    if not label or is_node_name(label):
+    if not label or may_name_node(label):
         return label
     return f"{label}-host"
 

@@ -81,7 +81,10 @@ _TEXTS: Final = {
     Refusal.TOKEN_REVOKED: f"this token was revoked.\n{_ANOTHER}",
     Refusal.NODE_REVOKED: "this machine's key was revoked.\nRemove its data directory to join with a new key.",
     Refusal.BAD_REQUEST: "the CA could not read this machine's request.\nRun the same release of pulse on both.",
-    Refusal.BAD_NAME: "the CA does not take this machine's name: it reads as a node id or is no DNS label.\nRename it.",
+    Refusal.BAD_NAME: (
+        "the CA does not take this machine's name: it reads as a node id, is no DNS label, or means something else, "
+        "as localhost.\nRename it."
+    ),
     Refusal.NAME_TAKEN: "the name of this token belongs to another node by now.\nMake a token with another name.",
     Refusal.RANGE_FULL: "the network's address range is full.\nMake a network with a wider --mesh-cidr.",
     Refusal.CA_CLOCK: "the CA's clock leapt by more than 7 days, so it signs nothing.\n"

@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from pulse.core import messages
+from pulse.core.facts import LinkDown
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
-from pulse.core.types import NodeId
+from pulse.core.types import LinkId, NodeId
 from pulse.core.why import Account, Code, Place
 from pulse.errors import LinkError, NotFound, PulseError, Refused
 from pulse.schemas.paths import WhyPlace, WhyRequest
@@ -78,6 +79,16 @@ async def test_without_the_first_end_there_is_no_verdict(world: World) -> None:
     told = await world.service.why(WhyRequest("bob", "alice"))
 
     assert (told.code, told.sentence) == (Code.NO_PATH, "alice cannot be asked: no answer.")
+
+
+async def test_an_end_that_nothing_leads_to_is_not_waited_for(world: World) -> None:
+    world.mesh.happened(LinkDown(LinkId(1), ALICE.node_id, "closed by peer: leaving"), 40.0)
+
+    told = await world.service.why(WhyRequest("alice"))
+    assert (told.node.asked, told.node.problem, world.asked) == (False, "nothing leads to alice now", [])
+
+    told = await world.service.why(WhyRequest("bob", "alice"))
+    assert (told.code, told.sentence) == (Code.NO_PATH, "alice cannot be asked: nothing leads to alice now.")
 
 
 @pytest.mark.parametrize("answer", [b"", b"\xc1", messages.pack(RELAYED)[:-1]], ids=["empty", "bad", "short"])

@@ -66,6 +66,9 @@ class WhyService:
     async def _asked(self, node: NodeId, about: NodeId, timeout: float) -> tuple[Account | None, str]:
         if node == self.mesh.me.node_id:
             return self._account(about), ""
+        if self.mesh.routing.path_to(node) is None:
+            # No answer could come.
+            return None, f"nothing leads to {self._name(node)} now"
         try:
             answer = await self.call(node, MethodName.WHY, bytes.fromhex(about), timeout)
             return messages.unpack(_accounts, answer, "account", messages.RPC_LIMIT), ""

@@ -119,6 +119,17 @@ def test_a_failed_dial_is_tried_again_later_and_later(story: Story) -> None:
     assert waits == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
 
 
+@pytest.mark.parametrize("wanted", [False, True])
+def test_why_a_link_ended_is_told_in_plain_words(story: Story, wanted: bool) -> None:
+    (dial,) = story.configured(HOME)
+    link = story.opened(ALICE, dial=dial.attempt, observed=HOME)
+    if wanted:
+        story.wanted({ALICE: (WORK,)})
+    story.closed(ALICE, link, "closed by peer: leaving")
+
+    assert {each.last_error for each in story.neighbours.unreached()} == {"it was stopped"}
+
+
 def test_a_failed_dial_says_why(story: Story) -> None:
     (dial,) = story.configured(HOME)
     story.failed(dial, "refused", "it refused the connection")

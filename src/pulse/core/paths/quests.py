@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pulse.core.addresses import split
 from pulse.core.paths.backoff import FIRST, Backoff
 from pulse.core.paths.budget import Tempo
+from pulse.core.paths.endings import in_words
 from pulse.core.types import NodeId
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Quest:
 
     def failed(self, error: str, now: float) -> None:
         """A dial ended without a link."""
-        self.last_error = error
+        self.last_error = in_words(error)
         if self.next_try == UNDER_WAY and not self.waiting and not self.flying:
             self.next_try = now + self.backoff.next_delay()
 
@@ -101,7 +102,7 @@ class Quest:
 
     def parted(self, error: str, now: float) -> None:
         """There was a link, and it is gone."""
-        self.last_error = error
+        self.last_error = in_words(error)
         self.next_try = now + self.backoff.next_delay()
 
 

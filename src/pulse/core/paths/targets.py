@@ -11,6 +11,7 @@ from math import inf
 from typing import Final
 
 from pulse.core.paths.backoff import Backoff
+from pulse.core.paths.endings import in_words
 from pulse.core.types import NodeId
 
 MOST_TARGETS: Final = 4096
@@ -55,7 +56,7 @@ class Target:
 
     def parted(self, error: str, now: float) -> None:
         """It did not lead to a link, or the link it led to is gone."""
-        self.last_error = error
+        self.last_error = in_words(error)
         self.next_try = now + self.backoff.next_delay()
 
 

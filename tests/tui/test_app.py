@@ -229,9 +229,11 @@ async def test_a_node_that_went_is_told_and_what_was_seen_stays(data_dir: Path, 
         (data_dir / "pulse.sock").rename(data_dir / "away")
         await shown.wait(lambda: "no pulse node is running here" in shown.text("note"))
         assert len(shown.rows) == 3
+        assert shown.text("sentence").startswith("The node is gone or silent: what is shown is ")
         (data_dir / "away").rename(data_dir / "pulse.sock")
         await shown.wait(lambda: "? help" in shown.text("note"))
         assert not shown.app.query_one("#note").has_class("failed")
+        assert shown.text("sentence") == "All well. 2 nodes, 2 direct."
 
 
 ACTIONS: dict[tuple[str, str], tuple[str, type, bool]] = {

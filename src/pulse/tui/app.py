@@ -17,18 +17,17 @@ from rich.text import Text
 from textual import on, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
 from textual.events import Key, Resize
 from textual.widgets import DataTable, Input, Static
 from textual.worker import Worker, get_current_worker
 
 from pulse.calls.events import EventCalls
 from pulse.client import API_URL, connect
-from pulse.core.messages import printable
 from pulse.errors import PulseError
 from pulse.schemas.scribe import MeshState
 from pulse.tui import commands
 from pulse.tui.grid import Grid
+from pulse.tui.headline import Headline
 from pulse.tui.help import HELP, KEYS
 from pulse.tui.model import Line, Sorting, arranged, cut
 from pulse.tui.pane import Pane
@@ -95,9 +94,7 @@ class TopApp(App[None]):
 
     def compose(self) -> ComposeResult:
         """The screen from top to bottom."""
-        with Horizontal(id="top"):
-            yield Static(id="sentence")
-            yield Static(id="node")
+        yield Headline()
         yield Static(id="views")
         yield Grid("table")
         yield Static(id="note")
@@ -179,7 +176,7 @@ class TopApp(App[None]):
                     status = client.mesh()
                     lines = table.ask(client, status, self._memory)
             except PulseError as error:
-                self.call_from_thread(self._missed, table, str(error))
+                self.call_from_thread(self._missed, table, error)
             else:
                 self.call_from_thread(self._seen, table, status, lines)
             ended, pause = time.monotonic(), max(STIRRED, SHARE * (time.process_time() - used))
@@ -212,9 +209,7 @@ class TopApp(App[None]):
     def _seen(self, table: Table, status: MeshState, lines: list[Line]) -> None:
         if not self._is_drawn(table):
             return
-        node = status.node
-        self.query_one("#sentence", Static).update(Text(printable(status.sentence)))
-        self.query_one("#node", Static).update(Text(printable(f"{node.network} · {node.name} {node.v4}")))
+        self.query_one(Headline).seen(status, time.monotonic())
         first, self._lines = not self._lines, lines
         self._draw()
         if self._missing:
@@ -227,10 +222,11 @@ class TopApp(App[None]):
         """False too once the screen is taken down, while the last look ends."""
         return table is self.table and bool(self.screen_stack[0].query("#sentence").nodes)
 
-    def _missed(self, table: Table, why: str) -> None:
+    def _missed(self, table: Table, why: PulseError) -> None:
         if self._is_drawn(table):
             self._missing = True
-            self._say(" ".join(why.splitlines()), failed=True)
+            self.query_one(Headline).missed(why, time.monotonic())
+            self._say(" ".join(str(why).splitlines()), failed=True)
 
     # Keys
 

@@ -190,7 +190,7 @@ def _build(
         FecService.offered(links, mesh.routing.routes) if config.tun.fec else None,
     )
     node = Node(meshing, control, telling, operating, governance.ca, tun, told, tuple(filter(None, services)))
-    used.wake(lambda: operating.returns)
+    used.wake(lambda: operating.leaves)
     _wake(config, identity, node, persist, trust)
     governance.wake()
     return node

@@ -22,16 +22,16 @@ async def test_a_node_tells_of_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keeps", "restarts", "again", "returns"),
+    ("keeps", "restarts", "again", "leaves"),
     [
-        (True, True, False, True),
-        (True, False, False, False),
-        (False, True, False, False),
-        (False, False, True, True),
+        (True, True, False, False),
+        (True, False, False, True),
+        (False, True, False, True),
+        (False, False, True, False),
     ],
 )
-async def test_a_node_that_its_manager_starts_anew_returns_if_anything_of_it_is_to_stay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, keeps: bool, restarts: bool, again: bool, returns: bool
+async def test_a_node_that_its_manager_starts_anew_does_not_leave_if_anything_of_it_is_to_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, keeps: bool, restarts: bool, again: bool, leaves: bool
 ) -> None:
     async def told(_: Notifier) -> bool:
         return restarts
@@ -41,5 +41,6 @@ async def test_a_node_that_its_manager_starts_anew_returns_if_anything_of_it_is_
     async with started(tmp_path / "data") as made:
         made.operating.keeps = lambda: keeps
         made.operating.again = again
+        assert not made.operating.leaves, "one that fails was not told to"
         await made.operating.leaving()
-        assert made.operating.returns is returns
+        assert made.operating.leaves is leaves

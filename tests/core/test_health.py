@@ -59,7 +59,7 @@ def test_a_first_node_is_well_and_told_how_others_come() -> None:
         ),
         (replace(WELL, exit_problem="nobody gets out: no nft"), "nobody gets out: no nft"),
         (replace(WELL, left="undo is damaged"), "an earlier run may have left something here: undo is damaged"),
-        (replace(WELL, exits_problem="not root"), "packets do not go through exits: not root"),
+        (replace(WELL, exits_problem="not root"), "not root"),
         (
             replace(WELL, ranges_refused=("0.0.0.0/0", "10.0.0.0/8")),
             "0.0.0.0/0, 10.0.0.0/8 is closed: no exit leads there now (pulse route list)",

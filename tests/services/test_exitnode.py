@@ -257,6 +257,20 @@ def test_a_range_to_which_this_machine_has_no_route_is_named_with_the_next_step(
     service.prepare(tables())
 
 
+async def test_forwarding_that_is_turned_off_for_the_device_alone_is_turned_on_again(world: World) -> None:
+    ip(world.host, "tuntap", "add", "pulse0", "mode", "tun")
+    world.way_to_the_lan()
+    service = world.service()
+    service.prepare(tables(LAN))
+    assert await service.answer(ALICE.node_id, b"") == b"\x01"
+
+    sysctl.write("net/ipv4/conf/pulse0/forwarding", "0")
+    assert await service.answer(ALICE.node_id, b"") == b"\x00"
+    async with running(service):
+        while sysctl.read("net/ipv4/conf/pulse0/forwarding") != "1":
+            await asyncio.sleep(0.02)
+
+
 def test_forwarding_that_cannot_be_turned_on_is_a_problem(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuses(name: str, _: str) -> None:
         raise SystemRefused(f"cannot set {name}")

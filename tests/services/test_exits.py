@@ -11,7 +11,7 @@ import pytest
 from pulse.core.effects import AskExit, RangeUse, TablesChanged
 from pulse.core.facts import ExitAnswered, Fact
 from pulse.core.types import NodeId
-from pulse.errors import LinkError
+from pulse.errors import LinkError, SystemRefused
 from pulse.net.policyrouting import PolicyRouting
 from pulse.net.policyrules import FAMILIES, PLACES, changes
 from pulse.services import exits
@@ -174,7 +174,7 @@ def test_rules_of_others_that_were_there_before_neither_go_first_nor_keep_ours_a
 async def test_a_node_that_is_started_anew_lets_nothing_past_meanwhile(world: World) -> None:
     service = world.service()
     service.prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
-    service.returns = lambda: True
+    service.leaves = lambda: False
     running = asyncio.ensure_future(service.run())
     await asyncio.sleep(0)
     running.cancel()
@@ -299,3 +299,57 @@ async def test_what_an_exit_answers_is_told_and_routes_go_at_the_end(
 
     assert world.told == [ExitAnswered(ALICE.node_id, well, shut)]
     assert "28789" not in ip(world.host, "rule")
+
+
+async def test_routes_that_others_put_under_our_name_and_a_device_that_is_renamed_let_nothing_past(
+    world: World,
+) -> None:
+    ip(world.host, "link", "add", "e0", "type", "veth", "peer", "name", "e1")
+    for name in ("e0", "e1"):
+        ip(world.host, "link", "set", name, "up")
+    service = world.service()
+    service.prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
+    ip(world.host, "route", "add", "default", "dev", "e0", "table", "28789", "proto", "112", "metric", "0")
+    ip(world.host, "link", "set", "pulse0", "name", "bar0")
+    ip(world.host, "rule", "flush")
+
+    service.install()
+    with PolicyRouting() as kernel:
+        assert {each.device for each in kernel.table()} == {""}
+        assert all(leads(kernel, each) for each in FAMILIES)
+    service.remove()
+
+
+def test_a_full_disk_keeps_nobody_from_a_leak_and_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise SystemRefused("cannot write undo: No space left on device")
+
+    monkeypatch.setattr(undo, "add", full)
+    service = world.service()
+    for _ in range(2):
+        service.prepare(tables(RangeUse(INTERNET, None)))
+        service.install()
+        assert ip(world.host, *TABLE).startswith("unreachable default")
+        assert service.problem.startswith(
+            "what keeps packets in would not be put back after a crash: cannot write undo"
+        )
+        assert "ip route flush table 28789" in service.problem
+    monkeypatch.undo()
+    service.install()
+    assert (service.problem, undo.load(service.data_dir)[0]) == ("", [exits.OURS])
+    service.remove()
+    assert "28789" not in ip(world.host, "rule")
+
+
+async def test_who_takes_ours_away_again_and_again_is_a_problem(world: World) -> None:
+    service = world.service()
+    service.prepare(tables(RangeUse(INTERNET, ALICE.node_id)))
+    running = asyncio.ensure_future(service.run())
+    async with asyncio.timeout(20):
+        while not service.problem:
+            ip(world.host, "rule", "flush")
+            await asyncio.sleep(0.005)
+    assert service.problem == exits.TAKEN
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running

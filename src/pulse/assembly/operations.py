@@ -42,10 +42,12 @@ class Operations:
     _restarted: bool = field(default=False, init=False)
     """The manager does that."""
 
+    _left: bool = field(default=False, init=False)
+
     @property
-    def returns(self) -> bool:
-        """True once the node is to be started anew, by itself or by its manager."""
-        return self.again or self._restarted
+    def leaves(self) -> bool:
+        """True once the node was told to end and is not to be started anew, by itself or by its manager."""
+        return self._left and not (self.again or self._restarted)
 
     @property
     def running(self) -> tuple[ReloadService, WatchdogService | None]:
@@ -63,6 +65,7 @@ class Operations:
 
     async def leaving(self) -> None:
         """The node takes its leave. Of a restart the manager hears no end, for it would end what follows."""
+        self._left = True
         if self.again:
             self.manager.reloading()
             return

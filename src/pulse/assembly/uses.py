@@ -74,12 +74,12 @@ class Uses:
         """Those that run beside what they are asked."""
         return (self.dns, self.resolver, self.exits, self.exit_node)
 
-    def wake(self, returns: Callable[[], bool]) -> None:
+    def wake(self, leaves: Callable[[], bool]) -> None:
         """Before the node remembers anything: what a run before left that does not keep anybody from a leak.
 
-        `returns` says whether this run is to be followed by another at once.
+        `leaves` says whether this run ends because somebody wants it to, and none follows.
         """
-        self.exits.returns = returns
+        self.exits.leaves = leaves
         self.exit_node.sweep()
         self.exits.sweep()
 
@@ -156,7 +156,7 @@ def _exits(
     exit_node.refresh = lambda: meshing.perform([mesh.tables()])
     meshing.ask_exit = exits.ask
     if tun:
-        tun.attached = exits.install
+        tun.attached = exits.attached
     return exits, exit_node
 
 

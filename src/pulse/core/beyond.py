@@ -106,7 +106,7 @@ class Beyond:
             return {}
         ours = frozenset(each.announced for each in self.served())
         routes, auto = config.config.routes, config.config.auto_approve
-        return approved_offers(self.offers(), routes, auto, self._statements.revoked(), ours)
+        return approved_offers(self.offers(), routes, auto, ours)
 
     def used(self) -> dict[Range, NodeId | None]:
         """The exit in use for each approved range; None while none of it is healthy."""

@@ -10,7 +10,7 @@ def exits(name: str, symptoms: Symptoms) -> Said:
     if running is None:
         return
     if running.exits_problem:
-        yield told(name, Gravity.BROKEN, running.exits_problem, meaning="packets do not go through exits: ")
+        yield told(name, Gravity.BROKEN, running.exits_problem)
     for each in running.ranges_refused:
         what = f"{each} is closed: it is approved, and no exit leads there now"
         yield Finding(name, Gravity.BROKEN, what, "see which offer it, and why they fail: pulse route list")

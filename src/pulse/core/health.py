@@ -54,7 +54,7 @@ class Vitals:
     resolver_problem: str = ""
     """Why this machine does not ask the node for names, though a person wants it; empty if it does."""
     exits_problem: str = ""
-    """Why the host's packets do not go through exits; empty if they do, or are not meant to."""
+    """Why the host's packets do not go through exits as they should; empty if they do, or are not meant to."""
     exit_problem: str = ""
     """Why not all get out through this node whose ranges are approved; empty if they do, or none is."""
     left: str = ""
@@ -127,7 +127,7 @@ def _complaints(vitals: Vitals) -> list[str]:
 
 def _about_exits(vitals: Vitals) -> Iterator[str]:
     if vitals.exits_problem:
-        yield f"packets do not go through exits: {vitals.exits_problem}"
+        yield vitals.exits_problem
     if vitals.exit_problem:
         yield vitals.exit_problem
     if vitals.left:

@@ -112,7 +112,7 @@ class Running:
     log_lost: int = 0
     """Lines of the log that a slow or full disk cost."""
     exits_problem: str = ""
-    """Why the machine's packets do not go through exits, in two lines."""
+    """Why the machine's packets do not go through exits as they should, in two lines."""
     ranges_refused: Sequence[str] = ()
     """Approved ranges that no exit carries."""
     bypasses: Sequence[str] = ()

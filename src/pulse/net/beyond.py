@@ -9,9 +9,13 @@ from typing import Protocol
 class Exits(Protocol):
     """Who leads packets to exits."""
 
-    problem: str
     bypasses: tuple[str, ...]
     """Routes of this host by which packets for the Internet go past the exit in use."""
+
+    @property
+    def problem(self) -> str:
+        """Why packets do not go through exits as they should, and what to do about it; empty if they do."""
+        ...
 
     def refused(self) -> list[str]:
         """Approved ranges that no exit carries now."""

@@ -91,10 +91,11 @@ class PolicyRouting(Netlink):
         links, found = self._links(), set()
         for body, attributes in self._routes(TABLE):
             index = attributes.get(_RTA_OIF) if body[7] != _UNREACHABLE else None
-            device = links[unpack(index)].name if index and unpack(index) in links else ""
+            link = links.get(unpack(index)) if index else None
             metric = unpack(attributes.get(_RTA_PRIORITY, bytes(4)))
-            foreign = body[5] != RTPROT_PULSE or body[7] not in (_UNICAST, _UNREACHABLE)
-            found.add(TableRoute(destination_of(body, attributes), device, metric, foreign))
+            ours = body[5] == RTPROT_PULSE and body[7] in (_UNICAST, _UNREACHABLE) and (link is None or link.tunnel)
+            device = link.name if link else ""
+            found.add(TableRoute(destination_of(body, attributes), device, metric, not ours))
         return frozenset(found)
 
     def rules(self) -> list[Rule]:

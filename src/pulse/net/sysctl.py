@@ -13,6 +13,9 @@ _ROOT: Final = Path("/proc/sys")
 FORWARDING: Final = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 """By IP version the setting that has the kernel forward."""
 
+DEVICE_FORWARDING: Final = {4: "net/ipv4/conf/{}/forwarding", 6: "net/ipv6/conf/{}/forwarding"}
+"""The same for what comes in by one interface, by the name of the interface."""
+
 ROUTER_ADVERTISEMENTS: Final = "net/ipv6/conf/{}/accept_ra"
 """Whether an interface hears of routers, by the name of the interface."""
 

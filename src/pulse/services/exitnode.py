@@ -28,7 +28,7 @@ from pulse.net.interfaces import connected_networks
 from pulse.net.nftables import Nftables, Prefix
 from pulse.net.policyrules import MARK
 from pulse.net.soleexit import SoleExit
-from pulse.net.sysctl import FORWARDING, ROUTER_ADVERTISEMENTS
+from pulse.net.sysctl import DEVICE_FORWARDING, FORWARDING, ROUTER_ADVERTISEMENTS
 from pulse.net.watch import FirewallWatch, ForwardingWatch, NetworkWatch, Watch, changes
 from pulse.store import undo
 from pulse.store.undo import Kind, Undo
@@ -59,6 +59,8 @@ class ExitNodeService:
     """Of all tables of this host once ours was put there: another one, and somebody changed something since."""
     _connected: tuple[Prefix, ...] = field(default=(), init=False)
     """Networks of the Internet this host is in, as the firewall has them."""
+    _moved: bool = field(default=False, init=False)
+    """They are others by now."""
     _served: tuple[RangeServed, ...] = field(default=(), init=False)
     _installed: tuple[RangeServed, ...] = field(default=(), init=False)
     _open: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -95,8 +97,9 @@ class ExitNodeService:
         """See that firewall and forwarding stay, until cancelled; then everything is as it was before."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                for watch in (NetworkWatch, ForwardingWatch, FirewallWatch):
-                    tasks.create_task(self._follow(watch))
+                tasks.create_task(self._follow(NetworkWatch, self._move))
+                tasks.create_task(self._follow(ForwardingWatch, self._look))
+                tasks.create_task(self._follow(FirewallWatch, self._look))
                 while True:
                     await asyncio.sleep(WATCH)
                     self._look()
@@ -106,7 +109,7 @@ class ExitNodeService:
 
     async def answer(self, _: NodeId, __: bytes) -> bytes:
         """The RPC `exit.health`: whether packets get out of here, and into which of the approved ranges they do not."""
-        shut = [each.prefix for each in self._installed if not (_is_forwarded(each) and _leads_out(each))]
+        shut = [each.prefix for each in self._installed if not (self._is_forwarded(each) and _leads_out(each))]
         return health([each.prefix for each in self._installed], shut)
 
     def connected(self) -> tuple[Prefix, ...]:
@@ -122,7 +125,7 @@ class ExitNodeService:
 
     # Details
 
-    async def _follow(self, listen: Callable[[], Watch]) -> None:
+    async def _follow(self, listen: Callable[[], Watch], look: Callable[[], None]) -> None:
         """What others change is put back as soon as the kernel tells."""
         while True:
             await self._open.wait()
@@ -130,7 +133,17 @@ class ExitNodeService:
                 async for _ in changed:
                     if not self._open.is_set():
                         break
-                    self._look()
+                    look()
+
+    def _is_forwarded(self, served: RangeServed) -> bool:
+        version = _version(served)
+        return sysctl.forwards(version) and sysctl.read(DEVICE_FORWARDING[version].format(self.device())) != "0"
+
+    def _move(self) -> None:
+        """The network changed; where routes are by the ten thousand it takes long to see whether that matters."""
+        with suppress(PulseError):
+            self._moved = self._connected != connected_networks()
+        self._look()
 
     @property
     def _is_whole(self) -> bool:
@@ -149,11 +162,11 @@ class ExitNodeService:
 
     def _changed(self) -> str:
         """What is not as it was set up; empty if all is."""
-        if not all(map(_is_forwarded, self._served)):
+        if not all(map(self._is_forwarded, self._served)):
             return "forwarding was turned off"
+        if self._moved:
+            return "this machine is in other networks"
         try:
-            if self._connected != connected_networks():
-                return "this machine is in other networks"
             with closing(Nftables(TABLE)) as firewall:
                 return "" if firewall.generation() == self._generation else "a firewall was changed"
         except PulseError as error:
@@ -182,7 +195,7 @@ class ExitNodeService:
         mesh = self._mesh()
         self._sole = self._sole or SoleExit(f"{label(self.me)} (process {os.getpid()}, {self.data_dir})")
         undo.add(self.data_dir, Undo(Kind.FIREWALL, TABLE))
-        self._connected = connected_networks()
+        self._connected, self._moved = connected_networks(), False
         with closing(Nftables(TABLE)) as firewall:
             # A change by others from here on is another generation than ours, so it is not missed.
             before = firewall.generation()
@@ -219,6 +232,9 @@ class ExitNodeService:
                     self._set(hears, "2")
         for version in sorted(versions):
             self._set(FORWARDING[version], "1")
+            # The device goes with the process, and what is set for it alone.
+            if sysctl.read(DEVICE_FORWARDING[version].format(self.device())) == "0":
+                sysctl.write(DEVICE_FORWARDING[version].format(self.device()), "1")
 
     def _set(self, name: str, value: str) -> None:
         before = sysctl.read(name)
@@ -292,10 +308,6 @@ def _range(served: RangeServed) -> Range:
 
 def _version(served: RangeServed) -> int:
     return ip_network(served.behind).version
-
-
-def _is_forwarded(served: RangeServed) -> bool:
-    return sysctl.forwards(_version(served))
 
 
 def _leads_out(served: RangeServed) -> bool:

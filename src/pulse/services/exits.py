@@ -8,19 +8,22 @@ away of that is put back once the kernel tells. What another node of this machin
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
+from pulse.core.bucket import Bucket
 from pulse.core.effects import AskExit, RangeUse, TablesChanged
 from pulse.core.facts import ExitAnswered, Fact
 from pulse.core.messages import MethodName
 from pulse.core.network.exits import read_health
-from pulse.errors import Conflict, PulseError
+from pulse.errors import Conflict, PulseError, SystemRefused
 from pulse.net import bypass
 from pulse.net.links import Rpc
 from pulse.net.netlink import MAIN_TABLE, NoInterface
@@ -38,6 +41,17 @@ WATCH = 1.0
 SURVEY = 2.0
 """Seconds between two looks at the host's own routes, if any changed: there may be a great many."""
 
+LOSSES, LOSSES_SPAN = 5, 60.0
+"""So often in so many seconds ours may be taken away before that is a problem: each time packets go past a moment."""
+
+TAKEN: Final = (
+    "another program takes the routes or rules that keep packets in away again and again: some go past meanwhile.\n"
+    "See which: ip monitor rule route"
+)
+
+BY_HAND: Final = f"ip rule del priority 18100; ip rule del priority 18101 (and ip -6); ip route flush table {TABLE}"
+"""What frees a machine of all that."""
+
 OURS: Final = Undo(Kind.ROUTES, str(TABLE))
 """On the list of what is to be undone as long as anything of this node may be in the kernel."""
 
@@ -53,20 +67,26 @@ class ExitsService:
     uses: bool
     """False on a node whose packets go through no exit: then only what a run before left in the kernel is removed."""
     data_dir: Path
-    returns: Callable[[], bool] = field(default=lambda: False, init=False)
-    """True once this node is to be started anew as soon as it has stopped."""
-    problem: str = field(default="", init=False)
+    leaves: Callable[[], bool] = field(default=lambda: True, init=False)
+    """True once this node ends for good; one that fails, or is to be started anew, keeps packets in."""
     bypasses: tuple[str, ...] = field(default=(), init=False)
     """Routes of this host by which packets for the Internet go past the exit in use, as `ip route` takes them."""
     _stale: bool = field(default=True, init=False)
     """Those may be others by now."""
+    _failure: str = field(default="", init=False)
     _listed: bool = field(default=False, init=False)
     """What this node sets is on the list of what is to be undone."""
-    _devices: set[str] = field(default_factory=set, init=False)
-    """Those that were this node's, in this run."""
+    _set: bool = field(default=False, init=False)
+    """It has set something, on the list or not."""
+    _devices: set[int] = field(default_factory=set, init=False)
+    """Those that were this node's, in this run, by index: a name may be given to another."""
+    _losses: Bucket = field(init=False)
     _ranges: tuple[RangeUse, ...] = field(default=(), init=False)
     _questions: asyncio.Queue[AskExit] = field(default_factory=asyncio.Queue, init=False)
     """Bounded by the mesh, which waits between two to one exit."""
+
+    def __post_init__(self) -> None:
+        self._losses = Bucket(LOSSES / LOSSES_SPAN, LOSSES, monotonic())
 
     def prepare(self, tables: TablesChanged) -> None:
         """The data plane gets these tables next: the host's routes come first, so that nothing goes past."""
@@ -80,47 +100,69 @@ class ExitsService:
         return [each.prefix for each in self._ranges if each.node is None and self.uses]
 
     @property
+    def problem(self) -> str:
+        """Why packets do not go through exits as they should; empty if they do, or are not meant to."""
+        return self._failure or (TAKEN if self._losses.level(monotonic()) < 1 else "")
+
+    @property
     def stands(self) -> bool:
         """True while routes or rules of this node may be in the kernel."""
-        return self._listed
+        return self._set
 
     def ask(self, asked: AskExit) -> None:
         """Ask an exit; `ExitAnswered` is told, whatever comes of it."""
         self._questions.put_nowait(asked)
 
-    def install(self) -> None:
-        """Have the kernel's routes as they should be now; called again once the device is there."""
+    def attached(self) -> None:
+        """The device is there."""
+        self.install()
+
+    def install(self) -> bool:
+        """Have the kernel's routes as they should be now; True if they were not."""
         device = self.device()
-        self._devices.add(device)
+        with suppress(OSError):
+            self._devices.add(socket.if_nametoindex(device))
         ranges = {ip_network(each.prefix): device if each.node else "" for each in self._ranges if self.uses}
         try:
             if not ranges and not self._has_set():
-                self.problem = ""
-                return
+                self._failure = ""
+                return False
             with PolicyRouting() as kernel:
                 self._check_alone(kernel)
-                if not self._listed:
-                    undo.add(self.data_dir, OURS)
-                    self._listed = True
+                unlisted = self._list()
+                self._set = True
                 changed = kernel.apply(wanted_routes(ranges))
             if not ranges:
                 undo.remove(self.data_dir, OURS)
-                self._listed = False
+                self._set = self._listed = False
         except NoInterface as error:
             # It went a moment ago: what is for it is refused until it is made anew, and this called again.
-            self.problem = str(error)
-            return
+            self._failure = f"packets do not go through exits: {error}"
+            return False
         except PulseError as error:
-            self._failed(str(error))
-            return
-        self.problem = ""
+            self._failed(f"packets do not go through exits: {error}")
+            return False
+        self._failed(unlisted)
         if changed:
             log.info("exit routes changed", extra={"ranges": len(ranges)})
+        return changed
+
+    def _list(self) -> str:
+        """Have what this node sets on the list; why it is not, which keeps nothing from being set."""
+        if self._listed:
+            return ""
+        try:
+            undo.add(self.data_dir, OURS)
+        except SystemRefused as error:
+            what = str(error).partition("\n")[0]
+            return f"what keeps packets in would not be put back after a crash: {what}\nAfter one: {BY_HAND}"
+        self._listed = True
+        return ""
 
     def remove(self) -> None:
         """Take away all that was put into the kernel. A failure is told."""
         self._ranges = ()
-        if self._listed:
+        if self._set:
             self.install()
 
     def sweep(self) -> None:
@@ -134,7 +176,7 @@ class ExitsService:
             self._failed(str(error))
 
     async def run(self) -> None:
-        """Ask and watch, until cancelled; then the kernel is as it was before, or refuses until the node is back."""
+        """Ask and watch, until cancelled; then the kernel is as it was before if the node leaves, and else refuses."""
         if self.uses:
             # What a run before left there keeps packets in until now, and is not what this one wants.
             self.install()
@@ -149,7 +191,7 @@ class ExitsService:
                 while True:
                     tasks.create_task(self._ask(await self._questions.get()))
         finally:
-            if not self.returns():
+            if self.leaves():
                 self.remove()
 
     async def _look(self) -> None:
@@ -176,7 +218,7 @@ class ExitsService:
         if not any(ip_network(each.prefix).prefixlen == 0 for each in self._ranges):
             return ()
         try:
-            found = bypass.bypasses(self._devices)
+            found = bypass.bypasses(self._own_devices())
         except PulseError as error:
             log.warning("routes past the exits unknown", extra={"error": str(error)})
             return self.bypasses
@@ -185,8 +227,8 @@ class ExitsService:
         return found
 
     def _mend(self) -> None:
-        if self._ranges:
-            self.install()
+        if self._ranges and self.install():
+            self._losses.spend(1, monotonic())
 
     async def _ask(self, asked: AskExit) -> None:
         try:
@@ -196,15 +238,18 @@ class ExitsService:
         well, shut = read_health(answer)
         self.tell(ExitAnswered(asked.node, well, shut))
 
+    def _own_devices(self) -> set[str]:
+        return {self.device(), *(name for index, name in socket.if_nameindex() if index in self._devices)}
+
     def _has_set(self) -> bool:
         """True if what nodes set in the kernel may be of this one, or of a run of it before."""
-        entries, warning = ([], None) if self._listed else undo.load(self.data_dir)
-        return self._listed or bool(warning) or OURS in entries
+        entries, warning = ([], None) if self._set else undo.load(self.data_dir)
+        return self._set or bool(warning) or OURS in entries
 
     def _check_alone(self, kernel: PolicyRouting) -> None:
         """Raise Conflict if another node of this machine has the table, be it for the time until it is back."""
         there = {each.device for each in kernel.table() if not each.foreign}
-        for device in sorted(there - self._devices - {""}):
+        for device in sorted(there - self._own_devices() - {""}):
             raise Conflict(
                 f"another node on this machine uses exits, through {device}; two cannot.\n"
                 "Start one of them with --no-use-exits"
@@ -212,13 +257,14 @@ class ExitsService:
         if there and not self._has_set():
             raise Conflict(
                 "another node on this machine used exits, and keeps packets in until it is back; two cannot.\n"
-                "Start this one with --no-use-exits, or free the machine of that one: pulse stop --data-dir DIR"
+                "Start this one with --no-use-exits, or free the machine of that one: pulse stop --data-dir DIR; "
+                f"if its files are gone: {BY_HAND}"
             )
 
     def _failed(self, problem: str) -> None:
-        if problem != self.problem:
-            log.error("exit routes not installed", extra={"error": problem})
-        self.problem = problem
+        if problem and problem != self._failure:
+            log.error("exit routes not as they should be", extra={"error": problem})
+        self._failure = problem
 
 
 def put_back(data_dir: Path) -> bool:

@@ -134,20 +134,22 @@ def test_what_nobody_asked_or_nothing_leads_to_any_more_says_nothing() -> None:
 def test_nobody_uses_what_is_not_approved() -> None:
     offers = [offer(NEAR, 5.0), offer(NEAR, 5.0, LAN)]
 
-    assert approved_offers(offers, [route(NEAR, "0.0.0.0/0", approved=False)], {}, NOBODY, OURS) == {}
-    found = approved_offers(offers, [route(NEAR, "192.168.7.0/24")], {}, NOBODY, OURS)
+    assert approved_offers(offers, [route(NEAR, "0.0.0.0/0", approved=False)], {}, OURS) == {}
+    found = approved_offers(offers, [route(NEAR, "192.168.7.0/24")], {}, OURS)
     assert found == {LAN: [offers[1]]}
-    assert approved_offers(offers, [route(FAR, "0.0.0.0/0")], {}, NOBODY, OURS) == {INTERNET: []}
+    assert approved_offers(offers, [route(FAR, "0.0.0.0/0")], {}, OURS) == {INTERNET: []}
 
 
 def test_a_tag_approves_a_part_of_its_range_and_never_the_internet() -> None:
     offers = [offer(NEAR, 5.0, INTERNET, "site"), offer(NEAR, 5.0, LAN, "site"), offer(FAR, 5.0, LAN)]
 
-    assert approved_offers(offers, [], {"192.168.0.0/16": "site"}, NOBODY, OURS) == {LAN: [offers[1]]}
+    assert approved_offers(offers, [], {"192.168.0.0/16": "site"}, OURS) == {LAN: [offers[1]]}
+    pieces = [offer(NEAR, 5.0, ip_network(each), "site") for each in ("64.0.0.0/2", "2000::/3")]
+    assert approved_offers(pieces, [], {"64.0.0.0/2": "site", "2000::/3": "site"}, OURS) == {}
 
 
-def test_a_route_of_a_revoked_node_and_a_range_of_our_own_are_no_others() -> None:
+def test_what_is_approved_stays_closed_without_anybody_who_leads_there_and_a_range_of_our_own_is_no_others() -> None:
     routes = [route(NEAR, "0.0.0.0/0"), route(FAR, "192.168.7.0/24")]
 
-    assert approved_offers([], routes, {}, frozenset({NEAR}), OURS) == {LAN: []}
-    assert approved_offers([], routes, {}, NOBODY, frozenset({LAN})) == {INTERNET: []}
+    assert approved_offers([], routes, {}, OURS) == {INTERNET: [], LAN: []}
+    assert approved_offers([], routes, {}, frozenset({LAN})) == {INTERNET: []}

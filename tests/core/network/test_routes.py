@@ -19,7 +19,10 @@ def route(cidr: str, mapped: str = "", *, approved: bool = True, by: str = WEB) 
     return Route(bytes.fromhex(by), cidr, mapped, approved)
 
 
-@pytest.mark.parametrize("text", ["0.0.0.0/0", "::/0", "10.0.0.0/10", "10.101.0.0/16", "192.168.7.0/24", "fd12::/16"])
+@pytest.mark.parametrize(
+    "text",
+    ["0.0.0.0/0", "::/0", "8.0.0.0/8", "10.0.0.0/10", "10.101.0.0/16", "192.168.7.0/24", "2001::/16", "fd12::/16"],
+)
 def test_a_range_beyond_the_mesh_can_be_led_to(text: str) -> None:
     assert str(read_range(f" {text} ", OURS)) == text
 
@@ -38,6 +41,10 @@ def test_a_range_beyond_the_mesh_can_be_led_to(text: str) -> None:
         ("fd11:2233:4455:1::/64", "in the mesh itself"),
         ("10.0.0.0/8", "holds the mesh itself, 10.100.0.0/16"),
         ("fd00::/8", "holds the mesh itself, fd11:2233:4455::/48"),
+        ("0.0.0.0/1", "a large part of the Internet.\nTake all of it, 0.0.0.0/0, or ranges of /8 each"),
+        ("64.0.0.0/7", "a large part of the Internet"),
+        ("2000::/3", "a large part of the Internet.\nTake all of it, ::/0, or ranges of /16 each"),
+        ("::/1", "a large part of the Internet"),
     ],
 )
 def test_what_no_node_leads_to_is_refused(text: str, said: str) -> None:

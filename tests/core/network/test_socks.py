@@ -3,7 +3,7 @@
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pulse.core.network.proxying import Answer, Asked, Login, ProxyRefused
@@ -137,6 +137,7 @@ def test_what_came_of_it_is_told_by_code(answer: Answer, code: int) -> None:
     assert socks.over
 
 
+@example([b"\x05\x01\x00", b"\x00\x00", b"\x00\x00\x00"], False)
 @given(st.lists(st.binary(min_size=1, max_size=600), max_size=6), st.booleans())
 def test_whatever_comes_it_answers_little_and_holds_little(messages: list[bytes], wants_login: bool) -> None:
     socks = Socks(LOGIN if wants_login else None)

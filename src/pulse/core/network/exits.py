@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 from pulse.core.effects import AskExit, RangeUse
 from pulse.core.network.ranges import Range, range_of
 from pulse.core.network.routes import Route, is_approved
-from pulse.core.trust.identity import node_from_bytes
 from pulse.core.types import NodeId
 
 PACE: Final = 0.7
@@ -136,17 +135,17 @@ def approved_offers(
     offers: Iterable[Offer],
     routes: Sequence[Route],
     auto: Mapping[str, str],
-    revoked: frozenset[NodeId],
     ours: frozenset[Range],
 ) -> dict[Range, list[Offer]]:
     """Approved ranges in a fixed order, and who may lead there; `ours` lie behind this node itself.
 
-    One that the scribe approved is there though nobody offers it: it is not to be reached otherwise meanwhile.
+    One that the scribe approved is there though nobody offers it, be it as its node is revoked: till the route is
+    removed nobody is to get there otherwise.
     """
     found: dict[Range, list[Offer]] = {}
     for each in routes:
         cidr = range_of(each.announced)
-        if each.approved and cidr is not None and node_from_bytes(each.node) not in revoked:
+        if each.approved and cidr is not None:
             found.setdefault(cidr, [])
     for offer in offers:
         if is_approved(offer.node, offer.tags, offer.cidr, routes, auto):

@@ -45,6 +45,11 @@ PUBLIC_V6: Final = IPv6Network("2000::/3")
 """What is assigned for the Internet (RFC 4291, 2.4)."""
 
 
+_LARGEST: Final = {4: 8, 6: 16}
+"""Prefix of the widest range with addresses of the Internet, but for all of it: what is said of that alone would not
+hold for the same in pieces."""
+
+
 def mesh_range(text: str, called: str = "mesh range") -> IPv4Network:
     """The range in `text`; raises ConfigError, which begins with what people call the setting."""
     try:
@@ -67,9 +72,19 @@ def read_range(text: str, mesh: Sequence[Range] = ()) -> Range:
         raise Refused(f'"{printable(text)[:80]}" is no range. Write it like 192.168.7.0/24') from error
     if found.prefixlen and any(is_inside(found, each) for each in NEVER):
         raise Refused(f"{found} is never reached through another node")
+    if is_large_part(found):
+        whole, narrow = "0.0.0.0/0" if found.version == 4 else "::/0", _LARGEST[found.version]
+        raise Refused(f"{found} is a large part of the Internet.\nTake all of it, {whole}, or ranges of /{narrow} each")
     if ours := met(found, mesh):
         raise Refused(_overlap(found, ours))
     return found
+
+
+def is_large_part(cidr: Range) -> bool:
+    """True for a range with more addresses of the Internet than one may have that is not all of it."""
+    if not 0 < cidr.prefixlen < _LARGEST[cidr.version]:
+        return False
+    return is_inside(PUBLIC_V6, cidr) or is_inside(cidr, PUBLIC_V6) if cidr.version == 6 else True
 
 
 def met(cidr: Range, mesh: Sequence[Range]) -> Range | None:

@@ -1,7 +1,7 @@
 """Which ranges beyond the mesh may be reached through which node, as the network config says.
 
 A node offers ranges; nobody uses one before the config approves it, by the node itself or by a tag it wears.
-Invariant: the whole Internet is never approved by a tag.
+Invariant: the whole Internet is never approved by a tag, nor a large part of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ import msgspec
 from msgspec import structs
 
 from pulse.core.messages import Wire, printable
-from pulse.core.network.ranges import NODE_LIMIT, Range, is_inside, range_of, read_range
+from pulse.core.network.ranges import NODE_LIMIT, Range, is_inside, is_large_part, range_of, read_range
 from pulse.core.trust.identity import is_tag, node_bytes
 from pulse.core.types import Digest, NodeId, ShortText
 from pulse.errors import Conflict, Refused
@@ -99,7 +99,9 @@ def is_approved(
     own, approved = node_bytes(node), [each for each in routes if each.approved]
     if any(each.node == own and _same(each.announced, offered) for each in approved):
         return True
-    if not offered.prefixlen or any(_covers(each.announced, offered) for each in approved if each.node != own):
+    if not offered.prefixlen or is_large_part(offered):
+        return False
+    if any(_covers(each.announced, offered) for each in approved if each.node != own):
         return False
     worn = {*tags}
     return any(tag in worn and _covers(cidr, offered) for cidr, tag in auto.items())

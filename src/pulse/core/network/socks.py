@@ -69,6 +69,9 @@ class Socks:
             if answer is None:
                 return Step(len(data), said)
             said += answer
+        if self.over:
+            # What came before these bytes is in it, too, if the refused message came in pieces.
+            self._buffer.clear()
         return Step(len(data) - len(self._buffer), said)
 
     def granted(self) -> bytes:

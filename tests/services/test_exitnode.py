@@ -257,6 +257,16 @@ def test_a_range_to_which_this_machine_has_no_route_is_named_with_the_next_step(
     service.prepare(tables())
 
 
+async def test_an_exit_without_its_firewall_is_not_well(world: World) -> None:
+    world.way_to_the_lan()
+    service = world.service()
+    service.prepare(tables(LAN))
+    assert await service.answer(ALICE.node_id, b"") == b"\x01"
+    world.nft("delete", "table", "inet", "pulse")
+    assert await service.answer(ALICE.node_id, b"") == b"\x00"
+    service.prepare(tables())
+
+
 async def test_forwarding_that_is_turned_off_for_the_device_alone_is_turned_on_again(world: World) -> None:
     ip(world.host, "tuntap", "add", "pulse0", "mode", "tun")
     world.way_to_the_lan()

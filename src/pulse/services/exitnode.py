@@ -109,8 +109,10 @@ class ExitNodeService:
 
     async def answer(self, _: NodeId, __: bytes) -> bytes:
         """The RPC `exit.health`: whether packets get out of here, and into which of the approved ranges they do not."""
-        shut = [each.prefix for each in self._installed if not (self._is_forwarded(each) and _leads_out(each))]
-        return health([each.prefix for each in self._installed], shut)
+        ways = [each.prefix for each in self._installed if self._is_forwarded(each) and _leads_out(each)]
+        open_ways = ways if _is_guarded() else []
+        served = [each.prefix for each in self._installed]
+        return health(served, [each for each in served if each not in open_ways])
 
     def connected(self) -> tuple[Prefix, ...]:
         """Networks of the Internet this host is in, which the Internet it leads to does not have."""
@@ -308,6 +310,15 @@ def _range(served: RangeServed) -> Range:
 
 def _version(served: RangeServed) -> int:
     return ip_network(served.behind).version
+
+
+def _is_guarded() -> bool:
+    """True if our firewall is there, or nobody can tell: without it nobody gets out, for the sender is not changed."""
+    try:
+        with closing(Nftables(TABLE)) as firewall:
+            return firewall.is_there()
+    except SystemRefused:
+        return True
 
 
 def _leads_out(served: RangeServed) -> bool:

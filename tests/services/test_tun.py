@@ -1,24 +1,28 @@
 """TUN service: the device has our addresses and the mesh's range, or `problem` says why not."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import pytest
 
 from pulse.errors import Conflict, SystemRefused
-from pulse.net import interfaces
+from pulse.net import interfaces, sysctl
 from pulse.net.netlink import HostRoute, NoInterface
 from pulse.services import tun
 from pulse.services.tun import GSO_MAX, MTU, TunService
 from tests.authority import MESH, Ca
 from tests.fakes import FakeLinks
 from tests.mint import member
+from tests.namespace import inside, ip, ip_json, namespace
 
 ME = member(Ca(), "me", 7)
+OFF = "net/ipv6/conf/pulse0/disable_ipv6"
 WIDER = IPv4Network("10.96.0.0/12")
 
 
@@ -54,7 +58,16 @@ class Kernel:
 
 
 @pytest.fixture
-def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stands in for /proc/sys."""
+    (tmp_path / OFF).parent.mkdir(parents=True)
+    (tmp_path / OFF).write_text("0")
+    monkeypatch.setattr(sysctl, "_ROOT", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def kernel(settings: Path, monkeypatch: pytest.MonkeyPatch) -> Kernel:
     kernel = Kernel()
     monkeypatch.setattr(tun, "Netlink", kernel)
     monkeypatch.setattr(interfaces, "host_routes", lambda: kernel.routes)
@@ -96,6 +109,47 @@ def test_the_device_gets_both_addresses_the_mtu_and_the_range(kernel: Kernel) ->
     assert kernel.links == [("pulse0", {"mtu": MTU, "gso_max_size": GSO_MAX, "up": True})]
     assert kernel.addresses == [IPv6Interface(f"{ME.addresses.v6}/48"), IPv4Interface("10.100.0.7/16")]
     assert device.problem == ""
+
+
+def test_where_ipv6_is_off_for_all_the_device_alone_has_it() -> None:
+    with namespace() as name, inside(name):
+        for each in ("all", "default"):
+            sysctl.write(f"net/ipv6/conf/{each}/disable_ipv6", "1")
+        ip(name, "tuntap", "add", "pulse0", "mode", "tun")
+        service(FakeLinks()).attach()
+
+        given = [each["local"] for each in ip_json(name, "address", "show", "pulse0")[0]["addr_info"]]
+        assert {str(ME.addresses.v4), str(ME.addresses.v6)} <= {*given}
+        assert sysctl.read("net/ipv6/conf/lo/disable_ipv6") == "1", "only ours is changed"
+
+
+def test_a_device_that_may_not_have_ipv6_goes_on_with_ipv4(
+    kernel: Kernel, settings: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (settings / OFF).write_text("1")
+
+    def read_only(path: Path, *_: object, **__: object) -> int:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "write_text", read_only)
+    device = service(FakeLinks())
+    device.attach()
+
+    assert (device.problem, kernel.addresses) == ("", [IPv4Interface("10.100.0.7/16")])
+    (told,) = [vars(each) for each in caplog.records if each.levelname == "WARNING"]
+    assert "cannot set net.ipv6.conf.pulse0.disable_ipv6 to 0: Read-only file system" in told["error"]
+
+
+def test_a_kernel_without_ipv6_goes_on_with_ipv4(
+    kernel: Kernel, settings: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (settings / "net/ipv6").rename(settings / "gone")
+    service(FakeLinks()).attach()
+
+    assert kernel.addresses == [IPv4Interface("10.100.0.7/16")]
+    assert [vars(each)["error"] for each in caplog.records if each.levelname == "WARNING"] == [
+        "this kernel has no IPv6"
+    ]
 
 
 def test_without_a_config_there_is_a_device_and_a_problem(kernel: Kernel) -> None:

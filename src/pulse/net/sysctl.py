@@ -19,6 +19,9 @@ DEVICE_FORWARDING: Final = {4: "net/ipv4/conf/{}/forwarding", 6: "net/ipv6/conf/
 ROUTER_ADVERTISEMENTS: Final = "net/ipv6/conf/{}/accept_ra"
 """Whether an interface hears of routers, by the name of the interface."""
 
+NO_IPV6: Final = "net/ipv6/conf/{}/disable_ipv6"
+"""Whether an interface is kept from having IPv6, by its name; a new one is as `default` says."""
+
 
 def read(name: str) -> str | None:
     """The value of a setting such as `net/ipv4/ip_forward`; None if this kernel has none of that name."""
@@ -43,6 +46,14 @@ def write(name: str, value: str) -> None:
 def forwards(version: int) -> bool:
     """True if the kernel forwards packets of that version of IP."""
     return read(FORWARDING[version]) not in ("0", None)
+
+
+def allow_ipv6(interface: str) -> None:
+    """Let that interface alone have IPv6 addresses. Raises SystemRefused, also where the kernel has no IPv6."""
+    if not (_ROOT / "net/ipv6").is_dir():
+        raise SystemRefused("this kernel has no IPv6")
+    if read(NO_IPV6.format(interface)) == "1":
+        write(NO_IPV6.format(interface), "0")
 
 
 def interfaces(family: str) -> list[str]:

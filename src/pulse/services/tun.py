@@ -11,8 +11,8 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Interface
 
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.identity import mesh_prefix
-from pulse.errors import PulseError
-from pulse.net import interfaces
+from pulse.errors import PulseError, SystemRefused
+from pulse.net import interfaces, sysctl
 from pulse.net.links import Links
 from pulse.net.netlink import Netlink, NoInterface
 
@@ -52,7 +52,7 @@ class TunService:
         self.name = self.links.attach_tun(self.name, self.queues)
         with Netlink() as kernel:
             kernel.set_link(self.name, mtu=MTU, gso_max_size=GSO_MAX, up=True)
-            kernel.add_address(self.name, IPv6Interface((self.me.addresses.v6, mesh_prefix(self.me.network).prefixlen)))
+            self._give_v6(kernel)
         self.is_there = True
         self._give_range()
         self.attached()
@@ -83,6 +83,15 @@ class TunService:
             while not made:
                 await asyncio.sleep(RETRY)
                 made = self._attach_again()
+
+    def _give_v6(self, kernel: Netlink) -> None:
+        """Our IPv6 address, also where IPv6 is off for all other interfaces; none where ours may not have it either."""
+        try:
+            sysctl.allow_ipv6(self.name)
+        except SystemRefused as error:
+            log.warning("tun without IPv6", extra={"device": self.name, "error": str(error)})
+            return
+        kernel.add_address(self.name, IPv6Interface((self.me.addresses.v6, mesh_prefix(self.me.network).prefixlen)))
 
     def _give_range(self) -> None:
         """Our IPv4 address with the mesh's range, which routes the range to the device."""

@@ -1,20 +1,22 @@
 """A node that tells markup wherever text is told, looked at with the dashboard in a real browser."""
 
 import asyncio
+import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from msgspec import structs
 
+from pulse.api.stream import PLACES_A_KEY
 from pulse.schemas.apikeys import ApiKeyRequest
 from pulse.schemas.tokens import TokenRef
 from tests.api.doors import Doors, doors
 from tests.api.fake_control import peer
-from tests.chromium import Page, browsing
+from tests.chromium import PATIENCE, Page, browsing
 
 MARKUP: Final = "<img src=x onerror=hit=1><script>hit=2</script>"
 OTHER: Final = "9" * 64
@@ -84,10 +86,69 @@ def test_what_is_no_answer_of_a_node_is_told_as_a_fault(seen: tuple[Doors, Page]
             page.wait("document.querySelector('#app').hidden")
             page.type("#key", node.keys["read"])
             page.click("#sign-in button")
-            page.wait_text("is no answer of a node of this release")
-            page.click("#sign-out")
+            page.wait_text("is no answer of a node of this release, so the key was forgotten")
+            assert page.run("document.querySelector('#app').hidden"), "the door is shown"
     page.run("window.fetch = honest")
     assert page.said == []
+
+
+@pytest.mark.parametrize("path", ["status", "events"])
+@pytest.mark.parametrize("answer", ["'no', {status: 404}", "'[]', {status: 500}", "'ok'"])
+def test_what_is_neither_an_answer_nor_a_refusal_of_a_node_ends_the_session(
+    seen: tuple[Doors, Page], path: str, answer: str
+) -> None:
+    node, page = seen
+    page.run("window.honest = fetch, window.asked = [], 0")
+    answered = f"path === '/api/{path}' ? new Response({answer}) : honest(path, how)"
+    page.run(f"window.fetch = async (path, how) => {{ asked.push(path); return {answered}; }}, 0")
+    page.type("#key", node.keys["read"])
+    page.click("#sign-in button")
+    page.wait_text(f"What came from /api/{path} is no answer of a node")
+    assert path == "status" or page.run("asked") == ["/api/key", "/api/events"], "nobody else is shown the key"
+    page.run("window.fetch = honest, 0")
+
+
+def test_nothing_is_asked_before_the_stream_of_events_is_open(seen: tuple[Doors, Page]) -> None:
+    node, page = seen
+    page.run("window.honest = fetch, window.asked = [], window.may = new Promise((go) => { window.open_it = go; }), 0")
+    held = "if (path === '/api/events') await may"
+    page.run(f"window.fetch = async (path, how) => {{ asked.push(path); {held}; return honest(path, how); }}, 0")
+    page.type("#key", node.keys["read"])
+    page.click("#sign-in button")
+    page.wait("Boolean(document.querySelector('#tab-dns'))")
+    page.run("location.hash = '#dns'")
+    page.wait("document.querySelector('#tab-dns').hasAttribute('aria-current')")
+    assert page.run("asked") == ["/api/key", "/api/events"]
+    page.run("open_it()")
+    page.wait("asked.includes('/api/dns') && asked.includes('/api/status')")
+    page.click("#sign-out")
+    page.run("window.fetch = honest, location.hash = '#mesh', 0")
+
+
+def test_a_page_that_finds_no_place_among_the_readers_says_why_and_shows_its_key_no_more(
+    seen: tuple[Doors, Page],
+) -> None:
+    node, page = seen
+    page.run("window.honest = fetch, window.asked = [], 0")
+    page.run("window.fetch = (path, how) => { asked.push(path); return honest(path, how); }, 0")
+    page.run("window.patiently = setTimeout, window.setTimeout = (what, time) => patiently(what, time / 100), 0")
+    with ExitStack() as held:
+        for _ in range(PLACES_A_KEY):
+            reads = held.enter_context(socket.create_connection(node.address, PATIENCE))
+            head = "GET /api/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n"
+            reads.sendall(f"{head}Authorization: Bearer {node.keys['read']}\r\n\r\n".encode())
+            assert reads.recv(1)
+        page.type("#key", node.keys["read"])
+        page.click("#sign-in button")
+        page.wait_text(f"{PLACES_A_KEY} readers follow events with this key already")
+        page.wait_text("close another tab with this page")
+        page.run("new Promise((done) => patiently(done, 300))")
+        assert page.run("asked") == ["/api/key", "/api/events"]
+    page.run("window.setTimeout = patiently, 0")
+    signed_in(page, node.keys["read"])
+    page.click("#sign-out")
+    page.run("window.fetch = honest, 0")
+    page.said[:] = [each for each in page.said if "503" not in each]
 
 
 def test_a_question_goes_with_its_key(seen: tuple[Doors, Page]) -> None:

@@ -20,11 +20,12 @@ from pulse.api.app import STREAM, problem
 from pulse.api.keyed import HOLDER, Holder
 from pulse.schemas.events import EventInfo
 
-PLACES: Final = 8
-"""Streams at once over TCP: each is a connection that does not end."""
+PLACES: Final = 16
+"""Streams at once over TCP: each is a connection that does not end, of 64."""
 
-PLACES_A_KEY: Final = 4
-"""Of them, for those who show the same key."""
+PLACES_A_KEY: Final = 5
+"""Of them, for those who show the same key. A browser has six connections to one address, for all its tabs: with six
+streams none were left for what the pages ask, and all would stand still."""
 
 PLACES_HERE: Final = 32
 """Streams at once for programs and people of this machine, which no key takes from them."""

@@ -4,45 +4,27 @@ import { chip, el, problemLine, say, worded } from "./dom.js";
 import { clock } from "./format.js";
 
 const MOST = 500;
-const AGAIN = 5000;
-
-const waited = (milliseconds, signal) => new Promise((resolve) => {
-  setTimeout(resolve, milliseconds);
-  signal.addEventListener("abort", resolve, { once: true });
-});
 
 /** The newest events, and whether more are told as they happen. */
 export class EventLog {
   constructor(api, signal) {
-    Object.assign(this, { api, signal, events: [], problem: "", lacks: "", live: false, changed: () => {} });
+    Object.assign(this, { api, signal, events: [], lacks: "", live: false, changed: () => {} });
   }
 
-  /** Until `signal`: what was, then what is; where there is no place for one more reader, it asks again. */
-  async follow() {
-    while (!this.signal.aborted) {
-      try {
-        await this.api.follow((event) => this.#add([event]), () => this.#opened(), this.signal);
-      } catch (error) {
-        if (!this.signal.aborted) this.#said(false, worded(error));
-      }
-      await waited(AGAIN, this.signal);
-    }
+  /** What was, then what is, until the stream ends, and with it the session. */
+  follow() {
+    return this.api.follow((event) => this.#add([event]), () => this.#opened(), this.signal);
   }
 
   async #opened() {
-    this.#said(true, "");
+    this.live = true;
+    this.changed();
     // After the stream began, so that nothing falls between the two.
     try {
       this.#add((await this.api.get("/api/events?limit=200")).events);
-      this.lacks = "";
     } catch (error) {
       this.lacks = `What was before is not known: ${worded(error)}`;
     }
-    this.changed();
-  }
-
-  #said(live, problem) {
-    Object.assign(this, { live, problem });
     this.changed();
   }
 
@@ -76,7 +58,7 @@ export class EventsView {
   #draw() {
     const word = this.filter.value.trim().toLowerCase();
     say(this.state, this.log.live ? "live" : "not live");
-    say(this.problem, [this.log.problem, this.log.lacks].filter(Boolean).join(" "));
+    say(this.problem, this.log.lacks);
     const shown = this.log.events.filter((event) => !word || textOf(event).toLowerCase().includes(word)).reverse();
     const kept = new Map([...this.list.children].map((line) => [line.dataset.seq, line]));
     let before = null;

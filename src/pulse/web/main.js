@@ -20,9 +20,6 @@ const VIEWS = {
 const LOOK_EVERY = 4000;
 const SHARE = 20; // Looking costs the node time: a look that took long is followed by a longer pause.
 
-const REVOKED = "This key is good no more: it was revoked. Sign in with another one.";
-const LOST = "The node is out of touch: it was stopped, or the way to it broke. Another program may answer here now, so the key was forgotten. Sign in again once its machine says that it runs: pulse status";
-
 let session = null;
 
 class Session {
@@ -30,7 +27,7 @@ class Session {
   constructor(key, writes) {
     this.writes = writes;
     this.ended = new AbortController();
-    this.api = new Api(key, (revoked) => this.#ended(revoked));
+    this.api = new Api(key, (why) => this.#ended(why));
     this.flows = new Flows();
     this.events = new EventLog(this.api, this.ended.signal);
     this.traffic = new Traffic(this.api, this.ended.signal);
@@ -55,8 +52,8 @@ class Session {
   }
 
   /** An answer to a question of before may still come when somebody signs in anew. */
-  #ended(revoked) {
-    if (session === this) signOut(revoked ? REVOKED : LOST);
+  #ended(why) {
+    if (session === this) signOut(why);
   }
 
   #tabs() {

@@ -275,6 +275,62 @@ async def test_one_program_that_takes_what_it_can_leaves_room_for_others(monkeyp
         await _has_place(come)
 
 
+def with_token(line: bytes = LINE) -> bytes:
+    return line[:-2] + f', "check": true, "token": "{TOKEN}"}}\n'.encode()
+
+
+async def checks(caller: socket.socket) -> dict[str, object]:
+    await asyncio.get_running_loop().sock_sendall(caller, with_token())
+    return await said(caller)
+
+
+async def test_who_shows_no_token_takes_no_place_of_those_who_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tunnels, "OF_ONE_PROGRAM", 2)
+    monkeypatch.setattr(tunnels, "UNPROVEN", 3)
+    async with serving(World(), token=TOKEN) as come:
+        for round_ in range(3):
+            silent = [come() for _ in range(7)]
+            assert await checks(come()) == {"ok": True}, round_
+            told = await said(silent[0])
+            assert told["code"] == "crowded_here"
+            assert "3 more came who have not shown the token of this listener" in str(told["error"])
+
+
+async def test_who_has_said_the_token_already_gives_way_to_no_burst_of_others() -> None:
+    async with serving(World(), token=TOKEN) as come:
+        first = come()
+        first.sendall(with_token())
+        for _ in range(tunnels.UNPROVEN + 16):
+            come()
+        assert await said(first) == {"ok": True}
+
+
+async def test_who_is_refused_for_its_token_hears_nothing_of_the_places_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tunnels, "OF_ONE_PROGRAM", 0)
+    await refused(World(), LINE, "refused_here", token=TOKEN)
+    await refused(World(), with_token(), "crowded_here", token=TOKEN)
+
+
+async def test_who_showed_the_token_has_a_place_of_its_own_until_its_stream_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tunnels, "OF_ONE_PROGRAM", 1)
+    monkeypatch.setattr(tunnels, "UNPROVEN", 2)
+    world = World()
+    async with serving(world, token=TOKEN) as come:
+        caller = come()
+        await asyncio.get_running_loop().sock_sendall(caller, with_token().replace(b'"check": true, ', b""))
+        await until(lambda: world.opened and world.opened[0].given)
+        assert [(await checks(come()))["code"] for _ in range(3)] == ["crowded_here"] * 3
+        assert not world.opened[0].cancelled, "nobody who came after took it"
+        world.opened[0].over.set()
+        while (await checks(come())).get("code") == "crowded_here":
+            await asyncio.sleep(0.01)
+        world.opened[0].given.close()  # type: ignore[union-attr]
+
+
 async def test_a_stream_has_its_place_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tunnels, "OF_ONE_PROGRAM", 1)
     world = World()

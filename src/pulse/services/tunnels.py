@@ -1,7 +1,8 @@
 """The tunnel listeners: programs of this machine, or of others that show a token, get streams by one line of JSON.
 
 `tunnel.sock` and `--tcp` are two doors to the same. Invariant: no byte behind the line is read here: the data plane
-moves them, from the caller's own socket or from one that it hands over (SCM_RIGHTS).
+moves them, from the caller's own socket or from one that it hands over (SCM_RIGHTS). Who has not shown the token of a
+door takes no place from those who have.
 """
 
 import asyncio
@@ -36,6 +37,9 @@ LAST_WORDS: Final = 1.0
 
 TURNED_AWAY: Final = 256
 """Callers who are told at once that there is no place for them; more are hung up on once they were."""
+
+UNPROVEN: Final = 64
+"""Callers at once who have not shown the token of their door yet; then the oldest gives way to who comes."""
 
 _STREAMS: Final = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
@@ -102,7 +106,7 @@ class TunnelsService:
                 tasks.create_task(self._accept(door, tasks))
 
     async def _accept(self, door: Door, tasks: asyncio.TaskGroup) -> None:
-        places = Crowd[Hashable](STREAMS, OF_ONE_PROGRAM)
+        places, unproven = Crowd[Hashable](STREAMS, OF_ONE_PROGRAM), _Unproven()
         while True:
             try:
                 caller, _ = await asyncio.get_running_loop().sock_accept(door.listener)
@@ -111,24 +115,30 @@ class TunnelsService:
                 log.debug("tunnel not taken in", extra={"error": error.strerror})
                 await asyncio.sleep(0.1)
                 continue
-            who = _who(door, caller)
-            if places.is_full(who):
-                self._turn_away(caller, tasks)
+            place = _Place(places, _who(door, caller))
+            if door.token:
+                place.taken_up = unproven.take(self._begin(door, caller, place, tasks), caller)
+                # Whoever has said all already has shown its token before 64 others may cost it its place.
+                await asyncio.sleep(0)
                 continue
-            # Taken now: many may be accepted before the first task runs.
-            places.take(who)
-            tasks.create_task(self._serve(door, caller)).add_done_callback(partial(_leave, places, who))
+            try:
+                # Taken now: many may be accepted before the first task runs.
+                place.take()
+            except StreamFailed as error:
+                self._turn_away(caller, error, tasks)
+            else:
+                self._begin(door, caller, place, tasks)
 
-    def _turn_away(self, caller: socket.socket, tasks: asyncio.TaskGroup) -> None:
-        """Say why, which a new connection has room for."""
-        error = StreamFailed(
-            f"there is no place for one more: a program has up to {OF_ONE_PROGRAM:,} connections open through the node "
-            f"here, and all together {STREAMS:,}.\nClose some, or try again later",
-            word=tunnelline.CROWDED,
-        )
-        log.debug("tunnel turned away")
-        with contextlib.suppress(OSError):
-            caller.send(tunnelline.refusal(error))
+    def _begin(
+        self, door: Door, caller: socket.socket, place: "_Place", tasks: asyncio.TaskGroup
+    ) -> asyncio.Task[None]:
+        task = tasks.create_task(self._serve(door, caller, place))
+        # Also that of a task which was ended before it began.
+        task.add_done_callback(lambda _: caller.close())
+        return task
+
+    def _turn_away(self, caller: socket.socket, why: StreamFailed, tasks: asyncio.TaskGroup) -> None:
+        _dismiss(caller, why)
         if len(self._turned_away) >= TURNED_AWAY:
             caller.close()
             return
@@ -136,14 +146,16 @@ class TunnelsService:
         self._turned_away.add(task)
         task.add_done_callback(self._turned_away.discard)
 
-    async def _serve(self, door: Door, caller: socket.socket) -> None:
+    async def _serve(self, door: Door, caller: socket.socket, place: "_Place") -> None:
         """One connection, to its end; whatever becomes of it harms no other."""
         handed: list[socket.socket] = []
         with contextlib.ExitStack() as held:
+            held.callback(place.leave)
             held.callback(_close, handed)
             held.enter_context(caller)
             try:
                 asked = await self._asked(door, caller, handed)
+                place.take()
                 if asked.serve is not None:
                     await self._let_serve(door, caller, asked.serve)
                 elif asked.reverse:
@@ -242,6 +254,35 @@ class TunnelsService:
         await self._carried(opened, caller, *self._named(asked), lasting=asked.lasting)
 
 
+@dataclass(slots=True)
+class _Place:
+    """That of one caller behind its door."""
+
+    places: Crowd[Hashable]
+    who: Hashable
+    taken_up: Callable[[], object] = lambda: None
+    """Called once it is taken."""
+    taken: bool = False
+
+    def take(self) -> None:
+        """Have it from now on, if it is not had already. Raises StreamFailed if there is none."""
+        if self.taken:
+            return
+        if self.places.is_full(self.who):
+            raise _crowded(
+                f"a program has up to {OF_ONE_PROGRAM:,} connections open through the node here, and all together "
+                f"{STREAMS:,}.\nClose some, or try again later"
+            )
+        self.places.take(self.who)
+        self.taken = True
+        self.taken_up()
+
+    def leave(self) -> None:
+        """Give it back, if it was taken."""
+        if self.taken:
+            self.places.leave(self.who)
+
+
 async def _line(caller: socket.socket, handed: list[socket.socket] | None) -> bytes:
     """The first line, and not a byte more. Raises ConfigError for one that is too long or has no end."""
     line = b""
@@ -308,6 +349,38 @@ async def _hear_out(caller: socket.socket) -> None:
                 pass
 
 
+@dataclass(slots=True)
+class _Unproven:
+    """Those who have not shown the token of their door yet, the oldest first: who serves each, and its socket."""
+
+    _callers: dict[asyncio.Task[None], socket.socket] = field(default_factory=dict)
+
+    def take(self, task: asyncio.Task[None], caller: socket.socket) -> Callable[[], object]:
+        """One more came, for which the oldest may have to go; what to call once it has shown the token."""
+        if len(self._callers) >= UNPROVEN:
+            oldest = next(iter(self._callers))
+            why = f"{UNPROVEN} more came who have not shown the token of this listener either.\nSay your line at once"
+            _dismiss(self._callers.pop(oldest), _crowded(why))
+            oldest.cancel()
+        self._callers[task] = caller
+        task.add_done_callback(self._gone)
+        return partial(self._gone, task)
+
+    def _gone(self, task: asyncio.Task[None]) -> None:
+        self._callers.pop(task, None)
+
+
+def _crowded(why: str) -> StreamFailed:
+    log.debug("tunnel turned away")
+    return StreamFailed(f"there is no place for one more: {why}", word=tunnelline.CROWDED)
+
+
+def _dismiss(caller: socket.socket, why: StreamFailed) -> None:
+    """Say why at once, which a new connection has room for."""
+    with contextlib.suppress(OSError):
+        caller.send(tunnelline.refusal(why))
+
+
 async def _see_off(caller: socket.socket) -> None:
     with caller:
         await _hear_out(caller)
@@ -317,10 +390,6 @@ def _who(door: Door, caller: socket.socket) -> Hashable:
     with contextlib.suppress(OSError):
         return door.who(caller)
     return None
-
-
-def _leave(places: Crowd[Hashable], who: Hashable, _: object) -> None:
-    places.leave(who)
 
 
 async def _say(caller: socket.socket, line: bytes) -> None:

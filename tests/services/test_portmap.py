@@ -42,8 +42,8 @@ def cable() -> Iterator[Cable]:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for longer than a test can bear."""
-    monkeypatch.setattr(datagrams, "PAUSES", (0.1, 0.2))
-    monkeypatch.setattr(ssdp, "PAUSES", (0.2,))
+    monkeypatch.setattr(datagrams, "PAUSES", (0.1, 0.7))
+    monkeypatch.setattr(ssdp, "PAUSES", (0.6,))
     monkeypatch.setattr(announcements, "REPEATED", 0.01)
     monkeypatch.setattr(portmap, "REPEATED", 0.01)
     monkeypatch.setattr(portmap, "PAUSE", 0.0)

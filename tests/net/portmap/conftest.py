@@ -16,6 +16,6 @@ def cable() -> Iterator[Cable]:
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Silence is told from an answer in half a second."""
-    monkeypatch.setattr(datagrams, "PAUSES", (0.1, 0.2, 0.2))
-    monkeypatch.setattr(ssdp, "PAUSES", (0.2, 0.3))
+    """Silence is told from an answer in about a second."""
+    monkeypatch.setattr(datagrams, "PAUSES", (0.1, 0.3, 0.8))
+    monkeypatch.setattr(ssdp, "PAUSES", (0.3, 0.7))

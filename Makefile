@@ -73,7 +73,7 @@ demo: setup
 
 # Behind all that runs the simulation, on what the others leave of the processors.
 test: setup $(STAMPS)/test
-	@PYTHONPATH=src:. $(PY) -m tests.sim.backstage $(MAKE) --no-print-directory --jobs 2 phases
+	@$(PY) -m tests.sim.backstage $(MAKE) --no-print-directory --jobs 2 phases
 
 # Most tests wait most of their time, so several run at once, but for those that need the machine to themselves.
 phases: e2e compiled
@@ -95,15 +95,15 @@ compiled:
 # Random seeds of the simulation; each that fails is printed with its diagram and belongs into tests/sim/seeds.py.
 SIM_MINUTES := 30
 sim-long: setup
-	PYTHONPATH=src:. $(PY) -m tests.sim.runs --minutes $(SIM_MINUTES)
+	$(PY) -m tests.sim.runs --minutes $(SIM_MINUTES)
 
 # Real daemons, killed at every system call by which they write, then at random moments under load; and every byte of
 # every file they keep is changed. Hours: `KILLS=100` makes it less.
 KILLS := 2000
 killpoints: setup $(STAMPS)/test
-	PYTHONPATH=src:. $(PY) -m tests.killpoints.runs
-	PYTHONPATH=src:. $(PY) -m tests.killpoints.random --kills $(KILLS)
-	PYTHONPATH=src:. $(PY) -m tests.killpoints.damage
+	$(PY) -m tests.killpoints.runs
+	$(PY) -m tests.killpoints.random --kills $(KILLS)
+	$(PY) -m tests.killpoints.damage
 
 # Damaged bytes to everything that reads what others wrote, so many to each; the same seed makes the same ones.
 FUZZ := 100000
@@ -111,7 +111,7 @@ FUZZ_SEED := 20261126
 fuzz: setup $(STAMPS)/test
 	$(WITH_RUST) PULSE_FUZZ_RUNS=$(FUZZ) PULSE_FUZZ_SEED=$(FUZZ_SEED) \
 		cargo test --locked --package pulse-dataplane --lib -- fuzz damaged --nocapture
-	PYTHONPATH=src:. $(PY) -m tests.fuzz.runs --runs $(FUZZ) --seed $(FUZZ_SEED)
+	$(PY) -m tests.fuzz.runs --runs $(FUZZ) --seed $(FUZZ_SEED)
 
 lint: setup $(STAMPS)/lint
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint-python lint-rust

@@ -20,11 +20,12 @@ from tests.namespace import namespace
 PATIENCE = 60.0
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def listened() -> Iterator[None]:
-    """Dispositions and mask are afterwards as they were."""
+    """Dispositions are the default ones, though nohup(1) ran the tests; they and the mask are afterwards as before."""
     before = {number: signal.getsignal(number) for number in ALL}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     for number, handler in before.items():
@@ -36,7 +37,6 @@ async def until(event: asyncio.Event) -> None:
         await event.wait()
 
 
-@pytest.mark.usefixtures("listened")
 async def test_what_came_while_nobody_listened_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "isatty", lambda _: False)
     hold()
@@ -52,7 +52,6 @@ async def test_what_came_while_nobody_listened_counts(monkeypatch: pytest.Monkey
     await until(reloaded)
 
 
-@pytest.mark.usefixtures("listened")
 async def test_a_terminal_that_goes_stops_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "isatty", lambda _: True)
     signals = Signals()
@@ -62,7 +61,6 @@ async def test_a_terminal_that_goes_stops_the_node(monkeypatch: pytest.MonkeyPat
     await until(signals.stopping)
 
 
-@pytest.mark.usefixtures("listened")
 async def test_nohup_is_heeded_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "isatty", lambda _: True)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

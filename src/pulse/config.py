@@ -356,7 +356,7 @@ class NodeConfig(Section, frozen=True):
         """Where keys of the API go in clear, by the flag that says so; `own` are the node's mesh addresses."""
         doors = {"--scribe-listen": self.scribe_listen, "--metrics-listen": self.metrics_listen}
         return {
-            flag: addresses.join(door[0] or "0.0.0.0", door[1])  # noqa: S104
+            flag: addresses.join(door[0] or "0.0.0.0", door[1])  # noqa: S104 (shown, not listened on)
             for flag, door in doors.items()
             if door and not addresses.is_sealed(door[0], own)
         }

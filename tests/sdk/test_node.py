@@ -112,7 +112,7 @@ asyncio.run(main())
 async def test_pulse_stop_ends_the_node_in_a_program_and_the_program_goes_on(tmp_path: Path) -> None:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     command = [sys.executable, "-c", STOPPED, str(tmp_path)]
-    with subprocess.Popen(command, **pipes) as program:  # type: ignore[call-overload]  # noqa: ASYNC220 (quick)
+    with subprocess.Popen(command, **pipes) as program:  # type: ignore[call-overload]  # noqa: ASYNC220 (quick; pipes are of several kinds)
         assert await asyncio.to_thread(program.stdout.readline) == "up\n"
         stop = [sys.executable, "-m", "pulse", "stop", "--data-dir", str(tmp_path)]
         done = await asyncio.to_thread(subprocess.run, stop, capture_output=True, text=True, timeout=60, check=False)

@@ -61,6 +61,13 @@ def world(tmp_path: Path) -> Iterator[World]:
             yield World(name, tmp_path)
 
 
+async def ended(running: asyncio.Future[None]) -> None:
+    """It is told to end, and has."""
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
 def tables(*ranges: RangeUse) -> TablesChanged:
     return TablesChanged({}, (), ranges)
 
@@ -177,9 +184,7 @@ async def test_a_node_that_is_started_anew_lets_nothing_past_meanwhile(world: Wo
     service.leaves = lambda: False
     running = asyncio.ensure_future(service.run())
     await asyncio.sleep(0)
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
+    await ended(running)
 
     ip(world.host, "link", "delete", "pulse0")
     assert ip(world.host, *TABLE).startswith("unreachable default")
@@ -212,9 +217,7 @@ async def test_what_others_take_away_is_put_back_as_soon_as_the_kernel_tells(
         async with asyncio.timeout(20):
             while kernel.table() != held or not all(leads(kernel, each) for each in FAMILIES):
                 await asyncio.sleep(0.005)
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
+    await ended(running)
 
 
 async def test_what_the_kernel_does_not_tell_is_found_all_the_same(
@@ -234,9 +237,7 @@ async def test_what_the_kernel_does_not_tell_is_found_all_the_same(
         async with asyncio.timeout(20):
             while not all(leads(kernel, each) for each in FAMILIES):
                 await asyncio.sleep(0.02)
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
+    await ended(running)
 
 
 async def test_routes_by_which_the_internet_is_reached_past_the_exit_are_told_while_one_is_used(
@@ -263,9 +264,7 @@ async def test_routes_by_which_the_internet_is_reached_past_the_exit_are_told_wh
         ip(world.host, "route", "del", "128.0.0.0/1")
         while service.bypasses:
             await asyncio.sleep(0.01)
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
+    await ended(running)
 
 
 def leads(kernel: PolicyRouting, family: int) -> bool:
@@ -350,6 +349,4 @@ async def test_who_takes_ours_away_again_and_again_is_a_problem(world: World) ->
             ip(world.host, "rule", "flush")
             await asyncio.sleep(0.005)
     assert service.problem == exits.TAKEN
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
+    await ended(running)

@@ -57,7 +57,7 @@ async def test_who_asks_to_is_told_that_it_leads_there() -> None:
         await asyncio.get_running_loop().sock_sendall(caller, LINE[:-2] + b', "confirm": true}\n')
         assert await said(caller) == {"ok": True}
         await until(lambda: world.opened[0].given)
-        world.opened[0].given.close()  # type: ignore[union-attr]
+        world.opened[0].given.close()  # type: ignore[union-attr]  # it was spliced
 
 
 async def test_a_socket_that_is_handed_over_is_the_stream_and_ends_with_who_handed_it_over() -> None:
@@ -95,7 +95,7 @@ async def test_who_handed_a_socket_over_hears_that_it_was_cut_and_how_much_had_g
             world.opened[0].moved = Moved(3, 4, StreamCode.LOST)
             world.opened[0].over.set()
             told = await said(caller)
-        world.opened[0].given.close()  # type: ignore[union-attr]
+        world.opened[0].given.close()  # type: ignore[union-attr]  # it was spliced
     assert (told["code"], told["exit_code"], told["sent"], told["received"]) == ("lost", 5, 3, 4)
     assert "the stream to localhost:5432 on db was cut" in str(told["error"])
     assert "pulse why db" in str(told["error"])
@@ -113,7 +113,7 @@ async def test_a_stream_that_lasts_outlives_who_handed_its_socket_over() -> None
             await asyncio.sleep(0.05)
             assert not world.opened[0].cancelled
             world.opened[0].over.set()
-        world.opened[0].given.close()  # type: ignore[union-attr]
+        world.opened[0].given.close()  # type: ignore[union-attr]  # it was spliced
 
 
 async def test_what_is_handed_over_has_to_be_a_stream_socket() -> None:
@@ -149,7 +149,7 @@ async def test_a_port_of_a_node_leads_here_for_as_long_as_the_caller_stays() -> 
         caller.close()
         await until(lambda: not world.led)
         assert world.opened[0].cancelled
-        world.opened[0].given.close()  # type: ignore[union-attr]
+        world.opened[0].given.close()  # type: ignore[union-attr]  # it was spliced
 
 
 async def test_a_port_of_this_node_leads_to_the_caller_until_it_says_more_or_is_gone() -> None:
@@ -231,7 +231,7 @@ async def test_with_the_token_it_does() -> None:
         await asyncio.get_running_loop().sock_sendall(caller, line)
         assert await said(caller) == {"ok": True}
         await until(lambda: world.opened[0].given)
-        world.opened[0].given.close()  # type: ignore[union-attr]
+        world.opened[0].given.close()  # type: ignore[union-attr]  # it was spliced
 
 
 async def test_who_says_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,7 +328,7 @@ async def test_who_showed_the_token_has_a_place_of_its_own_until_its_stream_ends
         world.opened[0].over.set()
         while (await checks(come())).get("code") == "crowded_here":
             await asyncio.sleep(0.01)
-        world.opened[0].given.close()  # type: ignore[union-attr]
+        world.opened[0].given.close()  # type: ignore[union-attr]  # it was spliced
 
 
 async def test_a_stream_has_its_place_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,4 +341,4 @@ async def test_a_stream_has_its_place_until_it_ends(monkeypatch: pytest.MonkeyPa
         assert (await said(come()))["code"] == "crowded_here"
         world.opened[0].over.set()
         await _has_place(come)
-        world.opened[0].given.close()  # type: ignore[union-attr]
+        world.opened[0].given.close()  # type: ignore[union-attr]  # it was spliced

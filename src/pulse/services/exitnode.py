@@ -109,10 +109,11 @@ class ExitNodeService:
 
     async def answer(self, _: NodeId, __: bytes) -> bytes:
         """The RPC `exit.health`: whether packets get out of here, and into which of the approved ranges they do not."""
-        ways = [each.prefix for each in self._installed if self._is_forwarded(each) and _leads_out(each)]
-        open_ways = ways if _is_guarded() else []
-        served = [each.prefix for each in self._installed]
-        return health(served, [each for each in served if each not in open_ways])
+        guarded = _is_guarded()
+        shut = [
+            each.prefix for each in self._installed if not (guarded and self._is_forwarded(each) and _leads_out(each))
+        ]
+        return health([each.prefix for each in self._installed], shut)
 
     def connected(self) -> tuple[Prefix, ...]:
         """Networks of the Internet this host is in, which the Internet it leads to does not have."""

@@ -2,8 +2,8 @@
 `core/network/exits.py`.
 
 Invariant: while the node runs, packets for an approved range that no nearer route or earlier rule of the host leads
-elsewhere leave through an exit or not at all; after a crash, and while it is started anew, not at all. What others take
-away of that is put back once the kernel tells. What another node of this machine set is left alone.
+elsewhere leave through an exit or not at all; after a crash or a fault, and while it is started anew, not at all. What
+others take away of that is put back once the kernel tells. What another node of this machine set is left alone.
 """
 
 import asyncio

@@ -230,7 +230,7 @@ class TopApp(App[None]):
 
     # Keys
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (textual calls it so)
         """False for keys of the table while what is typed is for the line, or for a pane over both."""
         if action in ("quit", "command_palette"):
             return True

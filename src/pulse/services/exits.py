@@ -1,9 +1,10 @@
 """Leads what is for approved ranges into the mesh, and asks exits whether they are well: the shell of
 `core/network/exits.py`.
 
-Invariant: while the node runs, packets for an approved range that no nearer route or earlier rule of the host leads
-elsewhere leave through an exit or not at all; after a crash or a fault, and while it is started anew, not at all. What
-others take away of that is put back once the kernel tells. What another node of this machine set is left alone.
+Invariant: while the node runs, packets for an approved range that no nearer route, no earlier rule of the host and no
+binding of their program to a device leads elsewhere leave through an exit or not at all; after a crash or a fault, and
+while it is started anew, not at all. What others take away of that is put back once the kernel tells. What another node
+of this machine set is left alone.
 """
 
 import asyncio
@@ -49,7 +50,7 @@ TAKEN: Final = (
     "See which: ip monitor rule route"
 )
 
-BY_HAND: Final = f"ip rule del priority 18100; ip rule del priority 18101 (and ip -6); ip route flush table {TABLE}"
+BY_HAND: Final = f"ip rule del priority 18100, and 18101, with -6 too (see ip rule); ip route flush table {TABLE}"
 """What frees a machine of all that."""
 
 OURS: Final = Undo(Kind.ROUTES, str(TABLE))

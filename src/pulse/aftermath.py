@@ -8,7 +8,6 @@ import asyncio
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from pulse.errors import Refused
@@ -47,10 +46,10 @@ def put_back(data_dir: Path) -> tuple[str, ...]:
         held = lock(data_dir)
     with held:
         if warning:
-            _put_back(data_dir)
+            _put_back([exits.OURS, exitnode.OURS])
             return (f"routes, rules and firewall; of the rest nobody knows: {warning}",)
         _check(data_dir, entries)
-        done = _done(entries)
+        done = _put_back(entries)
         with as_owner(data_dir):
             undo.remove(data_dir, *done)
     return tuple(map(_told, done))
@@ -62,20 +61,12 @@ def _told(entry: Undo) -> str:
     return f"not {words}, for others forward by now" if stays else words
 
 
-def _done(entries: Sequence[Undo]) -> list[Undo]:
-    """Have these put back, by a list of our own: what was."""
-    with TemporaryDirectory() as ours:
-        for each in entries:
-            undo.add(Path(ours), each)
-        _put_back(Path(ours))
-        left, _ = undo.load(Path(ours))
-    return [each for each in entries if each not in left]
-
-
-def _put_back(data_dir: Path) -> None:
-    exits.put_back(data_dir)
-    exitnode.put_back(data_dir)
-    asyncio.run(resolver.put_back(data_dir))
+def _put_back(entries: Sequence[Undo]) -> list[Undo]:
+    """Have these as they were: which of them are, in their order."""
+    if exits.OURS in entries:
+        exits.put_back()
+    done = [exits.OURS, *exitnode.put_back(entries), *asyncio.run(resolver.put_back(entries))]
+    return [each for each in entries if each in done]
 
 
 def _check(data_dir: Path, entries: Sequence[Undo]) -> None:

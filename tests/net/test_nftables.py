@@ -7,7 +7,8 @@ from ipaddress import ip_network
 import pytest
 
 from pulse.errors import SystemRefused
-from pulse.net.nftables import Chain, Hook, Nftables, accepts, comes_by, drops, is_for, mapped_to
+from pulse.net.nftables import Chain, Hook, Nftables
+from pulse.net.nftrules import Rule, accepts, comes_by, drops, is_for, mapped_to
 from tests.namespace import inside, namespace
 
 LAN = ip_network("192.168.7.0/24")
@@ -32,7 +33,7 @@ def table(host: str) -> Iterator[Nftables]:
     made.close()
 
 
-def chain(*rules: list[tuple[str, bytes]]) -> Chain:
+def chain(*rules: Rule) -> Chain:
     return Chain("arriving", "filter", Hook.PREROUTING, -150, rules)
 
 

@@ -202,10 +202,22 @@ def test_what_a_crash_left_stays_while_another_exit_needs_it(world: World, tmp_p
 
     world.service().sweep()
     assert (world.tables, sysctl.read(FORWARD)) == ("table inet pulse", "1")
+    assert f"meta nfproto ipv4 {STRANGERS}" in world.ruleset
     other.prepare(tables())
-    assert (world.tables, sysctl.read(FORWARD)) == ("", "1")
+    assert (world.tables, sysctl.read(FORWARD)) == ("", "0")
     world.service().sweep()
     assert (sysctl.read(FORWARD), undo.load(world.data)) == ("0", ([], None))
+
+
+def test_forwarding_that_was_on_before_a_crash_no_other_exit_turns_off(world: World, tmp_path: Path) -> None:
+    sysctl.write(FORWARD, "1")
+    world.crashed(LAN, V6)
+    other = World(world.host, open_data_dir(tmp_path / "second")).service()
+    other.prepare(tables(LAN, V6))
+
+    assert f"meta nfproto ipv4 {STRANGERS}" not in world.ruleset
+    other.prepare(tables())
+    assert (sysctl.read(FORWARD), sysctl.read(FORWARD_V6)) == ("1", "0")
 
 
 async def test_what_the_kernel_does_not_tell_is_found_all_the_same(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pulse import aftermath
 from pulse.core.effects import AskExit, RangeUse, TablesChanged
 from pulse.core.facts import ExitAnswered, Fact
 from pulse.core.types import NodeId
@@ -148,10 +149,10 @@ def test_what_a_node_that_crashed_keeps_in_no_other_lets_out(world: World) -> No
     second.prepare(tables(RangeUse("10.0.0.0/8", ALICE.node_id)))
     assert "keeps packets in until it is back" in second.problem
     second.remove()
-    exits.put_back(world.data / "second")
+    aftermath.put_back(world.data / "second")
     assert ip(world.host, *TABLE) == held
 
-    exits.put_back(world.data / "first")
+    aftermath.put_back(world.data / "first")
     second.prepare(tables(RangeUse("10.0.0.0/8", ALICE.node_id)))
     assert second.problem == ""
     second.remove()

@@ -10,6 +10,7 @@ from types import CodeType, FunctionType
 import pytest
 
 from pulse.cli.app import app
+from pulse.cli.mistakes import HARMFUL
 from pulse.client import API_KEY, API_URL
 from pulse.tui.commands import ALONE, FINAL, LOOKING, OF_THE_MACHINE, Command, read, run, written
 from tests.api.doors import doors
@@ -19,6 +20,14 @@ from tests.cli.test_reads import leaves
 
 def test_a_command_is_read_as_a_shell_reads_it() -> None:
     assert read('pulse acl add --note "for reports"') == Command(("acl", "add", "--note", "for reports"), "")
+
+
+def test_what_nobody_is_led_to_by_a_mistyped_word_is_asked_about_here() -> None:
+    harmful = [line for line, _ in leaves(app) if HARMFUL & {*line.split()}]
+    begun = [read(f"{line} revoke") for line in harmful if line.split()[0] not in ALONE]
+
+    assert [each for each in begun if not isinstance(each, Command) or not each.question] == []
+    assert begun
 
 
 @pytest.mark.parametrize(

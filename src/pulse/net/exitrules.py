@@ -11,9 +11,8 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
 from pulse.core.network.ranges import EMBEDDING, NEVER, NOT_PUBLIC, PUBLIC_V6, is_inside
-from pulse.net.nftables import (
-    Chain,
-    Hook,
+from pulse.net.nftables import Chain, Hook
+from pulse.net.nftrules import (
     Prefix,
     Rule,
     accepts,

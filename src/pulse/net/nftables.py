@@ -11,15 +11,11 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from ipaddress import IPv4Network, IPv6Network
 from typing import Final, NamedTuple
 
 from pulse.errors import Conflict, SystemRefused
-from pulse.net.nlattr import HEADER, aligned, attribute, attributes_in, each_attribute
-
-Prefix = IPv4Network | IPv6Network
-Expression = tuple[str, bytes]
-Rule = Sequence[Expression]
+from pulse.net.nftrules import Rule, element
+from pulse.net.nlattr import HEADER, aligned, attribute, attributes_in, big_number, each_attribute, nested, text
 
 _NETFILTER: Final = 12
 _SUBSYSTEM: Final = 10 << 8
@@ -31,18 +27,9 @@ _APPEND: Final = 0x800
 _DUMP: Final = 0x300
 _ERROR, _DONE = 2, 3
 _INET: Final = 1
-_NESTED: Final = 0x8000
-_NAME_BYTES: Final = 16
 _OWNED: Final = 2
 """NFT_TABLE_F_OWNER: the table goes with the socket of its maker, and nobody else changes it."""
 COMMENT_BYTES: Final = 127
-_REGISTER, _SECOND = 1, 2
-_EQUAL, _UNEQUAL = 0, 1
-_IPV4, _IPV6 = 2, 10
-_MARK, _IIFNAME, _OIFNAME, _NFPROTO = 3, 6, 7, 15
-_NETMAP: Final = 0x40
-_ESTABLISHED_OR_RELATED: Final = 2 | 4
-_LOCAL: Final = 2
 _USER_DATA: Final = 6
 """Of a table (NFTA_TABLE_USERDATA); what libnftnl has in it: kind 0 is a comment, its length, and it."""
 
@@ -77,77 +64,6 @@ class Chain:
     rules: Sequence[Rule]
 
 
-# Expressions
-
-
-def comes_by(device: str, *, other: bool = False) -> list[Expression]:
-    """The packet came by that device, or by any other."""
-    return _named(_IIFNAME, device, other=other)
-
-
-def leaves_by(device: str, *, other: bool = False) -> list[Expression]:
-    """It leaves by that device, or by any other."""
-    return _named(_OIFNAME, device, other=other)
-
-
-def is_from(prefix: Prefix, *, other: bool = False) -> list[Expression]:
-    """Its source is in the range, or in the same family outside."""
-    return _inside(prefix, 12 if prefix.version == 4 else 8, other=other)
-
-
-def is_for(prefix: Prefix, *, other: bool = False) -> list[Expression]:
-    """Its destination is in the range, or in the same family outside."""
-    return _inside(prefix, 16 if prefix.version == 4 else 24, other=other)
-
-
-def is_for_this_host() -> list[Expression]:
-    """Its destination is an address of this host (`fib daddr type local`)."""
-    fib = _u32(1, _REGISTER) + _u32(2, 3) + _u32(3, 2)
-    return [("fib", fib), _compare(struct.pack("=I", _LOCAL))]
-
-
-def is_of(version: int) -> list[Expression]:
-    """It is of that version of IP."""
-    return [("meta", _u32(2, _NFPROTO) + _u32(1, _REGISTER)), _compare(bytes([_IPV4 if version == 4 else _IPV6]))]
-
-
-def is_answer() -> list[Expression]:
-    """It belongs to a connection that was let through (`ct state established,related`)."""
-    mask = struct.pack("=I", _ESTABLISHED_OR_RELATED)
-    return [("ct", _u32(1, _REGISTER) + _u32(2, 0)), _masked(mask), _compare(bytes(4), other=True)]
-
-
-def marks(mark: int) -> list[Expression]:
-    """It bears this mark from now on, by which the host's rules of routing tell it apart."""
-    return [_load(_REGISTER, struct.pack("=I", mark)), ("meta", _u32(2, _MARK) + _u32(3, _REGISTER))]
-
-
-def accepts() -> Expression:
-    """It passes this chain."""
-    return _verdict(1)
-
-
-def drops() -> Expression:
-    """It goes no further."""
-    return _verdict(0)
-
-
-def masquerade() -> Expression:
-    """It leaves with the address of the device it leaves by."""
-    return ("masq", b"")
-
-
-def mapped_to(prefix: Prefix) -> list[Expression]:
-    """It goes to the same place inside another range of that size, one to one."""
-    low, high = prefix.network_address.packed, prefix.broadcast_address.packed
-    family = _IPV4 if prefix.version == 4 else _IPV6
-    nat = _u32(1, 1) + _u32(2, family) + _u32(3, _REGISTER) + _u32(4, _SECOND) + _u32(7, _NETMAP)
-    return [_load(_REGISTER, low), _load(_SECOND, high), ("nat", nat)]
-
-
-# The table
-
-
 class Nftables:
     """The table of this name, in the namespace this was opened in."""
 
@@ -164,14 +80,14 @@ class Nftables:
         """Close the socket; the table stays."""
         self._socket.close()
 
-    def replace(self, chains: Iterable[Chain]) -> None:
-        """Have these chains in the table and no others. Raises SystemRefused."""
+    def replace(self, chains: Iterable[Chain], comment: str = "") -> None:
+        """Have these chains in the table and no others, and this said of it. Raises SystemRefused."""
         said = [*self._gone()]
-        said.append((_NEW_TABLE, _CREATE, self._name(1)))
+        said.append((_NEW_TABLE, _CREATE, self._name(1) + (_comment(comment) if comment else b"")))
         for chain in chains:
             said.append((_NEW_CHAIN, _CREATE, self._chain(chain)))
             for rule in chain.rules:
-                body = self._name(1) + _text(2, chain.name) + _nested(4, b"".join(map(_element, rule)))
+                body = self._name(1) + text(2, chain.name) + nested(4, b"".join(map(element, rule)))
                 said.append((_NEW_RULE, _CREATE | _APPEND, body))
         self._batch(f"cannot put the nftables table inet {self._table} there", said)
 
@@ -193,9 +109,7 @@ class Nftables:
 
         Raises Conflict with the comment while another process holds it, else SystemRefused.
         """
-        text = comment.encode()[:COMMENT_BYTES] + b"\0"
-        said = attribute(_USER_DATA, bytes([0, len(text)]) + text)
-        owned = (_NEW_TABLE, _CREATE, self._name(1) + _u32(2, _OWNED) + said)
+        owned = (_NEW_TABLE, _CREATE, self._name(1) + big_number(2, _OWNED) + _comment(comment))
         try:
             self._batch(f"cannot hold the nftables table inet {self._table}", [*self._gone(), owned])
         except _Forbidden:
@@ -290,11 +204,11 @@ class Nftables:
                 at += aligned(length)
 
     def _name(self, kind: int) -> bytes:
-        return _text(kind, self._table)
+        return text(kind, self._table)
 
     def _chain(self, chain: Chain) -> bytes:
-        hook = _nested(4, _u32(1, chain.hook) + attribute(2, struct.pack(">i", chain.priority)))
-        return self._name(1) + _text(3, chain.name) + hook + _u32(5, 1) + _text(7, chain.kind)
+        hook = nested(4, big_number(1, chain.hook) + attribute(2, struct.pack(">i", chain.priority)))
+        return self._name(1) + text(3, chain.name) + hook + big_number(5, 1) + text(7, chain.kind)
 
     def _message(self, kind: int, flags: int, body: bytes) -> bytes:
         return self._frame(_SUBSYSTEM | kind, flags, struct.pack(">BBH", _INET, 0, 0) + body)
@@ -325,57 +239,13 @@ _KINDS: Final = {
 _ADVICE: Final = "It takes CAP_NET_ADMIN and a kernel with nf_tables: see nft list ruleset."
 
 
+def _comment(said: str) -> bytes:
+    body = said.encode()[:COMMENT_BYTES] + b"\0"
+    return attribute(_USER_DATA, bytes([0, len(body)]) + body)
+
+
 def _judge(what: str, kind: int, body: bytes) -> None:
     """Raise what an NLMSG_ERROR says, unless it says zero."""
     (code,) = struct.unpack_from("=i", body) if kind == _ERROR else (0,)
     if code:
         raise _KINDS.get(-code, SystemRefused)(f"{what}: {os.strerror(-code)}.\n{_ADVICE}")
-
-
-def _element(expression: Expression) -> bytes:
-    name, data = expression
-    return _nested(1, _text(1, name) + _nested(2, data))
-
-
-def _named(key: int, device: str, *, other: bool) -> list[Expression]:
-    name = device.encode().ljust(_NAME_BYTES, b"\0")
-    return [("meta", _u32(2, key) + _u32(1, _REGISTER)), _compare(name, other=other)]
-
-
-def _inside(prefix: Prefix, offset: int, *, other: bool) -> list[Expression]:
-    found = is_of(prefix.version)
-    if not prefix.prefixlen:
-        return found
-    address, mask = prefix.network_address.packed, prefix.netmask.packed
-    load = _u32(1, _REGISTER) + _u32(2, 1) + _u32(3, offset) + _u32(4, len(address))
-    return [*found, ("payload", load), _masked(mask), _compare(address, other=other)]
-
-
-def _compare(value: bytes, *, other: bool = False) -> Expression:
-    said = _u32(1, _REGISTER) + _u32(2, _UNEQUAL if other else _EQUAL) + _nested(3, attribute(1, value))
-    return ("cmp", said)
-
-
-def _masked(mask: bytes) -> Expression:
-    nothing = _nested(5, attribute(1, bytes(len(mask))))
-    return ("bitwise", _u32(1, 1) + _u32(2, 1) + _u32(3, len(mask)) + _nested(4, attribute(1, mask)) + nothing)
-
-
-def _load(register: int, value: bytes) -> Expression:
-    return ("immediate", _u32(1, register) + _nested(2, attribute(1, value)))
-
-
-def _verdict(code: int) -> Expression:
-    return ("immediate", _u32(1, 0) + _nested(2, _nested(2, _u32(1, code))))
-
-
-def _u32(kind: int, value: int) -> bytes:
-    return attribute(kind, struct.pack(">I", value))
-
-
-def _text(kind: int, value: str) -> bytes:
-    return attribute(kind, value.encode() + b"\0")
-
-
-def _nested(kind: int, value: bytes) -> bytes:
-    return attribute(kind | _NESTED, value)

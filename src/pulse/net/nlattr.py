@@ -10,6 +10,8 @@ from typing import Final
 HEADER: Final = struct.Struct("=IHHII")
 """Length, kind, flags, sequence, port."""
 
+_NESTED: Final = 0x8000
+
 
 def aligned(length: int) -> int:
     """The length with what fills it up to four bytes."""
@@ -24,6 +26,21 @@ def attribute(kind: int, value: bytes) -> bytes:
 def number(kind: int, value: int) -> bytes:
     """An attribute that is a 32-bit number in the order of this machine."""
     return attribute(kind, struct.pack("=I", value))
+
+
+def big_number(kind: int, value: int) -> bytes:
+    """The same with its most significant byte first."""
+    return attribute(kind, struct.pack(">I", value))
+
+
+def text(kind: int, value: str) -> bytes:
+    """An attribute that is text, with the zero that ends it."""
+    return attribute(kind, value.encode() + b"\0")
+
+
+def nested(kind: int, value: bytes) -> bytes:
+    """An attribute that holds others."""
+    return attribute(kind | _NESTED, value)
 
 
 def unpack(data: bytes, offset: int = 0) -> int:

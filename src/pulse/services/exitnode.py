@@ -8,11 +8,12 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import aclosing, closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, ip_network
 from pathlib import Path
+from typing import Final
 
 from pulse.core.effects import RangeServed, TablesChanged
 from pulse.core.network.exits import health
@@ -25,7 +26,8 @@ from pulse.net import sysctl
 from pulse.net.exitrules import TABLE, Mesh, Range, Site, chains
 from pulse.net.forwarders import forwarders
 from pulse.net.interfaces import connected_networks
-from pulse.net.nftables import Nftables, Prefix
+from pulse.net.nftables import Nftables
+from pulse.net.nftrules import Prefix
 from pulse.net.policyrules import MARK
 from pulse.net.soleexit import SoleExit
 from pulse.net.sysctl import DEVICE_FORWARDING, FORWARDING, ROUTER_ADVERTISEMENTS
@@ -37,6 +39,11 @@ log = logging.getLogger(__name__)
 
 WATCH = 2.0
 """Seconds between two looks whether all is as it was set up, should the kernel not have told of a change."""
+
+OURS: Final = Undo(Kind.FIREWALL, TABLE)
+"""On the list of what is to be undone from before the firewall is there."""
+
+_ON: Final = "forwarding of IPv{} was off"
 
 
 @dataclass(slots=True)
@@ -197,13 +204,14 @@ class ExitNodeService:
         """The firewall first, then forwarding. Raises Conflict or SystemRefused."""
         mesh = self._mesh()
         self._sole = self._sole or SoleExit(f"{label(self.me)} (process {os.getpid()}, {self.data_dir})")
-        undo.add(self.data_dir, Undo(Kind.FIREWALL, TABLE))
+        undo.add(self.data_dir, OURS)
         self._connected, self._moved = connected_networks(), False
         with closing(Nftables(TABLE)) as firewall:
+            self._inherit(firewall.comment() or "")
             # A change by others from here on is another generation than ours, so it is not missed.
             before = firewall.generation()
             site = Site(self._forwards_alone(), self._connected)
-            firewall.replace(chains(mesh, [_range(each) for each in self._served], site))
+            firewall.replace(chains(mesh, [_range(each) for each in self._served], site), self._turns_on())
             self._generation = before + 1
         self._forward()
 
@@ -214,14 +222,25 @@ class ExitNodeService:
         ours = ip_network(f"{addresses.v4}/32"), ip_network(f"{addresses.v6}/128")
         return Mesh(self.device(), v4, mesh_prefix(self.me.network), ours)
 
+    def _inherit(self, comment: str) -> None:
+        """What an exit that was killed here says in its table that it turned on is ours to turn off by now."""
+        for version, place in FORWARDING.items():
+            if _ON.format(version) in comment and sysctl.forwards(version):
+                undo.add(self.data_dir, Undo(Kind.SYSCTL, place, "0", "1"))
+
+    def _turns_on(self) -> str:
+        """What whoever finds the table is to know; `_inherit` reads it."""
+        return ", ".join(_ON.format(version) for version in sorted(self._begins()))
+
+    def _begins(self) -> set[int]:
+        """Versions of IP that this machine did not forward before."""
+        began = {each.place for each in undo.load(self.data_dir)[0] if each.kind == Kind.SYSCTL}
+        versions = {*map(_version, self._served)}
+        return {each for each in versions if FORWARDING[each] in began or not sysctl.forwards(each)}
+
     def _forwards_alone(self) -> frozenset[int]:
         """Versions of IP that this machine forwards for us, and for nobody else."""
-        began = {each.place for each in undo.load(self.data_dir)[0] if each.kind == Kind.SYSCTL}
-        ours = {
-            version
-            for version in map(_version, self._served)
-            if FORWARDING[version] in began or not sysctl.forwards(version)
-        }
+        ours = self._begins()
         return frozenset(ours - forwarders().keys() if ours else ours)
 
     def _forward(self) -> None:
@@ -247,33 +266,34 @@ class ExitNodeService:
         sysctl.write(name, value)
 
     def _restore(self) -> None:
+        entries, warning = undo.load(self.data_dir)
         try:
-            if warning := put_back(self.data_dir, self._sole):
-                log.warning("left of an earlier exit", extra={"error": warning})
-                self.left = warning
+            undo.remove(self.data_dir, *put_back([OURS] if warning else entries, self._sole))
+            if warning:
+                self.left = f"{warning}{_as_it_is()}"
+                log.warning("left of an earlier exit", extra={"error": self.left})
         finally:
             if self._sole:
                 self._sole.close()
                 self._sole = None
 
 
-def put_back(data_dir: Path, sole: SoleExit | None = None) -> str:
-    """Have firewall and forwarding as they were before an exit; why that cannot be told, if it cannot.
+def put_back(entries: Iterable[Undo], sole: SoleExit | None = None) -> list[Undo]:
+    """Have firewall and forwarding as they were before an exit: which of the entries are done by now.
 
     Without `sole` nothing is touched while another exit runs here: what was left is what that one needs by now.
     Raises SystemRefused.
     """
-    entries, warning = undo.load(data_dir)
     ours = [each for each in entries if each.kind in (Kind.SYSCTL, Kind.FIREWALL)]
-    if not ours and not warning:
-        return ""
+    if not ours:
+        return []
     try:
-        with nullcontext() if sole else SoleExit(f"what an exit left ({data_dir})"):
-            _undo(ours if not warning else [Undo(Kind.FIREWALL, TABLE)])
-            undo.remove(data_dir, *ours)
+        with nullcontext() if sole else SoleExit("what an exit left, being put back"):
+            _undo(ours)
     except Conflict as error:
         log.info("another exit runs here", extra={"error": str(error)})
-    return f"{warning}{_as_it_is()}" if warning else ""
+        return []
+    return ours
 
 
 def _undo(entries: Sequence[Undo]) -> None:

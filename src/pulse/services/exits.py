@@ -170,9 +170,13 @@ class ExitsService:
         """Take away what a run before left, if this one is to have none. A failure is told."""
         if self.uses:
             return
+        entries, warning = undo.load(self.data_dir)
+        if not warning and OURS not in entries:
+            return
         try:
-            if put_back(self.data_dir):
+            if put_back():
                 log.warning("kill switch of the last run removed", extra={"why": "this node uses no exits"})
+            undo.remove(self.data_dir, OURS)
         except PulseError as error:
             self._failed(str(error))
 
@@ -268,16 +272,11 @@ class ExitsService:
         self._failure = problem
 
 
-def put_back(data_dir: Path) -> bool:
+def put_back() -> bool:
     """Take away the routes and rules of a run before; those of another node stay. True if there were any.
 
     Raises SystemRefused.
     """
-    entries, warning = undo.load(data_dir)
-    if not warning and OURS not in entries:
-        return False
     with PolicyRouting() as kernel:
         others = {each.device for each in kernel.table() if not each.foreign} - {""}
-        changed = False if others else kernel.apply(())
-    undo.remove(data_dir, OURS)
-    return changed
+        return False if others else kernel.apply(())

@@ -5,7 +5,7 @@ Invariant: nothing is set before it stands on disk how to put it back, and nothi
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -178,25 +178,31 @@ class ResolverService:
         if self._swept:
             return
         self._swept = True
-        await put_back(self.data_dir, self.named)
+        left, warning = undo.load(self.data_dir)
+        if warning:
+            log.warning("resolver not put back", extra={"error": warning})
+        if done := await put_back(left, self.named):
+            undo.remove(self.data_dir, *done)
 
     @property
     def _place(self) -> str:
         return self.device.name if self.device else ""
 
 
-async def put_back(data_dir: Path, named: Callable[[str], Resolver | None] = system.named) -> None:
-    """Have the resolver as it was before a run that ended without it; what fails is told, and stays to be done."""
-    left, warning = undo.load(data_dir)
-    if warning:
-        log.warning("resolver not put back", extra={"error": warning})
-    for entry in left:
+async def put_back(entries: Iterable[Undo], named: Callable[[str], Resolver | None] = system.named) -> list[Undo]:
+    """Have the resolver as it was before a run that ended without it: which of the entries are done.
+
+    What fails is told, and stays to be done.
+    """
+    done = []
+    for entry in entries:
         if not (found := named(entry.kind)):
             continue
         try:
             await found.revert(entry.place)
-            undo.remove(data_dir, entry)
         except PulseError as error:
             log.warning("resolver not put back", extra={"error": str(error)})
         else:
+            done.append(entry)
             log.info("resolver put back", extra={"resolver": entry.kind, "device": entry.place})
+    return done

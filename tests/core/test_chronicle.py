@@ -7,7 +7,7 @@ import pytest
 
 from pulse.core import chronicle as module
 from pulse.core.chronicle import A_DAY, A_LOOK, AT_ONCE, HOLD, PACE, REFUSALS_AT_ONCE, REPEAT, Chronicle
-from pulse.core.effects import Log, StoreConfig, StorePeers, StoreRevocation, TablesChanged
+from pulse.core.effects import Log, RangeUse, StoreConfig, StorePeers, StoreRevocation, TablesChanged
 from pulse.core.events import NO_PATH, Event, Kind, Past
 from pulse.core.mesh import Mesh
 from pulse.core.messages import ObjectKind
@@ -55,6 +55,13 @@ class Node:
         self.now += after
         self.ways[who.node_id] = way
         self.machine.performed([TABLES], self.now)
+        return self.machine.tick(self.now)
+
+    def leads(self, *ranges: tuple[str, Certificate | None], after: float = PACE) -> list[Event]:
+        """From now on these ranges lead to these exits, and no others do."""
+        self.now += after
+        used = tuple(RangeUse(prefix, exit_node.node_id if exit_node else None) for prefix, exit_node in ranges)
+        self.machine.performed([TablesChanged({}, (), used)], self.now)
         return self.machine.tick(self.now)
 
     def holds(self, kind: ObjectKind, data: bytes) -> list[Event]:
@@ -145,6 +152,38 @@ def test_a_path_that_flaps_is_held_back_and_in_the_end_told_as_it_is(here: Node)
     assert here.moves(ALICE) == []
     assert kinds(here.waits() or here.waits()) == ["down"]
     assert here.machine.deadline() is None
+
+
+def test_an_exit_takes_over_fails_and_is_not_needed_any_more(here: Node) -> None:
+    internet, who = "0.0.0.0/0", {"node": ALICE.node_id, "name": "alice"}
+
+    assert here.leads((internet, None)) == [Event(Kind.EXIT, {"range": internet, "state": "refused"})]
+    assert here.leads((internet, ALICE)) == [Event(Kind.EXIT, {"range": internet, "state": "in use", **who})]
+    assert here.leads((internet, ALICE)) == []
+    assert here.leads(("::/0", ALICE)) == [
+        Event(Kind.EXIT, {"range": internet, "state": "unused"}),
+        Event(Kind.EXIT, {"range": "::/0", "state": "in use", **who}),
+    ]
+    here.machine.journal_lacks(here.past)
+    assert here.machine.tick(here.now + PACE)[-1] == Event(Kind.EXIT, {"range": "::/0", "state": "in use", **who})
+
+
+def test_an_exit_that_flaps_hides_no_path_and_is_in_the_end_told_as_it_is(here: Node) -> None:
+    told = [here.leads(("::/0", ALICE if even else None)) for even in (0, 1) * AT_ONCE]
+    assert sum(map(len, told)) == AT_ONCE
+    assert kinds(here.moves(BOB, DIRECT)) == [Kind.UP]
+
+    assert here.leads(("::/0", BOB)) == []
+    assert here.leads(("::/0", BOB), after=HOLD + PACE) == [
+        Event(Kind.EXIT, {"range": "::/0", "state": "in use", "node": BOB.node_id, "name": "bob"})
+    ]
+    assert here.machine.deadline() is None
+
+
+def test_a_storm_of_exits_is_told_bit_by_bit(here: Node) -> None:
+    ranges = [(f"10.{place}.0.0/16", ALICE) for place in range(A_LOOK + 3)]
+
+    assert [len(here.leads(*ranges)), len(here.waits()), here.machine.deadline()] == [A_LOOK, 3, None]
 
 
 def test_a_storm_of_paths_is_told_bit_by_bit_and_at_most_so_many_a_day() -> None:

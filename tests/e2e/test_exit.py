@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from pulse.calls.events import EventCalls
 from pulse.calls.routes import RouteCalls
 from pulse.client import connect
 from pulse.lab.host import Host, wait_until
 from pulse.lab.lab import Lab
 from pulse.lab.topologies import joined
+from pulse.schemas.events import EventsQuery
 from pulse.schemas.routes import RouteRef, RouteRequest
 from tests.e2e.mesh import PATIENCE, Mesh, Node, errors_of
 from tests.e2e.mesh import PORT as MESH_PORT
@@ -103,6 +105,13 @@ class World:
     def exits_by(self, name: str) -> bool:
         """True if the public host sees the client at that exit's address."""
         return self.seen_at(PUBLIC) == str(self.lab[name].v4.ip)
+
+    def journal_ends(self, state: str, name: str = "") -> bool:
+        """True if that is what the client's journal told last of the way to the Internet."""
+        with connect(self["client"].host.data) as client:
+            told = EventCalls(client).events(EventsQuery(type="exit")).events
+        newest = [(each.fields["state"], each.name) for each in told if each.fields["range"] == INTERNET][-1:]
+        return newest == [(state, name)]
 
     def exits_by_v6(self, name: str) -> bool:
         """The same over IPv6."""
@@ -279,6 +288,7 @@ def test_the_second_exit_takes_over_and_without_any_nothing_goes_past(world: Wor
     world["exit1"].kill()
     wait_until(lambda: world.exits_by("exit2"), "the client gets out by exit2", PATIENCE)
     wait_until(lambda: world.exits_by_v6("exit2"), "and over IPv6", PATIENCE)
+    wait_until(lambda: world.journal_ends("in use", "exit2"), "the journal tells of exit2", PATIENCE)
     world["exit2"].kill()
     assert programs(world["exit2"]) == ["setpriv", Path(sys.executable).name]
     wait_until(lambda: world.states("client")[(INTERNET, "exit2")] == "failed", "exit2 has failed", PATIENCE)
@@ -286,6 +296,7 @@ def test_the_second_exit_takes_over_and_without_any_nothing_goes_past(world: Wor
 
     assert world.seen_at(PUBLIC) == world.seen_at(PUBLIC_V6) == ""
     assert world.leaked() == before
+    wait_until(lambda: world.journal_ends("refused"), "the journal tells that no exit is left", PATIENCE)
     sentence = world["client"].status().sentence
     assert INTERNET in sentence
     assert "is closed: no exit leads there now" in sentence

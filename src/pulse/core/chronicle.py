@@ -13,6 +13,7 @@ from pulse.core.bucket import Bucket
 from pulse.core.effects import (
     Effect,
     Log,
+    RangeUse,
     StoreConfig,
     StorePeers,
     StoreRevocation,
@@ -32,17 +33,17 @@ PACE: Final = 1.0
 """Seconds between two looks at the paths."""
 
 A_LOOK: Final = 50
-"""Changes of paths told at one look; the others wait for the next."""
+"""Changes of paths, and of exits, told at one look; the others wait for the next."""
 
 MOST_RENAMED: Final = 50
 """Nodes told to be called otherwise after one edit: whoever may edit could rename all of them again and again."""
 
 AT_ONCE: Final = 4
 HOLD: Final = 30.0
-"""So many changes of one node's path are told as they come, then one in so many seconds."""
+"""So many changes of one node's path, or one range's exit, are told as they come, then one in so many seconds."""
 
 A_DAY: Final = 5_000
-"""Changes of paths told in a day: a quarter of what the journal keeps."""
+"""Changes of paths and exits told in a day: a quarter of what the journal keeps."""
 
 REFUSALS_A_DAY: Final = 1_000
 REFUSALS_AT_ONCE: Final = 100
@@ -100,7 +101,10 @@ class Chronicle:
         self._objects_stale = self._paths_stale = True
         self._looked = now - PACE
         self._restless: dict[str, Bucket] = {}
-        """Nodes whose path was told lately."""
+        """Nodes whose path was told lately, and ranges whose exit was."""
+        self._ranges: tuple[RangeUse, ...] = ()
+        self._exits: dict[str, str] = {}
+        """What was told in this run: the exit of each range, nothing for none."""
         self._waits: float | None = None
         """When a change of a path that was held back may be told."""
         self._paths = Bucket(A_DAY / _DAY, A_DAY, now)
@@ -125,8 +129,8 @@ class Chronicle:
                     told += self._look_at_objects(now)
                 case StorePeers() | TrustChanged():
                     self._objects_stale = True
-                case TablesChanged():
-                    self._paths_stale = True
+                case TablesChanged(ranges=ranges):
+                    self._paths_stale, self._ranges = True, ranges
                 case _:
                     pass
         return told
@@ -144,7 +148,7 @@ class Chronicle:
         """Not all that was told is in the journal, only what led to `past`: look again at everything."""
         self.past = past
         self._objects_stale = self._paths_stale = True
-        self._config = None
+        self._config, self._exits = None, {}
 
     def edit_asked(self, by: NodeId) -> None:
         """This node, the scribe, is about to make an edit that `by` asks for."""
@@ -167,7 +171,9 @@ class Chronicle:
         due = self._paths_stale and now >= self._looked + PACE
         if due or (self._waits is not None and now >= self._waits):
             self._paths_stale, self._waits, self._looked = False, None, now
+            self._restless = {what: each for what, each in self._restless.items() if each.level(now) < AT_ONCE}
             told += self._noted(self._moved(now), now)
+            told += self._led(now)
             told += self._clock()
         return told
 
@@ -231,17 +237,12 @@ class Chronicle:
 
     def _moved(self, now: float) -> Iterator[Event]:
         """Paths that are others than was told, as far as they may be told now."""
-        self._restless = {node: each for node, each in self._restless.items() if each.level(now) < AT_ONCE}
         for node, known, way in list(islice(self._astray(now), A_LOOK)):
-            if self._paths.level(now) < 1:
-                self._wait_until(max(self._paths.ready_at(1, now), now + PACE))
+            if not self._spend(node, now):
                 return
-            self._paths.spend(1, now)
-            self._restless.setdefault(node, Bucket(1 / HOLD, AT_ONCE, now)).spend(1, now)
             kind = Kind.DOWN if way[0] == NO_PATH else Kind.UP if known == NO_PATH else Kind.PATH
-            who = {"node": node, "name": self._name(node)}
             over: Fields = {} if kind is Kind.DOWN else {"link": way[0]} | ({"via": way[1]} if way[1] else {})
-            yield Event(kind, {**who, **over})
+            yield Event(kind, {**self._who(node), **over})
 
     def _astray(self, now: float) -> Iterator[tuple[str, str, Way]]:
         """Nodes on another path than was told, the link type that was, and the way now; who is held back waits."""
@@ -250,14 +251,47 @@ class Chronicle:
             way = self._way_to(NodeId(node))
             if node == self._me or (known.link, known.via) == way:
                 continue
-            bucket = self._restless.get(node)
-            if bucket is not None and bucket.level(now) < 1:
-                self._wait_until(max(bucket.ready_at(1, now), now + PACE))
+            if self._is_held(node, now):
                 continue
             found += 1
             if found == A_LOOK:
                 self._wait_until(now + PACE)
             yield node, known.link, way
+
+    def _led(self, now: float) -> Iterator[Event]:
+        """Ranges that lead elsewhere than was told, as far as that may be told now."""
+        exits = {each.prefix: each.node or "" for each in self._ranges}
+        others = [each for each in {**self._exits, **exits} if self._exits.get(each) != exits.get(each)]
+        astray = [each for each in others if not self._is_held(each, now)]
+        if len(astray) > A_LOOK:
+            self._wait_until(now + PACE)
+        for prefix in astray[:A_LOOK]:
+            if not self._spend(prefix, now):
+                return
+            node = exits.get(prefix)
+            if node is None:
+                del self._exits[prefix]
+            else:
+                self._exits[prefix] = node
+            state = "unused" if node is None else "in use" if node else "refused"
+            yield Event(Kind.EXIT, {"range": prefix, "state": state} | (self._who(node) if node else {}))
+
+    def _is_held(self, what: str, now: float) -> bool:
+        """True while changes of it are held back; it is looked at again when they need not be."""
+        bucket = self._restless.get(what)
+        if bucket is None or bucket.level(now) >= 1:
+            return False
+        self._wait_until(max(bucket.ready_at(1, now), now + PACE))
+        return True
+
+    def _spend(self, what: str, now: float) -> bool:
+        """Have one change of it told; False if the day has no more."""
+        if self._paths.level(now) < 1:
+            self._wait_until(max(self._paths.ready_at(1, now), now + PACE))
+            return False
+        self._paths.spend(1, now)
+        self._restless.setdefault(what, Bucket(1 / HOLD, AT_ONCE, now)).spend(1, now)
+        return True
 
     def _clock(self) -> list[Event]:
         offset = self._clock_offset()
@@ -288,14 +322,14 @@ class Chronicle:
         self._refused[same] = now
         if len(self._refused) > MOST_REPEATED:
             del self._refused[next(iter(self._refused))]
-        said: dict[str, str | int] = {"node": node, "name": self._name(node)} if node else {}
+        said: dict[str, str | int] = {**self._who(node)} if node else {}
         said["why"] = printable(why.replace("\n", " "))[:LONGEST]
         if self._unsaid:
             said["unsaid"], self._unsaid = self._unsaid, 0
         return [Event(kind, said)]
 
-    def _name(self, node: str) -> str:
-        return self._mesh.members.label_of(NodeId(node))
+    def _who(self, node: str) -> dict[str, str]:
+        return {"node": node, "name": self._mesh.members.label_of(NodeId(node))}
 
     def _whole(self, short: str) -> str:
         """The id that begins so, of a node we know; else what there is of it."""

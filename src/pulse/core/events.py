@@ -32,6 +32,7 @@ class Kind(StrEnum):
     UP = "up"
     PATH = "path"
     DOWN = "down"
+    EXIT = "exit"
     CLONE = "clone"
     CLOCK = "clock"
     GAP = "gap"
@@ -40,7 +41,7 @@ class Kind(StrEnum):
     KNOWN = "known"
 
 
-BOUNDED: Final = frozenset({Kind.REFUSE, Kind.UP, Kind.PATH, Kind.DOWN, Kind.CLOCK})
+BOUNDED: Final = frozenset({Kind.REFUSE, Kind.UP, Kind.PATH, Kind.DOWN, Kind.EXIT, Kind.CLOCK})
 """Those that others can cause without end: they give way where there is no room. All others never do."""
 
 PATIENT: Final = BOUNDED | {Kind.JOIN}

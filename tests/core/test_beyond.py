@@ -48,7 +48,7 @@ def test_an_exit_that_failed_may_still_send_and_gets_nothing() -> None:
     approve(desk, Route(node_bytes(ALICE.node_id), LAN, approved=True))
     found = beyond(desk, theirs=(LAN,))
     found.tables()
-    assert [found.exits.answered(ALICE.node_id, well=False) for _ in range(MISSES)] == [False, True]
+    assert [bool(found.exits.answered(ALICE.node_id, well=False)) for _ in range(MISSES)] == [False, True]
 
     assert found.tables() == ((Owner(LAN, ALICE.node_id, destination=False),), (RangeUse(LAN, None),), ())
 

@@ -1,5 +1,6 @@
 """Mesh: what each fact does to a whole node, told as the conversation of neighbours."""
 
+from ipaddress import ip_network
 from typing import get_args
 
 import pytest
@@ -13,15 +14,21 @@ from pulse.core.effects import (
     StoreConfig,
     StorePeers,
     StoreRevocation,
+    TablesChanged,
     TrustChanged,
 )
 from pulse.core.facts import Fact
-from pulse.core.messages import Item, Leaving, ObjectKind, Objects, Observed
+from pulse.core.messages import Item, Leaving, NodeRecords, ObjectKind, Objects, Observed
+from pulse.core.network.netconfig import Config, Settings, sign_config
+from pulse.core.network.routes import Route
+from pulse.core.paths.noderecord import sign_record
+from pulse.core.trust.identity import node_bytes
 from pulse.core.types import LinkId
-from tests.authority import NOW
+from tests.authority import MESH, NOW, key
 from tests.core.meshing import (
     ALICE,
     BOB,
+    CA,
     CA_NODE,
     FIRST,
     FOREIGN,
@@ -242,6 +249,30 @@ def test_facts_that_only_tell_are_logged(here: Node, fact: Fact, event: str) -> 
 
     assert here.events() == [event]
     assert all(log.fields["node"] == ALICE.node_id[:12] for log in here.did(Log))
+
+
+def test_the_tables_follow_what_an_exit_answers_and_the_log_says_what_it_was(here: Node) -> None:
+    here.mesh.happened(facts.ClockRead(NOW), here.now)
+    internet = "0.0.0.0/0"
+    routes = [Route(node_bytes(ALICE.node_id), internet, approved=True)]
+    config = Config(1, 1, Settings(str(MESH)), routes=routes)
+    here.linked(SCRIBE)
+    link = here.linked(ALICE)
+    signed = sign_config(CA.network, config, key("scribe"))
+    here.heard(link, Objects([ROLES, FIRST, Item(ObjectKind.CONFIG, signed.data)]))
+    here.heard(link, NodeRecords([sign_record(key("alice"), ALICE, boot=1, seq=1, exits=(internet,)).data]))
+
+    for well, shut, event, used in (
+        (True, (internet,), "exit ranges changed", None),
+        (True, (), "exit ranges changed", ALICE.node_id),
+        (False, (), None, ALICE.node_id),
+        (False, (), "exit failed", None),
+        (True, (), "exit healthy", ALICE.node_id),
+    ):
+        here.happened(facts.ExitAnswered(ALICE.node_id, well, shut))
+        assert here.events() == ([event] if event else [])
+        assert bool(here.did(TablesChanged)) is bool(event)
+        assert here.mesh.beyond.used() == {ip_network(internet): used}
 
 
 def test_every_fact_is_one_the_mesh_can_be_told(here: Node) -> None:

@@ -201,10 +201,9 @@ class Mesh(Machines):
                 return [*self.routing.pins_changed(vias, now), *self.wanted.pins_changed(chosen)]
 
     def _exit_answered(self, fact: ExitAnswered) -> Outcomes:
-        if not self.beyond.exits.answered(fact.node, well=fact.well, shut=fact.shut):
-            return []
-        self.tables_stale = True
-        return [Log("exit healthy" if fact.well else "exit failed", INFO, {"node": fact.node[:SHORT_ID]})]
+        told = self.beyond.exits.answered(fact.node, well=fact.well, shut=fact.shut)
+        self.tables_stale |= bool(told)
+        return told
 
     # Sessions and traffic
 

@@ -2,7 +2,7 @@
 
 from ipaddress import ip_network
 
-from pulse.core.effects import RangeUse
+from pulse.core.effects import Log, RangeUse
 from pulse.core.network.exits import MISSES, PACE, SPARE_PACE, Exits, Offer, approved_offers
 from pulse.core.network.ranges import Range
 from pulse.core.network.routes import Route
@@ -32,7 +32,12 @@ def used(exits: Exits, *offers: Offer) -> NodeId | None:
 
 def fails(exits: Exits, who: NodeId) -> None:
     """It gives no good answer as often as it takes."""
-    assert any(exits.answered(who, well=False) for _ in range(MISSES))
+    assert [told(exits, who, well=False) for _ in range(MISSES)] == [*[[]] * (MISSES - 1), ["exit failed"]]
+
+
+def told(exits: Exits, who: NodeId, *shut: str, well: bool) -> list[str]:
+    """What is logged of an answer."""
+    return [each.event for each in exits.answered(who, well=well, shut=shut)]
 
 
 def asked(exits: Exits, now: float) -> list[NodeId]:
@@ -52,9 +57,9 @@ def test_one_that_fails_gives_way_at_once_and_the_next_is_kept_when_it_is_back()
     offers = offer(FAR, 50.0), offer(NEAR, 5.0)
     assert used(exits, *offers) == NEAR
 
-    assert [exits.answered(NEAR, well=False) for _ in range(3)] == [False, True, False]
+    assert [told(exits, NEAR, well=False) for _ in range(3)] == [[], ["exit failed"], []]
     assert used(exits, *offers) == FAR
-    assert [exits.answered(NEAR, well=True) for _ in range(2)] == [True, False]
+    assert [told(exits, NEAR, well=True) for _ in range(2)] == [["exit healthy"], []]
     assert used(exits, *offers) == FAR
     assert used(exits, offer(FAR, None), offer(NEAR, 5.0)) == NEAR
 
@@ -62,13 +67,24 @@ def test_one_that_fails_gives_way_at_once_and_the_next_is_kept_when_it_is_back()
 def test_one_that_is_well_but_for_a_range_is_left_for_that_range_alone() -> None:
     exits, both = Exits(), {INTERNET: [offer(NEAR, 5.0), offer(FAR, 50.0)], LAN: [offer(NEAR, 5.0, LAN)]}
     exits.chosen(both)
-    assert exits.answered(NEAR, well=True, shut=["0.0.0.0/0", "rubbish"])
-    assert not exits.answered(NEAR, well=True, shut=["0.0.0.0/0"])
+    said = Log("exit ranges changed", fields={"node": NEAR[:12], "shut": 1})
+    assert exits.answered(NEAR, well=True, shut=["0.0.0.0/0", "rubbish"]) == [said]
+    assert exits.answered(NEAR, well=True, shut=["0.0.0.0/0"]) == []
 
     assert exits.chosen(both) == (RangeUse("0.0.0.0/0", FAR), RangeUse("192.168.7.0/24", NEAR))
     assert (exits.failure(NEAR, INTERNET), exits.failure(NEAR, LAN)) == ("its machine has no route there", "")
-    assert exits.answered(NEAR, well=True)
+    assert exits.answered(NEAR, well=True) == [Log("exit ranges changed", fields={"node": NEAR[:12], "shut": 0})]
     assert not exits.is_sick(NEAR, INTERNET)
+
+
+def test_one_that_is_back_without_a_range_is_told_to_be_healthy_and_to_lack_it() -> None:
+    exits = Exits()
+    used(exits, offer(NEAR, 5.0))
+    fails(exits, NEAR)
+
+    assert told(exits, NEAR, "0.0.0.0/0", well=True) == ["exit healthy", "exit ranges changed"]
+    fails(exits, NEAR)
+    assert told(exits, NEAR, "0.0.0.0/0", well=True) == ["exit healthy"]
 
 
 def test_without_a_healthy_exit_the_range_stays_and_has_nobody() -> None:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from pulse.core.effects import AskExit, RangeUse
+from pulse.core.effects import INFO, AskExit, Log, RangeUse
 from pulse.core.network.ranges import Range, range_of
 from pulse.core.network.routes import Route, is_approved
-from pulse.core.types import NodeId
+from pulse.core.types import SHORT_ID, NodeId
 
 PACE: Final = 0.7
 """Seconds between two questions to an exit in use, and how long it has to answer."""
@@ -60,26 +60,29 @@ class Exits:
 
     # Facts
 
-    def answered(self, node: NodeId, *, well: bool, shut: Iterable[str] = ()) -> bool:
+    def answered(self, node: NodeId, *, well: bool, shut: Iterable[str] = ()) -> list[Log]:
         """An exit that was asked says that it is well, but for ranges that are shut, or says not.
 
-        True if somebody else may be chosen for that.
+        Somebody else may be chosen for whatever that changes.
         """
         if node not in self._misses:
-            return False
+            return []
         self._misses[node] = 0 if well else self._misses[node] + 1
-        ranges = frozenset(each for each in map(range_of, shut) if each is not None)
-        if well and ranges != self._shut.get(node, frozenset()):
-            self._shut[node] = ranges
-            self._sick.discard(node)
-            return True
-        if well and node in self._sick:
-            self._sick.discard(node)
-            return True
-        if self._misses[node] >= MISSES and node not in self._sick:
+        who = {"node": node[:SHORT_ID]}
+        if not well:
+            if self._misses[node] < MISSES or node in self._sick:
+                return []
             self._sick.add(node)
-            return True
-        return False
+            return [Log("exit failed", INFO, who)]
+        told = []
+        if node in self._sick:
+            self._sick.discard(node)
+            told.append(Log("exit healthy", INFO, who))
+        ranges = frozenset(each for each in map(range_of, shut) if each is not None)
+        if ranges != self._shut.get(node, frozenset()):
+            self._shut[node] = ranges
+            told.append(Log("exit ranges changed", INFO, who | {"shut": len(ranges)}))
+        return told
 
     def chosen(self, approved: Mapping[Range, Sequence[Offer]]) -> tuple[RangeUse, ...]:
         """Who is used from now on for each of these ranges, the first of equals by node id."""

@@ -34,13 +34,13 @@ Prefix = IPv4Network | IPv6Network
 MAIN_TABLE: Final = 254
 
 _REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
-_REPLACE, _EXCLUSIVE, _CREATE = 0x100, 0x200, 0x400
+_REPLACE, _CREATE = 0x100, 0x400
 _INTERRUPTED = 0x10
 _CAPPED, _ACK_TLVS = 0x100, 0x200
 _ERROR, _DONE, _OVERRUN = 2, 3, 4
 _SET_LINK, _GET_LINK = 19, 18
 _NEW_ADDRESS, _GET_ADDRESS = 20, 22
-_NEW_ROUTE, _GET_ROUTE = 24, 26
+_GET_ROUTE = 26
 
 _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_GSO_MAX_SIZE, _IFLA_GSO_IPV4_MAX_SIZE = 3, 4, 10, 41, 63
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
@@ -48,8 +48,7 @@ _IFA_F_NODAD = 0x02
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_TABLE = 1, 4, 5, 6, 15
 RTPROT_KERNEL, RTPROT_STATIC = 2, 4
 RTPROT_PULSE: Final = 112
-_UNICAST = 1
-_ROUTE_TYPES = {_UNICAST: "unicast", 2: "local"}
+_ROUTE_TYPES = {1: "unicast", 2: "local"}
 _UP: Final = 1
 _LOOPBACK, _POINT_TO_POINT, _RUNNING, _MULTICAST = 0x8, 0x10, 0x40, 0x1000
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK, _STRICT = 270, 10, 11, 12
@@ -170,11 +169,6 @@ class Netlink:
         # A mesh address is unique by certificate, and an IPv6 one that waits for duplicates cannot be bound meanwhile.
         attributes = attribute(_IFA_LOCAL, host) + attribute(_IFA_ADDRESS, host) + number(_IFA_FLAGS, _IFA_F_NODAD)
         self._ask(f"cannot give {address} to {name}", _NEW_ADDRESS, _CREATE | _REPLACE, header + attributes)
-
-    def add_route(self, destination: Prefix, name: str, table: int = MAIN_TABLE) -> None:
-        """Send `destination` to interface `name`. Raises SystemRefused, also if there is such a route already."""
-        body = _route(destination, self._index(name), table)
-        self._ask(f"cannot route {destination} to {name}", _NEW_ROUTE, _CREATE | _EXCLUSIVE, body)
 
     def addresses(self) -> list[HostAddress]:
         """List the addresses of all interfaces, in the kernel's order."""
@@ -307,15 +301,6 @@ def _judge(what: str, flags: int, answer: bytes) -> None:
     raise _KINDS.get(-code, SystemRefused)(
         f"{what}: {reason}.\n{_ADVICE.get(-code, 'See ip link, ip address and ip route.')}"
     )
-
-
-def _route(destination: Prefix, index: int, table: int) -> bytes:
-    short = table if table < 256 else 0
-    scope = 253 if destination.version == 4 else 0  # "link": reached without a gateway; IPv6 has no scopes
-    family, length = family_of(destination), destination.prefixlen
-    header = struct.pack("=BBBBBBBBI", family, length, 0, 0, short, RTPROT_PULSE, scope, _UNICAST, 0)
-    to = attribute(_RTA_DST, destination.network_address.packed)
-    return header + to + number(_RTA_OIF, index) + number(_RTA_TABLE, table)
 
 
 def destination_of(body: bytes, attributes: Mapping[int, bytes]) -> Prefix:

@@ -1,5 +1,6 @@
-"""Why nothing listens somewhere is said in one way, with the flag that chooses another place."""
+"""Why nothing listens somewhere, or nobody is taken in there, is said in one way, with what to do."""
 
+import asyncio
 import errno
 import os
 import socket
@@ -7,7 +8,10 @@ import socket
 import pytest
 
 from pulse.errors import Conflict, PulseError, SystemRefused
-from pulse.net.listeners import Place, listen_both, listen_tcp, refusal
+from pulse.net import listeners
+from pulse.net.listeners import Arrivals, Place, listen_both, listen_tcp, refusal
+from tests.loopback import PATIENCE
+from tests.shortage import TOLD, no_descriptors, untaken
 
 
 def place(host: str = "127.0.0.1", port: int = 0, **more: bool) -> Place:
@@ -64,3 +68,56 @@ def test_what_can_be_done_without_can_be_switched_off() -> None:
     taken = OSError(errno.EADDRINUSE, "")
     assert "off" not in str(refusal(place(), taken))
     assert str(refusal(place(sheddable=True), taken)).endswith(", or none: --oracle-listen off")
+
+
+async def test_without_descriptors_who_comes_waits_and_that_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(listeners, "PAUSE", 0.01)
+    with listen_tcp(place(), 8) as listener:
+        port = listener.getsockname()[1]
+        arrivals = Arrivals(listener)
+        for _ in range(2):
+            with socket.socket() as caller:
+                taking = asyncio.ensure_future(arrivals.next())
+                with no_descriptors():
+                    caller.connect(("127.0.0.1", port))
+                    await asyncio.sleep(0.05)
+                    assert not taking.done()
+                async with asyncio.timeout(PATIENCE):
+                    (await taking).close()
+    assert untaken(caplog) == [(f"127.0.0.1:{port}", TOLD)]
+
+
+async def test_that_is_told_again_after_a_while_without_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(listeners, "PAUSE", 0.01)
+    monkeypatch.setattr(listeners, "STORY", 0.0)
+    with listen_tcp(place(), 8) as listener, socket.socket() as caller:
+        taking = asyncio.ensure_future(Arrivals(listener).next())
+        async with asyncio.timeout(PATIENCE):
+            with no_descriptors():
+                caller.connect(listener.getsockname())
+                while len(untaken(caplog)) < 2:
+                    await asyncio.sleep(0.01)
+            (await taking).close()
+
+
+async def test_who_left_before_it_was_taken_in_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(listeners, "PAUSE", 3600.0)
+    loop = asyncio.get_running_loop()
+    accept, left = loop.sock_accept, [ConnectionAbortedError(errno.ECONNABORTED, "Software caused connection abort")]
+
+    async def accepted(sock: socket.socket) -> tuple[socket.socket, object]:
+        if left:
+            raise left.pop()
+        return await accept(sock)
+
+    monkeypatch.setattr(loop, "sock_accept", accepted)
+    with listen_tcp(place(), 8) as listener, socket.create_connection(listener.getsockname()):
+        async with asyncio.timeout(PATIENCE):
+            (await Arrivals(listener).next()).close()
+    assert (left, untaken(caplog)) == ([], [])

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -20,6 +21,7 @@ from pulse.services.streams.service import StreamsService
 from tests.loopback import PATIENCE
 from tests.ports import free_port
 from tests.services.streaming import End, Two, listening, pair, two
+from tests.shortage import TOLD, come_meanwhile, untaken
 
 
 async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -196,3 +198,20 @@ async def test_who_waits_to_be_led_back_leaves_room_for_no_more_than_so_many(mon
             assert await reader.read() == b"WORD"
             writer.close()
         stream.cancel()
+
+
+async def test_who_comes_while_no_descriptor_is_left_is_led_back_once_there_is_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with leading() as (both, ours), listening(shout) as to:
+        port = free_port()
+        stream = await lead(both, ours, port, to)
+        caller = socket.socket()
+        await come_meanwhile(caller, ("127.0.0.1", port), caplog)
+        reader, writer = await asyncio.open_connection(sock=caller)
+        writer.write(b"word")
+        writer.write_eof()
+        assert await reader.read() == b"WORD"
+        writer.close()
+        stream.cancel()
+    assert untaken(caplog) == [(f"127.0.0.1:{port}", TOLD)]

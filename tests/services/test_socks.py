@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from pulse.core import addresses
 from pulse.core.network.destinations import Destination
 from pulse.core.network.proxying import Answer, Login
 from pulse.core.network.streamcodes import StreamCode, StreamKind
@@ -20,6 +21,7 @@ from pulse.services import socks
 from pulse.services.socks import SocksService, answer_to
 from tests.authority import Ca
 from tests.mint import member
+from tests.shortage import TOLD, come_meanwhile, untaken
 
 CA = Ca()
 ME, VM = (member(CA, name, place, name=name) for place, name in ((2, "me"), (3, "vm-01")))
@@ -311,25 +313,14 @@ async def test_a_client_that_leaves_meanwhile_costs_nothing_more(ahead: bytes) -
             assert made.streams.opened == []
 
 
-async def test_without_descriptors_it_waits_and_says_so_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_who_comes_while_no_descriptor_is_left_is_served_once_there_is_one(
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(socks, "PAUSE", 0.01)
     async with proxy() as made:
-        loop = asyncio.get_running_loop()
-        accept, failures = loop.sock_accept, [OSError(24, "Too many open files")] * 3
-
-        async def failing(sock: socket.socket) -> tuple[socket.socket, object]:
-            if failures:
-                raise failures.pop()
-            return await accept(sock)
-
-        monkeypatch.setattr(loop, "sock_accept", failing)
-        first = await made.client(HELLO + REQUEST)
-        assert await first.readexactly(12) == bytes.fromhex("0500") + GRANTED
-        second = await made.client(HELLO + REQUEST)
-        assert await second.readexactly(12) == bytes.fromhex("0500") + GRANTED
-        assert failures == []
-    assert [each.message for each in caplog.records if each.levelname == "WARNING"] == [
-        "SOCKS proxy cannot take connections"
-    ]
+        caller = socket.socket()
+        await come_meanwhile(caller, made.address, caplog)
+        reader, writer = await asyncio.open_connection(sock=caller)
+        made.clients.append(writer)
+        writer.write(HELLO + REQUEST)
+        assert await reader.readexactly(12) == bytes.fromhex("0500") + GRANTED
+    assert untaken(caplog) == [(addresses.join(*made.address), TOLD)]

@@ -12,6 +12,7 @@ from pulse.core.network.streamcodes import StreamCode, StreamKind
 from pulse.net.links import Moved
 from pulse.services import tunnels
 from tests.services.door import DB, LINE, World, said, serving
+from tests.shortage import TOLD, come_meanwhile, untaken
 
 TOKEN = "a token that is long enough, 0123456789"
 
@@ -342,3 +343,16 @@ async def test_a_stream_has_its_place_until_it_ends(monkeypatch: pytest.MonkeyPa
         world.opened[0].over.set()
         await _has_place(come)
         world.opened[0].given.close()  # type: ignore[union-attr]  # it was spliced
+
+
+async def test_who_comes_while_no_descriptor_is_left_is_served_once_there_is_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving(World()) as come:
+        place = come().getpeername()
+        with socket.socket(socket.AF_UNIX) as caller:
+            await come_meanwhile(caller, place, caplog)
+            caller.setblocking(False)
+            await asyncio.get_running_loop().sock_sendall(caller, LINE[:-2] + b', "check": true}\n')
+            assert await said(caller) == {"ok": True}
+    assert untaken(caplog) == [(place, TOLD)]

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from pulse.waiting import readable
+
 LOOK: Final = 4096
 """Bytes looked at together."""
 
@@ -37,7 +39,7 @@ class LocalClient:
         while True:
             with contextlib.suppress(BlockingIOError):
                 return self._socket.recv(LOOK, socket.MSG_PEEK)
-            await self._readable()
+            await readable(self._socket)
 
     def take(self, count: int) -> None:
         """Take so many bytes of what was looked at."""
@@ -82,14 +84,5 @@ class LocalClient:
         loop.add_reader(self._socket, readable)
         try:
             yield
-        finally:
-            loop.remove_reader(self._socket)
-
-    async def _readable(self) -> None:
-        loop = asyncio.get_running_loop()
-        ready = asyncio.Event()
-        loop.add_reader(self._socket, ready.set)
-        try:
-            await ready.wait()
         finally:
             loop.remove_reader(self._socket)

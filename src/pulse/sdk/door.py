@@ -16,6 +16,7 @@ from pulse import tunnels
 from pulse.core.network import tunnelline
 from pulse.core.network.tunnelline import Answered, Asked
 from pulse.errors import LinkError, StreamFailed
+from pulse.waiting import readable
 
 LOOK: Final = tunnelline.LIMIT
 
@@ -83,22 +84,6 @@ async def line(connection: socket.socket) -> bytes:
         if not seen:
             break
     return said
-
-
-async def readable(connection: socket.socket) -> None:
-    """Wait until there is something to read, or the end of it."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(connection, _done, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(connection)
-
-
-def _done(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)
 
 
 class _Protocol(asyncio.StreamReaderProtocol):

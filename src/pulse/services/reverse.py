@@ -21,6 +21,7 @@ from pulse.core.network.streamcodes import StreamCode, StreamKind
 from pulse.core.types import SHORT_ID, NodeId
 from pulse.errors import PulseError, StreamFailed
 from pulse.net.links import Moved
+from pulse.net.listeners import Arrivals
 
 log = logging.getLogger(__name__)
 
@@ -172,13 +173,9 @@ class ReverseService:
 
     async def _accept(self, tasks: asyncio.TaskGroup, listener: socket.socket, node: NodeId, port: int) -> None:
         callers: set[asyncio.Task[None]] = set()
+        arrivals = Arrivals(listener)
         while True:
-            try:
-                caller, _ = await asyncio.get_running_loop().sock_accept(listener)
-            except OSError:
-                # No descriptor is left, or the caller is gone already.
-                await asyncio.sleep(0.1)
-                continue
+            caller = await arrivals.next()
             if len(callers) >= MOST_CALLERS:
                 caller.close()
                 continue

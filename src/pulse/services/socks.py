@@ -20,6 +20,7 @@ from pulse.core.network.whereabouts import Place, Whereabouts
 from pulse.core.types import NodeId
 from pulse.errors import PulseError, StreamFailed
 from pulse.net.links import Moved
+from pulse.net.listeners import Arrivals
 from pulse.net.local import LocalClient
 
 log = logging.getLogger(__name__)
@@ -38,9 +39,6 @@ OPENING_OF_ONE: Final = 512
 
 HANDSHAKE: Final = 10.0
 """Seconds a client has to say where it wants to go."""
-
-PAUSE: Final = 0.5
-"""Seconds until the next try to take a connection where there are no descriptors left."""
 
 _ANSWERS: Final = {
     StreamCode.NO_STREAMS: Answer.HOST_UNREACHABLE,
@@ -96,35 +94,19 @@ class SocksService:
     _leaving: "_Places" = field(default_factory=lambda: _Places(LEAVING))
     _opening: Counter[NodeId] = field(default_factory=Counter)
     """Clients whose far side has not connected yet, by its node."""
-    _short: bool = False
-    """The last connection could not be taken."""
 
     async def run(self) -> None:
         """Serve, until cancelled."""
+        arrivals = Arrivals(self.listener)
         with self.listener:
             async with asyncio.TaskGroup() as tasks:
                 while True:
-                    client = LocalClient(await self._next())
+                    client = LocalClient(await arrivals.next())
                     task = tasks.create_task(self._serve(client))
                     self._half_open.take(client, task)
                     task.add_done_callback(partial(self._done, client))
                     # Whoever has said all already is through before the next one may cost it its place.
                     await asyncio.sleep(0)
-
-    async def _next(self) -> socket.socket:
-        while True:
-            try:
-                taken, _ = await asyncio.get_running_loop().sock_accept(self.listener)
-            except ConnectionError:
-                continue
-            except OSError as error:
-                if not self._short:
-                    log.warning("SOCKS proxy cannot take connections", extra={"error": str(error)})
-                self._short = True
-                await asyncio.sleep(PAUSE)
-            else:
-                self._short = False
-                return taken
 
     def _done(self, client: LocalClient, _: asyncio.Task[None]) -> None:
         self._half_open.forget(client)

@@ -26,6 +26,8 @@ from pulse.core.network.tunnelline import Answered, Asked
 from pulse.core.types import NodeId
 from pulse.errors import ConfigError, PulseError, Refused, StreamFailed
 from pulse.net.links import Moved
+from pulse.net.listeners import Arrivals
+from pulse.waiting import readable
 
 log = logging.getLogger(__name__)
 
@@ -107,14 +109,9 @@ class TunnelsService:
 
     async def _accept(self, door: Door, tasks: asyncio.TaskGroup) -> None:
         places, unproven = Crowd[Hashable](STREAMS, OF_ONE_PROGRAM), _Unproven()
+        arrivals = Arrivals(door.listener)
         while True:
-            try:
-                caller, _ = await asyncio.get_running_loop().sock_accept(door.listener)
-            except OSError as error:
-                # No descriptor is left, or the caller is gone already.
-                log.debug("tunnel not taken in", extra={"error": error.strerror})
-                await asyncio.sleep(0.1)
-                continue
+            caller = await arrivals.next()
             place = _Place(places, _who(door, caller))
             if door.token:
                 place.taken_up = unproven.take(self._begin(door, caller, place, tasks), caller)
@@ -222,13 +219,13 @@ class TunnelsService:
             raise ConfigError("sockets cannot be handed over here. Ask tunnel.sock, on the machine of the node")
         with self.serving.led(port, caller) as taken:
             await _say(caller, tunnelline.line_of(Answered(ok=True, port=taken)))
-            await _readable(caller)
+            await readable(caller)
 
     async def _carried(
         self, opened: Opened, caller: socket.socket, node: NodeId, destination: Destination, *, lasting: bool = False
     ) -> None:
         """Wait for the end of the stream, which the caller's brings about unless it lasts, and tell how it ended."""
-        gone = asyncio.ensure_future(_readable(caller))
+        gone = asyncio.ensure_future(readable(caller))
         gone.add_done_callback(lambda _: None if lasting else opened.cancel())
         try:
             moved = await opened.closed()
@@ -287,7 +284,7 @@ async def _line(caller: socket.socket, handed: list[socket.socket] | None) -> by
     """The first line, and not a byte more. Raises ConfigError for one that is too long or has no end."""
     line = b""
     while not line.endswith(b"\n"):
-        await _readable(caller)
+        await readable(caller)
         seen = caller.recv(tunnelline.LIMIT - len(line), socket.MSG_PEEK)
         length = seen.find(b"\n") + 1 or len(seen)
         taken = _taken(caller, length, handed)
@@ -320,24 +317,6 @@ def _is_taken_over(descriptor: int, handed: list[socket.socket]) -> bool:
 def _close(sockets: list[socket.socket]) -> None:
     for each in sockets:
         each.close()
-
-
-async def _readable(caller: socket.socket) -> None:
-    """Wait until there is something to read, or the end of it."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    # The number is the socket's no longer once the data plane has taken it over.
-    number = caller.fileno()
-    loop.add_reader(number, _done, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(number)
-
-
-def _done(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)
 
 
 async def _hear_out(caller: socket.socket) -> None:

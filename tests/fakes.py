@@ -5,11 +5,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pulse.core.effects import WEBSOCKET_AFTER, Attempt, PolicyRule, TablesChanged
+from pulse.core.effects import NOTHING, WEBSOCKET_AFTER, Attempt, PolicyRule, TablesChanged
 from pulse.core.facts import Fact, LinkSample
 from pulse.core.paths.fec import Protection
 from pulse.core.types import NO_LINK, LinkId, NodeId
-from pulse.errors import LinkError, PulseError
+from pulse.errors import LinkError, ProtocolError, PulseError
 from pulse.net.links import JoinOffer, PathSample, PeerTraffic, Request, RuleHits, Trust
 
 NOBODY = NodeId("")
@@ -57,6 +57,8 @@ class FakeLinks:
     """How often all of them."""
     closed: dict[LinkId, str] = field(default_factory=dict)
     sent: dict[LinkId, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    unreadable: bool = False
+    """Tables and rules are such that no data plane could read them."""
     tables: TablesChanged | None = None
     policy: tuple[PolicyRule, ...] | None = None
     decided: RuleHits = field(default_factory=lambda: RuleHits({}, 0))
@@ -212,11 +214,15 @@ class FakeLinks:
         self._answers[request].set_result(payload)
 
     def replace_tables(self, tables: TablesChanged) -> None:
-        """Remember them."""
+        """Remember them, unless they are to be refused."""
+        if self.unreadable:
+            raise ProtocolError("the data plane cannot read these tables")
         self.tables = tables
 
     def replace_policy(self, rules: Sequence[PolicyRule]) -> None:
-        """Remember them."""
+        """Remember them, unless they are to be refused."""
+        if self.unreadable and NOTHING not in rules:
+            raise ProtocolError("the data plane cannot read these rules")
         self.policy = tuple(rules)
 
     def set_fec(self, paths: Sequence[Protection] | None) -> None:

@@ -212,6 +212,8 @@ MALFORMED: dict[str, dict[str, object]] = {
     "seven candidates": {"candidates": [f"198.18.0.{n}:8443" for n in range(1, 8)]},
     "an exit that is no network": {"exits": ["198.18.0.9/24"]},
     "an exit that moves a terminal": {"exits": [ESCAPE]},
+    "an exit with a zone": {"exits": ["2001:db8::1%x/128"]},
+    "an exit spelled in two ways": {"exits": ["::ffff:102:300/120"]},
     "nine exits": {"exits": ["198.18.0.0/24"] * 9},
     "half a neighbour": {"neighbours": HANDLE},
     "a neighbour twice": {"neighbours": (HANDLE + b"\0\1\0") * 2},

@@ -10,7 +10,7 @@ import pytest
 
 from pulse import clock
 from pulse.core import facts, messages
-from pulse.core.effects import Effect, Log, PolicyChanged, PolicyRule, StoreRevocation
+from pulse.core.effects import NOTHING, Effect, Log, Owner, PolicyChanged, PolicyRule, StoreRevocation, TablesChanged
 from pulse.core.messages import Item, Leaving, ObjectKind, Objects, Observed
 from pulse.core.network.netconfig import Config, Settings, sign_config
 from pulse.core.network.policy import Rule
@@ -371,6 +371,18 @@ async def test_who_judges_by_the_rules_is_told_when_the_data_plane_has_others(he
     here.service.policy_changed = lambda: told.append(len(here.links.policy or ()))
     here.service.perform([PolicyChanged((PolicyRule(True, None, None, (), ()),))])
     assert told == [1], "after the data plane"
+
+
+async def test_what_the_data_plane_cannot_read_ends_no_node_and_lets_nothing_through(
+    here: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    tables = TablesChanged({}, (Owner("10.100.0.9/32", ALICE.node_id),))
+    here.service.perform([tables])
+    here.links.unreadable = True
+    here.service.perform([TablesChanged({}, ()), PolicyChanged((PolicyRule(True, None, None, (), ()),))])
+
+    assert (here.links.tables, here.links.policy) == (tables, (NOTHING,))
+    assert [each.message for each in caplog.records] == ["tables not understood", "rules not understood"]
 
 
 async def test_a_machine_that_should_long_have_been_woken_is(here: Node, monkeypatch: pytest.MonkeyPatch) -> None:

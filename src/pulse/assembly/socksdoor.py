@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pulse.config import NodeConfig
+from pulse.core.cidr import Range
 from pulse.core.mesh import Mesh
 from pulse.core.network.proxying import Login
-from pulse.core.network.ranges import Range
 from pulse.core.network.whereabouts import RangeExits, Whereabouts
 from pulse.core.network.zones import ZoneRecord
 from pulse.core.trust.identity import mesh_prefix

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, NamedTuple
 
+from pulse.core.cidr import Range, range_of
 from pulse.core.effects import Owner, RangeServed, RangeUse
 from pulse.core.network.exits import Exits, Offer, approved_offers
-from pulse.core.network.ranges import Range, is_public, met, range_of
+from pulse.core.network.ranges import is_public, met
 from pulse.core.network.routes import Served, announced, is_approved
 from pulse.core.network.statements import Statements
 from pulse.core.trust.identity import mesh_prefix

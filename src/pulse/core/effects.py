@@ -6,7 +6,7 @@ Machines return effects and never act; `services/mesh.py` performs them, the sim
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pulse.core.types import NO_LINK, LinkId, NodeId
 
@@ -132,6 +132,10 @@ class PolicyRule(NamedTuple):
     """What people call it; flows are counted under it."""
     sources_behind: RangesBehind = RangesBehind()
     destinations_behind: RangesBehind = RangesBehind()
+
+
+NOTHING: Final = PolicyRule(False, None, None, (), ())
+"""The rule that lets nothing through."""
 
 
 @dataclass(frozen=True, slots=True)

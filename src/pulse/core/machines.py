@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from pulse.core.addresses import split
 from pulse.core.beyond import Beyond
+from pulse.core.cidr import Range
 from pulse.core.effects import Effect, Owner, PolicyChanged, PolicyRule, TablesChanged
 from pulse.core.network.destinations import IPAddress
 from pulse.core.network.patterns import Subject
 from pulse.core.network.policy import Rule, compile_rules
-from pulse.core.network.ranges import Range
 from pulse.core.network.rulebook import Rulebook, Verdict, at
 from pulse.core.network.sharing import Sharing
 from pulse.core.network.statements import NO_FLOORS, Statements

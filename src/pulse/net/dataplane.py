@@ -4,7 +4,6 @@ Invariant: this is the only module that imports `pulse._dataplane`; it decides n
 """
 
 import asyncio
-import errno
 import logging
 import os
 import socket
@@ -21,6 +20,7 @@ from pulse.core.messages import printable
 from pulse.core.paths.fec import Protection
 from pulse.core.types import NO_LINK, LinkId, NodeId
 from pulse.errors import LinkError, SystemRefused
+from pulse.net.dataplanewords import sentence, tun_refusal, understood
 from pulse.net.links import JoinOffer, PathSample, PeerTraffic, Request, RuleHits, Trust
 from pulse.net.proxy import Proxy
 from pulse.net.sockets import bind_beside
@@ -30,13 +30,6 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 128
 """Connections that may wait to be accepted."""
-
-_SENTENCES = {
-    "timeout": "no answer",
-    "unreachable": "no way leads there",
-    "too_large": "the message is too large",
-    "busy": "it has too much to do; try again",
-}
 
 
 @dataclass(slots=True)
@@ -72,7 +65,7 @@ class Lane:
 
     def failed(self, code: str, detail: str) -> None:
         """The conversation ended before its time, perhaps between two of our steps."""
-        self._ended = LinkError(_sentence(code, detail))
+        self._ended = LinkError(sentence(code, detail))
         if not self._next.done():
             self._next.set_exception(self._ended)
 
@@ -236,13 +229,15 @@ class DataplaneLinks:
         self._dataplane.respond(request, payload)
 
     def replace_tables(self, tables: TablesChanged) -> None:
-        self._dataplane.replace_addresses(
-            [(owner.prefix, _raw(owner.node), owner.destination, owner.source) for owner in tables.owners]
-        )
-        self._dataplane.replace_routes({str(handle): list(hops) for handle, hops in tables.routes.items()})
+        with understood("these tables"):
+            self._dataplane.replace_addresses(
+                [(owner.prefix, _raw(owner.node), owner.destination, owner.source) for owner in tables.owners]
+            )
+            self._dataplane.replace_routes({str(handle): list(hops) for handle, hops in tables.routes.items()})
 
     def replace_policy(self, rules: Sequence[PolicyRule]) -> None:
-        self._dataplane.replace_policy(rules)
+        with understood("these rules"):
+            self._dataplane.replace_policy(rules)
 
     def set_fec(self, paths: Sequence[Protection] | None) -> None:
         raw = None if paths is None else [(_raw(node), link, parity, twice) for node, link, parity, twice in paths]
@@ -252,7 +247,7 @@ class DataplaneLinks:
         try:
             return self._dataplane.attach_tun(name, queues)
         except OSError as error:
-            raise SystemRefused(_tun_refusal(name, error)) from error
+            raise SystemRefused(tun_refusal(name, error)) from error
 
     def detach_tun(self) -> None:
         self._dataplane.detach_tun()
@@ -331,7 +326,7 @@ class DataplaneLinks:
         if answer is None or answer.done():
             return
         if payload is None:
-            answer.set_exception(LinkError(_sentence(code, "")))
+            answer.set_exception(LinkError(sentence(code, "")))
         else:
             answer.set_result(payload)
 
@@ -347,7 +342,7 @@ _ON_EVENT: dict[str, Callable[..., None]] = {
     "LinkSuspect": lambda self, link, node, so: self._tell(facts.LinkSuspect(LinkId(link), _hex(node), so)),
     "LinkMoved": lambda self, link, node, at: self._tell(facts.LinkMoved(LinkId(link), _hex(node), at)),
     "PathSuspect": lambda self, node, link, so: self._tell(facts.PathSuspected(_hex(node), LinkId(link), so)),
-    "DialFailed": lambda self, dial, code, detail: self._tell(facts.DialFailed(dial, code, _sentence(code, detail))),
+    "DialFailed": lambda self, dial, code, detail: self._tell(facts.DialFailed(dial, code, sentence(code, detail))),
     "Message": lambda self, link, payload: self._tell(facts.MessageReceived(LinkId(link), payload)),
     "JoinOffered": lambda self, *offer: self._offers.put_nowait(JoinOffer(*offer)),
     "JoinGreeted": DataplaneLinks._greeted,
@@ -376,21 +371,3 @@ def _raw(node: NodeId) -> bytes:
 
 def _hex(node: bytes) -> NodeId:
     return NodeId(node.hex())
-
-
-def _sentence(code: str, detail: str) -> str:
-    # A peer may have said it, and it ends on a terminal.
-    return _SENTENCES.get(code) or printable(detail) or code
-
-
-def _tun_refusal(name: str, error: OSError) -> str:
-    without = "or without --tun (links and pulse ping need no rights)"
-    match error.errno:
-        case errno.EPERM | errno.EACCES:
-            return f"cannot create {name}: this user lacks CAP_NET_ADMIN. Run it with sudo, {without}"
-        case errno.ENOENT | errno.ENODEV | errno.ENXIO:
-            return f"cannot create {name}: there is no /dev/net/tun. Load it (modprobe tun), or run {without[3:]}"
-        case errno.EBUSY:
-            return f"cannot create {name}: another program uses it. Stop that, or choose a name: [tun] name"
-        case _:
-            return f"cannot create {name}: {error.strerror}. Run it {without[3:]}"

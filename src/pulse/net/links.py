@@ -249,11 +249,14 @@ class Links(Protocol):
         ...
 
     def replace_tables(self, tables: TablesChanged) -> None:
-        """Route and address packets by these tables from now on."""
+        """Route and address packets by these tables from now on. Raises ProtocolError for what cannot be understood."""
         ...
 
     def replace_policy(self, rules: Sequence[PolicyRule]) -> None:
-        """Allow and deny flows by these rules from now on; the first that matches decides, none allows all."""
+        """Allow and deny flows by these rules from now on; the first that matches decides, none allows all.
+
+        Raises ProtocolError for what cannot be understood; the rules before stay.
+        """
         ...
 
     def set_fec(self, paths: Sequence[Protection] | None) -> None:

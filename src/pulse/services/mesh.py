@@ -13,6 +13,7 @@ from typing import assert_never
 from pulse import clock
 from pulse.core import messages
 from pulse.core.effects import (
+    NOTHING,
     AnswerPunch,
     AskExit,
     AskPunch,
@@ -24,6 +25,7 @@ from pulse.core.effects import (
     FetchConfig,
     Log,
     PolicyChanged,
+    PolicyRule,
     Punching,
     SendBeacon,
     SendMessage,
@@ -43,7 +45,7 @@ from pulse.core.facts import ClockCompared, ClockRead, DialFailed, Fact, LinkUp,
 from pulse.core.mesh import Mesh
 from pulse.core.messages import ObjectKind
 from pulse.core.types import NodeId
-from pulse.errors import PulseError
+from pulse.errors import ProtocolError, PulseError
 from pulse.net.dialler import Dialler
 from pulse.net.links import Links
 from pulse.store.netconfig import NetworkStore
@@ -225,11 +227,26 @@ class MeshService:
             case CloseSession(node, reason):
                 self.links.close_session(node, reason)
             case TablesChanged():
-                self.links.replace_tables(self.prepare(effect))
-                self.routes_changed()
+                self._change_tables(effect)
             case PolicyChanged(rules):
-                self.links.replace_policy(rules)
-                self.policy_changed()
+                self._change_policy(rules)
+
+    def _change_tables(self, tables: TablesChanged) -> None:
+        """What others wrote is in them: if that is nonsense, it is not what ends this node."""
+        try:
+            self.links.replace_tables(self.prepare(tables))
+        except ProtocolError as error:
+            log.error("tables not understood", extra={"error": str(error)})
+        self.routes_changed()
+
+    def _change_policy(self, rules: Sequence[PolicyRule]) -> None:
+        try:
+            self.links.replace_policy(rules)
+        except ProtocolError as error:
+            # Nobody can tell what was to be kept out.
+            log.error("rules not understood", extra={"error": str(error)})
+            self.links.replace_policy([NOTHING])
+        self.policy_changed()
 
     def _keep(self, stored: Store) -> None:
         """Onto the disk; one that refuses costs a restart the object, which neighbours have too, and not the node."""

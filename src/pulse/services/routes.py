@@ -6,11 +6,12 @@ Invariant: nothing is approved here; an edit of the network config does it, on t
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from pulse.core.cidr import Range, range_of
 from pulse.core.mesh import Mesh
 from pulse.core.network.edits import Edits
 from pulse.core.network.exits import Offer
 from pulse.core.network.netconfig import SignedConfig
-from pulse.core.network.ranges import Range, range_of, read_range
+from pulse.core.network.ranges import read_range
 from pulse.core.network.routes import Route, announced, is_approved
 from pulse.core.network.sections import RouteEdit, RouteRemoved, RouteSet
 from pulse.core.trust.identity import node_bytes, node_from_bytes

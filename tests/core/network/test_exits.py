@@ -2,9 +2,9 @@
 
 from ipaddress import ip_network
 
+from pulse.core.cidr import Range
 from pulse.core.effects import Log, RangeUse
 from pulse.core.network.exits import MISSES, PACE, SPARE_PACE, Exits, Offer, approved_offers
-from pulse.core.network.ranges import Range
 from pulse.core.network.routes import Route
 from pulse.core.trust.identity import node_bytes
 from pulse.core.types import NodeId

@@ -31,7 +31,7 @@ def test_it_fits_nodes_by_id_name_tag_group_and_address(patterns: list[str], fit
     assert WEARING.handles(patterns, allow=False) == expected
 
 
-@pytest.mark.parametrize("pattern", ["group:gone", "os:linux", "WEB", "cidr:1.2.3.4/40", "tag:"])
+@pytest.mark.parametrize("pattern", ["group:gone", "os:linux", "WEB", "cidr:1.2.3.4/40", "cidr:fd00::1%x/128", "tag:"])
 def test_what_nobody_can_read_is_nobody_where_a_rule_allows_and_everybody_where_it_denies(pattern: str) -> None:
     assert WEARING.handles([pattern], allow=True) == frozenset()
     assert WEARING.handles([pattern], allow=False) is None

@@ -32,6 +32,7 @@ def test_a_range_beyond_the_mesh_can_be_led_to(text: str) -> None:
     [
         ("192.168.7.1/24", "no range"),
         ("lan", "no range"),
+        ("2001:db8:20::1%eth0/128", "no range"),
         ("127.0.0.0/8", "never reached"),
         ("169.254.169.254/32", "never reached"),
         ("fd00:ec2::254/128", "never reached"),

@@ -69,6 +69,7 @@ def test_a_word_that_means_nothing_is_refused_with_what_was_perhaps_meant(typed:
             "cidr:0.0.0.0/0",
             r"holds the whole mesh \(10\.100\.0\.0/16\) and more.*\nFor all nodes write \* or cidr:10\.100",
         ),
+        ("cidr:2001:db8:20::1%x/128", "is no range"),
         ("cidr:10.100.0.0/15", "could mean either"),
         ("cidr:fd00::/8", rf"holds the whole mesh \({V6}\)"),
     ],

@@ -96,6 +96,20 @@ def test_a_forged_or_broken_record_closes_the_link_that_brought_it(victim: Victi
     assert victim.gossip.counts.faults == 1
 
 
+@pytest.mark.parametrize("exit_range", ["::ffff:102:300/120", "::ffff:1.2.3.0/120", "2001:db8::1%x/128", "10.0.0.1/8"])
+def test_what_its_node_signed_and_nobody_can_use_is_the_fault_of_no_neighbour_that_passes_it_on(
+    victim: Victim, exit_range: str
+) -> None:
+    said = [certificate_hash(cert(2)), 9, 9, [], 0, [exit_range], [], b"", "1.0", 0]
+    data = seal(ObjectKind.RECORD, CA.network, msgspec.msgpack.encode(said), key(machine(2)))
+    outcomes = victim.shown(data)
+
+    assert (closed(outcomes), victim.gossip.counts.refused, victim.is_unchanged()) == ([], 1, True)
+    (log,) = [each for each in outcomes if isinstance(each, Log)]
+    assert (log.event, log.fields["node"]) == ("record refused", cert(2).node_id[:12])
+    assert closed(victim.hears(GOOD, NodeRecords([data]))) == [(GOOD, "protocol")], "its own node"
+
+
 def test_after_a_fault_nothing_more_is_read_from_that_link(victim: Victim) -> None:
     outcomes = victim.shown(record(3).data, forged(2, 2), record(2, 5).data)
     assert RecordAccepted(record(3)) in outcomes

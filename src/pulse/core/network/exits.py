@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from pulse.core.cidr import Range, range_of
 from pulse.core.effects import INFO, AskExit, Log, RangeUse
-from pulse.core.network.ranges import Range, range_of
 from pulse.core.network.routes import Route, is_approved
 from pulse.core.types import SHORT_ID, NodeId
 

@@ -6,7 +6,9 @@ Invariant: a range is looked up among ordered addresses, so a thousand of them c
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address
+
+from pulse.core.cidr import range_of
 
 Place = tuple[int, str]
 """An address as a number, and the handle of the node that has it."""
@@ -29,8 +31,10 @@ class Located:
         )
 
     def within(self, text: str) -> frozenset[str]:
-        """The handles of those in the range; `text` must be one."""
-        found = ip_network(text)
+        """The handles of those in the range; nobody for what is none."""
+        found = range_of(text)
+        if found is None:
+            return frozenset()
         places = self.v4 if found.version == 4 else self.v6
         low, high = int(found.network_address), int(found.broadcast_address)
         first, last = bisect_left(places, (low, "")), bisect_right(places, (high + 1, ""))

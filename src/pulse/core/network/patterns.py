@@ -8,14 +8,13 @@ not there or holds such a pattern, is nobody where a rule allows, and everybody 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_network
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
+from pulse.core.cidr import Range, range_of
 from pulse.core.effects import RangesBehind
 from pulse.core.network.located import Located
-from pulse.core.network.ranges import Range, range_of
 from pulse.core.trust.identity import is_tag
 from pulse.core.types import NodeId, ShortText, is_node_id, is_node_name
 
@@ -132,7 +131,7 @@ def is_pattern(pattern: str) -> bool:
         case "group:":
             return is_node_name(rest)
         case "cidr:":
-            return _is_range(rest)
+            return range_of(rest) is not None
         case _:
             return pattern == ANYBODY or is_node_id(pattern) or is_node_name(pattern)
 
@@ -140,11 +139,3 @@ def is_pattern(pattern: str) -> bool:
 def _is_member(pattern: str) -> bool:
     """True if this release knows whom the pattern fits inside a group."""
     return is_pattern(pattern) and pattern != ANYBODY and not pattern.startswith((GROUP, CIDR))
-
-
-def _is_range(text: str) -> bool:
-    try:
-        ip_network(text)
-    except ValueError:
-        return False
-    return True

@@ -10,11 +10,11 @@ from typing import Annotated, Final
 
 import msgspec
 
+from pulse.core.cidr import Range
 from pulse.core.effects import PolicyRule, RangesBehind
 from pulse.core.messages import U8, Time, Wire, printable
 from pulse.core.network.hours import Moment, Window
 from pulse.core.network.patterns import NO_GROUPS, Patterns, Subject, Wearing
-from pulse.core.network.ranges import Range
 from pulse.core.types import Port, ShortText
 from pulse.errors import ProtocolError
 

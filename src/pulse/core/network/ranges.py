@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final
 
+from pulse.core.cidr import Range, range_of
 from pulse.core.messages import printable
 from pulse.errors import ConfigError, Refused
 
@@ -20,8 +21,6 @@ _LONGEST_PREFIX: Final = 29
 
 NODE_LIMIT: Final = 8
 """Routes of one node: as many as its record can offer."""
-
-Range = IPv4Network | IPv6Network
 
 NEVER: Final[Sequence[Range]] = tuple(
     ip_network(each)
@@ -66,10 +65,9 @@ def mesh_range(text: str, called: str = "mesh range") -> IPv4Network:
 
 def read_range(text: str, mesh: Sequence[Range] = ()) -> Range:
     """The range in `text`; raises Refused for one that no node can lead to."""
-    try:
-        found = ip_network(text.strip())
-    except ValueError as error:
-        raise Refused(f'"{printable(text)[:80]}" is no range. Write it like 192.168.7.0/24') from error
+    found = range_of(text.strip())
+    if found is None:
+        raise Refused(f'"{printable(text)[:80]}" is no range. Write it like 192.168.7.0/24')
     if found.prefixlen and any(is_inside(found, each) for each in NEVER):
         raise Refused(f"{found} is never reached through another node")
     if is_large_part(found):
@@ -108,14 +106,6 @@ def _without(cidr: Range, inner: Range) -> list[Range]:
     if isinstance(cidr, IPv4Network):
         return [*cidr.address_exclude(inner)] if isinstance(inner, IPv4Network) else []
     return [*cidr.address_exclude(inner)] if isinstance(inner, IPv6Network) else []
-
-
-def range_of(text: str) -> Range | None:
-    """The range that the text is; None if it is none."""
-    try:
-        return ip_network(text)
-    except ValueError:
-        return None
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:

@@ -5,14 +5,14 @@ Invariant: the whole Internet is never approved by a tag, nor a large part of it
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import ip_network
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
 from msgspec import structs
 
+from pulse.core.cidr import Range, range_of
 from pulse.core.messages import Wire, printable
-from pulse.core.network.ranges import NODE_LIMIT, Range, is_inside, is_large_part, range_of, read_range
+from pulse.core.network.ranges import NODE_LIMIT, is_inside, is_large_part, read_range
 from pulse.core.trust.identity import is_tag, node_bytes
 from pulse.core.types import Digest, NodeId, ShortText
 from pulse.errors import Conflict, Refused
@@ -121,7 +121,9 @@ def announced(node: NodeId, cidrs: Iterable[str], routes: Iterable[Route]) -> tu
     mine = [each for each in routes if each.node == own]
     found: list[Served] = []
     for text in cidrs:
-        behind = ip_network(text)
+        behind = range_of(text)
+        if behind is None:
+            continue
         named = [range_of(each.announced) for each in mine if _same(each.cidr, behind)]
         found += [Served(each, behind) for each in named or [behind] if each is not None]
     return tuple(found[:NODE_LIMIT])

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pulse.core.cidr import Range
 from pulse.core.network.destinations import IPAddress
 from pulse.core.network.hours import Moment
 from pulse.core.network.patterns import NO_GROUPS, Subject, Wearing, ranges_named
 from pulse.core.network.policy import WITH_PORTS, Rule
-from pulse.core.network.ranges import Range
 
 
 class Verdict(NamedTuple):

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from msgspec import structs
 
+from pulse.core.cidr import Range
 from pulse.core.likeness import meant
 from pulse.core.messages import Wire
 from pulse.core.network.draft import Draft
-from pulse.core.network.ranges import Range, mesh_range
+from pulse.core.network.ranges import mesh_range
 from pulse.core.network.routes import AutoApproval, Route, Routes, check_routes, written_auto, written_route
 from pulse.core.network.templates import TEMPLATES_LIMIT, Template, Templates, check_template
 from pulse.core.network.zones import ZoneRecord, Zones, check_zones, matching, written

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final, NamedTuple, Protocol
 
+from pulse.core.cidr import Range
 from pulse.core.messages import shortened
 from pulse.core.network.destinations import IPAddress
 from pulse.core.network.hosttext import Host, check_address, is_bare_id
 from pulse.core.network.proxying import Answer, ProxyRefused
-from pulse.core.network.ranges import Range
 from pulse.core.network.zones import DOMAIN, Kind, Labels, Records, ZoneRecord, alias_among, trail, usable
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.members import Members

@@ -6,9 +6,10 @@ means nothing refuses the whole edit, and the refusal says what was perhaps mean
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
+from pulse.core.cidr import Range, range_of
 from pulse.core.likeness import meant
 from pulse.core.messages import shortened
 from pulse.core.network.draft import Draft
@@ -72,11 +73,10 @@ class Words:
             raise Conflict(f'"{word}" begins {len(found)} ids: {shown}. Type more digits, or {word}* for all')
         return found
 
-    def _range(self, word: str) -> IPv4Network | IPv6Network:
-        try:
-            found = ip_network(word.removeprefix(CIDR))
-        except ValueError as error:
-            raise Refused(f'"{shortened(word)}" is no range. Write cidr:192.168.7.0/24') from error
+    def _range(self, word: str) -> Range:
+        found = range_of(word.removeprefix(CIDR))
+        if found is None:
+            raise Refused(f'"{shortened(word)}" is no range. Write cidr:192.168.7.0/24')
         for mesh in (mesh_range(self.draft.config.settings.mesh_cidr), self.draft.roll.v6):
             if mesh is not None and found != mesh and _holds(found, mesh):
                 raise Refused(

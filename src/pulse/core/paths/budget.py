@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Final
 
 from pulse.core.bucket import Bucket
+from pulse.core.messages import Digest, Have, Prune, Want
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +114,16 @@ class Tempo:
     def __len__(self) -> int:
         """Those that did something lately."""
         return len(self._buckets)
+
+
+def size_of(message: Have | Prune | Digest | Want) -> int:
+    """Bytes of names in a message, by which what it asks for is judged."""
+    match message:
+        case Have(ids, buckets):
+            return len(ids) + len(buckets)
+        case Want(ids, certificates):
+            return len(ids) + len(certificates)
+        case Digest(buckets):
+            return len(buckets)
+        case Prune():
+            return 1

@@ -2,7 +2,7 @@
 
 What came is judged here: whose it is, whether it is signed, whether it is news; `plumtree.py` passes it on,
 `exchange.py` finds what was missed, `wants.py` asks for it. Invariant: nothing is held or passed on that was not
-verified, so a forged record is always the fault of the neighbour that sent it.
+verified, so a forged record is always the fault of the neighbour that sent it; a signed one that is unfit, its node's.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pulse.core.effects import DEBUG, WARNING, CloseLink, Effect, Log
 from pulse.core.messages import Digest, Gossiped, Have, NodeRecords, Prune, Want
 from pulse.core.paths.branch import Branch
-from pulse.core.paths.budget import Tempo, Verdict
+from pulse.core.paths.budget import Tempo, Verdict, size_of
 from pulse.core.paths.credentials import Credentials
 from pulse.core.paths.exchange import Exchange
 from pulse.core.paths.news import CertificateAccepted, Outcome, OwnRecordSeen, RecordAccepted, RecordForgotten
@@ -21,6 +21,7 @@ from pulse.core.paths.noderecord import (
     HANDLE_BYTES,
     Claim,
     NodeRecord,
+    Unfit,
     certificate_hash,
     is_of_later_release,
     read_id,
@@ -52,7 +53,7 @@ class Counts:
     throttled: int = 0
     """Dropped unread, over a neighbour's budget."""
     refused: int = 0
-    """Of nodes that are out, or under certificates we do not believe."""
+    """Of nodes that are out, under certificates we do not believe, or unfit though signed."""
     stale: int = 0
     """Older than what we hold."""
     duplicates: int = 0
@@ -211,7 +212,7 @@ class Gossip:
     def _message(self, branch: Branch, message: Gossiped, now: float) -> list[Outcome]:
         if isinstance(message, NodeRecords):
             return self._records_received(branch, message.records, now)
-        verdict = branch.budget.judge(0, _size(message), now)
+        verdict = branch.budget.judge(0, size_of(message), now)
         if verdict is not Verdict.TAKE:
             return self._throttled(branch, verdict)
         match message:
@@ -259,7 +260,14 @@ class Gossip:
             # It cannot matter any more, so its signature need not be looked at.
             self.counts.stale += 1
             return []
-        record = claim.vouched(certificate, self._network)
+        try:
+            record = claim.vouched(certificate, self._network)
+        except Unfit as error:
+            if branch.node == node:
+                raise
+            # Another release, or another Python, may find nothing wrong with it and pass it on.
+            self.counts.refused += 1
+            return [Log("record refused", DEBUG, {"node": node[:SHORT_ID], "error": str(error)})]
         if node == self._me:
             return [OwnRecordSeen(record.boot, record.seq, held is not None and held.numbers == record.numbers)]
         return self._taken(record, branch, came, now)
@@ -377,18 +385,6 @@ class Gossip:
     def _close(self, branch: Branch, reason: str, log: Log) -> list[Outcome]:
         branch.closing = True
         return [CloseLink(branch.link, reason), log]
-
-
-def _size(message: Have | Prune | Digest | Want) -> int:
-    match message:
-        case Have(ids, buckets):
-            return len(ids) + len(buckets)
-        case Want(ids, certificates):
-            return len(ids) + len(certificates)
-        case Digest(buckets):
-            return len(buckets)
-        case Prune():
-            return 1
 
 
 def _of(branch: Branch) -> dict[str, object]:

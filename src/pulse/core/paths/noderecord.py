@@ -15,12 +15,13 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
 from pulse.core.addresses import is_ip, join, split
+from pulse.core.cidr import range_of
 from pulse.core.messages import RECORD_LIMIT, U8, U16, U32, ObjectKind, Wire, pack, unpack
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.identity import Signer, mesh_prefix
@@ -155,6 +156,10 @@ class _Record(Wire, frozen=True):
 _decoder = msgspec.msgpack.Decoder(_Record)
 
 
+class Unfit(ProtocolError):
+    """A record that its node signed, and nobody can use: whoever passes it on may read it otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A record read but not believed: it may be compared with what is held before its signature is worth checking."""
@@ -173,7 +178,7 @@ class Claim:
         return self._wire.boot, self._wire.seq
 
     def vouched(self, certificate: Certificate, network: Network) -> NodeRecord:
-        """The record, if the key of the certificate it names signed it; raises ProtocolError or Refused."""
+        """The record, if the key of the certificate it names signed it; raises ProtocolError, Unfit or Refused."""
         unseal(self.data, ObjectKind.RECORD, network, (certificate.public_key,))
         wire = self._wire
         _check(wire, certificate)
@@ -294,22 +299,19 @@ def _check(wire: _Record, certificate: Certificate) -> None:
     if wire.certificate != certificate_hash(certificate):
         raise Refused(f"{who} names another certificate")
     if not all(is_candidate(each, certificate.network) for each in wire.candidates):
-        raise ProtocolError(f"{who} has a candidate nobody may dial")
+        raise Unfit(f"{who} has a candidate nobody may dial")
     if not all(map(_is_cidr, wire.exits)):
-        raise ProtocolError(f"{who} offers what is no CIDR")
+        raise Unfit(f"{who} offers what is no CIDR")
     if not all(is_network_name(each.name) for each in wire.services):
-        raise ProtocolError(f"{who} has a malformed service name")
+        raise Unfit(f"{who} has a malformed service name")
     if _SOFTWARE.fullmatch(wire.version) is None:
-        raise ProtocolError(f"{who} has a malformed software version")
+        raise Unfit(f"{who} has a malformed software version")
     if len(wire.neighbours) % _NEIGHBOUR.size:
-        raise ProtocolError(f"{who} has half a neighbour")
+        raise Unfit(f"{who} has half a neighbour")
     handles = [handle for handle, _, _ in _NEIGHBOUR.iter_unpack(wire.neighbours)]
     if len(set(handles)) != len(handles) or certificate.addresses.v4.packed in handles:
-        raise ProtocolError(f"{who} has a neighbour twice or is its own")
+        raise Unfit(f"{who} has a neighbour twice or is its own")
 
 
 def _is_cidr(text: str) -> bool:
-    try:
-        return str(ip_network(text)) == text
-    except ValueError:
-        return False
+    return str(range_of(text)) == text

@@ -11,6 +11,7 @@ import pytest
 from pulse import aftermath
 from pulse.core.effects import AskExit, RangeUse, TablesChanged
 from pulse.core.facts import ExitAnswered, Fact
+from pulse.core.network.interference import PROBLEM
 from pulse.core.types import NodeId
 from pulse.errors import LinkError, SystemRefused
 from pulse.net.policyrouting import PolicyRouting
@@ -349,5 +350,5 @@ async def test_who_takes_ours_away_again_and_again_is_a_problem(world: World) ->
         while not service.problem:
             ip(world.host, "rule", "flush")
             await asyncio.sleep(0.005)
-    assert service.problem == exits.TAKEN
+    assert service.problem == PROBLEM
     await ended(running)

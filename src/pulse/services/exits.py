@@ -16,14 +16,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
-from time import monotonic
 from typing import Final
 
-from pulse.core.bucket import Bucket
 from pulse.core.effects import AskExit, RangeUse, TablesChanged
 from pulse.core.facts import ExitAnswered, Fact
 from pulse.core.messages import MethodName
 from pulse.core.network.exits import read_health
+from pulse.core.network.interference import Interference
 from pulse.errors import Conflict, PulseError, SystemRefused
 from pulse.net import bypass
 from pulse.net.links import Rpc
@@ -41,14 +40,6 @@ WATCH = 1.0
 
 SURVEY = 2.0
 """Seconds between two looks at the host's own routes, if any changed: there may be a great many."""
-
-LOSSES, LOSSES_SPAN = 5, 60.0
-"""So often in so many seconds ours may be taken away before that is a problem: each time packets go past a moment."""
-
-TAKEN: Final = (
-    "another program takes the routes or rules that keep packets in away again and again: some go past meanwhile.\n"
-    "See which: ip monitor rule route"
-)
 
 BY_HAND: Final = f"ip rule del priority 18100, and 18101, with -6 too (see ip rule); ip route flush table {TABLE}"
 """What frees a machine of all that."""
@@ -81,13 +72,10 @@ class ExitsService:
     """It has set something, on the list or not."""
     _devices: set[int] = field(default_factory=set, init=False)
     """Those that were this node's, in this run, by index: a name may be given to another."""
-    _losses: Bucket = field(init=False)
+    _interference: Interference = field(default_factory=Interference, init=False)
     _ranges: tuple[RangeUse, ...] = field(default=(), init=False)
     _questions: asyncio.Queue[AskExit] = field(default_factory=asyncio.Queue, init=False)
     """Bounded by the mesh, which waits between two to one exit."""
-
-    def __post_init__(self) -> None:
-        self._losses = Bucket(LOSSES / LOSSES_SPAN, LOSSES, monotonic())
 
     def prepare(self, tables: TablesChanged) -> None:
         """The data plane gets these tables next: the host's routes come first, so that nothing goes past."""
@@ -103,7 +91,7 @@ class ExitsService:
     @property
     def problem(self) -> str:
         """Why packets do not go through exits as they should; empty if they do, or are not meant to."""
-        return self._failure or (TAKEN if self._losses.level(monotonic()) < 1 else "")
+        return self._failure or self._interference.problem
 
     @property
     def stands(self) -> bool:
@@ -232,8 +220,8 @@ class ExitsService:
         return found
 
     def _mend(self) -> None:
-        if self._ranges and self.install():
-            self._losses.spend(1, monotonic())
+        missing = bool(self._ranges) and self.install()
+        self._interference.looked(asyncio.get_running_loop().time(), missing=missing)
 
     async def _ask(self, asked: AskExit) -> None:
         try:

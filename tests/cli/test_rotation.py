@@ -55,3 +55,12 @@ def test_a_backup_with_the_new_key_is_written_or_asked_for(shell: Shell, control
     assert file.stat().st_mode & 0o777 == 0o600
     control.rotation.told = type(control.rotation)().told
     assert "Type next: pulse ca backup" in shell.node("ca", "rotate", "--yes").out
+
+
+def test_nothing_is_begun_for_a_backup_that_cannot_be_written(
+    shell: Shell, control: FakeControl, tmp_path: Path
+) -> None:
+    done = shell.node("ca", "rotate", "--yes", "--backup", str(tmp_path / "ca.backup"))
+
+    assert (done.code, f"there is no CA in {shell.data_dir}" in done.err) == (4, True)
+    assert control.rotation.told.step == "done"

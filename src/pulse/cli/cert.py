@@ -12,8 +12,7 @@ from cyclopts import App, Parameter
 
 from pulse.cli.node import certificate
 from pulse.cli.output import print_json, tick
-from pulse.cli.values import DataDir, Json
-from pulse.config import default_data_dir
+from pulse.cli.values import DataDir, Json, place_of
 from pulse.core.types import SHORT_ID, spaced
 from pulse.errors import SystemRefused
 from pulse.wording import day
@@ -38,7 +37,7 @@ def request(
 ) -> None:
     """Make the request that `pulse ca sign --csr` takes, for the key of this machine; no node may run here."""
     os.umask(PRIVATE)
-    pem = _certfile().request(data_dir or default_data_dir())
+    pem = _certfile().request(place_of(data_dir))
     if out is None:
         print(pem.decode(), end="")
         return
@@ -59,7 +58,7 @@ def install(file: Path, /, *, json: Json = False, data_dir: DataDir = None) -> N
         The certificate, with the CA's below it.
     """
     os.umask(PRIVATE)
-    made = _certfile().install(data_dir or default_data_dir(), file)
+    made = _certfile().install(place_of(data_dir), file)
     if json:
         print_json(made)
         return

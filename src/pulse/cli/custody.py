@@ -12,8 +12,7 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 
 from pulse.cli.output import print_json, tick
-from pulse.cli.values import DataDir, Json
-from pulse.config import default_data_dir
+from pulse.cli.values import DataDir, Json, place_of
 from pulse.core.types import SHORT_ID
 from pulse.errors import SystemRefused
 from pulse.schemas.cert import CaBackup
@@ -32,7 +31,7 @@ def backup(file: Path, /, *, json: Json = False, data_dir: DataDir = None) -> No
     file
         The file to write; one that is there is never written over.
     """
-    made = written(data_dir or default_data_dir(), file)
+    made = written(place_of(data_dir), file)
     if json:
         print_json(made)
         return
@@ -64,7 +63,7 @@ def restore(
         A backup that `pulse ca backup` wrote.
     """
     os.umask(PRIVATE)
-    made = _custody().put_back(data_dir or default_data_dir(), file, force=force, alone=alone)
+    made = _custody().put_back(place_of(data_dir), file, force=force, alone=alone)
     if json:
         print_json(made)
         return

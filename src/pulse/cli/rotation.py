@@ -13,9 +13,8 @@ from pulse.calls.ca import CaCalls
 from pulse.cli.asking import DECLINED, agreed
 from pulse.cli.custody import written
 from pulse.cli.output import print_json, print_pairs, print_table
-from pulse.cli.values import DataDir, Json
+from pulse.cli.values import DataDir, Json, place_of
 from pulse.client import connect
-from pulse.config import default_data_dir
 from pulse.core.types import SHORT_ID, spaced
 from pulse.errors import ConfigError, PulseError
 from pulse.schemas.cert import CaRotation
@@ -46,9 +45,11 @@ def rotate(
     with connect(data_dir) as client:
         if not (status or yes or _confirmed()):
             return DECLINED
+        if backup:
+            _try(place_of(data_dir), backup)
         found = CaCalls(client).ca_rotation() if status else CaCalls(client).ca_rotate()
     if backup:
-        _save(data_dir or default_data_dir(), backup)
+        _save(place_of(data_dir), backup)
     if json:
         print_json(found)
         return 0
@@ -64,6 +65,12 @@ def rotate(
     elif not status:
         print("Earlier backups lack the new key. Type next: pulse ca backup <file>")
     return 0
+
+
+def _try(data_dir: Path, backup: Path) -> None:
+    """A backup of now, and away with it: what keeps it from being written is found before anything is begun."""
+    written(data_dir, backup)
+    backup.unlink()
 
 
 def _save(data_dir: Path, backup: Path) -> None:

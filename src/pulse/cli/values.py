@@ -4,6 +4,7 @@ Invariant: a value that cannot be read is refused with an example of one that ca
 """
 
 import datetime
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Final
 from cyclopts import Parameter
 
 from pulse import clock
+from pulse.config import absolute, default_data_dir
 from pulse.core.durations import is_duration, parse_duration
 from pulse.errors import ConfigError
 
@@ -37,6 +39,21 @@ def parse_moment(text: str, now: float) -> float:
     except ValueError as error:
         raise ConfigError(f'"{text}" is no time. Write 2h (ago) or 2026-11-26T10:00 (UTC)') from error
     return (found if found.tzinfo else found.replace(tzinfo=datetime.UTC)).timestamp()
+
+
+def place_of(named: Path | None) -> Path:
+    """The data directory a start would take, absolute: --data-dir, PULSE_DATA_DIR, the file of settings, or the usual.
+
+    Raises ConfigError if that file would have to tell and cannot be read.
+    """
+    if wanted := named or os.environ.get("PULSE_DATA_DIR"):
+        return absolute(str(wanted))
+    from pulse import settings
+
+    layers = settings.layers({})
+    file = Path(layers.file)
+    told = settings.read_file(file).get("node", {}).get("data_dir") if layers.wanted or file.is_file() else None
+    return absolute(told) if told else default_data_dir()
 
 
 def _converted_duration(_: Any, tokens: Sequence[Any]) -> float:

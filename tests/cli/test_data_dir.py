@@ -31,10 +31,10 @@ GIVEN = {
     "acl move": "1 2", "acl explain": "db db:22", "acl diff": "{rules}", "groups set": "db db", "groups remove": "db",
     "dns add": "db A 10.0.0.1", "dns remove": "db A", "route add": "db 10.0.0.0/24", "route approve": "10.0.0.0/24",
     "route remove": "10.0.0.0/24", "config plan": "{config}", "config apply": "{config} --yes",
-    "remote-config": "--node db tun.fec=yes", "bulk": "* revoke --yes", "pin": "db db", "unpin": "db", "revoke": "db --force",
-    "token revoke": "db", "template set": "db", "template remove": "db", "api-key create": "db", "api-key revoke": "db",
-    "ca grant": "db operator", "ca ungrant": "db operator", "ca rotate": "--yes", "ca backup": "{new}",
-    "ca restore": "{backup}", "cert install": "{certificate}", "bug-report": "-o {new}",
+    "remote-config": "--node db tun.fec=yes", "bulk": "* revoke --yes", "pin": "db db", "unpin": "db",
+    "revoke": "db --force", "token revoke": "db", "template set": "db", "template remove": "db", "api-key create": "db",
+    "api-key revoke": "db", "ca grant": "db operator", "ca ungrant": "db operator", "ca rotate": "--yes",
+    "ca backup": "{new}", "ca restore": "{backup}", "cert install": "{certificate}", "bug-report": "-o {new}",
 }  # fmt: skip
 """What a command needs to be run."""
 

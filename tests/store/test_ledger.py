@@ -15,7 +15,7 @@ from pulse.core.trust.join import Denied, Floors, Refusal, build_csr, check_gran
 from pulse.core.trust.tokens import new_token, print_token
 from pulse.errors import Conflict, NotFound, ProtocolError, Refused
 from pulse.store.ledger import REFUSALS_BURST, Ledger
-from tests.authority import NOW, key, node, request, secret, token
+from tests.authority import NOW, Ca, key, node, request, secret, token
 from tests.store.ledgers import CA, granted, issued_serials, join, make, refusal, reopen, uses
 
 JOINERS = 64
@@ -157,6 +157,20 @@ def test_the_clock_may_not_leap_unless_somebody_vouches(directory: Path) -> None
     assert join(ledger, "a", reusable, now=leapt).is_new
     assert ledger.newest_time() == leapt
     assert ledger.heartbeat(leapt * 2, vouched=True)
+
+
+def test_a_clock_that_leapt_moves_no_time_on_by_who_asks_again_while_the_key_is_replaced(directory: Path) -> None:
+    reusable = token("r")
+    ledger = make(directory, reusable)
+    join(ledger, "a", reusable)
+    leapt = NOW + 60 * DAY
+    following = Ca("the next key").issuer
+
+    again = ledger.admit(following, request("a", reusable), now=leapt, serial=99, floors=Floors())
+    assert refusal(again) is Refusal.CA_CLOCK
+    assert ledger.newest_time() == NOW
+    assert not ledger.heartbeat(leapt)
+    assert len(issued_serials(ledger)) == 1
 
 
 def test_the_cas_own_node_is_enrolled_without_a_token(directory: Path) -> None:

@@ -137,16 +137,21 @@ def decide(
     # A clock set back must not make an expired token good again.
     judged = max(now, register.newest_time())
     refusal = _revoked(node, token, register)
+    if refusal is None and not clock_is_sound(register, now, vouched=vouched):
+        # Before anything else, a retry: what is signed moves the ledger's newest time, and leaps up to it are sound.
+        refusal = Refusal.CA_CLOCK
+    if refusal is not None:
+        return Deny(refusal, token, node)
     issued = register.newest_certificate(node)
-    if refusal is None and issued is not None and issued.token == request.selector and judged < issued.not_after:
+    if issued is not None and issued.token == request.selector and judged < issued.not_after:
         held = parse(issued.der)
         if held.not_before <= now and issuer.signed(held):
             return Repeat(node, issued.der, token)
         again = _admit(public_key, request.host, token, register, issuer, now=now)
         return again if isinstance(again, Deny) else Reissue(node, again.grant, token)
-    refusal = refusal or _unfit(token, judged, sound=clock_is_sound(register, now, vouched=vouched))
-    if refusal is not None:
-        return Deny(refusal, token, node)
+    unfit = token.unfit(judged)
+    if unfit is not None:
+        return Deny(Refusal(unfit), token, node)
     return _admit(public_key, request.host, token, register, issuer, now=now)
 
 
@@ -224,13 +229,6 @@ def _revoked(node: NodeId, token: TokenRecord, register: Register) -> Refusal | 
     if register.is_revoked(node):
         return Refusal.NODE_REVOKED
     return Refusal.TOKEN_REVOKED if token.revoked is not None else None
-
-
-def _unfit(token: TokenRecord, now: float, *, sound: bool) -> Refusal | None:
-    if not sound:
-        return Refusal.CA_CLOCK
-    unfit = token.unfit(now)
-    return None if unfit is None else Refusal(unfit)
 
 
 def _names_refusal(host: str, name: str | None, node: NodeId, register: Register, now: float) -> Refusal | None:

@@ -175,7 +175,49 @@ def test_our_clock_is_judged_by_the_median_of_the_neighbours(sight: Sight) -> No
     assert sight.clock_offset() == 1.0
 
     sight.link_closed(THREE)
-    assert sight.clock_offset() == -0.5
+    assert sight.clock_offset() == 0.0
+    sight.link_closed(TWO)
+    assert sight.clock_offset() == -2.0
+
+
+@pytest.mark.parametrize("lie", [3600.0, -3600.0, 7973 * 365 * 86400.0])
+@pytest.mark.parametrize("honest", [1, 2, 3, 4])
+def test_one_neighbour_that_lies_about_its_clock_switches_no_rules_off_where_another_is_honest(
+    sight: Sight, lie: float, honest: int
+) -> None:
+    for link in range(honest):
+        sight.clock_compared(LinkId(link + 1), 0.5 * link)
+    sight.clock_compared(LinkId(9), lie)
+
+    assert sight.clock_agrees()
+    assert abs(sight.clock_offset()) <= 1.0
+
+
+@pytest.mark.parametrize("neighbours", [1, 2, 3, 4])
+def test_a_clock_that_is_wrong_is_found_by_neighbours_that_agree_however_few(sight: Sight, neighbours: int) -> None:
+    for link in range(neighbours):
+        sight.clock_compared(LinkId(link + 1), 7200.0 + link)
+
+    assert not sight.clock_agrees()
+    assert 7200.0 <= sight.clock_offset() <= 7203.0
+
+
+def test_a_clock_that_is_wrong_is_found_by_two_of_three_though_the_third_says_it_is_right(sight: Sight) -> None:
+    for link, offset in ((ONE, -7200.0), (TWO, -7201.0), (THREE, 0.0)):
+        sight.clock_compared(link, offset)
+
+    assert sight.clock_offset() == -7200.0
+
+
+def test_two_links_with_one_neighbour_are_one_voice_about_the_clock(sight: Sight) -> None:
+    for link, transport in ((1, "quic"), (2, "websocket")):
+        sight.link_opened(link_up(node("alice"), link, transport=transport))
+        sight.clock_compared(LinkId(link), 3600.0)
+    sight.link_opened(link_up(node("bob"), 3))
+    sight.clock_compared(THREE, 0.0)
+
+    assert sight.clock_agrees()
+    assert not sight.clock_vouched()
 
 
 @pytest.mark.parametrize("offset", [CLOCK_TOLERANCE, -CLOCK_TOLERANCE])
@@ -186,6 +228,18 @@ def test_a_clock_is_vouched_for_by_neighbours_that_agree_and_by_nobody_else(sigh
     assert sight.clock_vouched()
     sight.clock_compared(ONE, offset * 1.01)
     assert not sight.clock_vouched()
+
+
+def test_a_clock_is_not_vouched_for_by_half_of_the_neighbours_nor_by_two_lies_that_meet_there(sight: Sight) -> None:
+    sight.clock_compared(ONE, 86400.0)
+    sight.clock_compared(TWO, 0.0)
+    assert not sight.clock_vouched()
+    sight.clock_compared(TWO, -86400.0)
+    assert not sight.clock_vouched()
+
+    for link in (TWO, THREE):
+        sight.clock_compared(link, 1.0)
+    assert sight.clock_vouched()
 
 
 def test_a_clock_that_was_set_right_is_right_for_the_neighbours_of_before_too(sight: Sight) -> None:
@@ -206,7 +260,7 @@ def test_whatever_neighbours_say_our_clock_is_no_further_off_than_the_worst_of_t
     for link, offset in offsets.items():
         sight.clock_compared(link, offset)
 
-    assert min(offsets.values()) <= sight.clock_offset() <= max(offsets.values())
+    assert min(0.0, *offsets.values()) <= sight.clock_offset() <= max(0.0, *offsets.values())
 
 
 def test_a_place_that_one_neighbour_alone_sees_us_at_may_be_another_nodes(sight: Sight) -> None:

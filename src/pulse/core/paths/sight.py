@@ -1,6 +1,7 @@
 """How others see us: at which address, and with which clock.
 
-Invariant: what a neighbour said counts only while its link is up, and one that lies outweighs no two that agree.
+Invariant: what a neighbour said counts only while its link is up, once however many links it has, and one that lies
+outweighs no two that agree.
 """
 
 from collections import Counter
@@ -19,7 +20,7 @@ from pulse.core.paths.transports import WEBSOCKET
 from pulse.core.types import LinkId, NodeId
 
 CLOCK_TOLERANCE: Final = 300.0
-"""Seconds between our clock and the neighbours' median from which time-boxed rules are judged with care."""
+"""Seconds between our clock and the neighbours' median from which rules with times only deny."""
 
 OBSERVED_TOLD: Final = 3
 """Addresses that neighbours see which have a place among our candidates, however many interfaces there are."""
@@ -63,9 +64,9 @@ class Sight:
         """Tell the neighbour where we see it; the far end of a WebSocket is no address for UDP."""
         if apart:
             self._apart.add(fact.link)
+        self._nodes[fact.link] = fact.node
         if fact.transport == WEBSOCKET:
             return []
-        self._nodes[fact.link] = fact.node
         return [_observed(fact.link, fact.observed)]
 
     def link_moved(self, link: LinkId, observed: str, now: float) -> list[Effect]:
@@ -144,18 +145,29 @@ class Sight:
         return self.nat().mapping is Mapping.NONE
 
     def clock_offset(self) -> float:
-        """Our wall clock minus the median of the neighbours', in seconds; 0 while there are none."""
-        return median(self._offsets.values()) if self._offsets else 0.0
+        """Our wall clock minus the median of the neighbours', in seconds; 0 while there are none.
+
+        Of an even number of neighbours half may lie, so ours is one more voice then: it takes most of them to say that
+        we are wrong. One alone does: it could as well drop all that we send, and the clock that is wrong may be ours.
+        """
+        offsets = self._clocks()
+        return median(offsets if len(offsets) % 2 else [*offsets, 0.0])
 
     def clock_vouched(self) -> bool:
-        """True if there are neighbours and their clocks agree with ours."""
-        return bool(self._offsets) and self.clock_agrees()
+        """True if most neighbours' clocks agree with ours, which is no voice here: it is the one in doubt."""
+        offsets = self._clocks()
+        return sum(abs(each) <= CLOCK_TOLERANCE for each in offsets) * 2 > len(offsets)
 
     def clock_agrees(self) -> bool:
         """True unless most neighbours' clocks are far from ours; with nobody to ask ours is all there is."""
         return abs(self.clock_offset()) <= CLOCK_TOLERANCE
 
     # Details
+
+    def _clocks(self) -> list[float]:
+        """Our wall clock minus each neighbour's; by the newest of two links with one."""
+        by_node = {self._nodes.get(link, link): offset for link, offset in self._offsets.items()}
+        return [*by_node.values()]
 
     def _voices(self) -> Counter[str]:
         """How many neighbours see us at each address; two links with one are one voice."""

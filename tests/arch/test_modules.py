@@ -46,6 +46,7 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "api/governance.py": "protocols: tests/api/test_control.py looks that all they say is asked",
     "net/links.py": "a protocol: the fakes and net/dataplane.py implement it",
     "net/beyond.py": "protocols: services/exits.py and services/exitnode.py implement them",
+    "net/opening.py": "protocols: services/streams implements them",
 }
 
 

@@ -4,7 +4,8 @@ import inspect
 
 import pytest
 
-from pulse.net.links import JoinLane, Links
+from pulse.client import SCRIBE_PATIENCE, TIMEOUT
+from pulse.net.links import CLIENT_PATIENCE, JoinLane, Links
 from tests.fakes import FakeLane, FakeLinks
 
 METHODS = [name for name in vars(Links) if not name.startswith("_")]
@@ -23,3 +24,9 @@ def test_the_fake_takes_what_the_protocol_takes(name: str) -> None:
 
     assert list(ours.parameters.values()) == list(theirs.parameters.values())
     assert inspect.iscoroutinefunction(getattr(FakeLinks, name)) is inspect.iscoroutinefunction(getattr(Links, name))
+
+
+def test_a_client_waits_longer_than_the_node_it_asks() -> None:
+    """An edit waits twice: for the scribe's answer, and for its config to come here."""
+    assert CLIENT_PATIENCE < TIMEOUT
+    assert 2 * CLIENT_PATIENCE < TIMEOUT + SCRIBE_PATIENCE

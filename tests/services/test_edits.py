@@ -130,7 +130,7 @@ async def test_a_scribe_out_of_reach_is_named_and_what_to_do(two: Two) -> None:
 
 
 async def test_a_config_that_does_not_come_here_is_said_to_be_made(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.01)
+    monkeypatch.setattr(module, "CLIENT_PATIENCE", 0.01)
     two.delivered = False
     with pytest.raises(LinkError, match=r"the scribe made this change \(network config 1\.2\)"):
         await two.typed_at.edit(INFRA)

@@ -16,7 +16,8 @@ from pulse.core.network.whereabouts import RangeExits, Whereabouts
 from pulse.core.network.zones import ZoneRecord
 from pulse.core.trust.identity import mesh_prefix
 from pulse.net.listeners import Place, listen_tcp
-from pulse.services.socks import SocksService, Streams
+from pulse.net.opening import Opens
+from pulse.services.socks import SocksService
 
 BACKLOG: Final = 1024
 """Programs open connections by the hundred; the kernel may know less."""
@@ -39,7 +40,7 @@ def listener(config: NodeConfig) -> socket.socket:
     return listen_tcp(place, BACKLOG)
 
 
-def service(config: NodeConfig, mesh: Mesh, streams: Streams, listening: socket.socket | None) -> SocksService | None:
+def service(config: NodeConfig, mesh: Mesh, streams: Opens, listening: socket.socket | None) -> SocksService | None:
     """The proxy, where it listens."""
     if listening is None:
         return None

@@ -6,7 +6,7 @@ Invariant: calls return at once; what comes of them arrives as facts, in order, 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from pulse.core.effects import WEBSOCKET_AFTER, Attempt, PolicyRule, TablesChanged
 from pulse.core.facts import Fact, LinkSample
@@ -49,6 +49,9 @@ class Request:
 
 Rpc = Callable[[NodeId, str, bytes, float], Awaitable[bytes]]
 """An RPC to another node: method, body, seconds to wait. Raises LinkError, or what the far method raised."""
+
+CLIENT_PATIENCE: Final = 8.0
+"""Seconds that another node has to answer where a client waits for it: less than that does; an edit waits twice."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from pulse.core.network.destinations import IPAddress
 from pulse.errors import Conflict, SystemRefused
 
 PRIVILEGED = 1024
+"""Ports below are root's: whoever connects trusts that root listens there."""
+
 MULTICAST_DNS = 5353
 
 _IP_FREEBIND = 15

@@ -16,11 +16,8 @@ from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.members import Members
 from pulse.core.types import NodeId
 from pulse.errors import LinkError
-from pulse.net.links import Rpc
+from pulse.net.links import CLIENT_PATIENCE, Rpc
 from pulse.schemas.names import NameRequest, NodeNaming, TagRequest
-
-PATIENCE = 8.0
-"""Seconds for the scribe to answer, and as many for its config to come here: together less than the client waits."""
 
 
 @dataclass(slots=True)
@@ -49,7 +46,7 @@ class EditsService:
         if roles.scribe is None or roles.scribe == self.me or not roles.may_edit(self.me, self.ca_nodes()):
             return await self.write(edits, self.me)
         try:
-            answer = await self.call(roles.scribe, MethodName.EDIT, pack(edits), PATIENCE)
+            answer = await self.call(roles.scribe, MethodName.EDIT, pack(edits), CLIENT_PATIENCE)
         except LinkError as error:
             scribe = self.members.named(roles.scribe)
             raise LinkError(
@@ -92,7 +89,7 @@ class EditsService:
     async def _arrived(self, number: tuple[int, int]) -> SignedConfig:
         """The config in force here, once it is `number` or a later one. Raises LinkError if it does not come."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(CLIENT_PATIENCE):
                 while (config := self.statements.config) is None or config.number < number:
                     self._changed.clear()
                     await self._changed.wait()

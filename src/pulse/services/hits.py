@@ -15,11 +15,8 @@ from pulse.core.trust.identity import node_from_bytes
 from pulse.core.trust.members import Members
 from pulse.core.types import NodeId
 from pulse.errors import LinkError
-from pulse.net.links import Rpc, RuleHits
+from pulse.net.links import CLIENT_PATIENCE, Rpc, RuleHits
 from pulse.schemas import policy as said
-
-PATIENCE = 8.0
-"""Seconds for the scribe to answer: less than the client waits."""
 
 UNMATCHED_LINE = "deny what matched none"
 
@@ -86,7 +83,7 @@ class HitsService:
             self.refresh()
             return sums(self.tally)
         try:
-            return read_sums(await self.call(scribe, MethodName.HITS_SUMMED, b"", PATIENCE))
+            return read_sums(await self.call(scribe, MethodName.HITS_SUMMED, b"", CLIENT_PATIENCE))
         except LinkError as error:
             raise LinkError(
                 f"{self.members.named(scribe)} is the scribe, who sums the hits of all nodes, and gave no answer: "

@@ -21,12 +21,9 @@ from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName, Wire
 from pulse.core.types import NodeId, ShortText
 from pulse.errors import ConfigError, PulseError, Refused
-from pulse.net.links import Rpc
+from pulse.net.links import CLIENT_PATIENCE, Rpc
 from pulse.schemas.operating import Reloaded, RemoteSettings, Restarting, RestartRequest, Value
 from pulse.store import files
-
-PATIENCE: Final = 8.0
-"""Seconds the other node has to answer."""
 
 LINGER: Final = 0.5
 """Seconds between the answer and the restart, in which it gets away."""
@@ -133,7 +130,7 @@ class RemoteService:
 
     async def _asked(self, node: NodeId, method: MethodName, body: bytes, what: str) -> bytes:
         try:
-            answer = await self.call(node, method, body, PATIENCE)
+            answer = await self.call(node, method, body, CLIENT_PATIENCE)
         except PulseError as error:
             outcome = str(error).partition("\n")[0]
             self.happened(Event(Kind.REMOTE, {"node": node, "wanted": what, "outcome": outcome}))

@@ -13,20 +13,19 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from pulse.core.mesh import Mesh
 from pulse.core.network.destinations import Destination, IPAddress
+from pulse.core.network.policy import TCP
 from pulse.core.network.streamcodes import StreamCode, StreamKind
 from pulse.core.types import SHORT_ID, NodeId
 from pulse.errors import PulseError, StreamFailed
-from pulse.net.links import Moved
 from pulse.net.listeners import Arrivals
+from pulse.net.opening import Opened, Opens
+from pulse.net.sockets import PRIVILEGED
 
 log = logging.getLogger(__name__)
-
-LEAST_PORT: Final = 1024
-"""Below it programs trust that root listens."""
 
 MOST_OF_ONE: Final = 16
 """Ports that one node may have us listen on."""
@@ -39,8 +38,6 @@ PATIENCE: Final = 10.0
 
 LOOPBACK: Final = "127.0.0.1"
 
-TCP: Final = 6
-
 _RESET: Final = struct.pack("ii", 1, 0)
 """Linger for no time: to close it is a reset, as of a port at which nothing listens."""
 
@@ -51,20 +48,6 @@ _SENTENCES: Final = {
     StreamCode.BUSY: "cannot listen on that port: it is taken, or as many are open as may be",
 }
 """What a refusal means where listening was asked for."""
-
-
-class Opened(Protocol):
-    """A stream that leads to its destination."""
-
-    def splice(self, sock: socket.socket) -> None: ...
-    async def closed(self) -> Moved: ...
-    def cancel(self) -> None: ...
-
-
-class Opens(Protocol):
-    """Who opens streams."""
-
-    async def open(self, node: NodeId, destination: Destination, kind: StreamKind) -> Opened: ...
 
 
 @dataclass(slots=True)
@@ -122,8 +105,8 @@ class ReverseService:
         """Listen for a node that may reach that port here; what stands for it. Raises StreamFailed."""
         if not self.allowed:
             raise _failed(StreamCode.FORBIDDEN, "this node listens for nobody ([node] reverse_forwards)")
-        if port < LEAST_PORT:
-            raise _failed(StreamCode.FORBIDDEN, f"ports below {LEAST_PORT} are root's")
+        if port < PRIVILEGED:
+            raise _failed(StreamCode.FORBIDDEN, f"ports below {PRIVILEGED} are root's")
         if not self.mesh.may(self.mesh.me.node_id, node, TCP, port, asyncio.get_running_loop().time()):
             raise _failed(StreamCode.NOT_ALLOWED, "the rules deny the way back")
         if sum(each == node for each, _ in self._theirs) >= MOST_OF_ONE:

@@ -18,14 +18,11 @@ from pulse.core.trust.members import Members
 from pulse.core.trust.revocation import BY_CA, Revocation, check_revocable, sign_revocation
 from pulse.core.types import LEAST_PREFIX, SHORT_ID, Digest, NodeId, is_node_id
 from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused
-from pulse.net.links import Rpc
+from pulse.net.links import CLIENT_PATIENCE, Rpc
 from pulse.schemas.revoke import Revoked, RevokeRequest
 from pulse.store.authority import HeldCa
 
 log = logging.getLogger(__name__)
-
-PATIENCE = 8.0
-"""Seconds for the scribe to answer an operator: less than the client waits."""
 
 
 class _Wanted(Wire, frozen=True):
@@ -150,7 +147,7 @@ class RevokeService:
             )
         check_revocable(node, roles, self.ca_nodes(), by_ca=False, force=force)
         try:
-            await self.call(roles.scribe, MethodName.REVOKE, pack(_Wanted(node_bytes(node))), PATIENCE)
+            await self.call(roles.scribe, MethodName.REVOKE, pack(_Wanted(node_bytes(node))), CLIENT_PATIENCE)
         except LinkError as error:
             scribe = self.members.named(roles.scribe)
             raise LinkError(

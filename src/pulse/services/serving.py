@@ -17,22 +17,19 @@ from pulse.core.mesh import Mesh
 from pulse.core.network import streamcodes, tunnelline
 from pulse.core.network.explain import called
 from pulse.core.network.patterns import TAG, Subject
+from pulse.core.network.policy import TCP
 from pulse.core.network.rulebook import Rulebook
 from pulse.core.network.streamcodes import StreamCode
 from pulse.core.network.tunnelline import Answered, Called
 from pulse.core.types import NodeId
 from pulse.errors import Conflict, Refused, StreamFailed
 from pulse.net.links import Moved
+from pulse.net.sockets import PRIVILEGED
 
 log = logging.getLogger(__name__)
 
-LEAST_PORT: Final = 1024
-"""Below it whoever connects trusts that root listens."""
-
 MOST: Final = 256
 """Ports that programs have together."""
-
-TCP: Final = 6
 
 Handed = tuple[socket.socket, Callable[[Moved], None]]
 """What leads to a program, and who tells it how that ended."""
@@ -113,10 +110,10 @@ class ServingService:
                 "this node lets no program have a port of it.\n"
                 "Its owner allows it: [node] serve_programs = true in the configuration, then pulse reload"
             )
-        if 0 < port < LEAST_PORT:
+        if 0 < port < PRIVILEGED:
             raise Refused(
-                f"port {port} is one of those below {LEAST_PORT}, at which people expect what root put there.\n"
-                f"Take one from {LEAST_PORT} up, or 0 for any that is free"
+                f"port {port} is one of those below {PRIVILEGED}, at which people expect what root put there.\n"
+                f"Take one from {PRIVILEGED} up, or 0 for any that is free"
             )
         if port in self._programs:
             raise Conflict(f"another program has port {port} of this node. Take another one, or 0 for any that is free")

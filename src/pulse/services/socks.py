@@ -10,7 +10,7 @@ import socket
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from pulse.core.network import handshake, streamcodes
 from pulse.core.network.destinations import Destination
@@ -19,9 +19,9 @@ from pulse.core.network.streamcodes import StreamCode, StreamKind
 from pulse.core.network.whereabouts import Place, Whereabouts
 from pulse.core.types import NodeId
 from pulse.errors import PulseError, StreamFailed
-from pulse.net.links import Moved
 from pulse.net.listeners import Arrivals
 from pulse.net.local import LocalClient
+from pulse.net.opening import Opened, Opens
 
 log = logging.getLogger(__name__)
 
@@ -57,28 +57,12 @@ _ANSWERS: Final = {
 """What a client is told; of all other codes that it failed."""
 
 
-class Opened(Protocol):
-    """A stream whose far side has connected."""
-
-    def splice(self, sock: socket.socket) -> None: ...
-
-    async def closed(self) -> Moved: ...
-
-    def cancel(self) -> None: ...
-
-
-class Streams(Protocol):
-    """What opens streams."""
-
-    async def open(self, node: NodeId, destination: Destination, kind: StreamKind) -> Opened: ...
-
-
 @dataclass(slots=True)
 class SocksService:
     """One proxy; `listener` listens already."""
 
     listener: socket.socket
-    streams: Streams
+    streams: Opens
     whereabouts: Whereabouts
     login: Login | None = None
     active: int = 0

@@ -20,11 +20,8 @@ from pulse.core.trust.members import Members
 from pulse.core.trust.roles import no_operator
 from pulse.core.types import NodeId
 from pulse.errors import LinkError
-from pulse.net.links import PeerTraffic, Rpc
+from pulse.net.links import CLIENT_PATIENCE, PeerTraffic, Rpc
 from pulse.schemas.stats import Stats, StatsQuery, Traffic, TrafficRow
-
-PATIENCE = 8.0
-"""Seconds for another node to answer: less than the client waits."""
 
 CONNECTIONS = "(connections)"
 """Stands for those of a node among its peers: no node has such a name."""
@@ -173,7 +170,7 @@ class StatsService:
             return self._summed_by(self.me, self._fresh_rows())
         label = self.members.named(scribe)
         try:
-            found = read_rows(await self.call(scribe, MethodName.STATS_SUMMED, b"", PATIENCE))
+            found = read_rows(await self.call(scribe, MethodName.STATS_SUMMED, b"", CLIENT_PATIENCE))
         except LinkError as error:
             return self._alone(f"{label} is the scribe, who sums the traffic of all nodes, and gave no answer: {error}")
         if found.whole:
@@ -198,7 +195,7 @@ class StatsService:
         return Stats("", self.members.label_of(who), not problem, problem, shown)
 
     async def _asked_for_peers(self, node: NodeId) -> list[Row]:
-        return read_rows(await self.call(node, MethodName.STATS_PEERS, b"", PATIENCE)).rows
+        return read_rows(await self.call(node, MethodName.STATS_PEERS, b"", CLIENT_PATIENCE)).rows
 
     def _shown(self, found: Row) -> TrafficRow:
         node, counts = node_from_bytes(found.node), found.counts

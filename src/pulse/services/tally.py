@@ -37,7 +37,7 @@ WRITES = 60.0
 """Seconds between two writes of the scribe."""
 
 PATIENCE = 8.0
-"""Seconds for the scribe to answer: less than the client waits."""
+"""Seconds for the scribe to take in a report."""
 
 LAST_WORDS = 0.5
 """Seconds for the last reports of a node that stops."""

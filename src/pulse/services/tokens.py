@@ -19,16 +19,13 @@ from pulse.core.trust.members import Members
 from pulse.core.trust.tokens import TokenRecord, Unfit
 from pulse.core.types import SHORT_ID, NodeId, ShortText
 from pulse.errors import LinkError, NotFound, ProtocolError, Refused
-from pulse.net.links import Rpc
+from pulse.net.links import CLIENT_PATIENCE, Rpc
 from pulse.schemas.tokens import Invite, MasterToken, TokenCreated, TokenInfo, TokenRequest
 
 log = logging.getLogger(__name__)
 
 INVITE_TTL = 3600.0
 """Seconds an invite is good for unless said otherwise: long enough to walk to the other machine."""
-
-PATIENCE = 8.0
-"""Seconds for the CA to answer: less than the client waits."""
 
 MOST_SHOWN: Final = 64
 """Nodes named of those that joined with one token, the latest ones."""
@@ -176,7 +173,7 @@ class TokensService:
             )
         content = b"" if body is None else msgspec.json.encode(body)
         try:
-            answer = await self.call(cas[0], MethodName.TOKENS, pack(_Asked(what, content)), PATIENCE)
+            answer = await self.call(cas[0], MethodName.TOKENS, pack(_Asked(what, content)), CLIENT_PATIENCE)
         except LinkError as error:
             raise LinkError(
                 f"tokens live on the CA, {self.members.named(cas[0])}, which gave no answer: {error}"

@@ -27,6 +27,7 @@ from pulse.core.types import NodeId
 from pulse.errors import ConfigError, PulseError, Refused, StreamFailed
 from pulse.net.links import Moved
 from pulse.net.listeners import Arrivals
+from pulse.net.opening import Opened, Opens
 from pulse.waiting import readable
 
 log = logging.getLogger(__name__)
@@ -46,18 +47,9 @@ UNPROVEN: Final = 64
 _STREAMS: Final = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
 
-class Opened(Protocol):
-    """A stream that leads to its destination."""
+class Streams(Opens, Protocol):
+    """Who opens streams, and tells why one would not open, or was cut."""
 
-    def splice(self, sock: socket.socket) -> None: ...
-    async def closed(self) -> Moved: ...
-    def cancel(self) -> None: ...
-
-
-class Opens(Protocol):
-    """Who opens streams."""
-
-    async def open(self, node: NodeId, destination: Destination, kind: StreamKind) -> Opened: ...
     def check(self, node: NodeId, destination: Destination) -> None: ...
     def cut(self, moved: Moved, node: NodeId, destination: Destination) -> StreamFailed: ...
 
@@ -95,7 +87,7 @@ class TunnelsService:
     """Serves the doors."""
 
     mesh: Mesh
-    streams: Opens
+    streams: Streams
     doors: tuple[Door, ...]
     reverse: Leads
     serving: Serves

@@ -12,10 +12,10 @@ from pulse.core.network.assertions import Breach, breaches, describe_assertion
 from pulse.core.network.draft import Draft
 from pulse.core.network.explain import called
 from pulse.core.network.hours import Moment
-from pulse.core.network.policy import Rule
+from pulse.core.network.policy import TCP, Rule
 from pulse.core.network.reach import Difference, compare
 from pulse.core.network.rulebook import Rulebook, as_if_open, at
-from pulse.core.network.ruletext import TCP, describe
+from pulse.core.network.ruletext import describe
 from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.members import Members
 from pulse.core.types import Digest, Port

@@ -24,7 +24,9 @@ RULES_LIMIT: Final = 1024
 NOTE_LIMIT: Final = 200
 """Characters of a note."""
 
-WITH_PORTS: Final = frozenset({6, 17, 33, 132, 136})
+TCP: Final = 6
+
+WITH_PORTS: Final = frozenset({TCP, 17, 33, 132, 136})
 """IP protocols whose packets name ports: TCP, UDP, DCCP, SCTP, UDP-Lite. The data plane knows the same."""
 
 ALWAYS: Final = Moment(0.0, trusted=True)

@@ -9,14 +9,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from pulse.core.messages import printable
-from pulse.core.network.policy import WITH_PORTS, Rule
+from pulse.core.network.policy import TCP, WITH_PORTS, Rule
 from pulse.core.network.reach import ALL, OTHERS, PORTLESS, Flows, Spans, without
 from pulse.errors import ConfigError, Refused
 
 ICMP: Final = (1, 58)
 """ICMP, and what it is called in IPv6: people mean both."""
-
-TCP: Final = 6
 
 PROTOCOLS: Final[Mapping[str, tuple[int, ...]]] = {
     "tcp": (TCP,),

@@ -8,8 +8,8 @@ from typing import Final
 
 from pulse.core.network.hours import parse_window
 from pulse.core.network.patterns import is_pattern
-from pulse.core.network.policy import Rule
-from pulse.core.network.ruletext import ICMP, TCP, check_fit, check_note, describe, parse_ports, parse_protocols
+from pulse.core.network.policy import TCP, Rule
+from pulse.core.network.ruletext import ICMP, check_fit, check_note, describe, parse_ports, parse_protocols
 from pulse.core.network.ruling import AT_THE_END, AssertionAdded, RuleAdded
 from pulse.core.network.words import FORMS
 from pulse.errors import ConfigError

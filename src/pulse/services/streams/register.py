@@ -7,15 +7,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Final
 
 from pulse.core.crowd import OF_ONE_NODE, STREAMS, Crowd
 from pulse.core.mesh import Mesh
 from pulse.core.network.destinations import IPAddress
+from pulse.core.network.policy import TCP
 from pulse.core.types import NodeId
 from pulse.net.links import RuleHits, Stream
-
-TCP: Final = 6
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 //! The join lane from both sides.
 
-use pulse_dataplane::link::Transports;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pulse_dataplane::event::Event;
+use pulse_dataplane::link::Transports;
 use pulse_dataplane::verify::parse;
 
 use crate::authority::Authority;
@@ -128,14 +128,13 @@ fn a_joiner_that_never_asks_is_dropped_after_10_s() {
 fn a_source_may_join_5_times_a_second_and_waits_if_it_wants_more() {
     let (mut bob, _) = door(&Authority::new());
     let mut joiner = Node::blank();
+    let began = Instant::now();
     let joins: Vec<u64> =
         (0..12).map(|_| joiner.plane.join(bob.address, false, Transports::default()).unwrap()).collect();
-    joiner.told_within(Duration::from_millis(150));
-    let greeted = |event: &&Event| matches!(event, Event::JoinGreeted { .. });
-    let at_once = joiner.told_within(Duration::ZERO).iter().filter(greeted).count();
-    assert!((1..=6).contains(&at_once), "{at_once}");
     for join in joins {
         joiner.wait_greeted(join);
     }
+    // Five had been saved up; the others had to be waited for.
+    assert!(began.elapsed() >= Duration::from_millis(1200), "{:?}", began.elapsed());
     bob.told_within(Duration::ZERO);
 }

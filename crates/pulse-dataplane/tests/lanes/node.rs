@@ -13,7 +13,7 @@ use pulse_dataplane::{LinkId, NodeId};
 use crate::authority::{Authority, Card};
 
 /// Guards against hangs only.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Node {
     pub plane: Dataplane,

@@ -23,7 +23,7 @@ fn pair_through_a_middle() -> (Node, Up, Node, Up, Middle) {
     (alice, a, bob, b, middle)
 }
 
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + Duration::from_secs(20);
     while Instant::now() < end {
         if let Some(found) = look() {
@@ -34,7 +34,7 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     panic!("no {what}");
 }
 
-fn wait_measured(node: &Node) -> Reading {
+pub fn wait_measured(node: &Node) -> Reading {
     wait_for("echo", || {
         let reading = node.plane.statistics().unwrap().links.first()?.link.probes.reading();
         reading.rtt.map(|_| reading)

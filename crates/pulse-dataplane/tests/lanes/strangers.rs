@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 use crate::authority::{Authority, Card, LABEL, Wish, now, self_signed};
-use crate::node::Node;
+use crate::node::{Node, PATIENCE};
 
 #[derive(Debug)]
 struct Trusting;
@@ -60,18 +60,29 @@ struct Stranger<'a> {
 }
 
 impl Stranger<'_> {
-    /// How far it gets: the ALPN it ends up with and the leaf it is shown, or how it was thrown out.
-    fn knock(&self, address: SocketAddr) -> Result<Vec<u8>, ConnectionError> {
+    /// How it is thrown out.
+    fn thrown_out(&self, address: SocketAddr) -> ConnectionError {
+        // In TLS 1.3 the client is done before the server judged it.
+        self.knock(address, PATIENCE).expect_err("it is let in")
+    }
+
+    /// The leaf it is shown, where it is not thrown out for a while.
+    fn let_in(&self, address: SocketAddr) -> Vec<u8> {
+        self.knock(address, Duration::from_millis(500)).unwrap()
+    }
+
+    fn knock(&self, address: SocketAddr, patience: Duration) -> Result<Vec<u8>, ConnectionError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
             let connection = endpoint.connect_with(self.config(), address, "any.pulse").unwrap().await?;
             let leaf = connection.peer_identity().unwrap().downcast::<Vec<CertificateDer<'static>>>().unwrap();
-            // In TLS 1.3 the client is done before the server judged it.
-            let (mut send, mut recv) = connection.open_bi().await?;
+            let (mut send, _recv) = connection.open_bi().await?;
             let _ = send.write_all(&[0]).await;
-            let _ = tokio::time::timeout(Duration::from_millis(500), recv.read(&mut [0; 4])).await;
-            connection.close_reason().map_or_else(|| Ok(leaf[0].to_vec()), Err)
+            match tokio::time::timeout(patience, connection.closed()).await {
+                Ok(thrown_out) => Err(thrown_out),
+                Err(_) => Ok(leaf[0].to_vec()),
+            }
         })
     }
 
@@ -126,7 +137,7 @@ const ACCESS_DENIED: u64 = 49;
 fn the_link_lane_wants_a_certificate() {
     let authority = Authority::new();
     let bob = Node::member(&authority, 2);
-    let thrown_out = Stranger { alpn: LINK, marked: false, card: None }.knock(bob.address).unwrap_err();
+    let thrown_out = Stranger { alpn: LINK, marked: false, card: None }.thrown_out(bob.address);
     assert_eq!(alert(&thrown_out), CERTIFICATE_REQUIRED);
 }
 
@@ -148,7 +159,7 @@ fn every_wrong_certificate_is_refused_in_the_same_words_and_logged_in_others() {
     ];
     let mut texts = vec![];
     for (card, reason) in cards {
-        let thrown_out = Stranger { alpn: LINK, marked: false, card: Some(&card) }.knock(bob.address).unwrap_err();
+        let thrown_out = Stranger { alpn: LINK, marked: false, card: Some(&card) }.thrown_out(bob.address);
         assert_eq!(alert(&thrown_out), ACCESS_DENIED, "{reason}");
         texts.push(thrown_out.to_string());
         bob.wait_log(reason);
@@ -165,7 +176,7 @@ fn mark_and_alpn_must_agree() {
         [(LINK, true), (JOIN, false), (JOIN_PINNED, false), (b"h3", false), (b"h3", true), (b"", true)]
     {
         for card in [None, Some(&card)] {
-            let thrown_out = Stranger { alpn, marked, card }.knock(bob.address).unwrap_err();
+            let thrown_out = Stranger { alpn, marked, card }.thrown_out(bob.address);
             // Who names no protocol at all finds no certificate to be shown.
             let expected = if alpn.is_empty() { ACCESS_DENIED } else { NO_APPLICATION_PROTOCOL };
             assert_eq!(alert(&thrown_out), expected, "{alpn:?} {marked}");
@@ -177,7 +188,7 @@ fn mark_and_alpn_must_agree() {
 fn a_certificate_lends_the_join_lane_no_trust() {
     let authority = Authority::new();
     let (mut bob, card) = (Node::member(&authority, 2), authority.node(1));
-    let leaf = Stranger { alpn: JOIN, marked: true, card: Some(&card) }.knock(bob.address).unwrap();
+    let leaf = Stranger { alpn: JOIN, marked: true, card: Some(&card) }.let_in(bob.address);
     assert!(!leaf.is_empty());
     bob.told_within(Duration::from_millis(200));
     assert!(bob.has_no(|event| matches!(event, pulse_dataplane::event::Event::LinkUp { .. })));

@@ -230,7 +230,7 @@ async def test_where_another_program_has_the_tcp_port_a_node_says_so_and_serves_
             await second.joins(started.invite)
             async with second.runs() as other:
                 assert other.sockets == "udp+tcp"
-                assert (await first.linked_with(second)).link == "quic"
+                await first.linked_with(second, "quic")
 
 
 async def test_a_restarted_ca_that_moved_finds_the_peers_that_cannot_find_it(first: Machine, second: Machine) -> None:

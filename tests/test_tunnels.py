@@ -72,7 +72,7 @@ def test_a_refusal_has_the_words_and_the_exit_code_of_the_node(data_dir: Path) -
 def test_who_finds_no_place_comes_again_and_hears_in_the_end_that_there_is_none(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tunnels, "PATIENCE", 0.1)
+    monkeypatch.setattr(tunnels, "PATIENCE", 1.0)
     fake = FakeTunnels(answer=refused("no place for one more", "crowded_here", 5))
     with tunnels_at(data_dir / "tunnel.sock", fake), pytest.raises(StreamFailed, match="no place") as raised:
         tunnels.check("db", "localhost:22", data_dir)

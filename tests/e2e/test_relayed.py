@@ -3,6 +3,7 @@
 import secrets
 import socket
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from pulse.lab.memory import search
 from pulse.lab.topologies import RELAY
 from pulse.lab.transfer import measure
 from tests.e2e.exchange import echoing, noise, open_socket
-from tests.e2e.mesh import PATIENCE, Mesh, bring_up_relay
+from tests.e2e.mesh import PATIENCE, Mesh, Node, bring_up_relay
 from tests.namespace import require_root
 
 MTU = 1340
@@ -28,8 +29,15 @@ def mesh() -> Iterator[Mesh]:
     require_root()
     with Lab(RELAY) as lab:
         made = bring_up_relay(lab)
+        for end in (made["left"], made["right"]):
+            # While it starts a WebSocket may be quicker, and is replaced soon.
+            wait_until(partial(is_linked_by_quic, end, made["relay"]), f"{end.host.name} is linked by QUIC", PATIENCE)
         yield made
         assert made.errors == []
+
+
+def is_linked_by_quic(end: Node, relay: Node) -> bool:
+    return end.sees(relay).link == relay.sees(end).link == "quic"
 
 
 @pytest.mark.parametrize("family", ["v4", "v6"])

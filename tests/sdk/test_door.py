@@ -96,7 +96,7 @@ async def test_who_finds_no_place_comes_again(tmp_path: Path) -> None:
 
 
 async def test_who_finds_no_place_for_long_hears_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tunnels, "PATIENCE", 0.05)
+    monkeypatch.setattr(tunnels, "PATIENCE", 1.0)
     fake = FakeTunnels(answer=refused("no place for one more", "crowded_here", 5))
     with tunnels_at(tmp_path / "t", fake), pytest.raises(StreamFailed, match="no place") as raised:
         await door.asked(tmp_path / "t", Asked("db", "localhost:22"))

@@ -54,7 +54,7 @@ async def test_what_is_not_reached_is_a_connect_error_with_the_words_of_the_node
 async def test_silence_and_hanging_up_are_errors_of_httpx(pulse_mesh: PulseMesh) -> None:
     async with pulse_mesh.first.connect() as one, pulse_mesh.second.connect() as two:
         quiet, rude = await one.start_server(silent, 0), await one.start_server(hang_up, 0)
-        async with httpx.AsyncClient(transport=MeshTransport(two), timeout=0.2) as client:
+        async with httpx.AsyncClient(transport=MeshTransport(two), timeout=httpx.Timeout(20, read=0.2)) as client:
             with pytest.raises(httpx.ReadTimeout):
                 await client.get(f"http://first.pulse:{quiet.port}/")
         async with httpx.AsyncClient(transport=MeshTransport(two)) as client:

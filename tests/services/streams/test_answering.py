@@ -21,15 +21,16 @@ async def test_the_far_end_asks_its_own_rules() -> None:
 async def test_a_fault_ends_one_stream_and_no_other(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Who finds no room waits for it.
-    monkeypatch.setattr(opening, "OPEN_WITHIN", 0.3)
     faults = ((SystemRefused("no more descriptors"), StreamCode.BUSY), (KeyError("x"), StreamCode.BROKEN))
     async with two() as both, listening(hold) as port:
         held, wanted = await opened(both, port), both.there.service.dialling.resolve
+        # Who finds no room waits for it.
+        monkeypatch.setattr(opening, "OPEN_WITHIN", 0.3)
         for error, code in faults:
             both.there.service.dialling.resolve = failing(error)
             assert (await refused(both, port)).code == code
         both.there.service.dialling.resolve = wanted
+        monkeypatch.undo()
         (await opened(both, port)).cancel()
         held.cancel()
     assert "stream not answered" in caplog.text

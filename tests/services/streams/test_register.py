@@ -1,6 +1,8 @@
 """Places for streams, and the rules that decided on them."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -24,19 +26,21 @@ async def test_each_end_counts_the_rule_that_decided_and_what_none_matched() -> 
         assert both.there.service.hits() == RuleHits({"r1": 1, "r2": 1}, 0)
 
 
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for long."""
-    monkeypatch.setattr(opening, "OPEN_WITHIN", 0.3)
+@contextmanager
+def hurried() -> Iterator[None]:
+    """Meanwhile nobody waits for long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "OPEN_WITHIN", 0.3)
+        yield
 
 
-@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("full", ["here", "there"])
 async def test_no_node_opens_more_streams_than_its_share(full: str) -> None:
     async with two() as both, listening(hold) as port:
         getattr(both, full).service.register.places.of_one = 2
         held = [await opened(both, port) for _ in range(2)]
-        assert (await refused(both, port)).code == StreamCode.BUSY
+        with hurried():
+            assert (await refused(both, port)).code == StreamCode.BUSY
         held.pop().cancel()
         async with asyncio.timeout(PATIENCE):
             while both.there.service.count() > 1 or both.here.service.count() > 1:
@@ -59,14 +63,14 @@ async def test_who_finds_no_room_waits_for_it(full: str) -> None:
                 (await first).cancel()
 
 
-@pytest.mark.usefixtures("hurried")
 async def test_who_takes_what_it_can_leaves_room_for_others() -> None:
     async with two() as both, listening(hold) as port:
         for end in (both.here, both.there):
             end.service.register.places.most = 8
         held = [await opened(both, port) for _ in range(4)]
         # As many as are left for all others.
-        assert (await refused(both, port)).code == StreamCode.BUSY
+        with hurried():
+            assert (await refused(both, port)).code == StreamCode.BUSY
         assert not both.there.service.register.is_full(NodeId("ab" * 32))
         for each in held:
             each.cancel()

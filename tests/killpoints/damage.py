@@ -148,7 +148,7 @@ async def fill(data: Path) -> None:
         await control.tokens.create(TokenRequest(max_uses=1))
         await control.revoke.revoke(RevokeRequest(REVOKED))
         await control.roles.grant(RoleRequest(made.mesh.mesh.me.node_id, "operator"))
-        await control.keys.create(ApiKeyRequest("program"))
+        await control.apikeys.create(ApiKeyRequest("program"))
     other = minted(Ca(), "b", 2)
     peers.save(data, [peers.KnownPeer(other.node_id, label(other), ["192.0.2.1:1"], other.der)])
     pins.save(data, {other.node_id: other.node_id})

@@ -13,17 +13,17 @@ from pulse.schemas.apikeys import ApiKeyCreated, ApiKeyInfo, ApiKeyInUse, ApiKey
 
 async def list_api_keys(control: Control, _: Request) -> list[ApiKeyInfo]:
     """Every key, oldest first."""
-    return await control.keys.all()
+    return await control.apikeys.all()
 
 
 async def create_api_key(control: Control, _: Request, body: ApiKeyRequest) -> ApiKeyCreated:
     """Make a key; it is shown this once."""
-    return await control.keys.create(body)
+    return await control.apikeys.create(body)
 
 
 async def revoke_api_key(control: Control, request: Request) -> ApiKeyInfo:
     """End the key of that name, or whose id begins so."""
-    return await control.keys.revoke(request.path_params["key"])
+    return await control.apikeys.revoke(request.path_params["key"])
 
 
 async def key_in_use(_: Control, request: Request) -> ApiKeyInUse:

@@ -13,7 +13,6 @@ from starlette.requests import Request
 from pulse.api.control import Control
 from pulse.api.endpoints import Endpoint, Stamped
 from pulse.core.trust.apikeys import Scope
-from pulse.schemas.config import ConfigFile, ConfigPlan, ConfigWanted
 
 ANY: Final = "*"
 _ETAG: Final = re.compile(r'"(\d{1,16})\.(\d{1,16})"')
@@ -29,25 +28,8 @@ async def get_config(control: Control, _: Request) -> Stamped[dict[str, Any]]:
 
 async def put_config(control: Control, request: Request, body: dict[str, Any]) -> Stamped[dict[str, Any]]:
     """Put names and tags in place of those in force; what is left out stays, and all else must be as it is."""
-    number, told = await control.config.put(body, await _base(control, request))
+    number, told = await control.config.put(body, await seen(control, request))
     return Stamped(told, etag(number))
-
-
-async def get_file(control: Control, _: Request) -> Stamped[ConfigFile]:
-    """The network config in force as a file has it: all of it, in the words of people."""
-    number, told = await control.file.export()
-    return Stamped(told, etag(number))
-
-
-async def plan_file(control: Control, _: Request, body: ConfigWanted) -> ConfigPlan:
-    """What a file of the whole network would change."""
-    return await control.file.plan(body)
-
-
-async def put_file(control: Control, request: Request, body: ConfigWanted) -> Stamped[ConfigPlan]:
-    """Put a file of the whole network in place of what is in force, all of it or nothing; what is left out is none."""
-    told = await control.file.apply(body, await _base(control, request))
-    return Stamped(told, f'"{told.version}"')
 
 
 def etag(number: Number) -> str:
@@ -55,17 +37,17 @@ def etag(number: Number) -> str:
     return f'"{number[0]}.{number[1]}"'
 
 
-async def _base(control: Control, request: Request) -> Number | None:
+async def seen(control: Control, request: Request) -> Number | None:
     """The config that was looked at; None for whichever is in force. Raises HTTPException."""
-    seen = [each.strip() for line in request.headers.getlist("if-match") for each in line.split(",")]
-    if not seen:
+    told = [each.strip() for line in request.headers.getlist("if-match") for each in line.split(",")]
+    if not told:
         raise HTTPException(
             HTTPStatus.PRECONDITION_REQUIRED, "say which config you edited: If-Match with the ETag of GET /api/config"
         )
-    if ANY in seen:
+    if ANY in told:
         return None
     number, _ = await control.config.get()
-    matched = [match for each in seen if (match := _ETAG.fullmatch(each))]
+    matched = [match for each in told if (match := _ETAG.fullmatch(each))]
     if number not in [(int(match[1]), int(match[2])) for match in matched]:
         raise HTTPException(
             HTTPStatus.PRECONDITION_FAILED,
@@ -77,7 +59,4 @@ async def _base(control: Control, request: Request) -> Number | None:
 ENDPOINTS = (
     Endpoint("GET", "/api/config", get_config, Scope.READ),
     Endpoint("PUT", "/api/config", put_config, Scope.WRITE, precondition=True),
-    Endpoint("GET", "/api/config/file", get_file, Scope.READ),
-    Endpoint("PUT", "/api/config/file", put_file, Scope.WRITE, precondition=True),
-    Endpoint("POST", "/api/config/plan", plan_file, Scope.READ),
 )

@@ -198,7 +198,7 @@ class Control:
     tokens: Tokens
     templates: TemplateStore
     config: WholeConfig
-    file: WholeFile
+    configfile: WholeFile
     names: Names
     dns: ZoneStore
     acls: Acls
@@ -211,7 +211,7 @@ class Control:
     events: History
     stats: StatsTold
     metrics: MetricsTold
-    keys: Keys
+    apikeys: Keys
     resolver: Resolver
     doctor: Doctor
     reload: Reloader

@@ -66,8 +66,8 @@ GROUPS = {
         "config": ("pulse.cli.configfile:app", "Keep the whole network config in one file, plan with it and apply it."),
         "remote-config": ("pulse.cli.operating:remote_config", "Change settings of another node, as its operator."),
         "bulk": ("pulse.cli.bulk:bulk", "Tag, untag or revoke all nodes that a pattern fits."),
-        "pin": ("pulse.cli.pin:pin", "Reach a node by one neighbour, whatever the scores say."),
-        "unpin": ("pulse.cli.pin:unpin", "Reach a node by the best path again."),
+        "pin": ("pulse.cli.pins:pin", "Reach a node by one neighbour, whatever the scores say."),
+        "unpin": ("pulse.cli.pins:unpin", "Reach a node by the best path again."),
         "revoke": ("pulse.cli.revoke:revoke", "Shut a node out for good."),
     },
     "Let in": {

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pulse.calls.pin import PinCalls
+from pulse.calls.pins import PinCalls
 from pulse.client import Client
 from pulse.errors import NotFound
 from pulse.schemas.pin import PinRequest, UnpinRequest

@@ -1,11 +1,11 @@
-"""Reloads, restarts and settings from afar, through the real client; no key over TCP is good for them."""
+"""Restarts and settings from afar, through the real client; no key over TCP is good for them."""
 
 from pathlib import Path
 
 import pytest
 
 from pulse.api.endpoints import LOCAL
-from pulse.api.operating import ENDPOINTS
+from pulse.api.remote import ENDPOINTS
 from pulse.client import Client
 from pulse.errors import Refused
 from pulse.schemas.operating import Reloaded, RemoteSettings, Restarting, RestartRequest
@@ -15,7 +15,6 @@ from tests.api.fake_control import FakeControl
 def test_each_is_asked_and_answered(place: Path, control: FakeControl) -> None:
     wanted = RemoteSettings("laptop", {"node.log_level": "debug"})
     with Client(place) as client:
-        assert client.call("POST", "/api/reload", Reloaded).later == ["tun.queues"]
         assert client.call("POST", "/api/restart", Restarting, RestartRequest("laptop")).name == "laptop"
         assert client.call("POST", "/api/settings", Reloaded, wanted).changed == ["node.log_level"]
         with pytest.raises(Refused, match="from afar"):

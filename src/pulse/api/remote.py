@@ -1,15 +1,10 @@
-"""`/api/reload`, `/api/restart`, `/api/settings`: a node that is run as a service, here and afar."""
+"""`/api/restart`, `/api/settings`: what an operator asks of a node afar; restarts of this one, too."""
 
 from starlette.requests import Request
 
 from pulse.api.control import Control
 from pulse.api.endpoints import LOCAL, Endpoint
 from pulse.schemas.operating import Reloaded, RemoteSettings, Restarting, RestartRequest
-
-
-async def reload(control: Control, _: Request) -> Reloaded:
-    """Read this node's settings again."""
-    return await control.reload.reload()
 
 
 async def restart(control: Control, _: Request, body: RestartRequest) -> Restarting:
@@ -23,7 +18,6 @@ async def remote_config(control: Control, _: Request, body: RemoteSettings) -> R
 
 
 ENDPOINTS = (
-    Endpoint("POST", "/api/reload", reload, LOCAL),
     Endpoint("POST", "/api/restart", restart, LOCAL, status=202),
     Endpoint("POST", "/api/settings", remote_config, LOCAL),
 )

@@ -1,0 +1,24 @@
+"""`/api/ca/rotation`: the CA's key, and the next one in its place."""
+
+from starlette.requests import Request
+
+from pulse.api.control import Control
+from pulse.api.endpoints import LOCAL, Endpoint
+from pulse.core.trust.apikeys import Scope
+from pulse.schemas.cert import CaRotation
+
+
+async def rotation(control: Control, _: Request) -> CaRotation:
+    """How far the replacement of the CA's key is."""
+    return await control.rotation.status()
+
+
+async def rotate(control: Control, _: Request) -> CaRotation:
+    """Begin to replace the CA's key."""
+    return await control.rotation.rotate()
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/api/ca/rotation", rotation, Scope.READ),
+    Endpoint("POST", "/api/ca/rotation", rotate, LOCAL, status=202),
+)

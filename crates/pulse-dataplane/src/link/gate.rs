@@ -171,7 +171,7 @@ impl Rates {
 }
 
 /// What one stranger holds: an IPv4 address, but a whole /64 of IPv6.
-fn neighbourhood(source: IpAddr) -> IpAddr {
+pub(crate) fn neighbourhood(source: IpAddr) -> IpAddr {
     match source.to_canonical() {
         IpAddr::V6(v6) => IpAddr::from((v6.to_bits() >> 64 << 64).to_be_bytes()),
         v4 => v4,

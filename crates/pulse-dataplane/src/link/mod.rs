@@ -34,7 +34,7 @@ use tokio::time::timeout;
 pub(crate) use carrier::Ended;
 pub(crate) use carrier::{Carrier, Close, Reader, Writer, explain_failure};
 pub use gate::Bucket;
-pub(crate) use gate::{Gate, Knock, Pass, Rates};
+pub(crate) use gate::{Gate, Knock, Pass, Rates, neighbourhood};
 pub(crate) use quic::{explain, join_transport};
 pub use race::Transports;
 pub(crate) use race::first;

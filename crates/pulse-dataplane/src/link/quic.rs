@@ -32,6 +32,8 @@ const DATAGRAM: u16 = 1200;
 /// Silence after which QUIC gives up; the backstop of our own probes.
 pub(crate) const IDLE: Duration = Duration::from_millis(3500);
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// Bytes of a join that may be unread, whatever carries it: its longest message, and room for that to be under way.
+pub(crate) const JOIN_WINDOW: u32 = 128 << 10;
 
 /// The face of a socket that quinn wants.
 #[derive(Debug)]
@@ -121,9 +123,16 @@ pub(crate) fn link_transport() -> Arc<TransportConfig> {
     Arc::new(transport)
 }
 
-/// Transport settings of joins, which may be silent for as long as `deadline`.
+/// Transport settings of joins, which may be silent for as long as `deadline`: one stream, and what a stranger says beyond
+/// what is read of it stays with it.
 pub(crate) fn join_transport(deadline: Duration) -> Arc<TransportConfig> {
-    Arc::new(common_transport(deadline))
+    let mut transport = common_transport(deadline);
+    transport
+        .stream_receive_window(VarInt::from_u32(JOIN_WINDOW))
+        .receive_window(VarInt::from_u32(JOIN_WINDOW))
+        .send_window(JOIN_WINDOW.into())
+        .max_concurrent_bidi_streams(VarInt::from_u32(1));
+    Arc::new(transport)
 }
 
 fn common_transport(idle: Duration) -> TransportConfig {

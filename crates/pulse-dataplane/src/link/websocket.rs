@@ -23,6 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::carrier::{Carrier, Close, Ended, Reader, Writer, closed_by_peer, printable};
+use super::quic::JOIN_WINDOW;
 use super::wss::Tls;
 use crate::NodeId;
 use crate::outlet::{self, Batch, CONTROL, Outlet};
@@ -84,7 +85,8 @@ pub(crate) fn start(
     keys: Option<HopKeys>,
     arrived: Arrived,
 ) -> Parts {
-    let (near, far) = duplex(UNREAD);
+    // A join, which has no hop keys, may be with anybody.
+    let (near, far) = duplex(if keys.is_some() { UNREAD } else { JOIN_WINDOW as usize });
     let (reader, writer) = split(near);
     let (control_out, control_in) = split(far);
     let (outlet, batches) = outlet::queue();

@@ -38,8 +38,11 @@ pub(crate) type Tls = TlsStream<TcpStream>;
 
 const LINK_PATH: &str = "/pulse/link";
 const JOIN_PATH: &str = "/pulse/join";
-/// Longest message, both ways.
+/// Longest message, both ways; on the join lane, where none holds more than a part of the control stream.
 const MESSAGE: usize = 256 << 10;
+const JOIN_MESSAGE: usize = 64 << 10;
+/// What the library sets aside for each direction of a join, and takes for it at once.
+const JOIN_BUFFER: usize = 16 << 10;
 /// How long TCP may take: where its packets are dropped, the kernel tries for minutes.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// Bytes that may wait for the kernel to take them.
@@ -100,7 +103,7 @@ pub(crate) async fn knock(address: SocketAddr, pinned: bool, proxy: Option<Proxy
 }
 
 async fn upgrade(tls: Tls, path: &str) -> Result<WebSocketStream<Tls>, Ended> {
-    let upgraded = client_async_with_config(format!("wss://pulse{path}"), tls, Some(limits())).await;
+    let upgraded = client_async_with_config(format!("wss://pulse{path}"), tls, Some(limits(path))).await;
     upgraded.map(|(socket, _)| socket).map_err(|error| explain(&error))
 }
 
@@ -249,7 +252,7 @@ async fn upgraded(tls: Tls, path: &'static str) -> Result<WebSocketStream<Tls>, 
         *not_found.status_mut() = StatusCode::NOT_FOUND;
         Err(not_found)
     };
-    accept_hdr_async_with_config(tls, judge, Some(limits())).await.map_err(|error| explain(&error))
+    accept_hdr_async_with_config(tls, judge, Some(limits(path))).await.map_err(|error| explain(&error))
 }
 
 // Both
@@ -259,9 +262,13 @@ fn candidate(certified: Certified, parts: Parts) -> Candidate {
     Candidate { carrier: Arc::new(carrier), certified, reader, writer, outlet }
 }
 
-fn limits() -> WebSocketConfig {
-    let sizes = WebSocketConfig::default().max_message_size(Some(MESSAGE)).max_frame_size(Some(MESSAGE));
-    sizes.max_write_buffer_size(UNSENT)
+fn limits(path: &str) -> WebSocketConfig {
+    let config = WebSocketConfig::default().max_write_buffer_size(UNSENT);
+    if path == LINK_PATH {
+        return config.max_message_size(Some(MESSAGE)).max_frame_size(Some(MESSAGE));
+    }
+    let config = config.max_message_size(Some(JOIN_MESSAGE)).max_frame_size(Some(JOIN_MESSAGE));
+    config.read_buffer_size(JOIN_BUFFER).write_buffer_size(JOIN_BUFFER)
 }
 
 fn arrived(desk: &Arc<Desk>, from: SocketAddr) -> Arrived {

@@ -5,6 +5,7 @@
 mod authority;
 mod birthday;
 mod certificates;
+mod idlers;
 mod joins;
 mod life;
 mod links;

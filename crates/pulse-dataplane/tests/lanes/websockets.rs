@@ -28,7 +28,7 @@ fn raced() -> Transports {
 
 impl Node {
     /// Take in WebSockets; where.
-    fn listens(&self) -> SocketAddr {
+    pub fn listens(&self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         self.plane.listen(listener.into()).unwrap();

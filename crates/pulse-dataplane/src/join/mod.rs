@@ -2,7 +2,10 @@
 //!
 //! The joiner opens one stream and sends one byte; the lane answers with its greeting (`objects`, empty
 //! unless the CA is pinned); request and answer follow, each a length-prefixed message of at most 64 KiB.
-//! Invariant: the lane holds at most 64 strangers, each for at most 14 s and with a proven address.
+//! Invariant: the lane holds at most 64 strangers (`places`), each with a proven address; for at most 14 s, and for 3 s
+//! at each step until its request is in.
+
+mod places;
 
 use std::collections::HashMap;
 use std::io;
@@ -23,14 +26,16 @@ use crate::link::{
 };
 use crate::tls::{JOIN_PINNED, ThrowAway, join_client, join_server};
 use crate::verify::pinned_name;
+use places::{Places, SentAway};
 
 /// From the first packet to the answer: the node that is asked waits 10 s for the CA, and is to say so if it waited in vain.
 const DEADLINE: Duration = Duration::from_secs(14);
+/// For the handshake, and then until the request is in: a joiner has it ready, so this is two round trips at most, of a
+/// slow line with losses.
+const STEP: Duration = Duration::from_secs(3);
 /// Joins a second, of one source and of all.
 const RATE_EACH: f64 = 5.0;
 const RATE_ALL: f64 = 50.0;
-/// Strangers at once.
-const OPEN: usize = 64;
 /// The byte that makes the joiner's stream known to the lane.
 const KNOCK: u8 = 0;
 
@@ -44,24 +49,34 @@ pub(crate) struct JoinLane {
 #[derive(Debug)]
 struct State {
     rates: Rates,
-    open: usize,
+    places: Places,
     offers: HashMap<u64, oneshot::Sender<Vec<u8>>>,
     joins: HashMap<u64, oneshot::Sender<Vec<u8>>>,
 }
 
 /// One stranger's place.
-struct Place<'a>(&'a JoinLane);
+struct Place<'a> {
+    lane: &'a JoinLane,
+    id: u64,
+}
+
+impl Place<'_> {
+    /// The request is in.
+    fn asks(&self) {
+        self.lane.state().places.asks(self.id);
+    }
+}
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.state().open -= 1;
+        self.lane.state().places.leave(self.id);
     }
 }
 
 impl JoinLane {
     pub(crate) fn new(throw_away: ThrowAway, now: Instant) -> Self {
         let rates = Rates::new(RATE_EACH, RATE_ALL, now);
-        let state = State { rates, open: 0, offers: HashMap::new(), joins: HashMap::new() };
+        let state = State { rates, places: Places::default(), offers: HashMap::new(), joins: HashMap::new() };
         Self { throw_away, state: Mutex::new(state) }
     }
 
@@ -73,13 +88,13 @@ impl JoinLane {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(&self, source: SocketAddr) -> Option<Place<'_>> {
+    fn enter(&self, source: SocketAddr, now: Instant) -> Option<(Place<'_>, SentAway)> {
         let mut state = self.state();
-        let free = state.open < OPEN && state.rates.take(source.ip().to_canonical(), Instant::now());
-        free.then(|| {
-            state.open += 1;
-            Place(self)
-        })
+        if !state.rates.take(source.ip(), now) {
+            return None;
+        }
+        let (id, sent_away) = state.places.enter(source.ip())?;
+        Some((Place { lane: self, id }, sent_away))
     }
 }
 
@@ -92,36 +107,58 @@ pub(crate) fn knocked(desk: &Arc<Desk>, incoming: Incoming) {
     }
     let desk = Arc::clone(desk);
     tokio::spawn(async move {
-        let Some(_place) = desk.joins.enter(incoming.remote_address()) else { return incoming.ignore() };
-        // A stranger that fails is not told why, and is not worth a line in the log.
-        let _ = timeout(DEADLINE, serve(&desk, incoming)).await;
+        let entered = desk.joins.enter(incoming.remote_address(), Instant::now());
+        let Some((place, sent_away)) = entered else { return incoming.ignore() };
+        for_a_while(sent_away, serve(&desk, &place, incoming)).await;
     });
 }
 
-async fn serve(desk: &Desk, incoming: Incoming) -> io::Result<()> {
+/// Until the deadline, or somebody else needs the place.
+async fn for_a_while(sent_away: SentAway, served: impl Future<Output = io::Result<()>>) {
+    tokio::select! {
+        // A stranger that fails is not told why, and is not worth a line in the log.
+        _ = timeout(DEADLINE, served) => {}
+        _ = sent_away => {}
+    }
+}
+
+/// A step of a stranger that has yet to ask.
+async fn soon<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(STEP, step).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+async fn serve(desk: &Desk, place: &Place<'_>, incoming: Incoming) -> io::Result<()> {
     let Some((identity, _)) = desk.settings.both() else { return Ok(()) };
     let mut config = join_server(&identity, &desk.joins.throw_away).map_err(io::Error::other)?;
     config.transport_config(join_transport(DEADLINE)).migration(false);
-    let connection = incoming.accept_with(Arc::new(config))?.await?;
-    let (send, recv) = connection.accept_bi().await?;
+    let connecting = incoming.accept_with(Arc::new(config))?;
+    let shaken = soon(async {
+        let connection = connecting.await?;
+        let streams = connection.accept_bi().await?;
+        Ok((connection, streams))
+    });
+    let (connection, (send, recv)) = shaken.await?;
     let pinned = alpn(&connection).is_some_and(|alpn| alpn == JOIN_PINNED);
-    attend(desk, Door::new(connection, Box::new(recv), Box::new(send)), pinned).await
+    attend(desk, place, Door::new(connection, Box::new(recv), Box::new(send)), pinned).await
 }
 
 /// A stranger came through a WebSocket.
 pub(crate) async fn received(desk: &Desk, from: SocketAddr, parts: Parts, pinned: bool) {
-    let Some(_place) = desk.joins.enter(from) else { return };
+    let Some((place, sent_away)) = desk.joins.enter(from, Instant::now()) else { return };
     let Parts { carrier, reader, writer, outlet: _ } = parts;
-    // As above.
-    let _ = timeout(DEADLINE, attend(desk, Door::new(carrier, reader, writer), pinned)).await;
+    for_a_while(sent_away, attend(desk, &place, Door::new(carrier, reader, writer), pinned)).await;
 }
 
 /// The lane's side, on whatever transport.
-async fn attend(desk: &Desk, mut door: Door, pinned: bool) -> io::Result<()> {
+async fn attend(desk: &Desk, place: &Place<'_>, mut door: Door, pinned: bool) -> io::Result<()> {
     let Some((_, trust)) = desk.settings.both() else { return Ok(()) };
-    door.reader.read_exact(&mut [KNOCK]).await?;
-    write_message(&mut door.writer, if pinned { &trust.objects } else { &[] }).await?;
-    if let Some(request) = read_message(&mut door.reader).await? {
+    let asked = soon(async {
+        door.reader.read_exact(&mut [KNOCK]).await?;
+        write_message(&mut door.writer, if pinned { &trust.objects } else { &[] }).await?;
+        read_message(&mut door.reader).await
+    });
+    if let Some(request) = asked.await? {
+        place.asks();
         let answer = ask(desk, door.carrier.remote(), request).await;
         door.reply(&answer).await?;
     }
@@ -284,4 +321,26 @@ fn leaf(connection: &Connection) -> Vec<u8> {
     let chain = connection.peer_identity();
     let chain = chain.and_then(|chain| chain.downcast::<Vec<rustls::pki_types::CertificateDer<'static>>>().ok());
     chain.and_then(|chain| chain.first().map(|leaf| leaf.to_vec())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::sync::oneshot::error::TryRecvError::Empty;
+
+    use super::*;
+
+    #[test]
+    fn a_source_that_holds_places_keeps_nobody_out_and_is_sent_away_for_its_own_neighbours() {
+        let start = Instant::now();
+        let lane = JoinLane::new(ThrowAway::new().unwrap(), start);
+        let source = |port| SocketAddr::from(([192, 0, 2, 1], port));
+        // Five a second: the ninth comes when it may.
+        let enter = |port: u16| lane.enter(source(port), start + Duration::from_secs(port.into())).unwrap();
+        let mut crowd: Vec<_> = (1..=9).map(enter).collect();
+        let gone = |(_, sent_away): &mut (Place<'_>, SentAway)| sent_away.try_recv().is_err_and(|it| it != Empty);
+        assert!(gone(&mut crowd[0]));
+        assert!(!crowd[1..].iter_mut().any(gone));
+    }
 }

@@ -84,6 +84,11 @@ def test_nobody_there_is_told_with_the_address() -> None:
         Client(Remote("127.0.0.1", 1, False, "k"))
 
 
+def test_who_asks_from_another_machine_is_told_what_keeps_an_api_from_answering() -> None:
+    with pytest.raises(LinkError, match=r"--scribe-listen 0\.0\.0\.0:1; and the rules have to let tcp 1 pass"):
+        Client(Remote("0.0.0.0", 1, False, "k"))  # noqa: S104 (asked, not listened on)
+
+
 def test_events_are_followed_as_they_happen_and_pauses_are_told() -> None:
     with following(Told(pace=0.3, most=2)) as (host, port), Client(Remote(host, port, False, KEY)) as client:
         told = [*EventCalls(client).follow_events(0.1)]

@@ -17,6 +17,7 @@ import msgspec
 
 from pulse.channel import Channel, Remote, remote
 from pulse.config import SERVICE_SOCKET, SOCKET_NAME, absolute, socket_in
+from pulse.core.addresses import is_loopback, join
 from pulse.errors import ConfigError, LinkError, PulseError, Refused
 from pulse.schemas.cert import FleetCertificate
 from pulse.schemas.node import CertificateInfo, NodeIdentity, PingReply, PingRequest, Status, Stopping
@@ -53,7 +54,7 @@ class Client:
                 "Use sudo, or become a member of its group: usermod -aG pulse <you>"
             ) from error
         except OSError as error:
-            raise LinkError(f"no node answers at {path}: {error.strerror or error}") from error
+            raise LinkError(f"no node answers at {path}: {error.strerror or error}{_elsewhere(path)}") from error
 
     def __enter__(self) -> "Client":
         return self
@@ -175,6 +176,16 @@ def candidates(data_dir: Path | None = None, environment: Mapping[str, str] = os
     if environment.get("PULSE_DATA_DIR"):
         return [socket_in(absolute(environment["PULSE_DATA_DIR"]))]
     return [Path.home() / ".pulse" / SOCKET_NAME, SERVICE_SOCKET]
+
+
+def _elsewhere(path: Path | Remote) -> str:
+    """What keeps an API from answering a caller on another machine."""
+    if not isinstance(path, Remote) or is_loopback(path.host):
+        return ""
+    return (
+        f".\nThe API is on loopback unless that node was told --scribe-listen {join(path.host, path.port)}; "
+        f"and the rules have to let tcp {path.port} pass: pulse acl explain <this node> <that node>:{path.port}"
+    )
 
 
 def _owner(path: Path | Remote) -> str:

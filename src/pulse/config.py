@@ -81,6 +81,7 @@ class Node(Section, frozen=True):
     data_dir: str = ""
     network_id: str = ""
     log_level: LogLevel = "info"
+    """How much is logged: debug, info, warn or error."""
     log_format: LogFormat = "text"
     """text or json."""
     tcp_listen: str = ""
@@ -88,7 +89,7 @@ class Node(Section, frozen=True):
     tcp_token: str = ""
     """What callers of it show; needed where others than this machine can connect."""
     tcp_token_file: str = ""
-    """Empty once the settings are merged: `tcp_token` has what the file held."""
+    """A file that holds that token."""
     reverse_forwards: bool = False
     """Listen on loopback for nodes that ask for it (`pulse forward --reverse`), as far as the rules let them."""
     serve_programs: bool = True
@@ -116,7 +117,7 @@ class Join(Section, frozen=True):
     relay_addr: str = ""
     token: str = ""
     token_file: str = ""
-    """Empty once the settings are merged: `token` has what the file held."""
+    """A file that holds that token."""
     invite: str = ""
     """A `pls_` code: stands for address, network and token."""
 
@@ -173,7 +174,7 @@ class Socks(Section, frozen=True):
     password: Annotated[str, msgspec.Meta(max_length=LOGIN_LIMIT)] = ""
     """Of that login."""
     password_file: str = ""
-    """Empty once the settings are merged: `password` has what the file held."""
+    """A file that holds that password."""
 
 
 class DnsService(Section, frozen=True):
@@ -193,7 +194,7 @@ class Dns(Section, frozen=True):
     listen: str = ""
     """`[host]:port`, UDP and TCP; 127.0.0.1:5353 if left out."""
     service: tuple[DnsService, ...] = ()
-    """Announced whether or not the server runs here."""
+    """A table `[[dns.service]]` each, with `name`, `port`, `priority` (0); announced without the server, too."""
 
 
 class Portmap(Section, frozen=True):

@@ -62,7 +62,8 @@ def test_for_the_whole_machine_the_node_has_to_answer_dns(shell: Shell, control:
 
     assert (done.code, done.err) == (
         4,
-        "error: this node answers no DNS. Restart it with --dns: pulse stop, then pulse start --dns\n",
+        "error: this node answers no DNS.\n"
+        "Have it do so: enabled = true under [dns] in its config.toml, then pulse restart\n",
     )
 
 

@@ -59,7 +59,10 @@ def test_openresolv_splits_names_and_what_a_crash_left_is_swept(machine: Machine
     assert machine.path(CONFIG).read_text() == before
     assert "does not ask for names under .pulse: this node answers no DNS" in node.status().sentence
     for told in (node.tries("setup", "dns"), node.tries("setup", "dns", "--global")):
-        assert (told.code, "Restart it with --dns: pulse stop, then pulse start" in told.stderr) == (4, True)
+        assert (told.code, "enabled = true under [dns] in its config.toml, then pulse restart" in told.stderr) == (
+            4,
+            True,
+        )
 
 
 def test_elsewhere_it_says_what_to_type(machine: Machine) -> None:

@@ -18,7 +18,7 @@ app = App(
     name="dns",
     help=(
         "Keep what names under .pulse say besides those of the nodes.\n\n"
-        "On the scribe, the CA or an operator.\n\nMore: pulse help names"
+        "Edits on the scribe, the CA or an operator, lists on every node.\n\nMore: pulse help names"
     ),
 )
 

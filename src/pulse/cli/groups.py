@@ -17,7 +17,8 @@ app = App(
     name="groups",
     help=(
         "Name sets of nodes and tags, for rules to go by.\n\n"
-        "Rules use them as group:x. On the scribe, the CA or an operator.\n\nMore: pulse help policy"
+        "Rules use them as group:x. Edits on the scribe, the CA or an operator, lists on every node."
+        "\n\nMore: pulse help policy"
     ),
 )
 

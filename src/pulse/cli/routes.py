@@ -16,7 +16,7 @@ app = App(
     name="route",
     help=(
         "See and approve ranges beyond the mesh, and the nodes that lead there.\n\n"
-        "On the scribe, the CA or an operator.\n\nMore: pulse help exits"
+        "Edits on the scribe, the CA or an operator, lists on every node.\n\nMore: pulse help exits"
     ),
 )
 

@@ -54,7 +54,10 @@ def _whole(*, undo: bool, json: bool, data_dir: DataDir) -> None:
     with connect(data_dir) as client:
         found = ResolverCalls(client).state()
     if not found.server:
-        raise Conflict("this node answers no DNS. Restart it with --dns: pulse stop, then pulse start --dns")
+        raise Conflict(
+            "this node answers no DNS.\n"
+            "Have it do so: enabled = true under [dns] in its config.toml, then pulse restart"
+        )
     changed = _dropin().install(found.server)
     if json:
         print_json(found)

@@ -18,7 +18,8 @@ app = App(
     name="template",
     help=(
         "Say what new nodes of a kind get, for invites and tokens.\n\n"
-        "Tokens and invites are made from it. On the scribe, the CA or an operator.\n\nMore: pulse help tokens"
+        "Tokens and invites are made from it. Edits on the scribe, the CA or an operator, lists on every node."
+        "\n\nMore: pulse help tokens"
     ),
 )
 

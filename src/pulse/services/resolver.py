@@ -110,13 +110,16 @@ class ResolverService:
 
     def _check_answers(self) -> None:
         if not self.servers:
-            raise Conflict("this node answers no DNS. Restart it with --dns: pulse stop, then pulse start --tun --dns")
+            raise Conflict(
+                "this node answers no DNS.\n"
+                "Have it do so: enabled = true under [dns] in its config.toml, then pulse restart"
+            )
 
     def _check_device(self) -> None:
         if self.device is None:
             raise Conflict(
                 "this node has no interface on which the setting could hang.\n"
-                "Restart it with --tun: pulse stop, then pulse start --tun --dns. "
+                "Give it one: enabled = true under [tun] in its config.toml, then pulse restart. "
                 "Or for the whole machine: sudo pulse setup dns --global"
             )
 

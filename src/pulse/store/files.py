@@ -103,7 +103,8 @@ def lock(data_dir: Path) -> DataLock:
             os.close(descriptor)
             raise Conflict(
                 f"another pulse (process {holder}) uses {data_dir}.\n"
-                "Stop it (pulse stop), or give --data-dir another directory."
+                "See it: pulse status. Other settings for it: config.toml, then pulse restart. Its end: pulse stop.\n"
+                "A second node takes another --data-dir."
             ) from error
         os.fchmod(descriptor, PRIVATE_FILE)
         os.ftruncate(descriptor, 0)

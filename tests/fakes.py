@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pulse.core.effects import NOTHING, WEBSOCKET_AFTER, Attempt, PolicyRule, TablesChanged
 from pulse.core.facts import Fact, LinkSample
 from pulse.core.paths.fec import Protection
+from pulse.core.paths.figures import PathSample
 from pulse.core.types import NO_LINK, LinkId, NodeId
 from pulse.errors import LinkError, ProtocolError, PulseError
-from pulse.net.links import JoinOffer, PathSample, PeerTraffic, Request, RuleHits, Trust
+from pulse.net.links import JoinOffer, PeerTraffic, Request, RuleHits, Trust
 
 NOBODY = NodeId("")
 

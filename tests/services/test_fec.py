@@ -8,8 +8,8 @@ import pytest
 
 from pulse.core.effects import Hop
 from pulse.core.paths.fec import Protection
+from pulse.core.paths.figures import PathSample
 from pulse.core.types import LinkId
-from pulse.net.links import PathSample
 from pulse.services import fec
 from pulse.services.fec import FecService
 from tests.authority import node

@@ -7,20 +7,22 @@ from dataclasses import dataclass, field
 import pytest
 
 from pulse import clock
+from pulse.core.facts import LinkSample, LinksSampled
 from pulse.core.messages import ObjectKind
 from pulse.core.network.netconfig import Config, Settings, sign_config
 from pulse.core.network.policy import Rule
+from pulse.core.paths.figures import PathSample
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import LinkId, NodeId
 from pulse.errors import LinkError
-from pulse.net.links import PathSample, PeerTraffic
+from pulse.net.links import PeerTraffic
 from pulse.schemas.stats import Traffic
 from pulse.schemas.tokens import TokenInfo
 from pulse.services import metrics as module
 from pulse.services.mesh import Talk
 from pulse.services.metrics import FAMILIES, MetricsService
 from tests.authority import MESH, NOW, key
-from tests.services.shown import ALICE, BOB, CA, ME, Node
+from tests.services.shown import ALICE, BOB, CA, KEEPER, ME, Node
 
 GOOD, OLD = (
     TokenInfo(f"{number:032x}", 0.0, None, 0, 0, [], None, False, state)
@@ -140,6 +142,25 @@ async def test_paths_are_told_by_their_first_relay() -> None:
     assert values["pulse_path_rtt_ms"] == {bob: 20.0}
     assert values["pulse_path_loss_ratio"] == {bob: 0.25, (ALICE.node_id, "alice", ""): 0.0}
     assert values["pulse_path_suspect"][bob] == 1
+
+
+@pytest.mark.parametrize("reported", [None, 0.125])
+async def test_a_path_in_use_has_the_figures_of_its_peer_as_the_status_has(reported: float | None) -> None:
+    told = Told()
+    told.node.meets(KEEPER)
+    told.node.happened(LinksSampled((LinkSample(LinkId(1), 0.02, 0.001, 0.25),)))
+    told.node.hears((KEEPER, ALICE))
+    told.node.links.measured = [
+        PathSample(who.node_id, LinkId(1), None, 0.0, suspect=True, reported=reported) for who in (KEEPER, ALICE)
+    ]
+    values = await told.values()
+
+    for who, via in ((KEEPER, ""), (ALICE, "keeper")):
+        peer, row = (who.node_id, told.node.row(who).name), told.node.row(who)
+        assert values["pulse_path_rtt_ms"][*peer, via] == values["pulse_peer_latency_ms"][peer] == row.rtt * 1000  # type: ignore[operator]
+        assert values["pulse_path_loss_ratio"][*peer, via] == values["pulse_peer_loss_ratio"][peer] == row.loss
+        assert values["pulse_path_suspect"][*peer, via] == row.suspect == 1
+        assert told.node.service.figures_of(who.node_id) == (row.rtt, row.jitter, row.loss, row.suspect)
 
 
 async def test_hits_are_told_of_rules_in_force_and_of_those_of_the_past_together() -> None:

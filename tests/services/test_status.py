@@ -16,6 +16,7 @@ from pulse.core.facts import (
 )
 from pulse.core.messages import Item, ObjectKind, Objects, encode
 from pulse.core.network.netconfig import Config, Settings, named, sign_config
+from pulse.core.paths.figures import PathSample
 from pulse.core.trust.authorities import sign_retirement, sign_succession
 from pulse.core.trust.ca import DAY, LEAF_LIFETIME, make_authority
 from pulse.core.trust.certificates import Certificate
@@ -23,7 +24,7 @@ from pulse.core.trust.identity import public_bytes
 from pulse.core.trust.members import Naming
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import LinkId
-from pulse.net.links import PathSample, PeerTraffic
+from pulse.net.links import PeerTraffic
 from pulse.schemas.node import FecInfo, PortMapping
 from pulse.services.status import identity_of
 from tests.authority import MESH, NOW, key

@@ -9,6 +9,7 @@ from pulse.core import messages
 from pulse.core.facts import LinkDown
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
+from pulse.core.paths.figures import Figures
 from pulse.core.types import LinkId, NodeId
 from pulse.core.why import Account, Code, Place
 from pulse.errors import LinkError, NotFound, PulseError, Refused
@@ -36,7 +37,7 @@ class World:
 
     @property
     def service(self) -> WhyService:
-        return WhyService(self.mesh, self.call, lambda _: "quic")
+        return WhyService(self.mesh, self.call, lambda _: "quic", lambda _: Figures(0.02, 0.001, 0.1))
 
     async def call(self, node: NodeId, method: str, body: bytes, timeout: float) -> bytes:
         self.asked.append((node, method, body, timeout))
@@ -110,6 +111,12 @@ async def test_another_node_gets_our_account_of_our_way_to_it(world: World) -> N
     answer = await world.service.answer(ALICE.node_id, bytes.fromhex(ALICE.node_id))
 
     assert msgspec.msgpack.decode(answer, type=Account).is_linked
+
+
+async def test_an_account_has_the_figures_that_the_status_tells(world: World) -> None:
+    told = await world.service.why(WhyRequest("alice"))
+
+    assert (told.source.rtt, told.source.loss) == (0.02, 0.1)
 
 
 async def test_a_question_about_no_node_is_refused(world: World) -> None:

@@ -113,7 +113,7 @@ def insight(
         calog=CaLogService(mesh.members, governance.ca),
         topology=TopologyService(mesh, status.link_type),
         trace=TraceService(mesh, rpc.call),
-        why=WhyService(mesh, rpc.call, lambda node: status.way_to(node).link),
+        why=WhyService(mesh, rpc.call, lambda node: status.way_to(node).link, status.figures_of),
         pins=PinsService(config.data_dir, mesh, meshing.tell, status.pin_of),
         stats=stats,
         tally=counts,

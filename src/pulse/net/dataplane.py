@@ -18,10 +18,11 @@ from pulse.core.addresses import split
 from pulse.core.effects import WEBSOCKET_AFTER, Attempt, PolicyRule, TablesChanged
 from pulse.core.messages import printable
 from pulse.core.paths.fec import Protection
+from pulse.core.paths.figures import PathSample
 from pulse.core.types import NO_LINK, LinkId, NodeId
 from pulse.errors import LinkError, SystemRefused
 from pulse.net.dataplanewords import sentence, tun_refusal, understood
-from pulse.net.links import JoinOffer, PathSample, PeerTraffic, Request, RuleHits, Trust
+from pulse.net.links import JoinOffer, PeerTraffic, Request, RuleHits, Trust
 from pulse.net.proxy import Proxy
 from pulse.net.sockets import bind_beside
 from pulse.net.streams import DataplaneStreams

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, Protocol
 from pulse.core.effects import WEBSOCKET_AFTER, Attempt, PolicyRule, TablesChanged
 from pulse.core.facts import Fact, LinkSample
 from pulse.core.paths.fec import Protection
+from pulse.core.paths.figures import PathSample
 from pulse.core.types import NO_LINK, LinkId, NodeId
 
 
@@ -71,27 +72,6 @@ class PeerTraffic:
     """Packets of `packets_in` that were lost on the way and repaired."""
     unrepairable: int = 0
     """Packets that were lost although there was parity over them: too many at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class PathSample:
-    """Figures of one path, named by its node and our first link of it."""
-
-    node: NodeId
-    link: LinkId
-    rtt: float | None
-    """Seconds, end to end; None before the first echo, and on the link to the node itself."""
-    loss: float
-    """From 0 to 1: of the records sent on it, else of its probes."""
-    suspect: bool
-    reported: float | None = None
-    """Loss of records alone, by the node's own reports; None while too little is known."""
-    burst: float = 1.0
-    """How many records got lost in a row, on average."""
-    parity: int = 0
-    """Parity packets over 20 records."""
-    duplicate: bool = False
-    """What is sent on it goes over a second path, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from pulse.core.effects import Hop
 from pulse.core.paths.fec import Fec, Loss
+from pulse.core.paths.figures import PathSample
 from pulse.core.types import SHORT_ID, NodeId
-from pulse.net.links import Links, PathSample
+from pulse.net.links import Links
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from typing import Final, Protocol
 
 from pulse import clock
 from pulse.core.mesh import Mesh
+from pulse.core.paths.figures import PathSample, figures
 from pulse.core.types import NodeId
 from pulse.errors import PulseError
-from pulse.net.links import PathSample
 from pulse.schemas.node import Status
 from pulse.schemas.stats import Family, Traffic
 from pulse.schemas.tokens import TokenInfo
@@ -225,15 +225,16 @@ class MetricsService:
             neighbour = self.mesh.neighbours.get(path.link)
             if neighbour is None:
                 continue
-            first = self.mesh.probe.quality(path.link)
-            direct = neighbour.node == path.node
+            in_use, direct = self.mesh.routing.path_to(path.node), neighbour.node == path.node
+            announced = in_use if in_use and in_use.link == path.link else None
+            known = figures(self.mesh.probe.quality(path.link), path, announced, direct=direct)
             label = self.mesh.members.label_of
             labels = (path.node, label(path.node), "" if direct else label(neighbour.node))
-            rtt = first.rtt if direct and path.rtt is None else path.rtt
-            if rtt is not None:
-                yield "pulse_path_rtt_ms", labels, rtt * 1000
-            yield "pulse_path_loss_ratio", labels, path.loss
-            yield "pulse_path_suspect", labels, int(path.suspect or first.suspect)
+            if known.rtt is not None:
+                yield "pulse_path_rtt_ms", labels, known.rtt * 1000
+            if known.loss is not None:
+                yield "pulse_path_loss_ratio", labels, known.loss
+            yield "pulse_path_suspect", labels, int(known.suspect)
         yield "pulse_series_omitted", ("paths",), max(0, len(paths) - MOST)
 
     def _nodes(self) -> Iterator[Sample]:

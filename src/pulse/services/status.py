@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from pulse import clock, release
 from pulse.core.health import Health, PeerHealth, Vitals, judge
 from pulse.core.mesh import Mesh
+from pulse.core.paths.figures import Figures, PathSample, figures
 from pulse.core.paths.neighbours import Unreached
 from pulse.core.paths.pins import Standing, problem
 from pulse.core.paths.routing import Path
@@ -20,7 +21,7 @@ from pulse.core.trust.members import label
 from pulse.core.types import LinkId, NodeId
 from pulse.net.beyond import ExitNode, Exits
 from pulse.net.interfaces import has_network
-from pulse.net.links import Links, PathSample, PeerTraffic
+from pulse.net.links import Links, PeerTraffic
 from pulse.schemas.node import FecInfo, NodeIdentity, PeerRow, PortMapping, Status
 from pulse.schemas.pin import PinInfo
 
@@ -73,15 +74,6 @@ class Way(NamedTuple):
 
     link: str = NO_PATH
     via: str = ""
-
-
-class Figures(NamedTuple):
-    """How good a path is; times in seconds, loss from 0 to 1, None for not known."""
-
-    rtt: float | None = None
-    jitter: float | None = None
-    loss: float | None = None
-    suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +131,12 @@ class StatusService:
     def way_to(self, node: NodeId) -> Way:
         """How frames leave for `node` now."""
         return self._way(self._path_to(node))
+
+    def figures_of(self, node: NodeId) -> Figures:
+        """How good the path to `node` is."""
+        path = self._path_to(node)
+        measured = (each for each in self.links.paths() if path and (each.node, each.link) == (node, path.link))
+        return self._figures(path, next(measured, None))
 
     def link_type(self, link: LinkId) -> str:
         """The type of a link of this node; `-` if it is gone."""
@@ -214,7 +212,7 @@ class StatusService:
         lost: Unreached | None,
     ) -> PeerRow:
         way = self._way(path)
-        figures = self._figures(path, sample)
+        known = self._figures(path, sample)
         record = self.mesh.gossip.record(peer.node_id)
         return PeerRow(
             id=peer.node_id,
@@ -224,10 +222,10 @@ class StatusService:
             roles=self._roles(peer),
             link=way.link,
             via=way.via,
-            rtt=figures.rtt,
-            jitter=figures.jitter,
-            loss=figures.loss,
-            suspect=figures.suspect,
+            rtt=known.rtt,
+            jitter=known.jitter,
+            loss=known.loss,
+            suspect=known.suspect,
             seen=0.0 if path else self._seen(peer.node_id),
             address=self._address(path, lost),
             last_error=lost.last_error if lost else "",
@@ -245,15 +243,7 @@ class StatusService:
         )
 
     def _figures(self, path: Path | None, sample: PathSample | None) -> Figures:
-        """Of a link its own probes; of a relayed path what was measured on it, else what was announced."""
-        if path is None:
-            return Figures()
-        first = self.mesh.probe.quality(path.link)
-        if path.via is None:
-            return Figures(first.rtt, first.jitter, first.loss, first.suspect)
-        if sample is None or sample.rtt is None:
-            return Figures(path.latency, None, path.loss, first.suspect)
-        return Figures(sample.rtt, None, sample.loss, sample.suspect or first.suspect)
+        return figures(self.mesh.probe.quality(path.link), sample, path, direct=path.direct) if path else Figures()
 
     def _address(self, path: Path | None, lost: Unreached | None) -> str:
         neighbour = self.mesh.neighbours.get(path.link) if path and path.via is None else None

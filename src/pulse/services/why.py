@@ -13,6 +13,7 @@ import msgspec
 from pulse.core import messages, why
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
+from pulse.core.paths.figures import Figures
 from pulse.core.types import NodeId
 from pulse.core.why import Account, End, Place
 from pulse.errors import PulseError, Refused
@@ -32,6 +33,8 @@ class WhyService:
     call: Rpc
     link_of: Callable[[NodeId], str]
     """The type of the first link of the path to a node, as the status names it."""
+    figures_of: Callable[[NodeId], Figures]
+    """How good that path is, as the status tells it."""
 
     async def answer(self, _: NodeId, body: bytes) -> bytes:
         """The method `why`: our account of the way to the node whose 32 bytes of id came. Raises Refused."""
@@ -79,14 +82,14 @@ class WhyService:
         mesh, now = self.mesh, asyncio.get_running_loop().time()
         path = mesh.routing.path_to(node)
         links = mesh.neighbours.links()
+        known = self.figures_of(node)
         report, nat = mesh.traversal.report(node), mesh.sight.nat()
-        quality = mesh.probe.quality(path.link) if path else None
         relay = mesh.neighbours.get(path.link) if path and path.via else None
         return Account(
             link=self.link_of(node),
             via=bytes.fromhex(relay.node) if relay else b"",
-            rtt=path.latency if path and path.via else quality.rtt if quality else None,
-            loss=path.loss if path and path.via else quality.loss if quality else 0.0,
+            rtt=known.rtt,
+            loss=known.loss or 0.0,
             places=self._places(node),
             nat=nat.mapping,
             observers=nat.observers,

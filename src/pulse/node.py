@@ -168,7 +168,7 @@ def _build(
     portmap = underlay.port_mapping(config, links, identity, meshing, own_devices)
     telling = insight(config, links, meshing, rpc, governance, tun, portmap, used, VERSION, pinned=identity.pinned)
     telling.metrics.socks = streams.proxy
-    operating = operations(config, meshing, rpc, tun, governance, telling, used, VERSION, manager)
+    operating = operations(config, meshing, rpc, tun, telling, used, VERSION, manager)
     methods |= {MethodName.PUNCH: traversal.answer}
     methods |= telling.methods | governance.methods | used.methods | operating.methods
     control = _control(governance, telling, used, operating, mesh)

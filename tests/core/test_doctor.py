@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from pulse.core.doctor import CHECKS, DAY, examine
+from pulse.core.doctor import CHECKS, examine
 from pulse.core.findings import Gravity
 from pulse.core.symptoms import Machine, Missing, Running, Symptoms
+from pulse.core.vitals import DAY
 
 WELL = Machine(
     data_dir="/d", version="1.2.3", member=True, holder=7, port=8443, tun_wanted=True, may_configure=True,
@@ -44,6 +45,7 @@ RUNNING_FAULTS: list[Fault] = [
     ("tun", {"tun_problem": "the network's config has not come yet"}, "no mesh addresses", "pulse logs", BROKEN),
     ("exitnode", {"exit_versions": (4,), "exit_problem": "another exit.\nStop it"}, "another exit", "Stop it", BROKEN),
     ("exits", {"ranges_refused": ["::/0"]}, "::/0 is closed", "pulse route list", BROKEN),
+    ("names", {"resolver_problem": "this node answers no DNS"}, "answers no DNS", "pulse setup dns --undo", BROKEN),
     ("certificate", {"certificate_left": -1.0}, "has ended", "30 days", BROKEN),
     ("certificate", {"certificate_left": 9 * DAY}, "ends in 9 days", "CA has to be up", WARNING),
     ("revoked", {"revoked": True}, "revoked", "new --data-dir", BROKEN),
@@ -95,7 +97,7 @@ def test_a_fault_of_the_node_is_named(check: str, fault: dict[str, Any], what: s
 
 def test_a_machine_without_network_blames_no_node() -> None:
     missing = [Missing("192.0.2.1:443", "relay", "refused"), Missing("192.0.2.2:443", "b", "")]
-    (found,) = examine(Symptoms(replace(WELL, network=False), replace(RUNNING, missing=missing))).findings
+    (found,) = examine(Symptoms(WELL, replace(RUNNING, missing=missing, cut_off=True))).findings
 
     assert (found.check, found.gravity) == ("peers", BROKEN)
     assert found.what.startswith("this machine has no network")

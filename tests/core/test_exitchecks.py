@@ -1,4 +1,4 @@
-"""The doctor on ways out of the mesh: what goes past, what is refused, what is left of a node that is gone."""
+"""The doctor on exits: what keeps one from its work, and what is left of a node that is gone."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,14 +11,6 @@ from pulse.core.symptoms import Machine, Running, Symptoms
 from tests.core.test_doctor import RUNNING, WELL
 
 BROKEN, WARNING = Gravity.BROKEN, Gravity.WARNING
-PAST = "128.0.0.0/1 via 192.0.2.1 dev eth0"
-RUNNING_FAULTS: list[tuple[dict[str, Any], str, str, Gravity]] = [
-    ({"exits_problem": "another node uses exits.\n--no-use-exits"}, "another node uses", "--no-use-exits", BROKEN),
-    ({"exits_problem": "not root"}, "not root", "pulse logs", BROKEN),
-    ({"ranges_refused": ["::/0"]}, "::/0 is closed", "pulse route list", BROKEN),
-    ({"bypasses": [PAST]}, "128.0.0.0/1 go past", f"ip route del {PAST}; if you do: ip route change {PAST}", WARNING),
-    ({"left": "undo is damaged.\nsysctl net.ipv4.ip_forward"}, "undo is damaged", "sysctl", WARNING),
-]
 LEFT_FAULTS: list[tuple[dict[str, Any], str, str, Gravity]] = [
     ({"refusing": True, "left": ["routes 28789"]}, "are refused", "pulse stop: they go as without", BROKEN),
     ({"undo_problem": "/d/undo is damaged.\nsysctl net.ipv4.ip_forward", "left": ["?"]}, "undo is", "sysctl", WARNING),
@@ -28,18 +20,11 @@ LEFT_FAULTS: list[tuple[dict[str, Any], str, str, Gravity]] = [
 
 
 def findings(machine: Machine, running: Running | None) -> list[tuple[str, str, Gravity]]:
-    checks = ("exits", "leftovers")
     return [
         (each.what, each.fix, each.gravity)
         for each in examine(Symptoms(machine, running)).findings
-        if each.check in checks
+        if each.check == "leftovers"
     ]
-
-
-@pytest.mark.parametrize(("fault", "what", "fix", "gravity"), RUNNING_FAULTS)
-def test_what_a_node_knows_of_its_exits_is_named(fault: dict[str, Any], what: str, fix: str, gravity: Gravity) -> None:
-    ((said, to_do, how_bad),) = findings(WELL, replace(RUNNING, **fault))
-    assert (what in said, fix in to_do, how_bad) == (True, True, gravity)
 
 
 @pytest.mark.parametrize(("fault", "what", "fix", "gravity"), LEFT_FAULTS)

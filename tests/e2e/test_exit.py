@@ -299,7 +299,7 @@ def test_the_second_exit_takes_over_and_without_any_nothing_goes_past(world: Wor
     wait_until(lambda: world.journal_ends("refused"), "the journal tells that no exit is left", PATIENCE)
     sentence = world["client"].status().sentence
     assert INTERNET in sentence
-    assert "is closed: no exit leads there now" in sentence
+    assert "closed: no exit leads there now" in sentence
 
 
 def test_what_a_killed_exit_left_is_gone_once_it_starts_again(world: World) -> None:

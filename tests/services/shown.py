@@ -13,6 +13,7 @@ from pulse.core.types import LinkId
 from pulse.net.links import RuleHits
 from pulse.schemas.node import PeerRow, PortMapping, Status
 from pulse.services.status import StatusService
+from pulse.services.vitals import VitalsService
 from tests.authority import Ca
 from tests.fakes import FakeLinks
 from tests.mint import link_up, links_told, member, mesh
@@ -115,9 +116,8 @@ class Node:
     def service(self) -> StatusService:
         """The service, made one minute ago."""
         started = asyncio.get_running_loop().time() - 60
-        return StatusService(
-            self.mesh, self.links, self.tun, self.scribe, "1.2.3", ":443", started, self.used, fec=self.fec
-        )
+        vitals = VitalsService(self.mesh, self.tun, self.scribe, self.used).vitals
+        return StatusService(self.mesh, self.links, self.tun, vitals, "1.2.3", ":443", started, fec=self.fec)
 
     def status(self) -> Status:
         """What it says."""

@@ -8,7 +8,6 @@ import pytest
 
 from pulse import clock
 from pulse.core.facts import ChainShown
-from pulse.core.health import DAY
 from pulse.core.mesh import Mesh
 from pulse.core.messages import ObjectKind
 from pulse.core.network.edits import Edits
@@ -20,6 +19,7 @@ from pulse.core.trust.identity import public_bytes
 from pulse.core.trust.members import Naming
 from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import NodeId
+from pulse.core.vitals import DAY
 from pulse.errors import LinkError, NotFound, PulseError, Refused
 from pulse.schemas.node import NodeIdentity, PingRequest, Status, Stopping
 from pulse.schemas.stats import Traffic

@@ -173,7 +173,8 @@ async def test_a_configured_peer_nobody_met_is_the_thing_to_see_to(node: Node) -
 
     assert not status.well
     assert status.sentence == (
-        f"1 thing to see to: {HOME} is not reached: no answer (is it up? is its UDP port open?)."
+        f"1 thing to see to: {HOME} is not reached: no answer "
+        "(is it up, and its UDP and TCP port open? nc -vz 192.0.2.9 443)."
     )
 
 
@@ -185,7 +186,7 @@ async def test_a_configured_peer_that_went_away_is_called_by_its_name(node: Node
     node.parts(ALICE)
     status = node.status()
     assert not status.well
-    assert "alice is not reached: timed out" in status.sentence
+    assert f"alice at {HOME} is not reached: timed out" in status.sentence
 
 
 async def test_a_peer_nobody_configured_may_be_away(node: Node) -> None:

@@ -34,6 +34,7 @@ from pulse.services.tally import TallyService
 from pulse.services.topology import TopologyService
 from pulse.services.trace import TraceService
 from pulse.services.tun import TunService
+from pulse.services.vitals import VitalsService
 from pulse.services.why import WhyService
 from pulse.store import events as event_store
 
@@ -85,12 +86,12 @@ def insight(
     pinned: bool,
 ) -> Insight:
     """The services; `pinned` says that the CA's hash was known when this node joined."""
-    mesh, now = meshing.mesh, asyncio.get_running_loop().time()
+    mesh, me, now = meshing.mesh, meshing.mesh.me.node_id, asyncio.get_running_loop().time()
     listen = addresses.join(*config.listen)
-    status = StatusService(mesh, links, tun, governance.scribe, version, listen, now, used, portmap, config.tun.fec)
+    vitals = VitalsService(mesh, tun, governance.scribe, used).vitals
+    status = StatusService(mesh, links, tun, vitals, version, listen, now, portmap, config.tun.fec)
     journal = event_store.opened(config.data_dir, clock.wall())
     past = copy.deepcopy(journal.past)
-    me = mesh.me.node_id
     events = EventsService(journal, Chronicle(me, past, mesh, status.first_link_to, mesh.sight.clock_offset, now))
     events.happened(Event(Kind.START, {"version": version}))
     links.refused = rpc.refused = events.refused

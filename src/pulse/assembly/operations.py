@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pulse import logs
-from pulse.assembly.governance import Governance
 from pulse.assembly.insight import Insight
 from pulse.assembly.uses import Uses
 from pulse.config import NodeConfig
@@ -78,7 +77,6 @@ def operations(
     meshing: MeshService,
     rpc: RpcService,
     tun: TunService | None,
-    governance: Governance,
     telling: Insight,
     used: Uses,
     version: str,
@@ -93,9 +91,7 @@ def operations(
         telling.node.stopping.set()
 
     made = Operations(
-        doctor=DoctorService(
-            config, mesh, tun, governance.scribe, version, telling.history.events, used.exits, used.exit_node
-        ),
+        doctor=DoctorService(config, mesh, tun, telling.status.vitals, version, telling.history.events),
         reload=reload,
         remote=RemoteService(mesh, rpc.call, reload, telling.events.happened, restart_now),
         manager=manager,

@@ -7,14 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pulse.core import exitchecks
+from pulse.core import exitchecks, vitals
 from pulse.core.findings import Finding, Gravity, Said, Unseen, told
 from pulse.core.paths.nat import Mapping as Nat
 from pulse.core.paths.sight import CLOCK_TOLERANCE
 from pulse.core.symptoms import Running, Symptoms
-from pulse.core.trust.fleet import Outlook, outlook
 
-DAY: Final = 86400.0
 LEAST_MTU: Final = 1280
 """QUIC's smallest datagrams fit, over IPv4 and IPv6."""
 SOCKET_BYTES: Final = 1 << 21
@@ -116,8 +114,8 @@ def _tun(name: str, symptoms: Symptoms) -> Said:
     if machine.tun_problem:
         fix = "load its module: modprobe tun; in a container: --device /dev/net/tun; open to its user: chmod 666"
         yield Finding(name, Gravity.BROKEN, f"/dev/net/tun cannot be used: {machine.tun_problem}", fix)
-    elif running and running.tun_problem and not machine.route_conflict:
-        yield told(name, Gravity.BROKEN, running.tun_problem, meaning="no mesh addresses: ")
+    elif running and not machine.route_conflict:
+        yield from vitals.device(name, running)
 
 
 def _rights(name: str, symptoms: Symptoms) -> Said:
@@ -184,26 +182,14 @@ def _files(name: str, symptoms: Symptoms) -> Said:
 
 
 def _certificate(name: str, symptoms: Symptoms) -> Said:
-    machine, running = symptoms.machine, symptoms.running
-    if running:
-        left, life = running.certificate_left, running.certificate_life
-    elif machine.certificate_until is not None and machine.certificate_from is not None:
+    machine, known = symptoms.machine, symptoms.running
+    if known is None:
+        if machine.certificate_until is None or machine.certificate_from is None:
+            return
         left, life = machine.certificate_until - machine.wall, machine.certificate_until - machine.certificate_from
-    else:
-        return
-    if left <= 0:
-        fix = "keep the node running and a node of the mesh in reach: for 30 days it is renewed; later, join again"
-        yield Finding(name, Gravity.BROKEN, "this node's certificate has ended, so nobody talks to it", fix)
-    elif outlook(left, life) is Outlook.LATE:
-        days = f"{left / DAY:.0f} days" if left > DAY else "less than a day"
-        what = f"this node's certificate ends in {days} and should have been renewed"
-        yield Finding(name, Gravity.WARNING, what, "the CA has to be up and reached: pulse status; pulse cert")
-
-
-def _revoked(name: str, symptoms: Symptoms) -> Said:
-    if symptoms.running and symptoms.running.revoked:
-        fix = "the machine comes back with a new --data-dir and an invite: pulse join pls_…"
-        yield Finding(name, Gravity.BROKEN, "this node is revoked: nobody talks to it any more", fix)
+        known = Running(certificate_left=left, certificate_life=life)
+    yield from vitals.ended(name, known)
+    yield from vitals.late(name, known)
 
 
 def _copies(name: str, symptoms: Symptoms) -> Said:
@@ -213,15 +199,12 @@ def _copies(name: str, symptoms: Symptoms) -> Said:
 
 
 def _clock(name: str, symptoms: Symptoms) -> Said:
-    machine, running = symptoms.machine, symptoms.running
-    fix = "set the time: timedatectl set-ntp true"
-    if running and abs(running.clock_offset) > CLOCK_TOLERANCE:
-        ahead = "ahead of" if running.clock_offset > 0 else "behind"
-        what = f"this clock is {abs(running.clock_offset) / 60:.0f} min {ahead} the neighbours'"
-        yield Finding(name, Gravity.WARNING, what, fix)
-    elif machine.certificate_from is not None and machine.wall < machine.certificate_from - CLOCK_TOLERANCE:
+    machine = symptoms.machine
+    said = [*vitals.clock(name, symptoms.running)] if symptoms.running else []
+    yield from said
+    if not said and machine.certificate_from is not None and machine.wall < machine.certificate_from - CLOCK_TOLERANCE:
         what = "this clock is before the day on which the certificate was signed"
-        yield Finding(name, Gravity.WARNING, what, fix)
+        yield Finding(name, Gravity.WARNING, what, vitals.SET_TIME)
 
 
 # The mesh around it
@@ -235,19 +218,6 @@ def _udp(name: str, symptoms: Symptoms) -> Said:
         yield Finding(name, Gravity.WARNING, what, fix)
 
 
-def _peers(name: str, symptoms: Symptoms) -> Said:
-    missing = symptoms.running.missing if symptoms.running else ()
-    if missing and not symptoms.machine.network:
-        what = "this machine has no network: no interface is up with its cable in"
-        yield Finding(name, Gravity.BROKEN, what, "see them: ip link; then plug it in, or: ip link set eth0 up")
-        return
-    for each in missing:
-        who = f"{each.name} at {each.address}" if each.name else each.address
-        why = f": {each.error}" if each.error else ""
-        fix = f"is it up, and its UDP and TCP port open? nc -vz {each.address.replace(':', ' ')}"
-        yield Finding(name, Gravity.BROKEN, f"{who} is not reached{why}", fix)
-
-
 def _ca(name: str, symptoms: Symptoms) -> Said:
     cas = symptoms.running.cas if symptoms.running else None
     if cas and not any(cas.values()):
@@ -259,10 +229,10 @@ def _ca(name: str, symptoms: Symptoms) -> Said:
 
 def _scribe(name: str, symptoms: Symptoms) -> Said:
     running = symptoms.running
-    if running and running.scribe_problem:
-        meaning = "this node is not the scribe it was started to be: "
-        yield told(name, Gravity.BROKEN, running.scribe_problem, meaning=meaning, otherwise="pulse ca roles")
-    elif running and running.scribe and not running.scribe_reached:
+    if running is None:
+        return
+    yield from vitals.scribe(name, running)
+    if not running.scribe_problem and running.scribe and not running.scribe_reached:
         what = f"the scribe {running.scribe} is not reached: the network config cannot be changed"
         yield Finding(
             name, Gravity.WARNING, what, f"start it there: systemctl start pulse; then: pulse ping {running.scribe}"
@@ -332,6 +302,11 @@ def _release(version: str) -> tuple[str, ...]:
     return tuple(version.split(".")[:2])
 
 
+def _known(judge: vitals.Judge) -> Callable[[str, Symptoms], Said]:
+    """A check for which all there is to see is known to the node itself."""
+    return lambda name, symptoms: judge(name, symptoms.running) if symptoms.running else iter(())
+
+
 CHECKS: Final = (
     Check("state", "the data directory is private, ours and undamaged", _state),
     Check("disk", "the data directory can be written, with room to spare", _disk),
@@ -345,16 +320,17 @@ CHECKS: Final = (
     Check("resolver", "names in the settings have addresses", _resolver),
     Check("firewall", "nft on this machine does not drop UDP for the node's port", _firewall),
     Check("routes", "no route or address of this machine lies inside the mesh range", _routes),
-    Check("exits", "approved ranges are carried by exits, and nothing goes past these", exitchecks.exits),
+    Check("names", "this machine asks the node for names under .pulse, if that was set up", _known(vitals.names)),
+    Check("exits", "approved ranges are carried by exits, and nothing goes past these", _known(vitals.exits)),
     Check("exitnode", "an exit forwards, behind its firewall, and alone on this machine", exitchecks.exit_node),
     Check("leftovers", "nothing is refused or forwarded here for a node that is gone", exitchecks.leftovers),
     Check("files", "the node may have 1,024 files open", _files),
-    Check("certificate", "the certificate is good and renewed in time", _certificate),
-    Check("revoked", "this node is not revoked", _revoked),
+    Check("certificate", "the certificate is good and renewed in time, and so are others'", _certificate),
+    Check("revoked", "this node is not revoked", _known(vitals.revoked)),
     Check("copies", "no key, number or mesh address was used twice in the last day", _copies),
     Check("clock", "the clock agrees with the neighbours' to 5 minutes", _clock),
     Check("udp", "some link goes over UDP", _udp),
-    Check("peers", "relays and peers that a person named are reached", _peers),
+    Check("peers", "relays and peers that a person named are reached", _known(vitals.missing)),
     Check("ca", "a CA is reached", _ca),
     Check("scribe", "the scribe is reached; a node started with `--scribe` is it", _scribe),
     Check("api", "keys to the API go nowhere in clear: it listens on loopback or on a mesh address", _api),

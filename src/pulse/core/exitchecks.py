@@ -1,34 +1,20 @@
-"""Checks of `pulse doctor`: what is wrong with the ways out of the mesh, and what a node that is gone left."""
+"""Checks of `pulse doctor`: whether others get out through this machine, and what a node that is gone left."""
 
+from pulse.core import vitals
 from pulse.core.findings import Finding, Gravity, Said, Unseen, told
 from pulse.core.symptoms import Symptoms
-
-
-def exits(name: str, symptoms: Symptoms) -> Said:
-    """Whether this machine's packets go through exits as they should."""
-    running = symptoms.running
-    if running is None:
-        return
-    if running.exits_problem:
-        yield told(name, Gravity.BROKEN, running.exits_problem)
-    for each in running.ranges_refused:
-        what = f"{each} is closed: it is approved, and no exit leads there now"
-        yield Finding(name, Gravity.BROKEN, what, "see which offer it, and why they fail: pulse route list")
-    for each in running.bypasses:
-        what = f"packets for {each.partition(' ')[0]} go past the exit in use, by a route of this machine"
-        fix = f"unless you want that: ip route del {each}; if you do: ip route change {each} proto static"
-        yield Finding(name, Gravity.WARNING, what, fix)
 
 
 def exit_node(name: str, symptoms: Symptoms) -> Said:
     """Whether others get out through this node, if they are to."""
     machine, running = symptoms.machine, symptoms.running
-    if running is None or not running.exit_versions:
+    if running is None:
+        return
+    yield from vitals.exit_node(name, running)
+    if running.exit_problem or not running.exit_versions:
         return
     off = [version for version in running.exit_versions if not machine.forwarding.get(version, True)]
-    if running.exit_problem:
-        yield told(name, Gravity.BROKEN, running.exit_problem)
-    elif off:
+    if off:
         what = f"this machine does not forward IPv{' and IPv'.join(map(str, off))}, so nobody gets out through it"
         fix = "the node turns it on again as soon as it can: see who turns it off, and pulse logs"
         yield Finding(name, Gravity.BROKEN, what, fix)
@@ -43,8 +29,8 @@ def exit_node(name: str, symptoms: Symptoms) -> Said:
 def leftovers(name: str, symptoms: Symptoms) -> Said:
     """Whether anything stands here for a node that is gone."""
     machine, running = symptoms.machine, symptoms.running
-    if running and running.left:
-        yield told(name, Gravity.WARNING, running.left, meaning="an earlier run may have left something here: ")
+    if running:
+        yield from vitals.left(name, running)
     if machine.refusing:
         what = "packets beyond the mesh are refused: a node that is gone keeps them in (a kill switch)"
         fix = "pulse start --tun: they go through the mesh again; or pulse stop: they go as without pulse"

@@ -24,8 +24,6 @@ class Machine:
     """The process that has the data directory; 0 for none."""
     silence: str = ""
     """Why the process that has the data directory does not answer; empty if it does, or nobody has it."""
-    network: bool = True
-    """An interface by which others may be reached is up."""
     port: int = 0
     port_problems: Sequence[str] = ()
     """Why a node would not get its port, each in two lines: what is so, and what to do."""
@@ -84,6 +82,8 @@ class Running:
     version: str = ""
     certificate_left: float = 0.0
     certificate_life: float = 0.0
+    late: Sequence[tuple[str, float]] = ()
+    """Other nodes whose certificates should have been renewed, which somebody here can see to, and the seconds left."""
     revoked: bool = False
     clock_offset: float = 0.0
     """Our clock minus the neighbours' median."""
@@ -92,13 +92,19 @@ class Running:
     links: int = 0
     udp_links: int = 0
     missing: Sequence[Missing] = ()
+    cut_off: bool = False
+    """Somebody is missing, and no interface of this machine is up: so nobody else is to blame."""
     cas: Mapping[str, bool] | None = None
     """Certificate authorities by name, and whether each is reached; None where this node is one."""
     scribe: str = ""
     """Name of the scribe; empty if there is none, or this node is it."""
     scribe_reached: bool = False
     scribe_problem: str = ""
+    """Why it is not the scribe it was started to be."""
     tun_problem: str = ""
+    """Why its device has no mesh addresses; empty if it has, or nobody wants one."""
+    resolver_problem: str = ""
+    """Why this machine does not ask it for names, though a person wants that."""
     versions: Mapping[str, str] | None = None
     """Of other nodes, by name."""
     alarms: Sequence[str] = ()
@@ -122,7 +128,7 @@ class Running:
     exit_versions: Sequence[int] = ()
     """Versions of IP of the approved ranges behind this node."""
     exit_problem: str = ""
-    """Why nobody gets out through it."""
+    """Why not all get out through it whose ranges are approved, in two lines."""
 
 
 @dataclass(frozen=True, slots=True)

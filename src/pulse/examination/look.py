@@ -11,7 +11,6 @@ from pulse.config import NodeConfig
 from pulse.core import addresses
 from pulse.core.symptoms import Machine
 from pulse.examination import datadir, exitnode, machine
-from pulse.net.interfaces import has_network
 from pulse.schemas.operating import Checkup
 from pulse.store.files import as_owner
 
@@ -39,7 +38,6 @@ def look(config: NodeConfig, config_problem: str, checkup: Checkup | None, silen
         tun_problem=tun_problem,
         may_configure=machine.may_configure(holder),
         socket_bytes=machine.socket_bytes(),
-        network=has_network(),
         mtus=machine.mtus(device),
         unresolved=machine.unresolved(hosts),
         dropping=machine.dropping(port),

@@ -1,22 +1,20 @@
-"""Tells what a node knows of its own state, for `pulse doctor` to judge beside what can be seen from outside.
+"""Tells all that a node knows of its own state, for `pulse doctor` to judge beside what can be seen from outside.
 
 Invariant: nothing is judged here, and nothing changes.
 """
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from pulse import clock, logs
 from pulse.config import NodeConfig
 from pulse.core import addresses
 from pulse.core.mesh import Mesh
-from pulse.core.paths.neighbours import Unreached
 from pulse.core.paths.transports import WEBSOCKET
-from pulse.core.symptoms import Missing, Running
+from pulse.core.symptoms import Running
 from pulse.core.types import NodeId
-from pulse.net.beyond import ExitNode, Exits
 from pulse.schemas.events import Events, EventsQuery
 from pulse.schemas.operating import Checkup
 
@@ -30,13 +28,6 @@ class Device(Protocol):
     """What this service asks of the TUN device."""
 
     name: str
-    problem: str
-
-
-class Office(Protocol):
-    """What this service asks of the scribe on this node."""
-
-    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +37,9 @@ class DoctorService:
     config: NodeConfig
     mesh: Mesh
     device: Device | None
-    scribe: Office
+    vitals: Callable[[], Running]
     version: str
     events: Callable[[EventsQuery], Awaitable[Events]]
-    exits: Exits
-    exit_node: ExitNode
 
     async def checkup(self) -> Checkup:
         """All it knows."""
@@ -69,45 +58,27 @@ class DoctorService:
     # Details
 
     async def _running(self) -> Running:
-        mesh, me, now = self.mesh, self.mesh.me, clock.wall()
+        mesh, me = self.mesh, self.mesh.me
         links, scribe = mesh.neighbours.links(), mesh.statements.roles.scribe
-        told = await self.events(EventsQuery(type="clone", since=now - LATELY, limit=MOST_ALARMS))
-        return Running(
+        told = await self.events(EventsQuery(type="clone", since=clock.wall() - LATELY, limit=MOST_ALARMS))
+        return replace(
+            self.vitals(),
             version=self.version,
-            certificate_left=me.not_after - now,
-            certificate_life=me.not_after - me.not_before,
-            revoked=me.node_id in mesh.statements.revoked(),
-            clock_offset=mesh.sight.clock_offset(),
             nat=mesh.sight.nat().mapping,
             port_mapped=bool(mesh.sight.mapped),
             links=len(links),
             udp_links=sum(each.transport != WEBSOCKET for each in links),
-            missing=[self._missing(each) for each in mesh.neighbours.unreached() if self._is_missed(each)],
             cas=None if me.is_ca else {self._name(each): self._is_reached(each) for each in sorted(mesh.ca_nodes())},
             scribe=self._name(scribe) if scribe and scribe != me.node_id else "",
             scribe_reached=scribe is not None and self._is_reached(scribe),
-            scribe_problem=self.scribe.problem,
-            tun_problem=self.device.problem if self.device else "",
             versions=self._versions(),
             alarms=[f"{each.name or each.node}: {each.fields.get('why', '')}" for each in told.events],
             not_kept=told.problem,
             in_clear=self.config.in_clear((str(me.addresses.v4), str(me.addresses.v6))),
             v4=str(me.addresses.v4),
             log_lost=logs.lost(),
-            exits_problem=self.exits.problem,
-            ranges_refused=self.exits.refused(),
-            bypasses=self.exits.bypasses,
-            left=self.exit_node.left,
             exit_versions=sorted({each.behind.version for each in mesh.beyond.served()}),
-            exit_problem=self.exit_node.problem,
         )
-
-    def _is_missed(self, place: Unreached) -> bool:
-        """A person named it, and its node, if one is known, is not reached another way either."""
-        return place.configured and not (place.node and self._is_reached(place.node))
-
-    def _missing(self, place: Unreached) -> Missing:
-        return Missing(place.address, self._name(place.node) if place.node else "", place.last_error)
 
     def _versions(self) -> dict[str, str]:
         others = (each.node_id for each in self.mesh.members.all() if each.node_id != self.mesh.me.node_id)

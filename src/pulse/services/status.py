@@ -4,23 +4,21 @@ Invariant: a node is shown as reachable exactly while routing has a path to it, 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from pulse import clock, release
-from pulse.core.health import Health, PeerHealth, Vitals, judge
+from pulse import release
+from pulse.core.health import Company, judge
 from pulse.core.mesh import Mesh
 from pulse.core.paths.figures import Figures, PathSample, figures
 from pulse.core.paths.neighbours import Unreached
 from pulse.core.paths.pins import Standing, problem
 from pulse.core.paths.routing import Path
+from pulse.core.symptoms import Running
 from pulse.core.trust.certificates import Certificate
-from pulse.core.trust.fleet import Outlook, survey
 from pulse.core.trust.members import label
 from pulse.core.types import LinkId, NodeId
-from pulse.net.beyond import ExitNode, Exits
-from pulse.net.interfaces import has_network
 from pulse.net.links import Links, PeerTraffic
 from pulse.schemas.node import FecInfo, NodeIdentity, PeerRow, PortMapping, Status
 from pulse.schemas.pin import PinInfo
@@ -46,29 +44,6 @@ class Mapping(Protocol):
         ...
 
 
-class Office(Protocol):
-    """What this service asks of the scribe on this node."""
-
-    problem: str
-
-
-class Names(Protocol):
-    """What this service asks of who tells the machine's resolver."""
-
-    problem: str
-
-
-class Used(Protocol):
-    """What of this machine goes by way of the node."""
-
-    @property
-    def resolver(self) -> Names: ...
-    @property
-    def exits(self) -> Exits: ...
-    @property
-    def exit_node(self) -> ExitNode: ...
-
-
 class Way(NamedTuple):
     """How frames leave for a node, in words: the type of the first link, and the name of the first relay."""
 
@@ -83,12 +58,11 @@ class StatusService:
     mesh: Mesh
     links: Links
     device: Device | None
-    scribe: Office
+    vitals: Callable[[], Running]
     version: str
     listen: str
     started: float
     """The event loop's time at start."""
-    used: Used
     portmap: Mapping | None = None
     fec: bool = False
     """Parity is sent where packets get lost."""
@@ -98,7 +72,8 @@ class StatusService:
     def status(self) -> Status:
         """The mesh as this node sees it."""
         peers = self._peers()
-        health, hits = self._health(peers), self.links.hits()
+        running, hits = self.vitals(), self.links.hits()
+        health = judge(running, self._company(peers))
         return Status(
             well=health.well,
             sentence=health.sentence,
@@ -107,7 +82,7 @@ class StatusService:
             uptime=_now() - self.started,
             listen=self.listen,
             tun="" if self.device is None or self.device.problem else self.device.name,
-            certificate_left=self.mesh.me.not_after - clock.wall(),
+            certificate_left=running.certificate_left,
             peers=peers,
             drops={reason: count for reason, count in self.links.drops().items() if count},
             rule_hits={rule: count for rule, count in hits.rules.items() if count},
@@ -118,8 +93,8 @@ class StatusService:
             ca_rotating=self.mesh.statements.chain.is_turning,
             in_force=self.mesh.statements.in_force,
             commit=self.commit,
-            ranges_refused=self.used.exits.refused(),
-            bypasses=[*self.used.exits.bypasses],
+            ranges_refused=[*running.ranges_refused],
+            bypasses=[*running.bypasses],
         )
 
     def identity(self) -> NodeIdentity:
@@ -256,51 +231,11 @@ class StatusService:
         moments = [each for each in last if each is not None]
         return _now() - max(moments) if moments else None
 
-    def _health(self, peers: Sequence[PeerRow]) -> Health:
-        lost = self.mesh.neighbours.unreached()
-        wanted = {each.node for each in lost if each.configured and each.node is not None}
-        known = [
-            PeerHealth(
-                row.name,
-                direct=row.link != NO_PATH and not row.via,
-                configured=NodeId(row.id) in wanted,
-                last_error=row.last_error,
-                relayed=bool(row.via),
-            )
-            for row in peers
-        ]
-        cut_off = any(each.configured for each in lost) and not has_network()
-        nobody = [PeerHealth(each.address, False, each.configured, each.last_error) for each in lost if not each.node]
-        vitals = Vitals(
-            peers=known + nobody,
-            certificate_left=self.mesh.me.not_after - clock.wall(),
-            certificate_life=self.mesh.me.not_after - self.mesh.me.not_before,
-            late=self._late(peers),
-            clock_offset=self.mesh.sight.clock_offset(),
-            tun_wanted=self.device is not None,
-            tun_problem=self.device.problem if self.device else "",
-            revoked=self.mesh.me.node_id in self.mesh.statements.revoked(),
-            scribe_problem=self.scribe.problem,
-            resolver_problem=self.used.resolver.problem.partition("\n")[0],
-            exits_problem=self.used.exits.problem.replace("\n", " "),
-            ranges_refused=self.used.exits.refused(),
-            bypasses=self.used.exits.bypasses,
-            exit_problem=self.used.exit_node.problem.replace("\n", " "),
-            left=self.used.exit_node.left.replace("\n", " "),
-            cut_off=cut_off,
-        )
-        return judge(vitals)
-
-    def _late(self, peers: Sequence[PeerRow]) -> list[tuple[str, float]]:
-        """Nodes that should have renewed: where the CA is all of them, elsewhere those that are reached."""
-        reached = {row.id for row in peers if row.link != NO_PATH}
-        return [
-            (self.mesh.members.label(each.certificate), each.left)
-            for each in survey(self.mesh.members.all(), clock.wall())
-            if each.outlook is Outlook.LATE
-            and each.certificate.node_id != self.mesh.me.node_id
-            and (self.mesh.me.is_ca or each.certificate.node_id in reached)
-        ]
+    def _company(self, peers: Sequence[PeerRow]) -> Company:
+        """Places where nobody was met yet are company that is away."""
+        strangers = sum(each.node is None for each in self.mesh.neighbours.unreached())
+        reached, relayed = sum(row.link != NO_PATH for row in peers), sum(bool(row.via) for row in peers)
+        return Company(reached - relayed, relayed, len(peers) - reached + strangers)
 
 
 def _protection(sample: PathSample | None, traffic: PeerTraffic) -> FecInfo:

@@ -8,7 +8,7 @@ import pytest
 from pulse.core import chronicle as module
 from pulse.core.chronicle import A_DAY, A_LOOK, AT_ONCE, HOLD, PACE, REFUSALS_AT_ONCE, REPEAT, Chronicle
 from pulse.core.effects import Log, RangeUse, StoreConfig, StorePeers, StoreRevocation, TablesChanged
-from pulse.core.events import NO_PATH, Event, Kind, Past
+from pulse.core.events import Event, Kind, Past
 from pulse.core.mesh import Mesh
 from pulse.core.messages import ObjectKind
 from pulse.core.network.netconfig import Config, Settings, first_config, sign_config
@@ -16,7 +16,7 @@ from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.identity import node_bytes
 from pulse.core.trust.revocation import sign_revocation
 from pulse.core.trust.roles import Roles, sign_roles
-from pulse.core.types import NodeId
+from pulse.core.types import LinkType, NodeId
 from tests.authority import MESH, NOW, Ca, key
 from tests.mint import member, mesh
 
@@ -38,7 +38,7 @@ class Node:
 
     def __post_init__(self) -> None:
         self.machine = Chronicle(
-            ME.node_id, self.past, self.mesh, lambda node: self.ways.get(node, (NO_PATH, NodeId(""))),
+            ME.node_id, self.past, self.mesh, lambda node: self.ways.get(node, (LinkType.NONE, NodeId(""))),
             lambda: self.offset, self.now,
         )  # fmt: skip
         self.machine.tick(self.now)
@@ -50,7 +50,7 @@ class Node:
         return self.machine.tick(self.now)
 
     def moves(
-        self, who: Certificate, way: tuple[str, NodeId] = (NO_PATH, NodeId("")), after: float = PACE
+        self, who: Certificate, way: tuple[str, NodeId] = (LinkType.NONE, NodeId("")), after: float = PACE
     ) -> list[Event]:
         self.now += after
         self.ways[who.node_id] = way

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulse.core import events
-from pulse.core.events import BOUNDED, NO_PATH, Event, Kind, Known, Past
+from pulse.core.events import BOUNDED, Event, Kind, Known, Past
+from pulse.core.types import LinkType
 
 A, B, RELAY = ("a" * 64, "b" * 64, "c" * 64)
 
@@ -37,7 +38,7 @@ def test_a_node_joins_and_is_reached_and_is_lost() -> None:
 def test_a_node_that_starts_or_stops_reaches_nobody(kind: Kind) -> None:
     found = past(Event(Kind.START), joined(A, "laptop"), up(A), Event(kind))
 
-    assert (found.running, found.nodes[A].link, found.nodes[A].since) == (kind is Kind.START, NO_PATH, 103.0)
+    assert (found.running, found.nodes[A].link, found.nodes[A].since) == (kind is Kind.START, LinkType.NONE, 103.0)
 
 
 def test_who_is_revoked_is_no_node_any_more_and_keeps_its_name() -> None:

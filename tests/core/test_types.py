@@ -1,5 +1,6 @@
-"""Types: which texts can be names, and that no name can be taken for an id."""
+"""Types: which texts can be names, that no name can be taken for an id, and how link types are written."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from pulse.core.types import (
     LEAST_PREFIX,
     SHORT_ID,
+    LinkType,
     Network,
     is_domain,
     is_network_name,
@@ -16,6 +18,14 @@ from pulse.core.types import (
 )
 
 LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
+
+
+def test_link_types_go_over_the_wire_and_to_programs_as_the_words_people_see() -> None:
+    words = ["-", "quic", "direct_quic", "websocket"]
+
+    assert [*map(str, LinkType)] == words
+    assert msgspec.json.encode([*LinkType]) == msgspec.json.encode(words)
+    assert msgspec.msgpack.encode([*LinkType]) == msgspec.msgpack.encode(words)
 
 
 @pytest.mark.parametrize("text", ["a", "vm-01", "cafe-host", "x" * 63, "abc"])

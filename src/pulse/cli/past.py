@@ -17,8 +17,6 @@ from pulse.wording import DASH, counted, moment
 HEADER: Final = ("NODE", "ADDRESS", "LINK", "VIA", "SINCE", "ROLES")
 NAMES: Final = frozenset({"NODE", "VIA"})
 
-_NO_PATH: Final = "-"
-
 
 def show(at: float, *, json: bool, data_dir: Path | None) -> None:
     """Ask and draw."""
@@ -52,7 +50,7 @@ def _sentence(found: Moment) -> str:
 
 
 def _count(found: Moment) -> str:
-    reached = [peer for peer in found.peers if peer.link != _NO_PATH]
+    reached = [peer for peer in found.peers if peer.reached]
     relayed = sum(1 for peer in reached if peer.via)
     others = f"{counted(len(found.peers) + 1, 'node')}, {len(reached) - relayed} direct"
     return f"{others}, {relayed} over a relay, {len(found.peers) - len(reached)} without a path."

@@ -53,7 +53,7 @@ def _draw(found: Status) -> None:
     if found.peers:
         print()
         print_table(HEADER, [_row(peer) for peer in found.peers], RIGHT, NAMES)
-    notes = [f"{peer.name}: {peer.last_error}" for peer in found.peers if peer.link == "-" and peer.last_error]
+    notes = [f"{peer.name}: {peer.last_error}" for peer in found.peers if not peer.reached and peer.last_error]
     pins = (peer.pinned for peer in found.peers if peer.pinned and not peer.pinned.followed)
     notes += [
         f"{pin.name}: pinned {'to its own link' if pin.direct else f'over {pin.via}'}; {pin.problem}" for pin in pins
@@ -65,14 +65,13 @@ def _draw(found: Status) -> None:
 
 
 def _row(peer: PeerRow) -> tuple[str, ...]:
-    linked = peer.link != "-"
     return (
         peer.name or peer.id[:SHORT_ID],
         peer.v4,
         f"{peer.link}?" if peer.suspect else peer.link,
         _way(peer),
-        milliseconds(peer.rtt if linked else None),
-        percent(peer.loss if linked else None),
+        milliseconds(peer.rtt if peer.reached else None),
+        percent(peer.loss if peer.reached else None),
         _seen(peer.seen),
         " ".join(peer.roles) or DASH,
     )

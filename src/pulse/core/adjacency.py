@@ -10,9 +10,8 @@ from pulse.core.effects import INFO, WARNING, CloseLink, CloseSession, Effect, L
 from pulse.core.facts import DialFailed, LinkDown, LinkSample, LinksSampled, LinkSuspect, LinkUp
 from pulse.core.machines import Machines
 from pulse.core.news import News, Outcomes, certificate_seen, link_settled, shown_before
-from pulse.core.paths.transports import WEBSOCKET
 from pulse.core.trust.certificates import parse
-from pulse.core.types import SHORT_ID
+from pulse.core.types import SHORT_ID, LinkType
 from pulse.errors import PulseError
 
 CLOSED: Final = "closed"
@@ -56,7 +55,7 @@ def _link_up(of: Machines, fact: LinkUp, now: float) -> Outcomes:
         log,
         *of.sight.link_opened(fact, apart=apart),
         *of.neighbours.link_opened(fact, now, punched=punched),
-        *of.traversal.link_opened(fact.node, "" if fact.transport == WEBSOCKET else fact.observed, now),
+        *of.traversal.link_opened(fact.node, "" if fact.transport == LinkType.WEBSOCKET else fact.observed, now),
         *of.beacons.link_opened(fact.node),
         *of.probe.link_opened(fact.link),
         *certificate_seen(of, certificate),

@@ -21,13 +21,13 @@ from pulse.core.effects import (
     TablesChanged,
     TrustChanged,
 )
-from pulse.core.events import MOST_NODES, NO_PATH, Event, Fields, Kind, Past
+from pulse.core.events import MOST_NODES, Event, Fields, Kind, Past
 from pulse.core.messages import printable
 from pulse.core.network.netconfig import SignedConfig
 from pulse.core.network.statements import Statements
 from pulse.core.paths.sight import CLOCK_TOLERANCE
 from pulse.core.trust.members import Members
-from pulse.core.types import SHORT_ID, NodeId
+from pulse.core.types import SHORT_ID, LinkType, NodeId
 
 PACE: Final = 1.0
 """Seconds between two looks at the paths."""
@@ -240,7 +240,7 @@ class Chronicle:
         for node, known, way in list(islice(self._astray(now), A_LOOK)):
             if not self._spend(node, now):
                 return
-            kind = Kind.DOWN if way[0] == NO_PATH else Kind.UP if known == NO_PATH else Kind.PATH
+            kind = Kind.DOWN if way[0] == LinkType.NONE else Kind.UP if known == LinkType.NONE else Kind.PATH
             over: Fields = {} if kind is Kind.DOWN else {"link": way[0]} | ({"via": way[1]} if way[1] else {})
             yield Event(kind, {**self._who(node), **over})
 

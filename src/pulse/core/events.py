@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-NO_PATH: Final = "-"
-"""Stands for the link type of a node to which no path leads."""
+from pulse.core.types import LinkType
 
 MOST_NODES: Final = 16_384
 """Nodes that are remembered: four times what a member table holds. Those that come later are not told of."""
@@ -66,7 +65,7 @@ class Known:
     name: str
     v4: str
     ca: bool = False
-    link: str = NO_PATH
+    link: str = LinkType.NONE
     via: str = ""
     """Id of the first relay; empty for a direct path."""
     since: float | None = None
@@ -133,8 +132,8 @@ class Past:
 
     def _all_lost(self, time: float) -> None:
         for each in self.nodes.values():
-            if each.link != NO_PATH:
-                each.link, each.via, each.since = NO_PATH, "", time
+            if each.link != LinkType.NONE:
+                each.link, each.via, each.since = LinkType.NONE, "", time
 
     def _met(self, said: Fields) -> None:
         node = _text(said, "node")
@@ -144,7 +143,7 @@ class Past:
                 _text(said, "name"),
                 _text(said, "v4"),
                 bool(said.get("ca")),
-                _text(said, "link") or NO_PATH,
+                _text(said, "link") or LinkType.NONE,
                 _text(said, "via"),
                 since if isinstance(since, int | float) else None,
             )
@@ -161,7 +160,7 @@ class Past:
         known = self.nodes.get(_text(said, "node"))
         if known is not None:
             known.name = _text(said, "name") or known.name
-            known.link, known.via, known.since = _text(said, "link") or NO_PATH, _text(said, "via"), time
+            known.link, known.via, known.since = _text(said, "link") or LinkType.NONE, _text(said, "via"), time
 
     def _renamed(self, said: Fields) -> None:
         known = self.nodes.get(_text(said, "node"))

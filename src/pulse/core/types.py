@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Final, NewType
 
 import msgspec
@@ -12,6 +13,20 @@ NodeId = NewType("NodeId", str)
 
 LinkId = NewType("LinkId", int)
 """Our name of a link: the index under which we receive its frames."""
+
+
+class LinkType(StrEnum):
+    """How a node is reached: of a path the type of its first link. Links themselves are QUIC or WebSockets."""
+
+    NONE = "-"
+    """There is no path."""
+    QUIC = "quic"
+    """Over UDP, with a node that can be dialled."""
+    DIRECT_QUIC = "direct_quic"
+    """Over UDP, through a hole that was punched."""
+    WEBSOCKET = "websocket"
+    """Over TCP, where UDP is blocked."""
+
 
 NO_LINK = LinkId(0)
 """The number no link has."""

@@ -13,13 +13,10 @@ from pulse.core.addresses import is_endpoint, split
 from pulse.core.messages import U32, Wire
 from pulse.core.paths.birthday import State
 from pulse.core.paths.nat import Mapping
-from pulse.core.types import ShortText, Text
+from pulse.core.types import LinkType, ShortText, Text
 
 MOST_PLACES: Final = 24
 """Places one account names."""
-
-NO_PATH: Final = "-"
-WEBSOCKET: Final = "websocket"
 
 FIREWALL: Final = "look for a firewall on the way that drops UDP"
 
@@ -49,7 +46,7 @@ class Place(Wire, frozen=True):
 class Account(Wire, frozen=True):
     """What one end knows of its own way to the other."""
 
-    link: ShortText = NO_PATH
+    link: ShortText = LinkType.NONE
     """Type of the first link of the path; `-` for none."""
     via: Annotated[bytes, msgspec.Meta(max_length=32)] = b""
     """Id of the first relay; none on a direct path."""
@@ -117,11 +114,11 @@ class End:
 def judge(here: End, there: End, via: str = "") -> Verdict:
     """Why `here` reaches `there` as it does; `via` is the name of the relay, where one is used."""
     ours = here.account or Account()
-    if ours.link == NO_PATH:
+    if ours.link == LinkType.NONE:
         return Verdict(Code.NO_PATH, f"Nothing leads from {here.name} to {there.name} now{_last_error(ours)}.")
     reached = f"{there.name} is reached by {ours.link}" + (f" over {via}" if via else " directly")
-    if not via and ours.link != WEBSOCKET:
-        how = ", through a hole punched in the NATs" if ours.link == "direct_quic" else ""
+    if not via and ours.link != LinkType.WEBSOCKET:
+        how = ", through a hole punched in the NATs" if ours.link == LinkType.DIRECT_QUIC else ""
         return Verdict(Code.DIRECT, f"{there.name} is reached directly by {ours.link}{how}.")
     reason = _reason(here, there)
     return Verdict(reason.code, f"{reached}, because {reason.because}.", reason.help)

@@ -87,7 +87,7 @@ def wait_whole(lab: Lab) -> None:
 
 def _is_near(host: Host, other: str) -> bool:
     peer = mesh.row(host, other)
-    return peer is not None and peer.link != "-" and not peer.via and not peer.suspect
+    return peer is not None and peer.reached and not peer.via and not peer.suspect
 
 
 def relay_in_use(lab: Lab) -> Host:

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from pulse.core.types import LinkType
 from pulse.lab import mesh, topologies
 from pulse.lab.host import Host
 from pulse.lab.lab import Lab
@@ -87,10 +88,10 @@ def _until_direct(here: Host, there: Host) -> tuple[float | None, str]:
     pings = here.popen(["ping", "-q", "-i", "0.05", "-w", str(int(HOPELESS) + 5), address])
     while (passed := time.monotonic() - began) < HOPELESS:
         peer = mesh.row(here, there.name)
-        if peer is not None and peer.link != "-" and not peer.via:
+        if peer is not None and peer.reached and not peer.via:
             break
         time.sleep(LOOK_EVERY)
     pings.stop(signal.SIGINT)
     peer = mesh.row(here, there.name)
-    link = f"{peer.link} via {peer.via}" if peer and peer.via else peer.link if peer else "-"
+    link = f"{peer.link} via {peer.via}" if peer and peer.via else peer.link if peer else LinkType.NONE
     return (None if passed >= HOPELESS else passed), link

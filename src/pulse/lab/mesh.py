@@ -69,6 +69,6 @@ def wait_paths(host: Host, *others: str) -> None:
     """Wait until the node of a host has a path to each of the others."""
 
     def there() -> bool:
-        return set(others) <= {peer.name for peer in status(host).peers if peer.link != "-"}
+        return set(others) <= {peer.name for peer in status(host).peers if peer.reached}
 
     wait_until(there, f"{host.name} has paths to {', '.join(others)}")

@@ -192,7 +192,7 @@ class Play:
             peer = mesh.row(self.lab[expected.source], expected.to) if of_mesh else None
         except (PulseError, OSError):
             return "its pulse does not answer", expected.reached is Reached.NO
-        if of_mesh and (peer is None or peer.link == "-"):
+        if of_mesh and (peer is None or not peer.reached):
             return "no path", expected.reached is Reached.NO
         if not self._answers(expected, of_mesh=of_mesh):
             return "no answer", expected.reached is Reached.NO

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from pulse.core.types import LinkType
 from pulse.schemas.structs import Body, NodeText, View
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
@@ -67,6 +68,11 @@ class PastPeer(View, frozen=True):
     since: float | None
     """When it became so; None if the journal does not reach back so far."""
     roles: list[str]
+
+    @property
+    def reached(self) -> bool:
+        """There was a path to it."""
+        return self.link != LinkType.NONE
 
 
 class Moment(View, frozen=True):

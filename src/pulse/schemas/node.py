@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from pulse.core.types import LinkType
 from pulse.schemas.pin import PinInfo
 from pulse.schemas.structs import Body, View
 
@@ -99,6 +100,11 @@ class PeerRow(View, frozen=True):
     """Ids of all nodes on the way, the last one included; empty while there is no path."""
     version: str = ""
     """Of its software, as the newest record of it says; empty before one came."""
+
+    @property
+    def reached(self) -> bool:
+        """There is a path to it."""
+        return self.link != LinkType.NONE
 
 
 class PortMapping(View, frozen=True):

@@ -88,5 +88,5 @@ async def _live(place: Path, told: "Future[PulseMesh]", stop: "Future[None]") ->
 
 async def _see(mesh: "Mesh") -> None:
     """Wait until it has a path to the other one."""
-    while not any(each.link != "-" for each in await mesh.nodes()):  # noqa: ASYNC110 (the node answers who asks)
+    while not any(each.reached for each in await mesh.nodes()):  # noqa: ASYNC110 (the node answers who asks)
         await asyncio.sleep(0.01)

@@ -12,9 +12,8 @@ from pulse import clock, logs
 from pulse.config import NodeConfig
 from pulse.core import addresses
 from pulse.core.mesh import Mesh
-from pulse.core.paths.transports import WEBSOCKET
 from pulse.core.symptoms import Running
-from pulse.core.types import NodeId
+from pulse.core.types import LinkType, NodeId
 from pulse.schemas.events import Events, EventsQuery
 from pulse.schemas.operating import Checkup
 
@@ -67,7 +66,7 @@ class DoctorService:
             nat=mesh.sight.nat().mapping,
             port_mapped=bool(mesh.sight.mapped),
             links=len(links),
-            udp_links=sum(each.transport != WEBSOCKET for each in links),
+            udp_links=sum(each.transport != LinkType.WEBSOCKET for each in links),
             cas=None if me.is_ca else {self._name(each): self._is_reached(each) for each in sorted(mesh.ca_nodes())},
             scribe=self._name(scribe) if scribe and scribe != me.node_id else "",
             scribe_reached=scribe is not None and self._is_reached(scribe),

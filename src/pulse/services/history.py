@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from pulse import clock
-from pulse.core.events import BOOKKEEPING, NO_PATH, Kind, Past
+from pulse.core.events import BOOKKEEPING, Kind, Past
 from pulse.core.types import LEAST_PREFIX, SHORT_ID, NodeId, is_node_id
 from pulse.errors import ConfigError
 from pulse.schemas.events import EventInfo, Events, EventsQuery, Moment, MomentQuery, PastPeer
@@ -85,7 +85,7 @@ class HistoryService:
             last=found.last.time,
             following=found.following.time if found.following else None,
             config=past.config,
-            peers=sorted(others, key=lambda peer: (peer.link == NO_PATH, peer.name)),
+            peers=sorted(others, key=lambda peer: (not peer.reached, peer.name)),
             revoked=sorted(name or node[:SHORT_ID] for node, name in past.revoked.items()),
         )
 

@@ -31,7 +31,6 @@ TOKENS_EVERY: Final = 30.0
 TOKENS_PATIENCE: Final = 2.0
 """Seconds for the CA to answer; Prometheus gives up after ten."""
 
-NO_PATH: Final = "-"
 
 _PEER: Final = ("node_id", "name")
 _PATH: Final = ("node_id", "name", "via")
@@ -175,7 +174,7 @@ class MetricsService:
         yield "pulse_uptime_seconds", (), status.uptime
         yield "pulse_cert_expiry_seconds", (), status.certificate_left
         yield "pulse_peers_total", (), len(status.peers)
-        yield "pulse_peers_connected", (), sum(peer.link != NO_PATH for peer in status.peers)
+        yield "pulse_peers_connected", (), sum(peer.reached for peer in status.peers)
         yield "pulse_sessions", (), self.links.sessions()
         yield "pulse_ranges_refused", (), len(status.ranges_refused)
         yield "pulse_bypasses", (), len(status.bypasses)
@@ -202,7 +201,7 @@ class MetricsService:
         """Those that are reached come first, so they are the last to be left out."""
         for peer in status.peers[:MOST]:
             labels = (peer.id, peer.name)
-            yield "pulse_peer_link_type", (*labels, "none" if peer.link == NO_PATH else peer.link), 1
+            yield "pulse_peer_link_type", (*labels, peer.link if peer.reached else "none"), 1
             if peer.rtt is not None:
                 yield "pulse_peer_latency_ms", labels, peer.rtt * 1000
             if peer.loss is not None:

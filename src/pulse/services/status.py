@@ -18,14 +18,11 @@ from pulse.core.paths.routing import Path
 from pulse.core.symptoms import Running
 from pulse.core.trust.certificates import Certificate
 from pulse.core.trust.members import label
-from pulse.core.types import LinkId, NodeId
+from pulse.core.types import LinkId, LinkType, NodeId
 from pulse.net.links import Links, PeerTraffic
 from pulse.schemas.node import FecInfo, NodeIdentity, PeerRow, PortMapping, Status
 from pulse.schemas.pin import PinInfo
 
-NO_PATH = "-"
-QUIC, DIRECT_QUIC = "quic", "direct_quic"
-"""A link over UDP with a node that is reachable, and one through a hole that was punched."""
 NO_TRAFFIC = PeerTraffic(NodeId(""), 0, 0, 0, 0)
 
 
@@ -47,7 +44,7 @@ class Mapping(Protocol):
 class Way(NamedTuple):
     """How frames leave for a node, in words: the type of the first link, and the name of the first relay."""
 
-    link: str = NO_PATH
+    link: str = LinkType.NONE
     via: str = ""
 
 
@@ -117,8 +114,9 @@ class StatusService:
         """The type of a link of this node; `-` if it is gone."""
         neighbour = self.mesh.neighbours.get(link)
         if neighbour is None:
-            return NO_PATH
-        return DIRECT_QUIC if neighbour.punched and neighbour.transport == QUIC else neighbour.transport
+            return LinkType.NONE
+        is_punched = neighbour.punched and neighbour.transport == LinkType.QUIC
+        return LinkType.DIRECT_QUIC if is_punched else neighbour.transport
 
     def first_link_to(self, node: NodeId) -> tuple[str, NodeId]:
         """The type of the first link towards `node`, and the first relay, which is nobody for a direct path."""
@@ -176,7 +174,7 @@ class StatusService:
             path = self._path_to(node)
             sample = samples.get((node, path.link)) if path else None
             rows.append(self._row(peer, path, sample, traffic.get(node, NO_TRAFFIC), lost.get(node)))
-        return sorted(rows, key=lambda row: (row.link == NO_PATH, row.name))
+        return sorted(rows, key=lambda row: (not row.reached, row.name))
 
     def _row(
         self,
@@ -234,7 +232,7 @@ class StatusService:
     def _company(self, peers: Sequence[PeerRow]) -> Company:
         """Places where nobody was met yet are company that is away."""
         strangers = sum(each.node is None for each in self.mesh.neighbours.unreached())
-        reached, relayed = sum(row.link != NO_PATH for row in peers), sum(bool(row.via) for row in peers)
+        reached, relayed = sum(row.reached for row in peers), sum(bool(row.via) for row in peers)
         return Company(reached - relayed, relayed, len(peers) - reached + strangers)
 
 

@@ -14,7 +14,7 @@ from pulse.core import messages, why
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName
 from pulse.core.paths.figures import Figures
-from pulse.core.types import NodeId
+from pulse.core.types import LinkType, NodeId
 from pulse.core.why import Account, End, Place
 from pulse.errors import PulseError, Refused
 from pulse.net.links import Rpc
@@ -94,7 +94,7 @@ class WhyService:
             nat=nat.mapping,
             observers=nat.observers,
             seen=tuple(mesh.sight.addresses()[:3]),
-            has_udp=any(each.transport != why.WEBSOCKET for each in links),
+            has_udp=any(each.transport != LinkType.WEBSOCKET for each in links),
             has_links=bool(links),
             is_wanted=report is not None and report.is_wanted(now),
             is_linked=mesh.neighbours.link_to(node) is not None,

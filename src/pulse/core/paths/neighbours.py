@@ -13,8 +13,8 @@ from pulse.core.facts import DialFailed, LinkDown, LinkUp
 from pulse.core.paths.backoff import Backoff
 from pulse.core.paths.quests import STAGGER, Quest, Quests, Ranges
 from pulse.core.paths.targets import Hole, Target, Targets
-from pulse.core.paths.transports import WEBSOCKET, Renewal, Transports
-from pulse.core.types import LinkId, NodeId
+from pulse.core.paths.transports import Renewal, Transports
+from pulse.core.types import LinkId, LinkType, NodeId
 
 if TYPE_CHECKING:
     from random import Random
@@ -168,7 +168,7 @@ class Neighbours:
         if quest := self._quests.get(fact.node):
             quest.met()
         # Where a WebSocket comes from, or which proxy it went through, is no place to dial.
-        seen_at = fact.observed if fact.transport != WEBSOCKET else flight.address if flight else None
+        seen_at = fact.observed if fact.transport != LinkType.WEBSOCKET else flight.address if flight else None
         if seen_at and not any(target.configured for target in self._targets.leading_to(fact.node)):
             self._targets.learn(fact.node, seen_at, now)
         # The keys of its earlier life died with that process; without this the session would wait for its timeout.
@@ -219,7 +219,7 @@ class Neighbours:
     def sources_changed(self, links: Iterable[LinkId], now: float) -> list[Effect]:
         """We are somewhere else, as these links see it: dial them anew, where each was met and wherever else it is."""
         for neighbour in [self._links[link] for link in links if link in self._links]:
-            is_websocket = neighbour.transport == WEBSOCKET
+            is_websocket = neighbour.transport == LinkType.WEBSOCKET
             met = self._transports.place_of(neighbour.link) or ("" if is_websocket else neighbour.observed)
             places = dict.fromkeys([*([met] if met else []), *self.addresses_of(neighbour.node)])
             self._transports.renew(neighbour.link, neighbour.node, [*places], now, is_websocket=is_websocket)

@@ -16,8 +16,7 @@ from pulse.core.effects import WARNING, CloseLink, Effect, Log, SendMessage
 from pulse.core.facts import LinkUp
 from pulse.core.messages import Observed, encode
 from pulse.core.paths.nat import Mapping, Nat, is_v4, judge
-from pulse.core.paths.transports import WEBSOCKET
-from pulse.core.types import LinkId, NodeId
+from pulse.core.types import LinkId, LinkType, NodeId
 
 CLOCK_TOLERANCE: Final = 300.0
 """Seconds between our clock and the neighbours' median from which rules with times only deny."""
@@ -65,7 +64,7 @@ class Sight:
         if apart:
             self._apart.add(fact.link)
         self._nodes[fact.link] = fact.node
-        if fact.transport == WEBSOCKET:
+        if fact.transport == LinkType.WEBSOCKET:
             return []
         return [_observed(fact.link, fact.observed)]
 

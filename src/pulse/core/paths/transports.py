@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from pulse.core.effects import WEBSOCKET_AFTER
 from pulse.core.paths.budget import Tempo
-from pulse.core.types import LinkId, NodeId
+from pulse.core.types import LinkId, LinkType, NodeId
 
 if TYPE_CHECKING:
     from random import Random
 
-WEBSOCKET: Final = "websocket"
 
 REMEMBERED: Final = 600.0
 """Seconds for which it counts that a WebSocket was faster than QUIC."""
@@ -123,7 +122,7 @@ class Transports:
             del self._renewals[each.link]
         if address is None:
             return
-        is_websocket = transport == WEBSOCKET
+        is_websocket = transport == LinkType.WEBSOCKET
         self._websocket_until = now + REMEMBERED if is_websocket else -inf
         first = now + UPGRADE_FIRST if is_websocket else inf
         renewed_at = max((each.renewed_at for each in old), default=-inf)

@@ -80,7 +80,7 @@ def _refuse_stranger(scene: Scene) -> tuple[str, str]:
     scene.stranger.pulse("start", "--ca", "--network", "demo", "--listen", f":{PORT}", door)
     deadline = time.monotonic() + _KNOCKS
     while time.monotonic() < deadline:
-        if len(status(scene.relay).peers) != 1 or any(peer.link != "-" for peer in status(scene.stranger).peers):
+        if len(status(scene.relay).peers) != 1 or any(peer.reached for peer in status(scene.stranger).peers):
             raise Refused("a stranger got a link")
         time.sleep(0.1)
     reason = status(scene.stranger).sentence.partition(f"{door} is not reached: ")[2].partition(" (")[0]

@@ -114,7 +114,7 @@ def _relay_returns(scene: Scene) -> tuple[str, str]:
 
 def _is_direct(scene: Scene) -> bool:
     rows = (seen_by(scene.laptop, "server"), seen_by(scene.server, "laptop"))
-    return all(row.link != "-" and not row.via for row in rows)
+    return all(row.reached and not row.via for row in rows)
 
 
 def _stream(scene: Scene) -> Stream:

@@ -105,7 +105,7 @@ def seen_by(host: Host, name: str) -> PeerRow:
 
 def sees(host: Host, name: str) -> bool:
     """True if the node of a host has a path to another."""
-    return any(row.name == name and row.link != "-" for row in status(host).peers)
+    return any(row.name == name and row.reached for row in status(host).peers)
 
 
 def ping(host: Host, address: str) -> float:

@@ -28,7 +28,7 @@ def nodes(client: Client, state: MeshState, memory: Memory) -> list[Line]:
 
 
 def _node(peer: PeerRow, state: MeshState, memory: Memory) -> Line:
-    linked = peer.link != "-"
+    linked = peer.reached
     coming, going = memory.rates_in.of(peer.id), memory.rates_out.of(peer.id)
     seen = "now" if peer.seen is not None and peer.seen < 5 else DASH if peer.seen is None else span(peer.seen)
     name = peer.name or peer.id[:SHORT_ID]

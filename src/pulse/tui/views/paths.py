@@ -19,7 +19,7 @@ def paths(_: Client, state: MeshState, __: Memory) -> list[Line]:
 
 
 def _path(peer: PeerRow, names: Mapping[str, str]) -> Line:
-    linked = peer.link != "-"
+    linked = peer.reached
     way = " → ".join(names.get(each, each[:SHORT_ID]) for each in peer.path)
     pin = peer.pinned
     pinned = "" if pin is None else ("direct" if pin.direct else pin.via) + ("" if pin.followed else " (not followed)")

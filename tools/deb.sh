@@ -62,6 +62,7 @@ system_files() {
     share=$stage/usr/share
     mkdir -p "$share/man/man1" "$share/doc/pulse-mesh"
     gzip -9n <deploy/wheel/data/share/man/man1/pulse.1 >"$share/man/man1/pulse.1.gz"
+    cp -r deploy/wheel/data/share/pulse-mesh "$share/pulse-mesh"
     gzip -9n <CHANGELOG.md >"$share/doc/pulse-mesh/changelog.gz"
     { cat deploy/debian/copyright; sed -n '/^Permission/,$ { s/^$/./; s/^/ /; p }' LICENSE; } >"$share/doc/pulse-mesh/copyright"
     {

@@ -87,7 +87,8 @@ def settings() -> str:
             lines.append(
                 f"| `{field.name}` | {flag} | {variable} | {_default(field)} | {_cell(said.get(path, ''))} |\n"
             )
-    return "".join(lines)
+    allowed = ", ".join(f"`{path}`" for path in config.CHANGED_FROM_AFAR)
+    return "".join([*lines, f"\nOperators may be allowed to change: {allowed}.\n"])
 
 
 def _said() -> dict[str, str]:

@@ -14,8 +14,9 @@ from pulse.wording import DASH
 
 ROOT = Path(__file__).parents[2]
 LIST = ROOT / "docs" / "reference" / "metrics.md"
-ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
-DASHBOARD = ROOT / "deploy" / "grafana" / "pulse.json"
+SHIPPED = ROOT / "deploy" / "wheel" / "data" / "share" / "pulse-mesh"
+ALERTS = SHIPPED / "prometheus" / "alerts.yml"
+DASHBOARD = SHIPPED / "grafana" / "pulse.json"
 ROW = re.compile(rf"^\| (pulse_[a-z_]+) \| ([a-z]+) \| ([a-z_ {DASH}]+) \| (.+) \|$", re.MULTILINE)
 NAME = re.compile(r"\bpulse_[a-z_]+\b")
 LABELLED = re.compile(r"\b(pulse_[a-z_]+)\{([^}]*)\}")

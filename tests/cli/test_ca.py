@@ -18,6 +18,13 @@ def test_the_log_shows_the_newest_entries_oldest_first(shell: Shell, control: Fa
     assert lines[0].split(maxsplit=2)[1:] == ["1970-01-01T00:58:19Z", "token created       id=2499"]
 
 
+def test_times_are_written_as_people_read_them_and_are_numbers_in_json(shell: Shell, control: FakeControl) -> None:
+    control.ca.kept = [JournalEntry(1, 5.0, "token created", {"token": "ab", "expires": 61.0})]
+
+    assert "token=ab  expires=1970-01-01T00:01:01Z" in shell.node("ca", "log").out
+    assert json.loads(shell.node("ca", "log", "--json").out)["fields"]["expires"] == 61.0
+
+
 def test_fifty_entries_are_shown_unless_told(shell: Shell, control: FakeControl) -> None:
     assert len(shell.node("ca", "log").out.splitlines()) == 50
 

@@ -33,7 +33,7 @@ def test_of_several_complaints_the_gravest_is_told_with_their_number() -> None:
     health = judge(sick, Company(away=1))
 
     assert not health.well
-    assert health.sentence.startswith("4 things to see to: this node's certificate has ended")
+    assert health.sentence.startswith("4 things to see to (all: pulse doctor): this node's certificate has ended")
 
 
 def test_what_others_put_in_two_lines_becomes_one_sentence() -> None:

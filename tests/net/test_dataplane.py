@@ -281,7 +281,10 @@ async def test_tables_without_anybody_are_fine() -> None:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (errno.EPERM, "this user lacks CAP_NET_ADMIN. Run it with sudo, or without --tun"),
+        (
+            errno.EPERM,
+            "this user lacks CAP_NET_ADMIN. Run it as a service (pulse install-service), with sudo, or without --tun",
+        ),
         (errno.EACCES, "this user lacks CAP_NET_ADMIN"),
         (errno.ENOENT, "there is no /dev/net/tun. Load it (modprobe tun), or run without --tun"),
         (errno.ENODEV, "there is no /dev/net/tun"),

@@ -60,6 +60,8 @@ def test_apt_brings_all_it_needs_and_starts_nothing(debian: Debian) -> None:
         "/usr/share/zsh/vendor-completions/_pulse",
         "/usr/share/fish/vendor_completions.d/pulse.fish",
         "/usr/share/doc/pulse-mesh/copyright",
+        "/usr/share/pulse-mesh/prometheus/alerts.yml",
+        "/usr/share/pulse-mesh/grafana/pulse.json",
     ):
         assert debian.path(file).stat().st_size > 100, file
     assert debian.runs("dpkg", "--verify", "pulse-mesh") == ""

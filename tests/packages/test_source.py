@@ -65,7 +65,8 @@ def test_installed_it_knows_its_commit_and_runs_without_the_tree(installed: Path
     assert "Who may reach whom" in run(pulse, "help", "policy", cwd=tmp_path)
     assert "home-relay" in run(pulse, "lab", "list", cwd=tmp_path)
     assert "_pulse()" in run(pulse, "completion", "bash", cwd=tmp_path)
-    assert (installed / "share" / "man" / "man1" / "pulse.1").exists()
+    for file in ("man/man1/pulse.1", "pulse-mesh/prometheus/alerts.yml", "pulse-mesh/grafana/pulse.json"):
+        assert (installed / "share" / file).exists(), file
 
 
 def test_installed_it_is_typed_for_programs(installed: Path, tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ from pulse.wording import moment
 EVERY: Final = 1.0
 """Seconds between two looks of --follow."""
 
+TIMES: Final = frozenset({"expires"})
+"""Fields that are seconds since 1970."""
+
 app = App(
     name="ca",
     help=(
@@ -102,5 +105,9 @@ def _show(entries: list[JournalEntry], *, json: bool) -> int:
 
 
 def _line(entry: JournalEntry) -> str:
-    fields = "  ".join(f"{name}={value}" for name, value in entry.fields.items() if value is not None)
+    fields = "  ".join(f"{name}={_shown(name, value)}" for name, value in entry.fields.items() if value is not None)
     return f"{entry.seq:>5}  {moment(entry.time)}  {entry.event:<18}  {fields}".rstrip()
+
+
+def _shown(name: str, value: str | float) -> str:
+    return moment(value) if name in TIMES and isinstance(value, (int, float)) else str(value)

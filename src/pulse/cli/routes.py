@@ -40,6 +40,8 @@ def list_routes(*, json: Json = False, data_dir: DataDir = None) -> None:
 def add(node: str, cidr: str, /, *, mapped: str = "", json: Json = False, data_dir: DataDir = None) -> None:
     """State a route and approve it: that node leads to that range.
 
+    Until the node offers it (--exit --exit-cidrs) the range is closed for all.
+
     Parameters
     ----------
     node

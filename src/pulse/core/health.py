@@ -37,8 +37,9 @@ def judge(running: Running, company: Company) -> Health:
     """The sentence for a node that is so, in such company."""
     complaints = vitals.findings(running)
     if complaints:
-        count = "1 thing" if len(complaints) == 1 else f"{len(complaints)} things"
-        return Health(False, f"{count} to see to: {_in_a_line(complaints[0])}.")
+        several = f"{len(complaints)} things to see to (all: pulse doctor)"
+        count = "1 thing to see to" if len(complaints) == 1 else several
+        return Health(False, f"{count}: {_in_a_line(complaints[0])}.")
     if not company.nodes:
         return Health(True, "All well, and alone: no other node has joined yet (pulse invite).")
     return Health(True, f"All well. {company.nodes + 1} nodes, {', '.join(_ways(company))}.")

@@ -36,10 +36,11 @@ def sentence(code: str, detail: str) -> str:
 
 def tun_refusal(name: str, error: OSError) -> str:
     """Why there is no device of this name, and what to do."""
-    without = "or without --tun (links and pulse ping need no rights)"
+    without = "or without --tun (forwards, SOCKS and the SDK need no rights)"
     match error.errno:
         case errno.EPERM | errno.EACCES:
-            return f"cannot create {name}: this user lacks CAP_NET_ADMIN. Run it with sudo, {without}"
+            service = "Run it as a service (pulse install-service), with sudo"
+            return f"cannot create {name}: this user lacks CAP_NET_ADMIN. {service}, {without}"
         case errno.ENOENT | errno.ENODEV | errno.ENXIO:
             return f"cannot create {name}: there is no /dev/net/tun. Load it (modprobe tun), or run {without[3:]}"
         case errno.EBUSY:

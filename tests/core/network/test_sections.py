@@ -119,7 +119,7 @@ def test_a_record_is_added_beside_the_others_and_taken_away() -> None:
     [
         (RecordAdded(ZoneRecord("db", "A", "10.9.0.1")), Conflict, "there twice"),
         (RecordAdded(ZoneRecord("db", "A", "10.9.0.2", 30)), Conflict, "several ttl"),
-        (RecordAdded(ZoneRecord("db", "CNAME", "web")), Conflict, "no other record"),
+        (RecordAdded(ZoneRecord("db", "CNAME", "web")), Conflict, "cannot be an alias"),
         (RecordAdded(ZoneRecord("db", "MX", "10 web")), Refused, "no type of record"),
         (RecordsRemoved("db", "TXT"), NotFound, "There is: db.pulse A 10.9.0.1"),
         (RecordsRemoved("db", "A", "10.9.0.9"), NotFound, "There is: db.pulse A 10.9.0.1"),

@@ -58,8 +58,8 @@ def test_what_is_no_record_is_refused(typed: ZoneRecord, said: str) -> None:
 
 def test_an_alias_stands_alone() -> None:
     alias = record("CNAME", "vm-01.pulse")
-    for other in (record("A", "10.100.3.4"), record("CNAME", "vm-02.pulse")):
-        with pytest.raises(Conflict, match=r"db\.pulse is an alias"):
+    for other, remedy in ((record("A", "10.100.3.4"), "db.pulse A"), (record("CNAME", "vm-02.pulse"), "CNAME <value>")):
+        with pytest.raises(Conflict, match=rf"db\.pulse cannot be an alias (?s:.*)pulse dns remove .*{remedy}"):
             check_zones([alias, other])
     check_zones([alias, record("A", "10.100.3.4", "vm-01.pulse")])
 

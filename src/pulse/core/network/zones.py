@@ -138,11 +138,23 @@ def check_zones(records: Sequence[ZoneRecord]) -> None:
             raise Conflict(f"{describe_record(each)} is there twice")
         seen.add((each.name, each.kind, each.value))
         if each.kind == Kind.CNAME and count[each.name] > 1:
-            raise Conflict(f"{each.name} is an alias (CNAME), so it can have no other record")
+            raise Conflict(_beside_alias(each, {other.kind for other in records if other.name == each.name}))
         if ttls.setdefault((each.name, each.kind), each.ttl) != each.ttl:
             # RFC 2181, 5.2: all records of one name and type have one time to live.
             raise Conflict(f"{each.name} has {each.kind} records of several ttl. Give them one")
     _check_ends({each.name: each.value for each in records if each.kind == Kind.CNAME})
+
+
+def _beside_alias(alias: ZoneRecord, kinds: set[str]) -> str:
+    """That an alias stands alone, and what to remove so that it does."""
+    own = min(kinds - {Kind.CNAME}, default="")
+    if not own:
+        which = f"pulse dns remove {alias.name} CNAME <value>"
+        return f"{alias.name} cannot be an alias (CNAME) of several names.\nRemove one: {which}"
+    return (
+        f"{alias.name} cannot be an alias (CNAME) and have records of its own.\n"
+        f"Remove these, or the alias: pulse dns remove {alias.name} {own}, or pulse dns remove {alias.name} CNAME"
+    )
 
 
 def usable(records: Iterable[ZoneRecord]) -> list[ZoneRecord]:

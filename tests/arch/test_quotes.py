@@ -1,9 +1,10 @@
-"""The page about paths quotes the reasons that `pulse why` gives, each of them."""
+"""What pages quote of the program is what it says."""
 
 import re
 from pathlib import Path
 
 from pulse.core import why
+from pulse.tui.help import HELP
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "concepts" / "paths.md"
@@ -22,3 +23,7 @@ def test_each_reason_is_on_the_page_in_its_own_words() -> None:
 
     assert [each for each in words if each.strip() and each not in source] == []
     assert len(quoted()) == len({*why.Code} - {why.Code.DIRECT})
+
+
+def test_the_page_about_top_has_its_keys() -> None:
+    assert f"```text\n{HELP}\n```\n" in (ROOT / "docs" / "howto" / "top.md").read_text(encoding="utf-8")

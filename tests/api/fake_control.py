@@ -15,7 +15,7 @@ from pulse.api.server import ApiService, ControlSocket
 from pulse.errors import Conflict, LinkError, NotFound, Refused
 from pulse.schemas.apikeys import ApiKeyCreated, ApiKeyInfo, ApiKeyRequest
 from pulse.schemas.bulk import BulkDone, BulkNode, BulkRequest
-from pulse.schemas.cert import AwaitedNode, CaRotation, FleetCertificate
+from pulse.schemas.cert import AwaitedNode, CaRotation, FleetCertificate, RotationWithout
 from pulse.schemas.names import NameRequest, NodeNaming, TagRequest
 from pulse.schemas.node import CertificateInfo, NodeIdentity, PeerRow, PingReply, PingRequest, Stopping
 from pulse.schemas.revoke import Revoked, RevokeRequest
@@ -112,6 +112,13 @@ class FakeRotation:
             raise Conflict("the CA's key is being replaced already")
         awaited = AwaitedNode("9" * 64, "laptop", False, 2000.0)
         self.told = CaRotation("renewing", 1, "b" * 64, 1000.0, [awaited], 2, "it is retired")
+        return self.told
+
+    async def go_on_without(self, wanted: RotationWithout) -> CaRotation:
+        if "nobody" in wanted.nodes:
+            raise NotFound('no node is called "nobody". See the nodes: pulse status')
+        without = tuple(AwaitedNode(each[0] * 64, each, False, 2000.0) for each in wanted.nodes)
+        self.told = structs.replace(self.told, awaited=[], more=0, without=without)
         return self.told
 
 

@@ -46,6 +46,7 @@ BODIES = {
     "POST /api/routes": b'{"node_id":"db-server","cidr":"192.168.7.0/24"}',
     "/api/routes/approve": b'{"cidr":"192.168.7.0/24"}',
     "DELETE /api/routes": b'{"cidr":"192.168.7.0/24"}',
+    "/api/ca/rotation/without": b'{"nodes":["laptop"]}',
     "/api/keys": b'{"name":"more","scope":"write"}',
 }
 """What each endpoint that hears a body is content with."""
@@ -59,6 +60,7 @@ AT_HOME = {
     ("POST", "/api/restart"),
     ("POST", "/api/settings"),
     ("POST", "/api/ca/rotation"),
+    ("POST", "/api/ca/rotation/without"),
     ("GET", "/api/tokens/master"),
     ("POST", "/api/roles"),
     ("DELETE", "/api/roles"),

@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+from msgspec import structs
+
 from pulse import clock
 from pulse.core.trust.certificates import parse
 from pulse.core.trust.join import build_csr
+from pulse.schemas.cert import AwaitedNode
 from pulse.store import authority, identity
 from pulse.store.identity import Identity
 from tests.api.fake_control import FakeControl
@@ -34,6 +37,35 @@ def test_a_second_one_is_refused(shell: Shell, control: FakeControl) -> None:
     shell.node("ca", "rotate", "-y")
     done = shell.node("ca", "rotate", "--yes")
     assert (done.code, "replaced already" in done.err) == (4, True)
+
+
+def test_who_does_not_follow_is_named_with_the_way_to_go_on_without_it(shell: Shell, control: FakeControl) -> None:
+    shell.node("ca", "rotate", "--yes")
+    stuck = AwaitedNode("7" * 64, "cam-7", True, 2000.0, overdue=True)
+    control.rotation.told = structs.replace(control.rotation.told, awaited=[*control.rotation.told.awaited, stuck])
+    told = shell.node("ca", "rotate", "--status").out
+    for part in ("stuck", "not following: cam-7", "pulse ca rotate --without cam-7"):
+        assert part in told
+
+    asked = shell.node("ca", "rotate", "--without", "cam-7", "--without", "db")
+    assert (asked.code, "pulse ca rotate --without cam-7 --without db --yes" in asked.err) == (2, True)
+    assert control.rotation.told.without == (), "a script has to say that it means it"
+
+    done = shell.node("ca", "rotate", "--without", "cam-7", "--without", "db", "--yes")
+    assert done.code == 0
+    for part in ("without  cam-7, db", "cut off once the old key is retired", "pulse invite", "pulse revoke --node"):
+        assert part in done.out
+    assert "Earlier backups" not in done.out, "no key was made"
+    assert len(json.loads(shell.node("ca", "rotate", "--status", "--json").out)["without"]) == 2
+
+
+def test_going_on_without_a_node_begins_nothing_and_wants_one_that_is_there(shell: Shell, control: FakeControl) -> None:
+    for other in ("--status", "--backup=ca.backup"):
+        done = shell.node("ca", "rotate", "--without", "cam-7", other, "--yes")
+        assert (done.code, "--without begins nothing" in done.err) == (2, True)
+    done = shell.node("ca", "rotate", "--without", "nobody", "--yes")
+    assert (done.code, 'no node is called "nobody"' in done.err) == (4, True)
+    assert control.rotation.told.step == "done"
 
 
 def test_a_backup_with_the_new_key_is_written_or_asked_for(shell: Shell, control: FakeControl, tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ FAULTS: list[tuple[str, Gravity, dict[str, Any], str, str]] = [
     ("leftovers", WARNING, {"left": "undo is damaged"}, "an earlier run may have left something here: undo", "logs"),
     ("clock", WARNING, {"clock_offset": 301.0}, "this clock is 5 min ahead of the neighbours'", "timedatectl"),
     ("clock", WARNING, {"clock_offset": -3600.0}, "this clock is 60 min behind the neighbours'", "timedatectl"),
+    ("ca", WARNING, {"rotation_problem": "the CA's key is not replaced further: cam-7 is reached\nstart it again"},
+     "the CA's key is not replaced further: cam-7 is reached", "start it again"),
     ("certificate", WARNING, {"certificate_left": 19 * DAY}, "this node's certificate ends in 19 days", "pulse cert"),
     ("certificate", WARNING, {"late": [("cam-7", 6 * DAY)]}, "certificate of cam-7 ends in 6 days", "pulse why cam-7"),
     ("certificate", WARNING, {"late": [("cam-7", 3e4)]}, "certificate of cam-7 ends in less than a day", "why cam-7"),

@@ -104,6 +104,7 @@ class Node:
     mesh: Mesh = field(default_factory=lambda: mesh(CA, ME))
     fec: bool = False
     used: Ways = field(default_factory=Ways)
+    rotation: Office | None = None
     ago: float = 1000.0
     """Seconds since what happens next happened."""
 
@@ -116,7 +117,7 @@ class Node:
     def service(self) -> StatusService:
         """The service, made one minute ago."""
         started = asyncio.get_running_loop().time() - 60
-        vitals = VitalsService(self.mesh, self.tun, self.scribe, self.used).vitals
+        vitals = VitalsService(self.mesh, self.tun, self.scribe, self.used, self.rotation).vitals
         return StatusService(self.mesh, self.links, self.tun, vitals, "1.2.3", ":443", started, fec=self.fec)
 
     def status(self) -> Status:

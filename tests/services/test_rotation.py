@@ -1,6 +1,7 @@
 """The CA's key is replaced by steps that are on disk first, are journaled once, and go on after a crash."""
 
 import asyncio
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,16 @@ from pulse.core.messages import ObjectKind
 from pulse.core.network.netconfig import first_config
 from pulse.core.trust.authorities import chain_of, sign_succession
 from pulse.core.trust.ca import Grant, make_authority
-from pulse.core.trust.certificates import parse
-from pulse.core.trust.identity import public_bytes
-from pulse.core.trust.join import build_csr
+from pulse.core.trust.certificates import Certificate, parse, verify
+from pulse.core.trust.identity import mesh_v6, public_bytes
+from pulse.core.trust.join import Floors, build_csr
+from pulse.core.trust.renew import build_renewal
 from pulse.core.trust.revocation import sign_revocation
 from pulse.core.trust.roles import Roles, sign_roles
-from pulse.errors import Conflict, Refused
+from pulse.core.trust.rotation import ALONE
+from pulse.core.types import MeshAddresses
+from pulse.errors import Conflict, NotFound, Refused
+from pulse.schemas.cert import RotationWithout
 from pulse.services.publish import Publisher
 from pulse.services.revoke import RevokeService
 from pulse.services.roles import RolesService
@@ -41,6 +46,8 @@ class World:
     def __init__(self, place: Path) -> None:
         self.place = open_data_dir(place)
         self.now = 0.0
+        self.known: list[Certificate] = []
+        """Of other nodes, which the mesh knows after a restart as well."""
         authority.found(self.place, "mynet", MESH, NOW)
         issuer = authority.open_issuer(self.place)
         with authority.open_ledger(self.place, issuer) as ledger:
@@ -71,6 +78,8 @@ class World:
         roles = RolesService(
             *(statements, members, cas, publish, revoke.countersign, lambda: True, self.store.highest_roles, self.held)
         )
+        for each in self.known:
+            members.certificate_seen(each)
         rotation = RotationService(self.place, self.mesh, self.held, self.tell, (roles, revoke), lambda: None)
         rotation.restore()
         return rotation
@@ -88,6 +97,18 @@ class World:
         self.held.ledger.take_in([parse(der)], NOW + 1)
         self.me = parse(der)
         self.mesh.members.certificate_seen(self.me)
+
+    def joined(self, name: str, *, met: bool = True) -> Certificate:
+        """Another node has a certificate under the key that signs now; `met` says that the mesh knows it."""
+        public, address = public_bytes(key(name)), IPv4Address("10.100.9.9")
+        addresses = MeshAddresses(address, mesh_v6(self.me.network, node(name)))
+        grant = Grant(public, addresses, name, name, (), False, NOW - 1, NOW + 1000)
+        der = self.held.issuer.issue(grant, int(node(name)[:8], 16))
+        self.held.ledger.take_in([certificate := parse(der)], NOW)
+        if met:
+            self.mesh.members.certificate_seen(certificate)
+            self.known.append(certificate)
+        return certificate
 
     def told(self) -> list[str]:
         return [each.event for each in self.held.ledger.entries() if each.event.startswith("CA ")]
@@ -222,9 +243,137 @@ async def test_what_keeps_it_is_logged_once(
     ]  # fmt: skip
 
 
+# Nodes that do not follow
+
+
+async def test_it_goes_on_without_a_node_over_a_restart_at_every_step_and_says_so_once(world: World) -> None:
+    rotation = world.life()
+    old = world.joined("bob")
+    await rotation.rotate()
+
+    told = await rotation.go_on_without(RotationWithout(["bob"]))
+    assert (told.step, [each.name for each in told.without]) == ("introducing", ["bob"])
+    rotation = world.life()
+    rotation.look(now := asyncio.get_running_loop().time())
+    rotation.look(now + 4)
+    world.renew()
+    told = await rotation.status()
+    assert (told.step, told.awaited) == ("renewing", [])
+    assert [(each.id, each.until) for each in told.without] == [(node("bob"), old.not_after)]
+
+    rotation = world.life()
+    rotation.look(now)
+    rotation.look(now + 200)
+    told = await rotation.status()
+    assert (told.step, told.without) == ("done", ()), "though its certificate under the old key is good yet"
+    assert [each for each in world.told() if "without" in each] == ["CA key goes on without a node"]
+    with pytest.raises(Refused, match="is not signed by the CA"):
+        verify(old, world.mesh.statements.authorities, None)
+    request = build_renewal(old, bytes(16), key("bob"))
+    renewed = world.held.ledger.renew(world.held.issuer, request, now=NOW + 2, floors=Floors())
+    assert renewed.is_new, "it may still take the new key and renew"
+
+
+async def test_all_others_are_waited_for_as_before(world: World) -> None:
+    rotation = world.life()
+    for name in ("bob", "carol"):
+        world.joined(name)
+    await rotation.rotate()
+    rotation.look(now := asyncio.get_running_loop().time())
+    for second in (ALONE, ALONE + 4):
+        rotation.look(now + second)
+    world.renew()
+    told = await rotation.go_on_without(RotationWithout(["bob"]))
+    assert [each.name for each in told.awaited] == [world.mesh.members.label_of(node("carol"))]
+    rotation.look(now + ALONE + 1000)
+    assert (await rotation.status()).step == "renewing"
+    whole = RotationWithout([node("carol")[:12]])
+    assert (await rotation.go_on_without(whole)).awaited == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "error", "words"),
+    [
+        ("me", Refused, "is the CA itself"),
+        ("nobody", NotFound, "See the nodes: pulse status"),
+        ("", NotFound, "no node"),
+    ],
+)
+async def test_whom_nobody_could_go_on_without_is_refused_and_then_no_other_is_given_up(
+    world: World, wanted: str, error: type[Exception], words: str
+) -> None:
+    rotation = world.life()
+    world.joined("bob")
+    await rotation.rotate()
+    with pytest.raises(error, match=words):
+        await rotation.go_on_without(RotationWithout(["bob", wanted]))
+    assert (await rotation.status()).without == ()
+
+
+async def test_who_joined_and_never_came_is_given_up_by_the_digits_of_its_id(world: World) -> None:
+    rotation = world.life()
+    world.joined("bob", met=False)
+    await rotation.rotate()
+    rotation.look(now := asyncio.get_running_loop().time())
+    for second in (ALONE, ALONE + 4):
+        rotation.look(now + second)
+    assert (await rotation.status()).step == "renewing"
+    with pytest.raises(NotFound):
+        await rotation.go_on_without(RotationWithout([node("bob")[:3]]))
+    told = await rotation.go_on_without(RotationWithout([node("bob")[:4]]))
+    assert [each.id for each in told.without] == [node("bob")]
+
+
+async def test_nobody_is_given_up_while_no_key_is_replaced_or_the_ca_may_sign_nothing(world: World) -> None:
+    rotation = world.life()
+    world.joined("bob")
+    with pytest.raises(Conflict, match="pulse ca rotate"):
+        await rotation.go_on_without(RotationWithout(["bob"]))
+    await rotation.rotate()
+
+    def refuse() -> None:
+        raise Refused("it listens yet")
+
+    rotation.check = refuse
+    with pytest.raises(Refused, match="listens"):
+        await rotation.go_on_without(RotationWithout(["bob"]))
+    assert (await rotation.status()).without == ()
+
+
+async def test_who_is_reached_for_hours_and_does_not_follow_is_a_fault_until_it_does_or_is_given_up(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pulse.core.trust.rotation.OVERDUE", 20.0)
+    monkeypatch.setattr("pulse.core.paths.routing.Routing.path_to", lambda *_: "a path")
+    rotation = world.life()
+    names = ("bob", "carol", "dave", "erin", "frank")
+    for name in names:
+        world.joined(name)
+    await rotation.rotate()
+    now = asyncio.get_running_loop().time()
+    for second in (0, 10, 19):
+        rotation.look(now + second)
+    assert rotation.problem == ""
+    rotation.look(now + 20)
+    rotation.look(now + 21)
+
+    what, fix = rotation.problem.splitlines()
+    assert what.endswith("and 2 more was reached for hours and has not told that it knows the new key")
+    first = sorted(names, key=node)[0]
+    assert fix == f"start it again there; to go on without it: pulse ca rotate --without {first}"
+    assert all(each.overdue for each in (await rotation.status()).awaited)
+    assert sum("keeps the CA's key" in each for each in caplog.messages) == len(names), "once each"
+
+    await rotation.go_on_without(RotationWithout([*names]))
+    assert rotation.problem == ""
+    rotation.look(now + 25)
+    world.renew()
+    assert (await rotation.status()).step == "renewing"
+
+
 async def test_elsewhere_it_is_said_where(world: World) -> None:
     world.life()
     elsewhere = RotationElsewhere(world.mesh.members, world.mesh.ca_nodes)
-    for ask in (elsewhere.status, elsewhere.rotate):
+    for ask in (elsewhere.status, elsewhere.rotate, lambda: elsewhere.go_on_without(RotationWithout(["me"]))):
         with pytest.raises(Refused, match=r"Run it on me"):
             await ask()

@@ -23,7 +23,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 def vitals(node: Node) -> Running:
-    return VitalsService(node.mesh, node.tun, node.scribe, node.used).vitals()
+    return VitalsService(node.mesh, node.tun, node.scribe, node.used, node.rotation).vitals()
 
 
 async def test_a_well_node_lacks_nothing_and_its_machine_is_not_looked_at(looks: list[bool]) -> None:
@@ -36,10 +36,12 @@ async def test_a_well_node_lacks_nothing_and_its_machine_is_not_looked_at(looks:
 
 async def test_what_others_say_of_themselves_is_told_as_they_say_it() -> None:
     node = Node(tun=Device(problem="no range yet"), scribe=Office("another is"))
+    node.rotation = Office("it is not replaced further")
     node.used = Ways("not root.\nsudo", "undo is damaged", ("128.0.0.0/1 via 192.0.2.1",), ["::/0"])
     told = vitals(node)
 
     assert (told.tun_problem, told.scribe_problem) == ("no range yet", "another is")
+    assert told.rotation_problem == "it is not replaced further"
     assert (told.resolver_problem, told.exits_problem, told.exit_problem) == ("not root.\nsudo",) * 3
     assert (told.left, told.bypasses, told.ranges_refused) == ("undo is damaged", node.used.bypasses, ["::/0"])
     assert vitals(Node(tun=None)).tun_problem == "", "nobody wants a device"

@@ -4,6 +4,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pulse.core.trust.authorities import SUCCESSIONS_LIMIT
@@ -103,3 +104,24 @@ def test_a_backup_taken_in_between_goes_on_from_there(data_dir: Path, tmp_path: 
     backup.put_back(other, tmp_path / "file", NOW)
     assert step(other) is step(data_dir)
     assert authority.open_issuer(other).authority == authority.open_issuer(data_dir).authority
+
+
+def test_who_was_given_up_is_kept_over_each_step_and_forgotten_at_the_end(data_dir: Path) -> None:
+    begin(data_dir)
+    rotation.go_on_without(data_dir, [node("bob")])
+    rotation.sign_with_next_key(data_dir)
+    rotation.go_on_without(data_dir, [node("alice"), node("bob")])
+    rotation.retire_key(data_dir)
+    assert succession.read(data_dir / "ca").without == (node("bob"), node("alice"))
+    rotation.finish(data_dir)
+    assert succession.read(data_dir / "ca").without == ()
+    begin(data_dir)
+    assert succession.read(data_dir / "ca").without == ()
+
+
+def test_a_replacement_begun_by_a_release_that_gave_nobody_up_goes_on(data_dir: Path) -> None:
+    begin(data_dir)
+    held = succession.read(data_dir / "ca")
+    before = (held.step, held.statements, held.key, held.certificate, held.begun)
+    write_checked(data_dir / "ca" / "succession", "ca-succession", msgspec.msgpack.encode(before))
+    assert succession.read(data_dir / "ca") == held

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from pulse.schemas.apikeys import ApiKeyCreated, ApiKeyInfo, ApiKeyRequest
 from pulse.schemas.bulk import BulkDone, BulkRequest
-from pulse.schemas.cert import CaRotation
+from pulse.schemas.cert import CaRotation, RotationWithout
 from pulse.schemas.config import (
     ConfigFile,
     ConfigPlan,
@@ -267,6 +267,10 @@ class Rotation(Protocol):
 
     async def rotate(self) -> CaRotation:
         """Begin it."""
+        ...
+
+    async def go_on_without(self, wanted: RotationWithout) -> CaRotation:
+        """Wait for some nodes no longer."""
         ...
 
 

@@ -88,7 +88,7 @@ def insight(
     """The services; `pinned` says that the CA's hash was known when this node joined."""
     mesh, me, now = meshing.mesh, meshing.mesh.me.node_id, asyncio.get_running_loop().time()
     listen = addresses.join(*config.listen)
-    vitals = VitalsService(mesh, tun, governance.scribe, used).vitals
+    vitals = VitalsService(mesh, tun, governance.scribe, used, governance.rotation).vitals
     status = StatusService(mesh, links, tun, vitals, version, listen, now, portmap, config.tun.fec)
     journal = event_store.opened(config.data_dir, clock.wall())
     past = copy.deepcopy(journal.past)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pulse.client import Client
-from pulse.schemas.cert import CaRotation
+from pulse.schemas.cert import CaRotation, RotationWithout
 from pulse.schemas.journal import JournalCheck, JournalEntry
 
 
@@ -28,3 +28,7 @@ class CaCalls:
     def ca_rotate(self) -> CaRotation:
         """Begin to replace the CA's key."""
         return self.client.call("POST", "/api/ca/rotation", CaRotation)
+
+    def ca_go_on_without(self, nodes: list[str]) -> CaRotation:
+        """Let the replacement of the CA's key wait for these nodes no longer."""
+        return self.client.call("POST", "/api/ca/rotation/without", CaRotation, RotationWithout(nodes))

@@ -219,6 +219,8 @@ def _udp(name: str, symptoms: Symptoms) -> Said:
 
 
 def _ca(name: str, symptoms: Symptoms) -> Said:
+    if symptoms.running:
+        yield from vitals.rotation(name, symptoms.running)
     cas = symptoms.running.cas if symptoms.running else None
     if cas and not any(cas.values()):
         what = f"no CA is reached ({', '.join(cas)}): nobody joins, and certificates are not renewed"
@@ -331,7 +333,7 @@ CHECKS: Final = (
     Check("clock", "the clock agrees with the neighbours' to 5 minutes", _clock),
     Check("udp", "some link goes over UDP", _udp),
     Check("peers", "relays and peers that a person named are reached", _known(vitals.missing)),
-    Check("ca", "a CA is reached", _ca),
+    Check("ca", "a CA is reached; to the next key of this one all nodes follow", _ca),
     Check("scribe", "the scribe is reached; a node started with `--scribe` is it", _scribe),
     Check("api", "keys to the API go nowhere in clear: it listens on loopback or on a mesh address", _api),
     Check("nat", "the NAT can be punched, or a port is mapped", _nat),

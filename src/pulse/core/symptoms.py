@@ -101,6 +101,8 @@ class Running:
     scribe_reached: bool = False
     scribe_problem: str = ""
     """Why it is not the scribe it was started to be."""
+    rotation_problem: str = ""
+    """On the CA: why its key is not replaced further, in two lines."""
     tun_problem: str = ""
     """Why its device has no mesh addresses; empty if it has, or nobody wants one."""
     resolver_problem: str = ""

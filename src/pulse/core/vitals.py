@@ -65,6 +65,12 @@ def scribe(check: str, running: Running) -> Iterator[Finding]:
         yield told(check, Gravity.BROKEN, running.scribe_problem, meaning=meaning, otherwise="pulse ca roles")
 
 
+def rotation(check: str, running: Running) -> Iterator[Finding]:
+    """Whether all nodes that are reached follow to the CA's next key, on the CA."""
+    if running.rotation_problem:
+        yield told(check, Gravity.WARNING, running.rotation_problem)
+
+
 def names(check: str, running: Running) -> Iterator[Finding]:
     """Whether this machine asks it for names, if a person wants that."""
     if running.resolver_problem:
@@ -126,6 +132,7 @@ JUDGES: Final[tuple[tuple[str, Judge], ...]] = (
     ("exitnode", exit_node),
     ("leftovers", left),
     ("clock", clock),
+    ("ca", rotation),
     ("certificate", late),
 )
 """By the doctor's check that asks each; of what is as grave as each other the first is the most pressing."""

@@ -3,9 +3,11 @@
 Fields are append-only, as in `pulse.schemas.structs`. Invariant: none of it holds a secret.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pulse.schemas.structs import View
+import msgspec
+
+from pulse.schemas.structs import Body, NodeText, View
 
 
 class FleetCertificate(View, frozen=True):
@@ -31,6 +33,8 @@ class AwaitedNode(View, frozen=True):
     reached: bool
     until: float | None
     """When its certificate under the old key ends, and it is waited for no longer; None while the key is introduced."""
+    overdue: bool = False
+    """It was reached for hours and does not follow: a fault, which ends when it does or is given up."""
 
 
 class CaRotation(View, frozen=True):
@@ -48,6 +52,14 @@ class CaRotation(View, frozen=True):
     """Nodes waited for that are not named."""
     following: str
     """What happens next."""
+    without: tuple[AwaitedNode, ...] = ()
+    """Nodes that a person gave up: nobody waits for them."""
+
+
+class RotationWithout(Body, frozen=True):
+    """Nodes without which the replacement of the CA's key goes on."""
+
+    nodes: Annotated[list[NodeText], msgspec.Meta(min_length=1, max_length=64)]
 
 
 class CaBackup(View, frozen=True):

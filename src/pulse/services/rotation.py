@@ -6,7 +6,7 @@ Invariant: nothing is signed with a key that is not on disk, and no key is delet
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -19,9 +19,9 @@ from pulse.core.trust.certificates import Certificate, as_utc, verify
 from pulse.core.trust.members import Members
 from pulse.core.trust.renewal import spread_of
 from pulse.core.trust.rotation import Rotation, Standing, Step
-from pulse.core.types import NodeId
-from pulse.errors import Conflict, PulseError, Refused
-from pulse.schemas.cert import AwaitedNode, CaRotation
+from pulse.core.types import LEAST_PREFIX, SHORT_ID, NodeId
+from pulse.errors import Conflict, NotFound, PulseError, Refused
+from pulse.schemas.cert import AwaitedNode, CaRotation, RotationWithout
 from pulse.store import authority, succession
 from pulse.store import rotation as store
 from pulse.store.authority import HeldCa
@@ -38,6 +38,9 @@ SPREADS: Final = 3.0
 
 MOST_NAMED: Final = 64
 """Nodes named of those waited for."""
+
+_MOST_BLAMED: Final = 3
+"""Nodes named in the line that says who does not follow."""
 
 _EVENTS: Final = {
     Step.INTRODUCING: "CA key made",
@@ -70,6 +73,10 @@ class RotationService:
     _numbers: dict[int, int] = field(default_factory=dict, init=False)
     """By the serial of a certificate, the place in the chain of the key that signed it."""
 
+    problem: str = field(default="", init=False)
+    """Who keeps the key from being replaced though it was reached for hours, in two lines; empty if nobody does."""
+    _blamed: frozenset[NodeId] = field(default=frozenset(), init=False)
+    """Said once each in the log."""
     _is_forked: bool = field(default=False, init=False)
     """Said once in the log."""
 
@@ -96,15 +103,18 @@ class RotationService:
 
     async def status(self) -> CaRotation:
         """Where the replacement stands, and who keeps it from the next step."""
-        awaited = self._machine.awaited(self._standings(), clock.wall())
+        standings, wall = self._standings(), clock.wall()
+        awaited = self._machine.awaited(standings, wall)
+        overdue = {each.node for each in self._machine.overdue(standings, wall)}
         return CaRotation(
             step=self._held.step.value,
             number=self.mesh.statements.chain.number,
             key=self.ca.issuer.authority.ca_hash,
             begun=self._held.begun if self._held.step is not Step.DONE else None,
-            awaited=[self._told(each) for each in awaited[:MOST_NAMED]],
+            awaited=[self._told(each, overdue) for each in awaited[:MOST_NAMED]],
             more=max(0, len(awaited) - MOST_NAMED),
             following=self._following(awaited),
+            without=tuple(self._told(each) for each in standings if each.node in self._machine.without),
         )
 
     async def rotate(self) -> CaRotation:
@@ -121,6 +131,24 @@ class RotationService:
         self._begin()
         # First of all: whatever refuses now is tried again.
         self._begun.set()
+        self.look(asyncio.get_running_loop().time())
+        return await self.status()
+
+    async def go_on_without(self, wanted: RotationWithout) -> CaRotation:
+        """Wait for some nodes no longer; what they have under the old key counts no more once that is retired.
+
+        Raises Conflict, NotFound, Refused, or SystemRefused; then nothing is so of any of them.
+        """
+        if self._held.step is Step.DONE:
+            raise Conflict(
+                "the CA's key is not being replaced, so it waits for nobody.\nTo replace it: pulse ca rotate"
+            )
+        self.check()
+        self.check_current()
+        nodes = [self._given_up(each) for each in wanted.nodes]
+        store.go_on_without(self.data_dir, nodes)
+        self._held = succession.read(self.data_dir / authority.DIRECTORY)
+        self._machine.without = frozenset(self._held.without)
         self.look(asyncio.get_running_loop().time())
         return await self.status()
 
@@ -158,7 +186,9 @@ class RotationService:
         self.check_current()
         self._do()
         retired = self.mesh.statements.chain.retirement is not None
-        step = self._machine.looked(self._standings(), now, clock.wall(), retired=retired)
+        standings, wall = self._standings(), clock.wall()
+        step = self._machine.looked(standings, now, wall, retired=retired)
+        self._blame(self._machine.overdue(standings, wall))
         if step is not self._held.step:
             self._take(step)
             self._do()
@@ -177,7 +207,10 @@ class RotationService:
         held = self._held
         newest = self.mesh.statements.chain.hashes[-1] if self._is_known() else self.ca.issuer.authority.ca_hash
         self.tell(ChainShown(held.statements))
-        self.ca.ledger.key_step(self._machine.number, held.step.value, _EVENTS[held.step], newest, clock.wall())
+        number, note, wall = self._machine.number, self.ca.ledger.key_step, clock.wall()
+        note(number, held.step.value, _EVENTS[held.step], {"key": newest}, wall)
+        for node in held.without:
+            note(number, f"without.{node}", "CA key goes on without a node", {"node": node}, wall)
         if held.step is not Step.INTRODUCING:
             for each in self.signers:
                 each.resign()
@@ -197,8 +230,9 @@ class RotationService:
         self._numbers.clear()
         self._held = succession.read(self.data_dir / authority.DIRECTORY)
         number = self._held.number
-        settle = max(LEAST_SETTLE, SPREADS * spread_of(self.mesh.me))
-        self._machine = Rotation(self._held.step, number, settle=settle, now=asyncio.get_running_loop().time())
+        settle, now = max(LEAST_SETTLE, SPREADS * spread_of(self.mesh.me)), asyncio.get_running_loop().time()
+        self._machine = Rotation(self._held.step, number, settle=settle, now=now, without=self._held.without)
+        self._blame(())
 
     # Who stands where
 
@@ -224,6 +258,31 @@ class RotationService:
             until=until,
         )
 
+    def _given_up(self, text: str) -> NodeId:
+        """The one node that `text` names, be it one that has a certificate and never came."""
+        wanted = text.strip().lower()
+        try:
+            node = self.mesh.members.resolve(wanted).node_id
+        except NotFound:
+            unmet = [each.node for each in self._standings() if each.node.startswith(wanted)]
+            if len(wanted) < LEAST_PREFIX or len(unmet) != 1:
+                raise
+            node = unmet[0]
+        if node == self.mesh.me.node_id:
+            raise Refused(
+                f"{self.mesh.members.named(node)} is the CA itself, without which its key is not replaced.\n"
+                "It follows by itself. See who else is waited for: pulse ca rotate --status"
+            )
+        return node
+
+    def _blame(self, nodes: Sequence[Standing]) -> None:
+        """These were reached for hours and do not follow."""
+        self.problem = self._in_words([each.node for each in nodes]) if nodes else ""
+        for each in nodes:
+            if each.node not in self._blamed:
+                log.warning("node keeps the CA's key from being replaced", extra={"node": each.node[:SHORT_ID]})
+        self._blamed = frozenset(each.node for each in nodes)
+
     def _number(self, certificate: Certificate) -> int:
         found = self._numbers.get(certificate.serial)
         if found is None:
@@ -236,9 +295,18 @@ class RotationService:
 
     # In words
 
-    def _told(self, each: Standing) -> AwaitedNode:
-        name = self.mesh.members.label_of(each.node)
-        return AwaitedNode(each.node, name, each.reached, each.until if each.until else None)
+    def _told(self, each: Standing, overdue: Collection[NodeId] = ()) -> AwaitedNode:
+        name, until = self.mesh.members.label_of(each.node), each.until if each.until else None
+        return AwaitedNode(each.node, name, each.reached, until, overdue=each.node in overdue)
+
+    def _in_words(self, nodes: Sequence[NodeId]) -> str:
+        names = [self.mesh.members.label_of(each) for each in nodes]
+        who = ", ".join(names[:_MOST_BLAMED]) + (f" and {more} more" if (more := len(names) - _MOST_BLAMED) > 0 else "")
+        lacks = "told that it knows the new key" if self._held.step is Step.INTRODUCING else "renewed under the new key"
+        return (
+            f"the CA's key is not replaced further: {who} was reached for hours and has not {lacks}\n"
+            f"start it again there; to go on without it: pulse ca rotate --without {names[0]}"
+        )
 
     def _following(self, awaited: list[Standing]) -> str:
         match self._held.step:
@@ -268,6 +336,10 @@ class RotationElsewhere:
         raise self._refused()
 
     async def rotate(self) -> CaRotation:
+        """Raises Refused."""
+        raise self._refused()
+
+    async def go_on_without(self, _: RotationWithout) -> CaRotation:
         """Raises Refused."""
         raise self._refused()
 

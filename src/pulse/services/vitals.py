@@ -18,7 +18,7 @@ from pulse.net.interfaces import has_network
 
 
 class Told(Protocol):
-    """What this service asks of TUN device, scribe and resolver: why it is not as it should be."""
+    """What this service asks of TUN device, scribe, resolver and others: why it is not as it should be."""
 
     problem: str
 
@@ -42,6 +42,8 @@ class VitalsService:
     device: Told | None
     scribe: Told
     used: Used
+    rotation: Told | None
+    """On the CA."""
 
     def vitals(self) -> Running:
         """As far as it costs nothing; the rest of `Running` is left as it is by default."""
@@ -56,6 +58,7 @@ class VitalsService:
             missing=missing,
             cut_off=bool(missing) and not has_network(),
             scribe_problem=self.scribe.problem,
+            rotation_problem=self.rotation.problem if self.rotation else "",
             tun_problem=self.device.problem if self.device else "",
             resolver_problem=self.used.resolver.problem,
             exits_problem=self.used.exits.problem,

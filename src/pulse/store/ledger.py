@@ -275,11 +275,11 @@ class Ledger:
         with self._database.transaction():
             self._note(now, "role taken", {"node": node, "role": role, "epoch": epoch})
 
-    def key_step(self, number: int, step: str, event: str, key: str, now: float) -> None:
+    def key_step(self, number: int, step: str, event: str, fields: Fields, now: float) -> None:
         """Write into the journal, once, that the replacement of the CA's key by its `number`th came to a step."""
         with self._database.transaction():
             if self._register.take_step(f"{number}.{step}"):
-                self._note(now, event, {"number": number, "key": key})
+                self._note(now, event, {"number": number, **fields})
 
     def unexpired(self, now: float) -> list[Certificate]:
         """All certificates good at `now` or later, of nodes that are not revoked."""

@@ -4,6 +4,7 @@ Invariant: a word about CA keys is on disk before anybody hears it; the old key 
 """
 
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pulse.core.trust.authorities import chain_of, sign_retirement, sign_succession
 from pulse.core.trust.ca import SERIAL_BITS, Issuer, make_authority
 from pulse.core.trust.rotation import Step
+from pulse.core.types import NodeId
 from pulse.store import succession
 from pulse.store.authority import DIRECTORY, open_issuer
 from pulse.store.files import write_checked
@@ -29,6 +31,14 @@ def begin(data_dir: Path, issuer: Issuer, now: float) -> None:
     succession.write(
         data_dir / DIRECTORY, Succession(Step.INTRODUCING, statements, key_der(key), following.der, float(now))
     )
+
+
+def go_on_without(data_dir: Path, nodes: Iterable[NodeId]) -> None:
+    """From now on, and until this replacement is over, nobody waits for these nodes either."""
+    directory = data_dir / DIRECTORY
+    held = succession.read(directory)
+    without = tuple(dict.fromkeys((*held.without, *nodes)))
+    succession.write(directory, msgspec.structs.replace(held, without=without))
 
 
 def sign_with_next_key(data_dir: Path) -> None:
@@ -54,4 +64,4 @@ def finish(data_dir: Path) -> None:
         return
     write_checked(directory / "key", "ca-key", held.key)
     write_checked(directory / "certificate", "ca-certificate", held.certificate)
-    succession.write(directory, msgspec.structs.replace(held, step=Step.DONE, key=b"", certificate=b""))
+    succession.write(directory, msgspec.structs.replace(held, step=Step.DONE, key=b"", certificate=b"", without=()))

@@ -1,6 +1,6 @@
 """The replacement of a CA's key on disk: one file, so that each step is taken whole or not at all.
 
-    ca/succession   step, statements about CA keys, the next key and its certificate, when it was begun
+    ca/succession   step, statements about CA keys, the next key and its certificate, when it was begun, without whom
 
 Invariant: the key that signs is in `ca/key` or here, and while both are there, the step says which it is.
 """
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pulse.core.messages import ObjectKind, Time
 from pulse.core.trust.authorities import CHAIN_LIMIT
 from pulse.core.trust.rotation import Step
+from pulse.core.types import NodeId
 from pulse.errors import Damaged, NotFound
 from pulse.store.files import read_checked, write_checked
 
@@ -33,6 +34,8 @@ class Succession(msgspec.Struct, frozen=True, array_like=True):
     certificate: bytes = b""
     begun: Time = 0.0
     """Wall clock, seconds since 1970."""
+    without: tuple[NodeId, ...] = ()
+    """Nodes that nobody waits for, in the order in which a person gave them up."""
 
     @property
     def number(self) -> int:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pulse.core.trust.rotation import ALONE, INTRODUCED, Rotation, Standing, Step
+from pulse.core.trust.rotation import ALONE, INTRODUCED, OVERDUE, Rotation, Standing, Step
 from tests.authority import NOW, node
 
 SETTLE = 10.0
@@ -72,3 +72,60 @@ def test_then_there_is_nothing_more_to_wait_for(step: Step) -> None:
     rotation = begun(step)
     assert looked(rotation, [CA, NEAR], 0.0, 1000.0) is step
     assert rotation.awaited([CA, NEAR], NOW) == []
+
+
+# Those that do not follow
+
+
+def overdue(rotation: Rotation, nodes: list[Standing]) -> list[Standing]:
+    return rotation.overdue(nodes, NOW)
+
+
+def after(rotation: Rotation, nodes: list[Standing], seconds: float, since: float = 0.0) -> float:
+    """It was looked at every second for so long; the time then."""
+    for second in range(int(seconds) + 1):
+        rotation.looked(nodes, since + second, NOW)
+    return since + int(seconds)
+
+
+def test_who_is_reached_for_hours_and_does_not_follow_is_overdue_and_nobody_else() -> None:
+    rotation = begun()
+    then = after(rotation, [CA, NEAR, AWAY], OVERDUE - 1)
+    assert overdue(rotation, [CA, NEAR, AWAY]) == []
+    after(rotation, [CA, NEAR, AWAY], 1, then)
+    assert overdue(rotation, [CA, NEAR, AWAY]) == [NEAR]
+    assert overdue(rotation, [CA, LEARNT, AWAY]) == []
+
+
+def test_who_goes_away_now_and_then_is_overdue_as_well() -> None:
+    rotation, now = begun(), 0.0
+    for _ in range(4):
+        now = after(rotation, [CA, NEAR], OVERDUE / 4, now)
+        now = after(rotation, [CA, replace(NEAR, reached=False)], 2, now)
+    assert overdue(rotation, [CA, NEAR]) == [NEAR]
+
+
+def test_time_in_which_nobody_looked_counts_for_nothing() -> None:
+    rotation = begun()
+    looked(rotation, [CA, NEAR], 0.0, OVERDUE, OVERDUE * 2)
+    assert overdue(rotation, [CA, NEAR]) == []
+
+
+def test_each_step_gives_its_own_time_to_follow() -> None:
+    rotation = begun()
+    then = after(rotation, [CA, NEAR], OVERDUE)
+    assert looked(rotation, [CA, LEARNT], then, then + INTRODUCED) is Step.RENEWING
+    assert overdue(rotation, [LEARNT]) == []
+    after(rotation, [LEARNT, AWAY], OVERDUE, then + INTRODUCED)
+    assert overdue(rotation, [LEARNT, AWAY]) == [LEARNT], "it is reached, and renews nothing"
+
+
+def test_nobody_waits_for_a_node_that_was_given_up() -> None:
+    rotation = Rotation(Step.INTRODUCING, 1, settle=SETTLE, now=0.0, without=[NEAR.node])
+    other = replace(NEAR, node=node("other"))
+    assert rotation.awaited([CA, NEAR, other], NOW) == [other]
+    away = replace(NEAR, reached=False)
+    assert looked(rotation, [CA, away], 0.0, INTRODUCED) is Step.RENEWING, "nor for it to come back"
+    renewed = replace(CA, number=1)
+    assert looked(rotation, [renewed, NEAR, AWAY], 10.0, 10.0 + SETTLE) is Step.RENEWING, "the other one is waited for"
+    assert looked(rotation, [renewed, NEAR], 100.0, 100.0 + SETTLE) is Step.RETIRING

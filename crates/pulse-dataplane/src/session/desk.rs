@@ -2,7 +2,6 @@
 //!
 //! Invariant: `SessionUp` and `SessionDown` alternate for a node; a replacement that nobody need notice is silent.
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -18,6 +17,7 @@ use super::greeting::{Greeted, greet};
 use super::keyring::Indexes;
 use super::liveness::Liveness;
 use super::peer::{Session, begin};
+use super::roster::Roster;
 use super::socket::address_of;
 use super::table::{DIAL_INTERVAL, Entry, Table, Verdict, Want};
 use super::{Tuning, close, endpoint};
@@ -49,7 +49,7 @@ pub struct Desk {
     pub runtime: Runtime,
     pub endpoint: OnceLock<quinn::Endpoint>,
     table: Mutex<Table<Arc<Session>, Waiter>>,
-    all: Mutex<HashMap<u64, Arc<Session>>>,
+    roster: Mutex<Roster>,
     liveness: Mutex<Liveness>,
     courses: Mutex<Courses>,
     panics: AtomicU64,
@@ -71,7 +71,7 @@ impl Desk {
             runtime: Runtime::current(),
             endpoint: OnceLock::new(),
             table: Mutex::default(),
-            all: Mutex::default(),
+            roster: Mutex::default(),
             liveness: Mutex::default(),
             courses: Mutex::default(),
             panics: AtomicU64::new(0),
@@ -186,7 +186,7 @@ impl Desk {
     pub fn settle(self: &Arc<Self>, greeted: Greeted, dialled: bool) -> Result<(), String> {
         let us = self.us().ok_or("no identity is installed")?;
         let (session, runner) = begin(self, greeted)?;
-        self.all().insert(session.id, Arc::clone(&session));
+        self.roster().add(&session);
         self.shared.paths.proofs.add(session.certified.v4, session.id, session.proof.clone());
         // Trust may have changed between the handshake's judgement and the line above.
         self.judge(&session);
@@ -201,6 +201,7 @@ impl Desk {
         self.serving(&node).filter(|old| old.is_closed()).inspect(|old| self.ended(old));
         let (verdict, waiters) = self.table().up(&us, node, entry);
         self.announce(&session, verdict);
+        self.roster().share(&node);
         let carrier = self.serving(&node).map_or_else(|| session.carrier.clone(), |serving| serving.carrier.clone());
         for waiter in waiters {
             let _ = waiter.send(carrier.clone());
@@ -229,7 +230,7 @@ impl Desk {
 
     /// The connection of `session` is closed.
     pub fn ended(&self, session: &Session) {
-        self.all().remove(&session.id);
+        self.roster().remove(session);
         self.shared.paths.proofs.remove(session.certified.v4, session.id);
         let node = session.carrier.node;
         if self.table().down(&node, session.id) {
@@ -335,7 +336,7 @@ impl Desk {
 
     /// Every session, losers of a tie-break that still drain included.
     pub fn sessions(&self) -> Vec<Arc<Session>> {
-        self.all().values().cloned().collect()
+        self.roster().all()
     }
 
     /// Routes changed, or who is suspect: whose session goes another way now is kicked.
@@ -372,8 +373,8 @@ impl Desk {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<u64, Arc<Session>>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    fn roster(&self) -> MutexGuard<'_, Roster> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Panic on purpose if a test asked for it.

@@ -13,6 +13,7 @@ use quinn::{
 };
 
 use super::close;
+use super::roster::Share;
 use crate::hello::random;
 use crate::tls::{self, Identity};
 use crate::verify::{Trust, Verifier};
@@ -71,8 +72,8 @@ fn transport() -> Arc<TransportConfig> {
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_TIMEOUT_MS))))
         .initial_rtt(FIRST_RTT)
         .stream_receive_window(VarInt::from_u32(8 << 20))
-        .receive_window(VarInt::from_u32(32 << 20))
-        .send_window(16 << 20)
+        .receive_window(VarInt::from_u32(Share::FIRST.receive))
+        .send_window(Share::FIRST.send)
         .max_concurrent_bidi_streams(VarInt::from_u32(4096))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(Some(256 << 10))

@@ -12,6 +12,7 @@ mod greeting;
 mod keyring;
 mod liveness;
 mod peer;
+mod roster;
 mod socket;
 mod table;
 

@@ -4,6 +4,7 @@
 //! streams end on their own then, each with its event.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use super::control::Message;
 use super::desk::Desk;
 use super::greeting::Greeted;
 use super::keyring::{Keyring, Sealing};
+use super::roster::Share;
 use crate::hello::{read_message, write_message};
 use crate::path::Proof;
 use crate::report::Report;
@@ -60,6 +62,8 @@ pub struct Session {
     pub proof: Proof,
     /// When the hellos were exchanged.
     pub since: Instant,
+    /// Bytes it may hold unread.
+    holds: AtomicU32,
     reason: OnceLock<String>,
 }
 
@@ -77,6 +81,14 @@ impl Session {
         }
         let reason = self.reason.get_or_init(|| reason.to_owned());
         self.carrier.connection.close(code, reason.as_bytes());
+    }
+
+    /// Let it hold as much, unless it may hold more already: what was granted to the peer cannot be taken back.
+    pub fn may_hold(&self, share: Share) {
+        if self.holds.fetch_max(share.receive, Ordering::Relaxed) < share.receive {
+            self.carrier.connection.set_receive_window(VarInt::from_u32(share.receive));
+            self.carrier.connection.set_send_window(share.send);
+        }
     }
 
     /// Make the peer answer at once, over whatever path there is now: transfers resume, or it says that it no longer
@@ -165,6 +177,7 @@ pub fn begin(desk: &Arc<Desk>, greeted: Greeted) -> Result<(Arc<Session>, Runner
         sealing: keyring.sealing(),
         proof,
         since,
+        holds: Share::FIRST.receive.into(),
         reason: OnceLock::new(),
     });
     let renewal = renewal(desk.settings.now(), desk.first_end(&session.certified));
@@ -222,8 +235,17 @@ impl Runner {
     }
 
     fn offered(&self, tasks: &mut JoinSet<()>, halves: (SendStream, RecvStream)) {
+        if self.takes_nothing_new() {
+            return self.desk.streams.decline(halves);
+        }
         let (desk, carrier) = (Arc::clone(&self.desk), self.session.carrier.clone());
         tasks.spawn(async move { desk.streams.accepted(&carrier, halves).await });
+    }
+
+    /// Another session has served for so long that the peer knows of it, and what it opened here before has arrived.
+    fn takes_nothing_new(&self) -> bool {
+        let winner = self.desk.serving(&self.session.carrier.node).filter(|serving| serving.id != self.session.id);
+        winner.is_some_and(|winner| winner.since.elapsed() >= self.desk.tuning.deadlines.header)
     }
 
     fn heard(&mut self, message: Message) {

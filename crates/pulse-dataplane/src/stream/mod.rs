@@ -1,7 +1,7 @@
 //! Streams of sessions: RPC and spliced byte streams, and who may tell them what.
 //!
-//! Invariant: what a peer can make us hold is counted per session and refused beyond its limit; every id we
-//! gave out is forgotten when its task ends, however it ends.
+//! Invariant: what a peer can make us hold is counted, for all sessions with it, and refused beyond its limit; every id
+//! we gave out is forgotten when its task ends, however it ends.
 
 mod offer;
 mod pipe;
@@ -71,10 +71,16 @@ pub struct Carrier {
     pub load: Arc<Load>,
 }
 
-/// What is open on one session; requests count for all sessions with its node.
+/// What is open on one session.
 #[derive(Debug)]
 pub struct Load {
     streams: Arc<AtomicUsize>,
+    asked: Arc<Asked>,
+}
+
+/// What a node asked of Python and has no answer to, on all its sessions.
+#[derive(Debug, Default)]
+struct Asked {
     requests: Arc<AtomicUsize>,
     offers: Arc<AtomicUsize>,
 }
@@ -101,11 +107,11 @@ impl Load {
     }
 
     fn request(&self) -> Option<Place> {
-        place(&self.requests, OPEN_LIMIT)
+        place(&self.asked.requests, OPEN_LIMIT)
     }
 
     fn offer(&self) -> Option<Place> {
-        place(&self.offers, PENDING_LIMIT)
+        place(&self.asked.offers, PENDING_LIMIT)
     }
 }
 
@@ -178,7 +184,7 @@ pub struct Streams {
     ids: AtomicU64,
     orders: Mailboxes<Order>,
     replies: Mailboxes<Vec<u8>>,
-    requests: Mutex<HashMap<NodeId, Weak<AtomicUsize>>>,
+    asked: Mutex<HashMap<NodeId, Weak<Asked>>>,
 }
 
 /// Our stream before its task runs.
@@ -199,16 +205,16 @@ impl Streams {
     /// No streams yet.
     pub fn new(shared: Arc<Shared>, deadlines: Deadlines) -> Self {
         let (orders, replies) = (Mailboxes::new(), Mailboxes::new());
-        Self { shared, deadlines, ids: AtomicU64::new(1), orders, replies, requests: Mutex::default() }
+        Self { shared, deadlines, ids: AtomicU64::new(1), orders, replies, asked: Mutex::default() }
     }
 
     /// The load of a new session with `node`: what it asked on former ones still counts.
     pub fn load(&self, node: NodeId) -> Load {
-        let mut all = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, requests| requests.strong_count() > 0);
-        let requests = all.get(&node).and_then(Weak::upgrade).unwrap_or_default();
-        all.insert(node, Arc::downgrade(&requests));
-        Load { streams: Arc::default(), requests, offers: Arc::default() }
+        let mut all = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, asked| asked.strong_count() > 0);
+        let asked = all.get(&node).and_then(Weak::upgrade).unwrap_or_default();
+        all.insert(node, Arc::downgrade(&asked));
+        Load { streams: Arc::default(), asked }
     }
 
     /// A new id for a request or stream.
@@ -242,6 +248,11 @@ impl Streams {
         }
         let call = async { rpc::call(&carrier.await.map_err(|_| "unreachable")?, payload).await };
         timeout(limit, call).await.unwrap_or(Err("timeout"))
+    }
+
+    /// Reset a stream a peer opened.
+    pub fn decline(&self, halves: (SendStream, RecvStream)) {
+        drop(Pipe::new(halves));
     }
 
     /// Run a stream a peer opened to its end.

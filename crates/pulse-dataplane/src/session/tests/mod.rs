@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::default_trait_access)]
 
+mod crowds;
 mod keys;
 mod lifecycle;
 mod paths;

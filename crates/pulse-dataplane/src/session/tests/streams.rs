@@ -64,7 +64,7 @@ async fn cut(node: &Node) -> u32 {
 }
 
 /// A stream from `opener` to `acceptor`, spliced at both ends; our sides of it.
-async fn spliced(opener: &Node, acceptor: &Node) -> (tokio::net::TcpStream, tokio::net::TcpStream, u64) {
+pub async fn spliced(opener: &Node, acceptor: &Node) -> (tokio::net::TcpStream, tokio::net::TcpStream, u64) {
     let stream = opener.sessions.open_stream(acceptor.id, b"to somewhere".to_vec());
     let (offer, header) = offered(acceptor).await;
     assert_eq!(header, b"to somewhere");

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from pulse.core.effects import NOTHING, WEBSOCKET_AFTER, Attempt, PolicyRule, TablesChanged
 from pulse.core.facts import Fact, LinkSample
+from pulse.core.messages import RPC_LIMIT
 from pulse.core.paths.fec import Protection
 from pulse.core.paths.figures import PathSample
 from pulse.core.types import NO_LINK, LinkId, NodeId
@@ -60,6 +61,8 @@ class FakeLinks:
     sent: dict[LinkId, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     unreadable: bool = False
     """Tables and rules are such that no data plane could read them."""
+    unreadable_addresses: Collection[str] = ()
+    """To be dialled, or joined at: no data plane could read them."""
     tables: TablesChanged | None = None
     policy: tuple[PolicyRule, ...] | None = None
     decided: RuleHits = field(default_factory=lambda: RuleHits({}, 0))
@@ -163,6 +166,7 @@ class FakeLinks:
     async def join(self, address: str, *, pinned: bool) -> FakeLane:
         """The lane of `lanes` at that address."""
         self.joins.append((address, pinned))
+        self._read(address)
         if address not in self.lanes:
             raise LinkError("no answer")
         return self.lanes[address]
@@ -180,8 +184,13 @@ class FakeLinks:
         hole: int = 0,
     ) -> int:
         """Remember it, numbered from 1001: no attempt of the core has such a number."""
+        self._read(address)
         self.dials.append(Dialled(1001 + len(self.dials), address, expect, replaces, websocket_after, hole))
         return self.dials[-1].dial
+
+    def _read(self, address: str) -> None:
+        if address in self.unreadable_addresses:
+            raise ProtocolError(f"the data plane cannot read the address {address}")
 
     def close_link(self, link: LinkId, reason: str) -> None:
         """Remember it."""
@@ -211,7 +220,9 @@ class FakeLinks:
             raise LinkError("no answer") from error
 
     def respond(self, request: int, payload: bytes) -> None:
-        """Tell who asked; a second answer to one request is an error."""
+        """Tell who asked; a second answer to one request is an error, and so is one that is too long."""
+        if len(payload) > RPC_LIMIT:
+            raise ValueError("a response is longer than 1 MiB")
         self._answers[request].set_result(payload)
 
     def replace_tables(self, tables: TablesChanged) -> None:

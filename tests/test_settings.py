@@ -388,3 +388,11 @@ def test_ranges_come_from_flag_and_file_and_what_cannot_be_offered_is_named(tmp_
         loaded(file, f'[exit]\nroutes_file = "{ranges}"\n')
     with pytest.raises(ConfigError, match="cannot read"):
         loaded(file, '[exit]\nroutes_file = "/nowhere"\n')
+
+
+@pytest.mark.parametrize("path", ["join.token_file", "node.tcp_token_file", "socks.password_file", "exit.routes_file"])
+def test_a_file_that_can_have_no_such_name_is_told(file: Path, path: str) -> None:
+    section, _, key = path.partition(".")
+    file.write_text(f'[{section}]\n{key} = "a\\u0000b"\n')
+    with pytest.raises(ConfigError, match=re.escape(path)):
+        load({}, file=file, environment={})

@@ -376,7 +376,7 @@ def _offers(exits: Exit) -> Exit:
     try:
         with file.open(encoding="utf-8") as stream:
             text = _whole(stream, ROUTES_FILE_LIMIT, f"exit.routes_file: {file}")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigError(f"exit.routes_file: cannot read {file}: {reason}") from error
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
@@ -390,7 +390,7 @@ def _read_secret(file: Path, path: str, what: str) -> str:
         with file.open(encoding="utf-8") as stream:
             _check_closed(stream, f"{path}: {file}")
             text = _whole(stream, TOKEN_FILE_LIMIT, f"{path}: {file}").strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigError(f"{path}: cannot read {file}: {reason}") from error
     if len(text.split()) != 1:

@@ -34,7 +34,9 @@ def test_any_text_is_an_address_or_a_value_error(text: str) -> None:
     assert split(join(host, port)) == (host, port)
 
 
-@pytest.mark.parametrize("text", ["relay", "relay:0", "relay:65536", "relay:\u0663", "::1:443", "[x]:443", "a b:1"])
+@pytest.mark.parametrize(
+    "text", ["relay", "relay:0", "relay:65536", "relay:\u0663", "::1:443", "[x]:443", "[192.0.2.1]:443", "a b:1"]
+)
 def test_what_is_no_address_says_how_one_is_written(text: str) -> None:
     with pytest.raises(ValueError, match="Write host:port"):
         split(text)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pulse.core import messages
 from pulse.core.messages import (
     MESSAGE_LIMIT,
+    RPC_LIMIT,
     Hello,
     Item,
     Leaving,
@@ -153,6 +154,15 @@ def test_a_call_comes_back_as_it_went(method: str, body: bytes) -> None:
 @given(st.binary(max_size=100))
 def test_a_result_comes_back_as_it_went(body: bytes) -> None:
     assert decode_answer(encode_result(body)) == body
+
+
+def test_what_no_request_and_no_answer_can_hold_is_not_encoded() -> None:
+    body = bytes(RPC_LIMIT - 16)
+    assert decode_call(encode_call("ping", body)).body == decode_answer(encode_result(body)) == body
+    with pytest.raises(ProtocolError, match="request of"):
+        encode_call("ping", bytes(RPC_LIMIT))
+    with pytest.raises(ProtocolError, match="answer of"):
+        encode_result(bytes(RPC_LIMIT))
 
 
 @pytest.mark.parametrize("error", [Refused("no"), NotFound("none"), LinkError("gone"), PulseError("odd")])

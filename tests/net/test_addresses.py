@@ -94,3 +94,8 @@ async def test_what_is_no_address_is_an_error_of_resolving() -> None:
     assert not is_literal("nowhere")
     with pytest.raises(OSError, match="Write host:port"):
         await resolve("nowhere")
+
+
+@pytest.mark.parametrize("zone", ["", "lo", "4294967296", "9" * 5000, "\u0663"])
+def test_a_zone_that_is_no_number_of_an_interface_is_not_the_data_planes_to_read(zone: str) -> None:
+    assert not is_literal(f"[fe80::1%{zone}]:443")

@@ -4,16 +4,14 @@ import asyncio
 import errno
 import os
 import socket
-from itertools import product
 
 import pytest
 
 from pulse.core import facts
-from pulse.core.cidr import range_of
-from pulse.core.effects import Hop, Owner, PolicyRule, TablesChanged
+from pulse.core.effects import Hop, TablesChanged
 from pulse.core.facts import DialFailed, LinkDown, LinkUp, MessageReceived, PathSuspected, SessionUp
 from pulse.core.types import LinkId, NodeId
-from pulse.errors import LinkError, ProtocolError, SystemRefused
+from pulse.errors import LinkError, SystemRefused
 from pulse.net.dataplane import DataplaneLinks, Lane
 from tests.authority import Ca
 from tests.authority import node as node_of
@@ -242,30 +240,6 @@ async def test_links_peers_and_drops_are_counted() -> None:
             while not alice.links.drops()["unknown_kind"]:
                 await asyncio.sleep(0)
         assert alice.links.drops()["unknown_kind"] == 1
-
-
-ODD_HOSTS = ("10.1", "10.0.0.0", "0", "::", "FE80::", "fd00::0:0", "::fffe:0:0", "::ffff:1.2.3.0", "64:ff9b::1.2.3.4")
-ODD_LENGTHS = ("", "/0", "/8", "/08", "/32", "/33", "/120", "/128", "/129", "/255.0.0.0", "/0.0.0.255", "/-1")
-
-
-async def test_what_is_a_range_to_us_is_one_to_the_data_plane() -> None:
-    texts = map("".join, product(ODD_HOSTS, ("", "%x", "%1", "%eth0"), ODD_LENGTHS))
-    ranges = [str(found) for found in map(range_of, texts) if found is not None]
-
-    with node("alice") as alice:
-        own = owners(alice.me)
-        alice.links.replace_tables(TablesChanged({}, (*own, *(Owner(each, alice.me.node_id) for each in ranges))))
-    assert len(ranges) > len(ODD_HOSTS)
-
-
-async def test_what_the_data_plane_cannot_read_is_named_and_changes_nothing() -> None:
-    with node("alice") as alice:
-        odd = Owner("2001:db8::1%x/128", alice.me.node_id)
-        with pytest.raises(ProtocolError, match=r"cannot read these tables.*is no prefix"):
-            alice.links.replace_tables(TablesChanged({}, (*owners(alice.me), odd)))
-        rule = PolicyRule(True, ("10.0.0.256",), None, (), ())
-        with pytest.raises(ProtocolError, match=r"cannot read these rules.*is no handle"):
-            alice.links.replace_policy([rule])
 
 
 async def test_tables_without_anybody_are_fine() -> None:

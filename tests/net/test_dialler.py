@@ -181,3 +181,15 @@ def test_whatever_the_order_an_attempt_ends_in_exactly_one_fact(ends: list[str])
         assert len(links_up) == ends.count("up")
 
     asyncio.run(race())
+
+
+async def test_an_address_that_nobody_can_read_is_a_dial_that_failed_and_ends_nothing() -> None:
+    links = FakeLinks(unreadable_addresses={"192.0.2.9:443", "[2001:db8::1]:443"})
+    async with running(links) as dialler:
+        dialler.dial(Dial(7, "192.0.2.9:443", None))
+        (told,) = await dialler.wait_failed()
+        dialler.dial(Dial(8, "both:443", None))
+        await until(links, 1)
+
+    assert told == DialFailed(7, "name", "the data plane cannot read the address 192.0.2.9:443")
+    assert [each.address for each in links.dials] == ["192.0.2.1:443"], "its other address is dialled all the same"

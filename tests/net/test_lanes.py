@@ -28,6 +28,15 @@ async def test_a_dead_address_is_passed_over() -> None:
     assert links.joins == [(DEAD, True), (ALIVE, True)]
 
 
+async def test_an_address_that_nobody_can_read_is_passed_over_too() -> None:
+    links = FakeLinks(lanes={ALIVE: FakeLane()}, unreadable_addresses={DEAD})
+    await open_lane(links, "relay:443", pinned=True)
+    links.lanes.clear()
+    links.unreadable_addresses = {DEAD, ALIVE}
+    with pytest.raises(LinkError, match=f"cannot read the address {ALIVE}"):
+        await open_lane(links, "relay:443", pinned=True)
+
+
 async def test_without_an_answer_or_an_address_there_is_an_error() -> None:
     for address, said in (
         ("relay:443", "no answer"),

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from pulse import clock
-from pulse.core.trust.join import Denied, Refusal, build_general_refusal, parse_answer
+from pulse.core.trust.join import JOIN_LIMIT, Denied, Refusal, build_general_refusal, parse_answer
 from pulse.core.types import NodeId
 from pulse.errors import LinkError, Refused
 from pulse.net.links import JoinOffer
@@ -96,6 +96,14 @@ async def test_a_second_ca_node_is_asked_if_the_first_cannot_be_reached() -> Non
 async def test_a_ca_that_does_not_answer_is_unreachable_for_the_stranger(error: Exception) -> None:
     links = FakeLinks()
     async with relaying(links, Mesh({CA: error})):
+        links.offers(JoinOffer(1, "203.0.113.7:5000", ASKED))
+
+        assert refusal(await answered(links, 1)) == Denied(Refusal.CA_UNREACHABLE, NOW)
+
+
+async def test_an_answer_longer_than_the_lane_takes_is_none() -> None:
+    links = FakeLinks()
+    async with relaying(links, Mesh({CA: bytes(JOIN_LIMIT + 1)})):
         links.offers(JoinOffer(1, "203.0.113.7:5000", ASKED))
 
         assert refusal(await answered(links, 1)) == Denied(Refusal.CA_UNREACHABLE, NOW)

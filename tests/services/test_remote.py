@@ -130,6 +130,18 @@ async def test_a_value_that_is_wrong_leaves_the_file_as_it_was(caller: End, targ
     assert target.reloads.config.node.log_level == "debug"
 
 
+async def test_whatever_settings_run_into_leaves_the_file_as_it_was(
+    caller: End, target: End, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unforeseen() -> NodeConfig:
+        raise ValueError("embedded null byte")
+
+    monkeypatch.setattr(target.reloads, "reread", unforeseen)
+    with pytest.raises(ValueError, match="null"):
+        await caller.service.configure(RemoteSettings("alice", {"node.log_level": "debug"}))
+    assert remote.place(target.data_dir).read_bytes() == b""
+
+
 async def test_without_the_role_nothing_is_done(tmp_path: Path) -> None:
     target = End(tmp_path / "target")
     for answer in (

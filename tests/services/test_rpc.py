@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pulse.core.messages import MethodName, decode_answer, encode_call
+from pulse.core.messages import RPC_LIMIT, MethodName, decode_answer, encode_call
 from pulse.core.types import NodeId
 from pulse.errors import Conflict, LinkError, NotFound, PulseError, Refused
 from pulse.services import rpc
@@ -93,6 +93,16 @@ async def test_a_request_that_breaks_a_method_is_answered_and_the_next_one_too(
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
         "request broke a method"
     ]
+
+
+async def test_an_answer_that_is_too_long_is_refused_and_the_next_one_given() -> None:
+    async def much(_: NodeId, __: bytes) -> bytes:
+        return bytes(RPC_LIMIT)
+
+    async with two_nodes({"much": much, "ping": echo}) as alice:
+        with pytest.raises(PulseError, match="answer of"):
+            await alice.call(BOB, "much")
+        assert await alice.call(BOB, "ping", b"still there") == b"still there"
 
 
 async def test_bytes_that_are_no_request_are_answered() -> None:

@@ -56,5 +56,5 @@ def is_endpoint(text: str) -> bool:
 
 def _is_host(host: str, bare: str) -> bool:
     if ":" in bare or host != bare:
-        return is_ip(bare) and host == f"[{bare}]"
+        return ":" in bare and is_ip(bare) and host == f"[{bare}]"
     return _HOST.fullmatch(bare) is not None

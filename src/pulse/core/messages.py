@@ -314,8 +314,8 @@ _TELLABLE: Final = (errors.Refused, errors.NotFound, errors.Conflict, errors.Lin
 
 
 def encode_call(method: str, body: bytes) -> bytes:
-    """An RPC request."""
-    return _encode(Call(method, body))
+    """An RPC request; raises ProtocolError for one too long to send."""
+    return _bounded(Call(method, body), "request")
 
 
 def decode_call(data: bytes) -> Call:
@@ -324,8 +324,8 @@ def decode_call(data: bytes) -> Call:
 
 
 def encode_result(body: bytes) -> bytes:
-    """The answer of a method that ran."""
-    return _encode(Result(body))
+    """The answer of a method that ran; raises ProtocolError for one too long to send."""
+    return _bounded(Result(body), "answer")
 
 
 def encode_failure(error: PulseError) -> bytes:
@@ -343,6 +343,13 @@ def decode_answer(data: bytes) -> bytes:
         if kind.__name__ == answer.error:
             raise kind(text)
     raise PulseError(text)
+
+
+def _bounded(said: Wire, what: str) -> bytes:
+    data = _encode(said)
+    if len(data) > RPC_LIMIT:
+        raise ProtocolError(f"{what} of {len(data)} bytes; {RPC_LIMIT} are allowed")
+    return data
 
 
 def printable(text: str) -> str:

@@ -9,6 +9,9 @@ from pulse.core.addresses import is_ip, join, split
 MOST_ADDRESSES = 4
 """Addresses of one name used at once; more is a misconfigured zone."""
 
+HIGHEST_ZONE = 2**32 - 1
+"""Number of an interface at most."""
+
 RESOLVE_TIMEOUT = 5.0
 """Seconds; a resolver that needs longer is as good as none, and the next try comes anyway."""
 
@@ -19,8 +22,8 @@ def is_literal(address: str) -> bool:
         host, _ = split(address)
     except ValueError:
         return False
-    zone = host.partition("%")[2]
-    return is_ip(host) and (not zone or (zone.isascii() and zone.isdecimal()))
+    _, percent, zone = host.partition("%")
+    return is_ip(host) and (not percent or _is_number_of_interface(zone))
 
 
 async def resolve(address: str) -> list[str]:
@@ -43,6 +46,11 @@ async def resolve(address: str) -> list[str]:
         raise OSError(f"cannot resolve {host}: it can be no host name") from error
     unique = dict.fromkeys(join(_numbered(each), port) for *_, each in found)
     return list(unique)[:MOST_ADDRESSES]
+
+
+def _is_number_of_interface(zone: str) -> bool:
+    digits = len(str(HIGHEST_ZONE))
+    return zone.isascii() and zone.isdecimal() and len(zone) <= digits and int(zone) <= HIGHEST_ZONE
 
 
 def _numbered(address: tuple[Any, ...]) -> str:

@@ -179,7 +179,9 @@ class DataplaneLinks:
         self._dataplane.renew_sessions()
 
     async def join(self, address: str, *, pinned: bool) -> Lane:
-        join = self._dataplane.join(address, pinned, websocket=WEBSOCKET_AFTER, proxy=self._through(address))
+        with understood(f"the address {address}"):
+            through = self._through(address)
+            join = self._dataplane.join(address, pinned, websocket=WEBSOCKET_AFTER, proxy=through)
         lane = self._lanes[join] = Lane(self._dataplane, join, asyncio.get_running_loop().create_future())
         await lane.opened()
         return lane
@@ -196,8 +198,9 @@ class DataplaneLinks:
         hole: int = 0,
     ) -> int:
         raw = _raw(expect) if expect else None
-        through = self._through(address)
-        return self._dataplane.dial(address, raw, replaces, websocket=websocket_after, proxy=through, hole=hole)
+        with understood(f"the address {address}"):
+            through = self._through(address)
+            return self._dataplane.dial(address, raw, replaces, websocket=websocket_after, proxy=through, hole=hole)
 
     def close_link(self, link: LinkId, reason: str) -> None:
         self._dataplane.close_link(link, reason)

@@ -24,7 +24,7 @@ def understood(what: str) -> Iterator[None]:
     """Raises ProtocolError for what the data plane cannot read, which others wrote."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ProtocolError(f"the data plane cannot read {what}: {printable(str(error))}") from error
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from pulse.core.effects import Dial
 from pulse.core.facts import DialFailed, Fact, LinkUp
+from pulse.errors import ProtocolError
 from pulse.net.addresses import is_literal, resolve
 from pulse.net.links import Links
 
@@ -70,17 +71,26 @@ class Dialler:
         try:
             addresses = await resolve(wanted.address)
         except OSError as error:
-            self._failed.append(DialFailed(wanted.attempt, "name", str(error)))
-            self._settled.set()
+            self._fail(wanted, str(error))
             return
         self._race(wanted, addresses)
 
     def _race(self, wanted: Dial, addresses: list[str]) -> None:
-        race = _Race(wanted.attempt)
+        race, problem = _Race(wanted.attempt), f"{wanted.address} has no address"
         for address in addresses:
-            dial = self.links.dial(address, wanted.expect, wanted.replaces, wanted.websocket_after, wanted.hole)
+            try:
+                dial = self.links.dial(address, wanted.expect, wanted.replaces, wanted.websocket_after, wanted.hole)
+            except ProtocolError as error:
+                problem = str(error)
+                continue
             race.running.add(dial)
             self._races[dial] = race
+        if not race.running:
+            self._fail(wanted, problem)
+
+    def _fail(self, wanted: Dial, why: str) -> None:
+        self._failed.append(DialFailed(wanted.attempt, "name", why))
+        self._settled.set()
 
 
 def _lost(race: _Race, fact: DialFailed) -> DialFailed | None:

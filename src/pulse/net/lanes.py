@@ -5,7 +5,7 @@ Invariant: nothing is sent on the lane; whether the node behind it is to be trus
 
 import asyncio
 
-from pulse.errors import LinkError
+from pulse.errors import LinkError, ProtocolError
 from pulse.net.addresses import resolve
 from pulse.net.links import JoinLane, Links
 
@@ -21,8 +21,11 @@ async def open_lane(links: Links, address: str, *, pinned: bool) -> tuple[JoinLa
         try:
             async with asyncio.timeout(ADDRESS_PATIENCE):
                 lane = await links.join(resolved, pinned=pinned)
-        except (LinkError, TimeoutError) as failed:
-            error = failed if isinstance(failed, LinkError) else LinkError("no answer")
+        except TimeoutError:
+            error = LinkError("no answer")
+            continue
+        except (LinkError, ProtocolError) as failed:
+            error = LinkError(str(failed))
             continue
         return lane, asyncio.get_running_loop().time() - started
     raise error

@@ -173,7 +173,7 @@ class Links(Protocol):
         ...
 
     async def join(self, address: str, *, pinned: bool) -> JoinLane:
-        """Open the join lane of the node at `address` (`ip:port`). Raises LinkError."""
+        """Open the join lane of the node at `address` (`ip:port`). Raises LinkError, ProtocolError for no address."""
         ...
 
     def answer_join(self, offer: int, answer: bytes) -> None:
@@ -191,7 +191,7 @@ class Links(Protocol):
         """Try to link with the node at `address` (`ip:port`); the number `LinkUp` or `DialFailed` will name.
 
         QUIC goes first, a WebSocket so many seconds later or never; the link is to take over from `replaces`. `hole` is
-        the attempt by birthday from whose socket QUIC leaves.
+        the attempt by birthday from whose socket QUIC leaves. Raises ProtocolError for what is no address.
         """
         ...
 

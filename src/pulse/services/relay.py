@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pulse import clock
 from pulse.core.messages import MethodName
-from pulse.core.trust.join import Refusal, build_general_refusal
+from pulse.core.trust.join import JOIN_LIMIT, Refusal, build_general_refusal
 from pulse.core.types import NodeId
 from pulse.errors import PulseError
 from pulse.net.links import JoinOffer, Links, Rpc
@@ -36,8 +36,10 @@ class RelayService:
         answer = build_general_refusal(Refusal.CA_UNREACHABLE, clock.wall())
         for ca in sorted(self.ca_nodes()):
             try:
-                answer = await self.call(ca, MethodName.JOIN, offer.request, PATIENCE)
-                break
+                said = await self.call(ca, MethodName.JOIN, offer.request, PATIENCE)
             except PulseError:
                 continue
+            if len(said) <= JOIN_LIMIT:
+                answer = said
+                break
         self.links.answer_join(offer.offer, answer)

@@ -20,7 +20,7 @@ from pulse.core.events import Event, Kind
 from pulse.core.mesh import Mesh
 from pulse.core.messages import MethodName, Wire
 from pulse.core.types import NodeId, ShortText
-from pulse.errors import ConfigError, PulseError, Refused
+from pulse.errors import PulseError, Refused
 from pulse.net.links import CLIENT_PATIENCE, Rpc
 from pulse.schemas.operating import Reloaded, RemoteSettings, Restarting, RestartRequest, Value
 from pulse.store import files
@@ -152,7 +152,8 @@ class RemoteService:
         files.write_file(path, remote.written(kept))
         try:
             return await self.reloads.reload()
-        except ConfigError:
+        except Exception:
+            # Whatever it is, the node that starts next is not to run into it again.
             files.write_file(path, before)
             raise
 

@@ -310,7 +310,23 @@ def test_more_rules_than_a_config_holds_are_a_protocol_error() -> None:
 
 
 def test_rules_the_data_plane_would_refuse_are_not_signed() -> None:
-    with pytest.raises(ProtocolError, match="no range"):
+    with pytest.raises(Refused, match="no range"):
         sign_config(
             CA.network, structs.replace(config(3, 8), acl=[Rule("1", ["*"], ["*"], allow=True, ports=[(9, 8)])]), SCRIBE
         )
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"acl": [Rule("1", ["*"], ["*"], allow=True, protocols=[*range(33)])]},
+        {"acl": [Rule("1", ["*"], ["*"], allow=True, note="n" * 201)]},
+        {"acl": [Rule("1", ["*"], ["*"], allow=True, expires=1e300)]},
+        {"settings": Settings("203.0.113.0/24")},
+        {"names": {bytes(32): "no name"}},
+        {"generation": 2**53},
+    ],
+)
+def test_what_no_node_could_read_is_not_signed(bad: dict[str, object]) -> None:
+    with pytest.raises(Refused, match="it is not signed"):
+        sign_config(CA.network, structs.replace(config(3, 8), **bad), SCRIBE)

@@ -5,8 +5,16 @@ from ipaddress import ip_network
 import pytest
 
 from pulse.core.network.ranges import read_range
-from pulse.core.network.routes import Route, check_routes, describe_route, is_approved, written_auto, written_route
-from pulse.core.trust.identity import node_bytes
+from pulse.core.network.routes import (
+    Route,
+    announced,
+    check_routes,
+    describe_route,
+    is_approved,
+    written_auto,
+    written_route,
+)
+from pulse.core.trust.identity import node_bytes, node_from_bytes
 from pulse.errors import Conflict, Refused
 from tests.authority import MESH, node
 
@@ -66,6 +74,12 @@ def test_a_route_may_be_known_by_another_range_of_its_size() -> None:
     assert written_route(route("192.168.7.0/24", "10.7.7.0/24"), OURS).announced == "10.7.7.0/24"
     assert route("192.168.7.0/24").announced == "192.168.7.0/24"
     assert describe_route(route("192.168.7.0/24", "10.7.7.0/24")) == "192.168.7.0/24 as 10.7.7.0/24, approved"
+
+
+@pytest.mark.parametrize("mapped", ["10.7.0.0/16", "10.7.7.0/25", "fd00::/120", "fd00::/24"])
+def test_a_config_that_maps_to_a_range_of_another_size_maps_to_nothing(mapped: str) -> None:
+    odd = route("192.168.7.0/24", mapped)
+    assert announced(node_from_bytes(odd.node), ["192.168.7.0/24"], [odd]) == ()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 
 from pulse.core.effects import WARNING, Log, StoreBoot
+from pulse.core.messages import RECORD_LIMIT
 from pulse.core.paths.announce import (
     AT_ONCE,
     CLONE_MOST,
@@ -75,6 +76,23 @@ def test_ranges_offered_are_told_with_their_flag_and_taken_back(speaker: Speaker
     speaker.run(1.0)
 
     assert [(each.exits, each.flags) for each in speaker.made[1:]] == [(("0.0.0.0/0", "192.168.7.0/24"), EXIT), ((), 0)]
+
+
+def test_what_a_record_cannot_hold_costs_it_its_last_candidates_and_no_link() -> None:
+    services = [Service(f"a-long-service{place}"[:15], 65535, 65535) for place in range(8)]
+    speaker = Speaker(boot=NUMBER_LIMIT, services=services)
+    candidates = [f"[2001:db8:1111:2222:3333:4444:5555:{place}666]:65535" for place in range(1, 7)]
+    ranges = [f"2001:db8:1111:2222:3333:4444:5555:{place}660/124" for place in range(1, 9)]
+    speaker.take(speaker.announce.addresses_changed(candidates, speaker.now))
+    speaker.take(speaker.announce.exits_offered(ranges, speaker.now))
+    speaker.up(*range(2, 34))
+    speaker.run(60.0)
+
+    made = speaker.newest()
+    assert (len(listed(made)), made.services, made.exits) == (32, tuple(services), tuple(ranges))
+    assert len(made.data) <= RECORD_LIMIT
+    assert 0 < len(made.candidates) < len(candidates)
+    assert made.candidates == tuple(candidates[: len(made.candidates)]), "the best ones"
 
 
 def test_links_of_one_moment_make_one_version(speaker: Speaker) -> None:

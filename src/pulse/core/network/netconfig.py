@@ -152,12 +152,17 @@ def first_config(network: Network, cidr: IPv4Network, ca: Signer) -> SignedConfi
 
 
 def sign_config(network: Network, config: Config, signer: Signer) -> SignedConfig:
-    """Sign `config` with the CA's key (scribe epoch 0) or the scribe's; raises Refused if it is too long."""
+    """Sign `config` with the CA's key (scribe epoch 0) or the scribe's.
+
+    Raises Refused if it is too long, or such as no node could read: what is signed is in force everywhere and for good.
+    """
     data = seal(ObjectKind.CONFIG, network, pack(config), signer)
     if len(data) > CONFIG_LIMIT:
         raise Refused(f"the network config would have {len(data)} bytes; {CONFIG_LIMIT} are allowed")
-    check_rules(config.acl)
-    return SignedConfig(data, config, mesh_range(config.settings.mesh_cidr), _naming(config))
+    try:
+        return _read(data, unpack(_configs, data[HEADER:], "config", OBJECT_LIMIT))
+    except ProtocolError as error:
+        raise Refused(f"no node could read the network config that this makes, so it is not signed: {error}") from error
 
 
 def open_config(
@@ -172,10 +177,15 @@ def open_config(
         config = unpack(_configs, data[HEADER:], "config", OBJECT_LIMIT)
     else:
         config = _signed_config(data, network, authorities, roles, scribe_key)
-    number = (config.scribe_epoch, config.generation)
+    return _read(data, config)
+
+
+def _read(data: bytes, config: Config) -> SignedConfig:
+    """The config in these bytes with all that is judged of it; raises ProtocolError."""
     try:
         cidr = mesh_range(config.settings.mesh_cidr)
     except ConfigError as error:
+        number = (config.scribe_epoch, config.generation)
         raise ProtocolError(f"config {number} has a mesh range no network can have") from error
     check_rules(config.acl)
     return SignedConfig(data, config, cidr, _naming(config))

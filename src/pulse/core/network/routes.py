@@ -125,8 +125,13 @@ def announced(node: NodeId, cidrs: Iterable[str], routes: Iterable[Route]) -> tu
         if behind is None:
             continue
         named = [range_of(each.announced) for each in mine if _same(each.cidr, behind)]
-        found += [Served(each, behind) for each in named or [behind] if each is not None]
+        found += [Served(each, behind) for each in named or [behind] if each is not None and _alike(each, behind)]
     return tuple(found[:NODE_LIMIT])
+
+
+def _alike(announced: Range, behind: Range) -> bool:
+    """True if every address of one has its own in the other: no config that an edit made says anything else."""
+    return announced.version == behind.version and announced.prefixlen == behind.prefixlen
 
 
 def describe_route(route: Route) -> str:

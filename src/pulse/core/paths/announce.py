@@ -6,7 +6,7 @@ under numbers that no record of ours ever had.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import Final
 
@@ -24,6 +24,7 @@ from pulse.core.paths.noderecord import (
     Adjacency,
     NodeRecord,
     Service,
+    TooLong,
     as_measured,
     is_candidate,
     sign_record,
@@ -316,6 +317,16 @@ class Announce:
         return _Content(self._me, self._boot, self._candidates, flags, near, self._chain, self._exits)
 
     def _signed(self, content: _Content) -> NodeRecord:
+        """The record; of one that would be too long the last candidates are left out, for all else counts whole."""
+        while True:
+            try:
+                return self._written(content)
+            except TooLong:
+                if not content.candidates:
+                    raise
+                content = replace(content, candidates=content.candidates[:-1])
+
+    def _written(self, content: _Content) -> NodeRecord:
         near = [Adjacency(who, as_measured(each.rtt), each.loss) for who, each in content.neighbours.items()]
         return sign_record(
             self._signer,

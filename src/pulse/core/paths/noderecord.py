@@ -160,6 +160,10 @@ class Unfit(ProtocolError):
     """A record that its node signed, and nobody can use: whoever passes it on may read it otherwise."""
 
 
+class TooLong(ProtocolError):
+    """What is said is more than a record holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A record read but not believed: it may be compared with what is held before its signature is worth checking."""
@@ -205,9 +209,9 @@ def is_of_later_release(data: bytes) -> bool:
 
 
 def read_record(data: bytes) -> Claim:
-    """What `data` claims; raises ProtocolError for anything that is no record."""
+    """What `data` claims; raises ProtocolError for anything that is no record, TooLong among it."""
     if len(data) > RECORD_LIMIT:
-        raise ProtocolError(f"node record of {len(data)} bytes; {RECORD_LIMIT} are allowed")
+        raise TooLong(f"node record of {len(data)} bytes; {RECORD_LIMIT} are allowed")
     return Claim(data, unpack(_decoder, data[HEADER:], "node record", RECORD_LIMIT))
 
 
@@ -225,7 +229,7 @@ def sign_record(
     version: str = "",
     chain: int = 0,
 ) -> NodeRecord:
-    """A new version of our own record; raises ProtocolError for what others would refuse."""
+    """A new version of our own record; raises ProtocolError for what others would refuse, TooLong among it."""
     wire = _Record(
         certificate=certificate_hash(certificate),
         boot=boot,

@@ -151,12 +151,15 @@ def test_a_frame_sent_back_to_who_sealed_it_is_dropped(scene: Scene) -> None:
         scene.link.throws(*reflected)
 
 
-@pytest.mark.parametrize("size", [49, 1200, 1500, 9000, 65_507])
-def test_noise_under_a_true_index_is_dropped(scene: Scene, size: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [(49, "bad_seal"), (1200, "bad_seal"), (1500, "bad_seal"), (9000, "too_big"), (65_507, "too_big")],
+)
+def test_noise_under_a_true_index_is_dropped(scene: Scene, size: int, reason: str) -> None:
     assert scene.link.theirs is not None
     start = bytes((0x21, 0, 0, 0)) + scene.link.theirs.index.to_bytes(4)
 
-    with unharmed(scene), drops(scene.ca, bad_seal=20):
+    with unharmed(scene), drops(scene.ca, **{reason: 20}):
         scene.link.throws(*(start + noise(f"frame {turn}", size - 8) for turn in range(20)))
 
 

@@ -17,6 +17,8 @@ use crate::stats::Drop;
 pub const FRAME: u8 = 0x21;
 /// Bytes before the body.
 pub const FRAME_OVERHEAD: usize = 48;
+/// The longest frame: no link of ours takes a longer datagram than Ethernet does, and what a WebSocket brings is as long.
+pub const LONGEST: usize = 1500;
 /// How many hops a frame may take.
 pub const TTL: u8 = 16;
 
@@ -219,6 +221,9 @@ pub fn lay_out(header: &[u8], bodies: [&[u8]; 2], frame: &mut [u8]) {
 pub fn open(run: &mut HopRun<'_>, frame: &mut [u8]) -> Result<Opened, Drop> {
     if frame.len() < FRAME_OVERHEAD {
         return Err(Drop::Truncated);
+    }
+    if frame.len() > LONGEST {
+        return Err(Drop::TooBig);
     }
     let (clear, rest) = frame.split_at_mut(CLEAR);
     let (sealed, body) = rest.split_at_mut(FRAME_OVERHEAD - CLEAR);

@@ -71,7 +71,7 @@ drops! {
     TunWriteFailed = "tun_write_failed",
     /// A record key is used up and its successor is not there yet.
     KeyUsedUp = "key_used_up",
-    /// Packet from the TUN longer than its path takes whole, whose sender was told so.
+    /// Packet from the TUN longer than its path takes whole, whose sender was told so; or a frame longer than any link takes.
     TooBig = "too_big",
     /// Multicast or broadcast: a mesh has none.
     Multicast = "multicast",

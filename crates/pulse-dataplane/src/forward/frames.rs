@@ -50,7 +50,9 @@ pub fn account(shared: &Shared, link: &Link, sent: io::Result<()>, stride: usize
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
         Err(error) => {
-            if error.raw_os_error() == Some(libc::EMSGSIZE) {
+            // That a longer one does not pass is no news, whoever made it so long.
+            let promised = stride.min(bytes) <= link.size.load(Ordering::Relaxed);
+            if promised && error.raw_os_error() == Some(libc::EMSGSIZE) {
                 shrunk(link);
             }
             shared.drops.add(Drop::SendFailed, count);

@@ -6,14 +6,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::frame::{self, FRAME_OVERHEAD, Opened, Part};
+use crate::frame::{self, FRAME_OVERHEAD, LONGEST as LONGEST_FRAME, Opened, Part};
 
 /// Halves of one link that may wait.
 const MOST: usize = 64;
 /// How long one waits for the other.
 const LONGEST: Duration = Duration::from_millis(100);
-/// The longest half: no link takes more than Ethernet does.
-const LONGEST_HALF: usize = 1500;
 
 /// Halves that wait, oldest first.
 #[derive(Debug, Default)]
@@ -59,7 +57,7 @@ impl Halves {
             Part::Second => opened.counter.checked_sub(1),
             Part::First | Part::Whole => Some(opened.counter),
         };
-        let Some(counter) = counter.filter(|_| frame.len() <= LONGEST_HALF) else { return (Taken::Waits, lost + 1) };
+        let Some(counter) = counter.filter(|_| frame.len() <= LONGEST_FRAME) else { return (Taken::Waits, lost + 1) };
         let other = self.waiting.iter().position(|half| half.counter == counter && half.part != opened.part);
         let Some(other) = other.and_then(|at| self.waiting.remove(at)) else {
             lost += self.keep(opened.part, counter, frame, now);
@@ -95,14 +93,18 @@ impl Halves {
     }
 }
 
-/// None if the two are not halves of one frame.
+/// None if the two are not halves of one frame, or of a longer one than there can be.
 fn join<'b>(first: &[u8], second: &[u8], room: impl FnOnce(usize) -> Option<&'b mut [u8]>) -> Option<Taken<'b>> {
     let header = frame::open_header(first);
     if header != frame::open_header(second) {
         return None;
     }
     let bodies = [&first[FRAME_OVERHEAD..], &second[FRAME_OVERHEAD..]];
-    let Some(place) = room(FRAME_OVERHEAD + bodies[0].len() + bodies[1].len()) else { return Some(Taken::NoRoom) };
+    let length = FRAME_OVERHEAD + bodies[0].len() + bodies[1].len();
+    if length > LONGEST_FRAME {
+        return None;
+    }
+    let Some(place) = room(length) else { return Some(Taken::NoRoom) };
     frame::lay_out(header, bodies, place);
     Some(Taken::Joined(place))
 }
@@ -175,7 +177,7 @@ mod tests {
     proptest! {
         #[test]
         fn halves_rejoin_in_any_order(
-            bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 2..2000), 1..31),
+            bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 2..=LONGEST_FRAME - FRAME_OVERHEAD), 1..31),
             order in prop::collection::vec(any::<prop::sample::Index>(), 62),
         ) {
             let (sealer, opener) = (HopSealer::new(1, &SECRET, Cipher::Aes128Gcm), HopOpener::new(&SECRET, Cipher::Aes128Gcm));
@@ -255,9 +257,22 @@ mod tests {
     #[test]
     fn a_half_longer_than_any_link_takes_is_not_kept() {
         let (mut halves, now) = (Halves::default(), Instant::now());
-        let long = opened(&header(Kind::Session), Part::First, 1, &[0; LONGEST_HALF]);
+        let long = opened(&header(Kind::Session), Part::First, 1, &[0; LONGEST_FRAME]);
         assert_eq!(take(&mut halves, &long, now), (None, 1));
         assert!(halves.waiting.is_empty());
+    }
+
+    #[test]
+    fn halves_that_make_a_frame_longer_than_any_are_given_up() {
+        let (mut halves, now) = (Halves::default(), Instant::now());
+        let body = LONGEST_FRAME - FRAME_OVERHEAD;
+        for (longer, joined, lost) in [(0, true, 0), (1, false, 2)] {
+            let first = opened(&header(Kind::Session), Part::First, 1, &[1; 700]);
+            let second = opened(&header(Kind::Session), Part::Second, 2, &vec![2; body - 700 + longer]);
+            assert_eq!(take(&mut halves, &first, now), (None, 0));
+            let (taken, gone) = take(&mut halves, &second, now);
+            assert_eq!((taken.is_some(), gone), (joined, lost));
+        }
     }
 
     #[test]

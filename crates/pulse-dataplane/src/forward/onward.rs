@@ -150,6 +150,7 @@ fn count(shared: &Shared, link: &Link, sent: io::Result<()>, stride: usize, byte
 mod tests {
     use super::super::testing::Pair;
     use super::*;
+    use crate::probe::size;
 
     #[test]
     fn what_a_full_socket_does_not_take_is_dropped_and_counted() -> io::Result<()> {
@@ -160,6 +161,22 @@ mod tests {
         count(shared, link, Ok(()), 100, 500);
         assert_eq!([Drop::QueueFull, Drop::SendFailed].map(|reason| shared.drops.get(reason)), [3, 2]);
         assert_eq!(link.traffic.packets(), 5);
+        Ok(())
+    }
+
+    #[test]
+    fn the_kernels_word_lowers_a_links_size_only_for_what_the_link_was_to_take() -> io::Result<()> {
+        let pair = Pair::new()?;
+        let (shared, link) = (&pair.left.shared, &pair.left.link);
+        let refused = || Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
+        link.size.store(1280, Ordering::Relaxed);
+        for longer in [1281, size::MOST, frame::LONGEST] {
+            count(shared, link, refused(), longer, longer);
+            assert_eq!(link.size.load(Ordering::Relaxed), 1280);
+        }
+        count(shared, link, refused(), 1280, 1280);
+        assert_eq!(link.size.load(Ordering::Relaxed), size::LEAST);
+        assert_eq!(shared.drops.get(Drop::SendFailed), 4);
         Ok(())
     }
 

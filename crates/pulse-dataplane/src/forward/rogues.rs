@@ -360,3 +360,24 @@ fn halves_that_do_not_fit_are_given_up() -> io::Result<()> {
     assert!(right.dropped(Drop::HalfFrame, 3 + 64));
     Ok(())
 }
+
+#[test]
+fn a_frame_longer_than_any_link_takes_goes_no_further() -> io::Result<()> {
+    let [_left, relay, right] = row([1, 3, 2])?;
+    let rogue = Rogue::next_to(&relay, 1)?;
+    for (kind, count) in [(Kind::Session, 1), (Kind::PathProbe, 2), (Kind::Record, 3)] {
+        rogue.send(HopHeader::new(v4(1), v4(2), kind), &[7; frame::LONGEST - FRAME_OVERHEAD + 1])?;
+        assert!(relay.dropped(Drop::TooBig, count));
+    }
+    // Nor does one that its halves would make.
+    let counter = rogue.sealer.reserve(2);
+    rogue.send_part(session(1, 2), Part::First, counter, &[7; 1000])?;
+    rogue.send_part(session(1, 2), Part::Second, counter + 1, &[7; 1000])?;
+    assert!(relay.dropped(Drop::HalfFrame, 2));
+    assert_eq!(relay.link_with(2).traffic.packets(), 0);
+    // The longest there can be does, as two.
+    rogue.send(session(1, 2), &[7; frame::LONGEST - FRAME_OVERHEAD])?;
+    let arrived = || polled(&right.shared.session_inbox).iter().map(|(bytes, ..)| bytes.len()).sum::<usize>();
+    assert!(eventually(|| arrived() == frame::LONGEST - FRAME_OVERHEAD));
+    Ok(())
+}

@@ -15,7 +15,10 @@ use crate::NodeId;
 /// Old keys that still open at a time; honest swaps are minutes apart, so they never have more than one.
 const MOST_RETIRING: usize = 4;
 
-/// When a swap is due, and how long an old index still opens.
+/// Swaps that a peer may begin at once. An honest one begins one, and the next minutes later.
+const BURST: u32 = 8;
+
+/// When a swap is due, how many there may be, and how long an old index still opens.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// A key that was used is replaced at this age.
@@ -24,11 +27,18 @@ pub struct Limits {
     pub records: u64,
     /// The old index is erased this long after the peer is known to seal under the new one.
     pub grace: Duration,
+    /// A peer may begin a swap each time this has passed, beside a few at once.
+    pub pace: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { age: Duration::from_secs(600), records: 1 << 31, grace: Duration::from_secs(10) }
+        Self {
+            age: Duration::from_secs(600),
+            records: 1 << 31,
+            grace: Duration::from_secs(10),
+            pace: Duration::from_secs(1),
+        }
     }
 }
 
@@ -116,12 +126,14 @@ pub struct Swap {
     held: Option<(u32, [u8; 32])>,
     newest: Option<Generation>,
     retiring: Vec<(u32, Option<Instant>)>,
+    /// When the peer, at its pace, would begin the next one.
+    next: Option<Instant>,
 }
 
 impl Swap {
     /// No keys yet; `exporter` is the session's.
     pub fn new(us: NodeId, them: NodeId, exporter: [u8; 32], limits: Limits) -> Self {
-        Self { us, them, exporter, limits, asked: None, held: None, newest: None, retiring: Vec::new() }
+        Self { us, them, exporter, limits, asked: None, held: None, newest: None, retiring: Vec::new(), next: None }
     }
 
     /// True if we should `start` a swap now. `packets` counts those exchanged with the peer, both ways.
@@ -140,6 +152,20 @@ impl Swap {
         let offer = fresh.offer.clone();
         self.asked = Some(fresh);
         vec![Step::Offer(offer)]
+    }
+
+    /// True if the peer may begin a swap now: each costs us an agreement, a window and two copies of the table of keys. An
+    /// answer to ours costs no more than we asked for.
+    pub fn admits(&mut self, now: Instant) -> bool {
+        if self.us < self.them {
+            return true;
+        }
+        let (pace, turn) = (self.limits.pace, self.next.map_or(now, |next| next.max(now)));
+        let admitted = turn + pace <= now + pace * BURST;
+        if admitted {
+            self.next = Some(turn + pace);
+        }
+        admitted
     }
 
     /// Their offer came; the higher id answers it with a key of `fresh`.

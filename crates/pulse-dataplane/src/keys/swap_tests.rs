@@ -7,7 +7,8 @@ use ring::rand::SystemRandom;
 use super::*;
 use crate::seal::{Cipher, Key};
 
-const LIMITS: Limits = Limits { age: Duration::from_secs(600), records: 50, grace: Duration::from_secs(10) };
+const LIMITS: Limits =
+    Limits { age: Duration::from_secs(600), records: 50, grace: Duration::from_secs(10), pace: Duration::from_secs(1) };
 
 /// One end: its machine, and what its steps did.
 struct End {
@@ -258,4 +259,21 @@ fn offers_without_end_hold_a_handful_of_keys() {
         }
         assert!(higher.opens.len() <= 1 + MOST_RETIRING, "{} keys", higher.opens.len());
     }
+}
+
+#[test]
+fn a_peer_may_begin_eight_swaps_at_once_and_one_a_second() {
+    let now = Instant::now();
+    let mut swap = Swap::new([2; 32], [1; 32], [9; 32], LIMITS);
+    let admitted = |swap: &mut Swap, at: f64| swap.admits(now + Duration::from_secs_f64(at));
+    assert_eq!((0..20).filter(|_| admitted(&mut swap, 0.0)).count(), 8);
+    assert!(!admitted(&mut swap, 0.9));
+    assert!(admitted(&mut swap, 1.0) && !admitted(&mut swap, 1.0));
+    // What was refused costs nothing; after a while there are eight again.
+    assert_eq!((0..20).filter(|_| admitted(&mut swap, 60.0)).count(), 8);
+    // Whoever uses up a key a second goes on for ever.
+    assert!((70..1000).all(|second| admitted(&mut swap, second.into())));
+    // Answers are as many as we asked for.
+    let mut lower = Swap::new([1; 32], [2; 32], [9; 32], LIMITS);
+    assert!((0..20).all(|_| lower.admits(now)));
 }

@@ -143,6 +143,11 @@ impl Keyring {
         Ok(self.perform(steps))
     }
 
+    /// True if the peer may offer a swap now.
+    pub fn admits(&mut self, now: Instant) -> bool {
+        self.swap.admits(now)
+    }
+
     /// The peer's half of a swap.
     pub fn offered(&mut self, offer: &Offer, now: Instant) -> Result<Vec<Message>, Unspecified> {
         let packets = self.packets();

@@ -251,7 +251,11 @@ impl Runner {
     fn heard(&mut self, message: Message) {
         match message {
             Message::Keys(offer) => {
-                let answer = self.keyring.offered(&offer, Instant::now());
+                let now = Instant::now();
+                if !self.keyring.admits(now) {
+                    return self.session.close(close::PROTOCOL, "it swaps keys without end");
+                }
+                let answer = self.keyring.offered(&offer, now);
                 self.say(answer);
             }
             Message::KeysUsed(index) => self.confirmed(index),

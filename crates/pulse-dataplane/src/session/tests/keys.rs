@@ -6,10 +6,14 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::world::{Node, pair, pair_with, quick};
-use crate::keys::Limits;
+use crate::hello::write_message;
+use crate::keys::{Limits, Offer};
 use crate::seal::{Marks, RECORD_HEADER, RECORD_OVERHEAD, RecordOpener};
-use crate::session::Tuning;
+use crate::session::control::Message;
+use crate::session::socket::address_of;
+use crate::session::{Tuning, endpoint};
 use crate::stats::Drop;
+use crate::verify::pinned_name;
 
 /// Seal one record here and open it there, at once, as the packet threads would.
 fn record(from: &Node, to: &Node, number: u64) -> u32 {
@@ -71,7 +75,7 @@ async fn parity_has_keys_where_both_ends_offered_it() {
 
 #[tokio::test]
 async fn key_swaps_every_50_records_lose_none_under_load() {
-    let limits = Limits { records: 50, grace: Duration::from_millis(100), ..Limits::default() };
+    let limits = Limits { records: 50, grace: Duration::from_millis(100), pace: Duration::ZERO, ..Limits::default() };
     let (_, low, high) = pair_with(Tuning { limits, tick: Duration::from_millis(2), ..quick() });
     keyed(&high, &low).await;
     let mut indexes = std::collections::HashSet::new();
@@ -182,4 +186,31 @@ async fn packets_that_still_wait_when_a_dial_failed_cause_another() {
         sleep(Duration::from_millis(10)).await;
     }
     low.up().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_swaps_keys_without_end_loses_its_session() {
+    let (_, low, high) = pair();
+    let (identity, trust) = low.settings.both().unwrap();
+    let (config, _) = endpoint::client(&identity, &trust).unwrap();
+    let endpoint = low.sessions.desk.endpoint.get().unwrap();
+    let connecting = endpoint.connect_with(config, address_of(high.v4), &pinned_name(Some(&high.id))).unwrap();
+    let connection = connecting.await.unwrap();
+    let (mut send, _recv) = connection.open_bi().await.unwrap();
+    write_message(&mut send, &low.settings.hello(0, 0).encode().unwrap()).await.unwrap();
+    // The base point, which is as good a key as any.
+    let public = std::array::from_fn(|at| if at == 0 { 9 } else { 0 });
+    let swapping = async {
+        for index in 1.. {
+            let offer = Message::Keys(Offer { public, index }).encode();
+            if write_message(&mut send, &offer).await.is_err() {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    high.up().await;
+    tokio::time::timeout(Duration::from_secs(20), swapping).await.unwrap();
+    assert_eq!(high.down().await, "it swaps keys without end");
+    high.until(|high| high.shared.openers.load().is_empty()).await;
 }

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from random import SystemRandom
-from typing import Protocol
 
 from pulse import clock, release
 from pulse.api.control import Control
@@ -22,6 +21,7 @@ from pulse.assembly.insight import Insight, insight
 from pulse.assembly.operations import Operations, Reread, operations
 from pulse.assembly.signals import Signals, hold
 from pulse.assembly.streaming import Streaming
+from pulse.assembly.supervision import Service, kept
 from pulse.assembly.uses import Doors, Uses
 from pulse.config import NodeConfig
 from pulse.core import addresses
@@ -59,14 +59,6 @@ from pulse.store.netconfig import NetworkStore
 log = logging.getLogger(__name__)
 
 VERSION = release.version()
-
-
-class Service(Protocol):
-    """One running thing."""
-
-    async def run(self) -> None:
-        """Serve, until cancelled."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +339,7 @@ def _each(*calls: Callable[[], None] | None) -> Callable[[], None]:
 
 async def _serve(node: Node, ready: Callable[[Started], None], started: Started, signals: Signals) -> None:
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(service.run()) for service in node.services]
+        running = [tasks.create_task(kept(service, node.mesh.refresh)) for service in node.services]
         ready(started)
         node.operating.up(f"up: {started.node.name} {started.node.v4} in {started.node.network}")
         signals.up(node.operating.reload.hang_up)

@@ -1,9 +1,13 @@
 """A mesh service over a fake data plane, and what it told the rest of the node."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+
+import pytest
 
 from pulse.core import facts, messages
 from pulse.core.messages import Item, ObjectKind, Objects
@@ -90,3 +94,14 @@ class Node:
         """Let everything take its turn; a timer of no length is due within two turns."""
         for _ in range(50):
             await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def running(node: Node) -> AsyncIterator[None]:
+    """Its service runs."""
+    task = asyncio.ensure_future(node.service.run())
+    await node.settled()
+    yield
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -2,15 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from pulse import clock
 from pulse.core import facts, messages
-from pulse.core.effects import NOTHING, Effect, Log, Owner, PolicyChanged, PolicyRule, StoreRevocation, TablesChanged
+from pulse.core.effects import (
+    NOTHING,
+    Effect,
+    Log,
+    Owner,
+    PolicyChanged,
+    PolicyRule,
+    StoreRevocation,
+    TablesChanged,
+)
 from pulse.core.messages import Item, Leaving, ObjectKind, Objects, Observed
 from pulse.core.network.netconfig import Config, Settings, sign_config
 from pulse.core.network.policy import Rule
@@ -38,22 +45,13 @@ from tests.services.meshing import (
     OFFER,
     ROLES,
     Node,
+    running,
 )
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Node:
     return Node(tmp_path)
-
-
-@asynccontextmanager
-async def running(node: Node) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(node.service.run())
-    await node.settled()
-    yield
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
 
 
 async def test_a_configured_peer_is_dialled_and_its_link_gets_tables_and_words(here: Node) -> None:

@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from pulse import clock
-from pulse.core.effects import Dial, Effect, StoreConfig, StoreRevocation, StoreRoles, TablesChanged, TrustChanged
+from pulse.core.effects import NOTHING as SHUT
+from pulse.core.effects import (
+    Dial,
+    Effect,
+    PolicyChanged,
+    StoreConfig,
+    StoreRevocation,
+    StoreRoles,
+    TablesChanged,
+    TrustChanged,
+)
 from pulse.core.mesh import Mesh
 from pulse.core.network.netconfig import Config, Settings, first_config, sign_config
 from pulse.core.trust.certificates import Certificate
@@ -245,3 +255,21 @@ def test_a_disk_that_refuses_costs_a_warning(data_dir: Path, caplog: pytest.LogC
     here.service.save_peers()
 
     assert warnings(caplog) == ["peer table not written"]
+
+
+@pytest.mark.parametrize("broken", ["objects_restored", "peer_restored", "tables"])
+def test_what_breaks_the_mesh_when_it_is_brought_back_prevents_no_start(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: str
+) -> None:
+    def breaks(*_: object) -> list[Effect]:
+        raise KeyError("nobody foresaw this")
+
+    NetworkStore(data_dir).save_roles(1, ROLES.data)
+    remember(data_dir, BOB, HOME)
+    here = Run(data_dir)
+    monkeypatch.setattr(Mesh, broken, breaks)
+    effects = here.service.restore(0.0)
+
+    assert set(warnings(caplog)) == {"what was stored broke the mesh"}
+    shut = PolicyChanged((SHUT,))
+    assert (shut in effects) is (broken != "peer_restored"), "nobody can tell what its rules were"

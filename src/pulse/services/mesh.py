@@ -12,6 +12,7 @@ from typing import assert_never
 
 from pulse import clock
 from pulse.core import messages
+from pulse.core.bucket import Bucket
 from pulse.core.effects import (
     NOTHING,
     AnswerPunch,
@@ -44,8 +45,9 @@ from pulse.core.effects import (
 from pulse.core.facts import ClockCompared, ClockRead, DialFailed, Fact, LinkUp, MessageReceived, Woke
 from pulse.core.mesh import Mesh
 from pulse.core.messages import ObjectKind
+from pulse.core.network.netconfig import SignedConfig
 from pulse.core.types import NodeId
-from pulse.errors import ProtocolError, PulseError
+from pulse.errors import PulseError
 from pulse.net.dialler import Dialler
 from pulse.net.links import Links
 from pulse.store.netconfig import NetworkStore
@@ -60,6 +62,13 @@ LONGEST_LEAVE = 1.0
 
 LOOK = 0.05
 """Seconds without a frame to pass on after which nobody relies on us any more."""
+
+
+AGAIN = 1.0
+"""Seconds until the mesh is woken again where that failed."""
+
+TOLD_RATE, TOLD_MOST = 0.1, 5.0
+"""Failures a second, and at once, that are told: who can make one can make many."""
 
 
 @dataclass(slots=True)
@@ -107,13 +116,27 @@ class MeshService:
     """Sees what the core asked for, after it is done."""
     talk: Talk = field(default_factory=Talk, init=False)
     """With all neighbours, since the node started."""
+    broken: int = field(default=0, init=False)
+    """How often something broke the mesh that nobody foresaw."""
+    _tellable: Bucket = field(default_factory=lambda: Bucket(TOLD_RATE, TOLD_MOST, 0.0), init=False)
+    _ruled: SignedConfig | None = field(default=None, init=False)
+    """One whose rules are known to make sense; not looked at while nothing breaks."""
     _peers_due: float | None = field(default=None, init=False)
     _trust_due: float | None = field(default=None, init=False)
     _acted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     """Something happened since the mesh was last asked when it wants to be woken."""
 
     def tell(self, fact: Fact) -> None:
-        """A fact from another service."""
+        """A fact from another service. One that breaks the mesh costs what it told, not the node: others wrote it."""
+        try:
+            self._tell(fact)
+        except Exception as error:
+            self._failed(type(fact).__name__, error)
+            if isinstance(fact, LinkUp):
+                # Nobody knows which machines heard of it: it comes up anew, or not.
+                self.links.close_link(fact.link, "failed")
+
+    def _tell(self, fact: Fact) -> None:
         if isinstance(fact, MessageReceived):
             self.talk.bytes_in += len(fact.payload)
         translated = self.dialler.translate(fact)
@@ -132,31 +155,19 @@ class MeshService:
         """Do what the core asks for."""
         done = list(effects)
         for effect in done:
-            match effect:
-                case SendMessage() | CloseLink() | CloseSession() | TablesChanged() | PolicyChanged():
-                    self._move(effect)
-                case Dial():
-                    self.dialler.dial(effect)
-                case TrustChanged():
-                    self._change_trust()
-                case StoreChain() | StoreRoles() | StoreConfig() | StoreRevocation() | StoreBoot():
-                    self._keep(effect)
-                case FetchConfig(node):
-                    self.fetch_config(node)
-                case AskExit():
-                    self.ask_exit(effect)
-                case AskPunch() | AnswerPunch() | ExpectProbes() | SendProbe() | SendProbesApart():
-                    self.punch(effect)
-                case SendBeacon(data):
-                    self.send_beacon(data)
-                case StorePeers():
-                    self._peers_due = self._peers_due or _now() + self.peers_written_after
-                case Log(event, level, fields):
-                    log.log(level, event, extra=dict(fields))
-                case _:
-                    assert_never(effect)
-        self.witness(done)
+            try:
+                self._do(effect)
+            except Exception as error:
+                self._broke(type(effect).__name__, error)
+        try:
+            self.witness(done)
+        except Exception as error:
+            self._broke("witness", error)
         self._acted.set()
+
+    def refresh(self) -> None:
+        """Have the data plane, and whoever makes the host ready for it, told the tables once more."""
+        self.perform([self.mesh.tables()])
 
     def take_in(self, kind: ObjectKind, data: bytes) -> None:
         """This node signed an object, or was given one by the CA; it is on disk. Raises ProtocolError or Refused."""
@@ -198,10 +209,18 @@ class MeshService:
                     async with asyncio.timeout_at(due):
                         await self._acted.wait()
                 continue
+            await asyncio.sleep(0 if self._look() else AGAIN)
+
+    def _look(self) -> bool:
+        """Time has passed; False if that broke the mesh, which is then asked again in a while."""
+        try:
             self.perform(self.mesh.tick(_now()))
             self._write_peers()
             self._cut_off()
-            await asyncio.sleep(0)
+        except Exception as error:
+            self._failed("tick", error)
+            return False
+        return True
 
     async def _relay_facts(self) -> None:
         while True:
@@ -211,10 +230,63 @@ class MeshService:
     async def _relay_failures(self) -> None:
         while True:
             for fact in await self.dialler.wait_failed():
-                self._happened(fact)
+                try:
+                    self._happened(fact)
+                except Exception as error:
+                    self._failed(type(fact).__name__, error)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        """The mesh could not take something in: some of its machines may have, others not."""
+        self._broke(what, error)
+        self._shut_if_unruled()
+
+    def _broke(self, what: str, error: Exception) -> None:
+        """Told whole, but for a flood of it."""
+        self.broken += 1
+        if self._tellable.ready_at(1, _now()) <= _now():
+            self._tellable.spend(1, _now())
+            log.error("the mesh failed at this", extra={"what": what, "error": repr(error)}, exc_info=error)
+
+    def _shut_if_unruled(self) -> None:
+        """Let nothing through if what broke the mesh is the config in force: its rules could not be told."""
+        config = self.mesh.statements.config
+        if config is self._ruled:
+            return
+        try:
+            self.mesh.rules(_now())
+        except Exception as error:
+            self._broke("rules", error)
+            self.perform([PolicyChanged((NOTHING,))])
+        else:
+            self._ruled = config
 
     def _happened(self, fact: Fact) -> None:
         self.perform(self.mesh.happened(fact, _now()))
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case SendMessage() | CloseLink() | CloseSession() | TablesChanged() | PolicyChanged():
+                self._move(effect)
+            case Dial():
+                self.dialler.dial(effect)
+            case TrustChanged():
+                self._change_trust()
+            case StoreChain() | StoreRoles() | StoreConfig() | StoreRevocation() | StoreBoot():
+                self._keep(effect)
+            case FetchConfig(node):
+                self.fetch_config(node)
+            case AskExit():
+                self.ask_exit(effect)
+            case AskPunch() | AnswerPunch() | ExpectProbes() | SendProbe() | SendProbesApart():
+                self.punch(effect)
+            case SendBeacon(data):
+                self.send_beacon(data)
+            case StorePeers():
+                self._peers_due = self._peers_due or _now() + self.peers_written_after
+            case Log(event, level, fields):
+                log.log(level, event, extra=dict(fields))
+            case _:
+                assert_never(effect)
 
     def _move(self, effect: SendMessage | CloseLink | CloseSession | TablesChanged | PolicyChanged) -> None:
         """By the data plane, at once."""
@@ -235,14 +307,14 @@ class MeshService:
         """What others wrote is in them: if that is nonsense, it is not what ends this node."""
         try:
             self.links.replace_tables(self.prepare(tables))
-        except ProtocolError as error:
+        except Exception as error:
             log.error("tables not understood", extra={"error": str(error)})
         self.routes_changed()
 
     def _change_policy(self, rules: Sequence[PolicyRule]) -> None:
         try:
             self.links.replace_policy(rules)
-        except ProtocolError as error:
+        except Exception as error:
             # Nobody can tell what was to be kept out.
             log.error("rules not understood", extra={"error": str(error)})
             self.links.replace_policy([NOTHING])

@@ -4,11 +4,13 @@ Invariant: what comes from disk is judged like what comes from a neighbour; only
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pulse import clock
-from pulse.core.effects import Effect
+from pulse.core.effects import NOTHING, Effect, PolicyChanged
 from pulse.core.mesh import Mesh
 from pulse.core.messages import ObjectKind
 from pulse.core.trust.certificates import Certificate, parse, verify
@@ -40,8 +42,8 @@ class PersistService:
             self.mesh.members.certificate_seen(certificate)
         effects = self._restore_objects(now)
         for certificate, addresses in known:
-            effects += self.mesh.peer_restored(certificate, addresses, now)
-        return [*effects, self.mesh.tables()] if known else effects
+            effects += _sound("peer", partial(self.mesh.peer_restored, certificate, addresses, now))
+        return [*effects, *_sound("tables", lambda: [self.mesh.tables()])] if known else effects
 
     def _restore_objects(self, now: float) -> list[Effect]:
         """Roles, revocations and config, in the order in which each gives the right to the next."""
@@ -55,7 +57,9 @@ class PersistService:
         objects = [(ObjectKind.ROLES, roles.data)] if roles.data else []
         objects += [(ObjectKind.REVOCATION, data) for data in revoked.objects]
         objects += [(ObjectKind.CONFIG, config.data)] if config.data else []
-        return self.mesh.objects_restored(objects, now)
+        # Nobody can tell what was to be kept out by a config that cannot be taken in.
+        shut = PolicyChanged((NOTHING,))
+        return _sound("signed objects", lambda: self.mesh.objects_restored(objects, now), shut)
 
     def _known_peers(self) -> list[tuple[Certificate, list[str]]]:
         """The peers of an earlier run whose certificates still hold, with their addresses."""
@@ -92,3 +96,13 @@ class PersistService:
             peers.save(self.data_dir, known)
         except PulseError as error:
             log.warning("peer table not written", extra={"error": str(error)})
+
+
+def _sound(what: str, made: Callable[[], list[Effect]], *otherwise: Effect) -> list[Effect]:
+    """The effects of what others wrote, or what to do if that breaks the mesh: a node that never starts again could not
+    even be told of something better."""
+    try:
+        return made()
+    except Exception:
+        log.exception("what was stored broke the mesh", extra={"what": what})
+        return [*otherwise]

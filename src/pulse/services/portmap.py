@@ -52,7 +52,8 @@ class PortmapService:
     async def run(self) -> None:
         """Ask and look, until cancelled; on the way out the port is given back."""
         try:
-            async with self._tasks as tasks:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
                 tasks.create_task(self._watch())
                 tasks.create_task(self._keep_time())
         finally:

@@ -7,25 +7,32 @@ import base64
 import hashlib
 import importlib
 import pkgutil
+import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 
 import pulse
 from pulse.api.app import ENDPOINTS
 from pulse.core import messages, strictjson
-from pulse.core.effects import CloseLink
+from pulse.core.effects import CloseLink, PolicyChanged, SendMessage, TablesChanged
+from pulse.core.mesh import Mesh
 from pulse.core.messages import RPC_LIMIT, Beacon, Item, ObjectKind, Objects, Wire, pack, unpack
 from pulse.core.network.edits import Edits, edited, read_edits
+from pulse.core.network.hours import Window
 from pulse.core.network.naming import NodeNamed, NodeTagged
-from pulse.core.network.netconfig import Config, Settings, open_config
+from pulse.core.network.netconfig import Config, Settings, open_config, sign_config
+from pulse.core.network.routes import Route
 from pulse.core.network.ruling import GroupSet, RuleAdded
+from pulse.core.network.zones import ZoneRecord
 from pulse.core.paths.datagram import read_beacon, write_beacon
-from pulse.core.paths.noderecord import read_record, sign_record
+from pulse.core.paths.noderecord import Service, read_record, sign_record
 from pulse.core.paths.portmap import Gateway
 from pulse.core.trust import join, renew
 from pulse.core.trust.authorities import parse_authority, sign_succession
@@ -39,21 +46,59 @@ from pulse.core.trust.signed import HEADER, seal
 from pulse.core.trust.tokens import base64url, parse_token, print_token
 from pulse.core.types import INVITE_PREFIX
 from pulse.errors import ProtocolError, PulseError, Refused
+from pulse.net.dataplane import DataplaneLinks
 from pulse.net.portmap import natpmp, pcp, soap, ssdp
+from pulse.net.sockets import bind_udp
 from pulse.store import segments
 from pulse.store.journal import GENESIS, Entry, chained
 from tests.api.test_keyed import body_of
 from tests.authority import NOW, key, request, secret, token
-from tests.core.meshing import ALICE, BOB, CA, FIRST, ME, ROLES, SCRIBES_CONFIG, Node, revocation
+from tests.core.meshing import ALICE, BOB, CA, FIRST, ME, ROLES, SCRIBE, SCRIBES_CONFIG, Node, revocation
 from tests.core.network.drafts import draft
 from tests.core.network.nodes import rule
 from tests.fuzz.mutation import MOST
 from tests.fuzz.samples import sample, wire_types
+from tests.fuzz.words import worded
+from tests.loopback import bare_plane, key_der
+from tests.mint import Latest
 
 JSON_REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, PulseError)
 """What `pulse.api.app` answers with a 400."""
 
 GATEWAY = Gateway(IPv4Address("192.168.1.1"), IPv4Address("192.168.1.7"), "eth0")
+
+
+_SITE = bytes.fromhex(ALICE.node_id)
+
+CONFIG = Config(
+    *(1, 1, Settings("10.100.0.0/16"), {_SITE: "web"}, {_SITE: ["site"]}),
+    acl=[
+        rule("cidr:10.8.0.0/16", "tag:site", protocols=[6], ports=[(22, 22)], window=Window(3, 60, 120)),
+        rule("group:eyes", "web", allow=False, expires=NOW + 60),
+        rule("*", "cidr:2001:db8:20::/48", id="r2", redundant=True, note="n"),
+    ],
+    groups={"eyes": ["tag:site"]},
+    zones=[
+        *(ZoneRecord("db.pulse", "A", "10.8.0.1"), ZoneRecord("db6.pulse", "AAAA", "2001:db8:20::1")),
+        *(ZoneRecord("www.pulse", "CNAME", "db.pulse"), ZoneRecord("_x._tcp.pulse", "SRV", "0 0 22 db.pulse")),
+    ],
+    routes=[
+        Route(_SITE, "10.8.0.0/16", approved=True),
+        Route(_SITE, "192.168.9.0/24", "10.9.9.0/24", approved=True),
+        Route(bytes.fromhex(ME.node_id), "192.168.7.0/24", "10.7.7.0/24", approved=True),
+    ],
+    auto_approve={"2001:db8:20::/48": "site"},
+)
+"""Something of all that becomes tables and rules."""
+
+RECORD: Final[dict[str, Any]] = {
+    "candidates": ["192.0.2.1:443", "[2001:db8::1]:443"],
+    "exits": ["10.8.0.0/16", "2001:db8:20::/64"],
+    "services": [Service("ssh", 22)],
+    "version": "1",
+}
+
+_configs = msgspec.msgpack.Decoder(Config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +149,9 @@ def _unpacked(decoder: msgspec.msgpack.Decoder[Wire], data: bytes) -> Wire:
 
 def _meshes() -> Iterator[Parser]:
     """A whole node hears it from a neighbour, and lives on with what it took from that: nothing at all may raise."""
-    record = sign_record(key("alice"), ALICE, boot=1, seq=1, candidates=["192.0.2.1:443"], version="1").data
+    said_first = sign_record(key("alice"), ALICE, boot=1, seq=1, candidates=["192.0.2.1:443"], version="1").data
     items = [ROLES, FIRST, SCRIBES_CONFIG, revocation(BOB), Item(ObjectKind.CERTIFICATE, BOB.der)]
-    lists = [messages.encode(messages.NodeRecords([record])), *(messages.encode(Objects([each])) for each in items)]
+    lists = [messages.encode(messages.NodeRecords([said_first])), *(messages.encode(Objects([each])) for each in items)]
     others: tuple[type[Wire], ...] = (
         messages.Have,
         messages.Prune,
@@ -117,34 +162,71 @@ def _meshes() -> Iterator[Parser]:
     )
     said = (*lists, *(sample(each) for each in others))
     yield Parser("a mesh told by a neighbour", said, _Listener().hears, ())
-    records = partial(_Listener().hears_sealed, ObjectKind.RECORD, "alice")
-    yield Parser("a mesh told records well signed", (record[HEADER:],), records, ())
-    configs = partial(_Listener().hears_sealed, ObjectKind.CONFIG, "scribe")
-    yield Parser("a mesh told configs of its scribe", (SCRIBES_CONFIG.data[HEADER:],), configs, ())
+    record = sign_record(key("alice"), ALICE, boot=1, seq=1, **RECORD).data[HEADER:]
+    yield Parser("a mesh told records well signed", (record, *worded(record)), _Listener().hears_record, ())
+    config = pack(CONFIG)
+    yield Parser("a mesh told configs of its scribe", (config, *worded(config)), _Listener().hears_config, ())
 
 
 class _Listener:
-    """A node with one neighbour, which links again whenever it was hung up on."""
+    """A node with one neighbour, which links again whenever it was hung up on, and its data plane, a real one.
+
+    It leads to a range itself, and what it is told last is news to it.
+    """
 
     def __init__(self) -> None:
-        self._node = Node()
-        self._node.told(ROLES, FIRST)
+        self._node = Node(Mesh(ME, key("me"), CA.chain, Latest(), boot=1, version="1.0", offers=["192.168.7.0/24"]))
+        raw, beside = bare_plane(), bind_udp("127.0.0.1", 0)
+        self._plane = DataplaneLinks(raw, beside)
+        for end in (raw.close, beside.close):
+            weakref.finalize(self, end)
+        self._plane.install_identity([ME.der], key_der("me"))
+        self._number = 1
+        self._node.linked(SCRIBE)
+        self._node.told(ROLES, FIRST, Item(ObjectKind.CONFIG, sign_config(CA.network, CONFIG, key("scribe")).data))
         self._link = self._node.linked(ALICE)
+        self._node.heard(
+            self._link, messages.NodeRecords([sign_record(key("alice"), ALICE, boot=1, seq=1, **RECORD).data])
+        )
 
     def hears(self, data: bytes) -> None:
         self._node.heard(self._link, data)
+        self._moves()
         closed = self._node.did(CloseLink)
         self._node.passed(0.01)
+        self._moves()
         if closed:
             self._node.parted(ALICE, self._link)
             self._link = self._node.linked(ALICE)
 
-    def hears_sealed(self, kind: ObjectKind, signer: str, payload: bytes) -> None:
-        data = seal(kind, CA.network, payload, key(signer))
-        if kind is not ObjectKind.RECORD:
-            self.hears(messages.encode(Objects([Item(kind, data[: messages.MESSAGE_LIMIT - 64])])))
-        elif len(data) <= messages.RECORD_LIMIT:
+    def hears_config(self, payload: bytes) -> None:
+        self._number += 1
+        with suppress(ProtocolError):
+            said = unpack(_configs, payload, "it", RPC_LIMIT)
+            payload = pack(msgspec.structs.replace(said, scribe_epoch=1, generation=self._number))
+        data = seal(ObjectKind.CONFIG, CA.network, payload, key("scribe"))
+        self.hears(messages.encode(Objects([Item(ObjectKind.CONFIG, data[: messages.MESSAGE_LIMIT - 64])])))
+
+    def hears_record(self, payload: bytes) -> None:
+        self._number += 1
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            match msgspec.msgpack.decode(payload):
+                case [certificate, _, _, *rest]:
+                    payload = msgspec.msgpack.encode([certificate, 1, self._number, *rest])
+        data = seal(ObjectKind.RECORD, CA.network, payload, key("alice"))
+        if len(data) <= messages.RECORD_LIMIT:
             self.hears(messages.encode(messages.NodeRecords([data])))
+
+    def _moves(self) -> None:
+        """What the core makes of it the data plane reads and takes."""
+        for effect in self._node.effects:
+            match effect:
+                case TablesChanged():
+                    self._plane.replace_tables(effect)
+                case PolicyChanged(rules):
+                    self._plane.replace_policy(rules)
+                case SendMessage(link, payload):
+                    self._plane.send(link, payload)
 
 
 def _signed() -> Iterator[Parser]:

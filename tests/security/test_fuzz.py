@@ -15,3 +15,12 @@ def test_no_parser_breaks_or_lingers_over_damaged_bytes(tmp_path: Path) -> None:
     assert len(found) > 100
     assert all(each.runs == RUNS for each in found.values())
     assert found["messages of neighbours"].taken
+
+
+def test_no_word_at_any_place_breaks_a_mesh_or_is_unknown_to_its_data_plane(tmp_path: Path) -> None:
+    meshes = [each for each in parsers(tmp_path) if each.name.startswith("a mesh told")]
+    for mesh in meshes:
+        for seed in mesh.seeds:
+            mesh.read(seed)
+
+    assert sum(len(each.seeds) for each in meshes) > 1000

@@ -232,6 +232,21 @@ async def test_a_ledger_that_cannot_be_written_is_a_refusal_anybody_may_give_and
     assert events(caplog, logging.ERROR) == ["ledger refused a join"]
 
 
+async def test_a_request_that_breaks_the_ca_hangs_up_on_who_made_it_and_ends_nothing(
+    ca: CaService, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unforeseen() -> None:
+        raise KeyError("nobody foresaw this")
+
+    async with running(ca) as links:
+        ca.before_signing = unforeseen
+        assert await offered(links, request("newcomer", TOKEN)) == b""
+        ca.before_signing = lambda: None
+        asked = request("newcomer", TOKEN)
+        assert isinstance(parse_answer(await offered(links, asked), asked, TOKEN.keys), Granted)
+    assert events(caplog, logging.ERROR) == ["request broke the CA"]
+
+
 def break_ledger(ca: CaService) -> None:
     """From now on its disk takes nothing."""
     ca.held.ledger._database.connection.execute("PRAGMA query_only = ON")

@@ -8,13 +8,18 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from pulse.errors import PulseError
+
 log = logging.getLogger(__name__)
 
 LIVED: Final = 1.0
-"""Seconds for which a service must have run to be run anew: what fails sooner would only fail again."""
+"""Seconds for which a service must have run to have run at all."""
 
-PAUSE: Final = 1.0
-"""Seconds until it is: what made it fail may come again at once, and others are to have their turn."""
+PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds until it is run anew, doubling while it does not live: what made it fail may come again at once."""
+
+MOST: Final = 8
+"""Failures in a row without having run at all: then the node ends, and begins anew if its manager wants that."""
 
 
 class Service(Protocol):
@@ -25,21 +30,25 @@ class Service(Protocol):
         ...
 
 
-async def kept(service: Service, resumed: Callable[[], None], lived: float = LIVED, pause: float = PAUSE) -> None:
+async def kept(service: Service, resumed: Callable[[], None], pause: float = PAUSE, lived: float = LIVED) -> None:
     """Run a service until it is cancelled, anew after each failure; `resumed` is told before.
 
-    Raises what one raises that ran for less than `lived` seconds.
+    Raises what it raises the `MOST`th time in a row that it did not run at all; a PulseError, which says what is wrong
+    here, if it never did.
     """
     loop = asyncio.get_running_loop()
+    failures, ran = 0, False
     while True:
         began = loop.time()
         try:
             await service.run()
-        except Exception:
-            if loop.time() - began < lived:
+        except Exception as error:
+            ran = ran or loop.time() - began >= lived
+            failures = 1 if loop.time() - began >= lived else failures + 1
+            if failures >= MOST or (isinstance(error, PulseError) and not ran):
                 raise
             log.exception("service failed", extra={"service": type(service).__name__})
         else:
             return
-        await asyncio.sleep(pause)
+        await asyncio.sleep(min(pause * 2 ** (failures - 1), LONGEST_PAUSE))
         resumed()

@@ -59,15 +59,15 @@ class CaService:
             tasks.create_task(self._beat())
             while True:
                 offer = await self.links.wait_offer()
-                self.links.answer_join(offer.offer, self._answer(offer.request))
+                self.links.answer_join(offer.offer, self._answered(offer.request))
 
     async def join(self, _: NodeId, request: bytes) -> bytes:
         """The RPC `join`: a member passes on what a stranger asked of it."""
-        return self._answer(request)
+        return self._answered(request)
 
     async def renew(self, _: NodeId, request: bytes) -> bytes:
         """The RPC `renew`: a member asks for its next certificate; who it is the request proves."""
-        return self._answer(request)
+        return self._answered(request)
 
     # Tokens
 
@@ -133,6 +133,14 @@ class CaService:
         )
         self.held.ledger.add_token(record)
         return record
+
+    def _answered(self, request: bytes) -> bytes:
+        try:
+            return self._answer(request)
+        except Exception:
+            # A stranger wrote it, and may write it again at once.
+            log.exception("request broke the CA")
+            return b""
 
     def _answer(self, request: bytes) -> bytes:
         """The answer to one request, a join's or a renewal's; an empty one hangs up on whoever makes none of ours."""

@@ -5,13 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from pulse.core import facts
+from pulse.core import facts, messages
 from pulse.core.effects import NOTHING, Effect, FetchConfig, TablesChanged
 from pulse.core.mesh import Mesh
+from pulse.core.messages import Item, Leaving, ObjectKind
+from pulse.core.network.netconfig import Config, Settings, sign_config
+from pulse.core.trust.roles import Roles, sign_roles
 from pulse.core.types import LinkId
 from pulse.services import mesh as module
+from tests.authority import MESH, key
 from tests.mint import link_up
-from tests.services.meshing import ALICE, ALICE_IS_UP, BOB, CONFIG, LINK, ROLES, Node, running
+from tests.services.meshing import ALICE, ALICE_IS_UP, BOB, CA, CONFIG, LINK, ROLES, Node, running
+
+ALICE_IS_SCRIBE = Item(ObjectKind.ROLES, sign_roles(CA.network, Roles(2, ALICE.node_id, 1), CA.key).data)
+HER_CONFIG = Item(ObjectKind.CONFIG, sign_config(CA.network, Config(1, 1, Settings(str(MESH))), key("alice")).data)
 
 
 @pytest.fixture
@@ -97,15 +104,23 @@ async def test_an_effect_that_fails_keeps_no_other_from_being_done(
     assert failures(caplog) == ["FetchConfig", "witness"]
 
 
-async def test_a_config_whose_rules_break_the_mesh_lets_nothing_through(
+async def test_a_config_whose_rules_break_the_mesh_lets_nothing_through_till_another_comes(
     here: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with running(here):
         here.links.happens(ALICE_IS_UP)
         await here.settled()
-        Brittle(monkeypatch, "rules")
-        here.links.happens(here.heard(ROLES, CONFIG))
+        with monkeypatch.context() as broken:
+            Brittle(broken, "rules")
+            here.links.happens(here.heard(ROLES, CONFIG))
+            await here.settled()
+            shut = here.links.policy
+        here.links.happens(facts.MessageReceived(LINK, messages.encode(Leaving("stopped"))))
+        await here.settled()
+        still = here.links.policy
+        here.links.happens(here.heard(ALICE_IS_SCRIBE, HER_CONFIG))
         await here.settled()
 
-    assert here.links.policy == (NOTHING,)
+    assert shut == still == (NOTHING,)
+    assert here.links.policy == (), "no rules at all, as before"
     assert failures(caplog) == ["MessageReceived", "rules"]

@@ -121,6 +121,9 @@ class MeshService:
     _tellable: Bucket = field(default_factory=lambda: Bucket(TOLD_RATE, TOLD_MOST, 0.0), init=False)
     _ruled: SignedConfig | None = field(default=None, init=False)
     """One whose rules are known to make sense; not looked at while nothing breaks."""
+    _shut: bool = field(default=False, init=False)
+    """Nothing is let through, for nobody can tell what the rules of `_shut_by` are; till another config comes."""
+    _shut_by: SignedConfig | None = field(default=None, init=False)
     _peers_due: float | None = field(default=None, init=False)
     _trust_due: float | None = field(default=None, init=False)
     _acted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -262,6 +265,9 @@ class MeshService:
 
     def _happened(self, fact: Fact) -> None:
         self.perform(self.mesh.happened(fact, _now()))
+        if self._shut and self.mesh.statements.config is not self._shut_by:
+            # Perhaps by the very rules the mesh told last, which it would not tell again.
+            self.perform([PolicyChanged(self.mesh.rules(_now()))])
 
     def _do(self, effect: Effect) -> None:
         match effect:
@@ -312,6 +318,7 @@ class MeshService:
         self.routes_changed()
 
     def _change_policy(self, rules: Sequence[PolicyRule]) -> None:
+        self._shut, self._shut_by = NOTHING in rules, self.mesh.statements.config
         try:
             self.links.replace_policy(rules)
         except Exception as error:

@@ -56,6 +56,13 @@ class Running:
         except subprocess.TimeoutExpired as error:
             raise PulseError(f"still running after {timeout:g} s: {_line(error.cmd)}\n{self.text()}") from error
 
+    def wait_begun(self, words: str, who: str, timeout: float = PATIENCE) -> None:
+        """Wait until it says these words first. Raises PulseError with all that it said instead, once it has ended."""
+        ended = self.process.poll
+        wait_until(lambda: self.text().startswith(words) or ended() is not None, f"{who} is {words}", timeout)
+        if not self.text().startswith(words):
+            raise PulseError(f"{who} failed:\n{self.text()}")
+
     def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = PATIENCE) -> int:
         """Send it a signal and wait for its end; returns the exit code. Raises PulseError if it goes on."""
         self.process.send_signal(number)

@@ -95,7 +95,7 @@ def begin(
     """Start a stream from one host to `address` of the other, and wait until it moves. Raises PulseError."""
     end = (address, str(port), f"{patience:g}")
     listening = receiver.popen(_command("receive", *end))
-    wait_until(lambda: listening.text() or listening.process.poll() is not None, "the receiver listens")
+    listening.wait_begun(_READY, "the receiver")
     sending = sender.popen(_command("send", *end, f"{mbit:g}", text.hex()))
     stream = Stream(sending, listening)
     stream.wait_moving(1)

@@ -18,7 +18,7 @@ import msgspec
 
 from pulse.errors import PulseError
 from pulse.interpreter import program
-from pulse.lab.host import Host, Running, wait_until
+from pulse.lab.host import Host, Running
 
 GIBIBYTE: Final = 1 << 30
 BLOCK: Final = 64 << 20
@@ -57,9 +57,7 @@ class Transfer(msgspec.Struct, frozen=True):
 def measure(sender: Host, receiver: Host, address: str, size: int = GIBIBYTE, port: int = 5201) -> Transfer:
     """Send `size` bytes from one host to `address` of the other. Raises PulseError if either end fails."""
     listening = receiver.popen(_command("receive", address, port, size))
-    wait_until(lambda: listening.text() or listening.process.poll() is not None, "the receiver listens")
-    if not listening.text().startswith(_READY):
-        raise PulseError(f"the receiver failed:\n{listening.text()}")
+    listening.wait_begun(_READY, "the receiver")
     sent = sender.run(_command("send", address, port, size), timeout=_PATIENCE)
     return Transfer(msgspec.json.decode(_last(sent.stdout), type=Half), _half(listening))
 

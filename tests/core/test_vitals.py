@@ -72,7 +72,7 @@ def test_every_judge_is_asked_by_a_check_and_has_a_fault_here() -> None:
     ("machine", "check"), [({"tun_problem": "no device"}, "tun"), ({"route_conflict": "in use"}, "routes")]
 )
 def test_a_device_that_has_no_addresses_is_told_of_once(machine: dict[str, str], check: str) -> None:
-    found = examine(Symptoms(replace(WELL, **machine), replace(RUNNING, tun_problem="it is so"))).findings  # type: ignore[arg-type]
+    found = examine(Symptoms(replace(WELL, **machine), replace(RUNNING, tun_problem="it is so"))).findings  # type: ignore[arg-type]  # by name
 
     assert [each.check for each in found] == [check]
 

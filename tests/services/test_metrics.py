@@ -157,7 +157,8 @@ async def test_a_path_in_use_has_the_figures_of_its_peer_as_the_status_has(repor
 
     for who, via in ((KEEPER, ""), (ALICE, "keeper")):
         peer, row = (who.node_id, told.node.row(who).name), told.node.row(who)
-        assert values["pulse_path_rtt_ms"][*peer, via] == values["pulse_peer_latency_ms"][peer] == row.rtt * 1000  # type: ignore[operator]
+        assert row.rtt is not None
+        assert values["pulse_path_rtt_ms"][*peer, via] == values["pulse_peer_latency_ms"][peer] == row.rtt * 1000
         assert values["pulse_path_loss_ratio"][*peer, via] == values["pulse_peer_loss_ratio"][peer] == row.loss
         assert values["pulse_path_suspect"][*peer, via] == row.suspect == 1
         assert told.node.service.figures_of(who.node_id) == (row.rtt, row.jitter, row.loss, row.suspect)

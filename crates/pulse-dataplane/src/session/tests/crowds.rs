@@ -10,10 +10,8 @@ use tokio::time::{sleep, timeout};
 use super::streams::spliced;
 use super::world::{Node, pair, pair_with, quick};
 use crate::event::Event;
-use crate::session::socket::address_of;
-use crate::session::{Tuning, endpoint};
+use crate::session::Tuning;
 use crate::stream::{Deadlines, PENDING_LIMIT, refusal};
-use crate::verify::pinned_name;
 
 /// Guards against hangs only.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -163,11 +161,7 @@ async fn a_second_session_holds_its_part_until_it_is_alone() {
 #[tokio::test]
 async fn who_says_no_hello_leaves_little() {
     let (_, low, high) = pair();
-    let (identity, trust) = low.settings.both().unwrap();
-    let (config, _) = endpoint::client(&identity, &trust).unwrap();
-    let endpoint = low.sessions.desk.endpoint.get().unwrap();
-    let connecting = endpoint.connect_with(config, address_of(high.v4), &pinned_name(Some(&high.id))).unwrap();
-    let connection = connecting.await.unwrap();
+    let connection = low.dialled_by_hand(&high).await;
     let (mut send, _recv) = connection.open_bi().await.unwrap();
     // A hello of which the last byte never comes.
     send.write_all(&[0, 0, 1, 0]).await.unwrap();

@@ -9,11 +9,9 @@ use super::world::{Node, pair, pair_with, quick};
 use crate::hello::write_message;
 use crate::keys::{Limits, Offer};
 use crate::seal::{Marks, RECORD_HEADER, RECORD_OVERHEAD, RecordOpener};
+use crate::session::Tuning;
 use crate::session::control::Message;
-use crate::session::socket::address_of;
-use crate::session::{Tuning, endpoint};
 use crate::stats::Drop;
-use crate::verify::pinned_name;
 
 /// Seal one record here and open it there, at once, as the packet threads would.
 fn record(from: &Node, to: &Node, number: u64) -> u32 {
@@ -191,11 +189,7 @@ async fn packets_that_still_wait_when_a_dial_failed_cause_another() {
 #[tokio::test]
 async fn a_peer_that_swaps_keys_without_end_loses_its_session() {
     let (_, low, high) = pair();
-    let (identity, trust) = low.settings.both().unwrap();
-    let (config, _) = endpoint::client(&identity, &trust).unwrap();
-    let endpoint = low.sessions.desk.endpoint.get().unwrap();
-    let connecting = endpoint.connect_with(config, address_of(high.v4), &pinned_name(Some(&high.id))).unwrap();
-    let connection = connecting.await.unwrap();
+    let connection = low.dialled_by_hand(&high).await;
     let (mut send, _recv) = connection.open_bi().await.unwrap();
     write_message(&mut send, &low.settings.hello(0, 0).encode().unwrap()).await.unwrap();
     // The base point, which is as good a key as any.

@@ -56,11 +56,7 @@ async fn the_loser_finishes_what_began_on_it() {
     // The higher id's session comes up and has a request open when the lower id's dial arrives.
     let request = high.sessions.request(low.id, b"slow".to_vec(), LONG);
     low.up().await;
-    let endpoint = low.sessions.desk.endpoint.get().unwrap();
-    let (identity, trust) = low.settings.both().unwrap();
-    let (config, _) = endpoint::client(&identity, &trust).unwrap();
-    let name = pinned_name(Some(&high.id));
-    let connection = endpoint.connect_with(config, address_of(high.v4), &name).unwrap().await.unwrap();
+    let connection = low.dialled_by_hand(&high).await;
     let greeted = crate::session::greeting::greet(&low.sessions.desk, connection, true).await.unwrap();
     low.sessions.desk.settle(greeted, true).unwrap();
     high.until(|high| high.sessions.desk.sessions().len() == 2).await;

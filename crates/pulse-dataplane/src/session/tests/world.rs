@@ -22,12 +22,13 @@ use crate::outlet::Outlet;
 use crate::path::Paths;
 use crate::probe::{Probes, size};
 use crate::seal::{Cipher, HopOpener, HopSealer};
-use crate::session::{Sessions, Tuning};
+use crate::session::socket::address_of;
+use crate::session::{Sessions, Tuning, endpoint};
 use crate::socket::Socket;
 use crate::tables::{Addresses, Link, Owner, PASSING, Peer, Routes, Shared, Waiting};
 use crate::tls::Identity;
 use crate::tun::Tun;
-use crate::verify::{Trust, hex, sha256};
+use crate::verify::{Trust, hex, pinned_name, sha256};
 use crate::{Handle, LinkId, NodeId};
 
 const NETWORK: &str = "default.test";
@@ -132,6 +133,15 @@ impl Node {
         let sessions = Sessions::start_with(Arc::clone(&shared), Arc::clone(&settings), wanted_here, tuning).unwrap();
         let packets = Some(Packets::start(Arc::clone(&shared)).unwrap());
         Self { id: me.node, v4: me.v4, shared, settings, sessions, seen: Mutex::default(), packets }
+    }
+
+    /// A connection to the other, on which what is said is the test's.
+    pub async fn dialled_by_hand(&self, other: &Self) -> quinn::Connection {
+        let (identity, trust) = self.settings.both().unwrap();
+        let (config, _) = endpoint::client(&identity, &trust).unwrap();
+        let endpoint = self.sessions.desk.endpoint.get().unwrap();
+        let name = pinned_name(Some(&other.id));
+        endpoint.connect_with(config, address_of(other.v4), &name).unwrap().await.unwrap()
     }
 
     /// Wait for the first event that `pick` takes; others stay for later.
